@@ -1,0 +1,129 @@
+package accesslist
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+)
+
+// MaxComment is the longest comment of an entry, in bytes.
+const MaxComment = 1024
+
+// An Entry is one IPv4 address or one CIDR block of an access list, or of IPv6
+// where [Parser.AllowIPv6] let it in. The zero Entry covers nothing and no list
+// takes it. Entries are made by [ParseEntry] and [Parser.Entry], so that one that
+// exists has passed the checks of rule A7; the remaining fields may be set freely
+// until the entry is put on a list.
+type Entry struct {
+	prefix netip.Prefix
+
+	// Comment is a note for people: valid UTF-8 without control characters, at
+	// most MaxComment bytes. It has no influence on what the entry covers.
+	Comment string
+
+	// Added is when the entry was put on the list; zero if nobody noted it.
+	Added time.Time
+
+	// Expires is the instant from which the entry covers nothing (rule A2); zero
+	// if it never expires.
+	Expires time.Time
+}
+
+// ParseEntry reads an IPv4 address ("203.0.113.7") or CIDR block
+// ("198.51.100.0/24"). An address and its /32 are the same entry (rule A6). What
+// is refused, by rule A7: leading zeros, missing or extra octets, white space,
+// ports, zones, ranges, host names, a prefix longer than the address, an empty
+// text, 0.0.0.0/32, a block with host bits set, and IPv6. The error is a
+// [*ParseError].
+func ParseEntry(text string) (Entry, error) { return Parser{}.ParseEntry(text) }
+
+// Prefix returns what the entry covers, masked. A single address is a prefix of
+// the address's full length. The zero Entry has the zero Prefix.
+func (e Entry) Prefix() netip.Prefix { return e.prefix }
+
+// IsSingle reports whether the entry is a single address.
+func (e Entry) IsSingle() bool { return e.prefix.IsValid() && e.prefix.IsSingleIP() }
+
+// String returns the address of a single address ("203.0.113.7"), the block
+// otherwise ("198.51.100.0/24"), and "invalid entry" for the zero Entry.
+func (e Entry) String() string {
+	switch {
+	case !e.prefix.IsValid():
+		return "invalid entry"
+	case e.prefix.IsSingleIP():
+		return e.prefix.Addr().String()
+	}
+	return e.prefix.String()
+}
+
+// Covers reports whether the entry covers addr at now: addr is inside, has no
+// zone, and the entry has not expired. An IPv4-mapped IPv6 address is the IPv4
+// address it maps (rule A5).
+func (e Entry) Covers(addr netip.Addr, now time.Time) bool {
+	return !e.ExpiredAt(now) && e.prefix.Contains(unmap(addr))
+}
+
+// ExpiredAt reports whether now is at or after the entry's expiry.
+func (e Entry) ExpiredAt(now time.Time) bool {
+	return !e.Expires.IsZero() && !now.Before(e.Expires)
+}
+
+// Equal reports whether e and o are the same in every field; times are compared
+// as instants. It is what go-cmp uses.
+func (e Entry) Equal(o Entry) bool {
+	return e.prefix == o.prefix && e.Comment == o.Comment && e.Added.Equal(o.Added) && e.Expires.Equal(o.Expires)
+}
+
+// unmap returns the IPv4 address that an IPv4-mapped one stands for, and the
+// invalid address for one with a zone: Addr.Unmap would drop the zone.
+func unmap(addr netip.Addr) netip.Addr {
+	if addr.Is4() {
+		return addr
+	}
+	if addr.Zone() != "" {
+		return netip.Addr{}
+	}
+	return addr.Unmap()
+}
+
+// check returns what keeps the entry off a list, or nil.
+func (e Entry) check() error {
+	if !e.prefix.IsValid() {
+		return errors.New("accesslist: an entry without an address: make entries with ParseEntry or Parser.Entry")
+	}
+	if err := checkComment(e.Comment); err != nil {
+		return fmt.Errorf("accesslist: comment of %s: %w", e, err)
+	}
+	for _, t := range []struct {
+		name string
+		time time.Time
+	}{{"added", e.Added}, {"expires", e.Expires}} {
+		if year := t.time.UTC().Year(); year < 1 || year > 9999 {
+			return fmt.Errorf("accesslist: %q of %s is in the year %d: want a year from 1 to 9999", t.name, e, year)
+		}
+	}
+	return nil
+}
+
+func checkComment(comment string) error {
+	if len(comment) > MaxComment {
+		return fmt.Errorf("%d bytes long: at most %d", len(comment), MaxComment)
+	}
+	if !utf8.ValidString(comment) {
+		return errors.New("not valid UTF-8")
+	}
+	// A line break would forge a second line in a text form or a log.
+	if i := strings.IndexFunc(comment, isControl); i >= 0 {
+		r, _ := utf8.DecodeRuneInString(comment[i:])
+		return fmt.Errorf("control character %U at byte %d: write it without", r, i)
+	}
+	return nil
+}
+
+func isControl(r rune) bool {
+	return unicode.IsControl(r) || r == '\u2028' || r == '\u2029'
+}

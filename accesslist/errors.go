@@ -1,0 +1,22 @@
+package accesslist
+
+import "errors"
+
+// Errors that a program may want to tell apart, with errors.Is. Those that
+// concern an entry come wrapped, with its text.
+var (
+	// ErrDuplicate: an entry is on the list already, or twice in one request.
+	// Nothing was added (rule A6).
+	ErrDuplicate = errors.New("duplicate entry")
+
+	// ErrNotListed: no entry is exactly the one that was named (rule A9).
+	ErrNotListed = errors.New("no such entry")
+
+	// ErrLastEntry: the removal would have left no entry, and a list without
+	// entries admits every address (rule A10). Nothing was removed.
+	ErrLastEntry = errors.New("removing it would leave no entry and so open the list to every address; WithoutEvenLast does that")
+
+	// ErrNoEntries: there was nothing to make a list of.
+	ErrNoEntries = errors.New(`accesslist: no entries, and a list without entries admits every address: ` +
+		`say so with List{}, [] in JSON, or "empty" in text`)
+)

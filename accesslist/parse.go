@@ -1,0 +1,229 @@
+package accesslist
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"strconv"
+	"strings"
+	"unicode"
+
+	"go4.org/netipx"
+)
+
+// A Parser reads entries and lists. The zero Parser is the one behind [Parse] and
+// [ParseEntry]: IPv4 only.
+type Parser struct {
+	// AllowIPv6 lets IPv6 addresses and blocks in. It is the explicit opt-in of
+	// rule A5: a service whose proxies or clients speak only IPv4 wants an IPv6
+	// entry to be told as the mistake it is.
+	AllowIPv6 bool
+}
+
+// A ParseError says why a text is not an entry.
+type ParseError struct {
+	Text    string // as it was given
+	Problem string // what is wrong: "has host bits set"
+	Want    string // what would be right: `use "10.0.0.0/24" for the block or "10.0.0.7" for the address`
+}
+
+// Error returns the three fields in one line; a long text is cut.
+func (e *ParseError) Error() string {
+	text := e.Text
+	if len(text) > 80 {
+		text = text[:80] + "…"
+	}
+	return fmt.Sprintf("accesslist: %q %s: %s", text, e.Problem, e.Want)
+}
+
+// ParseEntry is the function [ParseEntry] under the parser's options.
+func (p Parser) ParseEntry(text string) (Entry, error) {
+	prefix, ok := parsePrefix(text)
+	if !ok {
+		problem, want := diagnose(text)
+		return Entry{}, &ParseError{text, problem, want}
+	}
+	return p.entry(text, prefix)
+}
+
+// Entry makes an entry of a prefix, for programs that have one rather than a
+// text: a database column, another library. It refuses what ParseEntry refuses of
+// the prefix's text, with the same errors.
+func (p Parser) Entry(prefix netip.Prefix) (Entry, error) {
+	if !prefix.IsValid() {
+		return Entry{}, &ParseError{prefix.String(), "is not a valid prefix", "want an address and a length within it"}
+	}
+	return p.entry(prefix.String(), prefix)
+}
+
+func (p Parser) entry(text string, prefix netip.Prefix) (Entry, error) {
+	addr := prefix.Addr()
+	refuse := func(problem, want string) (Entry, error) {
+		return Entry{}, &ParseError{text, problem, want}
+	}
+	switch {
+	case addr.Is4In6():
+		return refuse("is an IPv4-mapped IPv6 address", "write the IPv4 address that it maps, "+strconv.Quote(addr.Unmap().String())+", or a block around it")
+	case addr.Is6() && !p.AllowIPv6:
+		return refuse("is IPv6", "this list takes IPv4 addresses and blocks only")
+	case prefix.Masked() != prefix:
+		return refuse("has host bits set", fmt.Sprintf("use %q for the block or %q for the single address", prefix.Masked(), addr))
+	case prefix.IsSingleIP() && addr.IsUnspecified():
+		return refuse("is the unspecified address, which no client has", fmt.Sprintf("name the client's address, or write \"%s/0\" to mean every address", addr))
+	}
+	return Entry{prefix: prefix}, nil
+}
+
+// Parse makes a list of texts, each as [ParseEntry] reads it. All that is wrong
+// with any of them is told at once, joined, and then there is no list. The same
+// entry twice is [ErrDuplicate]. No text at all is [ErrNoEntries], because a
+// configuration whose entries got lost would otherwise open the key to every
+// address: where a list without entries is meant, write List{}.
+func Parse(texts ...string) (List, error) { return Parser{}.Parse(texts...) }
+
+// Parse is the function [Parse] under the parser's options.
+func (p Parser) Parse(texts ...string) (List, error) {
+	if len(texts) == 0 {
+		return List{}, ErrNoEntries
+	}
+	entries := make([]Entry, 0, len(texts))
+	var errs []error
+	for _, text := range texts {
+		e, err := p.ParseEntry(text)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		entries = append(entries, e)
+	}
+	if len(errs) > 0 {
+		return List{}, errors.Join(errs...)
+	}
+	return New(entries...)
+}
+
+// parsePrefix accepts exactly what net/netip accepts of an address or a prefix
+// without a zone. All judgement lies there and in Parser.entry; diagnose only
+// words the refusal.
+func parsePrefix(text string) (netip.Prefix, bool) {
+	if strings.Contains(text, "/") {
+		prefix, err := netip.ParsePrefix(text) // refuses zones
+		return prefix, err == nil
+	}
+	addr, err := netip.ParseAddr(text)
+	if err != nil || addr.Zone() != "" {
+		return netip.Prefix{}, false
+	}
+	return netip.PrefixFrom(addr, addr.BitLen()), true
+}
+
+const wantEntry = `want an IPv4 address such as "203.0.113.7" or a block such as "198.51.100.0/24"`
+
+// diagnose says what is wrong with a text that parsePrefix refused, and what
+// would be right. It goes from what spoils the whole text to what spoils a part.
+func diagnose(text string) (problem, want string) {
+	switch {
+	case text == "":
+		return "is empty", wantEntry
+	case strings.ContainsFunc(text, unicode.IsSpace):
+		return diagnoseSpace(text)
+	case strings.ContainsAny(text, ",;"):
+		return "is more than one entry", "give each entry by itself"
+	case strings.Contains(text, "%"):
+		return "has a zone", "a zone is known to one host only: write the address without it"
+	case strings.Contains(text, "*"):
+		return "has a wildcard", `write the block instead, for instance "10.1.2.0/24" for 10.1.2.*`
+	}
+	if r, err := netipx.ParseIPRange(text); err == nil {
+		return diagnoseRange(r)
+	}
+	if host, _, err := net.SplitHostPort(text); err == nil {
+		if _, err := netip.ParseAddr(host); err == nil {
+			return "has a port", fmt.Sprintf("write %q: an entry is an address, any port", host)
+		}
+	}
+	addr, bits, isBlock := strings.Cut(text, "/")
+	if problem, want := diagnoseAddr(addr); problem != "" {
+		return problem, want
+	}
+	if !isBlock {
+		return "is not an address", wantEntry
+	}
+	return diagnoseBits(addr, bits)
+}
+
+func diagnoseSpace(text string) (problem, want string) {
+	if trimmed := strings.TrimSpace(text); trimmed != text {
+		if _, ok := parsePrefix(trimmed); ok {
+			return "has white space around it", fmt.Sprintf("write %q", trimmed)
+		}
+	}
+	return "has white space in it", wantEntry
+}
+
+// diagnoseRange offers the blocks that make up the range, when they are few
+// enough to be what was meant.
+func diagnoseRange(r netipx.IPRange) (problem, want string) {
+	const few = 4
+	prefixes := r.Prefixes()
+	if len(prefixes) > few {
+		return "is a range", "write the blocks and addresses that make it up, each as an entry"
+	}
+	var texts []string
+	for _, prefix := range prefixes {
+		texts = append(texts, strconv.Quote(Entry{prefix: prefix}.String()))
+	}
+	return "is a range", "write " + strings.Join(texts, " and ")
+}
+
+// diagnoseAddr returns an empty problem when addr is an address.
+func diagnoseAddr(addr string) (problem, want string) {
+	if strings.ContainsAny(addr, ":[]") {
+		if _, err := netip.ParseAddr(addr); err != nil {
+			return "is not an IPv6 address", wantEntry
+		}
+		return "", ""
+	}
+	if strings.ContainsFunc(addr, func(r rune) bool { return r != '.' && (r < '0' || r > '9') }) {
+		return "is not an address", "host names and other notations are not taken, since what they mean can change: " + wantEntry
+	}
+	octets := strings.Split(addr, ".")
+	if len(octets) != 4 {
+		return fmt.Sprintf("has %d of the 4 octets of an IPv4 address", len(octets)), wantEntry
+	}
+	for _, octet := range octets {
+		switch value, err := strconv.Atoi(octet); {
+		case octet == "":
+			return "has an empty octet", wantEntry
+		case octet[0] == '0' && len(octet) > 1:
+			return fmt.Sprintf("has the octet %q with a leading zero", octet),
+				"write it in decimal without; some programs would read it as octal"
+		case err != nil || value > 255:
+			return fmt.Sprintf("has the octet %q", octet), "want octets from 0 to 255"
+		}
+	}
+	return "", ""
+}
+
+// diagnoseBits says what is wrong with the length of a block whose address is
+// right.
+func diagnoseBits(addr, bits string) (problem, want string) {
+	most := netip.MustParseAddr(addr).BitLen()
+	wantBits := fmt.Sprintf("want a number from 0 to %d after the slash", most)
+	if mask := net.ParseIP(bits).To4(); mask != nil {
+		if ones, size := net.IPMask(mask).Size(); size > 0 {
+			return "has a netmask", fmt.Sprintf("write the length of the prefix: \"%s/%d\"", addr, ones)
+		}
+	}
+	n, err := strconv.ParseUint(bits, 10, 64)
+	switch {
+	case bits == "":
+		return "has no prefix length", wantBits
+	case err == nil && n <= uint64(most): // so it is its leading zero that was refused
+		return fmt.Sprintf("has the prefix length %q with a leading zero", bits), fmt.Sprintf("write \"%s/%d\"", addr, n)
+	case err == nil:
+		return fmt.Sprintf("has a prefix longer than the address, %d bits", n), wantBits
+	}
+	return fmt.Sprintf("has the prefix length %q", bits), wantBits
+}

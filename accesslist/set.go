@@ -1,0 +1,151 @@
+package accesslist
+
+import (
+	"encoding/binary"
+	"net/netip"
+	"sort"
+	"time"
+)
+
+// A set is the compiled form of a list: columns instead of entries, so that a
+// look-up touches addresses only and an entry without a comment costs nine bytes
+// and its place in the tree.
+//
+// Blocks either nest or are disjoint, so the entries form a forest, and in the
+// order of compareEntries an entry comes after all that contain it. The last
+// entry that begins at or before an address is therefore the only leaf to ask:
+// every entry that covers the address is that one or an ancestor of it, the most
+// specific first.
+type set struct {
+	first4  []uint32       // IPv4 entries: the first address
+	bits4   []uint8        // and the length of the prefix
+	blocks6 []netip.Prefix // IPv6 entries, which come after the IPv4 ones
+	parent  []int32        // the nearest entry around each, or -1
+	details []details      // nil when no entry has any
+}
+
+// details are what most entries of a long list do not have.
+type details struct {
+	comment        string
+	added, expires time.Time
+}
+
+// compile makes a set of entries that are sorted and distinct.
+func compile(entries []Entry) *set {
+	if len(entries) == 0 {
+		return nil
+	}
+	s := &set{parent: make([]int32, 0, len(entries))}
+	for i, e := range entries {
+		if e.prefix.Addr().Is4() {
+			s.first4 = append(s.first4, asUint32(e.prefix.Addr()))
+			s.bits4 = append(s.bits4, uint8(e.prefix.Bits()))
+		} else {
+			s.blocks6 = append(s.blocks6, e.prefix)
+		}
+		parent := i - 1
+		for parent >= 0 && !entries[parent].prefix.Contains(e.prefix.Addr()) {
+			parent = int(s.parent[parent])
+		}
+		s.parent = append(s.parent, int32(parent))
+		if e.Comment != "" || !e.Added.IsZero() || !e.Expires.IsZero() {
+			if s.details == nil {
+				s.details = make([]details, len(entries))
+			}
+			// Without the monotonic reading, or an entry would not equal itself
+			// after a round trip through JSON when printed.
+			s.details[i] = details{e.Comment, e.Added.Round(0), e.Expires.Round(0)}
+		}
+	}
+	return s
+}
+
+func (s *set) len() int {
+	if s == nil {
+		return 0
+	}
+	return len(s.parent)
+}
+
+func (s *set) prefix(i int) netip.Prefix {
+	if i >= len(s.first4) {
+		return s.blocks6[i-len(s.first4)]
+	}
+	var b [4]byte
+	binary.BigEndian.PutUint32(b[:], s.first4[i])
+	return netip.PrefixFrom(netip.AddrFrom4(b), int(s.bits4[i]))
+}
+
+func (s *set) entry(i int) Entry {
+	e := Entry{prefix: s.prefix(i)}
+	if s.details != nil {
+		d := &s.details[i]
+		e.Comment, e.Added, e.Expires = d.comment, d.added, d.expires
+	}
+	return e
+}
+
+// find returns the index of the entry that is exactly prefix, or -1.
+func (s *set) find(prefix netip.Prefix) int {
+	i, found := sort.Find(s.len(), func(i int) int { return comparePrefixes(prefix, s.prefix(i)) })
+	if !found {
+		return -1
+	}
+	return i
+}
+
+// match returns the index of the most specific live entry that covers addr at
+// now, or -1.
+func (s *set) match(addr netip.Addr, now time.Time) int {
+	if s == nil {
+		return -1
+	}
+	addr = unmap(addr)
+	i := -1
+	switch {
+	case addr.Is4():
+		for i = s.last4(asUint32(addr)); i >= 0 && !s.covers4(i, asUint32(addr), now); i = int(s.parent[i]) {
+		}
+	case addr.Is6():
+		n4 := len(s.first4)
+		i = n4 + sort.Search(len(s.blocks6), func(i int) bool { return s.blocks6[i].Addr().Compare(addr) > 0 }) - 1
+		if i < n4 {
+			return -1
+		}
+		for ; i >= 0 && !(s.blocks6[i-n4].Contains(addr) && s.live(i, now)); i = int(s.parent[i]) {
+		}
+	}
+	return i
+}
+
+// last4 returns the index of the last IPv4 entry that begins at or before addr,
+// or -1.
+func (s *set) last4(addr uint32) int {
+	lo, hi := 0, len(s.first4)
+	for lo < hi {
+		if mid := int(uint(lo+hi) >> 1); s.first4[mid] <= addr {
+			lo = mid + 1
+		} else {
+			hi = mid
+		}
+	}
+	return lo - 1
+}
+
+func (s *set) covers4(i int, addr uint32, now time.Time) bool {
+	// A shift by 32, for /0, leaves nothing in Go.
+	return (addr^s.first4[i])>>(32-s.bits4[i]) == 0 && s.live(i, now)
+}
+
+func (s *set) live(i int, now time.Time) bool {
+	if s.details == nil {
+		return true
+	}
+	expires := s.details[i].expires
+	return expires.IsZero() || now.Before(expires)
+}
+
+func asUint32(addr netip.Addr) uint32 {
+	b := addr.As4()
+	return binary.BigEndian.Uint32(b[:])
+}
