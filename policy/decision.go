@@ -1,0 +1,145 @@
+package policy
+
+import (
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/sallyport-go/sallyport/accesslist"
+)
+
+// A Decision is the answer to one request, as the operator sees it (rule D1). What
+// the caller may see is its [Decision.Answer]. The zero Decision denies.
+type Decision struct {
+	// Reason is the line of the order that answered.
+	Reason Reason
+
+	// WouldDeny is OrganizationRequiresAccessList when the organization's
+	// requirement is report only and line 10 would have answered under Required
+	// (rule Q2); otherwise zero. The call may have been allowed or denied all the
+	// same.
+	WouldDeny Reason
+
+	// Err is the error of the source when the reason is unavailable, and why the
+	// proof failed when it is wrong_secret; otherwise nil.
+	Err error
+
+	request Request // without the proof
+	subject Subject
+	now     time.Time
+	secret  int // index of the key's secret that was proven, or -1
+}
+
+func newDecision(request Request) Decision {
+	request.Proof, request.Prover = Request{}.Proof, nil
+	return Decision{request: request, secret: -1}
+}
+
+// Allowed reports whether the call may be made.
+func (d Decision) Allowed() bool { return d.Reason.Allows() }
+
+// Entry returns the entry of the access list that admitted the client: the most
+// specific where several cover it (rule A11). It is false unless the reason is
+// address_listed.
+func (d Decision) Entry() (accesslist.Entry, bool) {
+	if d.Reason != AddressListed {
+		return accesslist.Entry{}, false
+	}
+	return d.subject.key.AccessList.Match(d.request.Client, d.now)
+}
+
+// SecretID names the one of the key's secrets that was proven (rule K4), by
+// [apikey.StoredSecret.ID]; empty if none was, or if the proof was another.
+func (d Decision) SecretID() string {
+	if d.secret < 0 || d.subject.key == nil {
+		return ""
+	}
+	return d.subject.key.Secrets[d.secret].ID()
+}
+
+// Subject returns the key and organization that the decision was made by; the
+// zero Subject if none was found or looked for.
+func (d Decision) Subject() Subject { return d.subject }
+
+// An Answer is what the caller may know of a decision (rule D1).
+type Answer struct {
+	Status     int      // an HTTP status (RFC 9110): 200, 400, 401, 403 or 503
+	Code       string   // for programs, stable: "IP_ADDRESS_NOT_ON_ACCESS_LIST"; empty if allowed
+	Message    string   // for people: one sentence or two; empty if allowed
+	Parameters []string // lines 9 to 11: the client's address as it was seen (rule D3)
+}
+
+// Answer returns the caller's side. An unknown key and a wrong secret give the
+// same (rule D2); a decision that was never made gives that of unavailable.
+func (d Decision) Answer() Answer {
+	line := lines[0]
+	if int(d.Reason) < len(lines) {
+		line = lines[d.Reason]
+	}
+	answer := Answer{Status: line.status, Code: line.code, Message: line.message}
+	switch d.Reason {
+	case AddressNotListed, OrganizationRequiresAccessList, EndpointRequiresAccessList:
+		client := d.request.Client.Unmap().String()
+		answer.Parameters = []string{client}
+		answer.Message = fmt.Sprintf(line.message, client)
+	}
+	return answer
+}
+
+// attributes are what String and LogValue tell, in order; what is empty is left
+// out.
+func (d Decision) attributes() []slog.Attr {
+	var attrs []slog.Attr
+	add := func(name, value string) {
+		if value != "" {
+			attrs = append(attrs, slog.String(name, value))
+		}
+	}
+	add("key", string(d.request.Key))
+	add("secret", d.SecretID())
+	if d.request.Client.IsValid() {
+		add("client", d.request.Client.Unmap().String())
+	}
+	if entry, ok := d.Entry(); ok {
+		add("entry", entry.String())
+	}
+	add("organization", d.request.Organization)
+	add("project", d.request.Project)
+	add("endpoint", d.request.Endpoint.Name)
+	if d.subject.organization != nil {
+		add("requirement", d.subject.organization.Requirement.String())
+	}
+	if d.WouldDeny != 0 {
+		add("would_deny", d.WouldDeny.String())
+	}
+	if d.Err != nil {
+		add("error", d.Err.Error())
+	}
+	return attrs
+}
+
+func (d Decision) verdict() string {
+	if d.Allowed() {
+		return "allow"
+	}
+	return "deny"
+}
+
+// String returns one line for a log: the verdict, the reason, and what was
+// compared as name="value" pairs, quoted as Go strings, since some of it is the
+// caller's.
+func (d Decision) String() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s %s", d.verdict(), d.Reason)
+	for _, a := range d.attributes() {
+		fmt.Fprintf(&b, " %s=%q", a.Key, a.Value.String())
+	}
+	return b.String()
+}
+
+// LogValue returns the same as a group of attributes for log/slog.
+func (d Decision) LogValue() slog.Value {
+	attrs := []slog.Attr{slog.Bool("allowed", d.Allowed()), slog.String("reason", d.Reason.String())}
+	return slog.GroupValue(append(attrs, d.attributes()...)...)
+}

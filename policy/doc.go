@@ -1,0 +1,73 @@
+// Package policy decides whether an API key may make a call from an address. It
+// is the rules and nothing else: [Evaluate] is a pure function, and [Engine.Decide]
+// looks the key up in a [Source] and calls it.
+//
+// Use it in middleware, once per request, after the client's address is known and
+// before the handler runs. Do not use it to authorize people (a key stands for a
+// program and cannot sign in to a console), to decide what an authenticated caller
+// may do with one object among many, to limit rates, or to find out the client's
+// address from headers.
+//
+// # The order
+//
+// Every request gets one outcome and one reason: that of the first line that
+// applies. Authentication comes before the address and the address before what the
+// key may do, so that a stolen key used from elsewhere learns nothing of its rights.
+//
+//	line  when                                                        reason                            HTTP
+//	 1    no key ID, no valid client address, an address with a zone, invalid_request                   400
+//	      neither organization nor project
+//	 2    the call is to the console                                  console_forbidden                 403
+//	 3    the source failed, timed out, was cancelled, is too stale,  unavailable                       503
+//	      or returned a record that cannot be read
+//	 4    no such key                                                 unknown_key                       401
+//	 5    the secret, or other proof, does not match                  wrong_secret                      401
+//	 6    the key is switched off                                     key_disabled                      401
+//	 7    now is before the key's not-before                          key_not_yet_valid                 401
+//	 8    now is at or after the key's expiry                         key_expired                       401
+//	 9    the list has entries and no live one covers the client      address_not_listed                403
+//	10    the list has no entries, the organization requires one      organization_requires_access_list 403
+//	11    the list has no entries, the endpoint requires one          endpoint_requires_access_list     403
+//	12    the request names an organization that is not the key's     wrong_organization                403
+//	13    the request names a project that no grant reaches           project_not_granted               403
+//	14    the endpoint names roles, no grant that reaches the         role_missing                      403
+//	      resource has one
+//	15    a live entry covers the client                              address_listed                    allow
+//	16    the list has no entries                                     open_list                         allow
+//
+// Whatever is unknown is denied: the zero Request, Reason and Decision deny, a
+// source that fails or panics or hangs is a denial, and an organization whose
+// requirement is none of the three known ones requires a list.
+//
+// # Rules
+//
+// The tests and comments of this module cite rules by name. Those about lists, A1
+// to A11, are told in package accesslist: A1 coverage, A2 expiry, A3 a list that
+// cannot be read is not empty, A4 one key's list never concerns another key, A5
+// IPv4 and IPv6, A6 and A7 what is refused, A8 over-broad entries, A9 exact
+// entries, A10 nothing opens a list unless the call says so, A11 what is counted.
+// Those about keys, K1 to K6, are told in package apikey. The others:
+//
+//   - Q1. An organization's requirement covers every operation of the organization
+//     and of all its projects.
+//   - Q2. [ReportOnly] judges the call as if nothing were required and notes in
+//     [Decision.WouldDeny] what [Required] would have answered, so that a switch can
+//     be watched before it is thrown.
+//   - Q3. Changing the requirement alters no list and holds for existing keys at once.
+//   - K5. A grant is a role and where it holds: the organization itself, one
+//     project, or all projects of the organization. A grant at the organization
+//     reaches no project; a grant in a project reaches neither the organization nor
+//     another project; "all projects" reaches a project only when the request also
+//     names the key's organization. Roles are the embedding program's words, and none
+//     implies another.
+//   - K7. Decide believes the request about which organization owns a project. Take
+//     it from the project's own record, never from the caller; see the example of
+//     Request.
+//   - D1. A decision has two sides. The operator's is [Decision] itself: the reason,
+//     the entry, the requirement, what was compared, the error. The caller's is
+//     [Decision.Answer]: a status, a code and one sentence.
+//   - D2. Lines 4 and 5 look the same to the caller, in body and in time. Lines 6 to
+//     14 are told only after the secret was proven.
+//   - D3. The caller-side codes of lines 9, 10 and 11 come with the client's address,
+//     so that a caller can see what was seen.
+package policy

@@ -1,0 +1,187 @@
+package policy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"github.com/sallyport-go/sallyport/apikey"
+)
+
+// DefaultTimeout is how long an Engine waits for its Source unless [WithTimeout]
+// says otherwise.
+const DefaultTimeout = time.Second
+
+// maxLookups bounds the look-ups under way at once. A source that hangs and does
+// not heed its context leaves each of them behind; past the bound requests are
+// denied at once instead of adding to them.
+const maxLookups = 4096
+
+// An Engine decides requests by the keys of a [Source]. It is safe for concurrent
+// use and caches nothing.
+type Engine struct {
+	source    Source
+	immediate ImmediateSource // the source, if it is one
+	clock     func() time.Time
+	timeout   time.Duration
+	observers []func(context.Context, Request, Decision)
+	lookups   atomic.Int64
+}
+
+// An Option changes how an Engine works.
+type Option func(*Engine)
+
+// WithClock sets where the time comes from; time.Now if it is nil.
+func WithClock(clock func() time.Time) Option {
+	return func(e *Engine) {
+		if clock != nil {
+			e.clock = clock
+		}
+	}
+}
+
+// WithTimeout sets how long to wait for the source; DefaultTimeout if it is not
+// positive. It does not concern an [ImmediateSource].
+func WithTimeout(timeout time.Duration) Option {
+	return func(e *Engine) {
+		if timeout > 0 {
+			e.timeout = timeout
+		}
+	}
+}
+
+// WithObserver adds a function that is called with every decision before Decide
+// returns, in the caller's goroutine: the place for audit and metrics. It cannot
+// change the answer: the request comes without its proof, and a panic in it ends
+// there, with a record in slog's default log. What it must not do is write to the
+// request's slices, or wait: the caller waits with it. Several observers are called
+// in turn.
+func WithObserver(observe func(ctx context.Context, request Request, decision Decision)) Option {
+	return func(e *Engine) {
+		if observe != nil {
+			e.observers = append(e.observers, observe)
+		}
+	}
+}
+
+// New returns an Engine on a source. With a nil source every request is denied as
+// unavailable.
+func New(source Source, options ...Option) *Engine {
+	if source == nil {
+		source = SourceFunc(func(context.Context, apikey.ID) (Subject, bool, error) {
+			return Subject{}, false, errors.New("policy: the engine has no source: want one given to New")
+		})
+	}
+	e := &Engine{source: source, clock: time.Now, timeout: DefaultTimeout}
+	e.immediate, _ = source.(ImmediateSource)
+	for _, option := range options {
+		option(e)
+	}
+	return e
+}
+
+// Decide answers a request. There is no error beside the decision: a source that
+// fails, takes longer than the timeout, panics, or returns what cannot be right
+// makes the decision unavailable, with Err set, and so does a ctx that is done. A
+// caller who looks at nothing but Allowed is safe.
+func (e *Engine) Decide(ctx context.Context, request Request) Decision {
+	d := newDecision(request)
+	e.decide(ctx, &request, &d)
+	for _, observe := range e.observers {
+		notify(observe, ctx, d)
+	}
+	return d
+}
+
+func (e *Engine) decide(ctx context.Context, request *Request, d *Decision) {
+	defer func() {
+		if p := recover(); p != nil {
+			*d = newDecision(*request)
+			d.Reason, d.Err = Unavailable, fmt.Errorf("policy: panic while deciding: %v", p)
+		}
+	}()
+	if d.Reason = request.refused(); d.Reason != 0 {
+		return
+	}
+	subject, err := e.lookup(ctx, request.Key)
+	if err != nil {
+		d.Reason, d.Err = Unavailable, err
+		return
+	}
+	d.evaluate(subject, request, e.clock())
+}
+
+// lookup asks the source. A key that does not exist is the zero Subject.
+func (e *Engine) lookup(ctx context.Context, id apikey.ID) (Subject, error) {
+	if err := ctx.Err(); err != nil {
+		return Subject{}, fmt.Errorf("policy: before the look-up: %w", context.Cause(ctx))
+	}
+	if e.immediate != nil {
+		return sound(e.immediate.LookupNow(id))
+	}
+	// What cannot be a key's ID has no key. A database is not asked, because some
+	// answer such texts with an error: PostgreSQL does for a NUL byte.
+	if id.Validate() != nil {
+		return Subject{}, nil
+	}
+	if e.lookups.Add(1) > maxLookups {
+		e.lookups.Add(-1)
+		return Subject{}, fmt.Errorf("policy: %d look-ups are under way and the source does not answer", maxLookups)
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, e.timeout, fmt.Errorf("policy: the source did not answer within %v: %w", e.timeout, context.DeadlineExceeded))
+	defer cancel()
+	type answer struct {
+		subject Subject
+		err     error
+	}
+	// In a goroutine, since a source that does not heed its context would otherwise
+	// hold the request for as long as it likes.
+	answers := make(chan answer, 1)
+	go func() {
+		a := answer{err: errors.New("policy: the source ended its goroutine without an answer")}
+		defer func() {
+			if p := recover(); p != nil {
+				a = answer{err: fmt.Errorf("policy: the source panicked: %v", p)}
+			}
+			e.lookups.Add(-1)
+			answers <- a
+		}()
+		subject, err := sound(e.source.Lookup(ctx, id))
+		a = answer{subject, err}
+	}()
+	select {
+	case a := <-answers:
+		return a.subject, a.err
+	case <-ctx.Done():
+		return Subject{}, fmt.Errorf("policy: during the look-up: %w", context.Cause(ctx))
+	}
+}
+
+// sound turns the three values of a look-up into two, and refuses those that
+// contradict each other.
+func sound(subject Subject, found bool, err error) (Subject, error) {
+	switch {
+	case err != nil:
+		return Subject{}, fmt.Errorf("policy: the source failed: %w", err)
+	case !found:
+		return Subject{}, nil
+	case subject.key == nil:
+		return Subject{}, errors.New("policy: the source found a key and returned none")
+	}
+	return subject, nil
+}
+
+// notify calls an observer with the request as the decision keeps it, without the
+// proof.
+func notify(observe func(context.Context, Request, Decision), ctx context.Context, d Decision) {
+	defer func() { _ = recover() }() // the log's own panic
+	defer func() {
+		if p := recover(); p != nil {
+			slog.ErrorContext(ctx, "policy: an observer panicked; the decision stands", "panic", p, "decision", d)
+		}
+	}()
+	observe(ctx, d.request, d)
+}

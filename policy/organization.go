@@ -1,0 +1,103 @@
+package policy
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/sallyport-go/sallyport/apikey"
+)
+
+// An Organization owns keys and projects, and says whether its keys need an
+// access list.
+type Organization struct {
+	// ID names the organization: 1 to 256 bytes of valid UTF-8 without control
+	// characters, compared byte by byte.
+	ID string `json:"id"`
+
+	// Requirement is whether every key needs an access list (rule Q1).
+	Requirement Requirement `json:"requirement"`
+
+	// Revision is set by the store: see package store. Zero before it is stored.
+	Revision uint64 `json:"revision,omitempty"`
+}
+
+// Validate returns what keeps the organization from being stored, or nil.
+func (o Organization) Validate() error {
+	err := apikey.ValidateName("organization", o.ID)
+	if o.Requirement > Required {
+		err = errors.Join(err, fmt.Errorf("policy: organization %q: requirement %d: want NotRequired, ReportOnly or Required", o.ID, o.Requirement))
+	}
+	return err
+}
+
+// UnmarshalJSON reads an organization as it was stored. It fails closed: a missing
+// requirement, an unknown one and an unknown field are errors, because a
+// requirement that got lost would open every key without a list. On an error the
+// receiver is unchanged.
+func (o *Organization) UnmarshalJSON(data []byte) error {
+	var read struct {
+		ID          string       `json:"id"`
+		Requirement *Requirement `json:"requirement"`
+		Revision    uint64       `json:"revision"`
+	}
+	decoder := json.NewDecoder(bytes.NewReader(data))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(&read); err != nil {
+		return fmt.Errorf("policy: an organization in JSON: %w", err)
+	}
+	if read.Requirement == nil {
+		return fmt.Errorf(`policy: organization %q in JSON has no "requirement": want "not_required", "report_only" or "required"`, read.ID)
+	}
+	organization := Organization{read.ID, *read.Requirement, read.Revision}
+	if err := organization.Validate(); err != nil {
+		return err
+	}
+	*o = organization
+	return nil
+}
+
+// A Requirement is an organization's answer to whether its keys need an access
+// list. The zero Requirement is NotRequired; a value that is none of the constants
+// is judged as Required.
+type Requirement uint8
+
+// The requirements.
+const (
+	NotRequired Requirement = iota // a key without a list may call from anywhere
+	ReportOnly                     // likewise, and the decision says what Required would have answered (rule Q2)
+	Required                       // a key without a list may not call
+)
+
+var requirements = [...]string{"not_required", "report_only", "required"}
+
+// String returns "not_required", "report_only" or "required", and
+// "requirement(7)" for a value that is none of them.
+func (r Requirement) String() string {
+	if int(r) < len(requirements) {
+		return requirements[r]
+	}
+	return fmt.Sprintf("requirement(%d)", uint8(r))
+}
+
+// MarshalText gives the text of String; a value that is none of the constants is
+// an error.
+func (r Requirement) MarshalText() ([]byte, error) {
+	if r > Required {
+		return nil, fmt.Errorf("policy: %v: want NotRequired, ReportOnly or Required", r)
+	}
+	return []byte(r.String()), nil
+}
+
+// UnmarshalText reads the text of String, to the letter. On an error the receiver
+// is unchanged.
+func (r *Requirement) UnmarshalText(text []byte) error {
+	for i, name := range requirements {
+		if string(text) == name {
+			*r = Requirement(i)
+			return nil
+		}
+	}
+	return fmt.Errorf(`policy: requirement %q: want "not_required", "report_only" or "required"`, text)
+}
