@@ -62,6 +62,10 @@ func (d Decision) SecretID() string {
 // zero Subject if none was found or looked for.
 func (d Decision) Subject() Subject { return d.subject }
 
+// Time returns when the request was judged, by the engine's clock; zero if it was
+// answered before a key was looked up.
+func (d Decision) Time() time.Time { return d.now }
+
 // An Answer is what the caller may know of a decision (rule D1).
 type Answer struct {
 	Status     int      // an HTTP status (RFC 9110): 200, 400, 401, 403 or 503

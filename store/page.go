@@ -1,0 +1,102 @@
+package store
+
+import (
+	"context"
+	"encoding/base64"
+	"fmt"
+	"iter"
+
+	"github.com/sallyport-go/sallyport/apikey"
+	"github.com/sallyport-go/sallyport/policy"
+)
+
+// Sizes of a page, in records.
+const (
+	DefaultPageSize = 100
+	MaxPageSize     = 1000
+)
+
+// A PageRequest asks for a page. The zero PageRequest asks for the first one, of
+// the default size.
+type PageRequest struct {
+	// Cursor is the Next of the page before; empty for the first page. It is opaque
+	// and good for the same listing of the same store only.
+	Cursor string
+
+	// Limit is how many records to return at most: DefaultPageSize if it is not
+	// positive, and never more than MaxPageSize.
+	Limit int
+}
+
+// Size returns the limit that holds.
+func (p PageRequest) Size() int {
+	if p.Limit <= 0 {
+		return DefaultPageSize
+	}
+	return min(p.Limit, MaxPageSize)
+}
+
+// cursorPrefix tells a cursor from other text, and this form from later ones.
+const cursorPrefix = "1"
+
+// After returns the identifier that the page's records come after, for adapters
+// that page by identifier: the empty string on the first page, ErrInvalid if the
+// cursor is not one that [CursorAfter] made (S22).
+func (p PageRequest) After() (string, error) {
+	if p.Cursor == "" {
+		return "", nil
+	}
+	if p.Cursor[:1] == cursorPrefix {
+		if id, err := base64.RawURLEncoding.Strict().DecodeString(p.Cursor[1:]); err == nil && len(id) > 0 {
+			return string(id), nil
+		}
+	}
+	return "", fmt.Errorf("store: %w: cursor %.100q: want the Next of an earlier page", ErrInvalid, p.Cursor)
+}
+
+// CursorAfter returns the cursor of the page that comes after the record with this
+// identifier.
+func CursorAfter(id string) string {
+	return cursorPrefix + base64.RawURLEncoding.EncodeToString([]byte(id))
+}
+
+// A Page is some records of a listing.
+type Page[T any] struct {
+	Items []T
+	Next  string // the cursor of the next page; empty if this is the last
+}
+
+// AllOrganizations yields every organization, page by page. It ends after yielding
+// an error, if one occurs.
+func AllOrganizations(ctx context.Context, s Store) iter.Seq2[policy.Organization, error] {
+	return all(func(page PageRequest) (Page[policy.Organization], error) { return s.Organizations(ctx, page) })
+}
+
+// AllKeys yields every key of an organization, page by page. It ends after yielding
+// an error, if one occurs.
+func AllKeys(ctx context.Context, s Store, organization string) iter.Seq2[apikey.Key, error] {
+	return all(func(page PageRequest) (Page[apikey.Key], error) { return s.Keys(ctx, organization, page) })
+}
+
+func all[T any](list func(PageRequest) (Page[T], error)) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
+		request := PageRequest{Limit: MaxPageSize}
+		for {
+			page, err := list(request)
+			if err != nil {
+				var none T
+				yield(none, err)
+				return
+			}
+			for _, item := range page.Items {
+				if !yield(item, nil) {
+					return
+				}
+			}
+			if page.Next == "" {
+				return
+			}
+			request.Cursor = page.Next
+		}
+	}
+}

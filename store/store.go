@@ -1,0 +1,79 @@
+package store
+
+import (
+	"context"
+
+	"github.com/sallyport-go/sallyport/apikey"
+	"github.com/sallyport-go/sallyport/policy"
+)
+
+// A Store keeps organizations and keys. There are two kinds of record: an
+// organization, and a key with its access list, grants and secrets; each is read and
+// written whole. The package's documentation has the contract, S1 to S24.
+type Store interface {
+	// Lookup is the reading side, for decisions: see policy.Source.
+	policy.Source
+
+	// Organization returns the organization with this ID, or ErrNotFound.
+	Organization(ctx context.Context, id string) (policy.Organization, error)
+
+	// PutOrganization creates (revision zero) or replaces (the stored revision) an
+	// organization, and returns it with its new revision. A changed requirement
+	// holds for every key at once (rule Q3). Errors: ErrExists, ErrConflict,
+	// ErrNotFound, ErrInvalid.
+	PutOrganization(ctx context.Context, organization policy.Organization) (policy.Organization, error)
+
+	// DeleteOrganization deletes an organization that has no keys, if its revision
+	// is the one given or zero is given. Errors: ErrNotFound, ErrConflict,
+	// ErrNotEmpty.
+	DeleteOrganization(ctx context.Context, id string, revision uint64) error
+
+	// Organizations returns a page of all organizations. Error: ErrInvalid for a bad
+	// cursor.
+	Organizations(ctx context.Context, page PageRequest) (Page[policy.Organization], error)
+
+	// Key returns the key with this ID, or ErrNotFound.
+	Key(ctx context.Context, id apikey.ID) (apikey.Key, error)
+
+	// PutKey creates (revision zero) or replaces (the stored revision) a key, and
+	// returns it with its new revision. Errors: ErrExists, ErrConflict, ErrNotFound
+	// (also for its organization), ErrInvalid, ErrOpensList.
+	PutKey(ctx context.Context, key apikey.Key, options ...PutOption) (apikey.Key, error)
+
+	// DeleteKey deletes a key with all that it has, if its revision is the one given
+	// or zero is given. Once it has returned, Lookup does not find the key. Errors:
+	// ErrNotFound, ErrConflict.
+	DeleteKey(ctx context.Context, id apikey.ID, revision uint64) error
+
+	// Keys returns a page of an organization's keys. Error: ErrInvalid for a bad
+	// cursor.
+	Keys(ctx context.Context, organization string, page PageRequest) (Page[apikey.Key], error)
+
+	// Close ends the use of the store and releases what it holds.
+	Close() error
+}
+
+// A PutOption says in the call what PutKey would otherwise refuse.
+type PutOption uint8
+
+// AllowEmptyList lets PutKey take the last entry from a key's access list, which
+// opens the key to every address where nothing requires a list (rule A10).
+const AllowEmptyList PutOption = 1
+
+// As finds an optional interface, such as [Watcher], in a store or in what it
+// wraps: it returns the first of s, s.Unwrap(), and so on, that is a T. A wrapper
+// that must not be passed by has no Unwrap method and passes on what it allows.
+func As[T any](s Store) (T, bool) {
+	for s != nil {
+		if t, ok := s.(T); ok {
+			return t, true
+		}
+		wrapper, ok := s.(interface{ Unwrap() Store })
+		if !ok {
+			break
+		}
+		s = wrapper.Unwrap()
+	}
+	var none T
+	return none, false
+}

@@ -1,0 +1,57 @@
+package store
+
+import (
+	"context"
+	"net/netip"
+
+	"github.com/sallyport-go/sallyport/accesslist"
+	"github.com/sallyport-go/sallyport/apikey"
+	"github.com/sallyport-go/sallyport/policy"
+)
+
+// A UsageRecord tells of calls that a key was used for: rule A11 for its entries,
+// rule K4 for its secrets.
+type UsageRecord struct {
+	Key    apikey.ID
+	Entry  netip.Prefix // the entry that covered the client; zero for an open list
+	Secret string       // the secret that was proven, by its ID; empty for other proof
+	accesslist.Usage
+}
+
+// UsageOf returns the record of one decision, for an observer to gather. It is
+// false for a call that was denied, which is not counted (rule A11).
+func UsageOf(request policy.Request, decision policy.Decision) (UsageRecord, bool) {
+	if !decision.Allowed() {
+		return UsageRecord{}, false
+	}
+	entry, _ := decision.Entry()
+	return UsageRecord{
+		Key:    request.Key,
+		Entry:  entry.Prefix(),
+		Secret: decision.SecretID(),
+		Usage:  accesslist.Usage{Count: 1, Last: decision.Time(), LastAddress: request.Client.Unmap()},
+	}, true
+}
+
+// KeyUsage is how a key was used, by entry and by secret. An entry or a secret that
+// is not in it was not used. Entries is what accesslist.List.Findings takes.
+type KeyUsage struct {
+	Entries map[netip.Prefix]accesslist.Usage
+	Secrets map[string]accesslist.Usage
+}
+
+// A UsageRecorder is a Store that counts. Without it, usage is not known.
+type UsageRecorder interface {
+	// RecordUsage adds records to what is known. It is for batches, apart from
+	// decisions, and never changes a revision. U1: counts MUST be added up. U2: Last
+	// and LastAddress MUST become those of the latest call known. U3: records of a
+	// key that is not there MUST be passed over without an error, since it may have
+	// been deleted meanwhile. U4: with an error nothing of the batch MUST have been
+	// recorded.
+	RecordUsage(ctx context.Context, batch []UsageRecord) error
+
+	// Usage returns how a key was used, or ErrNotFound if there is no such key. U5:
+	// usage of entries and secrets that the key no longer has may be left out. U6:
+	// what is returned MUST NOT be shared.
+	Usage(ctx context.Context, id apikey.ID) (KeyUsage, error)
+}
