@@ -6,7 +6,8 @@
 // strict, every refusal names the text and says what would be right, and
 // nothing is ever dropped silently, because a list that lost its entries is an
 // empty list and an empty list admits everyone. It knows nothing of keys or
-// requests: what an empty list means is decided in package policy.
+// requests: what an empty list means is decided in package policy, whose documentation
+// lists the rules that are cited here as A1 to A11.
 //
 // Do not use it as a firewall or a routing table (an entry carries no action,
 // and there are no deny entries), for host names, or for geography.

@@ -41,12 +41,56 @@
 //
 // # Rules
 //
-// The tests and comments of this module cite rules by name. Those about lists, A1
-// to A11, are told in package accesslist: A1 coverage, A2 expiry, A3 a list that
-// cannot be read is not empty, A4 one key's list never concerns another key, A5
-// IPv4 and IPv6, A6 and A7 what is refused, A8 over-broad entries, A9 exact
-// entries, A10 nothing opens a list unless the call says so, A11 what is counted.
-// Those about keys, K1 to K6, are told in package apikey. The others:
+// The tests and comments of this module cite the rules by these names.
+//
+// Access lists, kept by package accesslist:
+//
+//   - A1. A list covers the union of its live entries; the first and the last address
+//     of a block are inside.
+//   - A2. Expiry narrows and never widens: an expired entry covers nothing and still
+//     counts as an entry, so a list whose entries have all expired denies everyone
+//     until somebody edits it. It is not empty.
+//   - A3. A list that cannot be read is not empty: line 3 applies.
+//   - A4. One key's list never admits or blocks another key, and one organization's
+//     requirement never touches another's keys.
+//   - A5. Entries are IPv4. An IPv4-mapped IPv6 client is the IPv4 address that it
+//     maps; any other IPv6 client is covered by no IPv4 entry, and with an empty list is
+//     judged like everyone else. IPv6 entries are refused unless the embedding program
+//     opts in.
+//   - A6. An address and its /32 are the same entry. Adding an entry that is there, or
+//     the same one twice, is an error that names it, and adds nothing.
+//   - A7. Refused, with an error that names the text and says what would be right:
+//     leading zeros, missing or extra octets, white space, ports, zones, ranges, host
+//     names, a prefix longer than the address, an empty text, 0.0.0.0/32, a block with
+//     host bits set.
+//   - A8. 0.0.0.0/0 is legal. Findings report it, and any block wider than /8.
+//   - A9. An entry is found and removed by exactly what it is, never by containment.
+//     Overlapping entries may coexist.
+//   - A10. Adding the first entry narrows an open key at once. Removing the last one
+//     opens it, so no operation does that unless the caller says so in the call.
+//   - A11. A served call is counted on the entry that covered it, the most specific
+//     where several did. A denied call is not counted.
+//
+// Keys, kept by package apikey:
+//
+//   - K1. A secret is shown once. Only a hash is stored; it is a fast one, since a
+//     secret has at least 160 bits from crypto/rand and cannot be guessed.
+//   - K2. A secret's text has a recognizable prefix and a checksum, and never appears in
+//     a log, an error or JSON.
+//   - K3. Proving takes the same time for an unknown key and for a wrong secret.
+//   - K4. Rotation keeps the old secret alive for a stated overlap, which may be zero;
+//     each secret has its own last use.
+//   - K5. A grant is a role and where it holds: the organization itself, one project, or
+//     all projects of the organization. A grant at the organization reaches no project;
+//     a grant in a project reaches neither the organization nor another project; "all
+//     projects" reaches a project only when the request also names the key's
+//     organization. Roles are the embedding program's words, and none implies another.
+//   - K6. Deleting a key deletes its list, its grants and its secrets. A key cannot move
+//     to another organization.
+//   - K7. Decide believes the request about which organization owns a project. Take it
+//     from the project's own record, never from the caller; see the example of Request.
+//
+// The requirement of an organization:
 //
 //   - Q1. An organization's requirement covers every operation of the organization
 //     and of all its projects.
@@ -54,15 +98,9 @@
 //     [Decision.WouldDeny] what [Required] would have answered, so that a switch can
 //     be watched before it is thrown.
 //   - Q3. Changing the requirement alters no list and holds for existing keys at once.
-//   - K5. A grant is a role and where it holds: the organization itself, one
-//     project, or all projects of the organization. A grant at the organization
-//     reaches no project; a grant in a project reaches neither the organization nor
-//     another project; "all projects" reaches a project only when the request also
-//     names the key's organization. Roles are the embedding program's words, and none
-//     implies another.
-//   - K7. Decide believes the request about which organization owns a project. Take
-//     it from the project's own record, never from the caller; see the example of
-//     Request.
+//
+// Two audiences:
+//
 //   - D1. A decision has two sides. The operator's is [Decision] itself: the reason,
 //     the entry, the requirement, what was compared, the error. The caller's is
 //     [Decision.Answer]: a status, a code and one sentence.

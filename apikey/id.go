@@ -1,0 +1,45 @@
+package apikey
+
+import (
+	"crypto/rand"
+	"fmt"
+	"strings"
+)
+
+const (
+	maxIDLength = 64
+	newIDLength = 20 // of 32 letters and digits each: 100 bits
+)
+
+// ID is the public identifier of a key: it may stand in logs and addresses, and proves nothing. IDs are compared byte by
+// byte and never case folded; a storage adapter must not use a collation that does.
+type ID string
+
+// NewID returns a new random ID of 20 lowercase letters and digits. It has 100 bits from crypto/rand, so IDs made by
+// programs that do not know of each other do not collide.
+func NewID() ID {
+	return ID(strings.ToLower(rand.Text()[:newIDLength]))
+}
+
+// Validate returns nil when id has 1 to 64 bytes, all of them A-Z, a-z, 0-9, - or _. The error does not quote the ID,
+// because what is put in its place by mistake is most often the secret.
+func (id ID) Validate() error {
+	if problem := wordProblem(string(id), maxIDLength); problem != "" {
+		return fmt.Errorf("apikey: the key ID %s", problem)
+	}
+	return nil
+}
+
+// wordProblem says what keeps text from being an identifier of at most maxLength bytes, or returns "".
+func wordProblem(text string, maxLength int) string {
+	if len(text) == 0 || len(text) > maxLength {
+		return fmt.Sprintf("has %d bytes; right would be 1 to %d of A-Z, a-z, 0-9, - and _", len(text), maxLength)
+	}
+	for i := range len(text) {
+		if !isBase62(text[i]) && text[i] != '-' && text[i] != '_' {
+			return fmt.Sprintf("has the byte %q at position %d; right would be 1 to %d of A-Z, a-z, 0-9, - and _",
+				text[i], i+1, maxLength)
+		}
+	}
+	return ""
+}

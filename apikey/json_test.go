@@ -1,0 +1,223 @@
+package apikey_test
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/require"
+
+	"github.com/sallyport-go/sallyport/accesslist"
+	"github.com/sallyport-go/sallyport/apikey"
+)
+
+const (
+	sumA = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
+	sumB = "60303ae22b998861bce3b28f33eec1be758a213c86c93c076dbe9f558c11c752"
+
+	storedJSON = `{
+		"id": "Key_1-b", "organization": "acme", "description": "nightly <backup>", "disabled": true,
+		"accessList": [],
+		"grants": [{"role": "admin"}, {"role": "viewer", "project": "p"}, {"role": "viewer", "allProjects": true}],
+		"secrets": [
+			{"serverKey": "k1", "sum": "` + sumA + `", "created": "2026-05-17T12:00:00Z", "expires": "2026-05-17T13:00:00.000000001Z"},
+			{"sum": "` + sumB + `"}
+		],
+		"notBefore": "2026-05-17T12:00:00Z", "expires": "2027-01-01T01:00:00+01:00", "created": "2026-05-17T12:00:00.123456789Z",
+		"revision": 18446744073709551615
+	}`
+	smallJSON = `{"id":"k","organization":"acme","disabled":false,"accessList":[],"secrets":[{"sum":"` + sumA + `"}]}`
+)
+
+func TestJSONReadsTheStoredForm(t *testing.T) {
+	var key apikey.Key
+	require.NoError(t, json.Unmarshal([]byte(storedJSON), &key))
+	day := time.Date(2026, 5, 17, 12, 0, 0, 0, time.UTC)
+	require.Equal(t, "9f86d081", key.Secrets[0].ID())
+	require.Equal(t, apikey.Key{
+		ID: "Key_1-b", Organization: "acme", Description: "nightly <backup>", Disabled: true,
+		Grants: []apikey.Grant{{Role: "admin"}, {Role: "viewer", Project: "p"}, {Role: "viewer", AllProjects: true}},
+		Secrets: []apikey.StoredSecret{
+			{ServerKey: "k1", Sum: key.Secrets[0].Sum, Created: day, Expires: day.Add(time.Hour + 1)},
+			{Sum: key.Secrets[1].Sum},
+		},
+		NotBefore: day, Expires: time.Date(2027, 1, 1, 0, 0, 0, 0, time.UTC), Created: day.Add(123456789), Revision: 1<<64 - 1,
+	}, key)
+
+	written, err := json.Marshal(key)
+	require.NoError(t, err)
+	want := strings.Replace(storedJSON, "2027-01-01T01:00:00+01:00", "2027-01-01T00:00:00Z", 1)
+	require.JSONEq(t, want, string(written))
+}
+
+func TestJSONOfASmallKey(t *testing.T) {
+	var key apikey.Key
+	require.NoError(t, json.Unmarshal([]byte(smallJSON), &key))
+	written, err := key.MarshalJSON()
+	require.NoError(t, err)
+	require.Equal(t, `{"id":"k","organization":"acme","description":"","disabled":false,"accessList":[],"grants":[],`+
+		`"secrets":[{"sum":"`+sumA+`"}],"revision":0}`, string(written))
+}
+
+func TestJSONRoundTripIsExact(t *testing.T) {
+	key := fullKey(t)
+	small, _ := newKey(t, nil)
+	ipv6 := small.Clone()
+	var err error
+	ipv6.AccessList, err = accesslist.Parser{AllowIPv6: true}.ParseJSON([]byte(`[{"address":"2001:db8::/32"}]`))
+	require.NoError(t, err)
+	for _, key := range []apikey.Key{key, small, ipv6} {
+		data, err := json.Marshal(key)
+		require.NoError(t, err)
+		var read apikey.Key
+		require.NoError(t, json.Unmarshal(data, &read))
+		require.Empty(t, cmp.Diff(key, read))
+		require.True(t, key.AccessList.Equal(read.AccessList))
+	}
+}
+
+func TestJSONWritesInvalidKeysAsTheyAre(t *testing.T) {
+	data, err := json.Marshal(apikey.Key{Secrets: make([]apikey.StoredSecret, 3)})
+	require.NoError(t, err)
+	require.Contains(t, string(data), `"organization":""`)
+	require.Error(t, json.Unmarshal(data, new(apikey.Key)))
+}
+
+func TestJSONRefusesToWriteWhatWouldReadBackDifferent(t *testing.T) {
+	for name, change := range map[string]func(*apikey.Key){
+		"organization": func(k *apikey.Key) { k.Organization = "a\xff" },
+		"description":  func(k *apikey.Key) { k.Description = "a\xff" },
+		"id":           func(k *apikey.Key) { k.ID = "a\xff" },
+		"role":         func(k *apikey.Key) { k.Grants[0].Role = "a\xff" },
+		"project":      func(k *apikey.Key) { k.Grants[0].Project = "a\xff" },
+		"server key":   func(k *apikey.Key) { k.Secrets[0].ServerKey = "a\xff" },
+	} {
+		key := fullKey(t)
+		change(&key)
+		_, err := key.MarshalJSON()
+		require.EqualError(t, err, `apikey: a key with the text "a\xff" cannot be stored; right would be UTF-8`, name)
+	}
+	_, err := apikey.Key{Expires: time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC)}.MarshalJSON()
+	require.ErrorContains(t, err, "apikey: a key cannot be stored: ")
+	require.ErrorContains(t, err, "year")
+}
+
+// Rule A3: what cannot be read is an error, never a key with less in it.
+func TestA3StrictReading(t *testing.T) {
+	replaced := func(old, with string) string {
+		require.Equal(t, 1, strings.Count(storedJSON, old), old)
+		return strings.Replace(storedJSON, old, with, 1)
+	}
+	for name, test := range map[string]struct{ data, want string }{
+		"empty":                    {``, `stored key: unexpected end of JSON input`},
+		"null":                     {`null`, `stored key: not a JSON object`},
+		"array":                    {`[]`, `stored key: not a JSON object`},
+		"text":                     {`"k"`, `stored key: not a JSON object`},
+		"no names":                 {`{}`, `stored key: "id" is missing`},
+		"not UTF-8":                {replaced("acme", "ac\xffme"), `stored key: not valid UTF-8`},
+		"no id":                    {replaced(`"id": "Key_1-b", `, ``), `"id" is missing`},
+		"no organization":          {replaced(`"organization": "acme", `, ``), `"organization" is missing`},
+		"no disabled":              {replaced(`"disabled": true,`, ``), `"disabled" is missing`},
+		"no accessList":            {replaced(`"accessList": [],`, ``), `"accessList" is missing`},
+		"no secrets":               {`{"id":"k","organization":"acme","disabled":false,"accessList":[]}`, `"secrets" is missing`},
+		"null id":                  {replaced(`"Key_1-b"`, `null`), `"id" is null; right would be a value`},
+		"null organization":        {replaced(`"acme"`, `null`), `"organization" is null`},
+		"null accessList":          {replaced(`"accessList": []`, `"accessList": null`), `"accessList" is null`},
+		"null secrets":             {`{"id":"k","organization":"acme","disabled":false,"accessList":[],"secrets": null}`, `"secrets" is null`},
+		"null expires":             {replaced(`"2027-01-01T01:00:00+01:00"`, ` null `), `"expires" is null`},
+		"null secret":              {replaced(`{"sum": "`+sumB+`"}`, `null`), `"secrets": number 2: secret: not a JSON object`},
+		"null expires of a secret": {replaced(`"2026-05-17T13:00:00.000000001Z"`, `null`), `"secrets": number 1: secret: "expires" is null`},
+		"unknown name":             {replaced(`"revision"`, `"version"`), `unknown name "version"`},
+		"unknown name of a grant":  {replaced(`{"role": "admin"}`, `{"role": "admin", "scope": 1}`), `"grants": number 1: grant: unknown name "scope"`},
+		"unknown name of a secret": {replaced(`{"sum": "`, `{"salt": "", "sum": "`), `"secrets": number 2: secret: unknown name "salt"`},
+		"case of a name":           {replaced(`"accessList"`, `"accesslist"`), `unknown name "accesslist"; right would be "accessList"`},
+		"case by Unicode":          {replaced(`"disabled"`, `"di`+"\u017f"+`abled"`), `right would be "disabled"`},
+		"case of a secret's name":  {replaced(`"expires": "2026`, `"Expires": "2026`), `unknown name "Expires"; right would be "expires"`},
+		"name twice":               {replaced(`"disabled": true,`, `"disabled": true, "disabled": false,`), `"disabled" is there twice`},
+		"name twice by an escape":  {replaced(`"disabled": true,`, `"disabled": true, "d\u0069sabled": false,`), `"disabled" is there twice`},
+		"name twice in a secret":   {replaced(`"sum": "`+sumB, `"sum": "`+sumA+`", "sum": "`+sumB), `"sum" is there twice`},
+		"data behind":              {smallJSON + ` {}`, `stored key: invalid character '{' after top-level value`},
+		"rubbish behind":           {smallJSON + `]`, `stored key: invalid character ']' after top-level value`},
+		"cut off":                  {smallJSON[:len(smallJSON)-1], `stored key: unexpected end of JSON input`},
+		"cut off in a value":       {smallJSON[:len(smallJSON)-3], `stored key: unexpected end of JSON input`},
+		"a bracket at the end":     {smallJSON[:len(smallJSON)-1] + `]`, `stored key: invalid character ']'`},
+		"a comma at the end":       {smallJSON[:len(smallJSON)-1] + `,}`, `stored key: `},
+		"a name that is no text":   {`{1: 2}`, `stored key: `},
+		"no colon":                 {`{"id" "k"}`, `stored key: invalid character '"' after object key`},
+		"no comma":                 {`{"id":"k" "organization":"acme"}`, `stored key: `},
+		"id of another type":       {replaced(`"Key_1-b"`, `7`), `"id": `},
+		"disabled of another type": {replaced(`"disabled": true`, `"disabled": "true"`), `"disabled": `},
+		"grants of another type":   {replaced(`"grants": [`, `"grants": {}, "x": [`), `"grants": `},
+		"negative revision":        {replaced(`18446744073709551615`, `-1`), `"revision": `},
+		"revision too large":       {replaced(`18446744073709551615`, `18446744073709551616`), `"revision": `},
+		"time of another form":     {replaced(`"2026-05-17T12:00:00.123456789Z"`, `"17 May 2026"`), `"created": `},
+		"zero time written out":    {replaced(`"2027-01-01T01:00:00+01:00"`, `"0001-01-01T00:00:00Z"`), `"expires": the zero time; right would be to leave it out`},
+		"no sum":                   {replaced(`"sum": "`+sumB+`"`, ``), `"secrets": number 2: secret: "sum" is missing`},
+		"sum of another type":      {replaced(`"`+sumB+`"`, `[1]`), `"secrets": number 2: secret: "sum": `},
+		"short sum":                {replaced(sumB, sumB[2:]), `"sum": a text of 62 characters; right would be 64 hexadecimal digits`},
+		"sum of other digits":      {replaced(sumB, "x"+sumB[1:]), `right would be 64 hexadecimal digits`},
+		"bad access list":          {replaced(`"accessList": []`, `"accessList": ["everyone"]`), `"accessList": `},
+		"invalid ID":               {replaced(`"Key_1-b"`, `"a b"`), `apikey: stored key: apikey: the key ID has the byte`},
+		"no secret in secrets":     {`{"id":"k","organization":"acme","disabled":false,"accessList":[],"secrets":[]}`, `the key has 0 secrets`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			key := fullKey(t)
+			before := key.Clone()
+			err := key.UnmarshalJSON([]byte(test.data))
+			require.ErrorContains(t, err, test.want)
+			require.True(t, strings.HasPrefix(err.Error(), "apikey: stored key: "), err)
+			require.Equal(t, before, key, "on an error the key is unchanged")
+		})
+	}
+}
+
+func TestA3WhatIsReadReplacesEverything(t *testing.T) {
+	key := fullKey(t)
+	require.NoError(t, json.Unmarshal([]byte(smallJSON), &key))
+	require.Equal(t, apikey.Key{ID: "k", Organization: "acme", Secrets: []apikey.StoredSecret{{Sum: key.Secrets[0].Sum}}}, key)
+}
+
+// Escapes are another way to write the same text, and U+FFFD is a character like any other.
+func TestJSONReadsEscapes(t *testing.T) {
+	for written, want := range map[string]string{
+		`a\ud83d\udd12`: "a\U0001F512", `a\ufffd`: "a\ufffd", `a\uFFFD`: "a\ufffd", "a\ufffd": "a\ufffd", `a\u00e9`: "aé",
+		`a\"b`: `a"b`, `a\",\"b\":[{`: `a","b":[{`, `a,b:c{[`: `a,b:c{[`, `a\\`: `a\`, `a\\\"]}`: `a\"]}`,
+	} {
+		var key apikey.Key
+		require.NoError(t, json.Unmarshal([]byte(strings.Replace(smallJSON, "acme", written, 1)), &key), written)
+		require.Equal(t, want, key.Organization)
+	}
+}
+
+func FuzzKeyJSON(f *testing.F) {
+	f.Add([]byte(storedJSON))
+	f.Add([]byte(smallJSON))
+	f.Add([]byte(strings.Replace(smallJSON, "acme", `\ud83d\udd12`, 1)))
+	f.Add([]byte(strings.Replace(smallJSON, "[]", `[{"address":"203.0.113.7","comment":"x"}]`, 1)))
+	data, err := json.Marshal(fullKey(f))
+	require.NoError(f, err)
+	f.Add(data)
+	for _, bad := range []string{``, `null`, `{`, `{"id"`, `{"id":`, `{"id":1,}`, `{"secrets":[null]}`, `{1:2}`} {
+		f.Add([]byte(bad))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		var key apikey.Key
+		if err := key.UnmarshalJSON(data); err != nil {
+			require.True(t, key.Equal(apikey.Key{}), "on an error the key is unchanged")
+			return
+		}
+		require.True(t, json.Valid(data))
+		require.NoError(t, key.Validate())
+		require.True(t, key.Equal(key.Clone()))
+		written, err := key.MarshalJSON()
+		require.NoError(t, err)
+		var again apikey.Key
+		require.NoError(t, again.UnmarshalJSON(written))
+		require.True(t, key.Equal(again))
+		writtenAgain, err := again.MarshalJSON()
+		require.NoError(t, err)
+		require.Equal(t, string(written), string(writtenAgain))
+	})
+}

@@ -1,0 +1,109 @@
+package apikey
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/sallyport-go/sallyport/accesslist"
+)
+
+// maxSecrets is how many live secrets a key has during a rotation (rule K4).
+const maxSecrets = 2
+
+// Key is the record of one API key. It belongs to one organization for its whole life (rule K6) and stands for a program,
+// never for a person.
+//
+// It is plain data: copying it shares Grants and Secrets, [Key.Clone] does not. The zero Key is not valid and proves
+// nothing, since it has no secret. Its JSON is the stored form; see [Key.MarshalJSON].
+type Key struct {
+	ID           ID
+	Organization string // see ValidateName
+	Description  string // for people: at most 1024 bytes, may be empty
+	Disabled     bool   // switched off, until it is switched on again
+
+	// AccessList has the addresses that the key may call from. An empty one admits every address, unless the
+	// organization or the endpoint requires a list; one whose entries have all expired admits none.
+	AccessList accesslist.List
+
+	Grants  []Grant        // what the key may do (rule K5); none: nothing that needs a role
+	Secrets []StoredSecret // one, or two during a rotation (rule K4), the oldest first
+
+	NotBefore time.Time // the first instant at which the key is valid; zero: no bound
+	Expires   time.Time // the first instant at which it no longer is; zero: never
+	Created   time.Time // zero: unknown
+
+	// Revision is set by the store and tells whether the record was changed since it was read; see package store. Zero:
+	// the key was not stored yet.
+	Revision uint64
+}
+
+// Grant is one thing that a key may do: a role and where the key has it (rule K5). It holds in the organization itself,
+// in one project, or in all projects, and none of these implies another. Roles are words of the embedding program and
+// none implies another.
+type Grant struct {
+	Role        string // see ValidateName
+	Project     string // the project it holds in; "": the organization itself, unless AllProjects
+	AllProjects bool   // it holds in every project of the organization; Project is "" then
+}
+
+// Status is whether a key is valid, apart from its secret and where a call comes from.
+type Status uint8
+
+// The values of Status. The zero value is no status, and none but StatusActive admits a call.
+const (
+	StatusUnknown     Status = iota // of no key
+	StatusActive                    // valid now
+	StatusDisabled                  // switched off
+	StatusNotYetValid               // before its NotBefore
+	StatusExpired                   // at or after its Expires
+)
+
+var statusTexts = [...]string{"unknown", "active", "disabled", "not_yet_valid", "expired"}
+
+// String returns "unknown", "active", "disabled", "not_yet_valid" or "expired", and for any other value its number, for
+// example "Status(9)".
+func (s Status) String() string {
+	if int(s) < len(statusTexts) {
+		return statusTexts[s]
+	}
+	return fmt.Sprintf("Status(%d)", uint8(s))
+}
+
+// Status returns the status of the key at now: the first that applies of disabled, not yet valid, expired and active.
+// At NotBefore itself the key is valid, at Expires itself it has expired. The status of a nil key is StatusUnknown.
+func (k *Key) Status(now time.Time) Status {
+	switch {
+	case k == nil:
+		return StatusUnknown
+	case k.Disabled:
+		return StatusDisabled
+	case !k.NotBefore.IsZero() && now.Before(k.NotBefore):
+		return StatusNotYetValid
+	case !k.Expires.IsZero() && !now.Before(k.Expires):
+		return StatusExpired
+	}
+	return StatusActive
+}
+
+// Clone returns a copy that shares no memory which can be changed.
+func (k Key) Clone() Key {
+	k.Grants = slices.Clone(k.Grants)
+	k.Secrets = slices.Clone(k.Secrets)
+	return k
+}
+
+// Equal reports whether two records are the same. Times are the same when they are the same instant, nil slices equal
+// empty ones, the order of grants and secrets counts, and so does Revision. go-cmp uses it. It is not how a secret is
+// checked; see [Secret.Prove].
+func (k Key) Equal(o Key) bool {
+	return k.ID == o.ID && k.Organization == o.Organization && k.Description == o.Description &&
+		k.Disabled == o.Disabled && k.AccessList.Equal(o.AccessList) &&
+		slices.Equal(k.Grants, o.Grants) && slices.EqualFunc(k.Secrets, o.Secrets, StoredSecret.equal) &&
+		k.NotBefore.Equal(o.NotBefore) && k.Expires.Equal(o.Expires) && k.Created.Equal(o.Created) &&
+		k.Revision == o.Revision
+}
+
+func (s StoredSecret) equal(o StoredSecret) bool {
+	return s.ServerKey == o.ServerKey && s.Sum == o.Sum && s.Created.Equal(o.Created) && s.Expires.Equal(o.Expires)
+}

@@ -1,0 +1,179 @@
+package apikey_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/require"
+
+	"github.com/sallyport-go/sallyport/accesslist"
+	"github.com/sallyport-go/sallyport/apikey"
+)
+
+func TestStatusOrderAndBounds(t *testing.T) {
+	early, late := noon.Add(-time.Nanosecond), noon.Add(time.Nanosecond)
+	for name, test := range map[string]struct {
+		key  *apikey.Key
+		want apikey.Status
+	}{
+		"no key":                   {nil, apikey.StatusUnknown},
+		"no bounds":                {&apikey.Key{}, apikey.StatusActive},
+		"disabled":                 {&apikey.Key{Disabled: true}, apikey.StatusDisabled},
+		"disabled and not yet":     {&apikey.Key{Disabled: true, NotBefore: late}, apikey.StatusDisabled},
+		"disabled and expired":     {&apikey.Key{Disabled: true, Expires: early}, apikey.StatusDisabled},
+		"before NotBefore":         {&apikey.Key{NotBefore: late}, apikey.StatusNotYetValid},
+		"at NotBefore":             {&apikey.Key{NotBefore: noon}, apikey.StatusActive},
+		"after NotBefore":          {&apikey.Key{NotBefore: early}, apikey.StatusActive},
+		"before NotBefore, no end": {&apikey.Key{NotBefore: late, Expires: early}, apikey.StatusNotYetValid},
+		"before Expires":           {&apikey.Key{Expires: late}, apikey.StatusActive},
+		"at Expires":               {&apikey.Key{Expires: noon}, apikey.StatusExpired},
+		"after Expires":            {&apikey.Key{Expires: early}, apikey.StatusExpired},
+		"inside":                   {&apikey.Key{NotBefore: noon, Expires: late}, apikey.StatusActive},
+	} {
+		require.Equal(t, test.want, test.key.Status(noon), name)
+	}
+}
+
+func TestStatusText(t *testing.T) {
+	for status, want := range map[apikey.Status]string{
+		apikey.StatusUnknown: "unknown", apikey.StatusActive: "active", apikey.StatusDisabled: "disabled",
+		apikey.StatusNotYetValid: "not_yet_valid", apikey.StatusExpired: "expired", 9: "Status(9)",
+	} {
+		require.Equal(t, want, status.String())
+	}
+	var zero apikey.Status
+	require.Equal(t, apikey.StatusUnknown, zero)
+}
+
+func TestValidateName(t *testing.T) {
+	for _, good := range []string{"a", "acme corp", "Ünïcode \U0001F512", strings.Repeat("x", 256)} {
+		require.NoError(t, apikey.ValidateName("role", good))
+	}
+	for bad, want := range map[string]string{
+		"":                       "apikey: the role is empty; right would be 1 to 256 bytes",
+		" a":                     `apikey: the role " a" begins or ends with white space`,
+		"a\u00a0":                `apikey: the role "a\u00a0" begins or ends with white space`,
+		"a\n":                    `apikey: the role "a\n" begins or ends with white space`,
+		"a\tb":                   `apikey: the role "a\tb" has a control character at byte 2`,
+		"a\x7fb":                 `has a control character at byte 2`,
+		"a\u0085b":               `has a control character at byte 2`,
+		"a\xffb":                 `apikey: the role "a\xffb" is not valid UTF-8`,
+		"\xff":                   `is not valid UTF-8`,
+		strings.Repeat("x", 257): `xxx"... has 257 bytes; right would be at most 256`,
+	} {
+		err := apikey.ValidateName("role", bad)
+		require.ErrorContains(t, err, want)
+		require.Less(t, len(err.Error()), 200, "an error does not grow with what it is about")
+	}
+}
+
+func TestValidate(t *testing.T) {
+	require.NoError(t, fullKey(t).Validate())
+	key, _ := newKey(t, nil)
+	require.NoError(t, key.Validate())
+
+	year := func(y int) time.Time { return time.Date(y, 1, 1, 0, 0, 0, 0, time.UTC) }
+	for name, test := range map[string]struct {
+		change func(*apikey.Key)
+		want   string // "": it is valid
+	}{
+		"no ID":                {func(k *apikey.Key) { k.ID = "" }, "the key ID has 0 bytes"},
+		"no organization":      {func(k *apikey.Key) { k.Organization = "" }, "the organization is empty"},
+		"no description":       {func(k *apikey.Key) { k.Description = "" }, ""},
+		"white space":          {func(k *apikey.Key) { k.Description = " " }, ""},
+		"longest description":  {func(k *apikey.Key) { k.Description = strings.Repeat("x", 1024) }, ""},
+		"longer description":   {func(k *apikey.Key) { k.Description = strings.Repeat("x", 1025) }, "has 1025 bytes; right would be at most 1024"},
+		"lines in description": {func(k *apikey.Key) { k.Description = "a\nb" }, `the description "a\nb" has a control character at byte 2`},
+		"no grants":            {func(k *apikey.Key) { k.Grants = nil }, ""},
+		"no role":              {func(k *apikey.Key) { k.Grants[1].Role = "" }, "apikey: the role of Grants[1] is empty"},
+		"bad project":          {func(k *apikey.Key) { k.Grants[1].Project = " " }, "apikey: the project of Grants[1]"},
+		"project and all":      {func(k *apikey.Key) { k.Grants[1].AllProjects = true }, `Grants[1] has AllProjects and the project "staging"`},
+		"grant twice":          {func(k *apikey.Key) { k.Grants[2] = k.Grants[0] }, `Grants[2] is Grants[0] again, with the role "backup.admin"`},
+		"no secrets":           {func(k *apikey.Key) { k.Secrets = nil }, "the key has 0 secrets; right would be one, or two"},
+		"one secret":           {func(k *apikey.Key) { k.Secrets = k.Secrets[:1] }, ""},
+		"three secrets": {func(k *apikey.Key) { k.Secrets = append(k.Secrets, apikey.StoredSecret{Sum: [32]byte{1}}) },
+			"the key has 3 secrets"},
+		"no hash":              {func(k *apikey.Key) { k.Secrets[1].Sum = [32]byte{} }, "Secrets[1] has no hash"},
+		"hash twice":           {func(k *apikey.Key) { k.Secrets[1].Sum = k.Secrets[0].Sum }, "Secrets[1] is Secrets[0] again, with the hash "},
+		"bad server key":       {func(k *apikey.Key) { k.Secrets[0].ServerKey = "a b" }, "the server key's ID of Secrets[0] has the byte ' '"},
+		"plain":                {func(k *apikey.Key) { k.Secrets[0].ServerKey = "" }, ""},
+		"secret's year":        {func(k *apikey.Key) { k.Secrets[0].Created = year(0) }, "Created of Secrets[0] is in the year 0"},
+		"secret's last year":   {func(k *apikey.Key) { k.Secrets[1].Expires = year(10000) }, "Expires of Secrets[1] is in the year 10000"},
+		"never valid":          {func(k *apikey.Key) { k.NotBefore = k.Expires }, "is never valid: NotBefore 2026-05-17T12:00:00.12345679Z is not before"},
+		"backwards":            {func(k *apikey.Key) { k.NotBefore = k.Expires.Add(1) }, "the key is never valid"},
+		"from now on":          {func(k *apikey.Key) { k.Expires = time.Time{} }, ""},
+		"NotBefore's year":     {func(k *apikey.Key) { k.NotBefore = year(-1) }, "NotBefore is in the year -1; right would be 1 to 9999"},
+		"Expires's year":       {func(k *apikey.Key) { k.Expires = year(10000) }, "Expires is in the year 10000"},
+		"Expires's first year": {func(k *apikey.Key) { k.Expires = year(9999) }, ""},
+		"created at no time":   {func(k *apikey.Key) { k.Created = time.Time{} }, ""},
+		"Created's year":       {func(k *apikey.Key) { k.Created = year(0) }, "Created is in the year 0"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			key := fullKey(t)
+			test.change(&key)
+			err := key.Validate()
+			if test.want == "" {
+				require.NoError(t, err)
+				return
+			}
+			require.ErrorContains(t, err, test.want)
+			require.NotContains(t, err.Error(), "\n", "one mistake, one line")
+		})
+	}
+}
+
+func TestValidateJoinsEverythingWrong(t *testing.T) {
+	err := apikey.Key{Grants: []apikey.Grant{{}}}.Validate()
+	require.Len(t, strings.Split(err.Error(), "\n"), 4, "ID, organization, role and secrets")
+}
+
+func TestCloneSharesNothing(t *testing.T) {
+	key := fullKey(t)
+	clone := key.Clone()
+	require.Equal(t, key, clone)
+	clone.Grants[0].Role = "other"
+	clone.Secrets[0].Sum[0]++
+	require.Equal(t, "backup.admin", key.Grants[0].Role)
+	require.NotEqual(t, clone.Secrets[0].Sum, key.Secrets[0].Sum)
+	require.Nil(t, apikey.Key{}.Clone().Secrets)
+}
+
+func TestEqual(t *testing.T) {
+	key := fullKey(t)
+	abroad := key.Clone()
+	zone := time.FixedZone("", 3600)
+	abroad.Created, abroad.Expires, abroad.NotBefore = key.Created.In(zone), key.Expires.In(zone), key.NotBefore.In(zone)
+	abroad.Secrets[0].Created = key.Secrets[0].Created.In(zone)
+	require.True(t, key.Equal(abroad))
+	require.Empty(t, cmp.Diff(key, abroad))
+	require.True(t, apikey.Key{}.Equal(apikey.Key{Grants: []apikey.Grant{}, Secrets: []apikey.StoredSecret{}}))
+
+	other, err := accesslist.Parse("203.0.113.8")
+	require.NoError(t, err)
+	for name, change := range map[string]func(*apikey.Key){
+		"ID":                   func(k *apikey.Key) { k.ID = "KEY_1-B" },
+		"Organization":         func(k *apikey.Key) { k.Organization = "Acme" },
+		"Description":          func(k *apikey.Key) { k.Description = "" },
+		"Disabled":             func(k *apikey.Key) { k.Disabled = false },
+		"AccessList":           func(k *apikey.Key) { k.AccessList = other },
+		"no AccessList":        func(k *apikey.Key) { k.AccessList = accesslist.List{} },
+		"Grants":               func(k *apikey.Key) { k.Grants[0].AllProjects = true },
+		"order of grants":      func(k *apikey.Key) { k.Grants[0], k.Grants[1] = k.Grants[1], k.Grants[0] },
+		"Secrets":              func(k *apikey.Key) { k.Secrets = k.Secrets[:1] },
+		"a secret's ServerKey": func(k *apikey.Key) { k.Secrets[0].ServerKey = "" },
+		"a secret's Sum":       func(k *apikey.Key) { k.Secrets[0].Sum[31]++ },
+		"a secret's Created":   func(k *apikey.Key) { k.Secrets[0].Created = time.Time{} },
+		"a secret's Expires":   func(k *apikey.Key) { k.Secrets[0].Expires = time.Time{} },
+		"NotBefore":            func(k *apikey.Key) { k.NotBefore = time.Time{} },
+		"Expires":              func(k *apikey.Key) { k.Expires = k.Expires.Add(1) },
+		"Created":              func(k *apikey.Key) { k.Created = time.Time{} },
+		"Revision":             func(k *apikey.Key) { k.Revision = 1 },
+	} {
+		changed := key.Clone()
+		change(&changed)
+		require.False(t, key.Equal(changed), name)
+		require.NotEmpty(t, cmp.Diff(key, changed), name)
+	}
+}
