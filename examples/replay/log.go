@@ -1,0 +1,283 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"net/netip"
+	"time"
+)
+
+// A record is what a line of the log tells about a request, as far as an access
+// list is concerned.
+type record struct {
+	client netip.Addr
+	time   time.Time
+}
+
+// A lineParser reads lines of the Common and the Combined Log Format:
+//
+//	client ident user [02/Jan/2006:15:04:05 -0700] "request" status size
+//	client ident user [02/Jan/2006:15:04:05 -0700] "request" status size "referer" "agent" …
+//
+// All of a line is checked, though little of it is used: a line whose end is
+// missing may have lost its beginning to the same accident. Fields after the agent
+// are passed over, since servers are often told to add some.
+//
+// It remembers the last second and the last address that it had to work for: lines
+// of one log repeat them.
+type lineParser struct {
+	second     [len(timeLayout)]byte
+	secondTime time.Time
+	addr       []byte
+	addrParsed netip.Addr
+}
+
+const (
+	timeLayout = "02/Jan/2006:15:04:05 -0700"
+	months     = "JanFebMarAprMayJunJulAugSepOctNovDec"
+
+	// maxAddr is more than any address has, so that of a line of garbage not a
+	// megabyte is looked at as one.
+	maxAddr = 64
+)
+
+// parse reads a line without its end. It keeps nothing of it.
+func (p *lineParser) parse(line []byte) (record, error) {
+	if len(line) == 0 {
+		return record{}, fmt.Errorf("an empty line: want one request a line")
+	}
+	client, rest, _ := bytes.Cut(line, []byte(" "))
+	addr, err := p.address(client)
+	if err != nil {
+		return record{}, err
+	}
+	at := findTime(rest)
+	if at < 0 {
+		return record{}, fmt.Errorf(`%s after the client: want ident, user, and then [%s] and the request in quotes`, excerpt(rest), timeLayout)
+	}
+	if !isIdentAndUser(rest[:at]) {
+		return record{}, fmt.Errorf(`%s between the client and the time: want ident and user, each "-" if there is none`, excerpt(rest[:at]))
+	}
+	text := rest[at+1:][:len(timeLayout)]
+	when, ok := p.time(text)
+	if !ok {
+		return record{}, fmt.Errorf("the time %s: want one such as %s, from 1970 on", excerpt(text), timeLayout)
+	}
+	if err := checkRest(rest[at+len(timeLayout)+3:]); err != nil {
+		return record{}, err
+	}
+	return record{addr, when}, nil
+}
+
+// findTime returns where the "[" of the time is, or -1. A user name may have spaces
+// and brackets in it and is the caller's to choose; a quotation mark in it is
+// escaped by the servers, so that nobody can bring a time of his own before the
+// true one.
+func findTime(b []byte) int {
+	const length = len(timeLayout)
+	for from := 0; ; {
+		i := bytes.IndexByte(b[from:], '[')
+		if i < 0 {
+			return -1
+		}
+		i += from
+		if len(b) < i+length+4 {
+			return -1
+		}
+		if i > 0 && b[i-1] == ' ' && string(b[i+length+1:i+length+4]) == `] "` {
+			return i
+		}
+		from = i + 1
+	}
+}
+
+// isIdentAndUser reports whether b is two fields, each followed by a space. The
+// second, the user, may have spaces in it.
+func isIdentAndUser(b []byte) bool {
+	space := bytes.IndexByte(b, ' ')
+	return space > 0 && len(b) >= space+3
+}
+
+// checkRest checks what comes after the time, from the quotation mark of the
+// request on.
+func checkRest(b []byte) error {
+	whole := b
+	b, ok := skipQuoted(b)
+	if !ok {
+		return fmt.Errorf(`the request %s does not end: want a quotation mark after it`, excerpt(whole))
+	}
+	whole = b
+	if b, ok = skipNumber(b, 3, 3); !ok {
+		return fmt.Errorf(`%s after the request: want a space and a status of three digits or "-"`, excerpt(whole))
+	}
+	whole = b
+	if b, ok = skipNumber(b, 1, 19); !ok || len(b) > 0 && b[0] != ' ' {
+		return fmt.Errorf(`%s after the status: want a space and a size in bytes or "-"`, excerpt(whole))
+	}
+	if len(b) == 0 {
+		return nil
+	}
+	for _, name := range []string{"referer", "agent"} {
+		whole = b
+		if len(b) < 2 || b[0] != ' ' || b[1] != '"' {
+			return fmt.Errorf("%s where the %s would be: want it in quotes after a space, or nothing after the size", excerpt(whole), name)
+		}
+		if b, ok = skipQuoted(b[1:]); !ok {
+			return fmt.Errorf("the %s %s does not end: want a quotation mark after it", name, excerpt(whole[1:]))
+		}
+	}
+	if len(b) > 0 && b[0] != ' ' {
+		return fmt.Errorf("%s after the agent: want a space or nothing", excerpt(b))
+	}
+	return nil
+}
+
+// skipQuoted returns what follows a text in quotation marks, at the first of which
+// b begins. A backslash takes its meaning from the next byte: Apache writes \" and
+// \\; nginx writes \x22 and \x5C, which need no care.
+func skipQuoted(b []byte) (rest []byte, ok bool) {
+	for i := 1; ; {
+		n := bytes.IndexByte(b[i:], '"')
+		if n < 0 {
+			return nil, false
+		}
+		i += n
+		backslashes := 0
+		for b[i-1-backslashes] == '\\' { // stops at the first quotation mark
+			backslashes++
+		}
+		i++
+		if backslashes%2 == 0 {
+			return b[i:], true
+		}
+	}
+}
+
+// skipNumber returns what follows a space and either least to most digits or "-",
+// which servers write for a number that they do not have.
+func skipNumber(b []byte, least, most int) (rest []byte, ok bool) {
+	if len(b) < 2 || b[0] != ' ' {
+		return nil, false
+	}
+	if b = b[1:]; b[0] == '-' {
+		return b[1:], true
+	}
+	n := 0
+	for n < len(b) && isDigit(b[n]) {
+		n++
+	}
+	return b[n:], n >= least && n <= most
+}
+
+// address reads the client. An IPv4 address, which most are, is read here, since
+// package netip wants a string and each would be garbage.
+func (p *lineParser) address(b []byte) (netip.Addr, error) {
+	if addr, ok := parseIPv4(b); ok {
+		return addr, nil
+	}
+	if len(b) > 0 && string(b) == string(p.addr) {
+		return p.addrParsed, nil
+	}
+	if len(b) <= maxAddr {
+		if addr, err := netip.ParseAddr(string(b)); err == nil {
+			p.addr, p.addrParsed = append(p.addr[:0], b...), addr
+			return addr, nil
+		}
+	}
+	return netip.Addr{}, fmt.Errorf("the client %s is not an address: want IPv4 or IPv6 in the first field (for host names: HostnameLookups Off in Apache)", excerpt(b))
+}
+
+// parseIPv4 reads what netip.ParseAddr reads of IPv4.
+func parseIPv4(b []byte) (netip.Addr, bool) {
+	var octets [4]byte
+	octet, value, digits := 0, 0, 0
+	for _, c := range b {
+		switch {
+		case isDigit(c):
+			if digits > 0 && value == 0 {
+				return netip.Addr{}, false // a leading zero
+			}
+			value = value*10 + int(c-'0')
+			digits++
+			if value > 255 {
+				return netip.Addr{}, false
+			}
+		case c == '.' && digits > 0 && octet < 3:
+			octets[octet] = byte(value)
+			octet, value, digits = octet+1, 0, 0
+		default:
+			return netip.Addr{}, false
+		}
+	}
+	octets[3] = byte(value)
+	return netip.AddrFrom4(octets), octet == 3 && digits > 0
+}
+
+// time reads a time, in UTC; b has the length of timeLayout.
+func (p *lineParser) time(b []byte) (time.Time, bool) {
+	if string(b) == string(p.second[:]) {
+		return p.secondTime, true
+	}
+	t, ok := parseTime(b)
+	if ok {
+		copy(p.second[:], b)
+		p.secondTime = t
+	}
+	return t, ok
+}
+
+func parseTime(b []byte) (time.Time, bool) {
+	for i, c := range []byte(timeLayout) {
+		switch {
+		case isDigit(c):
+			if !isDigit(b[i]) {
+				return time.Time{}, false
+			}
+		case c == '/' || c == ':' || c == ' ':
+			if b[i] != c {
+				return time.Time{}, false
+			}
+		}
+	}
+	number := func(from, to int) (n int) {
+		for _, c := range b[from:to] {
+			n = n*10 + int(c-'0')
+		}
+		return n
+	}
+	month := -1
+	for i := range 12 {
+		if string(b[3:6]) == months[3*i:3*i+3] {
+			month = i + 1
+		}
+	}
+	day, year := number(0, 2), number(7, 11)
+	hour, minute, second := number(12, 14), number(15, 17), number(18, 20)
+	offset := time.Duration(number(22, 24))*time.Hour + time.Duration(number(24, 26))*time.Minute
+	switch {
+	case b[21] == '-':
+		offset = -offset
+	case b[21] != '+':
+		return time.Time{}, false
+	}
+	if month < 0 || year < 1970 || hour > 23 || minute > 59 || second > 59 || number(22, 24) > 23 || number(24, 26) > 59 {
+		return time.Time{}, false
+	}
+	t := time.Date(year, time.Month(month), day, hour, minute, second, 0, time.UTC)
+	if t.Day() != day { // the 31st of a shorter month became the 1st of the next
+		return time.Time{}, false
+	}
+	return t.Add(-offset), true
+}
+
+func isDigit(c byte) bool { return '0' <= c && c <= '9' }
+
+// excerpt quotes the beginning of a text, so that a message has one line however
+// long the text is and whatever control characters are in it.
+func excerpt(b []byte) string {
+	const most = 60
+	if len(b) > most {
+		return fmt.Sprintf("%+q…", b[:most])
+	}
+	return fmt.Sprintf("%+q", b)
+}

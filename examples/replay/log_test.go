@@ -1,0 +1,244 @@
+package main
+
+import (
+	"bytes"
+	"net/netip"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// lines are as servers write them, and as accidents leave them. problem is part of
+// the error, empty for a good line. The fuzz target begins with them too.
+var lines = []struct {
+	name, line, client, time, problem string
+}{
+	{
+		name:   "Apache, common",
+		line:   `127.0.0.1 - frank [10/Oct/2000:13:55:36 -0700] "GET /apache_pb.gif HTTP/1.0" 200 2326`,
+		client: "127.0.0.1", time: "2000-10-10T13:55:36-07:00",
+	}, {
+		name:   "Apache, combined",
+		line:   `127.0.0.1 - frank [10/Oct/2000:13:55:36 -0700] "GET /apache_pb.gif HTTP/1.0" 200 2326 "http://www.example.com/start.html" "Mozilla/4.08 [en] (Win98; I ;Nav)"`,
+		client: "127.0.0.1", time: "2000-10-10T13:55:36-07:00",
+	}, {
+		name:   "nginx, combined",
+		line:   `203.0.113.7 - - [07/Feb/2026:23:59:59 +0000] "POST /api/v1/backups HTTP/2.0" 201 0 "-" "curl/8.5.0"`,
+		client: "203.0.113.7", time: "2026-02-07T23:59:59Z",
+	}, {
+		name:   "nginx as RHEL sets it up, with a field after the agent",
+		line:   `203.0.113.7 - - [07/Feb/2026:23:59:59 +0530] "GET / HTTP/1.1" 200 612 "-" "curl/8.5.0" "198.51.100.1, 10.0.0.1"`,
+		client: "203.0.113.7", time: "2026-02-07T23:59:59+05:30",
+	}, {
+		name:   "Apache, escaped quotation marks and backslashes",
+		line:   `198.51.100.1 - - [29/Feb/2024:00:00:00 +0000] "GET /?q=\"a\\\" HTTP/1.1" 404 196 "\\" "say \"hi\" \\\\"`,
+		client: "198.51.100.1", time: "2024-02-29T00:00:00Z",
+	}, {
+		name:   "nginx, quotation marks as \\x22",
+		line:   `198.51.100.1 - - [29/Feb/2024:00:00:00 +0000] "GET /?q=\x22a\x5C\x22 HTTP/1.1" 404 196 "-" "\x22] \x22"`,
+		client: "198.51.100.1", time: "2024-02-29T00:00:00Z",
+	}, {
+		name:   "TLS sent to a plain port",
+		line:   `192.0.2.9 - - [01/Jan/2026:10:00:00 +0000] "\x16\x03\x01\x02\x00\x01\x00\x01\xFC\x03\x03" 400 157 "-" "-"`,
+		client: "192.0.2.9", time: "2026-01-01T10:00:00Z",
+	}, {
+		name:   "nothing was sent",
+		line:   `192.0.2.9 - - [01/Jan/2026:10:00:00 +0000] "" 400 0 "-" "-"`,
+		client: "192.0.2.9", time: "2026-01-01T10:00:00Z",
+	}, {
+		name:   "no request, status or size",
+		line:   `192.0.2.9 - - [01/Jan/2026:10:00:00 +0000] "-" - -`,
+		client: "192.0.2.9", time: "2026-01-01T10:00:00Z",
+	}, {
+		name:   "a user with a space and a time of his own",
+		line:   `192.0.2.9 - x [01/Jan/1999:10:00:00 +0000] y [01/Jan/2026:10:00:00 +0000] "GET / HTTP/1.1" 401 0`,
+		client: "192.0.2.9", time: "2026-01-01T10:00:00Z",
+	}, {
+		name:   "a user that Apache escaped",
+		line:   `192.0.2.9 - x [01/Jan/1999:10:00:00 +0000] \"GET [01/Jan/2026:10:00:00 +0000] "GET / HTTP/1.1" 401 0`,
+		client: "192.0.2.9", time: "2026-01-01T10:00:00Z",
+	}, {
+		name:   "Apache, an empty user",
+		line:   `192.0.2.9 - "" [01/Jan/2026:10:00:00 +0000] "GET / HTTP/1.1" 401 381`,
+		client: "192.0.2.9", time: "2026-01-01T10:00:00Z",
+	}, {
+		name:   "IPv6",
+		line:   `2001:db8::7 - - [01/Jan/2026:10:00:00 +0000] "GET / HTTP/1.1" 200 1`,
+		client: "2001:db8::7", time: "2026-01-01T10:00:00Z",
+	}, {
+		name:   "IPv4 seen through an IPv6 socket",
+		line:   `::ffff:203.0.113.7 - - [01/Jan/2026:10:00:00 +0000] "GET / HTTP/1.1" 200 1`,
+		client: "::ffff:203.0.113.7", time: "2026-01-01T10:00:00Z",
+	}, {
+		name:   "an address with a zone, which policy refuses",
+		line:   `fe80::1%eth0 - - [01/Jan/2026:10:00:00 +0000] "GET / HTTP/1.1" 200 1`,
+		client: "fe80::1%eth0", time: "2026-01-01T10:00:00Z",
+	},
+
+	{name: "empty", problem: "an empty line"},
+	{name: "a host name", line: `www.example.com - - [01/Jan/2026:10:00:00 +0000] "GET / HTTP/1.1" 200 1`, problem: `the client "www.example.com" is not an address`},
+	{name: "a virtual host first", line: `www.example.com:443 192.0.2.9 - - [01/Jan/2026:10:00:00 +0000] "GET / HTTP/1.1" 200 1`, problem: `the client "www.example.com:443" is not an address`},
+	{name: "a socket", line: `unix: - - [01/Jan/2026:10:00:00 +0000] "GET / HTTP/1.1" 200 1`, problem: `the client "unix:" is not an address`},
+	{name: "a port", line: `192.0.2.9:80 - - [01/Jan/2026:10:00:00 +0000] "GET / HTTP/1.1" 200 1`, problem: `the client "192.0.2.9:80" is not an address`},
+	{name: "a leading zero", line: `192.0.2.09 - - [01/Jan/2026:10:00:00 +0000] "GET / HTTP/1.1" 200 1`, problem: `the client "192.0.2.09" is not an address`},
+	{name: "too large an octet", line: `192.0.2.256 - - [01/Jan/2026:10:00:00 +0000] "GET / HTTP/1.1" 200 1`, problem: `the client "192.0.2.256" is not an address`},
+	{name: "three octets", line: `192.0.2 - - [01/Jan/2026:10:00:00 +0000] "GET / HTTP/1.1" 200 1`, problem: `the client "192.0.2" is not an address`},
+	{name: "five octets", line: `192.0.2.1.1 - - [01/Jan/2026:10:00:00 +0000] "GET / HTTP/1.1" 200 1`, problem: `the client "192.0.2.1.1" is not an address`},
+	{name: "an octet missing", line: `192.0..1 - - [01/Jan/2026:10:00:00 +0000] "GET / HTTP/1.1" 200 1`, problem: `the client "192.0..1" is not an address`},
+	{name: "negative", line: `-1.0.2.1 - - [01/Jan/2026:10:00:00 +0000] "GET / HTTP/1.1" 200 1`, problem: `the client "-1.0.2.1" is not an address`},
+	{name: "a space first", line: ` 192.0.2.9 - - [01/Jan/2026:10:00:00 +0000] "GET / HTTP/1.1" 200 1`, problem: `the client "" is not an address`},
+	{name: "zeros after a crash", line: strings.Repeat("\x00", 4096), problem: `the client "\x00\x00`},
+	{name: "an error log", line: `2026/01/01 10:00:00 [error] 7#7: *1 open() failed`, problem: `the client "2026/01/01" is not an address`},
+	{name: "JSON", line: `{"remote_addr":"192.0.2.9","time_local":"01/Jan/2026:10:00:00 +0000"}`, problem: `is not an address`},
+	{name: "only the client", line: `192.0.2.9`, problem: `"" after the client`},
+	{name: "cut off in the time", line: `192.0.2.9 - - [01/Jan/2026:10:0`, problem: `after the client: want ident, user`},
+	{name: "no quotation mark after the time", line: `192.0.2.9 - - [01/Jan/2026:10:00:00 +0000] GET / HTTP/1.1 200 1`, problem: `after the client: want ident, user`},
+	{name: "no ident", line: `192.0.2.9 - [01/Jan/2026:10:00:00 +0000] "GET / HTTP/1.1" 200 1`, problem: `"- " between the client and the time`},
+	{name: "no user", line: `192.0.2.9 -  [01/Jan/2026:10:00:00 +0000] "GET / HTTP/1.1" 200 1`, problem: `"-  " between the client and the time`},
+	{name: "no such day", line: `192.0.2.9 - - [29/Feb/2025:10:00:00 +0000] "GET / HTTP/1.1" 200 1`, problem: `the time "29/Feb/2025:10:00:00 +0000"`},
+	{name: "day zero", line: `192.0.2.9 - - [00/Jan/2026:10:00:00 +0000] "GET / HTTP/1.1" 200 1`, problem: `the time "00/Jan/2026`},
+	{name: "no such month", line: `192.0.2.9 - - [01/jan/2026:10:00:00 +0000] "GET / HTTP/1.1" 200 1`, problem: `the time "01/jan/2026`},
+	{name: "between two months", line: `192.0.2.9 - - [01/anF/2026:10:00:00 +0000] "GET / HTTP/1.1" 200 1`, problem: `the time "01/anF/2026`},
+	{name: "no such hour", line: `192.0.2.9 - - [01/Jan/2026:24:00:00 +0000] "GET / HTTP/1.1" 200 1`, problem: `the time "01/Jan/2026:24`},
+	{name: "no such second", line: `192.0.2.9 - - [01/Jan/2026:10:00:60 +0000] "GET / HTTP/1.1" 200 1`, problem: `the time "01/Jan/2026:10:00:60`},
+	{name: "no sign", line: `192.0.2.9 - - [01/Jan/2026:10:00:00 00000] "GET / HTTP/1.1" 200 1`, problem: `the time "01/Jan/2026:10:00:00 00000"`},
+	{name: "no such zone", line: `192.0.2.9 - - [01/Jan/2026:10:00:00 +2400] "GET / HTTP/1.1" 200 1`, problem: `the time "01/Jan/2026:10:00:00 +2400"`},
+	{name: "before there were servers", line: `192.0.2.9 - - [01/Jan/0001:00:00:00 +0000] "GET / HTTP/1.1" 200 1`, problem: `from 1970 on`},
+	{name: "letters in the time", line: `192.0.2.9 - - [0x/Jan/2026:10:00:00 +0000] "GET / HTTP/1.1" 200 1`, problem: `the time "0x/Jan`},
+	{name: "other separators", line: `192.0.2.9 - - [01-Jan-2026 10:00:00 +0000] "GET / HTTP/1.1" 200 1`, problem: `the time "01-Jan-2026`},
+	{name: "cut off in the request", line: `192.0.2.9 - - [01/Jan/2026:10:00:00 +0000] "GET / HT`, problem: `the request "\"GET / HT" does not end`},
+	{name: "the last quotation mark is escaped", line: `192.0.2.9 - - [01/Jan/2026:10:00:00 +0000] "GET / HTTP/1.1\" 200 1`, problem: `does not end`},
+	{name: "an unescaped quotation mark", line: `192.0.2.9 - - [01/Jan/2026:10:00:00 +0000] "GET /" HTTP/1.1" 200 1`, problem: `" HTTP/1.1\" 200 1" after the request`},
+	{name: "no status", line: `192.0.2.9 - - [01/Jan/2026:10:00:00 +0000] "GET / HTTP/1.1"`, problem: `"" after the request`},
+	{name: "a status of two digits", line: `192.0.2.9 - - [01/Jan/2026:10:00:00 +0000] "GET / HTTP/1.1" 20 1`, problem: `" 20 1" after the request`},
+	{name: "a negative status", line: `192.0.2.9 - - [01/Jan/2026:10:00:00 +0000] "GET / HTTP/1.1" -200 1`, problem: `"200 1" after the status`},
+	{name: "no size", line: `192.0.2.9 - - [01/Jan/2026:10:00:00 +0000] "GET / HTTP/1.1" 200`, problem: `"" after the status`},
+	{name: "a negative size", line: `192.0.2.9 - - [01/Jan/2026:10:00:00 +0000] "GET / HTTP/1.1" 200 -5`, problem: `" -5" after the status`},
+	{name: "a size beyond all", line: `192.0.2.9 - - [01/Jan/2026:10:00:00 +0000] "GET / HTTP/1.1" 200 10000000000000000000`, problem: `after the status`},
+	{name: "a size in hexadecimal", line: `192.0.2.9 - - [01/Jan/2026:10:00:00 +0000] "GET / HTTP/1.1" 200 0x10`, problem: `after the status`},
+	{name: "no agent", line: `192.0.2.9 - - [01/Jan/2026:10:00:00 +0000] "GET / HTTP/1.1" 200 1 "-"`, problem: `"" where the agent would be`},
+	{name: "cut off in the agent", line: `192.0.2.9 - - [01/Jan/2026:10:00:00 +0000] "GET / HTTP/1.1" 200 1 "-" "cur`, problem: `the agent "\"cur" does not end`},
+	{name: "a referer without quotation marks", line: `192.0.2.9 - - [01/Jan/2026:10:00:00 +0000] "GET / HTTP/1.1" 200 1 - -`, problem: `" - -" where the referer would be`},
+	{name: "a space at the end", line: `192.0.2.9 - - [01/Jan/2026:10:00:00 +0000] "GET / HTTP/1.1" 200 1 `, problem: `" " where the referer would be`},
+	{name: "two lines run together", line: `192.0.2.9 - - [01/Jan/2026:10:00:00 +0000] "GET / HTTP/1.1" 200 1 "-" "curl"192.0.2.9 - - `, problem: `"192.0.2.9 - - " after the agent`},
+}
+
+func TestParseLine(t *testing.T) {
+	for _, tt := range lines {
+		t.Run(tt.name, func(t *testing.T) {
+			var p lineParser
+			for range 2 { // the second time from what it remembers
+				got, err := p.parse([]byte(tt.line))
+				if tt.problem != "" {
+					require.ErrorContains(t, err, tt.problem)
+					require.NotContains(t, err.Error(), "\n")
+					continue
+				}
+				require.NoError(t, err)
+				require.Equal(t, netip.MustParseAddr(tt.client), got.client)
+				want, err := time.Parse(time.RFC3339, tt.time)
+				require.NoError(t, err)
+				require.Equal(t, want.UTC(), got.time)
+			}
+		})
+	}
+}
+
+// A parser that has read one line reads the next as if it were the first.
+func TestParserForgets(t *testing.T) {
+	var p lineParser
+	for range 2 {
+		for _, tt := range lines {
+			var fresh lineParser
+			want, wantErr := fresh.parse([]byte(tt.line))
+			got, err := p.parse([]byte(tt.line))
+			require.Equal(t, want, got, tt.name)
+			require.Equal(t, wantErr, err, tt.name)
+		}
+	}
+}
+
+// An error is short and of one line, wherever a long line goes wrong.
+func TestParseErrorIsShort(t *testing.T) {
+	garbage := strings.Repeat("\xff\n\"", 1000)
+	for _, tt := range lines {
+		for i := range len(tt.line) + 1 {
+			var p lineParser
+			if _, err := p.parse([]byte(tt.line[:i] + garbage)); err != nil {
+				require.Less(t, len(err.Error()), 500)
+				require.NotContains(t, err.Error(), "\n")
+			}
+		}
+	}
+}
+
+var (
+	slowHead = regexp.MustCompile(`(?s)^([^ ]*) (.*? )\[(.{26})\] (".*)$`)
+	slowMid  = regexp.MustCompile(`(?s)^[^ ]+ .+ $`)
+	slowTime = regexp.MustCompile(`^\d\d/(Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)/\d{4}:\d\d:\d\d:\d\d [+-]([01]\d|2[0-3])[0-5]\d$`)
+	slowTail = regexp.MustCompile(`(?s)^"([^"\\]|\\.)*" (\d{3}|-) (\d{1,19}|-)( "([^"\\]|\\.)*" "([^"\\]|\\.)*"( .*)?)?$`)
+)
+
+// slowParse is lineParser.parse by other means.
+func slowParse(line []byte) (record, bool) {
+	var runes []rune // regexp knows no bytes: let each be a rune
+	for _, b := range line {
+		runes = append(runes, rune(b))
+	}
+	head := slowHead.FindStringSubmatch(string(runes))
+	if head == nil || !slowMid.MatchString(head[2]) || !slowTime.MatchString(head[3]) || !slowTail.MatchString(head[4]) {
+		return record{}, false
+	}
+	client, _, _ := bytes.Cut(line, []byte(" "))
+	addr, err := netip.ParseAddr(string(client))
+	if err != nil || len(client) > maxAddr {
+		return record{}, false
+	}
+	t, err := time.Parse("02/Jan/2006:15:04:05 -0700", head[3])
+	if err != nil || head[3][7:11] < "1970" {
+		return record{}, false
+	}
+	return record{addr, t.UTC()}, true
+}
+
+func FuzzParseLine(f *testing.F) {
+	for _, tt := range lines {
+		f.Add([]byte(tt.line))
+	}
+	f.Fuzz(func(t *testing.T, line []byte) {
+		want, ok := slowParse(line)
+		var p lineParser
+		_, err := p.parse([]byte(lines[0].line)) // so that it has something to remember
+		require.NoError(t, err)
+		for range 2 {
+			got, err := p.parse(line)
+			require.Equal(t, ok, err == nil, "%v", err)
+			if err != nil {
+				require.NotContains(t, err.Error(), "\n")
+				continue
+			}
+			require.Equal(t, want, got)
+			require.True(t, got.client.IsValid())
+			require.False(t, got.time.IsZero())
+		}
+	})
+}
+
+func BenchmarkParseLine(b *testing.B) {
+	for _, tt := range lines[:9] {
+		b.Run(tt.name, func(b *testing.B) {
+			var p lineParser
+			line := []byte(tt.line)
+			b.SetBytes(int64(len(line)))
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := p.parse(line); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
