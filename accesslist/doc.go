@@ -25,6 +25,11 @@
 // wants IPv6 entries says so with [Parser.AllowIPv6]. An address with a zone
 // (fe80::1%eth0) is covered by nothing.
 //
+// # Errors
+//
+// Beside an error there is a list that covers nobody and that nothing accepts ([List.IsValid]),
+// so that passing over the error denies.
+//
 // # Why Contains takes a time
 //
 // Membership without a clock would have to ignore expiries, and then the

@@ -37,7 +37,7 @@ const (
 	// Expired: the entry covers nothing any more (rule A2).
 	Expired
 
-	// Unused: the entry is live and has never served a call.
+	// Unused: the entry is live and has served no call.
 	Unused
 )
 
@@ -65,13 +65,13 @@ func (f Finding) String() string {
 	case OverBroad:
 		return fmt.Sprintf("%s is over-broad: a block wider than /8", f.Entry)
 	case Shadowed:
-		return fmt.Sprintf("%s is shadowed by %s and could go", f.Entry, f.By[0])
+		return fmt.Sprintf("%s is shadowed by %s and could go", f.Entry, enumerate(f.By))
 	case DuplicateInEffect:
 		return fmt.Sprintf("%s is a duplicate in effect and could go: %s cover it", f.Entry, enumerate(f.By))
 	case Expired:
 		return fmt.Sprintf("%s expired on %s and covers nothing", f.Entry, f.Entry.Expires.Format(time.RFC3339))
 	case Unused:
-		return fmt.Sprintf("%s has never served a call", f.Entry)
+		return fmt.Sprintf("%s has served no call", f.Entry)
 	}
 	return fmt.Sprintf("%s: %s", f.Entry, f.Kind)
 }
@@ -111,7 +111,7 @@ func (l List) Findings(now time.Time, usage map[netip.Prefix]Usage) []Finding {
 		if e.prefix.Bits() < 8 {
 			found = append(found, Finding{Kind: OverBroad, Entry: e})
 		}
-		if by, ok := l.shadow(i, now); ok {
+		if by, ok := l.shadow(i); ok {
 			found = append(found, Finding{Kind: Shadowed, Entry: e, By: []Entry{by}})
 		} else if by := l.duplicates(i); by != nil {
 			found = append(found, Finding{Kind: DuplicateInEffect, Entry: e, By: by})
@@ -123,12 +123,12 @@ func (l List) Findings(now time.Time, usage map[netip.Prefix]Usage) []Finding {
 	return found
 }
 
-// shadow returns the nearest wider entry that is live and does not expire before
-// entry i.
-func (l List) shadow(i int, now time.Time) (Entry, bool) {
+// shadow returns the nearest wider entry that does not expire before entry i,
+// which is live, so that the wider one is too.
+func (l List) shadow(i int) (Entry, bool) {
 	e := l.set.entry(i)
 	for p := l.set.parent[i]; p >= 0; p = l.set.parent[p] {
-		if wider := l.set.entry(int(p)); !wider.ExpiredAt(now) && !outlives(e, wider) {
+		if wider := l.set.entry(int(p)); !outlives(e, wider) {
 			return wider, true
 		}
 	}

@@ -1,6 +1,7 @@
 package accesslist
 
 import (
+	"errors"
 	"fmt"
 	"iter"
 	"net/netip"
@@ -12,14 +13,28 @@ import (
 // copy it, compare it with [List.Equal], share it between goroutines. The zero
 // List has no entries. Methods that change something return a new List and leave
 // the old one as it was.
+//
+// Whatever returns a List and an error returns, with an error, an invalid list: it
+// covers nobody, it is not empty, and nothing takes it. So a program that passes over
+// the error denies, where an empty list in its place would have admitted everyone.
 type List struct {
 	_   [0]func() // == would compare pointers, not entries: do not let it compile
 	set *set      // nil: no entries
 }
 
+// invalid is the list beside an error: a set of its own without entries, where that of
+// an empty list is nil.
+var invalid = List{set: &set{}}
+
+var errInvalid = errors.New("accesslist: the list was returned beside an error and covers nobody: look at that error")
+
+// IsValid reports whether the list is one, and not what was returned beside an error.
+// The zero List is valid.
+func (l List) IsValid() bool { return l.set != invalid.set }
+
 // New makes a list of entries. The same address or block twice is [ErrDuplicate]
 // (rule A6); a zero Entry and an unfit comment or time are errors too; with any
-// error there is no list. New() without entries is the zero List: the entries that
+// error the list is invalid. New() without entries is the zero List: the entries that
 // a program holds are what they are, while [Parse], which reads what people wrote,
 // refuses an empty request.
 func New(entries ...Entry) (List, error) { return List{}.With(entries...) }
@@ -28,7 +43,7 @@ func New(entries ...Entry) (List, error) { return List{}.With(entries...) }
 func (l List) Len() int { return l.set.len() }
 
 // IsEmpty reports whether the list has no entries at all. A list whose entries
-// have all expired is not empty: it covers nobody (rule A2).
+// have all expired is not empty: it covers nobody (rule A2). Nor is an invalid one.
 func (l List) IsEmpty() bool { return l.set == nil }
 
 // All yields the entries in order of address, IPv4 before IPv6, and of two blocks
@@ -68,42 +83,55 @@ func (l List) Match(addr netip.Addr, now time.Time) (Entry, bool) {
 }
 
 // With returns the list with more entries. An entry that is already there, or
-// that is given twice, is [ErrDuplicate]; nothing is added then (rule A6).
+// that is given twice, is [ErrDuplicate]; nothing is added then (rule A6). To stay with
+// the list as it was, keep it: what is returned beside the error is invalid.
 // Overlapping entries may coexist (rule A9). Adding the first entry to an empty
 // list narrows it from every address to that one (rule A10).
 func (l List) With(entries ...Entry) (List, error) {
+	if !l.IsValid() {
+		return invalid, errInvalid
+	}
 	if len(entries) == 0 {
 		return l, nil
 	}
 	for _, e := range entries {
 		if err := e.check(); err != nil {
-			return List{}, err
+			return invalid, err
 		}
 	}
 	all := append(slices.Collect(l.All()), entries...)
 	slices.SortFunc(all, compareEntries)
 	for i := 1; i < len(all); i++ {
 		if all[i].prefix == all[i-1].prefix {
-			return List{}, fmt.Errorf("accesslist: %s: %w: it is on the list already or given twice; nothing was added", all[i], ErrDuplicate)
+			return invalid, fmt.Errorf("accesslist: %s: %w: it is on the list already or given twice; nothing was added", all[i], ErrDuplicate)
 		}
 	}
 	return List{set: compile(all)}, nil
 }
 
 // Replace returns the list with new comments, expiries and times of adding for
-// entries that are on it. One that is not is [ErrNotListed]; nothing is replaced then.
+// entries that are on it. One that is not is [ErrNotListed], and the same address
+// or block given twice is [ErrDuplicate]; nothing is replaced then.
 func (l List) Replace(entries ...Entry) (List, error) {
+	if !l.IsValid() {
+		return invalid, errInvalid
+	}
 	if len(entries) == 0 {
 		return l, nil
 	}
 	all := slices.Collect(l.All())
+	replaced := make(map[netip.Prefix]bool, len(entries))
 	for _, e := range entries {
 		if err := e.check(); err != nil {
-			return List{}, err
+			return invalid, err
 		}
+		if replaced[e.prefix] {
+			return invalid, fmt.Errorf("accesslist: %s: %w: it is given twice; nothing was replaced", e, ErrDuplicate)
+		}
+		replaced[e.prefix] = true
 		i := l.set.find(e.prefix)
 		if i < 0 {
-			return List{}, fmt.Errorf("accesslist: %s: %w: add it with With; nothing was replaced", e, ErrNotListed)
+			return invalid, fmt.Errorf("accesslist: %s: %w: add it with With; nothing was replaced", e, ErrNotListed)
 		}
 		all[i] = e
 	}
@@ -116,7 +144,7 @@ func (l List) Replace(entries ...Entry) (List, error) {
 func (l List) Without(prefixes ...netip.Prefix) (List, error) {
 	shorter, err := l.WithoutEvenLast(prefixes...)
 	if err == nil && shorter.IsEmpty() && !l.IsEmpty() {
-		return List{}, fmt.Errorf("accesslist: %s: %w", Entry{prefix: prefixes[0]}, ErrLastEntry)
+		return invalid, fmt.Errorf("accesslist: %s: %w", Entry{prefix: prefixes[0]}, ErrLastEntry)
 	}
 	return shorter, err
 }
@@ -125,10 +153,13 @@ func (l List) Without(prefixes ...netip.Prefix) (List, error) {
 // have no entry afterwards, and so admit every address where nothing requires a
 // list (rule A10).
 func (l List) WithoutEvenLast(prefixes ...netip.Prefix) (List, error) {
+	if !l.IsValid() {
+		return invalid, errInvalid
+	}
 	removed := make(map[netip.Prefix]bool, len(prefixes))
 	for _, prefix := range prefixes {
 		if l.set.find(prefix) < 0 {
-			return List{}, fmt.Errorf("accesslist: %s: %w: an entry is removed by its exact address or block; nothing was removed", prefix, ErrNotListed)
+			return invalid, fmt.Errorf("accesslist: %s: %w: an entry is removed by its exact address or block; nothing was removed", prefix, ErrNotListed)
 		}
 		removed[prefix] = true
 	}
@@ -141,7 +172,7 @@ func (l List) Equal(o List) bool {
 	if l.set == o.set {
 		return true
 	}
-	if l.Len() != o.Len() {
+	if l.Len() != o.Len() || !l.IsValid() || !o.IsValid() {
 		return false
 	}
 	for i := range l.Len() {

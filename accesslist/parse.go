@@ -30,11 +30,17 @@ type ParseError struct {
 
 // Error returns the three fields in one line; a long text is cut.
 func (e *ParseError) Error() string {
-	text := e.Text
-	if len(text) > 80 {
-		text = text[:80] + "…"
+	return fmt.Sprintf("accesslist: %s %s: %s", quote(e.Text), e.Problem, e.Want)
+}
+
+// quote quotes a text that someone gave, and cuts a long one: it may be a file
+// that was taken for an address.
+func quote(text string) string {
+	const most = 80
+	if len(text) > most {
+		text = text[:most] + "…"
 	}
-	return fmt.Sprintf("accesslist: %q %s: %s", text, e.Problem, e.Want)
+	return strconv.Quote(text)
 }
 
 // ParseEntry is the function [ParseEntry] under the parser's options.
@@ -64,19 +70,23 @@ func (p Parser) entry(text string, prefix netip.Prefix) (Entry, error) {
 	}
 	switch {
 	case addr.Is4In6():
-		return refuse("is an IPv4-mapped IPv6 address", "write the IPv4 address that it maps, "+strconv.Quote(addr.Unmap().String())+", or a block around it")
+		const problem = "is IPv4-mapped IPv6"
+		if prefix != prefix.Masked() { // as are all shorter than /96; what was meant is anyone's guess
+			return refuse(problem, "write it as IPv4")
+		}
+		return refuse(problem, fmt.Sprintf("write it as IPv4, %q", Entry{prefix: netip.PrefixFrom(addr.Unmap(), prefix.Bits()-96)}))
 	case addr.Is6() && !p.AllowIPv6:
 		return refuse("is IPv6", "this list takes IPv4 addresses and blocks only")
 	case prefix.Masked() != prefix:
 		return refuse("has host bits set", fmt.Sprintf("use %q for the block or %q for the single address", prefix.Masked(), addr))
 	case prefix.IsSingleIP() && addr.IsUnspecified():
-		return refuse("is the unspecified address, which no client has", fmt.Sprintf("name the client's address, or write \"%s/0\" to mean every address", addr))
+		return refuse("is the unspecified address, which no client has", fmt.Sprintf("name a client's address, or write \"%s/0\" to mean every address", addr))
 	}
 	return Entry{prefix: prefix}, nil
 }
 
 // Parse makes a list of texts, each as [ParseEntry] reads it. All that is wrong
-// with any of them is told at once, joined, and then there is no list. The same
+// with any of them is told at once, joined, and then the list is invalid. The same
 // entry twice is [ErrDuplicate]. No text at all is [ErrNoEntries], because a
 // configuration whose entries got lost would otherwise open the key to every
 // address: where a list without entries is meant, write List{}.
@@ -85,7 +95,7 @@ func Parse(texts ...string) (List, error) { return Parser{}.Parse(texts...) }
 // Parse is the function [Parse] under the parser's options.
 func (p Parser) Parse(texts ...string) (List, error) {
 	if len(texts) == 0 {
-		return List{}, ErrNoEntries
+		return invalid, ErrNoEntries
 	}
 	entries := make([]Entry, 0, len(texts))
 	var errs []error
@@ -98,7 +108,7 @@ func (p Parser) Parse(texts ...string) (List, error) {
 		entries = append(entries, e)
 	}
 	if len(errs) > 0 {
-		return List{}, errors.Join(errs...)
+		return invalid, errors.Join(errs...)
 	}
 	return New(entries...)
 }
@@ -129,35 +139,35 @@ func diagnose(text string) (problem, want string) {
 	case strings.ContainsFunc(text, unicode.IsSpace):
 		return diagnoseSpace(text)
 	case strings.ContainsAny(text, ",;"):
-		return "is more than one entry", "give each entry by itself"
+		return "has a comma or semicolon in it", "give each entry by itself"
 	case strings.Contains(text, "%"):
-		return "has a zone", "a zone is known to one host only: write the address without it"
+		return "has a zone", "write the address without it, since a zone means something on one host only"
 	case strings.Contains(text, "*"):
 		return "has a wildcard", `write the block instead, for instance "10.1.2.0/24" for 10.1.2.*`
 	}
 	if r, err := netipx.ParseIPRange(text); err == nil {
 		return diagnoseRange(r)
 	}
-	if host, _, err := net.SplitHostPort(text); err == nil {
+	addr, bits, _ := strings.Cut(text, "/")
+	if host, _, err := net.SplitHostPort(addr); err == nil {
 		if _, err := netip.ParseAddr(host); err == nil {
-			return "has a port", fmt.Sprintf("write %q: an entry is an address, any port", host)
+			return "has a port", fmt.Sprintf("write %q, which is meant whatever the port", host+text[len(addr):])
 		}
 	}
-	addr, bits, isBlock := strings.Cut(text, "/")
 	if problem, want := diagnoseAddr(addr); problem != "" {
 		return problem, want
 	}
-	if !isBlock {
-		return "is not an address", wantEntry
-	}
-	return diagnoseBits(addr, bits)
+	// The address is right, and alone it would have been accepted.
+	return diagnoseBits(netip.MustParseAddr(addr), bits)
 }
 
 func diagnoseSpace(text string) (problem, want string) {
-	if trimmed := strings.TrimSpace(text); trimmed != text {
-		if _, ok := parsePrefix(trimmed); ok {
-			return "has white space around it", fmt.Sprintf("write %q", trimmed)
-		}
+	trimmed := strings.TrimSpace(text)
+	if _, ok := parsePrefix(trimmed); ok {
+		return "has white space around it", fmt.Sprintf("write %q", trimmed)
+	}
+	if trimmed == "" {
+		return "is only white space", wantEntry
 	}
 	return "has white space in it", wantEntry
 }
@@ -179,51 +189,61 @@ func diagnoseRange(r netipx.IPRange) (problem, want string) {
 
 // diagnoseAddr returns an empty problem when addr is an address.
 func diagnoseAddr(addr string) (problem, want string) {
-	if strings.ContainsAny(addr, ":[]") {
+	const notation = "host names and other notations are not taken, since what they mean can change; " + wantEntry
+	switch {
+	case addr == "":
+		return "has no address before the slash", wantEntry
+	case strings.ContainsAny(addr, "[]"):
+		return "has brackets in it", "write the address without them"
+	case strings.Count(addr, ":") > 1: // fewer make a port or a URL
 		if _, err := netip.ParseAddr(addr); err != nil {
 			return "is not an IPv6 address", wantEntry
 		}
 		return "", ""
-	}
-	if strings.ContainsFunc(addr, func(r rune) bool { return r != '.' && (r < '0' || r > '9') }) {
-		return "is not an address", "host names and other notations are not taken, since what they mean can change: " + wantEntry
+	case strings.ContainsFunc(addr, func(r rune) bool { return r != '.' && (r < '0' || r > '9') }):
+		return "is not an address", notation
 	}
 	octets := strings.Split(addr, ".")
-	if len(octets) != 4 {
-		return fmt.Sprintf("has %d of the 4 octets of an IPv4 address", len(octets)), wantEntry
+	switch n := len(octets); {
+	case n < 4:
+		return fmt.Sprintf("has only %d of the 4 octets of an IPv4 address", n), wantEntry
+	case n > 4:
+		return fmt.Sprintf("has %d octets where an IPv4 address has 4", n), wantEntry
 	}
 	for _, octet := range octets {
 		switch value, err := strconv.Atoi(octet); {
 		case octet == "":
 			return "has an empty octet", wantEntry
 		case octet[0] == '0' && len(octet) > 1:
-			return fmt.Sprintf("has the octet %q with a leading zero", octet),
-				"write it in decimal without; some programs would read it as octal"
+			return "has a leading zero in the octet " + quote(octet),
+				"write the octet in decimal without it, since some programs read such a number as octal"
 		case err != nil || value > 255:
-			return fmt.Sprintf("has the octet %q", octet), "want octets from 0 to 255"
+			return "has the octet " + quote(octet), "want octets from 0 to 255"
 		}
 	}
 	return "", ""
 }
 
 // diagnoseBits says what is wrong with the length of a block whose address is
-// right.
-func diagnoseBits(addr, bits string) (problem, want string) {
-	most := netip.MustParseAddr(addr).BitLen()
-	wantBits := fmt.Sprintf("want a number from 0 to %d after the slash", most)
-	if mask := net.ParseIP(bits).To4(); mask != nil {
-		if ones, size := net.IPMask(mask).Size(); size > 0 {
-			return "has a netmask", fmt.Sprintf("write the length of the prefix: \"%s/%d\"", addr, ones)
+// right. It offers the block masked, because with host bits set it would be
+// refused again.
+func diagnoseBits(addr netip.Addr, bits string) (problem, want string) {
+	wantBits := fmt.Sprintf("want a number from 0 to %d after the slash", addr.BitLen())
+	if mask, err := netip.ParseAddr(bits); err == nil && mask.Is4() && addr.Is4() {
+		// Not for 0.0.0.0: where masks are written the other way round it means one
+		// address, and the block would be every address.
+		if ones, _ := net.IPMask(mask.AsSlice()).Size(); ones > 0 {
+			return "has a netmask", fmt.Sprintf("write the length of the prefix, %q", netip.PrefixFrom(addr, ones).Masked())
 		}
 	}
-	n, err := strconv.ParseUint(bits, 10, 64)
-	switch {
-	case bits == "":
-		return "has no prefix length", wantBits
-	case err == nil && n <= uint64(most): // so it is its leading zero that was refused
-		return fmt.Sprintf("has the prefix length %q with a leading zero", bits), fmt.Sprintf("write \"%s/%d\"", addr, n)
-	case err == nil:
-		return fmt.Sprintf("has a prefix longer than the address, %d bits", n), wantBits
+	if bits == "" {
+		return "has no prefix length after the slash", wantBits
 	}
-	return fmt.Sprintf("has the prefix length %q", bits), wantBits
+	if strings.Trim(bits, "0123456789") != "" {
+		return "has the prefix length " + quote(bits) + ", which is not a number", wantBits
+	}
+	if n, err := strconv.Atoi(bits); err == nil && n <= addr.BitLen() { // so it is its leading zero that was refused
+		return "has a leading zero in the prefix length " + quote(bits), fmt.Sprintf("write %q", netip.PrefixFrom(addr, n).Masked())
+	}
+	return "has the prefix length " + quote(bits) + ", longer than the address", wantBits
 }

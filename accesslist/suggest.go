@@ -11,17 +11,16 @@ import (
 
 // Suggest makes a list of at most budget entries that covers every address (or
 // block) that was seen and, among all such lists, as few other addresses as
-// possible; of lists that are equal in that, one with the fewest entries. Nothing
-// seen gives a list without entries, which admits everyone: a caller that would
-// put the result into force must look.
+// possible; of lists that are equal in that, one with the fewest entries.
 //
 // IPv4-mapped addresses count as the IPv4 address they map (rule A5). An error is
-// returned for a budget below 1, for an IPv6 address or one with a zone, and for
-// 0.0.0.0. Time and memory grow with the number of separate runs of addresses
-// seen times the budget; a budget of 200 over 100,000 runs takes about a second.
+// returned for a budget below 1, for an IPv6 address or one with a zone, for 0.0.0.0,
+// and, as [ErrNoEntries], if nothing was seen. Time and memory grow with the number of separate runs of addresses
+// seen times the budget; a budget of 200 over 100,000 runs takes a few tenths of a
+// second and allocates 85 MB.
 func Suggest[T netip.Addr | netip.Prefix](seen iter.Seq[T], budget int) (List, error) {
 	if budget < 1 {
-		return List{}, fmt.Errorf("accesslist: a budget of %d entries: want at least 1", budget)
+		return invalid, fmt.Errorf("accesslist: a budget of %d entries: want at least 1", budget)
 	}
 	var b netipx.IPSetBuilder
 	for s := range seen {
@@ -34,16 +33,17 @@ func Suggest[T netip.Addr | netip.Prefix](seen iter.Seq[T], budget int) (List, e
 			prefix = s.Masked()
 		}
 		if !prefix.Addr().Is4() || prefix.IsSingleIP() && prefix.Addr().IsUnspecified() {
-			return List{}, fmt.Errorf("accesslist: cannot suggest an entry for %v: want IPv4 addresses of clients", s)
+			return invalid, fmt.Errorf("accesslist: cannot suggest an entry for %v: want IPv4 addresses of clients", s)
 		}
 		b.AddPrefix(prefix)
 	}
 	// Only invalid prefixes make this fail, and none came this far.
-	set, err := b.IPSet()
-	if err != nil || len(set.Ranges()) == 0 {
-		return List{}, err
+	set, _ := b.IPSet()
+	blocks := set.Prefixes()
+	if len(blocks) == 0 {
+		return invalid, ErrNoEntries
 	}
-	root := newCover(set.Prefixes(), budget)
+	root := newCover(blocks, budget)
 	best := 0
 	for k, size := range root.sizes {
 		if size < root.sizes[best] {

@@ -53,8 +53,8 @@ func textProblem(text string, maxLength int) string {
 }
 
 // Validate returns nil when the record can be stored, and otherwise an error that joins everything wrong with it: the ID,
-// names, description and grants (each at most once), one or two secrets with different hashes, and a NotBefore before
-// Expires. Times are zero or in the years 1 to 9999.
+// names, description, access list ([accesslist.List.IsValid]) and grants (each at most once), one or two secrets with
+// different hashes, and a NotBefore before Expires. Times are zero or in the years 1 to 9999.
 func (k Key) Validate() error {
 	errs := []error{k.ID.Validate(), ValidateName("organization", k.Organization)}
 	report := func(format string, args ...any) { errs = append(errs, fmt.Errorf("apikey: "+format, args...)) }
@@ -70,6 +70,9 @@ func (k Key) Validate() error {
 	}
 	if problem := yearProblem(k.Created); problem != "" {
 		report("Created %s", problem)
+	}
+	if !k.AccessList.IsValid() {
+		errs = append(errs, errors.New("apikey: the access list is one that was returned beside an error; look at that error"))
 	}
 	if !k.NotBefore.IsZero() && !k.Expires.IsZero() && !k.NotBefore.Before(k.Expires) {
 		report("the key is never valid: NotBefore %s is not before Expires %s, as would be right",

@@ -1,0 +1,186 @@
+package accesslist_test
+
+import (
+	"fmt"
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/sallyport-go/sallyport/accesslist"
+)
+
+// A line of an expected finding: the kind, the entry, and what covers it.
+func lines(findings []accesslist.Finding) []string {
+	out := []string{}
+	for _, f := range findings {
+		line := fmt.Sprintf("%s %s", f.Kind, f.Entry)
+		for _, by := range f.By {
+			line += " " + by.String()
+		}
+		out = append(out, line)
+	}
+	return out
+}
+
+func TestA8BlocksWiderThanEightAreOverBroad(t *testing.T) {
+	for bits := range 33 {
+		block := must(netip.MustParseAddr("128.0.0.0").Prefix(bits))
+		want := []string{}
+		if bits < 8 {
+			want = append(want, "over_broad "+block.String())
+		}
+		wantEqual(t, block.String(), lines(listOf(block.String()).Findings(now, nil)), want)
+	}
+	wantEqual(t, "IPv6", lines(listOf("::/0", "2000::/7", "2100::/8").Findings(now, nil)),
+		[]string{"over_broad ::/0", "over_broad 2000::/7", "shadowed 2000::/7 ::/0", "shadowed 2100::/8 2000::/7"})
+}
+
+func TestA9FindingsOfOverlappingEntries(t *testing.T) {
+	at := func(hours int) time.Time { return now.Add(time.Duration(hours) * time.Hour) }
+	until := func(text string, hours int) accesslist.Entry { return entryUntil(text, at(hours)) }
+	for name, test := range map[string]struct {
+		entries []accesslist.Entry
+		want    []string
+	}{
+		"no entries":           {nil, nil},
+		"neighbours":           {[]accesslist.Entry{entry("10.0.0.0/25"), entry("10.0.0.128/25")}, nil},
+		"shadowed":             {[]accesslist.Entry{entry("10.0.0.0/24"), entry("10.0.0.7")}, []string{"shadowed 10.0.0.7 10.0.0.0/24"}},
+		"by the nearest wider": {[]accesslist.Entry{entry("10.0.0.0/16"), entry("10.0.0.0/24"), entry("10.0.0.7")}, []string{"shadowed 10.0.0.0/24 10.0.0.0/16", "shadowed 10.0.0.7 10.0.0.0/24"}},
+		"at its first address": {[]accesslist.Entry{entry("10.0.0.0/24"), entry("10.0.0.0")}, []string{"shadowed 10.0.0.0 10.0.0.0/24"}},
+		"at its last address":  {[]accesslist.Entry{entry("10.0.0.0/24"), entry("10.0.0.255")}, []string{"shadowed 10.0.0.255 10.0.0.0/24"}},
+		"just outside":         {[]accesslist.Entry{entry("10.0.0.0/24"), entry("10.0.1.0"), entry("9.255.255.255")}, nil},
+		"not across families":  {[]accesslist.Entry{entry("::/1"), entry("10.0.0.7")}, []string{"over_broad ::/1"}},
+
+		"wider never ends":            {[]accesslist.Entry{entry("10.0.0.0/24"), until("10.0.0.7", 1)}, []string{"shadowed 10.0.0.7 10.0.0.0/24"}},
+		"wider ends first":            {[]accesslist.Entry{until("10.0.0.0/24", 1), entry("10.0.0.7")}, nil},
+		"wider ends a moment first":   {[]accesslist.Entry{entryUntil("10.0.0.0/24", at(1).Add(-1)), until("10.0.0.7", 1)}, nil},
+		"both end at once":            {[]accesslist.Entry{until("10.0.0.0/24", 1), until("10.0.0.7", 1)}, []string{"shadowed 10.0.0.7 10.0.0.0/24"}},
+		"wider ends a moment later":   {[]accesslist.Entry{entryUntil("10.0.0.0/24", at(1).Add(1)), until("10.0.0.7", 1)}, []string{"shadowed 10.0.0.7 10.0.0.0/24"}},
+		"wider has ended":             {[]accesslist.Entry{until("10.0.0.0/24", 0), entry("10.0.0.7")}, []string{"expired 10.0.0.0/24"}},
+		"the wider one beyond":        {[]accesslist.Entry{entry("10.0.0.0/16"), until("10.0.0.0/24", 1), until("10.0.0.7", 2)}, []string{"shadowed 10.0.0.0/24 10.0.0.0/16", "shadowed 10.0.0.7 10.0.0.0/16"}},
+		"an ended one is not covered": {[]accesslist.Entry{entry("10.0.0.0/24"), until("10.0.0.7", 0)}, []string{"expired 10.0.0.7"}},
+
+		"halves that outlive it":     {[]accesslist.Entry{until("10.0.0.0/24", 1), entry("10.0.0.0/25"), until("10.0.0.128/25", 2)}, []string{"duplicate_in_effect 10.0.0.0/24 10.0.0.0/25 10.0.0.128/25"}},
+		"a half that ends with it":   {[]accesslist.Entry{until("10.0.0.0/24", 1), entry("10.0.0.0/25"), until("10.0.0.128/25", 1)}, []string{"shadowed 10.0.0.128/25 10.0.0.0/24"}},
+		"halves of one without end":  {[]accesslist.Entry{entry("10.0.0.0/24"), entry("10.0.0.0/25"), entry("10.0.0.128/25")}, []string{"shadowed 10.0.0.0/25 10.0.0.0/24", "shadowed 10.0.0.128/25 10.0.0.0/24"}},
+		"a gap at the beginning":     {[]accesslist.Entry{until("10.0.0.0/30", 1), entry("10.0.0.1"), entry("10.0.0.2/31")}, nil},
+		"a gap in the middle":        {[]accesslist.Entry{until("10.0.0.0/30", 1), entry("10.0.0.0/31"), entry("10.0.0.3")}, nil},
+		"a gap at the end":           {[]accesslist.Entry{until("10.0.0.0/30", 1), entry("10.0.0.0/31"), entry("10.0.0.2")}, nil},
+		"a gap and then another":     {[]accesslist.Entry{until("10.0.0.0/30", 1), entry("10.0.0.0/31"), entry("10.0.0.2"), entry("10.0.0.4")}, nil},
+		"nested ones count once":     {[]accesslist.Entry{until("10.0.0.0/30", 1), entry("10.0.0.0/31"), until("10.0.0.0", 2), until("10.0.0.1", 3), entry("10.0.0.2/31")}, []string{"duplicate_in_effect 10.0.0.0/30 10.0.0.0/31 10.0.0.2/31", "shadowed 10.0.0.0 10.0.0.0/31", "shadowed 10.0.0.1 10.0.0.0/31"}},
+		"up to the last address":     {[]accesslist.Entry{until("255.255.255.254/31", 1), entry("255.255.255.254"), entry("255.255.255.255")}, []string{"duplicate_in_effect 255.255.255.254/31 255.255.255.254 255.255.255.255"}},
+		"shadowed before duplicated": {[]accesslist.Entry{until("10.0.0.0/24", 1), until("10.0.0.0/30", 1), entry("10.0.0.0/31"), entry("10.0.0.2/31")}, []string{"shadowed 10.0.0.0/30 10.0.0.0/24"}},
+		"of everything": {[]accesslist.Entry{until("0.0.0.0/0", 1), entry("0.0.0.0/1"), entry("128.0.0.0/1")},
+			[]string{"over_broad 0.0.0.0/0", "duplicate_in_effect 0.0.0.0/0 0.0.0.0/1 128.0.0.0/1", "over_broad 0.0.0.0/1", "over_broad 128.0.0.0/1"}},
+		"IPv6": {[]accesslist.Entry{until("2001:db8::/127", 1), entry("2001:db8::"), entry("2001:db8::1")}, []string{"duplicate_in_effect 2001:db8::/127 2001:db8:: 2001:db8::1"}},
+	} {
+		wantEqual(t, name, lines(must(accesslist.New(test.entries...)).Findings(now, nil)), append([]string{}, test.want...))
+	}
+}
+
+func TestA2ExpiredEntriesAreFoundFromTheInstantOfTheirExpiry(t *testing.T) {
+	list := must(accesslist.New(entryUntil("0.0.0.0/0", now)))
+	usage := map[netip.Prefix]accesslist.Usage{}
+	wantEqual(t, "before", lines(list.Findings(now.Add(-1), usage)), []string{"over_broad 0.0.0.0/0", "unused 0.0.0.0/0"})
+	wantEqual(t, "at", lines(list.Findings(now, usage)), []string{"expired 0.0.0.0/0"})
+	wantEqual(t, "after", lines(list.Findings(now.Add(1), usage)), []string{"expired 0.0.0.0/0"})
+}
+
+func TestA11EntriesThatServedNoCallAreUnused(t *testing.T) {
+	list := listOf("10.0.0.0/8", "10.0.0.7", "203.0.113.7")
+	shadowed := "shadowed 10.0.0.7 10.0.0.0/8"
+	used := accesslist.Usage{Count: 1, Last: now, LastAddress: netip.MustParseAddr("10.0.0.8")}
+	for name, test := range map[string]struct {
+		usage map[netip.Prefix]accesslist.Usage
+		want  []string
+	}{
+		"nobody counted": {nil, []string{shadowed}},
+		"nothing used":   {map[netip.Prefix]accesslist.Usage{}, []string{"unused 10.0.0.0/8", shadowed, "unused 10.0.0.7", "unused 203.0.113.7"}},
+		"one used":       {map[netip.Prefix]accesslist.Usage{netip.MustParsePrefix("10.0.0.0/8"): used}, []string{shadowed, "unused 10.0.0.7", "unused 203.0.113.7"}},
+		"a count of zero": {map[netip.Prefix]accesslist.Usage{netip.MustParsePrefix("10.0.0.0/8"): used, netip.MustParsePrefix("10.0.0.7/32"): used,
+			netip.MustParsePrefix("203.0.113.7/32"): {}}, []string{shadowed, "unused 203.0.113.7"}},
+	} {
+		wantEqual(t, name, lines(list.Findings(now, test.usage)), test.want)
+	}
+}
+
+// TestFindingsMayAllBeActedOnTogether removes every entry that is said to be
+// needless and looks whether anyone can tell, then and at every later expiry.
+func TestFindingsMayAllBeActedOnTogether(t *testing.T) {
+	removed := map[accesslist.FindingKind]int{}
+	check := func(list accesslist.List) {
+		var needless []netip.Prefix
+		for _, f := range list.Findings(now, nil) {
+			if f.Kind == accesslist.OverBroad {
+				continue
+			}
+			removed[f.Kind]++
+			needless = append(needless, f.Entry.Prefix())
+		}
+		shorter := must(list.WithoutEvenLast(needless...))
+		for _, at := range instants() {
+			if at.Before(now) {
+				continue
+			}
+			for e := range list.All() {
+				for _, addr := range probes(e.Prefix()) {
+					if list.Contains(addr, at) != shorter.Contains(addr, at) {
+						t.Fatalf("%v at %v: covered %v, and %v without %v", addr, at, list.Contains(addr, at), shorter.Contains(addr, at), needless)
+					}
+				}
+			}
+		}
+		// What is left is needed, or at least not said to be needless.
+		for _, f := range shorter.Findings(now, nil) {
+			if f.Kind != accesslist.OverBroad {
+				t.Fatalf("%s, after the removal of %v", f, needless)
+			}
+		}
+	}
+	r := newRand(6)
+	for range 300 {
+		check(must(accesslist.New(append(randomEntries(r, 1+r.IntN(40), false), randomEntries(r, r.IntN(10), true)...)...)))
+	}
+	// Within a /28 there are few blocks, so that many are covered by several.
+	for range 3000 {
+		var entries []accesslist.Entry
+		for block := range subBlocks(netip.MustParsePrefix("10.0.0.0/28")) {
+			if r.IntN(3) > 0 {
+				e := must(anyFamily.Entry(block))
+				e.Expires = expiries[r.IntN(len(expiries))]
+				entries = append(entries, e)
+			}
+		}
+		check(must(accesslist.New(entries...)))
+	}
+	for _, kind := range []accesslist.FindingKind{accesslist.Shadowed, accesslist.DuplicateInEffect, accesslist.Expired} {
+		if removed[kind] < 100 {
+			t.Errorf("only %d entries were %v", removed[kind], kind)
+		}
+	}
+}
+
+func TestFindingsAndKindsAsText(t *testing.T) {
+	many := accesslist.Finding{Kind: accesslist.DuplicateInEffect, Entry: entry("10.0.0.0/29"),
+		By: []accesslist.Entry{entry("10.0.0.0/31"), entry("10.0.0.2/31"), entry("10.0.0.4/31"), entry("10.0.0.6"), entry("10.0.0.7")}}
+	four := many
+	four.By = many.By[:4]
+	for _, test := range []struct {
+		finding accesslist.Finding
+		kind    string
+		text    string
+	}{
+		{accesslist.Finding{Kind: accesslist.OverBroad, Entry: entry("0.0.0.0/0")}, "over_broad", "0.0.0.0/0 is over-broad: a block wider than /8"},
+		{accesslist.Finding{Kind: accesslist.Shadowed, Entry: entry("10.0.0.7"), By: []accesslist.Entry{entry("10.0.0.0/8")}}, "shadowed", "10.0.0.7 is shadowed by 10.0.0.0/8 and could go"},
+		{four, "duplicate_in_effect", "10.0.0.0/29 is a duplicate in effect and could go: 10.0.0.0/31, 10.0.0.2/31, 10.0.0.4/31, 10.0.0.6 cover it"},
+		{many, "duplicate_in_effect", "10.0.0.0/29 is a duplicate in effect and could go: 10.0.0.0/31, 10.0.0.2/31, 10.0.0.4/31, 10.0.0.6 and 1 more cover it"},
+		{accesslist.Finding{Kind: accesslist.Expired, Entry: entryUntil("10.0.0.7", now)}, "expired", "10.0.0.7 expired on 2026-08-22T12:00:00Z and covers nothing"},
+		{accesslist.Finding{Kind: accesslist.Unused, Entry: entry("10.0.0.7")}, "unused", "10.0.0.7 has served no call"},
+		{accesslist.Finding{Entry: entry("10.0.0.7")}, "unknown", "10.0.0.7: unknown"},
+		{accesslist.Finding{Kind: accesslist.Unused + 1}, "unknown", "invalid entry: unknown"},
+		{accesslist.Finding{Kind: accesslist.Shadowed}, "shadowed", "invalid entry is shadowed by  and could go"},
+	} {
+		wantEqual(t, "kind", test.finding.Kind.String(), test.kind)
+		wantEqual(t, "finding", test.finding.String(), test.text)
+	}
+}
