@@ -70,7 +70,7 @@ func (l List) Find(prefix netip.Prefix) (Entry, bool) {
 // Contains reports whether a live entry covers addr at now (rules A1, A2, A5). It
 // is false for an invalid address and for one with a zone.
 func (l List) Contains(addr netip.Addr, now time.Time) bool {
-	return l.set.match(addr, now) >= 0
+	return l.set.contains(addr, now)
 }
 
 // Match returns the most specific live entry that covers addr at now (rule A11),

@@ -22,6 +22,9 @@ type set struct {
 	blocks6 []netip.Prefix // IPv6 entries, which come after the IPv4 ones
 	parent  []int32        // the nearest entry around each, or -1
 	details []details      // nil when no entry has any
+
+	permanent ranges // what the IPv4 entries cover that never expire
+	expiring  bool   // whether any entry expires
 }
 
 // details are what most entries of a long list do not have.
@@ -40,6 +43,9 @@ func compile(entries []Entry) *set {
 		if e.prefix.Addr().Is4() {
 			s.first4 = append(s.first4, asUint32(e.prefix.Addr()))
 			s.bits4 = append(s.bits4, uint8(e.prefix.Bits()))
+			if e.Expires.IsZero() {
+				s.permanent.add(s.first4[i], s.first4[i]|uint32(1<<(32-e.prefix.Bits())-1))
+			}
 		} else {
 			s.blocks6 = append(s.blocks6, e.prefix)
 		}
@@ -52,11 +58,13 @@ func compile(entries []Entry) *set {
 			if s.details == nil {
 				s.details = make([]details, len(entries))
 			}
+			s.expiring = s.expiring || !e.Expires.IsZero()
 			// Without the monotonic reading, or an entry would not equal itself
 			// after a round trip through JSON when printed.
 			s.details[i] = details{e.Comment, e.Added.Round(0), e.Expires.Round(0)}
 		}
 	}
+	s.permanent.compile()
 	return s
 }
 
@@ -92,6 +100,22 @@ func (s *set) find(prefix netip.Prefix) int {
 		return -1
 	}
 	return i
+}
+
+// contains reports whether a live entry covers addr at now.
+func (s *set) contains(addr netip.Addr, now time.Time) bool {
+	if s == nil {
+		return false
+	}
+	if addr.Is4() {
+		if s.permanent.contains(asUint32(addr)) {
+			return true
+		}
+		if !s.expiring {
+			return false
+		}
+	}
+	return s.match(addr, now) >= 0
 }
 
 // match returns the index of the most specific live entry that covers addr at

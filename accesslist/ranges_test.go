@@ -1,0 +1,59 @@
+package accesslist
+
+import (
+	"math/rand/v2"
+	"testing"
+)
+
+// The same ranges as a plain list, to compare with.
+type plainRanges [][2]uint32
+
+func (p plainRanges) contains(addr uint32) bool {
+	for _, r := range p {
+		if r[0] <= addr && addr <= r[1] {
+			return true
+		}
+	}
+	return false
+}
+
+func TestRanges(t *testing.T) {
+	const last = 1<<32 - 1
+	crowd := plainRanges{{7, 7}, {1 << 31, 1<<31 + 9}}
+	for i := range uint32(40) { // all in one element of the index
+		crowd = append(crowd, [2]uint32{0xc0a80000 + 4*i, 0xc0a80000 + 4*i + 1})
+	}
+	for name, test := range map[string]struct {
+		in     plainRanges
+		bounds int // after merging
+		index  int // its length: the representation that the size wants
+	}{
+		"nothing":         {nil, 0, 0},
+		"one address":     {plainRanges{{7, 7}}, 2, 0},
+		"the first":       {plainRanges{{0, 0}}, 2, 0},
+		"the last":        {plainRanges{{last, last}}, 1, 0},
+		"everything":      {plainRanges{{0, last}, {5, 6}, {last, last}}, 1, 0},
+		"adjacent":        {plainRanges{{8, 15}, {16, 17}, {19, 19}}, 4, 0},
+		"adjacent to end": {plainRanges{{8, 15}, {16, last}, {20, 30}}, 1, 0},
+		"nested":          {plainRanges{{8, 15}, {8, 8}, {9, 10}, {15, 15}, {17, 17}}, 4, 0},
+		"the most of few": {plainRanges{{0, 1}, {3, 3}, {5, 5}, {7, 9}}, 8, 0},
+		"one more":        {plainRanges{{0, 1}, {3, 3}, {5, 5}, {7, 9}, {1 << 30, last}}, 9, 1<<4 + 1},
+		"a crowd":         {crowd, 84, 1<<7 + 1},
+	} {
+		var r ranges
+		for _, run := range test.in {
+			r.add(run[0], run[1])
+		}
+		r.compile()
+		if len(r.bounds) != test.bounds || len(r.index) != test.index {
+			t.Errorf("%s: %d bounds and an index of %d, want %d and %d", name, len(r.bounds), len(r.index), test.bounds, test.index)
+		}
+		for _, run := range append(test.in, [2]uint32{0, last}) {
+			for _, addr := range []uint32{run[0] - 1, run[0], run[0] + 1, run[1] - 1, run[1], run[1] + 1, rand.Uint32()} {
+				if got, want := r.contains(addr), test.in.contains(addr); got != want {
+					t.Errorf("%s: contains(%#x) is %v, want %v", name, addr, got, want)
+				}
+			}
+		}
+	}
+}
