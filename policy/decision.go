@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"encoding/json"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -43,7 +44,7 @@ func (d Decision) Allowed() bool { return d.Reason.Allows() }
 // specific where several cover it (rule A11). It is false unless the reason is
 // address_listed.
 func (d Decision) Entry() (accesslist.Entry, bool) {
-	if d.Reason != AddressListed {
+	if d.Reason != AddressListed || d.subject.key == nil {
 		return accesslist.Entry{}, false
 	}
 	return d.subject.key.AccessList.Match(d.request.Client, d.now)
@@ -102,8 +103,10 @@ func (d Decision) attributes() []slog.Attr {
 	}
 	add("key", string(d.request.Key))
 	add("secret", d.SecretID())
-	if d.request.Client.IsValid() {
-		add("client", d.request.Client.Unmap().String())
+	if client := d.request.Client; client.Zone() != "" {
+		add("client", client.String()) // Unmap would drop what line 1 refuses
+	} else if client.IsValid() {
+		add("client", client.Unmap().String())
 	}
 	if entry, ok := d.Entry(); ok {
 		add("entry", entry.String())
@@ -146,4 +149,14 @@ func (d Decision) String() string {
 func (d Decision) LogValue() slog.Value {
 	attrs := []slog.Attr{slog.Bool("allowed", d.Allowed()), slog.String("reason", d.Reason.String())}
 	return slog.GroupValue(append(attrs, d.attributes()...)...)
+}
+
+// MarshalJSON returns the same as an object, for an audit log. There is no way back:
+// a decision is made, not read.
+func (d Decision) MarshalJSON() ([]byte, error) {
+	fields := map[string]any{"allowed": d.Allowed(), "reason": d.Reason.String()}
+	for _, a := range d.attributes() {
+		fields[a.Key] = a.Value.String()
+	}
+	return json.Marshal(fields)
 }

@@ -85,9 +85,12 @@ func New(source Source, options ...Option) *Engine {
 
 // Decide answers a request. There is no error beside the decision: a source that
 // fails, takes longer than the timeout, panics, or returns what cannot be right
-// makes the decision unavailable, with Err set, and so does a ctx that is done. A
-// caller who looks at nothing but Allowed is safe.
+// makes the decision unavailable, with Err set, and so does a ctx that is done, or
+// an Engine that is nil or zero. A caller who looks at nothing but Allowed is safe.
 func (e *Engine) Decide(ctx context.Context, request Request) Decision {
+	if e == nil {
+		e = New(nil)
+	}
 	d := newDecision(request)
 	e.decide(ctx, &request, &d)
 	for _, observe := range e.observers {

@@ -10,7 +10,7 @@ import (
 // Evaluate is the rules: it returns what is answered to the request, given the key
 // and its organization (the zero Subject where there is no such key) and the time.
 // It does no I/O, reads no clock and, unless a Prover does or the subject is not one
-// that a sound source returns, allocates nothing.
+// that a sound source returns, allocates nothing. A panic of a Prover passes through.
 //
 // Most programs call [Engine.Decide], which looks the subject up and calls this.
 // Evaluate by itself is for trying a change before it is made: it never answers

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/sallyport-go/sallyport/apikey"
 )
 
 // Explain returns the lines of the order that were looked at, one a line, with
@@ -28,12 +30,13 @@ func (d Decision) Explain() string {
 	return b.String()
 }
 
-// compared says what was compared on a line that was looked at.
+// compared says what was compared on a line that was looked at. A Decision that
+// was put together by hand has no subject; it reads as one of a zero key.
 func (d Decision) compared(line Reason) string {
-	r, key := &d.request, d.subject.key
+	r, key := &d.request, d.key()
 	switch line {
 	case InvalidRequest:
-		return fmt.Sprintf("key %q, client %v, organization %q, project %q", r.Key, r.Client, r.Organization, r.Project)
+		return fmt.Sprintf("key %q, client %q, organization %q, project %q", r.Key, r.Client, r.Organization, r.Project)
 	case ConsoleForbidden:
 		if r.Console {
 			return "the call is to the console"
@@ -45,20 +48,23 @@ func (d Decision) compared(line Reason) string {
 		}
 		return "the source answered"
 	case UnknownKey:
-		if key == nil {
+		if d.subject.key == nil {
 			return fmt.Sprintf("there is no key %q", r.Key)
 		}
 		return fmt.Sprintf("key %q belongs to organization %q, revision %d", key.ID, key.Organization, key.Revision)
 	case WrongSecret:
 		switch {
 		case d.Err != nil:
-			return fmt.Sprintf("%q, %d secrets stored", d.Err.Error(), len(key.Secrets))
-		case d.secret < 0:
+			return fmt.Sprintf("%q, with %s stored", d.Err.Error(), count(len(key.Secrets), "secret", "secrets"))
+		case d.SecretID() == "":
 			return "proven otherwise than by a secret"
 		}
 		return "proven by secret " + d.SecretID()
 	case KeyDisabled:
-		return fmt.Sprintf("disabled is %t", key.Disabled)
+		if key.Disabled {
+			return "the key is switched off"
+		}
+		return "the key is switched on"
 	case KeyNotYetValid:
 		return fmt.Sprintf("now is %s, not before %s", instant(d.now), instant(key.NotBefore))
 	case KeyExpired:
@@ -68,28 +74,61 @@ func (d Decision) compared(line Reason) string {
 	case OrganizationRequiresAccessList:
 		would := ""
 		if d.WouldDeny == line {
-			would = "; would deny under required"
+			would = ", would deny if required"
 		}
-		return fmt.Sprintf("the list has %d entries, the requirement of organization %q is %s%s", key.AccessList.Len(), key.Organization, d.subject.organization.Requirement, would)
+		return fmt.Sprintf("%s; the requirement of organization %q is %s%s", d.entries(), key.Organization, d.subject.Organization().Requirement, would)
 	case EndpointRequiresAccessList:
-		return fmt.Sprintf("the list has %d entries, endpoint %q requires one: %t", key.AccessList.Len(), r.Endpoint.Name, r.Endpoint.RequiresAccessList)
+		if r.Endpoint.RequiresAccessList {
+			return fmt.Sprintf("%s; endpoint %q requires one", d.entries(), r.Endpoint.Name)
+		}
+		return fmt.Sprintf("%s; endpoint %q requires none", d.entries(), r.Endpoint.Name)
 	case WrongOrganization:
-		return fmt.Sprintf("the request names %q, the key belongs to %q", r.Organization, key.Organization)
+		if r.Organization == "" {
+			return "the request names no organization"
+		}
+		return fmt.Sprintf("the request names organization %q, the key belongs to %q", r.Organization, key.Organization)
 	case ProjectNotGranted:
+		if r.Project == "" {
+			return "the request names no project"
+		}
 		return fmt.Sprintf("the request names project %q; grants: %s", r.Project, d.grants())
 	case RoleMissing:
+		if len(r.Endpoint.Roles) == 0 {
+			return "the endpoint asks for no role"
+		}
 		return fmt.Sprintf("the endpoint asks for one of %q; grants: %s", r.Endpoint.Roles, d.grants())
 	}
 	return "the list has no entries and nothing requires one"
 }
 
+func (d Decision) key() *apikey.Key {
+	if d.subject.key == nil {
+		return new(apikey.Key)
+	}
+	return d.subject.key
+}
+
+func (d Decision) entries() string {
+	return "the list has " + count(d.key().AccessList.Len(), "entry", "entries")
+}
+
+func count(n int, one, many string) string {
+	switch n {
+	case 0:
+		return "no " + many
+	case 1:
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, many)
+}
+
 func (d Decision) comparedAddress() string {
-	list, client := d.subject.key.AccessList, d.request.Client.Unmap()
+	list, client := d.key().AccessList, d.request.Client.Unmap()
 	if list.IsEmpty() {
-		return "the list has no entries"
+		return d.entries()
 	}
 	if entry, ok := list.Match(client, d.now); ok {
-		return fmt.Sprintf("%s is covered by %s, of %d entries", client, entry, list.Len())
+		return fmt.Sprintf("%s is covered by %s; %s", client, entry, d.entries())
 	}
 	expired := 0
 	for entry := range list.All() {
@@ -97,17 +136,18 @@ func (d Decision) comparedAddress() string {
 			expired++
 		}
 	}
-	return fmt.Sprintf("%s is covered by none of %d entries, of which %d have expired", client, list.Len(), expired)
+	return fmt.Sprintf("%s is covered by none; %s, %d expired", client, d.entries(), expired)
 }
 
 // grants lists the key's grants, those that reach the resource marked.
 func (d Decision) grants() string {
-	if len(d.subject.key.Grants) == 0 {
+	grants := d.key().Grants
+	if len(grants) == 0 {
 		return "none"
 	}
 	var texts []string
-	for i := range d.subject.key.Grants {
-		grant := &d.subject.key.Grants[i]
+	for i := range grants {
+		grant := &grants[i]
 		where := "the organization"
 		switch {
 		case grant.AllProjects:

@@ -33,7 +33,7 @@ func (o Organization) Validate() error {
 }
 
 // UnmarshalJSON reads an organization as it was stored. It fails closed: a missing
-// requirement, an unknown one and an unknown field are errors, because a
+// requirement, null, an unknown one and an unknown field are errors, because a
 // requirement that got lost would open every key without a list. On an error the
 // receiver is unchanged.
 func (o *Organization) UnmarshalJSON(data []byte) error {
@@ -52,7 +52,7 @@ func (o *Organization) UnmarshalJSON(data []byte) error {
 	}
 	organization := Organization{read.ID, *read.Requirement, read.Revision}
 	if err := organization.Validate(); err != nil {
-		return err
+		return fmt.Errorf("policy: an organization in JSON: %w", err)
 	}
 	*o = organization
 	return nil

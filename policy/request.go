@@ -90,9 +90,7 @@ func (r *Request) prove(key *apikey.Key, now time.Time) (secret int, err error) 
 	}
 	secret = -1
 	if r.Prover == nil || !r.Proof.IsZero() {
-		if secret, err = r.Proof.Prove(stored, now); err != nil {
-			secret = -1
-		}
+		secret, err = r.Proof.Prove(stored, now)
 	}
 	if r.Prover != nil {
 		var shown apikey.Key

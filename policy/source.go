@@ -74,8 +74,7 @@ func (s Subject) Organization() Organization {
 // organization all show here.
 func (s Subject) check(id apikey.ID) error {
 	switch {
-	case s.key == nil && s.organization == nil:
-		return nil // no such key: line 4
+	case s.key == nil && s.organization == nil: // no such key: line 4
 	case s.key == nil:
 		return fmt.Errorf("policy: the source returned organization %q without key %q", s.organization.ID, id)
 	case s.key.ID != id:

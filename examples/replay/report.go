@@ -252,11 +252,11 @@ func prefixes(counts []clientCount) iter.Seq[netip.Prefix] {
 	}
 }
 
-func (p *report) writeJSON(w io.Writer) error {
+func (r *report) writeJSON(w io.Writer) error {
 	e := json.NewEncoder(w)
 	e.SetIndent("", "  ")
 	e.SetEscapeHTML(false)
-	return e.Encode(p)
+	return e.Encode(r)
 }
 
 // prefixText leaves out the length of a prefix that is one address.

@@ -1,0 +1,168 @@
+package policy_test
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"time"
+
+	"github.com/sallyport-go/sallyport/accesslist"
+	"github.com/sallyport-go/sallyport/apikey"
+	"github.com/sallyport-go/sallyport/policy"
+)
+
+// A source is one method; here the records are two variables. A program that needs
+// to write them too uses a store.
+func Example() {
+	key, secret, err := apikey.New("acme", apikey.Grant{Role: "backup.admin"})
+	if err != nil {
+		panic(err)
+	}
+	if key.AccessList, err = accesslist.Parse("203.0.113.7", "198.51.100.0/24"); err != nil {
+		panic(err)
+	}
+	acme := policy.Organization{ID: "acme", Requirement: policy.Required}
+	source := policy.SourceFunc(func(_ context.Context, id apikey.ID) (policy.Subject, bool, error) {
+		return policy.NewSubject(&key, &acme), id == key.ID, nil
+	})
+
+	engine := policy.New(source)
+	for _, client := range []string{"198.51.100.20", "192.0.2.1"} {
+		d := engine.Decide(context.Background(), policy.Request{
+			Key: key.ID, Proof: secret, Client: netip.MustParseAddr(client),
+			Organization: "acme", Endpoint: policy.Endpoint{Name: "backup.restore", Roles: []string{"backup.admin"}},
+		})
+		fmt.Println(d.Allowed(), d.Reason)
+	}
+	// Output:
+	// true address_listed
+	// false address_not_listed
+}
+
+// exampleKey is a key of acme that may read all of its projects.
+func exampleKey() *apikey.Key {
+	list, err := accesslist.Parse("203.0.113.0/24")
+	if err != nil {
+		panic(err)
+	}
+	return &apikey.Key{
+		ID: "k3vq7zt2mwc5x4hjp6na", Organization: "acme", AccessList: list,
+		Grants: []apikey.Grant{{Role: "reader", AllProjects: true}},
+	}
+}
+
+// Decide believes the request about which organization owns a project (rule K7). So
+// the organization comes from the project's own record. Taken from the caller, it is
+// whatever the caller says, and every organization's projects are open to every
+// other's keys.
+func ExampleRequest() {
+	subject := policy.NewSubject(exampleKey(), &policy.Organization{ID: "acme"})
+	owners := map[string]string{"alpha": "acme", "gamma": "globex"} // the projects' own records
+
+	// What the caller sent: GET /projects/gamma with X-Organization: acme.
+	path, header := "gamma", "acme"
+
+	request := policy.Request{
+		Key: "k3vq7zt2mwc5x4hjp6na", Prover: policy.AlreadyProven{}, Client: netip.MustParseAddr("203.0.113.7"),
+		Project: path, Endpoint: policy.Endpoint{Name: "projects.read", Roles: []string{"reader"}},
+	}
+
+	right := request
+	right.Organization = owners[path]
+	d := policy.Evaluate(subject, right, time.Now())
+	fmt.Println("from the record:", d.Allowed(), d.Reason)
+
+	misuse := request
+	misuse.Organization = header
+	d = policy.Evaluate(subject, misuse, time.Now())
+	fmt.Printf("from the caller: %t %s: a key of acme reads a project of %s\n", d.Allowed(), d.Reason, owners[path])
+	// Output:
+	// from the record: false wrong_organization
+	// from the caller: true address_listed: a key of acme reads a project of globex
+}
+
+func ExampleDecision_Explain() {
+	key := exampleKey()
+	subject := policy.NewSubject(key, &policy.Organization{ID: "acme", Requirement: policy.Required})
+	d := policy.Evaluate(subject, policy.Request{
+		Key: key.ID, Prover: policy.AlreadyProven{}, Client: netip.MustParseAddr("198.51.100.1"),
+		Organization: "acme", Endpoint: policy.Endpoint{Name: "projects.list"},
+	}, time.Date(2026, time.June, 1, 12, 0, 0, 0, time.UTC))
+	fmt.Println(d)
+	fmt.Print(d.Explain())
+	// Output:
+	// deny address_not_listed key="k3vq7zt2mwc5x4hjp6na" client="198.51.100.1" organization="acme" endpoint="projects.list" requirement="required"
+	// deny address_not_listed
+	//  1 invalid_request                   no   key "k3vq7zt2mwc5x4hjp6na", client "198.51.100.1", organization "acme", project ""
+	//  2 console_forbidden                 no   the call is to the API
+	//  3 unavailable                       no   the source answered
+	//  4 unknown_key                       no   key "k3vq7zt2mwc5x4hjp6na" belongs to organization "acme", revision 0
+	//  5 wrong_secret                      no   proven otherwise than by a secret
+	//  6 key_disabled                      no   the key is switched on
+	//  7 key_not_yet_valid                 no   now is 2026-06-01T12:00:00Z, not before unset
+	//  8 key_expired                       no   now is 2026-06-01T12:00:00Z, expires unset
+	//  9 address_not_listed                yes  198.51.100.1 is covered by none; the list has 1 entry, 0 expired
+}
+
+// The caller's side of a decision, which is what an API answers with.
+func ExampleDecision_Answer() {
+	key := exampleKey()
+	subject := policy.NewSubject(key, &policy.Organization{ID: "acme"})
+	answer := policy.Evaluate(subject, policy.Request{
+		Key: key.ID, Prover: policy.AlreadyProven{}, Client: netip.MustParseAddr("::ffff:198.51.100.1"), Organization: "acme",
+	}, time.Now()).Answer()
+	fmt.Println(answer.Status, answer.Code, answer.Parameters)
+	fmt.Println(answer.Message)
+	// Output:
+	// 403 IP_ADDRESS_NOT_ON_ACCESS_LIST [198.51.100.1]
+	// IP address 198.51.100.1 is not on the access list of the API key.
+}
+
+// Before an organization requires access lists: with ReportOnly nothing is refused,
+// and each decision says what Required would have answered. Evaluate tries Required
+// itself on calls that were seen.
+func ExampleEvaluate() {
+	key := exampleKey()
+	key.AccessList = accesslist.List{}
+	request := policy.Request{
+		Key: key.ID, Prover: policy.AlreadyProven{}, Client: netip.MustParseAddr("203.0.113.7"), Organization: "acme",
+	}
+	for _, requirement := range []policy.Requirement{policy.NotRequired, policy.ReportOnly, policy.Required} {
+		subject := policy.NewSubject(key, &policy.Organization{ID: "acme", Requirement: requirement})
+		d := policy.Evaluate(subject, request, time.Now())
+		fmt.Printf("%s: %s", requirement, d.Reason)
+		if d.WouldDeny != 0 {
+			fmt.Printf(", would be %s", d.WouldDeny)
+		}
+		fmt.Println()
+	}
+	// Output:
+	// not_required: open_list
+	// report_only: open_list, would be organization_requires_access_list
+	// required: organization_requires_access_list
+}
+
+// An observer sees every decision, and cannot change it: the place for an audit log
+// and for counting by reason.
+func ExampleWithObserver() {
+	key := exampleKey()
+	source := policy.SourceFunc(func(_ context.Context, id apikey.ID) (policy.Subject, bool, error) {
+		return policy.NewSubject(key, &policy.Organization{ID: "acme"}), id == key.ID, nil
+	})
+	counts := map[policy.Reason]int{}
+	engine := policy.New(source, policy.WithObserver(func(_ context.Context, request policy.Request, d policy.Decision) {
+		counts[d.Reason]++
+		if entry, ok := d.Entry(); ok {
+			fmt.Printf("%s was let in by %s\n", request.Client, entry)
+		}
+	}))
+	for _, client := range []string{"203.0.113.7", "198.51.100.1", "198.51.100.2"} {
+		engine.Decide(context.Background(), policy.Request{
+			Key: key.ID, Prover: policy.AlreadyProven{}, Client: netip.MustParseAddr(client), Organization: "acme",
+		})
+	}
+	fmt.Println("refused for their address:", counts[policy.AddressNotListed])
+	// Output:
+	// 203.0.113.7 was let in by 203.0.113.0/24
+	// refused for their address: 2
+}

@@ -1,0 +1,275 @@
+package policy_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/sallyport-go/sallyport/accesslist"
+	"github.com/sallyport-go/sallyport/apikey"
+	"github.com/sallyport-go/sallyport/policy"
+)
+
+// A builder makes of the oracle's plain data what the code under test takes.
+type builder struct {
+	stored map[string]apikey.StoredSecret
+	shown  map[string]apikey.Secret
+	accept policy.Prover
+	refuse policy.Prover
+}
+
+func newBuilder(t testing.TB) *builder {
+	b := &builder{
+		stored: map[string]apikey.StoredSecret{}, shown: map[string]apikey.Secret{},
+		accept: proverFunc(func(apikey.Key, time.Time) error { return nil }),
+		refuse: proverFunc(func(apikey.Key, time.Time) error { return errors.New("refused") }),
+	}
+	for _, name := range []string{"first", "second", "other key's"} {
+		b.stored[name], b.shown[name] = newSecret(t, "key-1")
+	}
+	return b
+}
+
+func (i instant) time() time.Time {
+	if !i.set {
+		return time.Time{}
+	}
+	return noon.Add(time.Duration(i.ns))
+}
+
+func (b *builder) subject(t testing.TB, w *world) policy.Subject {
+	var key *apikey.Key
+	if k := w.key; k != nil {
+		key = &apikey.Key{ID: apikey.ID(k.id), Organization: k.organization, Disabled: k.disabled,
+			NotBefore: k.notBefore.time(), Expires: k.expires.time()}
+		var entries []accesslist.Entry
+		for _, e := range k.entries {
+			entry, err := accesslist.Parser{AllowIPv6: true}.ParseEntry(e.text)
+			require.NoError(t, err)
+			entry.Expires = e.expires.time()
+			entries = append(entries, entry)
+		}
+		var err error
+		key.AccessList, err = accesslist.New(entries...)
+		require.NoError(t, err)
+		for _, g := range k.grants {
+			key.Grants = append(key.Grants, apikey.Grant{Role: g.role, Project: g.project, AllProjects: g.allProjects})
+		}
+		for _, s := range k.secrets {
+			stored := b.stored[s.name]
+			stored.Expires = s.expires.time()
+			key.Secrets = append(key.Secrets, stored)
+		}
+	}
+	var organization *policy.Organization
+	if o := w.organization; o != nil {
+		organization = &policy.Organization{ID: o.id, Requirement: 200}
+		_ = organization.Requirement.UnmarshalText([]byte(o.requirement)) // any other text: out of range
+	}
+	return policy.NewSubject(key, organization)
+}
+
+func (b *builder) request(r *plainRequest) policy.Request {
+	request := policy.Request{
+		Key: apikey.ID(r.key), Organization: r.organization, Project: r.project, Console: r.console, Proof: b.shown[r.secret],
+		Endpoint: policy.Endpoint{Name: "things.read", RequiresAccessList: r.endpointRequires, Roles: r.roles},
+	}
+	if r.client != "" {
+		request.Client = netip.MustParseAddr(r.client)
+	}
+	switch r.prover {
+	case "already proven":
+		request.Prover = policy.AlreadyProven{}
+	case "accepts":
+		request.Prover = b.accept
+	case "refuses":
+		request.Prover = b.refuse
+	}
+	return request
+}
+
+// difference says how a decision differs from what the oracle answered, or "".
+func (b *builder) difference(w *world, want plainAnswer, got policy.Decision) string {
+	switch {
+	case int(got.Reason) != want.line:
+		return fmt.Sprintf("line %d", want.line)
+	case got.Allowed() != want.allowed():
+		return fmt.Sprintf("allowed %t", want.allowed())
+	case int(got.WouldDeny) != want.wouldDeny:
+		return fmt.Sprintf("would deny by line %d", want.wouldDeny)
+	case (got.Err != nil) != (want.line == 3 || want.line == 5):
+		return "an error with lines 3 and 5 only"
+	}
+	wantEntry, gotEntry := "", ""
+	if want.line == 15 {
+		wantEntry = w.entry()
+	}
+	if entry, ok := got.Entry(); ok {
+		gotEntry = entry.String()
+	}
+	if gotEntry != wantEntry {
+		return fmt.Sprintf("entry %q", wantEntry)
+	}
+	if want.line < 6 {
+		return ""
+	}
+	secret := ""
+	if name := w.secretProven(); name != "" {
+		secret = b.stored[name].ID()
+	}
+	if got.SecretID() != secret {
+		return fmt.Sprintf("secret %q", secret)
+	}
+	return ""
+}
+
+func entries(texts ...string) (entries []plainEntry) {
+	for _, text := range texts {
+		text, isExpired := strings.CutPrefix(text, "expired ")
+		e := plainEntry{text: text, bits: bitsOf(text)}
+		if isExpired {
+			e.expires = at(-1)
+		}
+		entries = append(entries, e)
+	}
+	return entries
+}
+
+// The finite part of what a decision depends on.
+var (
+	oracleLists = map[string][]plainEntry{
+		"empty":                 nil,
+		"covering":              entries("203.0.113.7", "198.51.100.0/24"),
+		"not covering":          entries("203.0.113.8", "198.51.100.0/24"),
+		"all expired":           entries("expired 203.0.113.7", "expired 0.0.0.0/0"),
+		"covering, but expired": entries("expired 203.0.113.7", "198.51.100.0/24"),
+		"covering twice":        entries("203.0.113.0/24", "expired 203.0.113.7", "203.0.112.0/22"),
+	}
+	oracleGrants = [][]plainGrant{
+		nil,
+		{{role: "reader"}},
+		{{role: "writer", project: "alpha"}, {role: "reader", project: "alpha"}, {role: "owner", project: "beta"}},
+		{{role: "reader", allProjects: true}},
+		{{role: "reader"}, {role: "writer", project: "alpha"}, {role: "owner", allProjects: true}},
+		{{role: "reader", project: "alpha", allProjects: true}}, // contradicts itself
+	}
+	oracleRoles = [][]string{nil, {"reader"}, {"owner", "reader"}, {"nobody"}}
+)
+
+// oracleWorlds are all combinations of what is stored.
+func oracleWorlds() (worlds []*world) {
+	worlds = append(worlds, &world{}) // no such key
+	for _, disabled := range []bool{false, true} {
+		for _, notBefore := range []instant{{}, at(0), at(1)} {
+			for _, expires := range []instant{{}, at(0), at(1)} {
+				for _, list := range oracleLists {
+					for _, grants := range oracleGrants {
+						for _, requirement := range []string{"not_required", "report_only", "required", "out of range"} {
+							worlds = append(worlds, &world{
+								organization: &plainOrganization{"acme", requirement},
+								key: &plainKey{id: "key-1", organization: "acme", disabled: disabled, notBefore: notBefore, expires: expires,
+									entries: list, grants: grants},
+							})
+						}
+					}
+				}
+			}
+		}
+	}
+	return worlds
+}
+
+// A plainProof is what is stored as secrets and what is shown.
+type plainProof struct {
+	stored         []plainSecret
+	secret, prover string
+}
+
+var oracleProofs = []plainProof{
+	{stored: []plainSecret{{name: "first"}}, secret: "first"},
+	{stored: []plainSecret{{name: "first"}}, secret: "other key's"},
+	{stored: []plainSecret{{name: "first"}}},
+	{stored: []plainSecret{{name: "first", expires: at(1)}, {name: "second"}}, secret: "first"},
+	{stored: []plainSecret{{name: "first", expires: at(0)}, {name: "second"}}, secret: "first"},
+	{stored: []plainSecret{{name: "first", expires: at(0)}, {name: "second"}}, secret: "second"},
+	{stored: []plainSecret{{name: "first"}}, prover: "already proven"},
+	{stored: []plainSecret{{name: "first"}}, secret: "first", prover: "refuses"},
+}
+
+// oracleRequests are all combinations of what is asked, but for the proof.
+func oracleRequests() (requests []*plainRequest) {
+	for _, organization := range []string{"", "acme", "globex"} {
+		for _, project := range []string{"", "alpha", "gamma"} {
+			for _, endpointRequires := range []bool{false, true} {
+				for _, roles := range oracleRoles {
+					requests = append(requests, &plainRequest{key: "key-1", client: "203.0.113.7",
+						organization: organization, project: project, endpointRequires: endpointRequires, roles: roles})
+				}
+			}
+		}
+	}
+	return requests
+}
+
+// TestOracle compares Evaluate and Decide with the oracle on every combination of
+// the key's state, its list, its grants, the requirement, what the request names,
+// the proof, the surface and the source.
+func TestOracle(t *testing.T) {
+	b := newBuilder(t)
+	combinations, seen := 0, map[plainAnswer]int{}
+	failing := policy.New(&memory{err: errors.New("down")}, policy.WithClock(atNoon))
+	source := &memory{}
+	engine := policy.New(source, policy.WithClock(atNoon))
+
+	compare := func(w *world, subject policy.Subject, request policy.Request) {
+		want := w.answer()
+		seen[want]++
+		combinations++
+		e := engine
+		if w.sourceFails {
+			e = failing
+		} else if d := policy.Evaluate(subject, request, noon); b.difference(w, want, d) != "" {
+			t.Fatalf("Evaluate: %v\nwant %s\n%+v\n%+v\n%+v", d, b.difference(w, want, d), w.key, w.organization, w.request)
+		}
+		if d := e.Decide(context.Background(), request); b.difference(w, want, d) != "" {
+			t.Fatalf("Decide: %v\nwant %s\n%+v\n%+v\n%+v", d, b.difference(w, want, d), w.key, w.organization, w.request)
+		}
+	}
+
+	requests := oracleRequests()
+	for _, w := range oracleWorlds() {
+		for _, proof := range oracleProofs {
+			if w.key != nil {
+				w.key.secrets = proof.stored
+			}
+			subject := b.subject(t, w)
+			source.subject, source.found = subject, w.key != nil
+			for _, plain := range requests {
+				plain.secret, plain.prover = proof.secret, proof.prover
+				w.request = plain
+				request := b.request(plain)
+				compare(w, subject, request)
+				plain.console, request.Console = true, true
+				compare(w, subject, request)
+				plain.console, request.Console = false, false
+				w.sourceFails = true
+				compare(w, subject, request)
+				w.sourceFails = false
+			}
+		}
+	}
+	require.Greater(t, combinations, 100_000)
+	for line := 1; line <= 16; line++ {
+		require.NotZero(t, seen[plainAnswer{line: line}], "line %d never answered", line)
+	}
+	for _, line := range []int{11, 12, 13, 14, 16} {
+		require.NotZero(t, seen[plainAnswer{line, 10}], "line %d never answered what would be denied", line)
+	}
+	t.Logf("%d combinations", combinations)
+}

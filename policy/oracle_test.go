@@ -1,0 +1,236 @@
+package policy_test
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+)
+
+// The oracle is the rules a second time, slow and obvious, to compare the code
+// with. It works on plain data and shares no judgement with the packages that it
+// checks: the order is a list of predicates of which the first true one answers,
+// and an address is inside a block when its bits begin with the block's.
+
+// An instant is nanoseconds after noon, or unset.
+type instant struct {
+	set bool
+	ns  int64
+}
+
+func at(ns int64) instant { return instant{true, ns} }
+
+type plainEntry struct {
+	text    string // as it is printed
+	bits    string // see bitsOf
+	expires instant
+}
+
+type plainGrant struct {
+	role, project string
+	allProjects   bool
+}
+
+type plainSecret struct {
+	name    string
+	expires instant
+}
+
+type plainKey struct {
+	id, organization   string
+	disabled           bool
+	notBefore, expires instant
+	entries            []plainEntry
+	grants             []plainGrant
+	secrets            []plainSecret
+}
+
+type plainOrganization struct{ id, requirement string }
+
+type plainRequest struct {
+	key, client           string // client is "" for no address
+	organization, project string
+	endpointRequires      bool
+	roles                 []string
+	console               bool
+	secret                string // the name of the secret that is shown, "" for none
+	prover                string // "already proven", "accepts", "refuses" or "" for none
+}
+
+// A world is all that a decision depends on.
+type world struct {
+	now          int64
+	sourceFails  bool
+	key          *plainKey // nil: no such key
+	organization *plainOrganization
+	request      *plainRequest
+}
+
+type plainAnswer struct{ line, wouldDeny int }
+
+func (a plainAnswer) allowed() bool { return a.line == 15 || a.line == 16 }
+
+var order = [...]struct {
+	line    int
+	applies func(*world) bool
+}{
+	{1, func(w *world) bool {
+		r := w.request
+		return r.key == "" || r.client == "" || strings.Contains(r.client, "%") || r.organization == "" && r.project == ""
+	}},
+	{2, func(w *world) bool { return w.request.console }},
+	{3, func(w *world) bool { return w.sourceFails || !w.recordIsSound() }},
+	{4, func(w *world) bool { return w.key == nil }},
+	{5, func(w *world) bool { return !w.proven() }},
+	{6, func(w *world) bool { return w.key.disabled }},
+	{7, func(w *world) bool { return w.key.notBefore.set && w.now < w.key.notBefore.ns }},
+	{8, func(w *world) bool { return w.key.expires.set && w.now >= w.key.expires.ns }},
+	{9, func(w *world) bool { return len(w.key.entries) > 0 && w.entry() == "" }},
+	{10, func(w *world) bool {
+		required := w.organization.requirement != "not_required" && w.organization.requirement != "report_only"
+		return len(w.key.entries) == 0 && required
+	}},
+	{11, func(w *world) bool { return len(w.key.entries) == 0 && w.request.endpointRequires }},
+	{12, func(w *world) bool {
+		return w.request.organization != "" && w.request.organization != w.key.organization
+	}},
+	{13, func(w *world) bool { return w.request.project != "" && len(w.rolesThatReach()) == 0 }},
+	{14, func(w *world) bool {
+		return len(w.request.roles) > 0 && !intersect(w.request.roles, w.rolesThatReach())
+	}},
+	{15, func(w *world) bool { return w.entry() != "" }},
+	{16, func(w *world) bool { return len(w.key.entries) == 0 }},
+}
+
+func (w *world) answer() plainAnswer {
+	answer := plainAnswer{line: w.line()}
+	// Rule Q2 to the letter: what would the same call be answered under required?
+	if w.organization != nil && w.organization.requirement == "report_only" {
+		strict := *w
+		strict.organization = &plainOrganization{w.organization.id, "required"}
+		if strict.line() == 10 {
+			answer.wouldDeny = 10
+		}
+	}
+	return answer
+}
+
+func (w *world) line() int {
+	for _, row := range order {
+		if row.applies(w) {
+			return row.line
+		}
+	}
+	panic("no line of the order applies")
+}
+
+func (w *world) recordIsSound() bool {
+	if w.key == nil {
+		return w.organization == nil
+	}
+	return w.key.id == w.request.key && w.organization != nil && w.organization.id != "" &&
+		w.organization.id == w.key.organization
+}
+
+// proven: a secret that is shown must be a live one of the key; a prover that is
+// there must accept; and at least one of the two must be there.
+func (w *world) proven() bool {
+	r := w.request
+	if r.secret == "" && r.prover == "" || r.prover == "refuses" {
+		return false
+	}
+	return r.secret == "" || w.secretProven() != ""
+}
+
+// secretProven is the name of the secret that was shown, if the key has it and it
+// is live.
+func (w *world) secretProven() string {
+	for _, s := range w.key.secrets {
+		if s.name == w.request.secret && w.live(s.expires) {
+			return s.name
+		}
+	}
+	return ""
+}
+
+func (w *world) live(expires instant) bool { return !expires.set || w.now < expires.ns }
+
+// entry is the text of the live entry with the most bits that covers the client.
+func (w *world) entry() string {
+	most, text := "", ""
+	client := bitsOf(w.request.client)
+	for _, e := range w.key.entries {
+		if w.live(e.expires) && strings.HasPrefix(client, e.bits) && len(e.bits) > len(most) {
+			most, text = e.bits, e.text
+		}
+	}
+	return text
+}
+
+// rolesThatReach are the roles of the grants that reach the resource (rule K5).
+func (w *world) rolesThatReach() (roles []string) {
+	r := w.request
+	for _, g := range w.key.grants {
+		switch {
+		case g.allProjects && g.project != "":
+			// It contradicts itself.
+		case g.allProjects:
+			if r.project != "" && r.organization == w.key.organization {
+				roles = append(roles, g.role)
+			}
+		case g.project != "":
+			if r.project == g.project {
+				roles = append(roles, g.role)
+			}
+		default:
+			if r.project == "" {
+				roles = append(roles, g.role)
+			}
+		}
+	}
+	return roles
+}
+
+func intersect(a, b []string) bool {
+	for _, x := range a {
+		for _, y := range b {
+			if x == y {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+var bitsCache = map[string]string{}
+
+// bitsOf spells an address or a block: "4" or "6" for its family and then each bit
+// as a letter. What maps an IPv4 address is that address (rule A5).
+func bitsOf(text string) string {
+	if bits, ok := bitsCache[text]; ok {
+		return bits
+	}
+	addr, length, isBlock := strings.Cut(text, "/")
+	var b strings.Builder
+	for _, octet := range netip.MustParseAddr(addr).AsSlice() {
+		fmt.Fprintf(&b, "%08b", octet)
+	}
+	bits := b.String()
+	mapped := strings.Repeat("0", 80) + strings.Repeat("1", 16)
+	switch {
+	case len(bits) == 32:
+		bits = "4" + bits
+	case strings.HasPrefix(bits, mapped):
+		bits = "4" + strings.TrimPrefix(bits, mapped)
+	default:
+		bits = "6" + bits
+	}
+	if isBlock {
+		n := 0
+		fmt.Sscan(length, &n)
+		bits = bits[:1+n]
+	}
+	if len(bitsCache) < 1000 { // fuzzing asks for ever new ones
+		bitsCache[text] = bits
+	}
+	return bits
+}

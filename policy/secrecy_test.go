@@ -1,0 +1,202 @@
+package policy_test
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/sallyport-go/sallyport/apikey"
+	"github.com/sallyport-go/sallyport/policy"
+)
+
+// countingProver notes the keys that it was called with.
+type countingProver struct {
+	keys []apikey.Key
+	err  error
+}
+
+func (p *countingProver) Prove(key apikey.Key, now time.Time) error {
+	if !now.Equal(noon) {
+		return errors.New("another time")
+	}
+	p.keys = append(p.keys, key)
+	return p.err
+}
+
+// Rule K3: an unknown key costs the same proof as a wrong one.
+func TestK3UnknownKeyIsProvenToo(t *testing.T) {
+	for _, refused := range []error{nil, errors.New("refused")} {
+		for _, withSecret := range []bool{false, true} {
+			f := newFixture(t)
+			prover := &countingProver{err: refused}
+			f.request.Prover = prover
+			f.request.Proof = apikey.Secret{}
+			if withSecret {
+				f.request.Proof = f.secret
+			}
+			requireDenied(t, f.decide(&memory{}), policy.UnknownKey)
+			require.Len(t, prover.keys, 1)
+			require.Equal(t, apikey.Key{}, prover.keys[0], "for an unknown key the zero Key")
+
+			known := f.decide(f.source())
+			require.Equal(t, refused == nil, known.Allowed())
+			require.Len(t, prover.keys, 2)
+			require.Equal(t, f.key, prover.keys[1])
+		}
+	}
+}
+
+// Rule K3: also when the secret has failed already, the prover is asked.
+func TestK3ProverIsAskedBesideAWrongSecret(t *testing.T) {
+	f := newFixture(t)
+	prover := new(countingProver)
+	f.request.Prover = prover
+	_, f.request.Proof = newSecret(t, "key-1")
+	d := f.decide(f.source())
+	requireDenied(t, d, policy.WrongSecret)
+	require.ErrorIs(t, d.Err, apikey.ErrWrongSecret, "the first of two errors is told")
+	require.Len(t, prover.keys, 1)
+	require.Empty(t, d.SecretID())
+}
+
+// A prover is shown a key of its own: what it does to it changes nothing.
+func TestProverCannotChangeTheKey(t *testing.T) {
+	f := newFixture(t)
+	f.request.Project, f.request.Endpoint.Roles = "alpha", []string{"owner"}
+	f.request.Prover = proverFunc(func(key apikey.Key, _ time.Time) error {
+		for i := range key.Grants {
+			key.Grants[i].Role = "owner"
+		}
+		key.Secrets[0] = apikey.StoredSecret{}
+		return nil
+	})
+	source := f.source()
+	requireDenied(t, f.decide(source), policy.RoleMissing)
+	requireDenied(t, f.decide(source), policy.RoleMissing)
+
+	// So it is with what a Decision gives away.
+	d := f.decide(source)
+	d.Subject().Key().Grants[1].Role = "owner"
+	requireDenied(t, f.decide(source), policy.RoleMissing)
+	require.Equal(t, f.key, d.Subject().Key())
+	require.Equal(t, f.organization, d.Subject().Organization())
+}
+
+// Rule K4: the operator learns which of two secrets was shown.
+func TestK4SecretID(t *testing.T) {
+	f := newFixture(t)
+	rotated, second, err := apikey.Rotate(f.key, time.Hour)
+	require.NoError(t, err)
+	rotated.Secrets[0].Expires = noon.Add(1)
+	f.key = rotated
+	require.Equal(t, rotated.Secrets[0].ID(), f.evaluate().SecretID())
+	f.request.Proof = second
+	require.Equal(t, rotated.Secrets[1].ID(), f.evaluate().SecretID())
+	require.Contains(t, f.evaluate().String(), ` secret="`+rotated.Secrets[1].ID()+`"`)
+	f.request.Client = netip.MustParseAddr("192.0.2.1")
+	require.Equal(t, rotated.Secrets[1].ID(), f.evaluate().SecretID(), "a denied call tells it too")
+	f.request.Proof, f.request.Prover = apikey.Secret{}, policy.AlreadyProven{}
+	require.Empty(t, f.evaluate().SecretID())
+}
+
+// Rule D2: to the caller an unknown key and a wrong secret are the same (key
+// enumeration: CVE-2023-32691, CVE-2025-54499, CVE-2022-24912).
+func TestD2UnknownKeyAndWrongSecretLookTheSame(t *testing.T) {
+	f := newFixture(t)
+	_, f.request.Proof = newSecret(t, "key-1")
+	wrong, unknown := f.decide(f.source()), f.decide(&memory{})
+	requireDenied(t, wrong, policy.WrongSecret)
+	requireDenied(t, unknown, policy.UnknownKey)
+	require.Equal(t, wrong.Answer(), unknown.Answer())
+	require.Equal(t, policy.Answer{Status: 401, Code: "INVALID_API_KEY", Message: "The API key is not valid."}, unknown.Answer())
+	f.request.Key = "cannot be an ID"
+	require.Equal(t, wrong.Answer(), f.decide(&memory{}).Answer())
+}
+
+// Rule D2: lines 6 to 14 are told only after the secret was proven. Whatever is
+// wrong with the key besides, an unproven caller learns the same.
+func TestD2NothingIsToldBeforeTheProof(t *testing.T) {
+	for name, change := range map[string]func(*fixture){
+		"line 6": func(f *fixture) { f.key.Disabled = true },
+		"line 7": func(f *fixture) { f.key.NotBefore = noon.Add(1) },
+		"line 8": func(f *fixture) { f.key.Expires = noon },
+		"line 9": func(f *fixture) { f.key.AccessList = list(t, "192.0.2.1") },
+		"line 10": func(f *fixture) {
+			f.key.AccessList, f.organization.Requirement = openFixture(t).key.AccessList, policy.Required
+		},
+		"line 12": func(f *fixture) { f.request.Organization = "globex" },
+		"line 13": func(f *fixture) { f.request.Project = "beta" },
+		"line 14": func(f *fixture) { f.request.Endpoint.Roles = []string{"owner"} },
+	} {
+		f := newFixture(t)
+		change(f)
+		proven := f.decide(f.source())
+		require.Greater(t, proven.Reason, policy.WrongSecret, name)
+		f.request.Proof = apikey.Secret{}
+		requireDenied(t, f.decide(f.source()), policy.WrongSecret)
+	}
+}
+
+// Rule D3: the caller sees the address that we saw, an IPv4-mapped one as IPv4.
+func TestD3Parameters(t *testing.T) {
+	for client, shown := range map[string]string{
+		"192.0.2.1": "192.0.2.1", "::ffff:192.0.2.1": "192.0.2.1", "::ffff:c000:201": "192.0.2.1", "2001:db8::1": "2001:db8::1",
+	} {
+		f := newFixture(t)
+		f.request.Client = netip.MustParseAddr(client)
+		line9 := f.evaluate().Answer()
+		f = openFixture(t)
+		f.request.Client = netip.MustParseAddr(client)
+		f.organization.Requirement = policy.Required
+		line10 := f.evaluate().Answer()
+		f.organization.Requirement, f.request.Endpoint.RequiresAccessList = policy.NotRequired, true
+		line11 := f.evaluate().Answer()
+		require.Equal(t, policy.Answer{403, "IP_ADDRESS_NOT_ON_ACCESS_LIST",
+			"IP address " + shown + " is not on the access list of the API key.", []string{shown}}, line9)
+		require.Equal(t, policy.Answer{403, "ORG_REQUIRES_ACCESS_LIST",
+			"The organization requires an access list, and the API key has none. The request came from IP address " + shown + ".", []string{shown}}, line10)
+		require.Equal(t, policy.Answer{403, "RESOURCE_REQUIRES_ACCESS_LIST",
+			"This resource requires an access list, and the API key has none. The request came from IP address " + shown + ".", []string{shown}}, line11)
+	}
+}
+
+// Rule D1: what the caller is told has nothing of the record in it but the address
+// that the call came from.
+func TestD1AnswerTellsNothingOfTheRecord(t *testing.T) {
+	for reason := policy.Reason(0); reason <= policy.OpenList+1; reason++ {
+		d := policy.Decision{Reason: reason, Err: errors.New("dial tcp 10.0.0.5:5432")}
+		answer := d.Answer()
+		require.NotContains(t, answer.Message, "10.0.0.5")
+		require.NotContains(t, answer.Message, "%")
+		require.Equal(t, reason == 15 || reason == 16, answer.Status == 200)
+		require.Equal(t, reason >= 9 && reason <= 11, answer.Parameters != nil)
+	}
+	require.Equal(t, policy.Decision{}.Answer(), policy.Decision{Reason: policy.Unavailable}.Answer())
+	require.Equal(t, policy.Decision{}.Answer(), policy.Decision{Reason: 200}.Answer())
+}
+
+// Rule K2: no decision tells the text of a secret.
+func TestK2NoSecretIsTold(t *testing.T) {
+	f := newFixture(t)
+	_, other := newSecret(t, "key-1")
+	for _, proof := range []apikey.Secret{f.secret, other} {
+		f.request.Proof = proof
+		decisions := []policy.Decision{f.evaluate(), f.decide(f.source()), f.decide(&memory{}), f.decide(&memory{err: errors.New("down")}), f.decide(nil)}
+		f.request.Console = true
+		decisions = append(decisions, f.evaluate())
+		f.request.Console = false
+		for _, d := range decisions {
+			requireNoSecret(t, d, proof)
+			requireReadable(t, d)
+		}
+	}
+	panics := policy.SourceFunc(func(context.Context, apikey.ID) (policy.Subject, bool, error) { panic(f.request) })
+	d := f.decide(panics)
+	requireNoSecret(t, d, f.request.Proof)
+	require.True(t, strings.Contains(d.String(), "[redacted]"), "the panic's value was told: %s", d)
+}
