@@ -104,7 +104,7 @@ func ExampleIssuer_Pattern() {
 	found := regexp.MustCompile(issuer.Pattern()).FindString(`const token = "` + secret.Reveal() + `"`)
 	fmt.Println(found == secret.Reveal())
 	// Output:
-	// acme_[0-9A-Za-z_-]{1,64}_[0-9A-Za-z]{38}
+	// acme_[0-9A-Za-z_-]{1,40}_[0-9A-Za-z]{38}
 	// true
 }
 

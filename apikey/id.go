@@ -7,7 +7,7 @@ import (
 )
 
 const (
-	maxIDLength = 64
+	maxIDLength = 40 // less than any secret has, so that a secret in the place of an ID is none
 	newIDLength = 20 // of 32 letters and digits each: 100 bits
 )
 
@@ -15,13 +15,23 @@ const (
 // byte and never case folded; a storage adapter must not use a collation that does.
 type ID string
 
+// String returns the ID, and "[invalid key ID]" for one that has bytes and does not pass [ID.Validate]: what is put in the place of an
+// ID by mistake is most often the secret, and logs and errors must not have that (rule K2). No secret passes, since
+// each is longer than an ID may be.
+func (id ID) String() string {
+	if id != "" && wordProblem(string(id), maxIDLength) != "" {
+		return "[invalid key ID]"
+	}
+	return string(id)
+}
+
 // NewID returns a new random ID of 20 lowercase letters and digits. It has 100 bits from crypto/rand, so IDs made by
 // programs that do not know of each other do not collide.
 func NewID() ID {
 	return ID(strings.ToLower(rand.Text()[:newIDLength]))
 }
 
-// Validate returns nil when id has 1 to 64 bytes, all of them A-Z, a-z, 0-9, - or _. The error does not quote the ID,
+// Validate returns nil when id has 1 to 40 bytes, all of them A-Z, a-z, 0-9, - or _. The error does not quote the ID,
 // because what is put in its place by mistake is most often the secret.
 func (id ID) Validate() error {
 	if problem := wordProblem(string(id), maxIDLength); problem != "" {

@@ -1,6 +1,7 @@
 package apikey_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -27,12 +28,12 @@ func TestNewIDIsRandomLowercaseAndLong(t *testing.T) {
 }
 
 func TestIDValidate(t *testing.T) {
-	for _, good := range []apikey.ID{"a", "Z", "0", "-", "_", "Key_1-b", apikey.ID(strings.Repeat("x", 64))} {
+	for _, good := range []apikey.ID{"a", "Z", "0", "-", "_", "Key_1-b", apikey.ID(strings.Repeat("x", 40))} {
 		require.NoError(t, good.Validate(), good)
 	}
 	for bad, want := range map[apikey.ID]string{
-		"":                                 "apikey: the key ID has 0 bytes; right would be 1 to 64",
-		apikey.ID(strings.Repeat("x", 65)): "apikey: the key ID has 65 bytes; right would be 1 to 64",
+		"":                                 "apikey: the key ID has 0 bytes; right would be 1 to 40",
+		apikey.ID(strings.Repeat("x", 41)): "apikey: the key ID has 41 bytes; right would be 1 to 40",
 		"a b":                              `apikey: the key ID has the byte ' ' at position 2; right would be`,
 		"ab\x00":                           `apikey: the key ID has the byte '\x00' at position 3; right would be`,
 		"é":                                `apikey: the key ID has the byte 'Ã' at position 1; right would be`,
@@ -47,4 +48,19 @@ func TestK2ErrorOfAnIDDoesNotQuoteIt(t *testing.T) {
 	err := apikey.ID(secret.Reveal()).Validate()
 	require.Error(t, err)
 	requireNoLeak(t, err.Error(), secret)
+}
+
+// Rule K2: a secret that is put where an ID belongs does not reach a log through it.
+func TestK2ASecretIsNoIDAndIsNotPrinted(t *testing.T) {
+	for _, prefix := range []string{"a", "sp", strings.Repeat("p", 32)} {
+		issuer, err := apikey.NewIssuer(apikey.IssuerConfig{Prefix: prefix})
+		require.NoError(t, err)
+		_, secret, err := issuer.New("acme")
+		require.NoError(t, err)
+		id := apikey.ID(secret.Reveal())
+		require.Error(t, id.Validate())
+		require.NotContains(t, fmt.Sprintf("%v %s %q %+v", id, id, id, struct{ ID apikey.ID }{id}), secret.Reveal()[:len(prefix)+3])
+	}
+	require.Equal(t, "k-1", apikey.ID("k-1").String())
+	require.Empty(t, apikey.ID("").String())
 }

@@ -55,8 +55,8 @@ func TestParse(t *testing.T) {
 		issuer *apikey.Issuer
 		id     string
 	}{
-		{nil, "k"}, {nil, "my_key"}, {nil, "_"}, {nil, "__--__"}, {nil, strings.Repeat("x", 64)}, {&apikey.Issuer{}, "k"},
-		{custom, "k"}, {custom, strings.Repeat("_", 64)},
+		{nil, "k"}, {nil, "my_key"}, {nil, "_"}, {nil, "__--__"}, {nil, strings.Repeat("x", 40)}, {&apikey.Issuer{}, "k"},
+		{custom, "k"}, {custom, strings.Repeat("_", 40)},
 	} {
 		prefix := "sp_"
 		if test.issuer == custom {
@@ -81,8 +81,8 @@ func TestK2ParseSaysWhatIsWrongAndNotTheText(t *testing.T) {
 		{"white space in front", " " + good, "prefix", `right would be "sp_"`},
 		{"prefix alone", "sp_", "length", "too short, perhaps cut off; right would be at least 43 characters"},
 		{"no ID", sealed("sp__" + body), "length", "too short"},
-		{"too long", "sp_" + strings.Repeat("x", 64) + "x" + good[len(good)-39:], "length", "at most 106 characters"},
-		{"much too long", good + strings.Repeat(good, 1<<14), "length", "at most 106 characters"},
+		{"too long", "sp_" + strings.Repeat("x", 40) + "x" + good[len(good)-39:], "length", "at most 82 characters"},
+		{"much too long", good + strings.Repeat(good, 1<<14), "length", "at most 82 characters"},
 		{"cut off", good[:len(good)-1], "body", "no letter and no digit"},
 		{"one too many", good + "0", "length", "the last 38 characters do not follow a _"},
 		{"white space behind", good + "\n", "body", "perhaps white space was copied with it"},

@@ -294,7 +294,7 @@ func (c corpusCase) check(t *testing.T, by string, got policy.Decision, secrets 
 	for _, parameter := range answer.Parameters {
 		require.Contains(t, answer.Message, parameter, by)
 	}
-	require.Equal(t, c.Request.Key, requestKeyOf(got), "%s: the decision tells of this request", by)
+	require.Equal(t, c.Request.Key.String(), string(requestKeyOf(got)), "%s: the decision tells of this request", by)
 }
 
 // requestKeyOf reads the key ID back from the decision's attributes.

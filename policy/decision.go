@@ -101,7 +101,7 @@ func (d Decision) attributes() []slog.Attr {
 			attrs = append(attrs, slog.String(name, value))
 		}
 	}
-	add("key", string(d.request.Key))
+	add("key", d.request.Key.String())
 	add("secret", d.SecretID())
 	if client := d.request.Client; client.Zone() != "" {
 		add("client", client.String()) // Unmap would drop what line 1 refuses

@@ -78,7 +78,7 @@ func (s Subject) check(id apikey.ID) error {
 	case s.key == nil:
 		return fmt.Errorf("policy: the source returned organization %q without key %q", s.organization.ID, id)
 	case s.key.ID != id:
-		return fmt.Errorf("policy: the source returned key %q for key %q: want the same bytes", s.key.ID, id)
+		return fmt.Errorf("policy: the source returned key %q for key %q: want the same bytes", string(s.key.ID), id)
 	case s.organization == nil:
 		return fmt.Errorf("policy: the source returned key %q without its organization %q", id, s.key.Organization)
 	case s.organization.ID != s.key.Organization || s.organization.ID == "":

@@ -18,7 +18,8 @@
 //
 //   - S1. Every method MUST be safe for concurrent use.
 //   - S2. A method that is called with a context that is done MUST return an error
-//     that matches the context's, and change nothing.
+//     that matches the context's, and change nothing. Where several sentences ask for
+//     an error S23 comes first and S2 next; between the others any may win.
 //   - S3. A write that returns an error MUST have changed nothing. One exception: if
 //     the context ended or the connection broke while the write was under way, it may
 //     have happened, and then it happened whole.
@@ -53,8 +54,8 @@
 //   - S11. A Put with another revision replaces: if the stored revision is not that
 //     one, it MUST return [ErrConflict]; if there is no such record, [ErrNotFound].
 //   - S12. A Put that succeeds MUST return the record as stored, with a new revision
-//     that is greater than any the store gave before to any record, deleted ones
-//     included. Revisions are never zero.
+//     that is greater than any the store had given to any record when the call began,
+//     deleted ones included. Revisions are never zero.
 //   - S13. Of several concurrent Puts with the same revision exactly one MUST succeed.
 //   - S14. A Delete removes the record if its revision is the one given, or whatever it
 //     is if zero is given; otherwise it MUST return ErrConflict, and ErrNotFound if
@@ -77,7 +78,7 @@
 //
 //   - S20. Pages MUST come in ascending order of the identifiers' bytes, each record
 //     once, at most the limit that [PageRequest.Size] gives; Next is empty on the last page
-//     and only there. An organization that is not there has no keys.
+//     and only there; a full page is the last if no record comes after it. An organization that is not there has no keys.
 //   - S21. A record that is there from the first page's call to the last one's MUST be
 //     on exactly one page, whatever is inserted or deleted meanwhile.
 //   - S22. A cursor that no page can have returned MUST be refused with ErrInvalid.

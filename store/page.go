@@ -47,7 +47,11 @@ func (p PageRequest) After() (string, error) {
 		return "", nil
 	}
 	if p.Cursor[:1] == cursorPrefix {
-		if id, err := base64.RawURLEncoding.Strict().DecodeString(p.Cursor[1:]); err == nil && len(id) > 0 {
+		id, err := base64.RawURLEncoding.DecodeString(p.Cursor[1:])
+		// A cursor that was made is written in one way and names what can be a
+		// record's: decoding alone would pass over line breaks in the text, and let
+		// through bytes that a database may refuse.
+		if err == nil && CursorAfter(string(id)) == p.Cursor && apikey.ValidateName("cursor", string(id)) == nil {
 			return string(id), nil
 		}
 	}

@@ -51,7 +51,8 @@ type UsageRecorder interface {
 	RecordUsage(ctx context.Context, batch []UsageRecord) error
 
 	// Usage returns how a key was used, or ErrNotFound if there is no such key. U5:
-	// usage of entries and secrets that the key no longer has may be left out. U6:
-	// what is returned MUST NOT be shared.
+	// usage of entries and secrets that the key no longer has may be left out; of those
+	// that it still has it MUST be kept when the key is replaced. U6: what is returned
+	// MUST NOT be shared.
 	Usage(ctx context.Context, id apikey.ID) (KeyUsage, error)
 }

@@ -44,8 +44,8 @@ func (j *journal) since(revision uint64) ([]store.Change, error) {
 	if revision < j.dropped {
 		return nil, store.ErrCompacted
 	}
-	i, _ := slices.BinarySearchFunc(j.changes, revision+1, func(c store.Change, revision uint64) int {
-		if c.Revision < revision {
+	i, _ := slices.BinarySearchFunc(j.changes, revision, func(c store.Change, revision uint64) int {
+		if c.Revision <= revision {
 			return -1
 		}
 		return 0

@@ -170,7 +170,7 @@ func (s *Store) Key(ctx context.Context, id apikey.ID) (apikey.Key, error) {
 	if r, _ := s.keys.get(string(id)); r != nil {
 		return r.value.key.Clone(), nil
 	}
-	return apikey.Key{}, notFound("key", string(id))
+	return apikey.Key{}, notFound("key", id)
 }
 
 // PutKey is as store.Store says.
@@ -211,7 +211,7 @@ func (s *Store) DeleteKey(ctx context.Context, id apikey.ID, revision uint64) er
 	}
 	r, _ := s.keys.get(string(id))
 	if r == nil {
-		return notFound("key", string(id))
+		return notFound("key", id)
 	}
 	if err := store.CheckDelete(fmt.Sprintf("key %q", id), r.value.key.Revision, revision); err != nil {
 		return err
@@ -272,6 +272,6 @@ func page[T any](ids *index, request store.PageRequest, read func(id string) T) 
 	return p, nil
 }
 
-func notFound(kind, id string) error {
+func notFound[ID ~string](kind string, id ID) error {
 	return fmt.Errorf("store/memory: %s %q: %w", kind, id, store.ErrNotFound)
 }

@@ -2,7 +2,6 @@ package memory
 
 import (
 	"context"
-	"fmt"
 	"maps"
 	"net/netip"
 
@@ -53,7 +52,7 @@ func (s *Store) Usage(ctx context.Context, id apikey.ID) (store.KeyUsage, error)
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	if key, _ := s.keys.get(string(id)); key == nil {
-		return store.KeyUsage{}, fmt.Errorf("store/memory: key %q: %w", id, store.ErrNotFound)
+		return store.KeyUsage{}, notFound("key", id)
 	}
 	usage := s.usage[id]
 	return store.KeyUsage{Entries: maps.Clone(usage.Entries), Secrets: maps.Clone(usage.Secrets)}, nil

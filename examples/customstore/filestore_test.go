@@ -1,0 +1,300 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/sallyport-go/sallyport/accesslist"
+	"github.com/sallyport-go/sallyport/apikey"
+	"github.com/sallyport-go/sallyport/policy"
+	"github.com/sallyport-go/sallyport/store"
+	"github.com/sallyport-go/sallyport/store/storetest"
+)
+
+var client = netip.MustParseAddr("203.0.113.7")
+
+// TestContract is the one test that every adapter has. Reopen lets the kit see that
+// records outlive the process that wrote them.
+func TestContract(t *testing.T) {
+	dirs := map[store.Store]string{}
+	open := func(t testing.TB, dir string) store.Store {
+		s, err := OpenFileStore(dir)
+		require.NoError(t, err)
+		dirs[s] = dir
+		return s
+	}
+	storetest.Run(t,
+		func(t testing.TB) store.Store { return open(t, t.TempDir()) },
+		storetest.Reopen(func(t testing.TB, s store.Store) store.Store {
+			require.NoError(t, s.Close())
+			return open(t, dirs[s])
+		}),
+	)
+}
+
+func BenchmarkFileStore(b *testing.B) {
+	storetest.Benchmark(b, func(t testing.TB) store.Store {
+		s, err := OpenFileStore(t.TempDir())
+		require.NoError(t, err)
+		return s
+	})
+}
+
+func TestExample(t *testing.T) {
+	var out bytes.Buffer
+	require.NoError(t, run(t.Context(), &out, nil))
+	require.True(t, strings.HasPrefix(out.String(), "allow address_listed\n"), out.String())
+
+	// A second run finds what the first one left.
+	dir := t.TempDir()
+	for range 2 {
+		require.NoError(t, run(t.Context(), &out, []string{dir}))
+	}
+	require.Len(t, files(t, dir, keysDir), 2)
+	require.Len(t, files(t, dir, organizationsDir), 1)
+}
+
+func TestOneProcessAtATime(t *testing.T) {
+	dir := t.TempDir()
+	first, err := OpenFileStore(dir)
+	require.NoError(t, err)
+	_, err = OpenFileStore(dir)
+	require.ErrorContains(t, err, "which one process at a time may use")
+	require.NoError(t, first.Close())
+	second, err := OpenFileStore(dir)
+	require.NoError(t, err)
+	require.NoError(t, second.Close())
+}
+
+// What cannot be read is refused when the store is opened, with the file's name, and
+// nothing is changed by that: rule A3.
+func TestDamagedFiles(t *testing.T) {
+	replace := func(old, with string) func(t *testing.T, path string) {
+		return func(t *testing.T, path string) {
+			data, err := os.ReadFile(path)
+			require.NoError(t, err)
+			require.Contains(t, string(data), old)
+			require.NoError(t, os.WriteFile(path, []byte(strings.Replace(string(data), old, with, 1)), 0o600))
+		}
+	}
+	for name, test := range map[string]struct {
+		sub    string
+		damage func(t *testing.T, path string)
+		want   string
+	}{
+		"empty":            {keysDir, func(t *testing.T, path string) { require.NoError(t, os.Truncate(path, 0)) }, "unexpected end"},
+		"cut off":          {keysDir, func(t *testing.T, path string) { require.NoError(t, os.Truncate(path, 50)) }, "unexpected end"},
+		"list renamed":     {keysDir, replace("accessList", "allow"), `unknown name "allow"`},
+		"list gone":        {keysDir, replace(`"accessList": [`, `"accessList": null, "x": [`), "null"},
+		"bad entry":        {keysDir, replace("203.0.113.7", "203.0.113.700"), "want octets from 0 to 255"},
+		"another key":      {keysDir, replace(`"id": "`, `"id": "x`), "was it copied?"},
+		"requirement gone": {organizationsDir, replace("requirement", "require"), "require"},
+		"organization gone": {organizationsDir, func(t *testing.T, path string) { require.NoError(t, os.Remove(path)) },
+			`is of organization "acme", which has no file`},
+		"foreign file": {keysDir, func(t *testing.T, path string) {
+			require.NoError(t, os.WriteFile(filepath.Join(filepath.Dir(path), "note.txt"), []byte("hello"), 0o600))
+		}, "note.txt"},
+		"revision": {".", func(t *testing.T, path string) {
+			require.NoError(t, os.WriteFile(filepath.Join(filepath.Dir(path), "revision"), []byte("many"), 0o600))
+		}, "want a number"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			_, _, err := addKey(t.Context(), dir)
+			require.NoError(t, err)
+			path := filepath.Join(dir, test.sub, "x")
+			if test.sub != "." {
+				path = files(t, dir, test.sub)[0]
+			}
+			test.damage(t, path)
+			before := snapshot(t, dir)
+			_, err = OpenFileStore(dir)
+			require.ErrorContains(t, err, test.want)
+			require.Equal(t, before, snapshot(t, dir))
+		})
+	}
+}
+
+// A disk that refuses to write costs the call, not the record.
+func TestFailedWriteChangesNothing(t *testing.T) {
+	dir := t.TempDir()
+	id, _, err := addKey(t.Context(), dir)
+	require.NoError(t, err)
+	s, err := OpenFileStore(dir)
+	require.NoError(t, err)
+	defer s.Close()
+	key, err := s.Key(t.Context(), id)
+	require.NoError(t, err)
+
+	// A directory in the way, since root may write where it is not allowed to.
+	path := filepath.Join(dir, keysDir, fileName(string(id)))
+	require.NoError(t, os.Rename(path, path+".aside"))
+	require.NoError(t, os.Mkdir(path, 0o700))
+	changed := key.Clone()
+	changed.Disabled = true
+	_, err = s.PutKey(t.Context(), changed)
+	require.Error(t, err)
+	require.NoError(t, os.Remove(path))
+	require.NoError(t, os.Rename(path+".aside", path))
+
+	stored, err := s.Key(t.Context(), id)
+	require.NoError(t, err)
+	require.True(t, stored.Equal(key))
+	require.Len(t, files(t, dir, keysDir), 1, "the temporary file was left behind")
+	stored.Disabled = true
+	_, err = s.PutKey(t.Context(), stored)
+	require.NoError(t, err)
+}
+
+// When the disk fails at a point where the record may be there or not, the store
+// goes out of use: decisions are unavailable rather than guessed.
+func TestUncertainWriteEndsTheUse(t *testing.T) {
+	dir := t.TempDir()
+	id, secret, err := addKey(t.Context(), dir)
+	require.NoError(t, err)
+	s, err := OpenFileStore(dir)
+	require.NoError(t, err)
+	defer s.Close()
+
+	require.ErrorIs(t, s.after(fmt.Errorf("sync: %w", errUncertain)), errUncertain)
+	_, err = s.Key(t.Context(), id)
+	require.ErrorIs(t, err, errUncertain)
+	decision := policy.New(s).Decide(t.Context(), policy.Request{Key: id, Proof: secret, Client: client, Organization: "acme"})
+	require.Equal(t, policy.Unavailable, decision.Reason)
+	require.ErrorIs(t, decision.Err, errUncertain)
+}
+
+// TestCrash kills a process that writes at random moments and looks at what it left:
+// every write that it had acknowledged is there, whole, and no revision is given
+// twice. The child is this test binary.
+func TestCrash(t *testing.T) {
+	if dir := os.Getenv("CUSTOMSTORE_CRASH_DIR"); dir != "" {
+		require.NoError(t, crashChild(t.Context(), dir))
+		return
+	}
+	rounds := 20
+	if testing.Short() {
+		rounds = 3
+	}
+	dir := t.TempDir()
+	var last uint64
+	for round := range rounds {
+		child := exec.Command(os.Args[0], "-test.run", "^TestCrash$")
+		child.Env = append(os.Environ(), "CUSTOMSTORE_CRASH_DIR="+dir)
+		out, err := child.StdoutPipe()
+		require.NoError(t, err)
+		require.NoError(t, child.Start())
+		timer := time.AfterFunc(time.Duration(5+rand.IntN(60))*time.Millisecond, func() { _ = child.Process.Kill() })
+
+		acknowledged := map[apikey.ID]uint64{} // zero: deleted
+		lines := bufio.NewScanner(out)
+		for lines.Scan() {
+			var id apikey.ID
+			var revision uint64
+			var what string
+			if n, _ := fmt.Sscan(lines.Text(), &what, &id, &revision); n != 3 {
+				continue
+			}
+			require.Greater(t, revision, last, "round %d: a revision was given twice", round)
+			last = revision
+			acknowledged[id] = revision
+			if what == "deleted" {
+				acknowledged[id] = 0
+			}
+		}
+		_ = child.Wait() // it was killed
+		timer.Stop()
+
+		s, err := OpenFileStore(dir)
+		require.NoError(t, err, "round %d", round)
+		underway := 0 // what was not acknowledged: one write at most
+		for id, revision := range acknowledged {
+			key, err := s.Key(t.Context(), id)
+			if !errors.Is(err, store.ErrNotFound) {
+				require.NoError(t, err, "round %d", round)
+				require.Equal(t, fmt.Sprint(key.AccessList.Len()), key.Description, "round %d: half a record", round)
+			}
+			if key.Revision != revision {
+				underway++
+				require.True(t, key.Revision == 0 || key.Revision > last, "round %d: %s went back from %d to %d", round, id, revision, key.Revision)
+			}
+		}
+		require.LessOrEqual(t, underway, 1, "round %d: an acknowledged write is gone", round)
+		last = max(last, s.revision)
+		require.NoError(t, s.Close())
+	}
+	require.Positive(t, last, "no round came as far as writing")
+}
+
+// crashChild writes until it is killed, and says what was acknowledged.
+func crashChild(ctx context.Context, dir string) error {
+	s, err := OpenFileStore(dir)
+	if err != nil {
+		return err
+	}
+	_, err = s.PutOrganization(ctx, policy.Organization{ID: "acme"})
+	if err != nil && !errors.Is(err, store.ErrExists) {
+		return err
+	}
+	for n := 1; ; n++ {
+		key, _, err := apikey.New("acme")
+		if err != nil {
+			return err
+		}
+		key.ID = apikey.ID(fmt.Sprintf("key-%d", n%5))
+		if stored, err := s.Key(ctx, key.ID); err == nil {
+			if n%7 == 0 {
+				if err := s.DeleteKey(ctx, key.ID, 0); err != nil {
+					return err
+				}
+				fmt.Println("deleted", key.ID, s.revision)
+				continue
+			}
+			key.Revision = stored.Revision
+		}
+		var texts []string
+		for i := range 1 + n%50 {
+			texts = append(texts, fmt.Sprintf("198.51.100.%d", i))
+		}
+		if key.AccessList, err = accesslist.Parse(texts...); err != nil {
+			return err
+		}
+		key.Description = fmt.Sprint(len(texts))
+		if key, err = s.PutKey(ctx, key); err != nil {
+			return err
+		}
+		fmt.Println("wrote", key.ID, key.Revision)
+	}
+}
+
+func files(t *testing.T, dir, sub string) []string {
+	paths, err := filepath.Glob(filepath.Join(dir, sub, "*"))
+	require.NoError(t, err)
+	return paths
+}
+
+func snapshot(t *testing.T, dir string) map[string]string {
+	content := map[string]string{}
+	require.NoError(t, filepath.WalkDir(dir, func(path string, entry os.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		data, err := os.ReadFile(path)
+		content[path] = string(data)
+		return err
+	}))
+	return content
+}

@@ -1,0 +1,78 @@
+package memory_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+
+	"github.com/sallyport-go/sallyport/accesslist"
+	"github.com/sallyport-go/sallyport/apikey"
+	"github.com/sallyport-go/sallyport/policy"
+	"github.com/sallyport-go/sallyport/store"
+	"github.com/sallyport-go/sallyport/store/memory"
+)
+
+func ExampleNew() {
+	ctx := context.Background()
+	keys := memory.New()
+	_, _ = keys.PutOrganization(ctx, policy.Organization{ID: "acme", Requirement: policy.Required})
+	key, secret, _ := apikey.New("acme", apikey.Grant{Role: "backup.admin"}) // the secret is shown once
+	key.AccessList, _ = accesslist.Parse("203.0.113.7", "198.51.100.0/24")
+	_, _ = keys.PutKey(ctx, key)
+
+	engine := policy.New(keys)
+	for _, client := range []string{"203.0.113.7", "198.51.100.99", "192.0.2.1"} {
+		d := engine.Decide(ctx, policy.Request{
+			Key: key.ID, Proof: secret, Client: netip.MustParseAddr(client),
+			Organization: "acme", Endpoint: policy.Endpoint{Name: "backup.restore", RequiresAccessList: true},
+		})
+		fmt.Println(d.Allowed(), d.Reason)
+	}
+	// Output:
+	// true address_listed
+	// true address_listed
+	// false address_not_listed
+}
+
+// A change is made by reading the record, changing it and putting it back, and made
+// again if somebody else was faster.
+func ExampleStore_PutKey() {
+	ctx := context.Background()
+	keys := memory.New()
+	_, _ = keys.PutOrganization(ctx, policy.Organization{ID: "acme"})
+	key, _, _ := apikey.New("acme")
+	key.ID = "backup"
+	_, _ = keys.PutKey(ctx, key)
+
+	for {
+		key, err := keys.Key(ctx, "backup")
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		entry, _ := accesslist.ParseEntry("203.0.113.7")
+		entry.Comment = "the office"
+		if key.AccessList, err = key.AccessList.With(entry); err != nil {
+			fmt.Println(err)
+			return
+		}
+		if key, err = keys.PutKey(ctx, key); errors.Is(err, store.ErrConflict) {
+			continue
+		}
+		fmt.Println(key.AccessList.Len(), err)
+		break
+	}
+
+	// To take the last entry opens the key, so it has to be said.
+	key, _ = keys.Key(ctx, "backup")
+	key.AccessList = accesslist.List{}
+	_, err := keys.PutKey(ctx, key)
+	fmt.Println(err)
+	_, err = keys.PutKey(ctx, key, store.AllowEmptyList)
+	fmt.Println(err)
+	// Output:
+	// 1 <nil>
+	// store: key "backup" has 1 entries: this would leave the access list empty and open the key to every address: say so with AllowEmptyList
+	// <nil>
+}

@@ -1,0 +1,121 @@
+package memory
+
+import (
+	"context"
+	"math"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/sallyport-go/sallyport/policy"
+	"github.com/sallyport-go/sallyport/store"
+)
+
+func TestJournalKeepsTheLatest(t *testing.T) {
+	var j journal
+	last := uint64(0)
+	for n := range 5*journalSize + 3 {
+		last += 1 + uint64(n%3) // revisions need not be dense
+		j.add(store.Change{Revision: last})
+		require.LessOrEqual(t, len(j.changes), 2*journalSize)
+		if n >= journalSize {
+			require.GreaterOrEqual(t, len(j.changes), journalSize)
+		}
+	}
+	all, err := j.since(j.dropped)
+	require.NoError(t, err)
+	assert.Len(t, all, len(j.changes), "what was dropped last is not missing")
+	_, err = j.since(j.dropped - 1)
+	assert.ErrorIs(t, err, store.ErrCompacted)
+	_, err = j.since(0)
+	assert.ErrorIs(t, err, store.ErrCompacted)
+
+	for i := 1; i < len(all); i += 1000 {
+		for _, after := range []uint64{all[i].Revision - 1, all[i].Revision} {
+			got, err := j.since(after)
+			require.NoError(t, err)
+			require.Greater(t, got[0].Revision, after)
+			require.Equal(t, last, got[len(got)-1].Revision)
+			if before := len(all) - len(got); before > 0 {
+				require.LessOrEqual(t, all[before-1].Revision, after, "none was left out")
+			}
+		}
+	}
+	for _, after := range []uint64{last, last + 1, math.MaxUint64} {
+		got, err := j.since(after)
+		assert.NoError(t, err)
+		assert.Empty(t, got, "there is nothing after %d", after)
+	}
+}
+
+// put replaces an organization n times.
+func put(t *testing.T, s *Store, n int) {
+	t.Helper()
+	organization, err := s.Organization(t.Context(), "acme")
+	if err != nil {
+		organization = policy.Organization{ID: "acme"}
+	}
+	for range n {
+		organization, err = s.PutOrganization(t.Context(), organization)
+		require.NoError(t, err)
+	}
+}
+
+// One who watches and does not keep up is told so.
+func TestWatchThatLags(t *testing.T) {
+	s := New()
+	put(t, s, 1)
+	told, last := 0, uint64(0)
+	var end error
+	for change, err := range s.Watch(t.Context(), 0) {
+		if err != nil {
+			assert.Zero(t, change)
+			end = err
+			break
+		}
+		if told++; told == 1 {
+			put(t, s, 2*journalSize+10)
+		}
+		last = change.Revision
+	}
+	assert.ErrorIs(t, end, store.ErrCompacted)
+	assert.EqualValues(t, 1, last)
+
+	// From the revision of the store it goes on.
+	revision, err := s.Revision(t.Context())
+	require.NoError(t, err)
+	put(t, s, 1)
+	for change, err := range s.Watch(t.Context(), revision) {
+		require.NoError(t, err)
+		assert.Equal(t, revision+1, change.Revision)
+		break
+	}
+}
+
+func TestWatchFromTheFutureTellsNothing(t *testing.T) {
+	s := New()
+	put(t, s, 3)
+	for _, after := range []uint64{4, math.MaxUint64} {
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Millisecond)
+		for change, err := range s.Watch(ctx, after) {
+			assert.ErrorIs(t, err, context.DeadlineExceeded, "%+v", change)
+		}
+		cancel()
+	}
+}
+
+func TestWatchLeavesNothingBehind(t *testing.T) {
+	s := New()
+	put(t, s, 3)
+	for range s.Watch(t.Context(), 0) {
+		break
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	for _, err := range s.Watch(ctx, 0) {
+		assert.ErrorIs(t, err, context.Canceled)
+	}
+	assert.Empty(t, s.journal.watchers)
+}

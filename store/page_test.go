@@ -1,0 +1,187 @@
+package store_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/sallyport-go/sallyport/apikey"
+	"github.com/sallyport-go/sallyport/policy"
+	"github.com/sallyport-go/sallyport/store"
+	"github.com/sallyport-go/sallyport/store/memory"
+)
+
+func TestPageRequestSize(t *testing.T) {
+	for limit, want := range map[int]int{
+		0: store.DefaultPageSize, -1: store.DefaultPageSize, math.MinInt: store.DefaultPageSize,
+		1: 1, 100: 100, 999: 999, 1000: store.MaxPageSize, 1001: store.MaxPageSize, math.MaxInt: store.MaxPageSize,
+	} {
+		assert.Equal(t, want, store.PageRequest{Limit: limit}.Size(), "limit %d", limit)
+	}
+}
+
+func TestCursor(t *testing.T) {
+	for _, id := range []string{"a", "-", "\u00e9 \U0001f511", "../x", strings.Repeat("z", 256)} {
+		after, err := store.PageRequest{Cursor: store.CursorAfter(id)}.After()
+		require.NoError(t, err)
+		assert.Equal(t, id, after)
+	}
+	after, err := store.PageRequest{}.After()
+	require.NoError(t, err)
+	assert.Empty(t, after)
+	sound := store.CursorAfter("key")
+	for name, cursor := range map[string]string{
+		"of another form":          "2" + sound[1:],
+		"without its form":         sound[1:],
+		"with padding":             sound + "=",
+		"with a line break":        sound[:3] + "\n" + sound[3:],
+		"with a carriage return":   sound + "\r",
+		"with other trailing bits": store.CursorAfter("a")[:2] + "R",
+		"cut":                      sound[:2],
+		"of nothing":               store.CursorAfter(""),
+		"of a NUL":                 store.CursorAfter("a\x00"),
+		"of no UTF-8":              store.CursorAfter("\xff"),
+		"of a padded name":         store.CursorAfter("a "),
+		"of a long name":           store.CursorAfter(strings.Repeat("z", 257)),
+		"long":                     strings.Repeat("1", 1<<20),
+		"a space":                  " ",
+		"multibyte":                "\u00e9",
+	} {
+		after, err := store.PageRequest{Cursor: cursor}.After()
+		wantError(t, err, store.ErrInvalid)
+		assert.Empty(t, after, name)
+		require.Error(t, err, name)
+		assert.Less(t, len(err.Error()), 600, name)
+	}
+}
+
+// FuzzCursor: a text is the cursor of one identifier, or it is refused (S22).
+func FuzzCursor(f *testing.F) {
+	for _, cursor := range []string{"", "1", "1YQ", "1YR", "1YQ\n", "2YQ", "1AA", store.CursorAfter("organization \u00e9"), store.CursorAfter("\xff")} {
+		f.Add(cursor)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		id, err := store.PageRequest{Cursor: text}.After()
+		switch {
+		case err != nil:
+			assert.ErrorIs(t, err, store.ErrInvalid)
+			assert.Empty(t, id)
+		case text == "":
+			assert.Empty(t, id)
+		default:
+			assert.Equal(t, text, store.CursorAfter(id))
+			assert.NoError(t, apikey.ValidateName("identifier", id))
+		}
+		// And every identifier has one, which reads back.
+		if apikey.ValidateName("identifier", text) == nil {
+			id, err := store.PageRequest{Cursor: store.CursorAfter(text)}.After()
+			assert.NoError(t, err)
+			assert.Equal(t, text, id)
+		}
+	})
+}
+
+func TestAll(t *testing.T) {
+	ctx, s := t.Context(), memory.New()
+	const n = 2*store.MaxPageSize + 1
+	for i := range n {
+		_, err := s.PutOrganization(ctx, policy.Organization{ID: fmt.Sprintf("organization %04d", i)})
+		require.NoError(t, err)
+		_, err = s.PutKey(ctx, newKey(t, apikey.ID(fmt.Sprintf("key-%04d", i)), "organization 0000"))
+		require.NoError(t, err)
+	}
+	got := 0
+	for organization, err := range store.AllOrganizations(ctx, s) {
+		require.NoError(t, err)
+		require.Equal(t, fmt.Sprintf("organization %04d", got), organization.ID)
+		got++
+	}
+	assert.Equal(t, n, got)
+	got = 0
+	for key, err := range store.AllKeys(ctx, s, "organization 0000") {
+		require.NoError(t, err)
+		require.Equal(t, apikey.ID(fmt.Sprintf("key-%04d", got)), key.ID)
+		got++
+	}
+	assert.Equal(t, n, got)
+	for range store.AllKeys(ctx, s, "organization 0001") {
+		t.Error("it has no keys")
+	}
+	for range store.AllKeys(ctx, s, "not there") {
+		t.Error("it is not there")
+	}
+}
+
+// failing answers the first pages and then fails.
+type failing struct {
+	store.Store
+	pages int
+}
+
+var errFailing = errors.New("no connection")
+
+func (f *failing) Keys(ctx context.Context, organization string, page store.PageRequest) (store.Page[apikey.Key], error) {
+	if f.pages--; f.pages < 0 {
+		return store.Page[apikey.Key]{Items: []apikey.Key{{ID: "not to be seen"}}}, errFailing
+	}
+	page.Limit = 2
+	return f.Store.Keys(ctx, organization, page)
+}
+
+func (f *failing) Organizations(context.Context, store.PageRequest) (store.Page[policy.Organization], error) {
+	return store.Page[policy.Organization]{}, errFailing
+}
+
+func TestAllEndsWithAnError(t *testing.T) {
+	ctx, s := t.Context(), memory.New()
+	_, err := s.PutOrganization(ctx, policy.Organization{ID: "acme"})
+	require.NoError(t, err)
+	for i := range 10 {
+		_, err = s.PutKey(ctx, newKey(t, apikey.ID(fmt.Sprint("key-", i)), "acme"))
+		require.NoError(t, err)
+	}
+	var got []apikey.ID
+	var errs []error
+	for key, err := range store.AllKeys(ctx, &failing{s, 2}, "acme") {
+		if errs = append(errs, err); err != nil {
+			assert.Zero(t, key)
+			continue
+		}
+		got = append(got, key.ID)
+	}
+	assert.Equal(t, []apikey.ID{"key-0", "key-1", "key-2", "key-3"}, got)
+	assert.Equal(t, []error{nil, nil, nil, nil, errFailing}, errs)
+	for _, err := range store.AllOrganizations(ctx, &failing{s, 0}) {
+		assert.ErrorIs(t, err, errFailing)
+	}
+	cancelled, cancel := context.WithCancel(ctx)
+	cancel()
+	for _, err := range store.AllKeys(cancelled, s, "acme") {
+		assert.ErrorIs(t, err, context.Canceled)
+	}
+}
+
+func TestAllMayBeLeft(t *testing.T) {
+	ctx, s := t.Context(), memory.New()
+	_, err := s.PutOrganization(ctx, policy.Organization{ID: "acme"})
+	require.NoError(t, err)
+	for i := range 10 {
+		_, err = s.PutKey(ctx, newKey(t, apikey.ID(fmt.Sprint("key-", i)), "acme"))
+		require.NoError(t, err)
+	}
+	f := &failing{s, 2}
+	n := 0
+	for _, err := range store.AllKeys(ctx, f, "acme") {
+		require.NoError(t, err)
+		if n++; n == 3 {
+			break
+		}
+	}
+	assert.Zero(t, f.pages, "no page is asked for that nobody reads")
+}

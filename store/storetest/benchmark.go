@@ -1,0 +1,124 @@
+package storetest
+
+import (
+	"context"
+	"fmt"
+	"sync/atomic"
+	"testing"
+
+	"github.com/sallyport-go/sallyport/accesslist"
+	"github.com/sallyport-go/sallyport/apikey"
+	"github.com/sallyport-go/sallyport/policy"
+	"github.com/sallyport-go/sallyport/store"
+)
+
+// benchmarkKeys is how many keys Benchmark measures among, in ten organizations.
+const benchmarkKeys = 10_000
+
+// Benchmark measures a store that has 10,000 keys with lists of three entries each:
+// look-ups that find a key and that do not, by one goroutine and by as many as there
+// are processors; reads of a key; writes that replace and that create; a page of
+// 100. newStore is as in [Run] and is called once.
+func Benchmark(b *testing.B, newStore func(tb testing.TB) store.Store) {
+	ctx := context.Background()
+	s := newStore(b)
+	b.Cleanup(func() { _ = s.Close() })
+	fill(ctx, b, s)
+
+	// Strides over the keys in an order that no cache foresees, each in turn.
+	const stride = 7919
+	lookup := func(b *testing.B, id apikey.ID, want bool) {
+		if _, found, err := s.Lookup(ctx, id); found != want || err != nil {
+			b.Errorf("Lookup(%q): found %v, error %v", id, found, err)
+		}
+	}
+	b.Run("Lookup/hit", func(b *testing.B) {
+		b.ReportAllocs()
+		for n := 0; b.Loop(); n += stride {
+			lookup(b, benchmarkIDs[n%benchmarkKeys], true)
+		}
+	})
+	b.Run("Lookup/miss", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			lookup(b, "not-there", false)
+		}
+	})
+	b.Run("Lookup/parallel", func(b *testing.B) {
+		b.ReportAllocs()
+		var goroutines atomic.Int64
+		b.RunParallel(func(pb *testing.PB) {
+			for n := int(goroutines.Add(1)); pb.Next(); n += stride {
+				lookup(b, benchmarkIDs[n%benchmarkKeys], true)
+			}
+		})
+	})
+	b.Run("Key", func(b *testing.B) {
+		b.ReportAllocs()
+		for n := 0; b.Loop(); n += stride {
+			if _, err := s.Key(ctx, benchmarkIDs[n%benchmarkKeys]); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.Run("Keys/page of 100", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			if page, err := s.Keys(ctx, benchmarkOrganization(0), store.PageRequest{}); err != nil || len(page.Items) != 100 {
+				b.Fatalf("Keys: %d keys, error %v", len(page.Items), err)
+			}
+		}
+	})
+	b.Run("PutKey/replace", func(b *testing.B) {
+		b.ReportAllocs()
+		key, err := s.Key(ctx, benchmarkIDs[0])
+		for b.Loop() {
+			if err != nil {
+				b.Fatal(err)
+			}
+			key, err = s.PutKey(ctx, key)
+		}
+	})
+	created := 0 // over all runs of the next one
+	b.Run("PutKey/create", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			created++
+			if _, err := s.PutKey(ctx, plainKey(apikey.ID(fmt.Sprint("created-", created)), benchmarkOrganization(1))); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+}
+
+var benchmarkIDs = func() (all [benchmarkKeys]apikey.ID) {
+	for i := range all {
+		all[i] = apikey.ID(fmt.Sprintf("benchmark-%05d", i))
+	}
+	return all
+}()
+
+func benchmarkOrganization(i int) string { return fmt.Sprintf("organization %d", i%10) }
+
+// fill stores the keys, from several goroutines since a database may be far away.
+func fill(ctx context.Context, b *testing.B, s store.Store) {
+	for i := range 10 {
+		if _, err := s.PutOrganization(ctx, policy.Organization{ID: benchmarkOrganization(i)}); err != nil {
+			b.Fatal(err)
+		}
+	}
+	together(writers, func(w int) {
+		for i := w; i < benchmarkKeys; i += writers {
+			key := plainKey(benchmarkIDs[i], benchmarkOrganization(i))
+			key.AccessList = must(accesslist.Parse(fmt.Sprintf("10.%d.%d.0/24", i>>8, i&0xff), "192.0.2.7", "2.0.0.0/8"))
+			key.Grants = []apikey.Grant{{Role: "reader", AllProjects: true}}
+			if _, err := s.PutKey(ctx, key); err != nil {
+				b.Errorf("PutKey: %v", err)
+				return
+			}
+		}
+	})
+	if b.Failed() {
+		b.FailNow()
+	}
+}

@@ -1,0 +1,156 @@
+package storetest
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/sallyport-go/sallyport/accesslist"
+	"github.com/sallyport-go/sallyport/apikey"
+	"github.com/sallyport-go/sallyport/policy"
+	"github.com/sallyport-go/sallyport/store"
+	"github.com/sallyport-go/sallyport/store/memory"
+)
+
+// Broken in what they serve and what they read: S1 to S9.
+var brokenReads = []brokenStore{
+	{name: "serves one call at a time", sentence: "S1", make: busy},
+	{name: "ignores the context", sentence: "S2", make: with(func(b *broken, sound *memory.Store) {
+		b.lookup = func(_ context.Context, id apikey.ID) (policy.Subject, bool, error) {
+			return sound.Lookup(context.Background(), id)
+		}
+	})},
+	{name: "writes before it looks at the context", sentence: "S2", make: with(func(b *broken, sound *memory.Store) {
+		b.putKey = func(ctx context.Context, key apikey.Key, o ...putOption) (apikey.Key, error) {
+			stored, err := sound.PutKey(context.WithoutCancel(ctx), key, o...)
+			return stored, errors.Join(err, ctx.Err())
+		}
+	})},
+	{name: "keeps a part of a refused write", sentence: "S3", make: with(func(b *broken, sound *memory.Store) {
+		b.putKey = func(ctx context.Context, key apikey.Key, o ...putOption) (apikey.Key, error) {
+			stored, err := sound.PutKey(ctx, key, o...)
+			if errors.Is(err, store.ErrOpensList) {
+				half, _ := sound.Key(ctx, key.ID)
+				half.Description = key.Description
+				_, _ = sound.PutKey(ctx, half)
+			}
+			return stored, err
+		}
+	})},
+	{name: "tells a missing key as an error", sentence: "S4", make: with(func(b *broken, sound *memory.Store) {
+		b.lookup = func(ctx context.Context, id apikey.ID) (policy.Subject, bool, error) {
+			subject, found, err := sound.Lookup(ctx, id)
+			if err == nil && !found {
+				err = store.ErrNotFound
+			}
+			return subject, found, err
+		}
+	})},
+	{name: "tells an error as a missing key", sentence: "S4", make: with(func(b *broken, sound *memory.Store) {
+		b.lookup = func(ctx context.Context, id apikey.ID) (policy.Subject, bool, error) {
+			subject, found, err := sound.Lookup(ctx, id)
+			return subject, found && err == nil, nil
+		}
+	})},
+	{name: "folds case", sentence: "S5", make: renamed(func(id string) string {
+		folded := []byte(id)
+		for i, c := range folded {
+			if 'A' <= c && c <= 'Z' {
+				folded[i] = c + 'a' - 'A'
+			}
+		}
+		return string(folded)
+	})},
+	{name: "trims identifiers", sentence: "S5", make: renamed(strings.TrimSpace)},
+	{name: "fails on a NUL", sentence: "S5", make: with(func(b *broken, sound *memory.Store) {
+		b.lookup = func(ctx context.Context, id apikey.ID) (policy.Subject, bool, error) {
+			if slices.Contains([]byte(id), 0) {
+				return policy.Subject{}, false, errors.New("invalid byte sequence for encoding UTF8: 0x00")
+			}
+			return sound.Lookup(ctx, id)
+		}
+	})},
+	{name: "loses the last entry", sentence: "S6", make: onKeys(func(key apikey.Key) apikey.Key {
+		return entries(key, func(all []accesslist.Entry) []accesslist.Entry { return all[:max(len(all)-1, 1)] })
+	})},
+	{name: "loses comments", sentence: "S6", make: onEntries(func(e *accesslist.Entry) { e.Comment = "" })},
+	{name: "loses expiries of entries", sentence: "S6", make: onEntries(func(e *accesslist.Entry) { e.Expires = time.Time{} })},
+	{name: "keeps times to the millisecond", sentence: "S6", make: onEntries(func(e *accesslist.Entry) { e.Added = e.Added.Truncate(time.Millisecond) })},
+	{name: "drops expired entries", sentence: "S6", make: onKeys(func(key apikey.Key) apikey.Key {
+		live := slices.DeleteFunc(slices.Collect(key.AccessList.All()), func(e accesslist.Entry) bool { return e.ExpiredAt(moment) })
+		key.AccessList = must(accesslist.New(live...))
+		return key
+	})},
+	{name: "sorts grants", sentence: "S6", make: onKeys(func(key apikey.Key) apikey.Key {
+		slices.SortFunc(key.Grants, func(a, b apikey.Grant) int { return len(a.Project) - len(b.Project) })
+		return key
+	})},
+	{name: "makes the zero time 1970", sentence: "S6", make: onKeys(func(key apikey.Key) apikey.Key {
+		if key.NotBefore.IsZero() {
+			key.NotBefore = time.Unix(0, 0)
+		}
+		return key
+	})},
+	{name: "reads a list that cannot be read as empty", sentence: "S6",
+		make:    damaged,
+		options: []Option{Damage(damage)}},
+	{name: "shares what was passed in", sentence: "S7", make: with(func(b *broken, sound *memory.Store) {
+		passed := map[apikey.ID]apikey.Key{}
+		b.putKey = func(ctx context.Context, key apikey.Key, o ...putOption) (apikey.Key, error) {
+			stored, err := sound.PutKey(ctx, key, o...)
+			passed[key.ID] = key
+			return stored, err
+		}
+		b.onRead(func(key apikey.Key) apikey.Key {
+			key.Grants = slices.Clone(passed[key.ID].Grants)
+			return key
+		})
+	})},
+	{name: "shares what it reads", sentence: "S7", make: with(func(b *broken, sound *memory.Store) {
+		shared := map[apikey.ID]apikey.Key{}
+		b.onRead(func(key apikey.Key) apikey.Key {
+			if shared[key.ID].Revision != key.Revision {
+				shared[key.ID] = key
+			}
+			return shared[key.ID]
+		})
+	})},
+	{name: "shares what Put returns", sentence: "S7", make: with(func(b *broken, sound *memory.Store) {
+		given := map[apikey.ID]apikey.Key{}
+		b.putKey = func(ctx context.Context, key apikey.Key, o ...putOption) (apikey.Key, error) {
+			stored, err := sound.PutKey(ctx, key, o...)
+			given[key.ID] = stored
+			return stored, err
+		}
+		b.onRead(func(key apikey.Key) apikey.Key {
+			key.Secrets = slices.Clone(given[key.ID].Secrets)
+			return key
+		})
+	})},
+	{name: "reads the key and the organization at different moments", sentence: "S8", make: with(func(b *broken, sound *memory.Store) {
+		b.lookup = func(ctx context.Context, id apikey.ID) (policy.Subject, bool, error) {
+			key, err := sound.Key(ctx, id)
+			if err != nil {
+				return policy.Subject{}, false, nil
+			}
+			time.Sleep(50 * time.Microsecond)
+			organization, err := sound.Organization(ctx, key.Organization)
+			return policy.NewSubject(&key, &organization), err == nil, err
+		}
+	})},
+	{name: "reads the entries after the rest of the key", sentence: "S8", make: with(func(b *broken, sound *memory.Store) {
+		b.key = func(ctx context.Context, id apikey.ID) (apikey.Key, error) {
+			key, err := sound.Key(ctx, id)
+			if err != nil {
+				return key, err
+			}
+			time.Sleep(20 * time.Microsecond)
+			later, err := sound.Key(ctx, id)
+			key.AccessList = later.AccessList
+			return key, err
+		}
+	})},
+	{name: "answers look-ups from a stale cache", sentence: "S9", make: stale},
+}

@@ -1,0 +1,241 @@
+package storetest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/sallyport-go/sallyport/accesslist"
+	"github.com/sallyport-go/sallyport/apikey"
+	"github.com/sallyport-go/sallyport/policy"
+	"github.com/sallyport-go/sallyport/store"
+)
+
+var callCases = []testCase{
+	{sentence: "S1", name: "every method serves many goroutines at once", run: manyAtOnce},
+	{sentence: "S2", name: "a cancelled context", run: cancelledContext},
+	{sentence: "S2", name: "an expired context", run: expiredContext},
+	{sentence: "S3", name: "a refused write changes nothing", run: refusedWrites},
+	{sentence: "S3", name: "a write whose context ends under way happens whole or not at all", run: interruptedWrites},
+}
+
+// manyAtOnce has goroutines do all that can be done, each to records of its own, so
+// that nothing but a failure of the store can fail. The race detector sees the rest.
+func manyAtOnce(k *kit) {
+	k.organization("shared")
+	recorder, records := store.As[store.UsageRecorder](k.store)
+	watcher, watches := store.As[store.Watcher](k.store)
+	together(8, func(i int) {
+		id, own := apikey.ID(fmt.Sprint("key-", i)), fmt.Sprint("organization ", i)
+		for n := range k.rounds(20) {
+			key := whole(id, "shared", 1)
+			steps := []func() error{
+				func() (err error) { key, err = k.store.PutKey(k.ctx, key); return },
+				func() error { _, _, err := k.store.Lookup(k.ctx, id); return err },
+				func() error { _, err := k.store.Key(k.ctx, id); return err },
+				func() error { _, err := k.store.PutKey(k.ctx, key); return err },
+				func() error { _, err := k.store.Keys(k.ctx, "shared", store.PageRequest{}); return err },
+				func() error { _, err := k.store.PutOrganization(k.ctx, policy.Organization{ID: own}); return err },
+				func() error { _, err := k.store.Organization(k.ctx, own); return err },
+				func() error { _, err := k.store.Organizations(k.ctx, store.PageRequest{Limit: 3}); return err },
+				func() error { return k.store.DeleteOrganization(k.ctx, own, 0) },
+			}
+			if records {
+				used := store.UsageRecord{Key: id, Secret: "x", Usage: accesslist.Usage{Count: 1, Last: moment}}
+				steps = append(steps,
+					func() error { return recorder.RecordUsage(k.ctx, []store.UsageRecord{used}) },
+					func() error { _, err := recorder.Usage(k.ctx, id); return err })
+			}
+			if watches {
+				steps = append(steps, func() error { _, err := watcher.Revision(k.ctx); return err })
+			}
+			steps = append(steps, func() error { return k.store.DeleteKey(k.ctx, id, 0) })
+			for s, step := range steps {
+				if err := step(); err != nil {
+					k.Errorf("goroutine %d, round %d, step %d: %v", i, n, s, err)
+					return
+				}
+			}
+		}
+	})
+	if left := k.keys("shared", 0); len(left) > 0 {
+		k.Errorf("keys %q are left; want none, since all were deleted", ids(left))
+	}
+	if left := k.organizations(0); len(left) != 1 {
+		k.Errorf("organizations %+v are left; want the shared one", left)
+	}
+}
+
+// A call is one method called so that it succeeds, unless something forbids.
+type call struct {
+	name string
+	do   func(ctx context.Context) error
+}
+
+// everyCall returns a call of every method but Close, and the records for them.
+func (k *kit) everyCall() []call {
+	organization := k.organization("acme")
+	k.organization("empty")
+	key := k.put(plainKey("here", "acme", "192.0.2.1"))
+	calls := []call{
+		{"Lookup of a key that is there", func(ctx context.Context) error { _, _, err := k.store.Lookup(ctx, "here"); return err }},
+		{"Lookup of a key that is not there", func(ctx context.Context) error { _, _, err := k.store.Lookup(ctx, "gone"); return err }},
+		{"Organization", func(ctx context.Context) error { _, err := k.store.Organization(ctx, "acme"); return err }},
+		{"PutOrganization that replaces", func(ctx context.Context) error {
+			_, err := k.store.PutOrganization(ctx, policy.Organization{ID: "acme", Requirement: policy.Required, Revision: organization.Revision})
+			return err
+		}},
+		{"PutOrganization that creates", func(ctx context.Context) error {
+			_, err := k.store.PutOrganization(ctx, policy.Organization{ID: "new"})
+			return err
+		}},
+		{"DeleteOrganization", func(ctx context.Context) error { return k.store.DeleteOrganization(ctx, "empty", 0) }},
+		{"Organizations", func(ctx context.Context) error {
+			_, err := k.store.Organizations(ctx, store.PageRequest{})
+			return err
+		}},
+		{"Key", func(ctx context.Context) error { _, err := k.store.Key(ctx, "here"); return err }},
+		{"PutKey that replaces", func(ctx context.Context) error {
+			other := key.Clone()
+			other.Description = "changed"
+			_, err := k.store.PutKey(ctx, other)
+			return err
+		}},
+		{"PutKey that creates", func(ctx context.Context) error {
+			_, err := k.store.PutKey(ctx, plainKey("new", "acme"))
+			return err
+		}},
+		{"DeleteKey", func(ctx context.Context) error { return k.store.DeleteKey(ctx, "here", 0) }},
+		{"Keys", func(ctx context.Context) error {
+			_, err := k.store.Keys(ctx, "acme", store.PageRequest{})
+			return err
+		}},
+	}
+	if watcher, ok := store.As[store.Watcher](k.store); ok {
+		calls = append(calls,
+			call{"Revision", func(ctx context.Context) error { _, err := watcher.Revision(ctx); return err }},
+			call{"Watch", func(ctx context.Context) error {
+				ctx, cancel := context.WithTimeout(ctx, k.runner.patience) // in case it heeds nothing else
+				defer cancel()
+				for _, err := range watcher.Watch(ctx, 0) {
+					if err != nil {
+						return err
+					}
+				}
+				return nil
+			}})
+	}
+	if recorder, ok := store.As[store.UsageRecorder](k.store); ok {
+		calls = append(calls,
+			call{"RecordUsage", func(ctx context.Context) error {
+				return recorder.RecordUsage(ctx, []store.UsageRecord{used("here", "192.0.2.1", 1, moment)})
+			}},
+			call{"Usage", func(ctx context.Context) error { _, err := recorder.Usage(ctx, "here"); return err }})
+	}
+	return calls
+}
+
+func cancelledContext(k *kit) {
+	ctx, cancel := context.WithCancelCause(k.ctx)
+	cancel(errors.New("the test's reason"))
+	doneContext(k, ctx, context.Canceled)
+}
+
+func expiredContext(k *kit) {
+	ctx, cancel := context.WithDeadline(k.ctx, time.Unix(0, 0))
+	defer cancel()
+	doneContext(k, ctx, context.DeadlineExceeded)
+}
+
+func doneContext(k *kit, ctx context.Context, want error) {
+	calls := k.everyCall()
+	before := k.snapshot()
+	for _, call := range calls {
+		k.wantError(call.do(ctx), want, "%s", call.name)
+		k.wantUnchanged(before, call.name)
+	}
+	if recorder, ok := store.As[store.UsageRecorder](k.store); ok {
+		if usage, err := recorder.Usage(k.ctx, "here"); err != nil || len(usage.Entries) > 0 {
+			k.Errorf("after RecordUsage with a context that is done, Usage is %+v (error %v); want none", usage, err)
+		}
+	}
+}
+
+func refusedWrites(k *kit) {
+	organization := k.organization("acme")
+	k.organization("other")
+	key := k.put(richKey("here", "acme"))
+
+	// changed is what must not get through: another record in every field.
+	changed := func(change func(*apikey.Key)) apikey.Key {
+		other := whole("here", "acme", 7)
+		other.Revision = key.Revision
+		change(&other)
+		return other
+	}
+	before := k.snapshot()
+	for name, other := range map[string]apikey.Key{
+		"a PutKey that finds the key there":        changed(func(o *apikey.Key) { o.Revision = 0 }),
+		"a PutKey with another revision":           changed(func(o *apikey.Key) { o.Revision++ }),
+		"a PutKey of what is not there":            changed(func(o *apikey.Key) { o.ID = "gone" }),
+		"a PutKey of an invalid key":               changed(func(o *apikey.Key) { o.Secrets = nil }),
+		"a PutKey that would move the key":         changed(func(o *apikey.Key) { o.Organization = "other" }),
+		"a PutKey that would open the list":        changed(func(o *apikey.Key) { o.AccessList = accesslist.List{} }),
+		"a PutKey for an organization not there":   changed(func(o *apikey.Key) { o.ID, o.Organization, o.Revision = "new", "gone", 0 }),
+		"a PutKey with a revision that never was ": changed(func(o *apikey.Key) { o.Revision += 1 << 40 }),
+	} {
+		if _, err := k.store.PutKey(k.ctx, other); err == nil {
+			k.Errorf("%s succeeded; want it refused", name)
+		}
+		k.wantUnchanged(before, name)
+	}
+	for name, other := range map[string]policy.Organization{
+		"a PutOrganization that finds it there":     {ID: "acme", Requirement: policy.Required},
+		"a PutOrganization with another revision":   {ID: "acme", Requirement: policy.Required, Revision: organization.Revision + 9},
+		"a PutOrganization of what is not there":    {ID: "gone", Revision: 1},
+		"a PutOrganization of an invalid one":       {ID: "acme", Requirement: 9, Revision: organization.Revision},
+		"a PutOrganization without an identifier":   {},
+		"a PutOrganization whose ID is not in UTF8": {ID: "\xff"},
+	} {
+		if _, err := k.store.PutOrganization(k.ctx, other); err == nil {
+			k.Errorf("%s succeeded; want it refused", name)
+		}
+		k.wantUnchanged(before, name)
+	}
+	for name, err := range map[string]error{
+		"a DeleteKey with another revision":          k.store.DeleteKey(k.ctx, "here", key.Revision+1),
+		"a DeleteOrganization with another revision": k.store.DeleteOrganization(k.ctx, "other", key.Revision+1),
+		"a DeleteOrganization of one that has keys":  k.store.DeleteOrganization(k.ctx, "acme", 0),
+	} {
+		if err == nil {
+			k.Errorf("%s succeeded; want it refused", name)
+		}
+		k.wantUnchanged(before, name)
+	}
+}
+
+func interruptedWrites(k *kit) {
+	k.organization("acme")
+	stored := k.put(whole("here", "acme", 1))
+	for n := range k.rounds(50) {
+		// Later and later, so that some end while the write is under way.
+		ctx, cancel := context.WithTimeout(k.ctx, time.Duration(n)*20*time.Microsecond)
+		next := whole("here", "acme", 4*n+5)
+		next.Revision = stored.Revision
+		_, err := k.store.PutKey(ctx, next)
+		cancel()
+		now := k.key("here")
+		k.wantWhole("after an interrupted PutKey", now)
+		switch now.Description {
+		case next.Description:
+		case stored.Description:
+			if err == nil {
+				k.Errorf("PutKey returned no error, and the key is as it was before")
+			}
+		default:
+			k.Errorf("after an interrupted PutKey the key is %s; want %s or %s", now.Description, stored.Description, next.Description)
+		}
+		stored = now
+	}
+}

@@ -1,0 +1,265 @@
+package storetest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+
+	"github.com/sallyport-go/sallyport/apikey"
+	"github.com/sallyport-go/sallyport/policy"
+	"github.com/sallyport-go/sallyport/store"
+)
+
+// A kit is what a case works with: a fresh store, a context that ends when patience
+// does, and a testing.TB whose failures cite the sentence.
+type kit struct {
+	testing.TB
+	runner   *runner
+	ctx      context.Context
+	store    store.Store
+	sentence string
+	closed   bool // by the case
+}
+
+// Errorf is that of testing.TB with the sentence.
+func (k *kit) Errorf(format string, args ...any) {
+	k.Helper()
+	k.TB.Errorf("%s\n    %s: %s", fmt.Sprintf(format, args...), k.sentence, sentences[k.sentence])
+}
+
+// Fatalf is that of testing.TB with the sentence.
+func (k *kit) Fatalf(format string, args ...any) {
+	k.Helper()
+	k.Errorf(format, args...)
+	k.FailNow()
+}
+
+// rounds returns how often to repeat what counts on repetition.
+func (k *kit) rounds(n int) int {
+	if testing.Short() {
+		return max(n/10, 2)
+	}
+	return n
+}
+
+// putOrganization stores an organization; it must succeed.
+func (k *kit) putOrganization(organization policy.Organization) policy.Organization {
+	k.Helper()
+	stored, err := k.store.PutOrganization(k.ctx, organization)
+	if err != nil {
+		k.Fatalf("PutOrganization(%+v): %v", organization, err)
+	}
+	return stored
+}
+
+// organization stores a new organization that requires nothing.
+func (k *kit) organization(id string) policy.Organization {
+	k.Helper()
+	return k.putOrganization(policy.Organization{ID: id})
+}
+
+// put stores a key; it must succeed.
+func (k *kit) put(key apikey.Key, options ...store.PutOption) apikey.Key {
+	k.Helper()
+	stored, err := k.store.PutKey(k.ctx, key, options...)
+	if err != nil {
+		k.Fatalf("PutKey of key %q with revision %d: %v", key.ID, key.Revision, err)
+	}
+	return stored
+}
+
+// delete deletes a key whatever its revision; it must succeed.
+func (k *kit) delete(id apikey.ID) {
+	k.Helper()
+	if err := k.store.DeleteKey(k.ctx, id, 0); err != nil {
+		k.Fatalf("DeleteKey(%q, 0): %v", id, err)
+	}
+}
+
+// key reads a key that is there.
+func (k *kit) key(id apikey.ID) apikey.Key {
+	k.Helper()
+	key, err := k.store.Key(k.ctx, id)
+	if err != nil {
+		k.Fatalf("Key(%q): %v; want the key", id, err)
+	}
+	return key
+}
+
+// lookup looks a key up that is there.
+func (k *kit) lookup(id apikey.ID) policy.Subject {
+	k.Helper()
+	subject, found, err := k.store.Lookup(k.ctx, id)
+	if !found || err != nil {
+		k.Fatalf("Lookup(%q): found %v, error %v; want the key", id, found, err)
+	}
+	return subject
+}
+
+// readOrganization reads an organization that is there.
+func (k *kit) readOrganization(id string) policy.Organization {
+	k.Helper()
+	organization, err := k.store.Organization(k.ctx, id)
+	if err != nil {
+		k.Fatalf("Organization(%q): %v; want the organization", id, err)
+	}
+	return organization
+}
+
+// keys lists an organization's keys, in pages of a size.
+func (k *kit) keys(organization string, limit int) []apikey.Key {
+	k.Helper()
+	return pages(k, limit, func(request store.PageRequest) (store.Page[apikey.Key], error) {
+		return k.store.Keys(k.ctx, organization, request)
+	})
+}
+
+// organizations lists the organizations, in pages of a size.
+func (k *kit) organizations(limit int) []policy.Organization {
+	k.Helper()
+	return pages(k, limit, func(request store.PageRequest) (store.Page[policy.Organization], error) {
+		return k.store.Organizations(k.ctx, request)
+	})
+}
+
+func pages[T any](k *kit, limit int, list func(store.PageRequest) (store.Page[T], error)) (all []T) {
+	k.Helper()
+	request := store.PageRequest{Limit: limit}
+	for {
+		page, err := list(request)
+		if err != nil {
+			k.Fatalf("page %+v of a listing: %v", request, err)
+		}
+		if all = append(all, page.Items...); page.Next == "" {
+			return all
+		}
+		if k.ctx.Err() != nil || page.Next == request.Cursor {
+			k.Fatalf("page %+v of a listing: Next is %.100q after %d records: the listing does not end", request, page.Next, len(all))
+		}
+		request.Cursor = page.Next
+	}
+}
+
+// ids returns the identifiers of keys.
+func ids(keys []apikey.Key) []string {
+	all := make([]string, 0, len(keys))
+	for _, key := range keys {
+		all = append(all, string(key.ID))
+	}
+	return all
+}
+
+// wantAbsent checks that no reading method has the key.
+func (k *kit) wantAbsent(organization string, id apikey.ID) {
+	k.Helper()
+	if _, found, err := k.store.Lookup(k.ctx, id); found || err != nil {
+		k.Errorf("Lookup(%.100q): found %v, error %v; want not found and no error", id, found, err)
+	}
+	_, err := k.store.Key(k.ctx, id)
+	k.wantError(err, store.ErrNotFound, "Key(%.100q)", id)
+	if slices.Contains(ids(k.keys(organization, 0)), string(id)) {
+		k.Errorf("Keys(%q) has key %.100q, which is not there", organization, id)
+	}
+}
+
+// wantEverywhere checks that every reading method has the key as it is.
+func (k *kit) wantEverywhere(want apikey.Key) {
+	k.Helper()
+	k.wantKey("Key", k.key(want.ID), want)
+	k.wantKey("Lookup", k.lookup(want.ID).Key(), want)
+	listed := k.keys(want.Organization, 0)
+	i := slices.IndexFunc(listed, func(key apikey.Key) bool { return key.ID == want.ID })
+	if i < 0 {
+		k.Errorf("Keys(%q) does not have key %q", want.Organization, want.ID)
+		return
+	}
+	k.wantKey("Keys", listed[i], want)
+}
+
+// wantKey checks that a key is as it should be in every field.
+func (k *kit) wantKey(what string, got, want apikey.Key) {
+	k.Helper()
+	if d := difference(got, want); d != "" {
+		k.Errorf("%s: key %q: %s", what, want.ID, d)
+	}
+}
+
+// wantError checks that an error matches another one, or that there is none.
+func (k *kit) wantError(err, want error, format string, args ...any) {
+	k.Helper()
+	if !errors.Is(err, want) {
+		k.Errorf("%s: error is %s; want %s", fmt.Sprintf(format, args...), quoted(err), quoted(want))
+	}
+}
+
+func quoted(err error) string {
+	if err == nil {
+		return "none"
+	}
+	return fmt.Sprintf("%.300q", err.Error())
+}
+
+// together calls f from n goroutines that begin at the same time, with their
+// numbers, and waits for them. f must not call Fatalf.
+func together(n int, f func(i int)) {
+	var begin, done sync.WaitGroup
+	begin.Add(1)
+	for i := range n {
+		done.Go(func() {
+			begin.Wait()
+			f(i)
+		})
+	}
+	begin.Done()
+	done.Wait()
+}
+
+// close closes the store; it must succeed.
+func (k *kit) close() {
+	k.Helper()
+	k.closed = true
+	if err := k.store.Close(); err != nil {
+		k.Fatalf("Close: %v", err)
+	}
+}
+
+// reopen closes the store and opens it again.
+func (k *kit) reopen() {
+	k.Helper()
+	k.store = k.runner.reopen(k.TB, k.store)
+}
+
+// A snapshot is all that a store has.
+type snapshot struct {
+	organizations []policy.Organization
+	keys          []apikey.Key
+}
+
+func (k *kit) snapshot() snapshot {
+	k.Helper()
+	s := snapshot{organizations: k.organizations(0)}
+	for _, organization := range s.organizations {
+		s.keys = append(s.keys, k.keys(organization.ID, 0)...)
+	}
+	return s
+}
+
+// wantUnchanged checks that the store has what it had.
+func (k *kit) wantUnchanged(before snapshot, after string) {
+	k.Helper()
+	now := k.snapshot()
+	if !slices.Equal(now.organizations, before.organizations) {
+		k.Errorf("after %s the organizations are %+v; want %+v as before", after, now.organizations, before.organizations)
+	}
+	if got, want := ids(now.keys), ids(before.keys); !slices.Equal(got, want) {
+		k.Errorf("after %s the keys are %q; want %q as before", after, got, want)
+		return
+	}
+	for _, key := range before.keys {
+		k.wantKey("after "+after+", Key", k.key(key.ID), key)
+		k.wantKey("after "+after+", Lookup", k.lookup(key.ID).Key(), key)
+	}
+}

@@ -1,0 +1,228 @@
+package storetest
+
+import (
+	"fmt"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/sallyport-go/sallyport/apikey"
+	"github.com/sallyport-go/sallyport/policy"
+	"github.com/sallyport-go/sallyport/store"
+)
+
+var momentCases = []testCase{
+	{sentence: "S8", name: "no reader sees a mixture", run: noMixture},
+	{sentence: "S9", name: "a write is seen by the reads after it", run: readYourWrites},
+	{sentence: "S9", name: "a requirement holds for every key at once", run: requirementAtOnce},
+	{sentence: "S9", name: "a write that returned is seen by every goroutine", run: readOthersWrites},
+}
+
+// noMixture has a writer go round some states, one write at a time, while readers
+// look whether they ever see anything else. "Nothing required and no entries" is
+// none of the states: it is what an old key with a new requirement, or the other
+// way round, would show, and it would admit everyone.
+func noMixture(k *kit) {
+	organization := k.putOrganization(policy.Organization{ID: "acme", Requirement: policy.Required})
+	key := k.put(whole("key", "acme", 0))
+	past := history{keys: []uint64{key.Revision}, organizations: []uint64{organization.Revision}}
+	pairs := [2]map[pair]bool{{}, {}}
+
+	lookup := func(seen map[pair]bool) error {
+		subject, found, err := k.store.Lookup(k.ctx, "key")
+		if err != nil || !found {
+			return fmt.Errorf("Lookup: found %v, error %w", found, err)
+		}
+		key, organization := subject.Key(), subject.Organization()
+		if key.AccessList.IsEmpty() && organization.Requirement == policy.NotRequired {
+			k.Errorf("Lookup has a key without entries and an organization that requires none, which never were at the same time")
+		}
+		k.wantWhole("Lookup", key)
+		seen[pair{key.Revision, organization.Revision}] = true
+		return nil
+	}
+	k.whileWriting(4*k.rounds(100), func(n int) {
+		// Entries by version: none, one, two, three, none, …
+		if n%4 == 0 {
+			organization.Requirement = policy.Required
+			organization = k.putOrganization(organization)
+			past.organizations = append(past.organizations, organization.Revision)
+		}
+		next := whole("key", "acme", n)
+		next.Revision = key.Revision
+		key = k.put(next, store.AllowEmptyList)
+		past.keys = append(past.keys, key.Revision)
+		if n%4 == 1 {
+			organization.Requirement = policy.NotRequired
+			organization = k.putOrganization(organization)
+			past.organizations = append(past.organizations, organization.Revision)
+		}
+	},
+		func() error { return lookup(pairs[0]) },
+		func() error { return lookup(pairs[1]) },
+		func() error {
+			key, err := k.store.Key(k.ctx, "key")
+			if err == nil {
+				k.wantWhole("Key", key)
+			}
+			return err
+		},
+		func() error {
+			page, err := k.store.Keys(k.ctx, "acme", store.PageRequest{})
+			if err == nil && len(page.Items) != 1 {
+				err = fmt.Errorf("Keys has %d keys; want one", len(page.Items))
+			}
+			if err == nil {
+				k.wantWhole("Keys", page.Items[0])
+			}
+			return err
+		},
+	)
+	for _, seen := range pairs {
+		for p := range seen {
+			if !past.had(p) {
+				k.Fatalf("Lookup saw the key of revision %d with the organization of revision %d, which were never stored at the same time", p.key, p.organization)
+			}
+		}
+	}
+}
+
+// A pair is the revisions of a key and its organization that a Lookup returned.
+type pair struct{ key, organization uint64 }
+
+// A history is what one writer wrote: revisions, ascending.
+type history struct{ keys, organizations []uint64 }
+
+// had reports whether the two were stored at one moment. The earliest that can be is
+// when the later of them was written.
+func (h history) had(p pair) bool {
+	at := max(p.key, p.organization)
+	return latest(h.keys, at) == p.key && latest(h.organizations, at) == p.organization
+}
+
+// latest returns the last of the revisions that is not after at.
+func latest(revisions []uint64, at uint64) uint64 {
+	i, found := slices.BinarySearch(revisions, at)
+	switch {
+	case found:
+		return at
+	case i == 0:
+		return 0
+	}
+	return revisions[i-1]
+}
+
+// whileWriting calls write with 0, 1, 2 and so on, at least n times, and until each
+// of the readers, which run all the while, has read some hundred times too, or for
+// two seconds. An error of a reader ends it.
+func (k *kit) whileWriting(n int, write func(n int), readers ...func() error) {
+	var wait sync.WaitGroup
+	var over atomic.Bool
+	var busy atomic.Int64
+	defer wait.Wait()
+	defer over.Store(true)
+	busy.Store(int64(len(readers)))
+	enough := k.rounds(500)
+	for _, read := range readers {
+		wait.Go(func() {
+			for i := 0; !over.Load(); i++ {
+				if err := read(); err != nil {
+					k.Errorf("while another goroutine wrote: %v", err)
+				}
+				if i == enough {
+					busy.Add(-1)
+				}
+				if k.Failed() {
+					over.Store(true)
+				}
+			}
+		})
+	}
+	end := time.Now().Add(2 * time.Second)
+	for i := 0; !over.Load() && (i < n || busy.Load() > 0 && time.Now().Before(end)); i++ {
+		write(i)
+	}
+}
+
+func readYourWrites(k *kit) {
+	organization := k.organization("acme")
+	stored := k.put(whole("key", "acme", 0))
+	for n := range k.rounds(50) {
+		next := whole("key", "acme", n)
+		next.Revision = stored.Revision
+		stored = k.put(next, store.AllowEmptyList)
+		k.wantEverywhere(stored)
+
+		organization.Requirement = policy.Requirement(n % 3)
+		organization = k.putOrganization(organization)
+		if got := k.readOrganization("acme"); got != organization {
+			k.Errorf("after PutOrganization returned %+v, Organization has %+v", organization, got)
+		}
+		if got := k.lookup("key").Organization(); got != organization {
+			k.Errorf("after PutOrganization returned %+v, Lookup has %+v", organization, got)
+		}
+
+		k.wantAbsent("acme", "brief")
+		k.put(whole("brief", "acme", n))
+		k.lookup("brief")
+		k.delete("brief")
+		k.wantAbsent("acme", "brief")
+	}
+}
+
+func requirementAtOnce(k *kit) {
+	organization := k.organization("acme")
+	var all []apikey.ID
+	for i := range 20 {
+		all = append(all, k.put(plainKey(apikey.ID(fmt.Sprint("key-", i)), "acme")).ID)
+	}
+	for _, requirement := range []policy.Requirement{policy.Required, policy.ReportOnly, policy.NotRequired} {
+		for _, id := range all { // so that whoever keeps copies has one of each
+			k.lookup(id)
+		}
+		organization.Requirement = requirement
+		organization = k.putOrganization(organization)
+		for _, id := range all {
+			if got := k.lookup(id).Organization(); got != organization {
+				k.Errorf("after PutOrganization returned %+v, Lookup(%q) has %+v (rule Q3)", organization, id, got)
+			}
+		}
+	}
+}
+
+func readOthersWrites(k *kit) {
+	k.organization("acme")
+	stored := k.put(whole("key", "acme", 0))
+	var floor atomic.Uint64 // the revision of the latest PutKey that has returned
+	floor.Store(stored.Revision)
+	see := func(method string, read func() (apikey.Key, error)) func() error {
+		return func() error {
+			least := floor.Load()
+			key, err := read()
+			if err == nil && key.Revision < least {
+				err = fmt.Errorf("%s has revision %d after a PutKey had returned revision %d", method, key.Revision, least)
+			}
+			return err
+		}
+	}
+	k.whileWriting(k.rounds(200), func(n int) {
+		next := whole("key", "acme", n)
+		next.Revision = stored.Revision
+		stored = k.put(next, store.AllowEmptyList)
+		floor.Store(stored.Revision)
+	},
+		see("Lookup", func() (apikey.Key, error) {
+			subject, _, err := k.store.Lookup(k.ctx, "key")
+			return subject.Key(), err
+		}),
+		see("Key", func() (apikey.Key, error) { return k.store.Key(k.ctx, "key") }),
+		see("Keys", func() (apikey.Key, error) {
+			page, err := k.store.Keys(k.ctx, "acme", store.PageRequest{})
+			if err != nil || len(page.Items) != 1 {
+				return apikey.Key{}, fmt.Errorf("Keys: %d keys, error %v", len(page.Items), err)
+			}
+			return page.Items[0], nil
+		}),
+	)
+}

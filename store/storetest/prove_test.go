@@ -1,0 +1,97 @@
+package storetest
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/sallyport-go/sallyport/apikey"
+	"github.com/sallyport-go/sallyport/policy"
+	"github.com/sallyport-go/sallyport/store"
+)
+
+var brokenStores = slices.Concat(brokenReads, brokenWrites, brokenFeeds)
+
+// caughtBy runs the cases of the sentence and returns those that failed.
+func (b brokenStore) caughtBy(t *testing.T) (caught []string) {
+	r, err := newRunner(func(testing.TB) store.Store { return b.make() }, b.options)
+	require.NoError(t, err)
+	r.patience = 2 * time.Second
+	for _, c := range cases {
+		if c.sentence != b.sentence || !r.has(c.needs) {
+			continue
+		}
+		got := record(t, func(t testing.TB) { r.run(t, c) })
+		if len(got.failures) > 0 {
+			caught = append(caught, c.title())
+			assert.Contains(t, got.failures[0], sentences[b.sentence])
+		}
+	}
+	return caught
+}
+
+func TestBrokenStoresAreCaught(t *testing.T) {
+	for _, b := range brokenStores {
+		t.Run(b.sentence+" "+b.name, func(t *testing.T) {
+			caught := b.caughtBy(t)
+			assert.NotEmpty(t, caught, "the cases of %s pass a store that %s", b.sentence, b.name)
+			t.Logf("caught by %q", caught)
+		})
+	}
+}
+
+// What the broken stores are made from is sound, so that each is caught for its own
+// mistake.
+func TestUnbrokenStorePassesEverything(t *testing.T) {
+	r, err := newRunner(func(testing.TB) store.Store { s, _ := newBroken(); return s }, nil)
+	require.NoError(t, err)
+	for _, c := range cases {
+		if c.needs == "" {
+			assert.Empty(t, record(t, func(t testing.TB) { r.run(t, c) }).failures, c.title())
+		}
+	}
+	r, err = newRunner(func(testing.TB) store.Store { return soundButDamaged() }, []Option{Damage(damage)})
+	require.NoError(t, err)
+	assert.Empty(t, record(t, func(t testing.TB) {
+		r.run(t, cases[slices.IndexFunc(cases, func(c testCase) bool { return c.needs == "Damage" })])
+	}).failures)
+}
+
+// soundButDamaged is a store with a list that cannot be read, and says so.
+func soundButDamaged() store.Store {
+	d := damaged().(*damagedStore)
+	sound := d.Store
+	unreadable := func(id apikey.ID) error {
+		if _, ok := d.unreadable.Load(id); ok {
+			return errors.New("the list cannot be read")
+		}
+		return nil
+	}
+	d.lookup = func(ctx context.Context, id apikey.ID) (policy.Subject, bool, error) {
+		subject, found, err := sound.Lookup(ctx, id)
+		return subject, found, errors.Join(err, unreadable(id))
+	}
+	d.key = func(ctx context.Context, id apikey.ID) (apikey.Key, error) {
+		key, err := sound.Key(ctx, id)
+		return key, errors.Join(err, unreadable(id))
+	}
+	d.keys = func(ctx context.Context, organization string, request store.PageRequest) (store.Page[apikey.Key], error) {
+		page, err := sound.Keys(ctx, organization, request)
+		for _, key := range page.Items {
+			err = errors.Join(err, unreadable(key.ID))
+		}
+		return page, err
+	}
+	return d
+}
+
+func TestEverySentenceHasABrokenStore(t *testing.T) {
+	for id := range sentences {
+		assert.True(t, slices.ContainsFunc(brokenStores, func(b brokenStore) bool { return b.sentence == id }), id)
+	}
+}

@@ -1,0 +1,175 @@
+package storetest
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/sallyport-go/sallyport/accesslist"
+	"github.com/sallyport-go/sallyport/apikey"
+	"github.com/sallyport-go/sallyport/policy"
+	"github.com/sallyport-go/sallyport/store"
+)
+
+var recordCases = []testCase{
+	{sentence: "S6", name: "a key comes back in every field", run: richKeyComesBack},
+	{sentence: "S6", name: "the least key comes back with nothing added", run: plainKeyComesBack},
+	{sentence: "S6", name: "a replaced key has nothing of the one before", run: replacedKey},
+	{sentence: "S6", name: "grants and secrets keep their order", run: orderIsKept},
+	{sentence: "S6", name: "times are kept to the microsecond", run: timesAreKept},
+	{sentence: "S6", name: "a list whose entries have expired is not empty", run: expiredListComesBack},
+	{sentence: "S6", name: "an organization comes back with its requirement", run: organizationComesBack},
+	{sentence: "S6", name: "everything is there after reopening", run: recordsAfterReopening, needs: "Reopen"},
+	{sentence: "S6", name: "a list that cannot be read is an error", run: damagedList, needs: "Damage"},
+}
+
+func richKeyComesBack(k *kit) {
+	k.organization("acme")
+	k.put(plainKey("a-neighbour", "acme", "192.0.2.1"))
+	want := richKey("rich", "acme")
+	stored := k.put(want)
+	want.Revision = stored.Revision
+	k.put(plainKey("z-neighbour", "acme", "192.0.2.2"))
+	k.wantKey("PutKey", stored, want)
+	k.wantEverywhere(want)
+	// Once more through the store: what was read is as good as what was written.
+	want = k.put(k.key("rich"))
+	k.wantEverywhere(want)
+	fresh := richKey("rich", "acme")
+	fresh.Revision = want.Revision
+	k.wantKey("Key, after it was put as it was read", k.key("rich"), fresh)
+}
+
+func plainKeyComesBack(k *kit) {
+	k.organization("acme")
+	want := plainKey("plain", "acme")
+	want.Revision = k.put(want).Revision
+	k.wantEverywhere(want)
+	got := k.key("plain")
+	if !got.NotBefore.IsZero() || !got.Expires.IsZero() || !got.Created.IsZero() || !got.Secrets[0].Expires.IsZero() {
+		k.Errorf("a time that was zero is no longer: %+v", got)
+	}
+	if !got.AccessList.IsEmpty() {
+		k.Errorf("a list without entries has %d", got.AccessList.Len())
+	}
+}
+
+func replacedKey(k *kit) {
+	k.organization("acme")
+	for _, want := range []apikey.Key{richKey("key", "acme"), plainKey("key", "acme"), richKey("key", "acme"), whole("key", "acme", 7)} {
+		if stored, err := k.store.Key(k.ctx, "key"); err == nil {
+			want.Revision = stored.Revision
+		}
+		want.Revision = k.put(want, store.AllowEmptyList).Revision
+		k.wantEverywhere(want)
+	}
+}
+
+func orderIsKept(k *kit) {
+	k.organization("acme")
+	want := richKey("key", "acme")
+	want.Revision = k.put(want).Revision
+	slices.Reverse(want.Grants)
+	slices.Reverse(want.Secrets)
+	want.Revision = k.put(want).Revision
+	k.wantEverywhere(want)
+}
+
+func timesAreKept(k *kit) {
+	k.organization("acme")
+	for i, at := range []time.Time{
+		time.Date(1, 1, 1, 0, 0, 0, 1000, time.UTC), // the first that is not zero
+		time.Date(1582, 10, 10, 0, 0, 0, 0, time.UTC),
+		time.Unix(0, 0), // zero to some databases
+		time.Unix(-1, 999999000),
+		time.Date(2024, 2, 29, 23, 59, 59, 999999000, time.FixedZone("", -11*3600)),
+		time.Date(2038, 1, 19, 3, 14, 8, 1000, time.UTC),
+		time.Date(9999, 12, 31, 23, 59, 59, 999999000, time.UTC),
+	} {
+		want := plainKey(apikey.ID(fmt.Sprint("key-", i)), "acme")
+		want.Created, want.Expires = at, at
+		want.Secrets[0].Created, want.Secrets[0].Expires = at, at
+		entry := must(accesslist.ParseEntry("192.0.2.1"))
+		entry.Added, entry.Expires = at, at
+		want.AccessList = must(accesslist.New(entry))
+		want.Revision = k.put(want).Revision
+		k.wantEverywhere(want)
+	}
+	// Below a microsecond a store may round, in either direction.
+	fine := plainKey("fine", "acme")
+	fine.Created = moment.Add(789 * time.Nanosecond)
+	k.put(fine)
+	if off := k.key("fine").Created.Sub(fine.Created).Abs(); off >= time.Microsecond {
+		k.Errorf("Created is %v off; want less than a microsecond", off)
+	}
+}
+
+func expiredListComesBack(k *kit) {
+	k.organization("acme")
+	key := plainKey("key", "acme")
+	key.AccessList = expiredList()
+	k.wantEverywhere(k.put(key))
+	if k.lookup("key").Key().AccessList.IsEmpty() {
+		k.Errorf("a list whose only entry has expired was read as an empty one (rule A2)")
+	}
+}
+
+func organizationComesBack(k *kit) {
+	for _, requirement := range []policy.Requirement{policy.Required, policy.ReportOnly, policy.NotRequired, policy.Required} {
+		put := policy.Organization{ID: "acme", Requirement: requirement}
+		if stored, err := k.store.Organization(k.ctx, "acme"); err == nil {
+			put.Revision = stored.Revision
+		} else {
+			k.organization("other")
+		}
+		want := k.putOrganization(put)
+		if put.Revision = want.Revision; want != put {
+			k.Errorf("PutOrganization returned %+v; want %+v", want, put)
+		}
+		if _, err := k.store.Key(k.ctx, "key"); err != nil {
+			k.put(plainKey("key", "acme"))
+		}
+		if got := k.readOrganization("acme"); got != want {
+			k.Errorf("Organization is %+v; want %+v", got, want)
+		}
+		if got := k.lookup("key").Organization(); got != want {
+			k.Errorf("Lookup has the organization %+v; want %+v", got, want)
+		}
+		if got := k.organizations(0); len(got) != 2 || got[0] != want {
+			k.Errorf("Organizations is %+v; want %+v first of two", got, want)
+		}
+	}
+}
+
+func recordsAfterReopening(k *kit) {
+	k.organization("acme")
+	k.putOrganization(policy.Organization{ID: "other \u00e9", Requirement: policy.Required})
+	k.put(richKey("rich", "acme"))
+	k.put(plainKey("plain", "other \u00e9"))
+	k.put(plainKey("gone", "acme"))
+	k.delete("gone")
+	before := k.snapshot()
+	k.reopen()
+	k.wantUnchanged(before, "reopening")
+	k.wantAbsent("acme", "gone")
+	if got := k.lookup("plain").Organization().Requirement; got != policy.Required {
+		k.Errorf("after reopening the requirement is %v; want required", got)
+	}
+}
+
+func damagedList(k *kit) {
+	k.organization("acme")
+	k.put(plainKey("sound", "acme", "192.0.2.1"))
+	k.put(plainKey("damaged", "acme", "192.0.2.1", "192.0.2.2"))
+	k.runner.damage(k.TB, k.store, "damaged")
+	if subject, found, err := k.store.Lookup(k.ctx, "damaged"); err == nil {
+		k.Errorf("Lookup of a key whose list cannot be read: found %v with %d entries, and no error; want an error", found, subject.Key().AccessList.Len())
+	}
+	if key, err := k.store.Key(k.ctx, "damaged"); err == nil {
+		k.Errorf("Key of a key whose list cannot be read returned it with %d entries; want an error", key.AccessList.Len())
+	}
+	if page, err := k.store.Keys(k.ctx, "acme", store.PageRequest{}); err == nil {
+		k.Errorf("Keys over a key whose list cannot be read returned %q; want an error", ids(page.Items))
+	}
+	k.lookup("sound")
+}

@@ -1,0 +1,155 @@
+package storetest
+
+import (
+	"strings"
+	"time"
+
+	"github.com/sallyport-go/sallyport/accesslist"
+	"github.com/sallyport-go/sallyport/apikey"
+	"github.com/sallyport-go/sallyport/policy"
+	"github.com/sallyport-go/sallyport/store"
+)
+
+var refusalCases = []testCase{
+	{sentence: "S15", name: "an invalid key is refused", run: invalidKeys},
+	{sentence: "S15", name: "an invalid organization is refused", run: invalidOrganizations},
+	{sentence: "S16", name: "a key needs its organization", run: keyWithoutOrganization},
+	{sentence: "S17", name: "a key cannot move", run: movedKey},
+	{sentence: "S18", name: "a list is not emptied unless it is said", run: emptiedList},
+	{sentence: "S18", name: "a list that was empty may stay so", run: emptyList},
+	{sentence: "S19", name: "an organization with keys is not deleted", run: organizationWithKeys},
+}
+
+func invalidKeys(k *kit) {
+	k.organization("acme")
+	stored := k.put(richKey("here", "acme"))
+	for name, spoil := range map[string]func(*apikey.Key){
+		"no ID":                   func(o *apikey.Key) { o.ID = "" },
+		"an ID with a space":      func(o *apikey.Key) { o.ID = "a b" },
+		"an ID with a NUL":        func(o *apikey.Key) { o.ID = "a\x00" },
+		"an ID of 65 bytes":       func(o *apikey.Key) { o.ID = apikey.ID(strings.Repeat("a", 65)) },
+		"no organization":         func(o *apikey.Key) { o.Organization = "" },
+		"a padded organization":   func(o *apikey.Key) { o.Organization = "acme " },
+		"no secret":               func(o *apikey.Key) { o.Secrets = nil },
+		"three secrets":           func(o *apikey.Key) { o.Secrets = append(o.Clone().Secrets, plainKey("third", "acme").Secrets...) },
+		"a secret without a hash": func(o *apikey.Key) { o.Secrets = []apikey.StoredSecret{{}} },
+		"the same grant twice":    func(o *apikey.Key) { o.Grants = []apikey.Grant{{Role: "a"}, {Role: "a"}} },
+		"a grant without a role":  func(o *apikey.Key) { o.Grants = []apikey.Grant{{}} },
+		"a grant in one and all":  func(o *apikey.Key) { o.Grants = []apikey.Grant{{Role: "a", Project: "b", AllProjects: true}} },
+		"a long description":      func(o *apikey.Key) { o.Description = strings.Repeat("x", 1025) },
+		"text that is not UTF-8":  func(o *apikey.Key) { o.Description = "\xff" },
+		"a NUL in its text":       func(o *apikey.Key) { o.Description = "a\x00b" },
+		"an end before its begin": func(o *apikey.Key) { o.NotBefore, o.Expires = moment, moment },
+		"a time in the year 0":    func(o *apikey.Key) { o.Created = time.Date(0, 1, 1, 0, 0, 0, 0, time.UTC) },
+	} {
+		for _, id := range []apikey.ID{"new", "here"} { // one to create, one to replace
+			key := richKey(id, "acme")
+			if id == "here" {
+				key.Revision = stored.Revision
+			}
+			spoil(&key)
+			if key.Validate() == nil {
+				k.Fatalf("a key with %s is valid: the case is wrong", name)
+			}
+			_, err := k.store.PutKey(k.ctx, key)
+			k.wantError(err, store.ErrInvalid, "PutKey of a key with %s", name)
+		}
+	}
+	k.wantEverywhere(stored)
+	if n := len(k.keys("acme", 0)); n != 1 {
+		k.Errorf("Keys has %d keys after invalid ones were refused; want one", n)
+	}
+}
+
+func invalidOrganizations(k *kit) {
+	stored := k.organization("here")
+	for _, id := range []string{"", " ", "here ", " here", "he\x00re", "here\n", "\xff", strings.Repeat("x", 257), "\u2003here"} {
+		_, err := k.store.PutOrganization(k.ctx, policy.Organization{ID: id})
+		k.wantError(err, store.ErrInvalid, "PutOrganization(%.100q)", id)
+	}
+	for _, o := range []policy.Organization{{ID: "new", Requirement: policy.Required + 1}, {ID: "here", Requirement: 255, Revision: stored.Revision}} {
+		_, err := k.store.PutOrganization(k.ctx, o)
+		k.wantError(err, store.ErrInvalid, "PutOrganization(%+v)", o)
+	}
+	if got := k.organizations(0); len(got) != 1 || got[0] != stored {
+		k.Errorf("Organizations is %+v after invalid ones were refused; want %+v alone", got, stored)
+	}
+}
+
+func keyWithoutOrganization(k *kit) {
+	_, err := k.store.PutKey(k.ctx, plainKey("key", "acme"))
+	k.wantError(err, store.ErrNotFound, "PutKey for an organization that never was")
+	k.organization("acme")
+	_, err = k.store.PutKey(k.ctx, plainKey("key", "Acme"))
+	k.wantError(err, store.ErrNotFound, "PutKey for an organization that differs in a letter's case")
+	if err := k.store.DeleteOrganization(k.ctx, "acme", 0); err != nil {
+		k.Fatalf("DeleteOrganization: %v", err)
+	}
+	_, err = k.store.PutKey(k.ctx, plainKey("key", "acme"))
+	k.wantError(err, store.ErrNotFound, "PutKey for an organization that was deleted")
+	k.wantAbsent("acme", "key")
+	if got := k.organizations(0); len(got) > 0 {
+		k.Errorf("Organizations is %+v: PutKey must not make any", got)
+	}
+}
+
+func movedKey(k *kit) {
+	k.organization("acme")
+	k.organization("other")
+	stored := k.put(richKey("key", "acme"))
+	moved := stored.Clone()
+	moved.Organization = "other"
+	_, err := k.store.PutKey(k.ctx, moved, store.AllowEmptyList)
+	k.wantError(err, store.ErrInvalid, "PutKey with another organization")
+	k.wantEverywhere(stored)
+	if got := ids(k.keys("other", 0)); len(got) > 0 {
+		k.Errorf("Keys of the other organization has %q; want none", got)
+	}
+}
+
+func emptiedList(k *kit) {
+	k.organization("acme")
+	for id, list := range map[apikey.ID]accesslist.List{"one": must(accesslist.Parse("192.0.2.1")), "many": richList(), "expired": expiredList()} {
+		key := plainKey(id, "acme")
+		key.AccessList = list
+		stored := k.put(key)
+		key.Revision, key.AccessList = stored.Revision, accesslist.List{}
+		_, err := k.store.PutKey(k.ctx, key)
+		k.wantError(err, store.ErrOpensList, "PutKey of key %q without any of its %d entries", id, list.Len())
+		k.wantEverywhere(stored)
+
+		key.Revision = k.put(key, store.AllowEmptyList).Revision
+		k.wantEverywhere(key)
+	}
+}
+
+func expiredList() accesslist.List {
+	entry := must(accesslist.ParseEntry("192.0.2.1"))
+	entry.Expires = time.Date(2001, 1, 1, 0, 0, 0, 0, time.UTC)
+	return must(accesslist.New(entry))
+}
+
+func emptyList(k *kit) {
+	k.organization("acme")
+	key := k.put(plainKey("key", "acme"))
+	key.Description = "changed"
+	key = k.put(key)
+	key.AccessList = must(accesslist.Parse("192.0.2.1"))
+	key = k.put(key) // narrowing needs no word
+	key.AccessList = must(accesslist.Parse("192.0.2.2", "192.0.2.3"))
+	k.wantEverywhere(k.put(key))
+}
+
+func organizationWithKeys(k *kit) {
+	organization := k.organization("acme")
+	k.organization("acme2")
+	key := k.put(plainKey("key", "acme"))
+	for _, revision := range []uint64{0, organization.Revision} {
+		err := k.store.DeleteOrganization(k.ctx, "acme", revision)
+		k.wantError(err, store.ErrNotEmpty, "DeleteOrganization(%d) of one that has a key", revision)
+	}
+	k.wantEverywhere(key)
+	k.wantError(k.store.DeleteOrganization(k.ctx, "acme2", 0), nil, "DeleteOrganization of one without keys beside it")
+	k.delete("key")
+	k.wantError(k.store.DeleteOrganization(k.ctx, "acme", 0), nil, "DeleteOrganization after its last key was deleted")
+}

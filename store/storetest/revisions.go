@@ -1,0 +1,263 @@
+package storetest
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/sallyport-go/sallyport/apikey"
+	"github.com/sallyport-go/sallyport/policy"
+	"github.com/sallyport-go/sallyport/store"
+)
+
+var revisionCases = []testCase{
+	{sentence: "S10", name: "revision zero does not replace", run: createExisting},
+	{sentence: "S11", name: "another revision is a conflict", run: replaceStale},
+	{sentence: "S11", name: "what is not there cannot be replaced", run: replaceMissing},
+	{sentence: "S12", name: "Put returns the record as stored", run: putReturnsStored},
+	{sentence: "S12", name: "revisions rise over all records", run: revisionsRise},
+	{sentence: "S12", name: "revisions rise over deleted records", run: revisionsRiseOverDeleted},
+	{sentence: "S12", name: "revisions go on rising after reopening", run: revisionsAfterReopening, needs: "Reopen"},
+}
+
+func createExisting(k *kit) {
+	organization := k.putOrganization(policy.Organization{ID: "acme", Requirement: policy.Required})
+	key := k.put(plainKey("key", "acme", "192.0.2.1"))
+	_, err := k.store.PutKey(k.ctx, whole("key", "acme", 3))
+	k.wantError(err, store.ErrExists, "PutKey of a key that is there, with revision zero")
+	_, err = k.store.PutKey(k.ctx, plainKey("key", "acme", "192.0.2.1"))
+	k.wantError(err, store.ErrExists, "PutKey of an equal key that is there, with revision zero")
+	k.wantEverywhere(key)
+	_, err = k.store.PutOrganization(k.ctx, policy.Organization{ID: "acme"})
+	k.wantError(err, store.ErrExists, "PutOrganization of one that is there, with revision zero")
+	if got := k.readOrganization("acme"); got != organization {
+		k.Errorf("after the PutOrganization that was refused, Organization is %+v; want %+v", got, organization)
+	}
+}
+
+func replaceStale(k *kit) {
+	organization := k.organization("acme")
+	first := k.put(whole("key", "acme", 1))
+	second := whole("key", "acme", 2)
+	second.Revision = first.Revision
+	second = k.put(second)
+	neighbour := k.put(plainKey("neighbour", "acme"))
+	for _, revision := range []uint64{first.Revision, second.Revision - 1, second.Revision + 1, neighbour.Revision, organization.Revision, 1 << 40} {
+		if revision == second.Revision {
+			continue
+		}
+		stale := whole("key", "acme", 3)
+		stale.Revision = revision
+		_, err := k.store.PutKey(k.ctx, stale)
+		k.wantError(err, store.ErrConflict, "PutKey with revision %d in place of revision %d", revision, second.Revision)
+		_, err = k.store.PutOrganization(k.ctx, policy.Organization{ID: "acme", Revision: organization.Revision + revision})
+		k.wantError(err, store.ErrConflict, "PutOrganization with revision %d in place of revision %d", organization.Revision+revision, organization.Revision)
+	}
+	k.wantEverywhere(second)
+	if got := k.readOrganization("acme"); got != organization {
+		k.Errorf("after conflicts Organization is %+v; want %+v", got, organization)
+	}
+}
+
+func replaceMissing(k *kit) {
+	k.organization("acme")
+	gone := k.put(plainKey("gone", "acme"))
+	k.delete("gone")
+	_, err := k.store.PutKey(k.ctx, gone)
+	k.wantError(err, store.ErrNotFound, "PutKey with the revision of a key that was deleted")
+	never := plainKey("never", "acme")
+	never.Revision = 1
+	_, err = k.store.PutKey(k.ctx, never)
+	k.wantError(err, store.ErrNotFound, "PutKey with a revision, of a key that never was")
+	_, err = k.store.PutOrganization(k.ctx, policy.Organization{ID: "never", Revision: 1})
+	k.wantError(err, store.ErrNotFound, "PutOrganization with a revision, of one that never was")
+	k.wantAbsent("acme", "gone")
+	k.wantAbsent("acme", "never")
+	if n := len(k.organizations(0)); n != 1 {
+		k.Errorf("Organizations has %d; want one", n)
+	}
+}
+
+func putReturnsStored(k *kit) {
+	k.organization("acme")
+	// With parts that a store may round: what it returns is what it kept.
+	key := richKey("key", "acme")
+	key.Created = moment.Add(777 * time.Nanosecond)
+	key.Secrets[0].Expires = moment.Add(1999 * time.Nanosecond)
+	for range 3 {
+		stored := k.put(key)
+		k.wantEverywhere(stored)
+		if stored.Revision == key.Revision {
+			k.Errorf("PutKey returned revision %d, which it was given; want a new one", stored.Revision)
+		}
+		key = stored
+	}
+	organization := k.putOrganization(policy.Organization{ID: "other", Requirement: policy.ReportOnly})
+	if got := k.readOrganization("other"); got != organization {
+		k.Errorf("PutOrganization returned %+v, and Organization has %+v", organization, got)
+	}
+}
+
+// A ladder is the revisions that a store gave, each of which must be the highest.
+type ladder struct {
+	*kit
+	top uint64
+}
+
+func (l *ladder) climb(revision uint64, what string) {
+	l.Helper()
+	if revision <= l.top {
+		l.Errorf("%s got revision %d; want more than %d, which the store gave before", what, revision, l.top)
+	}
+	l.top = max(l.top, revision)
+}
+
+func revisionsRise(k *kit) {
+	l := &ladder{kit: k}
+	for i := range 5 {
+		organization := k.organization(fmt.Sprint("organization ", i))
+		l.climb(organization.Revision, "a new organization")
+		key := k.put(plainKey(apikey.ID(fmt.Sprint("key-", i)), organization.ID))
+		l.climb(key.Revision, "a new key")
+		l.climb(k.putOrganization(organization).Revision, "an organization replaced by an equal one")
+		key = k.put(key)
+		l.climb(key.Revision, "a key replaced by an equal one")
+		l.climb(k.put(key).Revision, "a key replaced by an equal one")
+	}
+}
+
+func revisionsRiseOverDeleted(k *kit) {
+	l := &ladder{kit: k}
+	l.climb(k.organization("acme").Revision, "a new organization")
+	for range 3 {
+		l.climb(k.put(plainKey("key", "acme")).Revision, "a key created where one was deleted")
+		k.delete("key")
+		l.climb(k.put(plainKey("other", "acme")).Revision, "a key created after another was deleted")
+		k.delete("other")
+		l.climb(k.organization("brief").Revision, "an organization created after deletions")
+		if err := k.store.DeleteOrganization(k.ctx, "brief", l.top); err != nil {
+			k.Errorf("DeleteOrganization(%d): %v", l.top, err)
+		}
+	}
+}
+
+func revisionsAfterReopening(k *kit) {
+	l := &ladder{kit: k}
+	l.climb(k.organization("acme").Revision, "a new organization")
+	l.climb(k.put(plainKey("key", "acme")).Revision, "a new key")
+	for range 3 {
+		l.climb(k.put(plainKey("gone", "acme")).Revision, "a new key")
+		k.delete("gone")
+		k.reopen()
+		l.climb(k.put(k.key("key")).Revision, "after reopening, a key replaced")
+	}
+}
+
+var deleteCases = []testCase{
+	{sentence: "S14", name: "a Delete with the revision or zero removes the record", run: deletes},
+	{sentence: "S14", name: "a Delete with another revision is a conflict", run: deleteStale},
+	{sentence: "S14", name: "what is not there cannot be deleted", run: deleteMissing},
+	{sentence: "S14", name: "a key created again has nothing of the deleted one", run: createdAgain},
+	{sentence: "S14", name: "of a Put and a Delete with the same revision one succeeds", run: putOrDelete},
+}
+
+func deletes(k *kit) {
+	k.organization("acme")
+	neighbour := k.put(richKey("neighbour", "acme"))
+	for _, zero := range []bool{false, true} {
+		revision := k.put(richKey("key", "acme")).Revision
+		organization := k.organization("brief").Revision
+		if zero {
+			revision, organization = 0, 0
+		}
+		k.wantError(k.store.DeleteKey(k.ctx, "key", revision), nil, "DeleteKey with revision %d", revision)
+		k.wantAbsent("acme", "key")
+		k.wantError(k.store.DeleteOrganization(k.ctx, "brief", organization), nil, "DeleteOrganization with revision %d", organization)
+		_, err := k.store.Organization(k.ctx, "brief")
+		k.wantError(err, store.ErrNotFound, "Organization after it was deleted")
+		if got := k.organizations(0); len(got) != 1 {
+			k.Errorf("Organizations is %+v after one of two was deleted", got)
+		}
+	}
+	k.wantEverywhere(neighbour)
+}
+
+func deleteStale(k *kit) {
+	k.organization("acme")
+	first := k.put(plainKey("key", "acme"))
+	key := k.put(first)
+	brief := k.organization("brief")
+	organization := k.putOrganization(brief)
+	for _, revision := range []uint64{first.Revision, key.Revision + 1, organization.Revision, 1 << 40} {
+		k.wantError(k.store.DeleteKey(k.ctx, "key", revision), store.ErrConflict, "DeleteKey with revision %d of revision %d", revision, key.Revision)
+	}
+	for _, revision := range []uint64{brief.Revision, organization.Revision + 1, key.Revision, 1 << 40} {
+		k.wantError(k.store.DeleteOrganization(k.ctx, "brief", revision), store.ErrConflict, "DeleteOrganization with revision %d of revision %d", revision, organization.Revision)
+	}
+	k.wantEverywhere(key)
+	if got := k.readOrganization("brief"); got != organization {
+		k.Errorf("after conflicts Organization is %+v; want %+v", got, organization)
+	}
+}
+
+func deleteMissing(k *kit) {
+	k.organization("acme")
+	revision := k.put(plainKey("key", "acme")).Revision
+	k.delete("key")
+	for _, id := range []apikey.ID{"key", "never"} {
+		for _, revision := range []uint64{0, 1, revision, 1 << 40} {
+			k.wantError(k.store.DeleteKey(k.ctx, id, revision), store.ErrNotFound, "DeleteKey(%q, %d) of what is not there", id, revision)
+			k.wantError(k.store.DeleteOrganization(k.ctx, string(id), revision), store.ErrNotFound, "DeleteOrganization(%q, %d) of what is not there", id, revision)
+		}
+	}
+}
+
+func createdAgain(k *kit) {
+	k.organization("acme")
+	k.organization("other")
+	recorder, records := store.As[store.UsageRecorder](k.store)
+	for _, organization := range []string{"acme", "acme", "other"} {
+		k.put(richKey("key", "acme"))
+		if records {
+			if err := recorder.RecordUsage(k.ctx, []store.UsageRecord{used("key", "10.0.0.0/8", 5, moment)}); err != nil {
+				k.Fatalf("RecordUsage: %v", err)
+			}
+		}
+		k.delete("key")
+		// Under the same ID, and perhaps for another organization: it is another key.
+		want := plainKey("key", organization)
+		want.Revision = k.put(want).Revision
+		k.wantEverywhere(want)
+		if records {
+			usage, err := recorder.Usage(k.ctx, "key")
+			if err != nil || len(usage.Entries)+len(usage.Secrets) > 0 {
+				k.Errorf("a key created where one was deleted has the usage %+v (error %v); want none", usage, err)
+			}
+		}
+		k.delete("key")
+	}
+}
+
+func putOrDelete(k *kit) {
+	k.organization("acme")
+	for range k.rounds(50) {
+		stored := k.put(whole("key", "acme", 1))
+		var errs [2]error
+		together(2, func(i int) {
+			if i == 0 {
+				_, errs[i] = k.store.PutKey(k.ctx, stored)
+			} else {
+				errs[i] = k.store.DeleteKey(k.ctx, "key", stored.Revision)
+			}
+		})
+		switch put, deleted := errs[0], errs[1]; {
+		case put == nil && errors.Is(deleted, store.ErrConflict):
+			k.lookup("key")
+			k.delete("key")
+		case deleted == nil && errors.Is(put, store.ErrNotFound):
+			k.wantAbsent("acme", "key")
+		default:
+			k.Fatalf("PutKey: %s, DeleteKey with the same revision at the same time: %s; want one to succeed and the other to say why not", quoted(put), quoted(deleted))
+		}
+	}
+}

@@ -1,0 +1,200 @@
+package storetest
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"runtime/debug"
+	"slices"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/sallyport-go/sallyport/apikey"
+	"github.com/sallyport-go/sallyport/store"
+)
+
+// patience is how long a case may take before its context ends.
+const patience = time.Minute
+
+// Run checks the whole contract, sentence by sentence. newStore returns an empty
+// store; it is called for every case anew, with the case's own t, and the store is
+// closed when the case ends. What newStore must release beyond that, it leaves to
+// t.Cleanup.
+//
+// The sentences W1 to W5 and U1 to U6 are checked if store.As finds a store.Watcher
+// or a store.UsageRecorder in the store, and are reported as skipped otherwise.
+func Run(t *testing.T, newStore func(t testing.TB) store.Store, options ...Option) {
+	t.Helper()
+	r, err := newRunner(newStore, options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	absent := r.absent(t)
+	for _, kind := range slices.Sorted(maps.Keys(absent)) {
+		t.Run(kind, func(t *testing.T) { t.Skip(absent[kind]) })
+	}
+	for _, c := range cases {
+		if absent[c.sentence[:1]] != "" {
+			continue
+		}
+		if reason, ok := r.excluded(c); ok {
+			t.Logf("without %s: %s", c.title(), reason)
+		} else if !r.has(c.needs) {
+			t.Logf("not run, since it needs the option %s: %s", c.needs, c.title())
+		} else {
+			t.Run(c.title(), func(t *testing.T) { r.run(t, c) })
+		}
+	}
+}
+
+// An Option tells Run more about a store, or what not to check.
+type Option func(*runner) error
+
+// Without leaves out the cases of a sentence ("S21"), or one of them by its whole
+// name ("S21/a record is on one page while others come and go"). The reason is
+// logged. An empty reason fails the test, and so does a name that no case has.
+func Without(sentence, reason string) Option {
+	return func(r *runner) error {
+		if reason == "" {
+			return fmt.Errorf("storetest: Without(%q) has no reason: say why the store need not keep it", sentence)
+		}
+		if !slices.ContainsFunc(cases, func(c testCase) bool { return c.is(sentence) }) {
+			return fmt.Errorf(`storetest: Without(%q): no case has that name: want a sentence such as "S21", or a case's whole name`, sentence)
+		}
+		r.without[sentence] = reason
+		return nil
+	}
+}
+
+// Reopen is for stores that outlast their process: it has Run check that everything
+// is still there afterwards, and that revisions go on rising. The function closes
+// the store and returns another on the same data.
+func Reopen(reopen func(t testing.TB, s store.Store) store.Store) Option {
+	return func(r *runner) error {
+		r.reopen = reopen
+		return nil
+	}
+}
+
+// Damage has Run check that a record which cannot be read is an error, and not one
+// with less in it (S6). The function spoils what the store keeps of the access list
+// of a key: it writes half a row, a text that does not parse, or whatever its
+// storage may come to hold.
+func Damage(damage func(t testing.TB, s store.Store, id apikey.ID)) Option {
+	return func(r *runner) error {
+		r.damage = damage
+		return nil
+	}
+}
+
+// Compact has Run check what a change feed says of changes that it no longer knows
+// (W4). The function makes the store forget the changes so far, if need be by
+// writing more than it remembers.
+func Compact(compact func(t testing.TB, s store.Store)) Option {
+	return func(r *runner) error {
+		r.compact = compact
+		return nil
+	}
+}
+
+// A testCase checks one sentence, or a part of it.
+type testCase struct {
+	sentence string // "S4"
+	name     string // what holds, in words
+	run      func(k *kit)
+	needs    string // the option without which it cannot run
+}
+
+func (c testCase) title() string { return c.sentence + "/" + c.name }
+
+func (c testCase) is(name string) bool { return name == c.sentence || name == c.title() }
+
+// cases are all there are, by sentence.
+var cases = slices.SortedStableFunc(slices.Values(slices.Concat(
+	callCases, absenceCases, identifierCases, recordCases, sharingCases, momentCases, revisionCases,
+	deleteCases, refusalCases, contentionCases, pageCases, closeCases, watchCases, feedCases, usageCases,
+)), func(a, b testCase) int {
+	return cmp.Or(cmp.Compare(a.sentence[0], b.sentence[0]), cmp.Compare(a.number(), b.number()))
+})
+
+func (c testCase) number() int {
+	n, _ := strconv.Atoi(c.sentence[1:])
+	return n
+}
+
+// A runner runs cases on the stores that newStore makes.
+type runner struct {
+	newStore func(testing.TB) store.Store
+	without  map[string]string
+	reopen   func(testing.TB, store.Store) store.Store
+	damage   func(testing.TB, store.Store, apikey.ID)
+	compact  func(testing.TB, store.Store)
+	patience time.Duration
+}
+
+func newRunner(newStore func(testing.TB) store.Store, options []Option) (*runner, error) {
+	r := &runner{newStore: newStore, without: map[string]string{}, patience: patience}
+	var errs []error
+	for _, option := range options {
+		errs = append(errs, option(r))
+	}
+	return r, errors.Join(errs...)
+}
+
+// absent tells which optional interfaces the stores lack, by the letter of their
+// sentences.
+func (r *runner) absent(t testing.TB) map[string]string {
+	s := r.newStore(t)
+	defer s.Close()
+	absent := map[string]string{}
+	if _, ok := store.As[store.Watcher](s); !ok {
+		absent["W"] = "store.As finds no store.Watcher in the store: W1 to W5 do not apply"
+	}
+	if _, ok := store.As[store.UsageRecorder](s); !ok {
+		absent["U"] = "store.As finds no store.UsageRecorder in the store: U1 to U6 do not apply"
+	}
+	return absent
+}
+
+func (r *runner) excluded(c testCase) (reason string, ok bool) {
+	for name, reason := range r.without {
+		if c.is(name) {
+			return reason, true
+		}
+	}
+	return "", false
+}
+
+func (r *runner) has(option string) bool {
+	switch option {
+	case "Reopen":
+		return r.reopen != nil
+	case "Damage":
+		return r.damage != nil
+	case "Compact":
+		return r.compact != nil
+	}
+	return true
+}
+
+// run runs a case on a store of its own.
+func (r *runner) run(t testing.TB, c testCase) {
+	ctx, cancel := context.WithTimeout(context.Background(), r.patience)
+	t.Cleanup(cancel)
+	k := &kit{TB: t, runner: r, ctx: ctx, sentence: c.sentence}
+	k.store = r.newStore(t)
+	t.Cleanup(func() {
+		if err := k.store.Close(); err != nil && !k.closed {
+			t.Errorf("Close at the end of the case: %v", err)
+		}
+	})
+	defer func() {
+		if p := recover(); p != nil {
+			k.Fatalf("panic: %v\n%s", p, debug.Stack())
+		}
+	}()
+	c.run(k)
+}

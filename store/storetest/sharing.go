@@ -1,0 +1,110 @@
+package storetest
+
+import (
+	"crypto/sha256"
+	"slices"
+
+	"github.com/sallyport-go/sallyport/apikey"
+	"github.com/sallyport-go/sallyport/policy"
+	"github.com/sallyport-go/sallyport/store"
+)
+
+var sharingCases = []testCase{
+	{sentence: "S7", name: "changing what was passed to PutKey changes nothing", run: passedIn},
+	{sentence: "S7", name: "changing what PutKey returned changes nothing", run: returnedByPut},
+	{sentence: "S7", name: "changing what a read returned changes nothing", run: returnedByReads},
+	{sentence: "S7", name: "what was read stays as it was read", run: readStays},
+}
+
+// spoil changes all of a key that can be changed through a shared slice.
+func spoil(key apikey.Key) {
+	for i := range key.Grants {
+		key.Grants[i] = apikey.Grant{Role: "spoilt", AllProjects: true}
+	}
+	for i := range key.Secrets {
+		key.Secrets[i] = apikey.StoredSecret{ServerKey: "spoilt", Sum: sha256.Sum256([]byte("spoilt"))}
+	}
+	// And what lies behind the end, where an append would write.
+	_ = append(key.Grants, apikey.Grant{Role: "spoilt"})
+	_ = append(key.Secrets, apikey.StoredSecret{ServerKey: "spoilt"})
+}
+
+func passedIn(k *kit) {
+	k.organization("acme")
+	passed := richKey("key", "acme")
+	passed.Grants = slices.Grow(passed.Grants, 10)
+	want := passed.Clone()
+	want.Revision = k.put(passed).Revision
+	spoil(passed)
+	k.wantEverywhere(want)
+
+	passed = want.Clone()
+	want.Revision = k.put(passed).Revision // now in place of an earlier one
+	spoil(passed)
+	k.wantEverywhere(want)
+}
+
+func returnedByPut(k *kit) {
+	k.organization("acme")
+	stored := k.put(richKey("key", "acme"))
+	want := stored.Clone()
+	spoil(stored)
+	k.wantEverywhere(want)
+
+	stored = k.put(want)
+	want = stored.Clone()
+	spoil(stored)
+	k.wantEverywhere(want)
+}
+
+func returnedByReads(k *kit) {
+	k.organization("acme")
+	want := k.put(richKey("key", "acme")).Clone()
+	spoil(k.key("key"))
+	k.wantEverywhere(want)
+	subject := k.lookup("key")
+	spoil(subject.Key())
+	k.wantKey("Lookup of before", subject.Key(), want)
+	k.wantEverywhere(want)
+	for range 2 { // the second page may come from what the first left behind
+		page, err := k.store.Keys(k.ctx, "acme", store.PageRequest{})
+		if err != nil || len(page.Items) != 1 {
+			k.Fatalf("Keys: %d keys, error %v; want one", len(page.Items), err)
+		}
+		spoil(page.Items[0])
+		page.Items[0] = apikey.Key{}
+		k.wantEverywhere(want)
+	}
+	page, err := k.store.Organizations(k.ctx, store.PageRequest{})
+	if err != nil || len(page.Items) != 1 {
+		k.Fatalf("Organizations: %d, error %v; want one", len(page.Items), err)
+	}
+	page.Items[0] = policy.Organization{ID: "spoilt", Requirement: policy.Required}
+	if got := k.organizations(0); got[0].ID != "acme" {
+		k.Errorf("Organizations has %+v, which was written into an earlier page", got[0])
+	}
+}
+
+func readStays(k *kit) {
+	k.organization("acme")
+	stored := k.put(whole("key", "acme", 3))
+	want := stored.Clone()
+	subject, key, listed := k.lookup("key"), k.key("key"), k.keys("acme", 0)[0]
+	organization := subject.Organization()
+
+	next := whole("key", "acme", 5)
+	next.Revision = stored.Revision
+	k.put(next)
+	other := organization
+	other.Requirement = policy.Required
+	k.putOrganization(other)
+	k.delete("key")
+
+	k.wantKey("the Subject that was looked up before", subject.Key(), want)
+	k.wantKey("the key that was read before", key, want)
+	k.wantKey("the key that was listed before", listed, want)
+	k.wantKey("the key that PutKey returned before", stored, want)
+	if got := subject.Organization(); got != organization {
+		k.Errorf("the Subject that was looked up before has organization %+v now; want %+v", got, organization)
+	}
+}

@@ -1,0 +1,256 @@
+package storetest
+
+import (
+	"context"
+	"maps"
+	"os"
+	"os/exec"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/sallyport-go/sallyport/apikey"
+	"github.com/sallyport-go/sallyport/policy"
+	"github.com/sallyport-go/sallyport/store"
+	"github.com/sallyport-go/sallyport/store/memory"
+)
+
+// contract reads the sentences from package store's own documentation.
+func contract(t *testing.T) map[string]string {
+	comment := regexp.MustCompile(`(?m)^\s*// ?`)
+	read := func(name string) string {
+		source, err := os.ReadFile("../" + name)
+		require.NoError(t, err)
+		return string(source)
+	}
+	words := func(text string) string {
+		return strings.Join(strings.Fields(strings.NewReplacer("[", "", "]", "").Replace(comment.ReplaceAllString(text, ""))), " ")
+	}
+	found := map[string]string{}
+	add := func(id, text string) {
+		require.NotContains(t, found, id, "the sentence is there twice")
+		found[id] = text
+	}
+	for _, m := range regexp.MustCompile(`(?s)//   - (S\d+)\. (.*?)\n//(?:\n|   - )`).FindAllStringSubmatch(strings.ReplaceAll(read("doc.go"), "\n//   - S", "\n//\n//   - S"), -1) {
+		add(m[1], words(m[2]))
+	}
+	id := regexp.MustCompile(`\b([UW]\d+): `)
+	for _, name := range []string{"watch.go", "usage.go"} {
+		for _, block := range regexp.MustCompile(`(?m)(?:^\t//.*\n)+`).FindAllString(read(name), -1) {
+			text := words(block)
+			places := id.FindAllStringSubmatchIndex(text, -1)
+			for i, place := range places {
+				end := len(text)
+				if i+1 < len(places) {
+					end = places[i+1][0]
+				}
+				add(text[place[2]:place[3]], strings.TrimSpace(text[place[1]:end]))
+			}
+		}
+	}
+	return found
+}
+
+func TestSentencesAreThoseOfTheContract(t *testing.T) {
+	found := contract(t)
+	require.GreaterOrEqual(t, len(found), 24+5+6)
+	assert.Equal(t, found, sentences, "sentences.go repeats the words of package store")
+}
+
+func TestEverySentenceHasACase(t *testing.T) {
+	have := map[string]bool{}
+	titles := map[string]bool{}
+	for _, c := range cases {
+		assert.NotEmpty(t, sentences[c.sentence], "case %q is of no sentence", c.title())
+		assert.False(t, titles[c.title()], "case %q is there twice", c.title())
+		assert.NotContains(t, c.name, "/", "case %q", c.title())
+		titles[c.title()] = true
+		if c.needs == "" {
+			have[c.sentence] = true
+		}
+	}
+	for _, id := range slices.Sorted(maps.Keys(contract(t))) {
+		assert.True(t, have[id], "sentence %s has no case that needs no option", id)
+	}
+}
+
+// Every ID that the documentation of store names anywhere is one of a sentence.
+func TestNoSentenceIsOnlyNamed(t *testing.T) {
+	for _, name := range []string{"doc.go", "store.go", "errors.go", "check.go", "page.go", "watch.go", "usage.go"} {
+		source, err := os.ReadFile("../" + name)
+		require.NoError(t, err)
+		for _, id := range regexp.MustCompile(`\b[SUW]\d+\b`).FindAllString(string(source), -1) {
+			assert.Contains(t, sentences, id, "%s names it", name)
+		}
+	}
+}
+
+func newMemory(testing.TB) store.Store { return memory.New() }
+
+// A lasting store outlives its Close: the data are the memory store's.
+type lasting struct {
+	*memory.Store
+	closed bool
+}
+
+func (l *lasting) Close() error { l.closed = true; return nil }
+
+var lastingOptions = []Option{
+	Reopen(func(t testing.TB, s store.Store) store.Store {
+		_ = s.Close()
+		return &lasting{Store: s.(*lasting).Store}
+	}),
+	Compact(flood),
+}
+
+// flood writes more than the memory store's feed remembers.
+func flood(t testing.TB, s store.Store) {
+	organization, err := s.PutOrganization(context.Background(), policy.Organization{ID: "flood"})
+	for range 33_000 {
+		if err == nil {
+			organization, err = s.PutOrganization(context.Background(), organization)
+		}
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestSoundStorePassesEverything(t *testing.T) {
+	r, err := newRunner(newMemory, []Option{Compact(flood)})
+	require.NoError(t, err)
+	require.Empty(t, r.absent(t))
+	for _, c := range cases {
+		if !r.has(c.needs) {
+			require.Contains(t, []string{"Reopen", "Damage"}, c.needs)
+			continue
+		}
+		got := record(t, func(t testing.TB) { r.run(t, c) })
+		assert.False(t, got.skipped, c.title())
+		assert.Empty(t, got.failures, c.title())
+	}
+}
+
+func TestSoundStorePassesAfterReopening(t *testing.T) {
+	r, err := newRunner(func(testing.TB) store.Store { return &lasting{Store: memory.New()} }, lastingOptions)
+	require.NoError(t, err)
+	for _, c := range cases {
+		if c.needs == "Reopen" {
+			got := record(t, func(t testing.TB) { r.run(t, c) })
+			assert.Empty(t, got.failures, c.title())
+		}
+	}
+}
+
+func TestRun(t *testing.T) {
+	Run(t, newMemory, Compact(flood))
+}
+
+// onlyStore hides what a store can do beyond store.Store.
+type onlyStore struct{ store.Store }
+
+func TestRunWithoutOptionalInterfaces(t *testing.T) {
+	Run(t, func(testing.TB) store.Store { return onlyStore{memory.New()} },
+		Without("S20/no page is larger than the limits", "it was checked with all of memory already"))
+}
+
+func TestWithout(t *testing.T) {
+	for name, test := range map[string]struct {
+		option Option
+		err    string
+	}{
+		"a sentence":      {Without("S21", "pages are of one moment only"), ""},
+		"a case":          {Without("S4/what is there is found", "a reason"), ""},
+		"no reason":       {Without("S21", ""), "has no reason"},
+		"no such":         {Without("S99", "a reason"), "no case has that name"},
+		"a part of one":   {Without("S2", "a reason"), ""},
+		"a part of words": {Without("S4/what is", "a reason"), "no case has that name"},
+		"nothing":         {Without("", "a reason"), "no case has that name"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := newRunner(newMemory, []Option{test.option})
+			if test.err == "" {
+				require.NoError(t, err)
+			} else {
+				require.ErrorContains(t, err, test.err)
+			}
+		})
+	}
+	r, err := newRunner(newMemory, []Option{Without("S2", "a reason")})
+	require.NoError(t, err)
+	for _, c := range cases {
+		reason, ok := r.excluded(c)
+		assert.Equal(t, c.sentence == "S2", ok, c.title())
+		assert.Equal(t, c.sentence == "S2", reason == "a reason", c.title())
+	}
+}
+
+func TestFailuresCiteTheSentence(t *testing.T) {
+	r, err := newRunner(newMemory, nil)
+	require.NoError(t, err)
+	got := record(t, func(t testing.TB) {
+		r.run(t, testCase{"S4", "x", func(k *kit) { k.Errorf("%d is wrong", 7) }, ""})
+	})
+	require.Len(t, got.failures, 1)
+	assert.Equal(t, "7 is wrong\n    S4: "+sentences["S4"], got.failures[0])
+}
+
+// A store that does nothing until its context ends must fail the case, not hold it.
+func TestPatienceEnds(t *testing.T) {
+	r, err := newRunner(func(testing.TB) store.Store { return stuck{memory.New()} }, nil)
+	require.NoError(t, err)
+	r.patience = 10 * time.Millisecond
+	got := record(t, func(t testing.TB) { r.run(t, testCase{"S4", "x", presentIsFound, ""}) })
+	require.NotEmpty(t, got.failures)
+}
+
+type stuck struct{ *memory.Store }
+
+func (s stuck) Lookup(ctx context.Context, id apikey.ID) (policy.Subject, bool, error) {
+	<-ctx.Done()
+	return policy.Subject{}, false, ctx.Err()
+}
+
+func TestDifference(t *testing.T) {
+	rich := richKey("key", "acme")
+	require.NoError(t, rich.Validate())
+	require.GreaterOrEqual(t, rich.AccessList.Len(), 200)
+	assert.Empty(t, difference(rich, rich.Clone()))
+	for name, change := range map[string]func(*apikey.Key){
+		"Description":       func(k *apikey.Key) { k.Description += " " },
+		"Disabled":          func(k *apikey.Key) { k.Disabled = false },
+		"Grants":            func(k *apikey.Key) { k.Grants = k.Grants[1:] },
+		"Created":           func(k *apikey.Key) { k.Created = k.Created.Add(1) },
+		"Revision":          func(k *apikey.Key) { k.Revision++ },
+		"number of secrets": func(k *apikey.Key) { k.Secrets = k.Secrets[1:] },
+		"number of entries": func(k *apikey.Key) { k.AccessList = expiredList() },
+	} {
+		changed := rich.Clone()
+		change(&changed)
+		assert.Contains(t, difference(changed, rich), name)
+	}
+	for n := range 12 {
+		require.NoError(t, whole("key", "acme", n).Validate())
+		assert.Equal(t, n%4, whole("key", "acme", n).AccessList.Len())
+	}
+}
+
+// An adapter's tests get nothing else into their module with the kit.
+func TestImports(t *testing.T) {
+	const module = "github.com/sallyport-go/sallyport/"
+	out, err := exec.Command("go", "list", "-deps", module+"store/storetest").Output()
+	require.NoError(t, err)
+	imported := strings.Fields(string(out))
+	require.Contains(t, imported, module+"store")
+	for _, path := range imported {
+		first, _, _ := strings.Cut(path, "/")
+		standard := !strings.Contains(first, ".")
+		assert.True(t, standard || strings.HasPrefix(path, module) || path == "go4.org/netipx", "it imports %s", path)
+	}
+	assert.NotContains(t, imported, module+"store/memory", "the kit favours no store")
+}

@@ -1,0 +1,252 @@
+package storetest
+
+import (
+	"context"
+	"net/netip"
+	"time"
+
+	"github.com/sallyport-go/sallyport/accesslist"
+	"github.com/sallyport-go/sallyport/apikey"
+	"github.com/sallyport-go/sallyport/store"
+)
+
+var usageCases = []testCase{
+	{sentence: "U1", name: "counts are added up", run: countsAddUp},
+	{sentence: "U1", name: "counts of several at once are added up", run: countsAddUpAtOnce},
+	{sentence: "U1", name: "counting changes no record and no revision", run: countingChangesNothing},
+	{sentence: "U1", name: "counts go on after reopening", run: countsAfterReopening, needs: "Reopen"},
+	{sentence: "U2", name: "the latest call is kept, in whatever order it is told", run: latestCallIsKept},
+	{sentence: "U3", name: "records of a missing key are passed over", run: missingKeyIsPassedOver},
+	{sentence: "U4", name: "with an error nothing is recorded", run: nothingOfABatch},
+	{sentence: "U5", name: "usage of what the key still has is kept", run: usageOfTheRest},
+	{sentence: "U6", name: "what Usage returned may be changed", run: usageIsNotShared},
+	{sentence: "U6", name: "a key that was not used has no usage, and one that is not there none to ask for", run: unusedKey},
+}
+
+// used is a record of calls that an entry admitted and the secret "secret" proved.
+func used(id apikey.ID, entry string, count uint64, last time.Time) store.UsageRecord {
+	prefix, err := netip.ParsePrefix(entry)
+	if err != nil {
+		prefix = netip.PrefixFrom(netip.MustParseAddr(entry), netip.MustParseAddr(entry).BitLen())
+	}
+	return store.UsageRecord{
+		Key: id, Entry: prefix, Secret: "5ec2e700",
+		Usage: accesslist.Usage{Count: count, Last: last, LastAddress: prefix.Addr()},
+	}
+}
+
+// recorder returns the usage recorder of the store, and stores a key for it.
+func (k *kit) recorder() store.UsageRecorder {
+	k.Helper()
+	recorder, ok := store.As[store.UsageRecorder](k.store)
+	if !ok {
+		k.Fatalf("store.As finds no store.UsageRecorder in this store, though it did in another")
+	}
+	k.organization("acme")
+	k.put(plainKey("key", "acme", "192.0.2.1", "198.51.100.0/24"))
+	return recorder
+}
+
+func (k *kit) record(r store.UsageRecorder, batch ...store.UsageRecord) {
+	k.Helper()
+	if err := r.RecordUsage(k.ctx, batch); err != nil {
+		k.Fatalf("RecordUsage of %d records: %v", len(batch), err)
+	}
+}
+
+func (k *kit) usage(r store.UsageRecorder, id apikey.ID) store.KeyUsage {
+	k.Helper()
+	usage, err := r.Usage(k.ctx, id)
+	if err != nil {
+		k.Fatalf("Usage(%q): %v", id, err)
+	}
+	return usage
+}
+
+// wantUsage checks the usage of one entry, or of the secret if the entry is empty.
+func (k *kit) wantUsage(r store.UsageRecorder, entry string, want accesslist.Usage) {
+	k.Helper()
+	usage := k.usage(r, "key")
+	got := usage.Secrets["5ec2e700"]
+	if entry != "" {
+		got = usage.Entries[used("", entry, 0, moment).Entry]
+	}
+	if got.Count != want.Count || !got.Last.Equal(want.Last) || got.LastAddress != want.LastAddress {
+		k.Errorf("usage of entry %q (empty: of the secret) is %+v; want %+v", entry, got, want)
+	}
+}
+
+func address(text string) netip.Addr { return netip.MustParseAddr(text) }
+
+func countsAddUp(k *kit) {
+	r := k.recorder()
+	k.put(plainKey("other", "acme"))
+	k.record(r)
+	k.record(r, used("key", "192.0.2.1", 2, moment))
+	k.record(r, used("key", "192.0.2.1", 3, moment.Add(time.Second)), used("other", "192.0.2.1", 100, moment),
+		used("key", "198.51.100.0/24", 10, moment.Add(2*time.Second)), used("key", "192.0.2.1", 1<<40, moment.Add(3*time.Second)))
+	k.wantUsage(r, "192.0.2.1", accesslist.Usage{Count: 5 + 1<<40, Last: moment.Add(3 * time.Second), LastAddress: address("192.0.2.1")})
+	k.wantUsage(r, "198.51.100.0/24", accesslist.Usage{Count: 10, Last: moment.Add(2 * time.Second), LastAddress: address("198.51.100.0")})
+	k.wantUsage(r, "", accesslist.Usage{Count: 15 + 1<<40, Last: moment.Add(3 * time.Second), LastAddress: address("192.0.2.1")})
+
+	// An open list has no entry and another proof no secret: then the one is counted
+	// without the other.
+	open, proven := used("key", "192.0.2.1", 4, moment), used("key", "192.0.2.1", 8, moment)
+	open.Entry, proven.Secret = netip.Prefix{}, ""
+	k.record(r, open, proven)
+	k.wantUsage(r, "192.0.2.1", accesslist.Usage{Count: 13 + 1<<40, Last: moment.Add(3 * time.Second), LastAddress: address("192.0.2.1")})
+	k.wantUsage(r, "", accesslist.Usage{Count: 19 + 1<<40, Last: moment.Add(3 * time.Second), LastAddress: address("192.0.2.1")})
+	if usage := k.usage(r, "key"); len(usage.Entries) != 2 || len(usage.Secrets) != 1 {
+		k.Errorf("Usage is %+v; want two entries and one secret", usage)
+	}
+}
+
+func countsAddUpAtOnce(k *kit) {
+	r := k.recorder()
+	each := k.rounds(20)
+	together(writers, func(int) {
+		for range each {
+			if err := r.RecordUsage(k.ctx, []store.UsageRecord{used("key", "192.0.2.1", 1, moment), used("key", "198.51.100.0/24", 2, moment)}); err != nil {
+				k.Errorf("RecordUsage: %v", err)
+			}
+		}
+	})
+	n := uint64(writers * each)
+	k.wantUsage(r, "192.0.2.1", accesslist.Usage{Count: n, Last: moment, LastAddress: address("192.0.2.1")})
+	k.wantUsage(r, "198.51.100.0/24", accesslist.Usage{Count: 2 * n, Last: moment, LastAddress: address("198.51.100.0")})
+}
+
+func countingChangesNothing(k *kit) {
+	r := k.recorder()
+	before := k.snapshot()
+	k.record(r, used("key", "192.0.2.1", 1, moment))
+	k.wantUnchanged(before, "RecordUsage")
+	if _, err := k.store.PutKey(k.ctx, before.keys[0]); err != nil {
+		k.Errorf("PutKey with the revision from before RecordUsage: %v", err)
+	}
+}
+
+func countsAfterReopening(k *kit) {
+	r := k.recorder()
+	k.record(r, used("key", "192.0.2.1", 2, moment))
+	k.reopen()
+	r, ok := store.As[store.UsageRecorder](k.store)
+	if !ok {
+		k.Fatalf("after reopening store.As finds no store.UsageRecorder")
+	}
+	k.record(r, used("key", "192.0.2.1", 3, moment.Add(-time.Hour)))
+	k.wantUsage(r, "192.0.2.1", accesslist.Usage{Count: 5, Last: moment, LastAddress: address("192.0.2.1")})
+}
+
+func latestCallIsKept(k *kit) {
+	r := k.recorder()
+	call := func(last time.Time, from string) store.UsageRecord {
+		record := used("key", "198.51.100.0/24", 1, last)
+		record.LastAddress = address(from)
+		return record
+	}
+	want := accesslist.Usage{Last: moment, LastAddress: address("198.51.100.7")}
+	for _, batch := range [][]store.UsageRecord{
+		{call(moment, "198.51.100.7")},
+		{call(moment.Add(-time.Hour), "198.51.100.8")}, // told late
+		{call(moment.Add(-time.Microsecond), "198.51.100.9"), call(moment.Add(-time.Hour), "203.0.113.1")}, // told late, twice
+		{call(time.Time{}, "203.0.113.2")}, // at no known time
+	} {
+		k.record(r, batch...)
+		want.Count += uint64(len(batch))
+		k.wantUsage(r, "198.51.100.0/24", want)
+		k.wantUsage(r, "", want)
+	}
+	later := moment.Add(time.Microsecond).UTC()
+	k.record(r, call(later, "2001:db8::1"), call(moment, "198.51.100.8")) // the latest first in its batch
+	k.wantUsage(r, "198.51.100.0/24", accesslist.Usage{Count: want.Count + 2, Last: later, LastAddress: address("2001:db8::1")})
+}
+
+func missingKeyIsPassedOver(k *kit) {
+	r := k.recorder()
+	k.put(plainKey("deleted", "acme"))
+	k.delete("deleted")
+	if err := r.RecordUsage(k.ctx, []store.UsageRecord{
+		used("deleted", "192.0.2.1", 1, moment), used("key", "192.0.2.1", 1, moment), used("never", "192.0.2.1", 1, moment),
+		used("", "192.0.2.1", 1, moment), used("key", "192.0.2.1", 2, moment),
+	}); err != nil {
+		k.Errorf("RecordUsage with records of keys that are not there: %v; want no error", err)
+	}
+	k.wantUsage(r, "192.0.2.1", accesslist.Usage{Count: 3, Last: moment, LastAddress: address("192.0.2.1")})
+	for _, id := range []apikey.ID{"deleted", "never"} {
+		_, err := r.Usage(k.ctx, id)
+		k.wantError(err, store.ErrNotFound, "Usage(%q)", id)
+		k.put(plainKey(id, "acme"))
+		if usage := k.usage(r, id); len(usage.Entries)+len(usage.Secrets) > 0 {
+			k.Errorf("a key that was created after calls to its ID were counted has the usage %+v; want none", usage)
+		}
+	}
+}
+
+// nothingOfABatch ends the context before a batch, and at some moments of it. In the
+// second case the store may fail although it kept the batch, as S3 has it, but then
+// all of it.
+func nothingOfABatch(k *kit) {
+	r := k.recorder()
+	var batch []store.UsageRecord
+	for range 200 {
+		batch = append(batch, used("key", "192.0.2.1", 1, moment), used("key", "198.51.100.0/24", 1, moment))
+	}
+	count := uint64(0)
+	for n := range k.rounds(30) {
+		ctx, cancel := context.WithTimeout(k.ctx, time.Duration(n)*50*time.Microsecond)
+		before := n%3 == 0
+		if before {
+			cancel()
+		}
+		err := r.RecordUsage(ctx, batch)
+		cancel()
+		usage := k.usage(r, "key")
+		one, other := usage.Entries[batch[0].Entry].Count, usage.Entries[batch[1].Entry].Count
+		added := one - count
+		if one != other || added != 0 && added != 200 || err == nil && added != 200 || before && added != 0 {
+			k.Fatalf("after RecordUsage of 200 calls of two entries, with error %s, the counts are %d and %d and were %d; want all added or none", quoted(err), one, other, count)
+		}
+		count = one
+	}
+}
+
+func usageOfTheRest(k *kit) {
+	r := k.recorder()
+	k.record(r, used("key", "192.0.2.1", 1, moment), used("key", "198.51.100.0/24", 2, moment), used("key", "203.0.113.99", 3, moment))
+	key := k.key("key")
+	key.Description = "changed"
+	key.AccessList = must(accesslist.Parse("198.51.100.0/24", "203.0.113.0/24")) // one went, one stayed, one is new
+	k.put(key)
+	k.wantUsage(r, "198.51.100.0/24", accesslist.Usage{Count: 2, Last: moment, LastAddress: address("198.51.100.0")})
+	k.wantUsage(r, "203.0.113.0/24", accesslist.Usage{})
+}
+
+func usageIsNotShared(k *kit) {
+	r := k.recorder()
+	batch := []store.UsageRecord{used("key", "192.0.2.1", 1, moment)}
+	k.record(r, batch...)
+	batch[0] = used("key", "192.0.2.1", 1000, moment)
+	want := accesslist.Usage{Count: 1, Last: moment, LastAddress: address("192.0.2.1")}
+	before := k.usage(r, "key")
+	usage := k.usage(r, "key")
+	for entry := range usage.Entries {
+		usage.Entries[entry] = accesslist.Usage{Count: 1000}
+	}
+	clear(usage.Secrets)
+	k.wantUsage(r, "192.0.2.1", want)
+	k.wantUsage(r, "", want)
+	k.record(r, used("key", "192.0.2.1", 1, moment))
+	if got := before.Entries[batch[0].Entry]; got.Count != 1 {
+		k.Errorf("what Usage returned before another RecordUsage has the count %d now; want 1", got.Count)
+	}
+}
+
+func unusedKey(k *kit) {
+	r := k.recorder()
+	if usage := k.usage(r, "key"); len(usage.Entries)+len(usage.Secrets) > 0 {
+		k.Errorf("Usage of a key that was not used is %+v; want none", usage)
+	}
+	_, err := r.Usage(k.ctx, "gone")
+	k.wantError(err, store.ErrNotFound, "Usage of a key that is not there")
+}
