@@ -17,14 +17,14 @@ import (
 // every entry that covers the address is that one or an ancestor of it, the most
 // specific first.
 type set struct {
+	permanent ranges // what the IPv4 entries cover that never expire; first, since most look-ups end there
+	expiring  bool   // whether any entry expires
+
 	first4  []uint32       // IPv4 entries: the first address
 	bits4   []uint8        // and the length of the prefix
 	blocks6 []netip.Prefix // IPv6 entries, which come after the IPv4 ones
 	parent  []int32        // the nearest entry around each, or -1
 	details []details      // nil when no entry has any
-
-	permanent ranges // what the IPv4 entries cover that never expire
-	expiring  bool   // whether any entry expires
 }
 
 // details are what most entries of a long list do not have.

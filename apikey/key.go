@@ -19,8 +19,6 @@ const maxSecrets = 2
 type Key struct {
 	ID           ID
 	Organization string // see ValidateName
-	Description  string // for people: at most 1024 bytes, may be empty
-	Disabled     bool   // switched off, until it is switched on again
 
 	// AccessList has the addresses that the key may call from. An empty one admits every address, unless the
 	// organization or the endpoint requires a list; one whose entries have all expired admits none.
@@ -29,9 +27,12 @@ type Key struct {
 	Grants  []Grant        // what the key may do (rule K5); none: nothing that needs a role
 	Secrets []StoredSecret // one, or two during a rotation (rule K4), the oldest first
 
+	Disabled  bool      // switched off, until it is switched on again
 	NotBefore time.Time // the first instant at which the key is valid; zero: no bound
 	Expires   time.Time // the first instant at which it no longer is; zero: never
-	Created   time.Time // zero: unknown
+
+	Created     time.Time // zero: unknown
+	Description string    // for people: at most 1024 bytes, may be empty
 
 	// Revision is set by the store and tells whether the record was changed since it was read; see package store. Zero:
 	// the key was not stored yet.

@@ -32,9 +32,11 @@ type Decision struct {
 	secret  int // index of the key's secret that was proven, or -1
 }
 
-func newDecision(request Request) Decision {
-	request.Proof, request.Prover = Request{}.Proof, nil
-	return Decision{request: request, secret: -1}
+// begin notes what is asked, without the proof. Nothing was proven yet.
+func (d *Decision) begin(request *Request) {
+	d.request = *request
+	d.request.Proof, d.request.Prover = Request{}.Proof, nil
+	d.secret = -1
 }
 
 // Allowed reports whether the call may be made.

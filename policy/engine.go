@@ -87,11 +87,11 @@ func New(source Source, options ...Option) *Engine {
 // fails, takes longer than the timeout, panics, or returns what cannot be right
 // makes the decision unavailable, with Err set, and so does a ctx that is done, or
 // an Engine that is nil or zero. A caller who looks at nothing but Allowed is safe.
-func (e *Engine) Decide(ctx context.Context, request Request) Decision {
+func (e *Engine) Decide(ctx context.Context, request Request) (d Decision) {
 	if e == nil {
 		e = New(nil)
 	}
-	d := newDecision(request)
+	d.begin(&request)
 	e.decide(ctx, &request, &d)
 	for _, observe := range e.observers {
 		notify(observe, ctx, d)
@@ -102,7 +102,8 @@ func (e *Engine) Decide(ctx context.Context, request Request) Decision {
 func (e *Engine) decide(ctx context.Context, request *Request, d *Decision) {
 	defer func() {
 		if p := recover(); p != nil {
-			*d = newDecision(*request)
+			*d = Decision{}
+			d.begin(request)
 			d.Reason, d.Err = Unavailable, fmt.Errorf("policy: panic while deciding: %v", p)
 		}
 	}()

@@ -15,8 +15,8 @@ import (
 // Most programs call [Engine.Decide], which looks the subject up and calls this.
 // Evaluate by itself is for trying a change before it is made: it never answers
 // unavailable for want of a source.
-func Evaluate(subject Subject, request Request, now time.Time) Decision {
-	d := newDecision(request)
+func Evaluate(subject Subject, request Request, now time.Time) (d Decision) {
+	d.begin(&request)
 	if d.Reason = request.refused(); d.Reason == 0 {
 		d.evaluate(subject, &request, now)
 	}
