@@ -46,6 +46,10 @@ func (l List) Len() int { return l.set.len() }
 // have all expired is not empty: it covers nobody (rule A2). Nor is an invalid one.
 func (l List) IsEmpty() bool { return l.set == nil }
 
+// HasExpiry reports whether any entry expires, now or ever. If none does, what the
+// list covers does not depend on the time.
+func (l List) HasExpiry() bool { return l.set != nil && l.set.expiring }
+
 // All yields the entries in order of address, IPv4 before IPv6, and of two blocks
 // that begin at one address the wider first. The order is the same however the list was built.
 func (l List) All() iter.Seq[Entry] {

@@ -304,6 +304,25 @@ func TestEqualAndCompare(t *testing.T) {
 	}
 }
 
+func TestHasExpiry(t *testing.T) {
+	lasting := must(accesslist.ParseEntry("203.0.113.7"))
+	expiring := must(accesslist.ParseEntry("203.0.113.8"))
+	expiring.Expires = now
+	for _, test := range []struct {
+		list accesslist.List
+		want bool
+	}{
+		{accesslist.List{}, false},
+		{must(accesslist.New(lasting)), false},
+		{must(accesslist.New(lasting, expiring)), true},
+		{must(must(accesslist.New(lasting, expiring)).Without(expiring.Prefix())), false},
+	} {
+		if test.list.HasExpiry() != test.want {
+			t.Errorf("%v: HasExpiry is %v", texts(test.list), !test.want)
+		}
+	}
+}
+
 // A program that passes over an error must not end up with a list that admits
 // everyone: what stands beside an error admits nobody, and nothing takes it.
 func TestA3WhatIsReturnedBesideAnErrorAdmitsNobody(t *testing.T) {

@@ -7,14 +7,16 @@ import "math/bits"
 // last, ascending. An address is inside if the bounds at or before it are an odd
 // number.
 //
-// A long set has an index: the high bits of an address say between which two of its
-// elements to look, most often at one bound or none. It has as many elements as there
-// are bounds, more or less, so that it costs no more than they do, and what it saves
-// is cache misses: a look-up touches one place in each.
+// A set of more than a few bounds has an index: the high bits of an address say
+// between which two of its elements to look, most often at one bound or none. It has
+// as many elements as there are bounds, more or less, of as few bytes as they need, in
+// one piece of memory with the bounds: with thousands of lists a look-up costs the
+// cache lines and pages that it touches.
 type ranges struct {
 	bounds []uint32
-	index  []uint32 // index[h]: how many bounds have high bits less than h; nil: none
+	index  []uint32 // element h: how many bounds have high bits less than h; empty: none
 	shift  uint8    // what is left of an address by this are its high bits
+	packed uint8    // elements of the index in each uint32, as a power of two: 2, 1 or 0
 }
 
 // fewBounds are searched without an index.
@@ -39,40 +41,55 @@ func (r *ranges) add(first, last uint32) {
 	}
 }
 
-// compile makes the index.
+// compile makes the index, and takes no more memory than is needed.
 func (r *ranges) compile() {
-	if len(r.bounds) <= fewBounds {
-		return
+	n, elements, words := len(r.bounds), 0, 0
+	if n > fewBounds {
+		high := bits.Len(uint(n))
+		r.shift = uint8(32 - high)
+		switch {
+		case n < 1<<8:
+			r.packed = 2
+		case n < 1<<16:
+			r.packed = 1
+		}
+		elements = 1<<high + 1
+		words = elements>>r.packed + 1
 	}
-	high := bits.Len(uint(len(r.bounds)))
-	r.shift = uint8(32 - high)
-	r.index = make([]uint32, 1<<high+1)
-	for _, bound := range r.bounds {
-		r.index[bound>>r.shift+1]++
+	memory := make([]uint32, n+words)
+	copy(memory, r.bounds)
+	r.bounds, r.index = memory[:n:n], memory[n:]
+	rank := 0
+	for h := range uint32(elements) {
+		for rank < n && r.bounds[rank]>>r.shift < h {
+			rank++
+		}
+		word, offset := r.element(h)
+		r.index[word] |= uint32(rank) << offset
 	}
-	for h := 1; h < len(r.index); h++ {
-		r.index[h] += r.index[h-1]
-	}
+}
+
+// element returns where an element of the index is.
+func (r *ranges) element(h uint32) (word, offset uint32) {
+	packed := r.packed & 3 // the compiler then knows that no shift goes beyond a word
+	return h >> packed, h & (1<<packed - 1) << ((5 - packed) & 31) & 31
 }
 
 // contains reports whether addr is in the set.
 func (r *ranges) contains(addr uint32) bool {
-	if r.index == nil {
-		n := 0
-		for _, bound := range r.bounds {
-			if bound <= addr {
-				n++
+	from, to := uint32(0), uint32(len(r.bounds))
+	if len(r.index) > 0 {
+		high, mask := addr>>(r.shift&31), uint32(1)<<(32>>(r.packed&3))-1
+		word, offset := r.element(high)
+		from = r.index[word] >> offset & mask
+		word, offset = r.element(high + 1)
+		to = r.index[word] >> offset & mask
+		for to-from > fewBounds { // addresses that crowd together
+			if middle := (from + to) / 2; r.bounds[middle] <= addr {
+				from = middle + 1
+			} else {
+				to = middle
 			}
-		}
-		return n&1 == 1
-	}
-	high := addr >> r.shift
-	from, to := r.index[high], r.index[high+1]
-	for to-from > fewBounds { // addresses that crowd together
-		if middle := (from + to) / 2; r.bounds[middle] <= addr {
-			from = middle + 1
-		} else {
-			to = middle
 		}
 	}
 	for from < to && r.bounds[from] <= addr {

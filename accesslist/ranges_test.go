@@ -17,6 +17,14 @@ func (p plainRanges) contains(addr uint32) bool {
 	return false
 }
 
+// spread is n ranges all over the addresses.
+func spread(n uint32) (p plainRanges) {
+	for i := range n {
+		p = append(p, [2]uint32{i * ((1<<32 - 1) / n), i*((1<<32-1)/n) + i%5})
+	}
+	return p
+}
+
 func TestRanges(t *testing.T) {
 	const last = 1<<32 - 1
 	crowd := plainRanges{{7, 7}, {1 << 31, 1<<31 + 9}}
@@ -26,7 +34,7 @@ func TestRanges(t *testing.T) {
 	for name, test := range map[string]struct {
 		in     plainRanges
 		bounds int // after merging
-		index  int // its length: the representation that the size wants
+		index  int // words of the index: the representation that the size wants
 	}{
 		"nothing":         {nil, 0, 0},
 		"one address":     {plainRanges{{7, 7}}, 2, 0},
@@ -37,8 +45,12 @@ func TestRanges(t *testing.T) {
 		"adjacent to end": {plainRanges{{8, 15}, {16, last}, {20, 30}}, 1, 0},
 		"nested":          {plainRanges{{8, 15}, {8, 8}, {9, 10}, {15, 15}, {17, 17}}, 4, 0},
 		"the most of few": {plainRanges{{0, 1}, {3, 3}, {5, 5}, {7, 9}}, 8, 0},
-		"one more":        {plainRanges{{0, 1}, {3, 3}, {5, 5}, {7, 9}, {1 << 30, last}}, 9, 1<<4 + 1},
-		"a crowd":         {crowd, 84, 1<<7 + 1},
+		"one more":        {plainRanges{{0, 1}, {3, 3}, {5, 5}, {7, 9}, {1 << 30, last}}, 9, (1<<4+1)/4 + 1},
+		"a crowd":         {crowd, 84, (1<<7+1)/4 + 1},
+		"the most bytes":  {spread(127), 254, (1<<8+1)/4 + 1},
+		"two bytes each":  {spread(128), 256, (1<<9+1)/2 + 1},
+		"the most pairs":  {spread(1<<15 - 1), 1<<16 - 2, (1<<16+1)/2 + 1},
+		"a word each":     {spread(1 << 15), 1 << 16, 1<<17 + 1 + 1},
 	} {
 		var r ranges
 		for _, run := range test.in {
@@ -48,7 +60,11 @@ func TestRanges(t *testing.T) {
 		if len(r.bounds) != test.bounds || len(r.index) != test.index {
 			t.Errorf("%s: %d bounds and an index of %d, want %d and %d", name, len(r.bounds), len(r.index), test.bounds, test.index)
 		}
-		for _, run := range append(test.in, [2]uint32{0, last}) {
+		asked := test.in
+		if n := len(asked); n > 200 {
+			asked = append(asked[:100:100], asked[n-100:]...)
+		}
+		for _, run := range append(asked, [2]uint32{0, last}) {
 			for _, addr := range []uint32{run[0] - 1, run[0], run[0] + 1, run[1] - 1, run[1], run[1] + 1, rand.Uint32()} {
 				if got, want := r.contains(addr), test.in.contains(addr); got != want {
 					t.Errorf("%s: contains(%#x) is %v, want %v", name, addr, got, want)

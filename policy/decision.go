@@ -65,8 +65,9 @@ func (d Decision) SecretID() string {
 // zero Subject if none was found or looked for.
 func (d Decision) Subject() Subject { return d.subject }
 
-// Time returns when the request was judged, by the engine's clock; zero if it was
-// answered before a key was looked up.
+// Time returns when the request was judged, by the engine's clock. It is zero if the
+// request was answered before a key was looked up, and if nothing asked for the time:
+// the engine has no observer, and neither the key, its list nor a proof depends on it.
 func (d Decision) Time() time.Time { return d.now }
 
 // An Answer is what the caller may know of a decision (rule D1).

@@ -49,8 +49,8 @@ allow address_listed
  4 unknown_key                       no   key "key-1" belongs to organization "acme", revision 3
  5 wrong_secret                      no   proven by secret SECRET
  6 key_disabled                      no   the key is switched on
- 7 key_not_yet_valid                 no   now is 2026-06-01T12:00:00Z, not before 2026-06-01T11:00:00Z
- 8 key_expired                       no   now is 2026-06-01T12:00:00Z, expires unset
+ 7 key_not_yet_valid                 no   the not-before is 2026-06-01T11:00:00Z, now is 2026-06-01T12:00:00Z
+ 8 key_expired                       no   the expiry is unset
  9 address_not_listed                no   203.0.113.7 is covered by 203.0.113.7; the list has 3 entries
 10 organization_requires_access_list no   the list has 3 entries; the requirement of organization "acme" is required
 11 endpoint_requires_access_list     no   the list has 3 entries; endpoint "things.read" requires none
@@ -74,8 +74,8 @@ allow open_list
  4 unknown_key                       no   key "key-1" belongs to organization "acme", revision 0
  5 wrong_secret                      no   proven otherwise than by a secret
  6 key_disabled                      no   the key is switched on
- 7 key_not_yet_valid                 no   now is 2026-06-01T12:00:00Z, not before unset
- 8 key_expired                       no   now is 2026-06-01T12:00:00Z, expires unset
+ 7 key_not_yet_valid                 no   the not-before is unset
+ 8 key_expired                       no   the expiry is unset
  9 address_not_listed                no   the list has no entries
 10 organization_requires_access_list no   the list has no entries; the requirement of organization "acme" is report_only, would deny if required
 11 endpoint_requires_access_list     no   the list has no entries; endpoint "things.read" requires none
@@ -116,10 +116,10 @@ func TestExplainTheLineThatAnswered(t *testing.T) {
 			f.request.Prover = proverFunc(func(apikey.Key, time.Time) error { return errors.New("refused") })
 		},
 		` 6 key_disabled                      yes  the key is switched off`: func(f *fixture) { f.key.Disabled = true },
-		` 7 key_not_yet_valid                 yes  now is 2026-06-01T12:00:00Z, not before 2026-06-01T12:00:00.000000001Z`: func(f *fixture) {
+		` 7 key_not_yet_valid                 yes  the not-before is 2026-06-01T12:00:00.000000001Z, now is 2026-06-01T12:00:00Z`: func(f *fixture) {
 			f.key.NotBefore = noon.Add(1)
 		},
-		` 8 key_expired                       yes  now is 2026-06-01T12:00:00Z, expires 2026-06-01T12:00:00Z`: func(f *fixture) { f.key.Expires = noon },
+		` 8 key_expired                       yes  the expiry is 2026-06-01T12:00:00Z, now is 2026-06-01T12:00:00Z`: func(f *fixture) { f.key.Expires = noon },
 		` 9 address_not_listed                yes  203.0.113.8 is covered by none; the list has 1 entry, 0 expired`: func(f *fixture) {
 			f.request.Client = netip.MustParseAddr("203.0.113.8")
 		},

@@ -188,6 +188,33 @@ func TestObserverThatPanicsChangesNothing(t *testing.T) {
 	requireDenied(t, policy.New(f.source(), options...).Decide(nil, f.request), policy.Unavailable)
 }
 
+// The clock is read once where the time matters, and not where nothing asks for it.
+func TestTheClockIsReadWhereTheTimeMatters(t *testing.T) {
+	for name, test := range map[string]struct {
+		change  func(f *fixture)
+		options []policy.Option
+		reads   int
+	}{
+		"nothing asks":   {func(*fixture) {}, nil, 0},
+		"a list":         {func(f *fixture) { f.key.AccessList = list(t, "203.0.113.7") }, nil, 0},
+		"an expiry":      {func(f *fixture) { f.key.Expires = noon.Add(1) }, nil, 1},
+		"a not-before":   {func(f *fixture) { f.key.NotBefore = noon }, nil, 1},
+		"a secret":       {func(f *fixture) { f.request.Proof, f.request.Prover = f.secret, nil }, nil, 1},
+		"another proof":  {func(f *fixture) { f.request.Prover = proverFunc(func(apikey.Key, time.Time) error { return nil }) }, nil, 1},
+		"an observer":    {func(*fixture) {}, []policy.Option{policy.WithObserver(func(context.Context, policy.Request, policy.Decision) {})}, 1},
+		"an entry's end": {func(f *fixture) { f.key.AccessList, _ = accesslist.New(expired(t, "203.0.113.7", noon.Add(1))) }, nil, 1},
+	} {
+		f := openFixture(t)
+		f.request.Proof, f.request.Prover = apikey.Secret{}, policy.AlreadyProven{}
+		test.change(f)
+		reads := 0
+		d := f.decide(f.source(), append(test.options, policy.WithClock(func() time.Time { reads++; return noon }))...)
+		require.True(t, d.Allowed(), "%s: %v", name, d)
+		require.Equal(t, test.reads, reads, name)
+		require.Equal(t, test.reads == 1, d.Time().Equal(noon), name)
+	}
+}
+
 // brokenLog is a slog.Handler that panics.
 type brokenLog struct{ slog.Handler }
 

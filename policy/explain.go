@@ -66,9 +66,9 @@ func (d Decision) compared(line Reason) string {
 		}
 		return "the key is switched on"
 	case KeyNotYetValid:
-		return fmt.Sprintf("now is %s, not before %s", instant(d.now), instant(key.NotBefore))
+		return d.comparedTime("the not-before", key.NotBefore)
 	case KeyExpired:
-		return fmt.Sprintf("now is %s, expires %s", instant(d.now), instant(key.Expires))
+		return d.comparedTime("the expiry", key.Expires)
 	case AddressNotListed, AddressListed:
 		return d.comparedAddress()
 	case OrganizationRequiresAccessList:
@@ -164,9 +164,9 @@ func (d Decision) grants() string {
 	return strings.Join(texts, ", ")
 }
 
-func instant(t time.Time) string {
-	if t.IsZero() {
-		return "unset"
+func (d Decision) comparedTime(what string, bound time.Time) string {
+	if bound.IsZero() {
+		return what + " is unset"
 	}
-	return t.Format(time.RFC3339Nano)
+	return fmt.Sprintf("%s is %s, now is %s", what, bound.Format(time.RFC3339Nano), d.now.Format(time.RFC3339Nano))
 }

@@ -78,10 +78,16 @@ func (r *Request) invalid() bool {
 	return r.Key == "" || !r.Client.IsValid() || r.Client.Zone() != "" || r.Organization == "" && r.Project == ""
 }
 
+// alreadyProven reports whether there is nothing to prove.
+func (r *Request) alreadyProven() bool {
+	_, ok := r.Prover.(AlreadyProven)
+	return ok && r.Proof.IsZero()
+}
+
 // prove returns which of the key's secrets was proven, -1 if it was another kind
 // of proof, and an error if nothing was. It does the same work for no key (nil).
 func (r *Request) prove(key *apikey.Key, now time.Time) (secret int, err error) {
-	if _, ok := r.Prover.(AlreadyProven); ok && r.Proof.IsZero() {
+	if r.alreadyProven() {
 		return -1, nil
 	}
 	var stored []apikey.StoredSecret

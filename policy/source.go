@@ -69,6 +69,11 @@ func (s Subject) Organization() Organization {
 	return *s.organization
 }
 
+// dependsOnTime reports whether the key's validity or its list does.
+func (s Subject) dependsOnTime() bool {
+	return s.key != nil && (!s.key.NotBefore.IsZero() || !s.key.Expires.IsZero() || s.key.AccessList.HasExpiry())
+}
+
 // check returns why the subject cannot be an answer to a look-up of id: line 3. A
 // database that folds case, a join that went wrong and a record that lost its
 // organization all show here.

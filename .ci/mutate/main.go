@@ -27,8 +27,8 @@ import (
 // targets are the functions that decide, by file.
 var targets = map[string][]string{
 	"policy/evaluate.go": {"Evaluate", "refused", "evaluate", "judge", "reachedBy"},
-	"policy/request.go":  {"invalid", "prove"},
-	"policy/source.go":   {"check"},
+	"policy/request.go":  {"invalid", "alreadyProven", "prove"},
+	"policy/source.go":   {"check", "dependsOnTime"},
 	"policy/reason.go":   {"Allows"},
 }
 
