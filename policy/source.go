@@ -33,7 +33,9 @@ func (f SourceFunc) Lookup(ctx context.Context, id apikey.ID) (Subject, bool, er
 type ImmediateSource interface {
 	Source
 
-	// LookupNow is Lookup without waiting.
+	// LookupNow is Lookup without waiting. Any text may be asked for, while Lookup is
+	// asked by an Engine for valid IDs only: what is in memory answers sooner than a
+	// check of the text would.
 	LookupNow(id apikey.ID) (subject Subject, found bool, err error)
 }
 

@@ -19,7 +19,9 @@ type UsageRecord struct {
 }
 
 // UsageOf returns the record of one decision, for an observer to gather. It is
-// false for a call that was denied, which is not counted (rule A11).
+// false for a call that was denied, which is not counted (rule A11). Its Last is the
+// decision's Time, which an engine that has an observer always reads; without one it
+// may be zero, and then the call is counted and its time is not known.
 func UsageOf(request policy.Request, decision policy.Decision) (UsageRecord, bool) {
 	if !decision.Allowed() {
 		return UsageRecord{}, false
