@@ -24,7 +24,7 @@ type List struct {
 
 // invalid is the list beside an error: a set of its own without entries, where that of
 // an empty list is nil.
-var invalid = List{set: &set{}}
+var invalid = List{set: &set{columns: &columns{}}}
 
 var errInvalid = errors.New("accesslist: the list was returned beside an error and covers nobody: look at that error")
 

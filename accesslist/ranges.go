@@ -1,6 +1,9 @@
 package accesslist
 
-import "math/bits"
+import (
+	"encoding/binary"
+	"math/bits"
+)
 
 // ranges is a set of IPv4 addresses, merged and compiled for membership alone. The
 // bounds are where it changes: the first address of each run and the one after its
@@ -8,92 +11,135 @@ import "math/bits"
 // number.
 //
 // A set of more than a few bounds has an index: the high bits of an address say
-// between which two of its elements to look, most often at one bound or none. It has
-// as many elements as there are bounds, more or less, of as few bytes as they need, in
-// one piece of memory with the bounds: with thousands of lists a look-up costs the
-// cache lines and pages that it touches.
+// between which two of its elements to look, most often at a bound or two. It has about
+// half as many elements as there are bounds, of as few bytes as they need, in one piece
+// of memory with the bounds: with thousands of lists a look-up costs the cache lines and
+// pages that it touches. In a single list that is asked again and again it costs the
+// branches that cannot be foretold, so the search has none but for the number of its
+// steps.
 type ranges struct {
-	bounds []uint32
-	index  []uint32 // element h: how many bounds have high bits less than h; empty: none
-	shift  uint8    // what is left of an address by this are its high bits
-	packed uint8    // elements of the index in each uint32, as a power of two: 2, 1 or 0
+	data  []byte // the bounds and a step of the last address, of four bytes each, and the index
+	n     uint32 // bounds
+	shift uint8  // what is left of an address by this are its high bits
+	width uint8  // bytes of an element of the index: 1, 2 or 4; 0: none
 }
 
-// fewBounds are searched without an index.
-const fewBounds = 8
+const (
+	step      = 4 // bounds are compared at once
+	fewBounds = 8 // are searched without an index
+)
 
-// add extends the set by addresses that do not begin before those it has.
-func (r *ranges) add(first, last uint32) {
-	n := len(r.bounds)
-	if n > 0 && n%2 == 1 { // the run up to the last address of all
-		return
+// shape returns how bounds are kept.
+func shape(bounds []uint32) (r ranges, elements int) {
+	r.n = uint32(len(bounds))
+	if len(bounds) <= fewBounds {
+		return r, 0
 	}
-	if n > 0 && first <= r.bounds[n-1] { // nested, or adjacent
-		if last < r.bounds[n-1] {
-			return
-		}
-		r.bounds = r.bounds[:n-1]
-	} else {
-		r.bounds = append(r.bounds, first)
+	switch {
+	case r.n < 1<<8:
+		r.width = 1
+	case r.n < 1<<16:
+		r.width = 2
+	default:
+		r.width = 4
 	}
-	if last != 1<<32-1 {
-		r.bounds = append(r.bounds, last+1)
-	}
+	high := bits.Len32(r.n) - 1
+	r.shift = uint8(32 - high)
+	return r, 1<<high + 1
 }
 
-// compile makes the index, and takes no more memory than is needed.
-func (r *ranges) compile() {
-	n, elements, words := len(r.bounds), 0, 0
-	if n > fewBounds {
-		high := bits.Len(uint(n))
-		r.shift = uint8(32 - high)
-		switch {
-		case n < 1<<8:
-			r.packed = 2
-		case n < 1<<16:
-			r.packed = 1
-		}
-		elements = 1<<high + 1
-		words = elements>>r.packed + 1
+// rangesSize returns how many bytes compileRanges needs for bounds.
+func rangesSize(bounds []uint32) int {
+	r, elements := shape(bounds)
+	return (len(bounds)+step)*4 + elements*int(r.width)
+}
+
+// compileRanges compiles bounds, as merge made them, into memory.
+func compileRanges(bounds []uint32, memory []byte) ranges {
+	r, elements := shape(bounds)
+	r.data = memory
+	for _, bound := range bounds {
+		r.data = binary.LittleEndian.AppendUint32(r.data, bound)
 	}
-	memory := make([]uint32, n+words)
-	copy(memory, r.bounds)
-	r.bounds, r.index = memory[:n:n], memory[n:]
+	for range step {
+		r.data = binary.LittleEndian.AppendUint32(r.data, 1<<32-1)
+	}
+	// Element h is how many bounds have high bits less than h.
 	rank := 0
 	for h := range uint32(elements) {
-		for rank < n && r.bounds[rank]>>r.shift < h {
+		for rank < len(bounds) && bounds[rank]>>r.shift < h {
 			rank++
 		}
-		word, offset := r.element(h)
-		r.index[word] |= uint32(rank) << offset
+		switch r.width {
+		case 1:
+			r.data = append(r.data, uint8(rank))
+		case 2:
+			r.data = binary.LittleEndian.AppendUint16(r.data, uint16(rank))
+		case 4:
+			r.data = binary.LittleEndian.AppendUint32(r.data, uint32(rank))
+		}
 	}
+	return r
 }
 
-// element returns where an element of the index is.
-func (r *ranges) element(h uint32) (word, offset uint32) {
-	packed := r.packed & 3 // the compiler then knows that no shift goes beyond a word
-	return h >> packed, h & (1<<packed - 1) << ((5 - packed) & 31) & 31
+// merge extends bounds by addresses that do not begin before those that are there.
+func merge(bounds []uint32, first, last uint32) []uint32 {
+	n := len(bounds)
+	if n%2 == 1 { // the run up to the last address of all
+		return bounds
+	}
+	if n > 0 && first <= bounds[n-1] { // nested, or adjacent
+		if last < bounds[n-1] {
+			return bounds
+		}
+		bounds = bounds[:n-1]
+	} else {
+		bounds = append(bounds, first)
+	}
+	if last != 1<<32-1 {
+		bounds = append(bounds, last+1)
+	}
+	return bounds
+}
+
+// between returns which bounds belong to element h of the index: they are the ones from
+// the first number to before the second.
+func (r *ranges) between(h uint32) (from, to uint32) {
+	index := r.data[(r.n+step)*4:]
+	switch r.width {
+	case 1:
+		return uint32(index[h]), uint32(index[h+1])
+	case 2:
+		index = index[h*2:][:4]
+		return uint32(binary.LittleEndian.Uint16(index)), uint32(binary.LittleEndian.Uint16(index[2:]))
+	case 4:
+		index = index[h*4:][:8]
+		return binary.LittleEndian.Uint32(index), binary.LittleEndian.Uint32(index[4:])
+	}
+	return 0, r.n
 }
 
 // contains reports whether addr is in the set.
 func (r *ranges) contains(addr uint32) bool {
-	from, to := uint32(0), uint32(len(r.bounds))
-	if len(r.index) > 0 {
-		high, mask := addr>>(r.shift&31), uint32(1)<<(32>>(r.packed&3))-1
-		word, offset := r.element(high)
-		from = r.index[word] >> offset & mask
-		word, offset = r.element(high + 1)
-		to = r.index[word] >> offset & mask
-		for to-from > fewBounds { // addresses that crowd together
-			if middle := (from + to) / 2; r.bounds[middle] <= addr {
-				from = middle + 1
-			} else {
-				to = middle
-			}
-		}
+	if r.data == nil {
+		return false
 	}
-	for from < to && r.bounds[from] <= addr {
-		from++
+	from, to := r.between(addr >> (r.shift & 31))
+	after := uint64(addr) + 1 // less a bound at or before addr it does not borrow
+	for size := to - from; size > step; {
+		half := size / 2
+		before := uint64(binary.LittleEndian.Uint32(r.data[(from+half-1)*4:])) - after
+		from += half & uint32(before>>32) // all bits of it are set if that bound is at or before addr
+		size -= half
 	}
-	return from&1 == 1
+	// Bounds that belong to later elements of the index come after addr, so it does not
+	// matter that they are asked.
+	b := r.data[from*4:][:4*step]
+	at := uint64(from) +
+		(uint64(binary.LittleEndian.Uint32(b[0:]))-after)>>63 +
+		(uint64(binary.LittleEndian.Uint32(b[4:]))-after)>>63 +
+		(uint64(binary.LittleEndian.Uint32(b[8:]))-after)>>63 +
+		(uint64(binary.LittleEndian.Uint32(b[12:]))-after)>>63
+	// What follows the bounds is at or before the last address of all.
+	return min(at, uint64(r.n))&1 == 1
 }

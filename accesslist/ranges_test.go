@@ -34,7 +34,7 @@ func TestRanges(t *testing.T) {
 	for name, test := range map[string]struct {
 		in     plainRanges
 		bounds int // after merging
-		index  int // words of the index: the representation that the size wants
+		index  int // bytes of the index: the representation that the size wants
 	}{
 		"nothing":         {nil, 0, 0},
 		"one address":     {plainRanges{{7, 7}}, 2, 0},
@@ -45,20 +45,20 @@ func TestRanges(t *testing.T) {
 		"adjacent to end": {plainRanges{{8, 15}, {16, last}, {20, 30}}, 1, 0},
 		"nested":          {plainRanges{{8, 15}, {8, 8}, {9, 10}, {15, 15}, {17, 17}}, 4, 0},
 		"the most of few": {plainRanges{{0, 1}, {3, 3}, {5, 5}, {7, 9}}, 8, 0},
-		"one more":        {plainRanges{{0, 1}, {3, 3}, {5, 5}, {7, 9}, {1 << 30, last}}, 9, (1<<4+1)/4 + 1},
-		"a crowd":         {crowd, 84, (1<<7+1)/4 + 1},
-		"the most bytes":  {spread(127), 254, (1<<8+1)/4 + 1},
-		"two bytes each":  {spread(128), 256, (1<<9+1)/2 + 1},
-		"the most pairs":  {spread(1<<15 - 1), 1<<16 - 2, (1<<16+1)/2 + 1},
-		"a word each":     {spread(1 << 15), 1 << 16, 1<<17 + 1 + 1},
+		"one more":        {plainRanges{{0, 1}, {3, 3}, {5, 5}, {7, 9}, {1 << 30, last}}, 9, 1<<3 + 1},
+		"a crowd":         {crowd, 84, 1<<6 + 1},
+		"the most bytes":  {spread(127), 254, 1<<7 + 1},
+		"two bytes each":  {spread(128), 256, 2 * (1<<8 + 1)},
+		"the most of two": {spread(1<<15 - 1), 1<<16 - 2, 2 * (1<<15 + 1)},
+		"four bytes each": {spread(1 << 15), 1 << 16, 4 * (1<<16 + 1)},
 	} {
-		var r ranges
+		var bounds []uint32
 		for _, run := range test.in {
-			r.add(run[0], run[1])
+			bounds = merge(bounds, run[0], run[1])
 		}
-		r.compile()
-		if len(r.bounds) != test.bounds || len(r.index) != test.index {
-			t.Errorf("%s: %d bounds and an index of %d, want %d and %d", name, len(r.bounds), len(r.index), test.bounds, test.index)
+		r := compileRanges(bounds, make([]byte, 0, rangesSize(bounds)))
+		if index := len(r.data) - 4*(len(bounds)+step); len(bounds) != test.bounds || index != test.index || cap(r.data) != len(r.data) {
+			t.Errorf("%s: %d bounds and an index of %d bytes, want %d and %d", name, len(bounds), index, test.bounds, test.index)
 		}
 		asked := test.in
 		if n := len(asked); n > 200 {

@@ -7,8 +7,16 @@ import (
 	"time"
 )
 
-// A set is the compiled form of a list: columns instead of entries, so that a
-// look-up touches addresses only and an entry without a comment costs nine bytes
+// A set is the compiled form of a list. What membership needs comes first, and all of
+// it in one piece of memory if the list is short.
+type set struct {
+	permanent ranges // what the IPv4 entries cover that never expire
+	expiring  bool   // whether any entry expires
+	*columns
+}
+
+// columns are the entries. They are kept so instead of as a slice of entries because a
+// look-up then touches addresses only, and an entry without a comment costs nine bytes
 // and its place in the tree.
 //
 // Blocks either nest or are disjoint, so the entries form a forest, and in the
@@ -16,15 +24,63 @@ import (
 // entry that begins at or before an address is therefore the only leaf to ask:
 // every entry that covers the address is that one or an ancestor of it, the most
 // specific first.
-type set struct {
-	permanent ranges // what the IPv4 entries cover that never expire; first, since most look-ups end there
-	expiring  bool   // whether any entry expires
-
+type columns struct {
 	first4  []uint32       // IPv4 entries: the first address
 	bits4   []uint8        // and the length of the prefix
 	blocks6 []netip.Prefix // IPv6 entries, which come after the IPv4 ones
 	parent  []int32        // the nearest entry around each, or -1
 	details []details      // nil when no entry has any
+}
+
+// newSet returns a set and, behind it where that is worth it, memory for so many bytes
+// of ranges: one piece of memory to fetch instead of two.
+func newSet(size int) (*set, []byte) {
+	const header = 48 // bytes of a set
+	switch {
+	case size <= 64-header:
+		s := new(struct {
+			set
+			room [64 - header]byte
+		})
+		return &s.set, s.room[:0]
+	case size <= 128-header:
+		s := new(struct {
+			set
+			room [128 - header]byte
+		})
+		return &s.set, s.room[:0]
+	case size <= 192-header:
+		s := new(struct {
+			set
+			room [192 - header]byte
+		})
+		return &s.set, s.room[:0]
+	case size <= 256-header:
+		s := new(struct {
+			set
+			room [256 - header]byte
+		})
+		return &s.set, s.room[:0]
+	case size <= 320-header:
+		s := new(struct {
+			set
+			room [320 - header]byte
+		})
+		return &s.set, s.room[:0]
+	case size <= 384-header:
+		s := new(struct {
+			set
+			room [384 - header]byte
+		})
+		return &s.set, s.room[:0]
+	case size <= 512-header:
+		s := new(struct {
+			set
+			room [512 - header]byte
+		})
+		return &s.set, s.room[:0]
+	}
+	return new(set), make([]byte, 0, size)
 }
 
 // details are what most entries of a long list do not have.
@@ -38,13 +94,15 @@ func compile(entries []Entry) *set {
 	if len(entries) == 0 {
 		return nil
 	}
-	s := &set{parent: make([]int32, 0, len(entries))}
+	s := columns{parent: make([]int32, 0, len(entries))}
+	expiring := false
+	var permanent []uint32
 	for i, e := range entries {
 		if e.prefix.Addr().Is4() {
 			s.first4 = append(s.first4, asUint32(e.prefix.Addr()))
 			s.bits4 = append(s.bits4, uint8(e.prefix.Bits()))
 			if e.Expires.IsZero() {
-				s.permanent.add(s.first4[i], s.first4[i]|uint32(1<<(32-e.prefix.Bits())-1))
+				permanent = merge(permanent, s.first4[i], s.first4[i]|uint32(1<<(32-e.prefix.Bits())-1))
 			}
 		} else {
 			s.blocks6 = append(s.blocks6, e.prefix)
@@ -58,14 +116,16 @@ func compile(entries []Entry) *set {
 			if s.details == nil {
 				s.details = make([]details, len(entries))
 			}
-			s.expiring = s.expiring || !e.Expires.IsZero()
+			expiring = expiring || !e.Expires.IsZero()
 			// Without the monotonic reading, or an entry would not equal itself
 			// after a round trip through JSON when printed.
 			s.details[i] = details{e.Comment, e.Added.Round(0), e.Expires.Round(0)}
 		}
 	}
-	s.permanent.compile()
-	return s
+	compiled, memory := newSet(rangesSize(permanent))
+	compiled.permanent = compileRanges(permanent, memory)
+	compiled.expiring, compiled.columns = expiring, &s
+	return compiled
 }
 
 func (s *set) len() int {
@@ -104,18 +164,15 @@ func (s *set) find(prefix netip.Prefix) int {
 
 // contains reports whether a live entry covers addr at now.
 func (s *set) contains(addr netip.Addr, now time.Time) bool {
-	if s == nil {
+	switch {
+	case s == nil:
 		return false
+	case !addr.Is4():
+		return s.match(addr, now) >= 0
+	case s.expiring:
+		return s.permanent.contains(asUint32(addr)) || s.match(addr, now) >= 0
 	}
-	if addr.Is4() {
-		if s.permanent.contains(asUint32(addr)) {
-			return true
-		}
-		if !s.expiring {
-			return false
-		}
-	}
-	return s.match(addr, now) >= 0
+	return s.permanent.contains(asUint32(addr))
 }
 
 // match returns the index of the most specific live entry that covers addr at

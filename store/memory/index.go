@@ -1,36 +1,47 @@
 package memory
 
-import "slices"
+import (
+	"slices"
+	"strings"
+)
 
-// An index keeps identifiers in the order of their bytes, for pages. It is a slice
-// of short sorted slices, so that an insertion moves a few hundred identifiers
+// An index keeps records in the order of the bytes of their identifiers, for pages. It
+// is a slice of short sorted slices, so that an insertion moves a few hundred pointers
 // however many there are.
-type index struct {
-	chunks [][]string // none is empty; each is before the next
+type index[R identified] struct {
+	chunks [][]R // none is empty; each is before the next
 }
 
 const maxChunk = 512
 
-// chunk returns the index of the chunk in which id is or belongs.
-func (x *index) chunk(id string) int {
-	i, _ := slices.BinarySearchFunc(x.chunks, id, func(chunk []string, id string) int {
-		if chunk[len(chunk)-1] < id {
-			return -1
-		}
-		return 0
+type identified interface{ identifier() string }
+
+// search returns the chunk in which a record with this identifier is or belongs, the
+// place in the chunk, and whether it is there. The index is not empty.
+func (x *index[R]) search(id string) (chunk, place int, found bool) {
+	chunk, _ = slices.BinarySearchFunc(x.chunks, id, func(chunk []R, id string) int {
+		return strings.Compare(chunk[len(chunk)-1].identifier(), id)
 	})
-	return min(i, len(x.chunks)-1)
+	chunk = min(chunk, len(x.chunks)-1)
+	place, found = slices.BinarySearchFunc(x.chunks[chunk], id, func(r R, id string) int {
+		return strings.Compare(r.identifier(), id)
+	})
+	return chunk, place, found
 }
 
-// insert adds an identifier that is not in the index.
-func (x *index) insert(id string) {
+// put adds a record, in place of an earlier one with the same identifier if there is
+// one.
+func (x *index[R]) put(r R) {
 	if len(x.chunks) == 0 {
-		x.chunks = [][]string{{id}}
+		x.chunks = [][]R{{r}}
 		return
 	}
-	c := x.chunk(id)
-	i, _ := slices.BinarySearch(x.chunks[c], id)
-	x.chunks[c] = slices.Insert(x.chunks[c], i, id)
+	c, i, found := x.search(r.identifier())
+	if found {
+		x.chunks[c][i] = r
+		return
+	}
+	x.chunks[c] = slices.Insert(x.chunks[c], i, r)
 	if half := len(x.chunks[c]) / 2; len(x.chunks[c]) > maxChunk {
 		upper := slices.Clone(x.chunks[c][half:])
 		clear(x.chunks[c][half:])
@@ -39,33 +50,31 @@ func (x *index) insert(id string) {
 	}
 }
 
-// remove takes an identifier out that is in the index.
-func (x *index) remove(id string) {
-	c := x.chunk(id)
-	i, _ := slices.BinarySearch(x.chunks[c], id)
+// remove takes the record out that has this identifier.
+func (x *index[R]) remove(id string) {
+	c, i, _ := x.search(id)
 	x.chunks[c] = slices.Delete(x.chunks[c], i, i+1)
 	if len(x.chunks[c]) == 0 {
 		x.chunks = slices.Delete(x.chunks, c, c+1)
 	}
 }
 
-// after returns the first n identifiers that come after id, and whether there are
-// more.
-func (x *index) after(id string, n int) (ids []string, more bool) {
+// after returns the first n records whose identifiers come after id, and whether there
+// are more.
+func (x *index[R]) after(id string, n int) (records []R, more bool) {
 	if len(x.chunks) == 0 {
 		return nil, false
 	}
-	c := x.chunk(id)
-	i, found := slices.BinarySearch(x.chunks[c], id)
+	c, i, found := x.search(id)
 	if found {
 		i++
 	}
 	for ; c < len(x.chunks); c, i = c+1, 0 {
 		rest := x.chunks[c][i:]
-		if len(ids)+len(rest) > n {
-			return append(ids, rest[:n-len(ids)]...), true
+		if len(records)+len(rest) > n {
+			return append(records, rest[:n-len(records)]...), true
 		}
-		ids = append(ids, rest...)
+		records = append(records, rest...)
 	}
-	return ids, false
+	return records, false
 }

@@ -11,6 +11,10 @@ import (
 // journalSize is how many changes are kept at least, for those who watch.
 const journalSize = 16384
 
+// journalSpare is how many more there may be, so that dropping the oldest moves the
+// others seldom.
+const journalSpare = 1024
+
 // A journal is the latest changes and who waits for more. The store's lock guards
 // it.
 type journal struct {
@@ -20,9 +24,9 @@ type journal struct {
 }
 
 func (j *journal) add(change store.Change) {
-	if len(j.changes) == 2*journalSize {
-		j.dropped = j.changes[journalSize-1].Revision
-		j.changes = append(j.changes[:0], j.changes[journalSize:]...)
+	if len(j.changes) == journalSize+journalSpare {
+		j.dropped = j.changes[journalSpare-1].Revision
+		j.changes = append(j.changes[:0], j.changes[journalSpare:]...)
 	}
 	j.changes = append(j.changes, change)
 	j.wake()

@@ -15,12 +15,12 @@ import (
 // A Store is a store.Store in memory; it is also a store.Watcher, a
 // store.UsageRecorder and a policy.ImmediateSource. Make one with [New].
 type Store struct {
-	keys          *table[keyRecord]
-	organizations *table[*organization]
 	closed        atomic.Bool
+	keys          *table
+	organizations sync.Map // of *organization, by ID
 
-	mu       sync.RWMutex // for all below, and for writing the tables
-	ids      index        // of the organizations
+	mu       sync.RWMutex // for all below, and for writing what is above
+	ordered  index[*organization]
 	revision uint64
 	journal  journal
 	usage    map[apikey.ID]store.KeyUsage
@@ -33,24 +33,45 @@ var (
 	_ policy.ImmediateSource = (*Store)(nil)
 )
 
-type keyRecord struct {
-	key          apikey.Key
+// A record is a key as it is stored. It does not change.
+type record struct {
 	organization *organization
+	key          apikey.Key
+	grant        [1]apikey.Grant // the key's, if it has just one: on the way to it no other memory is read
 }
+
+// newRecord copies a key.
+func newRecord(key apikey.Key, owner *organization) *record {
+	r := &record{organization: owner, key: key.Clone()}
+	// Names that many keys have are kept once, so that comparing them finds the same
+	// memory and reads none of it.
+	r.key.Organization = owner.id
+	if len(key.Grants) == 1 {
+		r.key.Grants = r.grant[:copy(r.grant[:], key.Grants)]
+	}
+	for i := range r.key.Grants {
+		r.key.Grants[i].Role = unique.Make(r.key.Grants[i].Role).Value()
+	}
+	return r
+}
+
+func (r *record) identifier() string { return string(r.key.ID) }
 
 // An organization is where the record of one is found, for its keys to point to.
 type organization struct {
 	stored atomic.Pointer[policy.Organization]
-	keys   index
+	id     string
+	keys   index[*record]
 }
+
+func (o *organization) identifier() string { return o.id }
 
 // New returns an empty store.
 func New() *Store {
 	return &Store{
-		keys:          newTable[keyRecord](),
-		organizations: newTable[*organization](),
-		journal:       journal{watchers: map[chan struct{}]bool{}},
-		usage:         map[apikey.ID]store.KeyUsage{},
+		keys:    newTable(),
+		journal: journal{watchers: map[chan struct{}]bool{}},
+		usage:   map[apikey.ID]store.KeyUsage{},
 	}
 }
 
@@ -77,13 +98,13 @@ func (s *Store) LookupNow(id apikey.ID) (policy.Subject, bool, error) {
 		return policy.Subject{}, false, fmt.Errorf("store/memory: %w", store.ErrClosed)
 	}
 	for {
-		key, at := s.keys.get(string(id))
-		if key == nil {
+		r, at := s.keys.get(string(id))
+		if r == nil {
 			return policy.Subject{}, false, nil
 		}
-		organization := key.value.organization.stored.Load()
-		if s.keys.holds(key, at) {
-			return policy.NewSubject(&key.value.key, organization), true, nil
+		organization := r.organization.stored.Load()
+		if s.keys.holds(r, at) {
+			return policy.NewSubject(&r.key, organization), true, nil
 		}
 	}
 }
@@ -93,10 +114,17 @@ func (s *Store) Organization(ctx context.Context, id string) (policy.Organizatio
 	if err := s.ready(ctx); err != nil {
 		return policy.Organization{}, err
 	}
-	if r, _ := s.organizations.get(id); r != nil {
-		return *r.value.stored.Load(), nil
+	if o := s.organization(id); o != nil {
+		return *o.stored.Load(), nil
 	}
 	return policy.Organization{}, notFound("organization", id)
+}
+
+// organization returns where an organization is found, or nil if there is none.
+func (s *Store) organization(id string) *organization {
+	o, _ := s.organizations.Load(id)
+	found, _ := o.(*organization)
+	return found
 }
 
 // PutOrganization is as store.Store says.
@@ -107,22 +135,22 @@ func (s *Store) PutOrganization(ctx context.Context, put policy.Organization) (p
 		return policy.Organization{}, err
 	}
 	var stored *policy.Organization
-	r, _ := s.organizations.get(put.ID)
-	if r != nil {
-		stored = r.value.stored.Load()
+	o := s.organization(put.ID)
+	if o != nil {
+		stored = o.stored.Load()
 	}
 	if err := store.CheckPutOrganization(stored, put); err != nil {
 		return policy.Organization{}, err
 	}
 	put.Revision = s.revision + 1
-	if r != nil {
-		put.ID = r.id // see PutKey
-		r.value.stored.Store(&put)
-	} else {
-		o := &organization{}
+	if o != nil {
+		put.ID = o.id // see newRecord
 		o.stored.Store(&put)
-		s.organizations.put(put.ID, o)
-		s.ids.insert(put.ID)
+	} else {
+		o = &organization{id: put.ID}
+		o.stored.Store(&put)
+		s.organizations.Store(o.id, o)
+		s.ordered.put(o)
 	}
 	s.wrote(store.Change{Organization: put.ID})
 	return put, nil
@@ -135,18 +163,18 @@ func (s *Store) DeleteOrganization(ctx context.Context, id string, revision uint
 	if err := s.ready(ctx); err != nil {
 		return err
 	}
-	r, _ := s.organizations.get(id)
-	if r == nil {
+	o := s.organization(id)
+	if o == nil {
 		return notFound("organization", id)
 	}
-	if err := store.CheckDelete(fmt.Sprintf("organization %q", id), r.value.stored.Load().Revision, revision); err != nil {
+	if err := store.CheckDelete(fmt.Sprintf("organization %q", id), o.stored.Load().Revision, revision); err != nil {
 		return err
 	}
-	if len(r.value.keys.chunks) > 0 {
+	if len(o.keys.chunks) > 0 {
 		return fmt.Errorf("store/memory: organization %q: %w", id, store.ErrNotEmpty)
 	}
-	s.organizations.remove(id)
-	s.ids.remove(id)
+	s.organizations.Delete(id)
+	s.ordered.remove(id)
 	s.wrote(store.Change{Organization: id, Deleted: true})
 	return nil
 }
@@ -158,10 +186,7 @@ func (s *Store) Organizations(ctx context.Context, request store.PageRequest) (s
 	}
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	return page(&s.ids, request, func(id string) policy.Organization {
-		r, _ := s.organizations.get(id)
-		return *r.value.stored.Load()
-	})
+	return page(&s.ordered, request, func(o *organization) policy.Organization { return *o.stored.Load() })
 }
 
 // Key is as store.Store says.
@@ -170,7 +195,7 @@ func (s *Store) Key(ctx context.Context, id apikey.ID) (apikey.Key, error) {
 		return apikey.Key{}, err
 	}
 	if r, _ := s.keys.get(string(id)); r != nil {
-		return r.value.key.Clone(), nil
+		return r.key.Clone(), nil
 	}
 	return apikey.Key{}, notFound("key", id)
 }
@@ -183,31 +208,22 @@ func (s *Store) PutKey(ctx context.Context, put apikey.Key, options ...store.Put
 		return apikey.Key{}, err
 	}
 	var stored *apikey.Key
-	r, _ := s.keys.get(string(put.ID))
-	if r != nil {
-		stored = &r.value.key
+	if old, _ := s.keys.get(string(put.ID)); old != nil {
+		stored = &old.key
 	}
 	if err := store.CheckPutKey(stored, put, options...); err != nil {
 		return apikey.Key{}, err
 	}
-	owner, _ := s.organizations.get(put.Organization)
+	owner := s.organization(put.Organization)
 	if owner == nil {
 		return apikey.Key{}, fmt.Errorf("store/memory: key %q: its organization %q: %w", put.ID, put.Organization, store.ErrNotFound)
 	}
-	put = put.Clone()
 	put.Revision = s.revision + 1
-	// Names that many keys have are kept once, so that comparing them finds the same
-	// memory and reads none of it.
-	put.Organization = owner.id
-	for i := range put.Grants {
-		put.Grants[i].Role = unique.Make(put.Grants[i].Role).Value()
-	}
-	s.keys.put(string(put.ID), keyRecord{put, owner.value})
-	if stored == nil {
-		owner.value.keys.insert(string(put.ID))
-	}
-	s.wrote(store.Change{Organization: put.Organization, Key: put.ID})
-	return put.Clone(), nil
+	r := newRecord(put, owner)
+	s.keys.put(r)
+	owner.keys.put(r)
+	s.wrote(store.Change{Organization: owner.id, Key: r.key.ID})
+	return r.key.Clone(), nil
 }
 
 // DeleteKey is as store.Store says.
@@ -221,13 +237,13 @@ func (s *Store) DeleteKey(ctx context.Context, id apikey.ID, revision uint64) er
 	if r == nil {
 		return notFound("key", id)
 	}
-	if err := store.CheckDelete(fmt.Sprintf("key %q", id), r.value.key.Revision, revision); err != nil {
+	if err := store.CheckDelete(fmt.Sprintf("key %q", id), r.key.Revision, revision); err != nil {
 		return err
 	}
 	s.keys.remove(string(id))
-	r.value.organization.keys.remove(string(id))
+	r.organization.keys.remove(string(id))
 	delete(s.usage, id)
-	s.wrote(store.Change{Organization: r.value.key.Organization, Key: id, Deleted: true})
+	s.wrote(store.Change{Organization: r.key.Organization, Key: id, Deleted: true})
 	return nil
 }
 
@@ -238,14 +254,11 @@ func (s *Store) Keys(ctx context.Context, organization string, request store.Pag
 	}
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	var ids index
-	if r, _ := s.organizations.get(organization); r != nil {
-		ids = r.value.keys
+	var keys index[*record]
+	if o := s.organization(organization); o != nil {
+		keys = o.keys
 	}
-	return page(&ids, request, func(id string) apikey.Key {
-		r, _ := s.keys.get(id)
-		return r.value.key.Clone()
-	})
+	return page(&keys, request, func(r *record) apikey.Key { return r.key.Clone() })
 }
 
 // Close is as store.Store says. It ends what is being watched.
@@ -264,18 +277,18 @@ func (s *Store) wrote(change store.Change) {
 	s.journal.add(change)
 }
 
-func page[T any](ids *index, request store.PageRequest, read func(id string) T) (store.Page[T], error) {
+func page[R identified, T any](records *index[R], request store.PageRequest, read func(R) T) (store.Page[T], error) {
 	after, err := request.After()
 	if err != nil {
 		return store.Page[T]{}, err
 	}
-	listed, more := ids.after(after, request.Size())
+	listed, more := records.after(after, request.Size())
 	p := store.Page[T]{Items: make([]T, 0, len(listed))}
-	for _, id := range listed {
-		p.Items = append(p.Items, read(id))
+	for _, r := range listed {
+		p.Items = append(p.Items, read(r))
 	}
 	if more {
-		p.Next = store.CursorAfter(listed[len(listed)-1])
+		p.Next = store.CursorAfter(listed[len(listed)-1].identifier())
 	}
 	return p, nil
 }
