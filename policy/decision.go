@@ -4,10 +4,12 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"strings"
 	"time"
 
 	"github.com/sallyport-go/sallyport/accesslist"
+	"github.com/sallyport-go/sallyport/apikey"
 )
 
 // A Decision is the answer to one request, as the operator sees it (rule D1). What
@@ -22,20 +24,37 @@ type Decision struct {
 	// same.
 	WouldDeny Reason
 
+	secret int32 // index of the key's secret that was proven, or -1
+
 	// Err is the error of the source when the reason is unavailable, and why the
 	// proof failed when it is wrong_secret; otherwise nil.
 	Err error
 
-	request Request // without the proof
+	request asked
 	subject Subject
 	now     time.Time
-	secret  int // index of the key's secret that was proven, or -1
 }
 
-// begin notes what is asked, without the proof. Nothing was proven yet.
-func (d *Decision) begin(request *Request) {
-	d.request = *request
-	d.request.Proof, d.request.Prover = Request{}.Proof, nil
+// asked is a Request without its proof.
+type asked struct {
+	Key                   apikey.ID
+	Client                netip.Addr
+	Organization, Project string
+	Endpoint              Endpoint
+	Console               bool
+	ClientFrom            ClientOrigin
+}
+
+// begin notes what is asked. Nothing was proven yet.
+func (d *Decision) begin(r *Request) {
+	// One by one: a composite literal would be made elsewhere and copied.
+	d.request.Key = r.Key
+	d.request.Client = r.Client
+	d.request.Organization = r.Organization
+	d.request.Project = r.Project
+	d.request.Endpoint = r.Endpoint
+	d.request.Console = r.Console
+	d.request.ClientFrom = r.ClientFrom
 	d.secret = -1
 }
 
@@ -110,6 +129,9 @@ func (d Decision) attributes() []slog.Attr {
 		add("client", client.String()) // Unmap would drop what line 1 refuses
 	} else if client.IsValid() {
 		add("client", client.Unmap().String())
+	}
+	if d.request.ClientFrom != OriginUnknown {
+		add("client_from", d.request.ClientFrom.String())
 	}
 	if entry, ok := d.Entry(); ok {
 		add("entry", entry.String())

@@ -261,3 +261,18 @@ func TestLogInjection(t *testing.T) {
 		}
 	}
 }
+
+// Where the client's address was found is told wherever the address is, if it was said.
+func TestClientFrom(t *testing.T) {
+	f := newFixture(t)
+	require.NotContains(t, policy.Evaluate(f.subject(), f.request, noon).String(), "client_from")
+	for origin, want := range map[policy.ClientOrigin]string{
+		policy.OriginUnknown: "unknown", policy.OriginPeer: "peer", policy.OriginForwarded: "forwarded",
+		policy.OriginXForwardedFor: "x_forwarded_for", policy.OriginHeader: "header", 9: "origin(9)",
+	} {
+		require.Equal(t, want, origin.String())
+		if f.request.ClientFrom = origin; origin != policy.OriginUnknown {
+			require.Contains(t, policy.Evaluate(f.subject(), f.request, noon).String(), ` client_from="`+want+`"`)
+		}
+	}
+}

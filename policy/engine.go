@@ -100,28 +100,35 @@ func (e *Engine) Decide(ctx context.Context, request Request) (d Decision) {
 }
 
 func (e *Engine) decide(ctx context.Context, request *Request, d *Decision) {
+	returned := false // asking recover takes a while
 	defer func() {
-		if p := recover(); p != nil {
-			*d = Decision{}
-			d.begin(request)
-			d.Reason, d.Err = Unavailable, fmt.Errorf("policy: panic while deciding: %v", p)
+		if !returned {
+			d.panicked(request, recover())
 		}
 	}()
-	if d.Reason = request.refused(); d.Reason != 0 {
-		return
+	if d.Reason = request.refused(); d.Reason == 0 {
+		subject, err := e.lookup(ctx, request.Key)
+		if err != nil {
+			d.Reason, d.Err = Unavailable, err
+		} else {
+			// Reading the clock costs as much as looking an address up, so it is read only
+			// where something asks for the time.
+			var now time.Time
+			if len(e.observers) > 0 || subject.dependsOnTime() || !request.alreadyProven() {
+				now = e.clock()
+			}
+			d.evaluate(subject, request, now)
+		}
 	}
-	subject, err := e.lookup(ctx, request.Key)
-	if err != nil {
-		d.Reason, d.Err = Unavailable, err
-		return
-	}
-	// Reading the clock costs as much as looking an address up, so it is read only
-	// where something asks for the time.
-	var now time.Time
-	if len(e.observers) > 0 || subject.dependsOnTime() || !request.alreadyProven() {
-		now = e.clock()
-	}
-	d.evaluate(subject, request, now)
+	returned = true
+}
+
+// panicked makes the decision what it is after the source, the clock or a Prover
+// panicked.
+func (d *Decision) panicked(request *Request, cause any) {
+	*d = Decision{}
+	d.begin(request)
+	d.Reason, d.Err = Unavailable, fmt.Errorf("policy: panic while deciding: %v", cause)
 }
 
 // lookup asks the source. A key that does not exist is the zero Subject.
@@ -132,6 +139,11 @@ func (e *Engine) lookup(ctx context.Context, id apikey.ID) (Subject, error) {
 	if e.immediate != nil {
 		return sound(e.immediate.LookupNow(id))
 	}
+	return e.wait(ctx, id)
+}
+
+// wait asks a source that may take its time.
+func (e *Engine) wait(ctx context.Context, id apikey.ID) (Subject, error) {
 	// What cannot be a key's ID has no key. A database is not asked, because some
 	// answer such texts with an error: PostgreSQL does for a NUL byte.
 	if id.Validate() != nil {
@@ -173,18 +185,23 @@ func (e *Engine) lookup(ctx context.Context, id apikey.ID) (Subject, error) {
 // sound turns the three values of a look-up into two, and refuses those that
 // contradict each other.
 func sound(subject Subject, found bool, err error) (Subject, error) {
-	switch {
-	case err != nil:
-		return Subject{}, fmt.Errorf("policy: the source failed: %w", err)
-	case !found:
-		return Subject{}, nil
-	case subject.key == nil:
-		return Subject{}, errors.New("policy: the source found a key and returned none")
+	if err == nil && found && subject.key != nil {
+		return subject, nil
 	}
-	return subject, nil
+	return Subject{}, unsound(found, err)
 }
 
-// notify calls an observer with the request as the decision keeps it, without the
+func unsound(found bool, err error) error {
+	switch {
+	case err != nil:
+		return fmt.Errorf("policy: the source failed: %w", err)
+	case found:
+		return errors.New("policy: the source found a key and returned none")
+	}
+	return nil
+}
+
+// notify calls an observer with the request as the decision keeps it: without the
 // proof.
 func notify(observe func(context.Context, Request, Decision), ctx context.Context, d Decision) {
 	defer func() { _ = recover() }() // the log's own panic
@@ -193,5 +210,9 @@ func notify(observe func(context.Context, Request, Decision), ctx context.Contex
 			slog.ErrorContext(ctx, "policy: an observer panicked; the decision stands", "panic", p, "decision", d)
 		}
 	}()
-	observe(ctx, d.request, d)
+	r := &d.request
+	observe(ctx, Request{
+		Key: r.Key, Client: r.Client, ClientFrom: r.ClientFrom, Organization: r.Organization, Project: r.Project,
+		Endpoint: r.Endpoint, Console: r.Console,
+	}, d)
 }

@@ -37,12 +37,16 @@ func (r *Request) refused() Reason {
 // evaluate is lines 3 to 16.
 func (d *Decision) evaluate(subject Subject, r *Request, now time.Time) {
 	d.subject, d.now = subject, now
-	if d.Err = subject.check(r.Key); d.Err != nil {
-		d.Reason = Unavailable
-		return
+	if !subject.isOf(r.Key) {
+		if d.Err = subject.check(r.Key); d.Err != nil {
+			d.Reason = Unavailable
+			return
+		}
 	}
 	// The proof is worked out before it is known whether there is a key (rule K3).
-	d.secret, d.Err = r.prove(subject.key, now)
+	if !r.alreadyProven() {
+		d.secret, d.Err = r.prove(subject.key, now)
+	}
 	if subject.key == nil {
 		d.Reason, d.Err = UnknownKey, nil
 		return
@@ -88,7 +92,7 @@ func judge(key *apikey.Key, organization *Organization, r *Request, now time.Tim
 	}
 	reached, hasRole := false, false
 	for i := range key.Grants {
-		if grant := &key.Grants[i]; r.reachedBy(grant) {
+		if grant := &key.Grants[i]; reaches(grant, r.Organization, r.Project) {
 			reached = true
 			hasRole = hasRole || slices.Contains(r.Endpoint.Roles, grant.Role)
 		}
@@ -102,12 +106,13 @@ func judge(key *apikey.Key, organization *Organization, r *Request, now time.Tim
 	return allowed, wouldDeny
 }
 
-// reachedBy reports whether the grant reaches the resource (rule K5). The
-// organization, if the request names one, is known to be the key's.
-func (r *Request) reachedBy(grant *apikey.Grant) bool {
+// reaches reports whether a grant reaches the resource (rule K5): the project, or the
+// organization if there is none. The organization, if the request names one, is known
+// to be the key's.
+func reaches(grant *apikey.Grant, organization, project string) bool {
 	if grant.AllProjects {
 		// A grant that is both contradicts itself and reaches nothing.
-		return r.Project != "" && r.Organization != "" && grant.Project == ""
+		return project != "" && organization != "" && grant.Project == ""
 	}
-	return grant.Project == r.Project
+	return grant.Project == project
 }

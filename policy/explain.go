@@ -155,11 +155,11 @@ func (d Decision) grants() string {
 		case grant.Project != "":
 			where = fmt.Sprintf("project %q", grant.Project)
 		}
-		reaches := "does not reach it"
-		if d.request.reachedBy(grant) {
-			reaches = "reaches it"
+		reached := "does not reach it"
+		if reaches(grant, d.request.Organization, d.request.Project) {
+			reached = "reaches it"
 		}
-		texts = append(texts, fmt.Sprintf("%q in %s (%s)", grant.Role, where, reaches))
+		texts = append(texts, fmt.Sprintf("%q in %s (%s)", grant.Role, where, reached))
 	}
 	return strings.Join(texts, ", ")
 }

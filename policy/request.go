@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"fmt"
 	"net/netip"
 	"time"
 
@@ -27,6 +28,10 @@ type Request struct {
 	// it maps (rule A5); an address with a zone is refused.
 	Client netip.Addr
 
+	// ClientFrom says where Client was found. It is for logs and does not influence the
+	// decision.
+	ClientFrom ClientOrigin
+
 	// Organization and Project name the resource. At least one is given. With a
 	// project the resource is that project, otherwise the organization itself. Take
 	// both from the resource's own record, never from the caller (rule K7).
@@ -39,6 +44,29 @@ type Request struct {
 	// Console says that the call is to the console, where people sign in and keys
 	// are refused.
 	Console bool
+}
+
+// A ClientOrigin is where a client's address was found.
+type ClientOrigin uint8
+
+// The origins.
+const (
+	OriginUnknown       ClientOrigin = iota // it was not said
+	OriginPeer                              // it is the peer of the connection
+	OriginForwarded                         // the Forwarded header of a trusted proxy (RFC 7239)
+	OriginXForwardedFor                     // the X-Forwarded-For header of a trusted proxy
+	OriginHeader                            // another header, which a trusted proxy overwrites
+)
+
+var origins = [...]string{"unknown", "peer", "forwarded", "x_forwarded_for", "header"}
+
+// String returns "unknown", "peer", "forwarded", "x_forwarded_for" or "header", and
+// "origin(9)" for a value that is none of them.
+func (o ClientOrigin) String() string {
+	if int(o) < len(origins) {
+		return origins[o]
+	}
+	return fmt.Sprintf("origin(%d)", uint8(o))
 }
 
 // An Endpoint is one operation of the API.
@@ -75,7 +103,7 @@ func (AlreadyProven) Prove(apikey.Key, time.Time) error { return nil }
 
 // invalid reports whether line 1 applies.
 func (r *Request) invalid() bool {
-	return r.Key == "" || !r.Client.IsValid() || r.Client.Zone() != "" || r.Organization == "" && r.Project == ""
+	return r.Key == "" || !r.Client.Is4() && (!r.Client.IsValid() || r.Client.Zone() != "") || r.Organization == "" && r.Project == ""
 }
 
 // alreadyProven reports whether there is nothing to prove.
@@ -86,17 +114,16 @@ func (r *Request) alreadyProven() bool {
 
 // prove returns which of the key's secrets was proven, -1 if it was another kind
 // of proof, and an error if nothing was. It does the same work for no key (nil).
-func (r *Request) prove(key *apikey.Key, now time.Time) (secret int, err error) {
-	if r.alreadyProven() {
-		return -1, nil
-	}
+func (r *Request) prove(key *apikey.Key, now time.Time) (secret int32, err error) {
 	var stored []apikey.StoredSecret
 	if key != nil {
 		stored = key.Secrets
 	}
 	secret = -1
 	if r.Prover == nil || !r.Proof.IsZero() {
-		secret, err = r.Proof.Prove(stored, now)
+		var index int
+		index, err = r.Proof.Prove(stored, now)
+		secret = int32(index)
 	}
 	if r.Prover != nil {
 		var shown apikey.Key

@@ -76,6 +76,13 @@ func (s Subject) dependsOnTime() bool {
 	return s.key != nil && (!s.key.NotBefore.IsZero() || !s.key.Expires.IsZero() || s.key.AccessList.HasExpiry())
 }
 
+// isOf reports whether the subject is the key with this ID, and all that check wants
+// is so.
+func (s Subject) isOf(id apikey.ID) bool {
+	return s.key != nil && s.organization != nil && s.key.ID == id &&
+		s.key.Organization == s.organization.ID && s.organization.ID != ""
+}
+
 // check returns why the subject cannot be an answer to a look-up of id: line 3. A
 // database that folds case, a join that went wrong and a record that lost its
 // organization all show here.

@@ -26,7 +26,7 @@ import (
 
 // targets are the functions that decide, by file.
 var targets = map[string][]string{
-	"policy/evaluate.go": {"Evaluate", "refused", "evaluate", "judge", "reachedBy"},
+	"policy/evaluate.go": {"Evaluate", "refused", "evaluate", "judge", "reaches"},
 	"policy/request.go":  {"invalid", "alreadyProven", "prove"},
 	"policy/source.go":   {"check", "dependsOnTime"},
 	"policy/reason.go":   {"Allows"},

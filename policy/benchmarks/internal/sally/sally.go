@@ -70,14 +70,16 @@ func List(blocks []netip.Prefix) (accesslist.List, error) {
 
 // Decide answers a request.
 func (e *Engine) Decide(r *work.Request) bool {
-	request := policy.Request{
-		Key: apikey.ID(r.Key), Client: r.Client, Organization: r.Organization,
-		Endpoint: policy.Endpoint{Name: r.Endpoint.Name, RequiresAccessList: r.Endpoint.RequiresList, Roles: r.Endpoint.Roles},
-	}
+	var secret apikey.Secret
+	var prover policy.Prover
 	if r.Proof != nil {
-		request.Proof = r.Proof.Secret
+		secret = r.Proof.Secret
 	} else {
-		request.Prover = policy.AlreadyProven{}
+		prover = policy.AlreadyProven{}
 	}
-	return e.engine.Decide(context.Background(), request).Allowed()
+	d := e.engine.Decide(context.Background(), policy.Request{
+		Key: apikey.ID(r.Key), Proof: secret, Prover: prover, Client: r.Client, Organization: r.Organization,
+		Endpoint: policy.Endpoint{Name: r.Endpoint.Name, RequiresAccessList: r.Endpoint.RequiresList, Roles: r.Endpoint.Roles},
+	})
+	return d.Allowed()
 }
