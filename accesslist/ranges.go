@@ -18,7 +18,7 @@ import (
 // branches that cannot be foretold, so the search has none but for the number of its
 // steps.
 type ranges struct {
-	data  []byte // the bounds and a step of the last address, of four bytes each, and the index
+	data  []byte // the index, the bounds, and a step of bounds behind all addresses but the last
 	n     uint32 // bounds
 	shift uint8  // what is left of an address by this are its high bits
 	width uint8  // bytes of an element of the index: 1, 2 or 4; 0: none
@@ -58,12 +58,6 @@ func rangesSize(bounds []uint32) int {
 func compileRanges(bounds []uint32, memory []byte) ranges {
 	r, elements := shape(bounds)
 	r.data = memory
-	for _, bound := range bounds {
-		r.data = binary.LittleEndian.AppendUint32(r.data, bound)
-	}
-	for range step {
-		r.data = binary.LittleEndian.AppendUint32(r.data, 1<<32-1)
-	}
 	// Element h is how many bounds have high bits less than h.
 	rank := 0
 	for h := range uint32(elements) {
@@ -78,6 +72,12 @@ func compileRanges(bounds []uint32, memory []byte) ranges {
 		case 4:
 			r.data = binary.LittleEndian.AppendUint32(r.data, uint32(rank))
 		}
+	}
+	for _, bound := range bounds {
+		r.data = binary.LittleEndian.AppendUint32(r.data, bound)
+	}
+	for range step {
+		r.data = binary.LittleEndian.AppendUint32(r.data, 1<<32-1)
 	}
 	return r
 }
@@ -105,8 +105,7 @@ func merge(bounds []uint32, first, last uint32) []uint32 {
 // between returns which bounds belong to element h of the index: they are the ones from
 // the first number to before the second.
 func (r *ranges) between(h uint32) (from, to uint32) {
-	index := r.data[(r.n+step)*4:]
-	switch r.width {
+	switch index := r.data; r.width {
 	case 1:
 		return uint32(index[h]), uint32(index[h+1])
 	case 2:
@@ -125,16 +124,17 @@ func (r *ranges) contains(addr uint32) bool {
 		return false
 	}
 	from, to := r.between(addr >> (r.shift & 31))
+	bounds := r.data[len(r.data)-int(r.n+step)*4:]
 	after := uint64(addr) + 1 // less a bound at or before addr it does not borrow
 	for size := to - from; size > step; {
 		half := size / 2
-		before := uint64(binary.LittleEndian.Uint32(r.data[(from+half-1)*4:])) - after
+		before := uint64(binary.LittleEndian.Uint32(bounds[(from+half-1)*4:])) - after
 		from += half & uint32(before>>32) // all bits of it are set if that bound is at or before addr
 		size -= half
 	}
 	// Bounds that belong to later elements of the index come after addr, so it does not
 	// matter that they are asked.
-	b := r.data[from*4:][:4*step]
+	b := bounds[from*4:][:4*step]
 	at := uint64(from) +
 		(uint64(binary.LittleEndian.Uint32(b[0:]))-after)>>63 +
 		(uint64(binary.LittleEndian.Uint32(b[4:]))-after)>>63 +

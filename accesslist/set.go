@@ -35,52 +35,52 @@ type columns struct {
 // newSet returns a set and, behind it where that is worth it, memory for so many bytes
 // of ranges: one piece of memory to fetch instead of two.
 func newSet(size int) (*set, []byte) {
-	const header = 48 // bytes of a set
-	switch {
-	case size <= 64-header:
-		s := new(struct {
-			set
-			room [64 - header]byte
-		})
+	switch size += headerSize; {
+	case size <= 64:
+		s := new(roomy[[64 - headerSize]byte])
 		return &s.set, s.room[:0]
-	case size <= 128-header:
-		s := new(struct {
-			set
-			room [128 - header]byte
-		})
+	case size <= 128:
+		s := new(roomy[[128 - headerSize]byte])
 		return &s.set, s.room[:0]
-	case size <= 192-header:
-		s := new(struct {
-			set
-			room [192 - header]byte
-		})
+	case size <= 192:
+		s := new(roomy[[192 - headerSize]byte])
 		return &s.set, s.room[:0]
-	case size <= 256-header:
-		s := new(struct {
-			set
-			room [256 - header]byte
-		})
+	case size <= 256:
+		s := new(roomy[[256 - headerSize]byte])
 		return &s.set, s.room[:0]
-	case size <= 320-header:
-		s := new(struct {
-			set
-			room [320 - header]byte
-		})
+	case size <= 320:
+		s := new(roomy[[320 - headerSize]byte])
 		return &s.set, s.room[:0]
-	case size <= 384-header:
-		s := new(struct {
-			set
-			room [384 - header]byte
-		})
+	case size <= 384:
+		s := new(roomy[[384 - headerSize]byte])
 		return &s.set, s.room[:0]
-	case size <= 512-header:
-		s := new(struct {
-			set
-			room [512 - header]byte
-		})
+	case size <= 512:
+		s := new(roomy[[512 - headerSize]byte])
+		return &s.set, s.room[:0]
+	case size <= 768:
+		s := new(roomy[[768 - headerSize]byte])
+		return &s.set, s.room[:0]
+	case size <= 1024:
+		s := new(roomy[[1024 - headerSize]byte])
+		return &s.set, s.room[:0]
+	case size <= 1536:
+		s := new(roomy[[1536 - headerSize]byte])
+		return &s.set, s.room[:0]
+	case size <= 2304:
+		s := new(roomy[[2304 - headerSize]byte])
+		return &s.set, s.room[:0]
+	case size <= 3072:
+		s := new(roomy[[3072 - headerSize]byte])
 		return &s.set, s.room[:0]
 	}
-	return new(set), make([]byte, 0, size)
+	return new(set), make([]byte, 0, size-headerSize)
+}
+
+const headerSize = 48 // bytes of a set
+
+type roomy[A any] struct {
+	set
+	room A
 }
 
 // details are what most entries of a long list do not have.

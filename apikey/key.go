@@ -24,12 +24,13 @@ type Key struct {
 	// organization or the endpoint requires a list; one whose entries have all expired admits none.
 	AccessList accesslist.List
 
-	Grants  []Grant        // what the key may do (rule K5); none: nothing that needs a role
-	Secrets []StoredSecret // one, or two during a rotation (rule K4), the oldest first
+	Grants []Grant // what the key may do (rule K5); none: nothing that needs a role
 
 	Disabled  bool      // switched off, until it is switched on again
 	NotBefore time.Time // the first instant at which the key is valid; zero: no bound
 	Expires   time.Time // the first instant at which it no longer is; zero: never
+
+	Secrets []StoredSecret // one, or two during a rotation (rule K4), the oldest first
 
 	Created     time.Time // zero: unknown
 	Description string    // for people: at most 1024 bytes, may be empty

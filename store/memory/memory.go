@@ -35,9 +35,9 @@ var (
 
 // A record is a key as it is stored. It does not change.
 type record struct {
+	grant        [1]apikey.Grant // the key's, if it has just one: on the way to it no other memory is read
 	organization *organization
 	key          apikey.Key
-	grant        [1]apikey.Grant // the key's, if it has just one: on the way to it no other memory is read
 }
 
 // newRecord copies a key.
