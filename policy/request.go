@@ -112,6 +112,9 @@ func (r *Request) alreadyProven() bool {
 	return ok && r.Proof.IsZero()
 }
 
+// someKey is cloned where there is no key, since cloning takes time.
+var someKey = apikey.Key{Grants: make([]apikey.Grant, 1), Secrets: make([]apikey.StoredSecret, 1)}
+
 // prove returns which of the key's secrets was proven, -1 if it was another kind
 // of proof, and an error if nothing was. It does the same work for no key (nil).
 func (r *Request) prove(key *apikey.Key, now time.Time) (secret int32, err error) {
@@ -126,9 +129,13 @@ func (r *Request) prove(key *apikey.Key, now time.Time) (secret int32, err error
 		secret = int32(index)
 	}
 	if r.Prover != nil {
-		var shown apikey.Key
-		if key != nil {
-			shown = key.Clone() // a prover may keep it
+		cloned := key
+		if key == nil {
+			cloned = &someKey
+		}
+		shown := cloned.Clone() // a prover may keep it
+		if key == nil {
+			shown = apikey.Key{}
 		}
 		if proverErr := r.Prover.Prove(shown, now); err == nil {
 			err = proverErr

@@ -97,6 +97,13 @@ func TestDenialsDoNotAllocate(t *testing.T) {
 	}
 	require.Equal(t, policy.UnknownKey, empty.Decide(ctx, proven).Reason)
 	require.Zero(t, testing.AllocsPerRun(100, func() { empty.Decide(ctx, proven) }))
+
+	// Rule K3: a Prover is given a copy of the key, and for no key as much is copied.
+	refused := proven
+	refused.Proof, refused.Prover = apikey.Secret{}, proverFunc(func(apikey.Key, time.Time) error { return apikey.ErrWrongSecret })
+	require.Equal(t, policy.WrongSecret, engine.Decide(ctx, refused).Reason)
+	known := testing.AllocsPerRun(100, func() { engine.Decide(ctx, refused) })
+	require.Equal(t, known, testing.AllocsPerRun(100, func() { empty.Decide(ctx, refused) }))
 	require.NotZero(t, observed)
 }
 
