@@ -1,0 +1,184 @@
+package policyhttp_test
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"strings"
+
+	"github.com/sallyport-go/sallyport/accesslist"
+	"github.com/sallyport-go/sallyport/apikey"
+	"github.com/sallyport-go/sallyport/policy"
+	"github.com/sallyport-go/sallyport/policy/policyhttp"
+	"github.com/sallyport-go/sallyport/store/memory"
+)
+
+// exampleKeys returns a store with the organization acme and one key of it, which may
+// read from these addresses, and the key's secret.
+func exampleKeys(addresses ...string) (*memory.Store, apikey.Secret) {
+	ctx, keys := context.Background(), memory.New()
+	_, err := keys.PutOrganization(ctx, policy.Organization{ID: "acme"})
+	must(err)
+	key := apikey.Key{
+		ID: "nightly-backup", Organization: "acme",
+		Grants: []apikey.Grant{{Role: "reader"}, {Role: "reader", AllProjects: true}},
+	}
+	key.AccessList, err = accesslist.Parse(addresses...)
+	must(err)
+	key, secret, err := apikey.Rotate(key, 0)
+	must(err)
+	_, err = keys.PutKey(ctx, key)
+	must(err)
+	return keys, secret
+}
+
+func must(err error) {
+	if err != nil {
+		panic(err)
+	}
+}
+
+// get calls a handler as a client from 203.0.113.7 does.
+func get(handler http.Handler, path, secret string) *httptest.ResponseRecorder {
+	r := httptest.NewRequest(http.MethodGet, path, nil)
+	r.RemoteAddr = "203.0.113.7:52814"
+	if secret != "" {
+		r.Header.Set("Authorization", "Bearer "+secret)
+	}
+	w := httptest.NewRecorder()
+	handler.ServeHTTP(w, r)
+	return w
+}
+
+// A guard under http.ServeMux, and three calls over a real connection.
+func Example() {
+	keys, secret := exampleKeys("127.0.0.1")
+
+	guard, err := policyhttp.New(policyhttp.Config{Engine: policy.New(keys)})
+	must(err)
+	listThings := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		decision, _ := policyhttp.DecisionOf(r.Context())
+		_, _ = fmt.Fprintf(w, "the things, for %s", decision.Subject().Key().ID)
+	})
+	mux := http.NewServeMux()
+	mux.Handle("GET /organizations/{org}/things", guard.Protect(
+		policy.Endpoint{Name: "things.list", Roles: []string{"reader"}},
+		policyhttp.PathValues("org", ""),
+		listThings))
+
+	server := httptest.NewServer(mux)
+	defer server.Close()
+	call := func(path, user, password string) {
+		r, err := http.NewRequest(http.MethodGet, server.URL+path, nil)
+		must(err)
+		if user != "" {
+			r.SetBasicAuth(user, password)
+		}
+		answer, err := http.DefaultClient.Do(r)
+		must(err)
+		defer func() { _ = answer.Body.Close() }()
+		body, err := io.ReadAll(answer.Body)
+		must(err)
+		fmt.Printf("%d %s\n", answer.StatusCode, body)
+	}
+	call("/organizations/acme/things", "nightly-backup", secret.Reveal())
+	call("/organizations/globex/things", "nightly-backup", secret.Reveal())
+	call("/organizations/acme/things", "", "")
+	// Output:
+	// 200 the things, for nightly-backup
+	// 403 {"type":"about:blank","title":"Forbidden","status":403,"detail":"The API key does not belong to this organization.","code":"API_KEY_NOT_IN_ORGANIZATION","parameters":[]}
+	// 401 {"type":"about:blank","title":"Unauthorized","status":401,"detail":"An API key is required.","code":"API_KEY_REQUIRED","parameters":[]}
+}
+
+// Answers of one's own. What the caller may know is Answer(d); d itself is for the log.
+func ExampleConfig_deny() {
+	keys, secret := exampleKeys("198.51.100.0/24")
+	guard, err := policyhttp.New(policyhttp.Config{
+		Engine: policy.New(keys),
+		Deny: func(w http.ResponseWriter, r *http.Request, d policy.Decision) {
+			answer := policyhttp.Answer(d)
+			http.Error(w, answer.Code+": "+answer.Message, answer.Status)
+		},
+	})
+	must(err)
+	handler := guard.Protect(policy.Endpoint{Name: "things.list"},
+		func(*http.Request) (string, string, error) { return "acme", "", nil },
+		http.NotFoundHandler())
+
+	answer := get(handler, "/things", secret.Reveal())
+	fmt.Print(answer.Code, " ", answer.Body)
+	answer = get(handler, "/things", "")
+	fmt.Print(answer.Code, " ", answer.Body)
+	fmt.Println(answer.Header().Values("WWW-Authenticate"))
+	// Output:
+	// 403 IP_ADDRESS_NOT_ON_ACCESS_LIST: IP address 203.0.113.7 is not on the access list of the API key.
+	// 401 API_KEY_REQUIRED: An API key is required.
+	// [Bearer realm="api" Basic realm="api", charset="UTF-8"]
+}
+
+// The organization comes from the project's own record (rule K7). Another organization's
+// project and one that does not exist look the same to the caller.
+func ExampleResource() {
+	keys, secret := exampleKeys("203.0.113.0/24")
+	guard, err := policyhttp.New(policyhttp.Config{Engine: policy.New(keys)})
+	must(err)
+
+	owners := map[string]string{"alpha": "acme", "gamma": "globex"} // the projects' records
+	project := func(r *http.Request) (organization, project string, err error) {
+		id := r.PathValue("project")
+		owner, exists := owners[id]
+		if !exists {
+			owner = " " // nobody's, and answered like somebody else's
+		}
+		return owner, id, nil
+	}
+	mux := http.NewServeMux()
+	mux.Handle("GET /projects/{project}", guard.Protect(policy.Endpoint{Name: "projects.read"}, project,
+		http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, "a project") })))
+	for _, path := range []string{"/projects/alpha", "/projects/gamma", "/projects/nonesuch"} {
+		answer := get(mux, path, secret.Reveal())
+		fmt.Println(path, answer.Code, strings.Contains(answer.Body.String(), "API_KEY_NOT_IN_ORGANIZATION"))
+	}
+	// Output:
+	// /projects/alpha 200 false
+	// /projects/gamma 403 true
+	// /projects/nonesuch 403 true
+}
+
+// An audit log: denied calls are all written, and of the allowed ones every hundredth.
+func ExampleLog() {
+	keys, secret := exampleKeys("203.0.113.0/24")
+	logger := slog.New(slog.NewTextHandler(os.Stdout, &slog.HandlerOptions{
+		ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+			if a.Key == slog.TimeKey || a.Key == "secret" { // these differ from run to run
+				return slog.Attr{}
+			}
+			return a
+		},
+	}))
+	counters := policyhttp.NewCounters() // expvar.Publish("access", counters)
+	guard, err := policyhttp.New(policyhttp.Config{Engine: policy.New(keys,
+		policy.WithObserver(policyhttp.Log(logger, policyhttp.LogOptions{AllowEvery: 100})),
+		policy.WithObserver(counters.Observe),
+	)})
+	must(err)
+	handler := guard.Protect(policy.Endpoint{Name: "things.list"},
+		func(*http.Request) (string, string, error) { return "acme", "", nil },
+		http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+
+	for range 10 {
+		get(handler, "/things", secret.Reveal())
+	}
+	get(handler, "/things", "")
+	get(handler, "/things", "sp_not_a_secret")
+	fmt.Println("let in:", counters.Count(policy.AddressListed))
+	// Output:
+	// level=INFO msg="access decision" allowed=true reason=address_listed key=nightly-backup client=203.0.113.7 client_from=peer entry=203.0.113.0/24 organization=acme endpoint=things.list requirement=not_required left_out=0
+	// level=WARN msg="access decision" allowed=false reason=invalid_request client=203.0.113.7 client_from=peer endpoint=things.list error="policyhttp: no credentials: the request has no Authorization header"
+	// level=WARN msg="access decision" allowed=false reason=unknown_key key=not-a-secret client=203.0.113.7 client_from=peer organization=acme endpoint=things.list error="policyhttp: the credentials prove nothing: apikey: malformed secret: it is too short, perhaps cut off; right would be at least 43 characters"
+	// let in: 10
+}

@@ -1,0 +1,57 @@
+package policyhttp
+
+import (
+	"context"
+	"strconv"
+	"strings"
+	"sync/atomic"
+
+	"github.com/sallyport-go/sallyport/policy"
+)
+
+// Counters counts decisions by their reason. Give [Counters.Observe] to
+// [policy.WithObserver]. It is an expvar.Var, so that expvar.Publish("access", counters)
+// shows it. Publishing is up to the program: it panics when a name is there already, and
+// to import expvar is to serve /debug/vars, with the command line, on
+// http.DefaultServeMux. This package does neither. The zero Counters is ready.
+type Counters struct {
+	reasons   [policy.OpenList + 1]atomic.Int64 // the first is for those that are none
+	wouldDeny atomic.Int64
+}
+
+// NewCounters returns counters that are at zero.
+func NewCounters() *Counters { return new(Counters) }
+
+// Observe counts a decision. It does not allocate memory.
+func (c *Counters) Observe(_ context.Context, _ policy.Request, d policy.Decision) {
+	c.of(d.Reason).Add(1)
+	if d.WouldDeny != 0 {
+		c.wouldDeny.Add(1)
+	}
+}
+
+// Count returns how many decisions had the reason. Those whose reason is none of the
+// constants are counted as the zero Reason.
+func (c *Counters) Count(reason policy.Reason) int64 { return c.of(reason).Load() }
+
+// WouldDeny returns how many decisions had a WouldDeny: calls that are refused once the
+// organization's requirement is more than reported (rule Q2).
+func (c *Counters) WouldDeny() int64 { return c.wouldDeny.Load() }
+
+func (c *Counters) of(reason policy.Reason) *atomic.Int64 {
+	if int(reason) >= len(c.reasons) {
+		reason = 0
+	}
+	return &c.reasons[reason]
+}
+
+// String returns a JSON object with the counts, in the order of the rules: by the texts
+// of the reasons, zeros included, and would_deny. Each count is right by itself; they
+// are not of one moment.
+func (c *Counters) String() string {
+	var b strings.Builder
+	for reason := range c.reasons {
+		b.WriteString(`"` + policy.Reason(reason).String() + `": ` + strconv.FormatInt(c.reasons[reason].Load(), 10) + ", ")
+	}
+	return "{" + b.String() + `"would_deny": ` + strconv.FormatInt(c.wouldDeny.Load(), 10) + "}"
+}
