@@ -1,0 +1,221 @@
+package policygrpc
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"google.golang.org/grpc"
+
+	"github.com/sallyport-go/sallyport/policy"
+	"github.com/sallyport-go/sallyport/policy/policyhttp"
+)
+
+// Config is how a Guard judges calls. [New] finds all that is wrong with it.
+type Config struct {
+	// Guard recognizes callers. Required. Its Deny, its realm and the order of its schemes
+	// do not matter here, and a Digest scheme is not used.
+	Guard *policyhttp.Guard
+
+	// Methods are the methods that can be called, by their full names such as
+	// "/backups.v1.Backups/Restore". All others are denied.
+	Methods map[string]Method
+
+	// Domain says in google.rpc.ErrorInfo whose reasons those are, mostly the name of the
+	// service, such as "backups.example.com". "" is "sallyport".
+	Domain string
+}
+
+// A Method is what the guard knows of one method. Either it is open, or it has a Resource.
+type Method struct {
+	// Open lets everybody call the method, without a key and without a decision: for health
+	// checks and the like. Nothing else may be set then.
+	Open bool
+
+	// Endpoint is what the method asks of a key. If it has no name, that is the full name of
+	// the method.
+	Endpoint policy.Endpoint
+
+	// Resource says what a call is about.
+	Resource Resource
+}
+
+const defaultDomain = "sallyport"
+
+// A Guard judges calls. Make one with [New]; a nil or zero Guard denies every call as
+// unavailable. It is immutable and safe for concurrent use.
+type Guard struct {
+	guard   *policyhttp.Guard
+	methods map[string]Method
+	domain  string
+}
+
+// New returns a Guard, or an error that joins all that is wrong with the configuration: no
+// guard, a domain that is not UTF-8, a name that is not that of a method, a method that is
+// neither open nor has a Resource, or that is both.
+func New(config Config) (*Guard, error) {
+	g := &Guard{guard: config.Guard, methods: maps.Clone(config.Methods), domain: config.Domain}
+	if g.domain == "" {
+		g.domain = defaultDomain
+	}
+	var mistakes []error
+	if g.guard == nil {
+		mistakes = append(mistakes, errors.New("policygrpc: Config.Guard is nil; right would be one that policyhttp.New returned"))
+	}
+	if !utf8.ValidString(g.domain) {
+		mistakes = append(mistakes, fmt.Errorf("policygrpc: Config.Domain is %q; right would be UTF-8, such as backups.example.com", g.domain))
+	}
+	for _, name := range slices.Sorted(maps.Keys(g.methods)) {
+		method := g.methods[name]
+		if err := method.check(name); err != nil {
+			mistakes = append(mistakes, fmt.Errorf("policygrpc: Config.Methods[%q] %w", name, err))
+		}
+		if method.Endpoint.Name == "" {
+			method.Endpoint.Name = name
+		}
+		method.Endpoint.Roles = slices.Clone(method.Endpoint.Roles)
+		g.methods[name] = method
+	}
+	if err := errors.Join(mistakes...); err != nil {
+		return nil, err
+	}
+	return g, nil
+}
+
+// check returns why the method cannot be judged.
+func (m Method) check(name string) error {
+	service, method, _ := strings.Cut(strings.TrimPrefix(name, "/"), "/")
+	switch {
+	case name != "/"+service+"/"+method || service == "" || method == "" || strings.Contains(method, "/"):
+		return errors.New(`is not the full name of a method; right would be one such as "/backups.v1.Backups/Restore"`)
+	case m.Open && (m.Resource != nil || m.Endpoint.RequiresAccessList || len(m.Endpoint.Roles) > 0):
+		return errors.New("is open and asks something of a key; right would be one of the two")
+	case !m.Open && m.Resource == nil:
+		return errors.New("has no Resource; right would be one, or Open for a method that everybody may call")
+	}
+	return nil
+}
+
+// ServerOptions returns both interceptors, as options for grpc.NewServer: with one of them
+// alone, the methods of the other kind are open. Interceptors that were given before run
+// before the guard.
+func (g *Guard) ServerOptions() []grpc.ServerOption {
+	return []grpc.ServerOption{grpc.ChainUnaryInterceptor(g.Unary), grpc.ChainStreamInterceptor(g.Stream)}
+}
+
+// Unary is a grpc.UnaryServerInterceptor. It calls the handler of a call that is allowed,
+// with the decision in its context (see [DecisionOf]), and answers the others with
+// [Guard.Status].
+func (g *Guard) Unary(ctx context.Context, message any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
+	ctx, err := g.admit(ctx, info.FullMethod, message)
+	if err != nil {
+		return nil, err
+	}
+	return handler(ctx, message)
+}
+
+// Stream is a grpc.StreamServerInterceptor, and otherwise like Unary. The stream is judged
+// once, when it begins; see [Guard.Check] for streams that last.
+func (g *Guard) Stream(server any, stream grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
+	ctx, err := g.admit(stream.Context(), info.FullMethod, nil)
+	if err != nil {
+		return err
+	}
+	return handler(server, admitted{stream, ctx})
+}
+
+// admitted is a stream with another context.
+type admitted struct {
+	grpc.ServerStream
+	ctx context.Context
+}
+
+func (a admitted) Context() context.Context { return a.ctx }
+
+// admit returns the context for the handler, or the answer to a call that is denied.
+func (g *Guard) admit(ctx context.Context, fullMethod string, message any) (context.Context, error) {
+	if g != nil && g.methods[fullMethod].Open {
+		return ctx, nil
+	}
+	d := g.Check(ctx, fullMethod, message)
+	if !d.Allowed() {
+		return nil, g.Status(d).Err()
+	}
+	return context.WithValue(ctx, decisionKey{}, d), nil
+}
+
+type decisionKey struct{}
+
+// DecisionOf returns the decision that let a call in, from its context. It is false outside
+// of a handler behind the guard, and in that of an open method. policyhttp.DecisionOf finds
+// the decisions of policyhttp only.
+func DecisionOf(ctx context.Context) (policy.Decision, bool) {
+	if ctx == nil {
+		return policy.Decision{}, false
+	}
+	d, ok := ctx.Value(decisionKey{}).(policy.Decision)
+	return d, ok
+}
+
+// undeclared is the name of the endpoint in decisions about methods that are not in
+// Config.Methods. Their own names are the caller's words, where the server has a handler
+// for unknown ones, and would not do as names to count by.
+const undeclared = "undeclared method"
+
+var errUndeclared = errors.New("policygrpc: the method is not in Config.Methods")
+
+// Check judges a call and answers nothing. The interceptors do that by themselves; it is for
+// handlers of streams, which ask again while one lasts. ctx is that of the call,
+// with its peer and its metadata, message is given to the method's Resource, and fullMethod
+// is its name as grpc.Method(ctx) returns it.
+//
+// It does not panic: what goes wrong in it denies, and is the decision's Err. A method that
+// is not declared is denied, and one that is open too, since there is nothing to judge.
+func (g *Guard) Check(ctx context.Context, fullMethod string, message any) policy.Decision {
+	if ctx == nil {
+		ctx = context.Background()
+	}
+	if g == nil {
+		g = new(Guard)
+	}
+	method, declared := g.methods[fullMethod]
+	if !declared {
+		method = Method{Endpoint: policy.Endpoint{Name: undeclared}, Resource: func(context.Context, any) (string, string, error) {
+			return "", "", fmt.Errorf("%w: %s", errUndeclared, cut(fullMethod))
+		}}
+	}
+	return g.guard.Route(method.Endpoint, method.Resource.of(ctx, message)).Check(request(ctx))
+}
+
+// Undeclared returns the full names of the methods that a server has and that are not in
+// Config.Methods, in order. Give it what the server's GetServiceInfo returns, once all
+// services are registered: every method in the answer is denied to everybody.
+func (g *Guard) Undeclared(services map[string]grpc.ServiceInfo) []string {
+	if g == nil {
+		g = new(Guard)
+	}
+	var names []string
+	for service, info := range services {
+		for _, method := range info.Methods {
+			name := "/" + service + "/" + method.Name
+			if _, declared := g.methods[name]; !declared {
+				names = append(names, name)
+			}
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// cut quotes a text of the caller's, and cuts a long one.
+func cut(text string) string {
+	const most = 100
+	if len(text) > most {
+		text = text[:most] + "…"
+	}
+	return fmt.Sprintf("%q", text)
+}

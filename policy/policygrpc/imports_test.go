@@ -1,0 +1,22 @@
+package policygrpc_test
+
+import (
+	"os/exec"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// What tests need is not linked into a program that imports this.
+func TestImports(t *testing.T) {
+	out, err := exec.Command("go", "list", "-deps", ".").Output()
+	require.NoError(t, err)
+	linked := strings.Fields(string(out))
+	require.Contains(t, linked, "google.golang.org/grpc") // a list that came out empty would pass the rest
+	for _, path := range linked {
+		for _, never := range []string{"testing", "github.com/stretchr/testify"} {
+			require.False(t, path == never || strings.HasPrefix(path, never+"/"), "policygrpc links %s", path)
+		}
+	}
+}

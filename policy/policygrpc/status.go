@@ -1,0 +1,55 @@
+package policygrpc
+
+import (
+	"errors"
+	"net/http"
+
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/sallyport-go/sallyport/policy"
+	"github.com/sallyport-go/sallyport/policy/policyhttp"
+)
+
+// clientAddress is the name of the client's address among the metadata of an ErrorInfo.
+const clientAddress = "clientAddress"
+
+// Status returns what the caller may know of a decision over gRPC (rule D1): that of
+// [policyhttp.Answer] as a status with a google.rpc.ErrorInfo. It is OK, whose Err is nil,
+// for a decision that allows, and for no other.
+func (g *Guard) Status(d policy.Decision) *status.Status {
+	if d.Allowed() {
+		return status.New(codes.OK, "")
+	}
+	answer := policyhttp.Answer(d)
+	if errors.Is(d.Err, errUndeclared) {
+		answer = policy.Answer{Status: http.StatusForbidden, Code: "API_KEY_CANNOT_USE_METHOD", Message: "API keys cannot be used with this method."}
+	}
+	info := &errdetails.ErrorInfo{Reason: answer.Code, Domain: defaultDomain}
+	if g != nil && g.domain != "" {
+		info.Domain = g.domain
+	}
+	if len(answer.Parameters) > 0 {
+		info.Metadata = map[string]string{clientAddress: answer.Parameters[0]}
+	}
+	s := status.New(codeOf(answer.Status), answer.Message)
+	detailed, err := s.WithDetails(info)
+	if err != nil {
+		return s // of nil, Err would be nil
+	}
+	return detailed
+}
+
+// codeOf returns the gRPC code for the HTTP status of a denial.
+func codeOf(httpStatus int) codes.Code {
+	switch httpStatus {
+	case http.StatusBadRequest:
+		return codes.InvalidArgument
+	case http.StatusUnauthorized:
+		return codes.Unauthenticated
+	case http.StatusForbidden:
+		return codes.PermissionDenied
+	}
+	return codes.Unavailable
+}

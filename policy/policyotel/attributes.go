@@ -1,0 +1,126 @@
+package policyotel
+
+import (
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/metric"
+
+	"github.com/sallyport-go/sallyport/policy"
+)
+
+// What metrics and spans tell.
+const (
+	allowedKey   = attribute.Key("sallyport.allowed")
+	reasonKey    = attribute.Key("sallyport.reason")
+	wouldDenyKey = attribute.Key("sallyport.would_deny")
+	endpointKey  = attribute.Key("sallyport.endpoint")
+	outcomeKey   = attribute.Key("sallyport.lookup.outcome")
+)
+
+// What spans alone tell.
+const (
+	keyKey          = attribute.Key("sallyport.key")
+	secretKey       = attribute.Key("sallyport.secret")
+	clientKey       = attribute.Key("sallyport.client")
+	clientFromKey   = attribute.Key("sallyport.client_from")
+	entryKey        = attribute.Key("sallyport.entry")
+	organizationKey = attribute.Key("sallyport.organization")
+	projectKey      = attribute.Key("sallyport.project")
+	requirementKey  = attribute.Key("sallyport.requirement")
+	errorKey        = attribute.Key("sallyport.error")
+)
+
+// attributes collects those that have something to tell.
+type attributes []attribute.KeyValue
+
+// add leaves out an empty text and mends one that is not UTF-8. Part of them are the
+// caller's, and an exporter drops a whole batch of spans for one such text.
+func (a *attributes) add(key attribute.Key, value string) {
+	if value != "" {
+		*a = append(*a, key.String(strings.ToValidUTF8(value, "\uFFFD")))
+	}
+}
+
+// metricAttributes are what a decision is counted by.
+func metricAttributes(endpoint string, reason, wouldDeny policy.Reason) attributes {
+	a := make(attributes, 0, 16) // room for what spans add
+	a = append(a, allowedKey.Bool(reason.Allows()))
+	a.add(reasonKey, reason.String())
+	if wouldDeny != 0 {
+		a.add(wouldDenyKey, wouldDeny.String())
+	}
+	a.add(endpointKey, endpoint)
+	return a
+}
+
+// spanAttributes are the operator's side of a decision.
+func spanAttributes(request policy.Request, d policy.Decision) attributes {
+	a := metricAttributes(request.Endpoint.Name, d.Reason, d.WouldDeny)
+	a.add(keyKey, string(request.Key))
+	a.add(secretKey, d.SecretID())
+	if client := request.Client; client.Zone() != "" {
+		a.add(clientKey, client.String()) // Unmap would drop what line 1 refuses
+	} else if client.IsValid() {
+		a.add(clientKey, client.Unmap().String())
+	}
+	if request.ClientFrom != policy.OriginUnknown {
+		a.add(clientFromKey, request.ClientFrom.String())
+	}
+	if entry, ok := d.Entry(); ok {
+		a.add(entryKey, entry.String())
+	}
+	a.add(organizationKey, request.Organization)
+	a.add(projectKey, request.Project)
+	if organization := d.Subject().Organization(); organization.ID != "" {
+		a.add(requirementKey, organization.Requirement.String())
+	}
+	if d.Err != nil {
+		a.add(errorKey, d.Err.Error())
+	}
+	return a
+}
+
+// A series is what is counted together.
+type series struct {
+	endpoint          string
+	reason, wouldDeny policy.Reason
+}
+
+// seriesOptions is a series as the instruments want it.
+type seriesOptions struct {
+	add    []metric.AddOption
+	record []metric.RecordOption
+}
+
+func newSeriesOptions(s series) *seriesOptions {
+	set := metric.WithAttributeSet(attribute.NewSet(metricAttributes(s.endpoint, s.reason, s.wouldDeny)...))
+	return &seriesOptions{add: []metric.AddOption{set}, record: []metric.RecordOption{set}}
+}
+
+// maxSeries is how many are remembered: more than 100 endpoints' worth. It is the SDK's own
+// limit of attribute sets, past which it counts all others together.
+const maxSeries = 2000
+
+// A seriesCache remembers the attributes of series, so that counting a decision does not
+// allocate. The zero seriesCache is empty.
+type seriesCache struct {
+	known sync.Map // series to *seriesOptions
+	size  atomic.Int64
+}
+
+func (c *seriesCache) of(endpoint string, d policy.Decision) *seriesOptions {
+	s := series{endpoint, d.Reason, d.WouldDeny}
+	if options, ok := c.known.Load(s); ok {
+		return options.(*seriesOptions)
+	}
+	options := newSeriesOptions(s)
+	// Names that a program makes from its requests, against the advice, must not fill the
+	// memory.
+	if c.size.Add(1) <= maxSeries {
+		c.known.Store(s, options)
+	}
+	return options
+}

@@ -1,0 +1,94 @@
+package policyotel
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/metric"
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/sallyport-go/sallyport/apikey"
+	"github.com/sallyport-go/sallyport/policy"
+)
+
+// Source returns a source that measures how long this one takes to look a key up, and with
+// [WithSpans] starts a span for it, which those of a database driver go under. It is what
+// an engine is made on; everything else is asked of the source itself.
+//
+// A [policy.ImmediateSource] is returned as it is: it answers in less time than measuring
+// takes. So is a nil source. The time is the source's own: where it goes on after the
+// engine's timeout, it is measured to its end, so one that never answers is not measured
+// at all, and is seen in sallyport.decisions as unavailable.
+func (t *Telemetry) Source(source policy.Source) policy.Source {
+	if _, immediate := source.(policy.ImmediateSource); immediate || source == nil || !t.made() {
+		return source
+	}
+	return &measuredSource{t, source}
+}
+
+type measuredSource struct {
+	telemetry *Telemetry
+	source    policy.Source
+}
+
+// An outcome is how a look-up ended.
+type outcome uint8
+
+const (
+	failed outcome = iota // the zero outcome: it also stands for a panic
+	found
+	notFound
+	timeout
+	canceled
+)
+
+var outcomes = [...]string{failed: "failed", found: "found", notFound: "not_found", timeout: "timeout", canceled: "canceled"}
+
+// outcomeOptions are the outcomes as the histogram wants them.
+var outcomeOptions = func() (options [len(outcomes)][]metric.RecordOption) {
+	for i, text := range outcomes {
+		options[i] = []metric.RecordOption{metric.WithAttributeSet(attribute.NewSet(outcomeKey.String(text)))}
+	}
+	return options
+}()
+
+// Lookup is that of the source.
+func (m *measuredSource) Lookup(ctx context.Context, id apikey.ID) (subject policy.Subject, ok bool, err error) {
+	var span trace.Span
+	if m.telemetry.tracer != nil {
+		ctx, span = m.telemetry.tracer.Start(ctx, "sallyport.lookup")
+	}
+	begin := time.Now()
+	var o outcome
+	defer func() { // also if the source panics
+		m.telemetry.lookup.Record(ctx, time.Since(begin).Seconds(), outcomeOptions[o]...)
+		if span == nil {
+			return
+		}
+		span.SetAttributes(outcomeKey.String(outcomes[o]))
+		if o != found && o != notFound {
+			span.SetStatus(codes.Error, "the look-up did not succeed")
+		}
+		span.End()
+	}()
+	subject, ok, err = m.source.Lookup(ctx, id)
+	o = outcomeOf(ok, err)
+	return subject, ok, err
+}
+
+func outcomeOf(ok bool, err error) outcome {
+	switch {
+	case errors.Is(err, context.DeadlineExceeded):
+		return timeout
+	case errors.Is(err, context.Canceled):
+		return canceled
+	case err != nil:
+		return failed
+	case ok:
+		return found
+	}
+	return notFound
+}
