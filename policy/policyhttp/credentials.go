@@ -41,7 +41,7 @@ var (
 
 // How many bytes are looked at. Beyond that credentials are malformed.
 const (
-	maxAuthorization = 4096                          // of the header's value; those of Digest are the longest
+	maxAuthorization = 8192                          // of the header's value; those of Digest are the longest
 	maxSecret        = 120                           // of a secret's text; the longest that an issuer makes has 112
 	maxUserPassword  = maxKey + 1 + maxSecret        // of a user, a colon and a password
 	maxEncoded       = (maxUserPassword + 2) / 3 * 4 // of those in base64

@@ -66,7 +66,7 @@ func TestAuthorization(t *testing.T) {
 		{"Bearer " + strings.Repeat("x", 120), invalid, "too long"},
 		{"Bearer " + strings.Repeat("x", 121), malformed, "121 bytes; right would be at most 120"},
 		{"Bearer " + strings.Repeat(" ", 4000) + "x", invalid, "does not begin"},
-		{"Bearer " + strings.Repeat("x", 4090), malformed, "4097 bytes; right would be at most 4096"},
+		{"Bearer " + strings.Repeat("x", 8186), malformed, "8193 bytes; right would be at most 8192"},
 		{"Bearer x", invalid, "does not begin"},
 		{"Bearer sp_x", invalid, "too short"},
 		{"Bearer SECRET=", invalid, "no letter and no digit"},

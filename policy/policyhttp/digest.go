@@ -120,9 +120,10 @@ type DigestConfig struct {
 //
 // The parameter uri has to be the target of the request as it arrived, query included and
 // nothing unescaped; one of the two may have scheme and host in addition, as those of
-// clients of a forward proxy do. So a proxy in front may not rewrite the path. As the
-// header repeats the target, one of more than some 3500 bytes makes it too long.
-// userhash, auth-int, the -sess algorithms and Authentication-Info are not supported.
+// clients of a forward proxy do. So a proxy in front may not rewrite the path, and
+// clients that leave a part of it out (Python requests does with ";" and what follows it)
+// are refused. As the header repeats the target, one of more than some 7500 bytes makes
+// it too long. userhash, auth-int, the -sess algorithms and Authentication-Info are not supported.
 func Digest(config DigestConfig) Scheme {
 	if err := errors.Join(config.mistakes()...); err != nil {
 		return Scheme{name: "Digest", err: err}

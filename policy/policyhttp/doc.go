@@ -43,7 +43,7 @@
 //     It has a price, and keys opt in to it one by one: read its documentation first.
 //
 // A secret in the URL or in a form is never looked for. A secret's text has at most 120
-// bytes, a user and password together 161, and the whole header 4096; what is longer is
+// bytes, a user and password together 161, and the whole header 8192; what is longer is
 // malformed. So are two headers, control characters, base64 that is not exactly that of
 // a text, and no colon in it: nobody sends these by an honest mistake, and a proxy may
 // have read them otherwise.

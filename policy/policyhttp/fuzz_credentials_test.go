@@ -29,7 +29,7 @@ func slowStatus(value, id, secret string) int {
 		rest = rest[1:]
 	}
 	switch {
-	case len(value) > 4096, slowControl.MatchString(value), !slowScheme.MatchString(name):
+	case len(value) > 8192, slowControl.MatchString(value), !slowScheme.MatchString(name):
 		return http.StatusBadRequest
 	case strings.ToLower(name) == "bearer":
 		switch {

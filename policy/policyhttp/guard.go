@@ -28,11 +28,13 @@ type Config struct {
 
 	// Schemes are the kinds of credentials that are accepted. Their order is that of the
 	// challenges in a 401, which matters: some clients take the first that they know, and
-	// some look at no other. None: Bearer, Basic.
+	// some look at no other. Digest goes first, since clients of Bearer and Basic do not
+	// wait for a challenge. None: Bearer, Basic.
 	Schemes []Scheme
 
 	// Realm names the service in the challenges, where clients show it and Digest hashes
-	// it: ASCII without control characters, " and \. "" is "api". Some clients of Digest cannot do with a space in it.
+	// it: ASCII without control characters, " and \. "" is "api". Some clients of Digest take
+	// a comma in it for its end.
 	Realm string
 
 	// Deny writes the answer to a denied call; nil is WriteProblem. The decision is the
