@@ -1,0 +1,136 @@
+package main
+
+import (
+	"crypto/subtle"
+	"encoding/json"
+	"errors"
+	"expvar"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+
+	"github.com/sallyport-go/sallyport/policy"
+	"github.com/sallyport-go/sallyport/policy/policyhttp"
+	"github.com/sallyport-go/sallyport/store"
+)
+
+// operatorHeader carries the operator's token. It is not Authorization, which the doctor
+// shows its findings about.
+const operatorHeader = "Operator-Token"
+
+// An admin has the handlers for the people who run the service.
+//
+// They are not behind the API-key guard, for two reasons. A key stands for a program and
+// not for a person. And a switch must not lock out those who threw it: if it took a key
+// to require access lists in an organization, then whoever did so with a key that has no
+// list would be refused from that moment on, as everybody else with such a key, and
+// nobody could take it back. So people sign in by other means. Here that is a token
+// that was made at the start; in a real service a session, single sign-on, or a
+// listener that only the operators' network reaches.
+type admin struct {
+	keys  store.Store
+	token string
+	audit *slog.Logger
+}
+
+func newAdmin(keys store.Store, token string, guard *policyhttp.Guard, audit *slog.Logger) http.Handler {
+	a := &admin{keys, token, audit}
+	mux := http.NewServeMux()
+	mux.Handle("GET /admin/organizations/{organization}/requirement", a.only(a.showRequirement))
+	mux.Handle("PUT /admin/organizations/{organization}/requirement", a.only(a.switchRequirement))
+	// To import expvar is also to have /debug/vars on http.DefaultServeMux, with the
+	// command line in it. This program does not serve that one.
+	mux.Handle("GET /admin/vars", a.only(expvar.Handler().ServeHTTP))
+	mux.Handle("GET /admin/doctor", guard.Doctor(a.isOperator, nil))
+	return mux
+}
+
+func (a *admin) isOperator(r *http.Request) bool {
+	return subtle.ConstantTimeCompare([]byte(r.Header.Get(operatorHeader)), []byte(a.token)) == 1
+}
+
+func (a *admin) only(next http.HandlerFunc) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Cache-Control", "no-store")
+		if !a.isOperator(r) {
+			http.Error(w, "the header "+operatorHeader+" does not have the operator's token", http.StatusForbidden)
+			return
+		}
+		next(w, r)
+	})
+}
+
+// A switchState is an organization's requirement, and whom it concerns.
+type switchState struct {
+	Organization string             `json:"organization"`
+	Requirement  policy.Requirement `json:"requirement"`
+
+	// WithoutList are the keys that are refused while the requirement is "required".
+	WithoutList []string `json:"keysWithoutList"`
+}
+
+func (a *admin) showRequirement(w http.ResponseWriter, r *http.Request) {
+	organization, err := a.keys.Organization(r.Context(), r.PathValue("organization"))
+	a.answer(w, r, organization, err)
+}
+
+// switchRequirement takes {"requirement": "not_required"}, "report_only" or "required".
+func (a *admin) switchRequirement(w http.ResponseWriter, r *http.Request) {
+	requirement, err := readRequirement(http.MaxBytesReader(w, r.Body, 1024))
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	organization, err := a.keys.Organization(r.Context(), r.PathValue("organization"))
+	if err == nil {
+		before := organization.Requirement
+		organization.Requirement = requirement
+		// The revision that was read goes back with it: of two who switch at the same time
+		// one is told so.
+		if organization, err = a.keys.PutOrganization(r.Context(), organization); err == nil {
+			a.audit.InfoContext(r.Context(), "requirement switched", "organization", organization.ID, "from", before, "to", requirement)
+		}
+	}
+	a.answer(w, r, organization, err)
+}
+
+// readRequirement does not take an empty object for "not required", which is the zero
+// Requirement: what was left out must not open anything.
+func readRequirement(body io.Reader) (policy.Requirement, error) {
+	var asked struct {
+		Requirement *policy.Requirement `json:"requirement"`
+	}
+	decoder := json.NewDecoder(body)
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(&asked); err != nil {
+		return 0, fmt.Errorf("the body cannot be read: %w", err)
+	}
+	if asked.Requirement == nil {
+		return 0, errors.New(`the body has no requirement; right would be {"requirement": "report_only"}, for example`)
+	}
+	return *asked.Requirement, nil
+}
+
+func (a *admin) answer(w http.ResponseWriter, r *http.Request, organization policy.Organization, err error) {
+	state := switchState{organization.ID, organization.Requirement, []string{}}
+	if err == nil {
+		for key, failed := range store.AllKeys(r.Context(), a.keys, organization.ID) {
+			if err = failed; err == nil && key.AccessList.IsEmpty() {
+				state.WithoutList = append(state.WithoutList, key.ID.String())
+			}
+		}
+	}
+	switch {
+	case err == nil:
+		w.Header().Set("Content-Type", "application/json")
+		_ = json.NewEncoder(w).Encode(state) // the client may have gone
+	case errors.Is(err, store.ErrNotFound):
+		http.Error(w, err.Error(), http.StatusNotFound)
+	case errors.Is(err, store.ErrConflict):
+		http.Error(w, err.Error(), http.StatusConflict)
+	default:
+		a.audit.ErrorContext(r.Context(), "the store failed", "error", err)
+		http.Error(w, "the store failed", http.StatusServiceUnavailable)
+	}
+}

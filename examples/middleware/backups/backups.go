@@ -1,0 +1,186 @@
+// Package backups is the API of the middleware example: organizations have projects, and
+// projects have backups. It keeps its records in memory. What it knows of keys is what
+// each of its endpoints asks of one; that this is asked is up to whoever passes a guard
+// to [Service.Handler].
+package backups
+
+import (
+	"encoding/json"
+	"maps"
+	"net/http"
+	"slices"
+	"strconv"
+	"sync"
+
+	"github.com/sallyport-go/sallyport/policy"
+	"github.com/sallyport-go/sallyport/policy/policyhttp"
+)
+
+// The roles. None implies another, so an endpoint names all that will do.
+const (
+	Reader   = "backup.reader"   // sees what is there
+	Operator = "backup.operator" // makes backups
+	Admin    = "backup.admin"    // restores and deletes them
+)
+
+// A Project is the record of a project: it says whose it is.
+type Project struct {
+	ID           string `json:"id"`
+	Organization string `json:"organization"`
+}
+
+// A Backup is the record of a backup.
+type Backup struct {
+	ID        string `json:"id"`
+	Project   string `json:"project"`
+	CreatedBy string `json:"createdBy,omitempty"` // the ID of a key
+	Restored  int    `json:"restored"`            // how often
+}
+
+// A Service has the records, and the endpoints that show and change them. It is safe for
+// concurrent use.
+type Service struct {
+	projects map[string]Project // never changes, so it needs no lock
+
+	mu      sync.Mutex
+	backups map[string][]Backup // by project
+	made    int                 // how many backups there have ever been
+}
+
+// New returns a service with these projects, each with a first backup.
+func New(projects ...Project) *Service {
+	s := &Service{projects: map[string]Project{}, backups: map[string][]Backup{}}
+	for _, project := range projects {
+		s.projects[project.ID] = project
+		s.add(project.ID, "")
+	}
+	return s
+}
+
+// A Protector puts a guard in front of a handler: [policyhttp.Guard.Protect] is one.
+type Protector func(policy.Endpoint, policyhttp.Resource, http.Handler) http.Handler
+
+// Handler returns the API with each of its endpoints protected.
+func (s *Service) Handler(protect Protector) http.Handler {
+	mux := http.NewServeMux()
+	handle := func(pattern string, resource policyhttp.Resource, endpoint policy.Endpoint, handler http.HandlerFunc) {
+		mux.Handle(pattern, protect(endpoint, resource, handler))
+	}
+
+	// An organization's name in the path is nobody's claim: the rules compare it with that
+	// of the key.
+	organization := policyhttp.PathValues("organization", "")
+	handle("GET /organizations/{organization}/projects", organization,
+		policy.Endpoint{Name: "projects.list", Roles: []string{Reader, Operator, Admin}}, s.listProjects)
+	handle("GET /projects/{project}", s.project,
+		policy.Endpoint{Name: "projects.read", Roles: []string{Reader, Operator, Admin}}, s.readProject)
+	handle("GET /projects/{project}/backups", s.project,
+		policy.Endpoint{Name: "backups.list", Roles: []string{Reader, Operator, Admin}}, s.listBackups)
+	handle("POST /projects/{project}/backups", s.project,
+		policy.Endpoint{Name: "backups.create", Roles: []string{Operator, Admin}}, s.createBackup)
+	// Restoring overwrites what a customer has, so it takes a key that is tied to
+	// addresses, whether or not the organization requires that of its keys.
+	handle("POST /projects/{project}/backups/{backup}/restore", s.project,
+		policy.Endpoint{Name: "backups.restore", Roles: []string{Admin}, RequiresAccessList: true}, s.restoreBackup)
+	handle("DELETE /projects/{project}/backups/{backup}", s.project,
+		policy.Endpoint{Name: "backups.delete", Roles: []string{Admin}}, s.deleteBackup)
+	return mux
+}
+
+// project is the policyhttp.Resource of all that is in a project. Which organization
+// owns it is in the project's own record, and whatever the caller says about that is
+// never read (rule K7): a key of one organization with a grant in all of its projects
+// would otherwise open the projects of another by naming its own.
+func (s *Service) project(r *http.Request) (organization, project string, err error) {
+	id := r.PathValue("project")
+	if project, ok := s.projects[id]; ok {
+		return project.Organization, id, nil
+	}
+	return Nobody, id, nil
+}
+
+// Nobody owns the projects that do not exist: they are refused with the same words as
+// those of other organizations, so that nobody can try out which there are. With no
+// organization at all the answer would be that of a project of one's own without a
+// grant. It begins with a space, which a key's organization cannot
+// (apikey.ValidateName).
+const Nobody = " nobody"
+
+func (s *Service) listProjects(w http.ResponseWriter, r *http.Request) {
+	projects := []Project{}
+	for _, id := range slices.Sorted(maps.Keys(s.projects)) {
+		if s.projects[id].Organization == r.PathValue("organization") {
+			projects = append(projects, s.projects[id])
+		}
+	}
+	write(w, http.StatusOK, projects)
+}
+
+// A handler behind the guard need not ask whether the project exists: without a record
+// the call was denied.
+func (s *Service) readProject(w http.ResponseWriter, r *http.Request) {
+	write(w, http.StatusOK, s.projects[r.PathValue("project")])
+}
+
+func (s *Service) listBackups(w http.ResponseWriter, r *http.Request) {
+	s.mu.Lock()
+	backups := slices.Clone(s.backups[r.PathValue("project")])
+	s.mu.Unlock()
+	write(w, http.StatusOK, backups)
+}
+
+func (s *Service) createBackup(w http.ResponseWriter, r *http.Request) {
+	decision, _ := policyhttp.DecisionOf(r.Context())
+	write(w, http.StatusCreated, s.add(r.PathValue("project"), decision.Subject().Key().ID.String()))
+}
+
+func (s *Service) restoreBackup(w http.ResponseWriter, r *http.Request) {
+	var restored Backup
+	if !s.change(r, func(backups []Backup, i int) []Backup {
+		backups[i].Restored++
+		restored = backups[i]
+		return backups
+	}) {
+		http.NotFound(w, r)
+		return
+	}
+	write(w, http.StatusAccepted, restored)
+}
+
+func (s *Service) deleteBackup(w http.ResponseWriter, r *http.Request) {
+	if !s.change(r, func(backups []Backup, i int) []Backup { return slices.Delete(backups, i, i+1) }) {
+		http.NotFound(w, r)
+		return
+	}
+	w.WriteHeader(http.StatusNoContent)
+}
+
+// add adds a backup and returns it.
+func (s *Service) add(project, by string) Backup {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.made++
+	backup := Backup{ID: "b" + strconv.Itoa(s.made), Project: project, CreatedBy: by}
+	s.backups[project] = append(s.backups[project], backup)
+	return backup
+}
+
+// change changes the backup that the request names, looked up within the project that
+// was judged: a backup of another project is not found. It returns false if there is none.
+func (s *Service) change(r *http.Request, change func(backups []Backup, i int) []Backup) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	project, id := r.PathValue("project"), r.PathValue("backup")
+	i := slices.IndexFunc(s.backups[project], func(b Backup) bool { return b.ID == id })
+	if i < 0 {
+		return false
+	}
+	s.backups[project] = change(s.backups[project], i)
+	return true
+}
+
+func write(w http.ResponseWriter, status int, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(v) // the client may have gone
+}

@@ -1,0 +1,274 @@
+// Load measures what the guard costs a service over real connections, and that nothing is
+// left behind by its requests.
+//
+//	go run ./examples/middleware/load [-n 1000000]
+//
+// It serves the API of the middleware example twice, with the guard and without, and
+// sends both the same requests over 16 connections of the loopback that are kept alive,
+// in turn, in ten rounds of n/10 requests each. Then it sends n more to the guarded one,
+// and compares the heap and the goroutines before and after; it fails if they grew.
+//
+// Server and client are one process and share its processors. The client does as little
+// as it can, but what it and the kernel do is in both figures, so that the ratio is that
+// of the service as a whole, whose handler is a small one. For the guard alone see the
+// benchmarks of package policyhttp. With a small n the figures are not worth much.
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"runtime"
+	"slices"
+	"time"
+
+	"github.com/sallyport-go/sallyport/accesslist"
+	"github.com/sallyport-go/sallyport/apikey"
+	"github.com/sallyport-go/sallyport/examples/middleware/backups"
+	"github.com/sallyport-go/sallyport/policy"
+	"github.com/sallyport-go/sallyport/policy/policyhttp"
+	"github.com/sallyport-go/sallyport/store/memory"
+)
+
+const (
+	connections = 16
+	rounds      = 10
+	mostGrown   = 1 << 20 // bytes of the heap: of a million requests it is one byte each
+)
+
+func main() {
+	if err := run(context.Background(), os.Stdout, os.Args[1:]); err != nil {
+		fmt.Fprintln(os.Stderr, "load:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, out io.Writer, args []string) error {
+	flags := flag.NewFlagSet("load", flag.ContinueOnError)
+	n := flags.Int("n", 50_000, "how many `requests` to send to each side, and then to the guarded one")
+	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
+		return nil
+	} else if err != nil {
+		return err
+	}
+	if *n < rounds*connections {
+		return fmt.Errorf("-n is %d; right would be %d or more", *n, rounds*connections)
+	}
+
+	guarded, bare, secret, err := handlers(ctx)
+	if err != nil {
+		return err
+	}
+	with, err := open(guarded, secret)
+	if err != nil {
+		return err
+	}
+	defer with.close()
+	without, err := open(bare, secret)
+	if err != nil {
+		return err
+	}
+	defer without.close()
+
+	if err := compare(out, without, with, *n/rounds); err != nil {
+		return err
+	}
+	return lookForLeaks(out, with, *n)
+}
+
+// handlers returns the example's API with and without a guard, and the secret of a key
+// that may list the backups of the project atlas. The guard does all that it does in the
+// example; of the calls that it allows one in a hundred is written to the log.
+func handlers(ctx context.Context) (guarded, bare http.Handler, secret apikey.Secret, err error) {
+	keys := memory.New()
+	if _, err = keys.PutOrganization(ctx, policy.Organization{ID: "acme", Requirement: policy.Required}); err != nil {
+		return nil, nil, secret, err
+	}
+	key, secret, err := apikey.New("acme", apikey.Grant{Role: backups.Operator, Project: "atlas"})
+	if err != nil {
+		return nil, nil, secret, err
+	}
+	if key.AccessList, err = accesslist.Parse("127.0.0.1", "198.51.100.0/24"); err != nil {
+		return nil, nil, secret, err
+	}
+	if _, err = keys.PutKey(ctx, key); err != nil {
+		return nil, nil, secret, err
+	}
+	audit := slog.New(slog.NewTextHandler(io.Discard, nil))
+	guard, err := policyhttp.New(policyhttp.Config{Engine: policy.New(keys,
+		policy.WithObserver(policyhttp.Log(audit, policyhttp.LogOptions{AllowEvery: 100})),
+		policy.WithObserver(policyhttp.NewCounters().Observe),
+	)})
+	if err != nil {
+		return nil, nil, secret, err
+	}
+	api := backups.New(backups.Project{ID: "atlas", Organization: "acme"})
+	unprotected := func(_ policy.Endpoint, _ policyhttp.Resource, next http.Handler) http.Handler { return next }
+	return api.Handler(guard.Protect), api.Handler(unprotected), secret, nil
+}
+
+// A side is a server and the client's connections to it.
+type side struct {
+	server   *httptest.Server
+	conns    []net.Conn
+	request  []byte
+	response int // bytes of each, since nothing in it changes its length
+}
+
+func open(handler http.Handler, secret apikey.Secret) (*side, error) {
+	s := &side{server: httptest.NewServer(handler)}
+	address := s.server.Listener.Addr().String()
+	s.request = fmt.Appendf(nil, "GET /projects/atlas/backups HTTP/1.1\r\nHost: %s\r\nAuthorization: Bearer %s\r\n\r\n", address, secret.Reveal())
+	for range connections {
+		conn, err := net.Dial("tcp", address)
+		if err != nil {
+			s.close()
+			return nil, err
+		}
+		s.conns = append(s.conns, conn)
+	}
+	if err := s.measure(); err != nil {
+		s.close()
+		return nil, err
+	}
+	return s, nil
+}
+
+func (s *side) close() {
+	for _, conn := range s.conns {
+		_ = conn.Close()
+	}
+	s.server.Close()
+}
+
+// measure sends a first request and reads the answer as it should be read.
+func (s *side) measure() error {
+	if _, err := s.conns[0].Write(s.request); err != nil {
+		return err
+	}
+	var whole bytes.Buffer
+	response, err := http.ReadResponse(bufio.NewReader(io.TeeReader(s.conns[0], &whole)), nil)
+	if err != nil {
+		return err
+	}
+	body, err := io.ReadAll(response.Body)
+	if err != nil {
+		return err
+	}
+	if response.StatusCode != http.StatusOK {
+		return fmt.Errorf("the server answered %s: %s", response.Status, body)
+	}
+	s.response = whole.Len()
+	return response.Body.Close()
+}
+
+// send sends at least n requests, the same number over each connection, and returns how
+// many of them were answered in a second.
+func (s *side) send(n int) (perSecond float64, err error) {
+	each := (n + connections - 1) / connections
+	ended := make(chan error, connections)
+	began := time.Now()
+	for _, conn := range s.conns {
+		go func() { ended <- s.sendOver(conn, each) }()
+	}
+	for range s.conns {
+		err = errors.Join(err, <-ended)
+	}
+	return float64(each*connections) / time.Since(began).Seconds(), err
+}
+
+func (s *side) sendOver(conn net.Conn, n int) error {
+	answer, ok := make([]byte, s.response), []byte("HTTP/1.1 200 OK\r\n")
+	for range n {
+		if _, err := conn.Write(s.request); err != nil {
+			return err
+		}
+		if _, err := io.ReadFull(conn, answer); err != nil {
+			return err
+		}
+		if !bytes.HasPrefix(answer, ok) {
+			return fmt.Errorf("the server answered %q; right would be a 200", answer)
+		}
+	}
+	return nil
+}
+
+// compare has the two sides work in turn, each round in the other order.
+func compare(out io.Writer, without, with *side, n int) error {
+	if _, err := fmt.Fprintf(out, "%d connections, %d rounds of %d requests, in requests a second:\n\n%8s%10s%8s%8s\n",
+		connections, rounds, n, "round", "without", "with", "ratio"); err != nil {
+		return err
+	}
+	for _, s := range []*side{without, with} { // warms both up
+		if _, err := s.send(n / 2); err != nil {
+			return err
+		}
+	}
+	var ratios []float64
+	for round := range rounds {
+		sides, rates := []*side{without, with}, map[*side]float64{}
+		if round%2 > 0 {
+			slices.Reverse(sides)
+		}
+		for _, s := range sides {
+			rate, err := s.send(n)
+			if err != nil {
+				return err
+			}
+			rates[s] = rate
+		}
+		ratios = append(ratios, rates[with]/rates[without])
+		if _, err := fmt.Fprintf(out, "%8d%10.0f%8.0f%8.3f\n", round+1, rates[without], rates[with], ratios[round]); err != nil {
+			return err
+		}
+	}
+	slices.Sort(ratios)
+	_, err := fmt.Fprintf(out, "\nWith the guard there are %.3f times as many as without (median; %.3f to %.3f).\n",
+		(ratios[rounds/2-1]+ratios[rounds/2])/2, ratios[0], ratios[rounds-1])
+	return err
+}
+
+// lookForLeaks measures before and after, with the same connections open.
+func lookForLeaks(out io.Writer, s *side, n int) error {
+	heapBefore, goroutinesBefore := inUse()
+	perSecond, err := s.send(n)
+	if err != nil {
+		return err
+	}
+	heapAfter, goroutinesAfter := inUse()
+	// Of the client's own, one that has said that it ended may still be there for a moment.
+	for wait := 0; goroutinesAfter > goroutinesBefore && wait < 100; wait++ {
+		time.Sleep(10 * time.Millisecond)
+		goroutinesAfter = runtime.NumGoroutine()
+	}
+	if _, err := fmt.Fprintf(out, "\n%d guarded requests more, %.0f a second: heap %d kB before, %d kB after; goroutines %d before, %d after.\n",
+		n, perSecond, heapBefore>>10, heapAfter>>10, goroutinesBefore, goroutinesAfter); err != nil {
+		return err
+	}
+	if grown := heapAfter - heapBefore; grown > mostGrown {
+		return fmt.Errorf("the heap grew by %d bytes; right would be %d at most", grown, mostGrown)
+	}
+	if goroutinesAfter > goroutinesBefore {
+		return fmt.Errorf("%d goroutines more than before; right would be none", goroutinesAfter-goroutinesBefore)
+	}
+	return nil
+}
+
+// inUse returns the bytes of the heap that are reachable, and how many goroutines there
+// are. The second collection is for what sync.Pools hold on to over the first.
+func inUse() (heap int64, goroutines int) {
+	runtime.GC()
+	runtime.GC()
+	var stats runtime.MemStats
+	runtime.ReadMemStats(&stats)
+	return int64(stats.HeapAlloc), runtime.NumGoroutine()
+}

@@ -1,0 +1,35 @@
+package main
+
+import (
+	"net/http"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/sallyport-go/sallyport/policy/policyhttp"
+)
+
+// echoGuard is the guard as echo's middleware. It hands echo's parameters to the request;
+// the rest is what echo.WrapMiddleware does. Put it on a route or with Use, which comes
+// after the router, and not with Pre, which comes before.
+func echoGuard(route *policyhttp.Route) echo.MiddlewareFunc {
+	protect := echo.WrapMiddleware(route.Protect)
+	return func(next echo.HandlerFunc) echo.HandlerFunc {
+		protected := protect(next)
+		return func(c echo.Context) error {
+			for i, name := range c.ParamNames() {
+				c.Request().SetPathValue(name, decoded(c.Request(), c.ParamValues()[i]))
+			}
+			return protected(c)
+		}
+	}
+}
+
+func newEcho(s *service) http.Handler {
+	router := echo.New()
+	show := func(c echo.Context) error { return c.String(http.StatusOK, describe(c.Request())) }
+	router.Match([]string{http.MethodGet, http.MethodHead}, "/projects/:project", show, echoGuard(s.read))
+	router.POST("/projects/:project/restore", show, echoGuard(s.restore))
+	router.GET("/projects/:project/watch", echo.WrapHandler(http.HandlerFunc(s.stream)), echoGuard(s.watch))
+	router.GET("/projects/:project/talk", echo.WrapHandler(http.HandlerFunc(repeat)), echoGuard(s.talk))
+	return router
+}
