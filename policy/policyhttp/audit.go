@@ -11,7 +11,8 @@ import (
 // LogOptions says what [Log] leaves out. The zero LogOptions leaves out nothing.
 type LogOptions struct {
 	// AllowEvery is of how many allowed calls one is written: the first, and then every so
-	// many-th. 1, 0 and less write all. Denied calls are always written.
+	// many-th. 1, 0 and less write all. Denied calls are always written, and so are those
+	// with a WouldDeny, which are what a switch to required is decided by (rule Q2).
 	AllowEvery int
 }
 
@@ -21,8 +22,8 @@ type LogOptions struct {
 // never a secret in it, nor anything else of the Authorization header but the ID of a key.
 // What a Resource takes from the path or from a header is in it as it was sent.
 //
-// Where AllowEvery leaves calls out, the lines of allowed calls have an attribute
-// left_out: how many there were since the line before. A nil logger is slog's default
+// Where AllowEvery leaves calls out, the lines of calls that it chose have an attribute
+// left_out: how many it left out since the one before. A nil logger is slog's default
 // one at the time of the call.
 func Log(logger *slog.Logger, options LogOptions) func(context.Context, policy.Request, policy.Decision) {
 	every := uint64(max(options.AllowEvery, 1))
@@ -40,7 +41,8 @@ func Log(logger *slog.Logger, options LogOptions) func(context.Context, policy.R
 			return
 		}
 		var leftOut uint64
-		if d.Allowed() {
+		sampled := d.Allowed() && d.WouldDeny == 0 && every > 1
+		if sampled {
 			number := allowed.Add(1) - 1
 			if number%every != 0 {
 				return
@@ -48,7 +50,7 @@ func Log(logger *slog.Logger, options LogOptions) func(context.Context, policy.R
 			leftOut = min(number, every-1)
 		}
 		attrs := d.LogValue().Group()
-		if d.Allowed() && every > 1 {
+		if sampled {
 			attrs = append(attrs, slog.Uint64("left_out", leftOut))
 		}
 		to.LogAttrs(ctx, level, "access decision", attrs...)

@@ -119,6 +119,21 @@ func TestLogSamples(t *testing.T) {
 	}
 }
 
+// What a requirement would deny is what its reporting is for, so it is never left out.
+func TestLogWritesAllThatWouldBeDenied(t *testing.T) {
+	s, lines := logging(t, slog.LevelInfo, policyhttp.LogOptions{AllowEvery: 10})
+	s.key.AccessList, s.organization.Requirement = accesslist.List{}, policy.ReportOnly
+	for range 25 {
+		s.serve(withBearer(s.secret.Reveal()))
+	}
+	got := lines()
+	require.Len(t, got, 25)
+	for _, line := range got {
+		require.Equal(t, "organization_requires_access_list", line["would_deny"])
+		require.NotContains(t, line, "left_out")
+	}
+}
+
 // tally is a slog.Handler that counts lines and what they say was left out.
 type tally struct {
 	slog.Handler

@@ -23,6 +23,9 @@ type Resource func(r *http.Request) (organization, project string, err error)
 // one that is named is missing, the call is denied as invalid_request: the guard is then
 // in front of the router instead of behind it.
 //
+// The handler takes the names from Request.PathValue too, and not from the router's own
+// values, which may be escaped otherwise.
+//
 // With an organization alone nothing can go wrong: the rules compare it with the key's.
 // With both, the caller says who owns the project. That is right only if the handler
 // looks the project up within that organization; otherwise a key of one organization
