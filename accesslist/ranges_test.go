@@ -2,7 +2,10 @@ package accesslist
 
 import (
 	"math/rand/v2"
+	"net/netip"
 	"testing"
+	"time"
+	"unsafe"
 )
 
 // The same ranges as a plain list, to compare with.
@@ -70,6 +73,29 @@ func TestRanges(t *testing.T) {
 					t.Errorf("%s: contains(%#x) is %v, want %v", name, addr, got, want)
 				}
 			}
+		}
+	}
+}
+
+// A list of up to some 300 entries is one piece of memory, as far as membership goes.
+func TestShortListsAreOnePiece(t *testing.T) {
+	var entries []Entry
+	for n := range 400 {
+		entry, err := Parser{}.Entry(netip.PrefixFrom(netip.AddrFrom4([4]byte{10, byte(n >> 8), byte(n), 1}), 32))
+		if err != nil {
+			t.Fatal(err)
+		}
+		entries = append(entries, entry)
+		s := compile(entries)
+		size := len(s.permanent.data)
+		behind := uintptr(unsafe.Pointer(&s.permanent.data[0])) == uintptr(unsafe.Pointer(s))+uintptr(headerSize)
+		if want := size <= 3072-headerSize; behind != want {
+			t.Errorf("%d entries, %d bytes: behind the set is %t, want %t", len(entries), size, behind, want)
+		}
+		inside, outside := entry.Prefix().Addr(), entry.Prefix().Addr().Next()
+		if !s.contains(inside, time.Time{}) || s.contains(outside, time.Time{}) {
+			t.Errorf("%d entries: %s is %t and %s is %t, want true and false", len(entries),
+				inside, s.contains(inside, time.Time{}), outside, s.contains(outside, time.Time{}))
 		}
 	}
 }

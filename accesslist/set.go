@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"sort"
 	"time"
+	"unsafe"
 )
 
 // A set is the compiled form of a list. What membership needs comes first, and all of
@@ -76,7 +77,7 @@ func newSet(size int) (*set, []byte) {
 	return new(set), make([]byte, 0, size-headerSize)
 }
 
-const headerSize = 48 // bytes of a set
+const headerSize = int(unsafe.Sizeof(set{}))
 
 type roomy[A any] struct {
 	set
