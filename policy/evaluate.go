@@ -37,11 +37,9 @@ func (r *Request) refused() Reason {
 // evaluate is lines 3 to 16.
 func (d *Decision) evaluate(subject Subject, r *Request, now time.Time) {
 	d.subject, d.now = subject, now
-	if !subject.isOf(r.Key) {
-		if d.Err = subject.check(r.Key); d.Err != nil {
-			d.Reason = Unavailable
-			return
-		}
+	if !subject.isOf(r.Key) && subject != (Subject{}) {
+		d.Reason, d.Err = Unavailable, subject.fault(r.Key)
+		return
 	}
 	// The proof is worked out before it is known whether there is a key (rule K3).
 	if !r.alreadyProven() {

@@ -76,27 +76,24 @@ func (s Subject) dependsOnTime() bool {
 	return s.key != nil && (!s.key.NotBefore.IsZero() || !s.key.Expires.IsZero() || s.key.AccessList.HasExpiry())
 }
 
-// isOf reports whether the subject is the key with this ID, and all that check wants
-// is so.
+// isOf reports whether the subject is the key with this ID and its organization. What
+// is neither that nor the zero Subject cannot be an answer to a look-up: line 3. A
+// database that folds case, a join that went wrong and a record that lost its
+// organization all show here.
 func (s Subject) isOf(id apikey.ID) bool {
 	return s.key != nil && s.organization != nil && s.key.ID == id &&
 		s.key.Organization == s.organization.ID && s.organization.ID != ""
 }
 
-// check returns why the subject cannot be an answer to a look-up of id: line 3. A
-// database that folds case, a join that went wrong and a record that lost its
-// organization all show here.
-func (s Subject) check(id apikey.ID) error {
+// fault returns why the subject is not the key with this ID.
+func (s Subject) fault(id apikey.ID) error {
 	switch {
-	case s.key == nil && s.organization == nil: // no such key: line 4
 	case s.key == nil:
 		return fmt.Errorf("policy: the source returned organization %q without key %q", s.organization.ID, id)
 	case s.key.ID != id:
 		return fmt.Errorf("policy: the source returned key %q for key %q: want the same bytes", string(s.key.ID), id)
 	case s.organization == nil:
 		return fmt.Errorf("policy: the source returned key %q without its organization %q", id, s.key.Organization)
-	case s.organization.ID != s.key.Organization || s.organization.ID == "":
-		return fmt.Errorf("policy: the source returned key %q of organization %q with organization %q", id, s.key.Organization, s.organization.ID)
 	}
-	return nil
+	return fmt.Errorf("policy: the source returned key %q of organization %q with organization %q", id, s.key.Organization, s.organization.ID)
 }

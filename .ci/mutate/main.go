@@ -28,7 +28,7 @@ import (
 var targets = map[string][]string{
 	"policy/evaluate.go": {"Evaluate", "refused", "evaluate", "judge", "reaches"},
 	"policy/request.go":  {"invalid", "alreadyProven", "prove"},
-	"policy/source.go":   {"check", "dependsOnTime"},
+	"policy/source.go":   {"isOf", "fault", "dependsOnTime"},
 	"policy/reason.go":   {"Allows"},
 }
 
