@@ -82,8 +82,10 @@
 // source, and one proof of the same work (rule K3). A mistyped secret is therefore
 // looked up too, under the ID that was shown or the ID "not-a-secret". What is left is what
 // a source does for a key that it has: in memory, among many keys, its record is read into
-// a processor's cache, which takes some tenth of the time of the answer. Whoever can
-// measure that learns that an ID exists; it is one of 100 random bits, and no secret.
+// a processor's cache, which takes some tenth of the time of the answer. [Log] adds to it,
+// since its line for a key that exists is longer, and so does [Digest], by a few percent.
+// Whoever can measure that learns that an ID exists; it is one of 100 random bits, and no
+// secret.
 //
 // HEAD has the headers of GET and no body. OPTIONS is judged like any other method; so a
 // CORS preflight, which browsers send without credentials, must be answered before the
