@@ -11,7 +11,7 @@
 //
 // # The contract
 //
-// MUST and may are meant in the sense of RFC 2119. The names S1 to S24 are those
+// MUST and may are meant in the sense of RFC 2119. The names S1 to S26 are those
 // that storetest's cases carry.
 //
 // Calls and contexts
@@ -89,7 +89,15 @@
 //     decisions are unavailable.
 //   - S24. Close MUST return nil when called again.
 //
-// An adapter may implement [Watcher] and [UsageRecorder], whose comments have
-// sentences of the same kind. A wrapper around a Store lends what it wraps to [As]
+// Crashes
+//
+//   - S25. A store that keeps its records beyond the process MUST NOT lose a write that
+//     has returned, however the process, or the server, ends. What the adapter's
+//     documentation asks of the machine's disks is the only condition.
+//   - S26. After such an end every write MUST be there whole or not at all, whether it
+//     had returned or not, and no revision that was given may be given again (S12).
+//
+// An adapter may implement [Watcher], [UsageRecorder] and [Loader], whose comments
+// have sentences of the same kind. A wrapper around a Store lends what it wraps to [As]
 // by an Unwrap method.
 package store

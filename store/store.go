@@ -9,7 +9,7 @@ import (
 
 // A Store keeps organizations and keys. There are two kinds of record: an
 // organization, and a key with its access list, grants and secrets; each is read and
-// written whole. The package's documentation has the contract, S1 to S24.
+// written whole. The package's documentation has the contract, S1 to S26.
 type Store interface {
 	// Lookup is the reading side, for decisions: see policy.Source.
 	policy.Source

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"fmt"
 	"net/netip"
 
 	"github.com/sallyport-go/sallyport/accesslist"
@@ -42,14 +43,19 @@ type KeyUsage struct {
 	Secrets map[string]accesslist.Usage
 }
 
-// A UsageRecorder is a Store that counts. Without it, usage is not known.
+// MaxUsageKeys is how many keys the records of one batch may be of.
+const MaxUsageKeys = 100
+
+// A UsageRecorder is a Store that counts. Without it, usage is not known. Package
+// store/usage gathers the batches.
 type UsageRecorder interface {
 	// RecordUsage adds records to what is known. It is for batches, apart from
 	// decisions, and never changes a revision. U1: counts MUST be added up. U2: Last
 	// and LastAddress MUST become those of the latest call known. U3: records of a
 	// key that is not there MUST be passed over without an error, since it may have
 	// been deleted meanwhile. U4: with an error nothing of the batch MUST have been
-	// recorded.
+	// recorded, with the exception that S3 makes, and then the whole of it. U7: a batch
+	// of the records of more than MaxUsageKeys keys MUST be refused with ErrInvalid.
 	RecordUsage(ctx context.Context, batch []UsageRecord) error
 
 	// Usage returns how a key was used, or ErrNotFound if there is no such key. U5:
@@ -57,4 +63,17 @@ type UsageRecorder interface {
 	// that it still has it MUST be kept when the key is replaced. U6: what is returned
 	// MUST NOT be shared.
 	Usage(ctx context.Context, id apikey.ID) (KeyUsage, error)
+}
+
+// CheckUsageBatch returns the error with which RecordUsage refuses a batch, or nil:
+// U7.
+func CheckUsageBatch(batch []UsageRecord) error {
+	keys := make(map[apikey.ID]struct{})
+	for _, record := range batch {
+		keys[record.Key] = struct{}{}
+	}
+	if len(keys) > MaxUsageKeys {
+		return fmt.Errorf("store: %w: a batch of usage of %d keys: want at most %d", ErrInvalid, len(keys), MaxUsageKeys)
+	}
+	return nil
 }

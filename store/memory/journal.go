@@ -2,6 +2,7 @@ package memory
 
 import (
 	"context"
+	"fmt"
 	"iter"
 	"slices"
 
@@ -68,8 +69,8 @@ func (s *Store) Revision(ctx context.Context) (uint64, error) {
 }
 
 // Watch is as store.Watcher says. It knows the latest changes, at least 16,384 of
-// them, and leaves none of those out; for one who lags further it ends with
-// ErrCompacted.
+// them, leaves none of those out, and tells a mark after each; for one who lags
+// further it ends with ErrCompacted.
 func (s *Store) Watch(ctx context.Context, after uint64) iter.Seq2[store.Change, error] {
 	return func(yield func(store.Change, error) bool) {
 		more := make(chan struct{}, 1)
@@ -81,18 +82,26 @@ func (s *Store) Watch(ctx context.Context, after uint64) iter.Seq2[store.Change,
 			delete(s.journal.watchers, more)
 			s.mu.Unlock()
 		}()
-		for {
-			changes, err := s.changes(ctx, after)
+		tell := func(change store.Change) bool { return yield(own(change), nil) }
+		read, load := s.changes, after == 0
+		if load {
+			read = s.everything
+		}
+		for first := true; ; first = false {
+			changes, revision, err := read(ctx, after)
 			if err != nil {
 				yield(store.Change{}, err)
 				return
 			}
 			for _, change := range changes {
-				if !yield(change, nil) {
+				if !tell(change) || !load && !tell(store.Change{Revision: change.Revision}) {
 					return
 				}
-				after = change.Revision
 			}
+			if (load || first && len(changes) == 0) && !tell(store.Change{Revision: revision}) {
+				return
+			}
+			read, load, after = s.changes, false, revision
 			if len(changes) > 0 {
 				continue
 			}
@@ -104,11 +113,51 @@ func (s *Store) Watch(ctx context.Context, after uint64) iter.Seq2[store.Change,
 	}
 }
 
-func (s *Store) changes(ctx context.Context, after uint64) ([]store.Change, error) {
+// own returns the change with records that are nobody else's (W8).
+func own(change store.Change) store.Change {
+	if change.KeyRecord != nil {
+		key := change.KeyRecord.Clone()
+		change.KeyRecord = &key
+	}
+	if change.OrganizationRecord != nil {
+		organization := *change.OrganizationRecord
+		change.OrganizationRecord = &organization
+	}
+	return change
+}
+
+// changes returns what was written after a revision, and the latest revision.
+func (s *Store) changes(ctx context.Context, after uint64) ([]store.Change, uint64, error) {
 	if err := s.ready(ctx); err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	return s.journal.since(after)
+	if after > s.revision {
+		return nil, 0, fmt.Errorf("store/memory: a watch from revision %d, of a store that has come to %d: %w", after, s.revision, store.ErrCompacted)
+	}
+	changes, err := s.journal.since(after)
+	return changes, s.revision, err
+}
+
+// everything returns all records, as changes, and the latest revision.
+func (s *Store) everything(ctx context.Context, _ uint64) ([]store.Change, uint64, error) {
+	if err := s.ready(ctx); err != nil {
+		return nil, 0, err
+	}
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	var all []store.Change
+	for _, chunk := range s.ordered.chunks {
+		for _, o := range chunk {
+			stored := o.stored.Load()
+			all = append(all, store.Change{Revision: stored.Revision, Organization: o.id, OrganizationRecord: stored})
+			for _, chunk := range o.keys.chunks {
+				for _, r := range chunk {
+					all = append(all, store.Change{Revision: r.key.Revision, Organization: o.id, Key: r.key.ID, KeyRecord: &r.key})
+				}
+			}
+		}
+	}
+	return all, s.revision, nil
 }

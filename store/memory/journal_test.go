@@ -2,9 +2,9 @@ package memory
 
 import (
 	"context"
+	"fmt"
 	"math"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -94,15 +94,54 @@ func TestWatchThatLags(t *testing.T) {
 	}
 }
 
-func TestWatchFromTheFutureTellsNothing(t *testing.T) {
+// W4: a store that has not come so far is not the one that was watched.
+func TestWatchFromTheFuture(t *testing.T) {
 	s := New()
 	put(t, s, 3)
 	for _, after := range []uint64{4, math.MaxUint64} {
-		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Millisecond)
-		for change, err := range s.Watch(ctx, after) {
-			assert.ErrorIs(t, err, context.DeadlineExceeded, "%+v", change)
+		told := 0
+		for change, err := range s.Watch(t.Context(), after) {
+			assert.ErrorIs(t, err, store.ErrCompacted, "%+v", change)
+			told++
 		}
-		cancel()
+		assert.Equal(t, 1, told)
+	}
+}
+
+// W6: everything first, one mark; then a mark after each change.
+func TestWatchMarks(t *testing.T) {
+	s := New()
+	tell := func(after uint64, n int) (told []string) {
+		for change, err := range s.Watch(t.Context(), after) {
+			require.NoError(t, err)
+			switch {
+			case change.IsMark():
+				told = append(told, fmt.Sprint("mark ", change.Revision))
+			case change.Deleted:
+				told = append(told, fmt.Sprint("deleted ", change.Revision))
+			default:
+				told = append(told, fmt.Sprint(change.OrganizationRecord.ID, " ", change.Revision))
+			}
+			if len(told) == n {
+				break
+			}
+		}
+		return told
+	}
+	assert.Equal(t, []string{"mark 0"}, tell(0, 1))
+	put(t, s, 3)
+	assert.Equal(t, []string{"acme 3", "mark 3"}, tell(0, 2))
+	assert.Equal(t, []string{"acme 2", "mark 2", "acme 3", "mark 3"}, tell(1, 4))
+	assert.Equal(t, []string{"mark 3"}, tell(3, 1))
+	require.NoError(t, s.DeleteOrganization(t.Context(), "acme", 0))
+	assert.Equal(t, []string{"mark 4"}, tell(0, 1))
+	assert.Equal(t, []string{"deleted 4", "mark 4"}, tell(3, 2))
+
+	// To whoever stops anywhere, nothing more is told.
+	put(t, s, 1)
+	for stop := 1; stop <= 2; stop++ {
+		assert.Len(t, tell(0, stop), stop)
+		assert.Len(t, tell(4, stop), stop)
 	}
 }
 

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
-	"unique"
 
 	"github.com/sallyport-go/sallyport/apikey"
 	"github.com/sallyport-go/sallyport/policy"
@@ -15,9 +14,8 @@ import (
 // A Store is a store.Store in memory; it is also a store.Watcher, a
 // store.UsageRecorder and a policy.ImmediateSource. Make one with [New].
 type Store struct {
-	closed        atomic.Bool
-	keys          *table
-	organizations sync.Map // of *organization, by ID
+	closed atomic.Bool
+	records
 
 	mu       sync.RWMutex // for all below, and for writing what is above
 	ordered  index[*organization]
@@ -33,43 +31,10 @@ var (
 	_ policy.ImmediateSource = (*Store)(nil)
 )
 
-// A record is a key as it is stored. It does not change.
-type record struct {
-	grant        [1]apikey.Grant // the key's, if it has just one: on the way to it no other memory is read
-	organization *organization
-	key          apikey.Key
-}
-
-// newRecord copies a key.
-func newRecord(key apikey.Key, owner *organization) *record {
-	r := &record{organization: owner, key: key.Clone()}
-	// Names that many keys have are kept once, so that comparing them finds the same
-	// memory and reads none of it.
-	r.key.Organization = owner.id
-	if len(key.Grants) == 1 {
-		r.key.Grants = r.grant[:copy(r.grant[:], key.Grants)]
-	}
-	for i := range r.key.Grants {
-		r.key.Grants[i].Role = unique.Make(r.key.Grants[i].Role).Value()
-	}
-	return r
-}
-
-func (r *record) identifier() string { return string(r.key.ID) }
-
-// An organization is where the record of one is found, for its keys to point to.
-type organization struct {
-	stored atomic.Pointer[policy.Organization]
-	id     string
-	keys   index[*record]
-}
-
-func (o *organization) identifier() string { return o.id }
-
 // New returns an empty store.
 func New() *Store {
 	return &Store{
-		keys:    newTable(),
+		records: records{keys: newTable()},
 		journal: journal{watchers: map[chan struct{}]bool{}},
 		usage:   map[apikey.ID]store.KeyUsage{},
 	}
@@ -97,16 +62,7 @@ func (s *Store) LookupNow(id apikey.ID) (policy.Subject, bool, error) {
 	if s.closed.Load() {
 		return policy.Subject{}, false, fmt.Errorf("store/memory: %w", store.ErrClosed)
 	}
-	for {
-		r, at := s.keys.get(string(id))
-		if r == nil {
-			return policy.Subject{}, false, nil
-		}
-		organization := r.organization.stored.Load()
-		if s.keys.holds(r, at) {
-			return policy.NewSubject(&r.key, organization), true, nil
-		}
-	}
+	return s.lookup(id)
 }
 
 // Organization is as store.Store says.
@@ -118,13 +74,6 @@ func (s *Store) Organization(ctx context.Context, id string) (policy.Organizatio
 		return *o.stored.Load(), nil
 	}
 	return policy.Organization{}, notFound("organization", id)
-}
-
-// organization returns where an organization is found, or nil if there is none.
-func (s *Store) organization(id string) *organization {
-	o, _ := s.organizations.Load(id)
-	found, _ := o.(*organization)
-	return found
 }
 
 // PutOrganization is as store.Store says.
@@ -152,7 +101,7 @@ func (s *Store) PutOrganization(ctx context.Context, put policy.Organization) (p
 		s.organizations.Store(o.id, o)
 		s.ordered.put(o)
 	}
-	s.wrote(store.Change{Organization: put.ID})
+	s.wrote(store.Change{Organization: put.ID, OrganizationRecord: &put})
 	return put, nil
 }
 
@@ -222,7 +171,7 @@ func (s *Store) PutKey(ctx context.Context, put apikey.Key, options ...store.Put
 	r := newRecord(put, owner)
 	s.keys.put(r)
 	owner.keys.put(r)
-	s.wrote(store.Change{Organization: owner.id, Key: r.key.ID})
+	s.wrote(store.Change{Organization: owner.id, Key: r.key.ID, KeyRecord: &r.key})
 	return r.key.Clone(), nil
 }
 

@@ -15,6 +15,9 @@ func (s *Store) RecordUsage(ctx context.Context, batch []store.UsageRecord) erro
 	if err := s.ready(ctx); err != nil {
 		return err
 	}
+	if err := store.CheckUsageBatch(batch); err != nil {
+		return err
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, record := range batch {

@@ -40,11 +40,15 @@ type broken struct {
 
 func newBroken() (b *broken, sound *memory.Store) {
 	m := memory.New()
+	return brokenOf(m), m
+}
+
+func brokenOf(m *memory.Store) *broken {
 	return &broken{
 		Store: m, lookup: m.Lookup, organization: m.Organization, putOrganization: m.PutOrganization, deleteOrganization: m.DeleteOrganization,
 		key: m.Key, putKey: m.PutKey, deleteKey: m.DeleteKey, keys: m.Keys, close: m.Close,
 		revision: m.Revision, watch: m.Watch, recordUsage: m.RecordUsage, usage: m.Usage,
-	}, m
+	}
 }
 
 func (b *broken) Lookup(ctx context.Context, id apikey.ID) (policy.Subject, bool, error) {
@@ -159,16 +163,32 @@ func with(change func(b *broken, sound *memory.Store)) func() store.Store {
 
 // feed has a function change or drop what is told.
 func feed(change func(store.Change) (store.Change, bool)) func() store.Store {
+	return feeds(func() func(store.Change) []store.Change {
+		return func(c store.Change) []store.Change {
+			if c, ok := change(c); ok {
+				return []store.Change{c}
+			}
+			return nil
+		}
+	})
+}
+
+// feeds has a function make something else of each change that is told. There is one
+// of it for every watch.
+func feeds(anew func() func(store.Change) []store.Change) func() store.Store {
 	return with(func(b *broken, sound *memory.Store) {
 		b.watch = func(ctx context.Context, after uint64) iter.Seq2[store.Change, error] {
 			return func(yield func(store.Change, error) bool) {
+				change := anew()
 				for told, err := range sound.Watch(ctx, after) {
-					ok := true
-					if err == nil {
-						told, ok = change(told)
-					}
-					if ok && !yield(told, err) {
+					if err != nil {
+						yield(told, err)
 						return
+					}
+					for _, c := range change(told) {
+						if !yield(c, nil) {
+							return
+						}
 					}
 				}
 			}
@@ -355,6 +375,24 @@ func damaged() store.Store {
 type damagedStore struct {
 	*broken
 	unreadable *sync.Map
+}
+
+// tells is a feed that tells what cannot be read as f has it, or ends with its error.
+func (d *damagedStore) tells(f func(store.Change) (store.Change, error)) func(context.Context, uint64) iter.Seq2[store.Change, error] {
+	return func(ctx context.Context, after uint64) iter.Seq2[store.Change, error] {
+		return func(yield func(store.Change, error) bool) {
+			for told, err := range d.Store.Watch(ctx, after) {
+				if _, ok := d.unreadable.Load(told.Key); ok && err == nil {
+					if told, err = f(told); err != nil {
+						told = store.Change{}
+					}
+				}
+				if !yield(told, err) || err != nil {
+					return
+				}
+			}
+		}
+	}
 }
 
 // byFoldedCase sorts as a case-insensitive collation does.

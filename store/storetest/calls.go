@@ -112,6 +112,11 @@ func (k *kit) everyCall() []call {
 			return err
 		}},
 	}
+	if loader, ok := store.As[store.Loader](k.store); ok {
+		calls = append(calls, call{"Load", func(ctx context.Context) error {
+			return loader.Load(ctx, []policy.Organization{{ID: "loaded"}}, []apikey.Key{plainKey("loaded", "loaded"), plainKey("loaded-too", "acme")})
+		}})
+	}
 	if watcher, ok := store.As[store.Watcher](k.store); ok {
 		calls = append(calls,
 			call{"Revision", func(ctx context.Context) error { _, err := watcher.Revision(ctx); return err }},

@@ -14,7 +14,7 @@ import (
 // A Method names a method of a store, for [Faulty].
 type Method string
 
-// The methods of store.Store, store.Watcher and store.UsageRecorder.
+// The methods of store.Store, store.Loader, store.Watcher and store.UsageRecorder.
 const (
 	MethodLookup             Method = "Lookup"
 	MethodOrganization       Method = "Organization"
@@ -26,6 +26,7 @@ const (
 	MethodDeleteKey          Method = "DeleteKey"
 	MethodKeys               Method = "Keys"
 	MethodClose              Method = "Close"
+	MethodLoad               Method = "Load"
 	MethodRevision           Method = "Revision"
 	MethodWatch              Method = "Watch"
 	MethodRecordUsage        Method = "RecordUsage"
@@ -36,8 +37,8 @@ const (
 // go wrong. It is for the tests of what stands in front of a store: an engine, a
 // cache, a replica, a service. It is safe for concurrent use.
 //
-// store.As finds a store.Watcher and a store.UsageRecorder in it if it finds them in
-// the other store, and those go wrong on demand too. It is no
+// store.As finds a store.Loader, a store.Watcher and a store.UsageRecorder in it if it
+// finds them in the other store, and those go wrong on demand too. It is no
 // policy.ImmediateSource, since that cannot fail to answer.
 type Faulty struct {
 	store store.Store
@@ -62,32 +63,38 @@ func NewFaulty(s store.Store) *Faulty {
 		store: s, plans: map[Method]plan{}, calls: map[Method]int{},
 		healed: make(chan struct{}), watching: map[*context.CancelFunc]bool{},
 	}
-	watcher, watches := store.As[store.Watcher](s)
-	recorder, records := store.As[store.UsageRecorder](s)
-	// An interface in each, so that the types have the methods of just these.
-	switch {
-	case watches && records:
+	if loader, ok := store.As[store.Loader](s); ok {
 		f.lent = struct {
-			store.Store
+			link
+			store.Loader
+		}{link{f, f.lent}, faultyLoader{f, loader}}
+	}
+	if watcher, ok := store.As[store.Watcher](s); ok {
+		f.lent = struct {
+			link
 			store.Watcher
-			store.UsageRecorder
-		}{f, faultyWatcher{f, watcher}, faultyRecorder{f, recorder}}
-	case watches:
+		}{link{f, f.lent}, faultyWatcher{f, watcher}}
+	}
+	if recorder, ok := store.As[store.UsageRecorder](s); ok {
 		f.lent = struct {
-			store.Store
-			store.Watcher
-		}{f, faultyWatcher{f, watcher}}
-	case records:
-		f.lent = struct {
-			store.Store
+			link
 			store.UsageRecorder
-		}{f, faultyRecorder{f, recorder}}
+		}{link{f, f.lent}, faultyRecorder{f, recorder}}
 	}
 	return f
 }
 
-// Unwrap returns what store.As finds a feed or a usage recorder in. It is not the
-// other store: what is found goes wrong on demand as well.
+// A link is one of a chain that store.As goes along. Each has one optional interface,
+// so that there need not be a type for every combination of them.
+type link struct {
+	store.Store
+	next store.Store // nil at the end
+}
+
+func (l link) Unwrap() store.Store { return l.next }
+
+// Unwrap returns what store.As finds optional interfaces in. It is not the other
+// store: what is found goes wrong on demand as well.
 func (f *Faulty) Unwrap() store.Store { return f.lent }
 
 // Break has the methods, or all of them if none is named, go wrong until Heal. It
@@ -101,7 +108,7 @@ func (f *Faulty) BreakNext(n int, fault Fault, methods ...Method) {
 	if len(methods) == 0 {
 		methods = []Method{
 			MethodLookup, MethodOrganization, MethodPutOrganization, MethodDeleteOrganization, MethodOrganizations, MethodKey,
-			MethodPutKey, MethodDeleteKey, MethodKeys, MethodClose, MethodRevision, MethodWatch, MethodRecordUsage, MethodUsage,
+			MethodPutKey, MethodDeleteKey, MethodKeys, MethodClose, MethodLoad, MethodRevision, MethodWatch, MethodRecordUsage, MethodUsage,
 		}
 	}
 	f.mu.Lock()
@@ -254,14 +261,17 @@ func (w faultyWatcher) Revision(ctx context.Context) (uint64, error) {
 	return do(ctx, w.f, MethodRevision, func() (uint64, error) { return w.watcher.Revision(ctx) })
 }
 
-// Watch passes the feed on. When it is told to go wrong it leaves the other's feed,
-// and if the fault ends without an error it goes on where it was.
+// Watch passes the feed on, from mark to mark: what the other tells it yields when the
+// mark comes, since only there can it begin again. When it is told to go wrong it leaves
+// the other's feed, and if the fault ends without an error it goes on from the last
+// mark, without a loss.
 func (w faultyWatcher) Watch(ctx context.Context, after uint64) iter.Seq2[store.Change, error] {
 	return func(yield func(store.Change, error) bool) {
 		w.f.count(MethodWatch)
+		mark := after
 		for {
 			inner, interrupt := w.f.interruptible(ctx)
-			more := w.feed(ctx, inner, &after, yield)
+			more := w.feed(ctx, inner, &mark, yield)
 			interrupt()
 			if !more {
 				return
@@ -271,7 +281,7 @@ func (w faultyWatcher) Watch(ctx context.Context, after uint64) iter.Seq2[store.
 }
 
 // feed yields changes until inner is interrupted. It reports whether to begin again.
-func (w faultyWatcher) feed(ctx, inner context.Context, after *uint64, yield func(store.Change, error) bool) (more bool) {
+func (w faultyWatcher) feed(ctx, inner context.Context, mark *uint64, yield func(store.Change, error) bool) (more bool) {
 	fault, healed := w.f.take(MethodWatch)
 	err := fault.after
 	if fault.before != nil {
@@ -281,14 +291,25 @@ func (w faultyWatcher) feed(ctx, inner context.Context, after *uint64, yield fun
 		yield(store.Change{}, err)
 		return false
 	}
-	for change, err := range w.watcher.Watch(inner, *after) {
+	var since []store.Change // the last mark
+	for change, err := range w.watcher.Watch(inner, *mark) {
 		if inner.Err() != nil && ctx.Err() == nil {
 			return true
 		}
-		if !yield(change, err) || err != nil {
+		if err != nil {
+			yield(store.Change{}, err)
 			return false
 		}
-		*after = change.Revision
+		since = append(since, change)
+		if !change.IsMark() {
+			continue
+		}
+		for _, change := range since {
+			if !yield(change, nil) {
+				return false
+			}
+		}
+		*mark, since = change.Revision, nil
 	}
 	return inner.Err() != nil && ctx.Err() == nil
 }
@@ -305,6 +326,16 @@ func (f *Faulty) interruptible(ctx context.Context) (context.Context, func()) {
 		delete(f.watching, &cancel)
 		cancel()
 	}
+}
+
+// A faultyLoader is the loader of a Faulty.
+type faultyLoader struct {
+	f      *Faulty
+	loader store.Loader
+}
+
+func (l faultyLoader) Load(ctx context.Context, organizations []policy.Organization, keys []apikey.Key) error {
+	return doOnly(ctx, l.f, MethodLoad, func() error { return l.loader.Load(ctx, organizations, keys) })
 }
 
 // A faultyRecorder is the usage recorder of a Faulty.

@@ -21,7 +21,7 @@ var errFault = errors.New("the disk is on fire")
 
 // A Faulty that was told nothing keeps the contract of what it wraps.
 func TestFaultyKeepsTheContract(t *testing.T) {
-	Run(t, func(testing.TB) store.Store { return NewFaulty(memory.New()) }, Compact(flood))
+	Run(t, func(testing.TB) store.Store { return NewFaulty(newLoading()) }, Compact(flood))
 }
 
 // faultyEngine is an engine over a Faulty with a key that may call from
@@ -102,7 +102,7 @@ func TestGarbledAnswerForMissingKey(t *testing.T) {
 }
 
 func TestFaultyBreaksEveryMethod(t *testing.T) {
-	r, err := newRunner(func(testing.TB) store.Store { return NewFaulty(memory.New()) }, nil)
+	r, err := newRunner(func(testing.TB) store.Store { return NewFaulty(newLoading()) }, nil)
 	require.NoError(t, err)
 	got := record(t, func(t testing.TB) {
 		r.run(t, testCase{"S3", "x", func(k *kit) {
@@ -201,42 +201,50 @@ func TestFaultyHangs(t *testing.T) {
 }
 
 func TestFaultyLendsWhatTheStoreHas(t *testing.T) {
-	type watching struct {
-		store.Store
-		store.Watcher
-	}
-	type recording struct {
-		store.Store
-		store.UsageRecorder
-	}
-	m := memory.New()
-	for name, test := range map[string]struct {
-		store            store.Store
-		watches, records bool
-	}{
-		"both":    {m, true, true},
-		"neither": {onlyStore{m}, false, false},
-		"feed":    {watching{m, m}, true, false},
-		"usage":   {recording{m, m}, false, true},
-		"twice":   {NewFaulty(m), true, true},
-	} {
-		t.Run(name, func(t *testing.T) {
-			f := NewFaulty(test.store)
-			watcher, watches := store.As[store.Watcher](f)
-			recorder, records := store.As[store.UsageRecorder](f)
+	m := newLoading()
+	for bits := range 1 << 3 {
+		var wrapped store.Store = onlyStore{m}
+		loads, watches, records := bits&1 != 0, bits&2 != 0, bits&4 != 0
+		if loads {
+			wrapped = struct {
+				link
+				store.Loader
+			}{link{m, wrapped}, m}
+		}
+		if watches {
+			wrapped = struct {
+				link
+				store.Watcher
+			}{link{m, wrapped}, m}
+		}
+		if records {
+			wrapped = struct {
+				link
+				store.UsageRecorder
+			}{link{m, wrapped}, m}
+		}
+		for _, f := range []*Faulty{NewFaulty(wrapped), NewFaulty(NewFaulty(wrapped))} {
+			loader, canLoad := store.As[store.Loader](f)
+			watcher, canWatch := store.As[store.Watcher](f)
+			recorder, canRecord := store.As[store.UsageRecorder](f)
 			_, immediate := store.As[policy.ImmediateSource](f)
-			assert.Equal(t, test.watches, watches)
-			assert.Equal(t, test.records, records)
-			assert.False(t, immediate)
+			assert.Equal(t, []bool{loads, watches, records, false}, []bool{canLoad, canWatch, canRecord, immediate})
 			f.Break(Fail(errFault))
+			if loads {
+				assert.ErrorIs(t, loader.Load(t.Context(), nil, nil), errFault, "what As found is not the store that was wrapped")
+			}
 			if watches {
 				_, err := watcher.Revision(t.Context())
-				assert.ErrorIs(t, err, errFault, "what As found is not the store that was wrapped")
+				assert.ErrorIs(t, err, errFault)
 			}
 			if records {
 				assert.ErrorIs(t, recorder.RecordUsage(t.Context(), nil), errFault)
 			}
-		})
+			f.Heal()
+			if loads {
+				assert.NoError(t, loader.Load(t.Context(), nil, nil))
+			}
+		}
 	}
 }
 
@@ -258,11 +266,13 @@ func TestFaultyFeed(t *testing.T) {
 				ended <- err
 				return
 			}
-			told <- change.Organization
+			if !change.IsMark() {
+				told <- change.Organization
+			}
 		}
 	}
-	go watch(0)
 	put("one")
+	go watch(0)
 	assert.Equal(t, "one", <-told)
 	f.Break(Hang(), MethodWatch)
 	last := put("two")

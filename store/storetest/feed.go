@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"sync"
 	"time"
 
@@ -15,28 +14,29 @@ import (
 var feedCases = []testCase{
 	{sentence: "W3", name: "what is told can be read", run: toldIsReadable},
 	{sentence: "W3", name: "what is told can be read while more is written", run: toldIsReadableMeanwhile},
-	{sentence: "W4", name: "a feed that was compacted says so", run: compacted, needs: "Compact"},
-	{sentence: "W4", name: "a feed from the beginning is complete or says that it is not", run: feedFromBeginning},
+	{sentence: "W4", name: "a feed that was compacted says so, and begins anew", run: compacted, needs: "Compact"},
+	{sentence: "W4", name: "a watch from beyond the latest revision is ErrCompacted", run: watchFromBeyond},
 	{sentence: "W4", name: "after reopening the feed is complete or says that it is not", run: feedAfterReopening, needs: "Reopen"},
 	{sentence: "W5", name: "a watch ends with the error of its context", run: watchEndsWithContext},
 	{sentence: "W5", name: "a watch ends with ErrClosed", run: watchEndsWithClose},
-	{sentence: "W5", name: "a watch that ended goes on from the last revision told", run: watchGoesOn},
+	{sentence: "W5", name: "a watch that ended goes on from the last mark", run: watchGoesOn},
 	{sentence: "W5", name: "whoever watches may stop at any change", run: watchIsLeft},
 }
 
 // toldIsReadable reads every record when a change to it is told, and writes the next
 // one only then.
 func toldIsReadable(k *kit) {
-	seen := make(chan struct{})
-	wait := k.watchMeanwhile(k.revision(), func(change store.Change) bool {
-		if change.Organization == "" {
+	seen, over := make(chan struct{}), make(chan struct{})
+	defer close(over)
+	wait := k.follow(k.mirror(), func(change store.Change) bool {
+		if change.IsMark() {
 			return true
 		}
 		k.wantReadable(change)
 		select {
 		case seen <- struct{}{}:
 			return true
-		case <-k.ctx.Done():
+		case <-over:
 			return false
 		}
 	})
@@ -47,14 +47,16 @@ func toldIsReadable(k *kit) {
 		case <-seen:
 		case err := <-ended:
 			k.Fatalf("Watch ended before it told of the latest write: %v", err)
+		case <-k.ctx.Done():
+			k.Fatalf("Watch did not tell of the latest write")
 		}
 	})
 }
 
 // toldIsReadableMeanwhile does not wait with the next write.
 func toldIsReadableMeanwhile(k *kit) {
-	wait := k.watchMeanwhile(k.revision(), func(change store.Change) bool {
-		if change.Organization != "" {
+	wait := k.follow(k.mirror(), func(change store.Change) bool {
+		if !change.IsMark() {
 			k.wantReadable(change)
 		}
 		return change.Key != "end" && !k.Failed()
@@ -91,31 +93,38 @@ func (k *kit) writeForReaders(rounds int, after func()) {
 	after()
 }
 
-// wantReadable checks that reads see a change or a later one. A record that is not
-// there was deleted; a deleted one that is there was created again.
+// wantReadable checks that reads see a change or a later one, and the record as it was
+// told. A record that is not there was deleted; a deleted one that is there was created
+// again.
 func (k *kit) wantReadable(change store.Change) {
 	k.Helper()
 	check := func(method string, revision uint64, err error) {
 		k.Helper()
 		if err == nil && revision < change.Revision {
-			k.Errorf("%s has revision %d after %+v was told; want that one or a later one, or none if it was deleted", method, revision, change)
+			k.Errorf("%s has revision %d after Watch told %s; want that one or a later one, or none if it was deleted", method, revision, shown(change))
 		}
 		if err != nil && !errors.Is(err, store.ErrNotFound) {
-			k.Errorf("%s, after %+v was told: %v", method, change, err)
+			k.Errorf("%s, after Watch told %s: %v", method, shown(change), err)
 		}
 		if errors.Is(err, store.ErrNotFound) && !change.Deleted {
 			if latest, err := k.watcher().Revision(k.ctx); err == nil && latest <= change.Revision {
-				k.Errorf("%s does not find the record after %+v, the latest write of all, was told", method, change)
+				k.Errorf("%s does not find the record after Watch told %s the latest write of all", method, shown(change))
 			}
 		}
 	}
 	if change.Key == "" {
 		organization, err := k.store.Organization(k.ctx, change.Organization)
 		check("Organization", organization.Revision, err)
+		if err == nil && organization.Revision == change.Revision && organization != *change.OrganizationRecord {
+			k.Errorf("Organization is %+v, and Watch told %+v of that revision", organization, *change.OrganizationRecord)
+		}
 		return
 	}
 	key, err := k.store.Key(k.ctx, change.Key)
 	check("Key", key.Revision, err)
+	if err == nil && key.Revision == change.Revision {
+		k.wantKey("the record that Watch told, compared with that of Key", *change.KeyRecord, key)
+	}
 	subject, found, err := k.store.Lookup(k.ctx, change.Key)
 	if err == nil && !found {
 		err = store.ErrNotFound
@@ -124,54 +133,70 @@ func (k *kit) wantReadable(change store.Change) {
 }
 
 func compacted(k *kit) {
-	before := k.revision()
-	s := k.script()
+	k.organization("first") // or the first mark would be zero, from which everything is told
+	before, empty := k.mirror(), newMirror()
+	k.script(func() {})
+	middle := k.mirror()
 	k.runner.compact(k.TB, k.store)
-	k.completeOrCompacted("after compaction", s, before)
+	k.completeOrCompacted("after compaction", before)
+	k.completeOrCompacted("after compaction", middle)
 
-	// It goes on from the present, whatever it forgot.
-	after := k.revision()
-	key := k.put(plainKey("later", "acme"))
-	if told := k.mustWatch(after, key.Revision); len(told) != 1 || told[0].Key != "later" {
-		k.Errorf("Watch from the latest revision told %+v; want the one write since", told)
-	}
+	// From zero it tells everything, whatever it forgot, and goes on from there.
+	k.reach(empty, k.revision())
+	k.wantMirror("by a watch from zero after compaction", empty)
+	k.put(plainKey("later", "acme"))
+	k.reach(empty, k.revision())
+	k.wantMirror("by a watch from the present, after compaction", empty)
 }
 
-func feedFromBeginning(k *kit) {
-	before := k.revision()
-	k.completeOrCompacted("from before the first write", k.script(), before)
+// watchFromBeyond watches as a copy does that knows more than the store, which was
+// restored from a backup.
+func watchFromBeyond(k *kit) {
+	beyond := func() {
+		k.Helper()
+		latest := k.revision()
+		for _, more := range []uint64{1, 2, 1000, 1 << 40} {
+			for change, err := range k.watcher().Watch(k.ctx, latest+more) {
+				if err == nil {
+					k.Errorf("Watch from revision %d, of a store that has come to %d, told %s; want ErrCompacted", latest+more, latest, shown(change))
+				} else {
+					k.wantError(err, store.ErrCompacted, "Watch from revision %d, of a store that has come to %d", latest+more, latest)
+				}
+				break
+			}
+		}
+	}
+	beyond()
+	k.script(func() {})
+	beyond()
 }
 
 func feedAfterReopening(k *kit) {
-	before := k.revision()
-	s := k.script()
+	marked := []*mirror{k.mirror()}
+	k.script(func() {
+		next := marked[len(marked)-1].clone()
+		k.reach(next, k.revision())
+		marked = append(marked, next)
+	})
 	k.reopen()
-	k.completeOrCompacted("after reopening", s, before)
+	for _, m := range marked {
+		k.completeOrCompacted("after reopening", m)
+	}
+	k.wantMirror("by a watch from zero after reopening", k.mirror())
 }
 
-// completeOrCompacted checks that a watch from long ago tells all of the script, or
-// says that it cannot.
-func (k *kit) completeOrCompacted(when string, s script, before uint64) {
+// completeOrCompacted checks that a watch from a mark long ago tells all of what was
+// written since, or says that it cannot, and waits for no write to do either.
+func (k *kit) completeOrCompacted(when string, m *mirror) {
 	k.Helper()
-	ctx, cancel := context.WithCancel(k.ctx)
-	defer cancel()
-	end := k.put(plainKey("end-of-it", "acme"))
-	s.final[recordName{"acme", end.ID}] = store.Change{Revision: end.Revision, Organization: "acme", Key: end.ID}
-	var told []store.Change
-	for change, err := range k.watcher().Watch(ctx, before) {
-		if errors.Is(err, store.ErrCompacted) {
-			return
-		}
-		if err != nil {
-			k.Fatalf("%s, Watch from revision %d: %v; want all changes or ErrCompacted", when, before, err)
-		}
-		told = append(told, change)
-		if change.Key == end.ID {
-			break
-		}
+	from := m.mark
+	switch err := m.reach(k.ctx, k.watcher(), k.revision()); {
+	case errors.Is(err, store.ErrCompacted):
+	case err != nil:
+		k.Fatalf("%s, Watch from the mark of revision %d: %v; want all changes or ErrCompacted", when, from, err)
+	default:
+		k.wantMirror(fmt.Sprintf("%s, by a watch from the mark of revision %d", when, from), m)
 	}
-	ours := func(c store.Change) bool { _, ok := s.final[recordName{c.Organization, c.Key}]; return ok }
-	s.wantTold(k, when+", Watch", slices.DeleteFunc(told, func(c store.Change) bool { return !ours(c) }), 0)
 }
 
 // An ending is what a watch yielded last.
@@ -210,7 +235,7 @@ func (k *kit) wantEnding(ended <-chan ending, want error, what string) {
 	case end := <-ended:
 		k.wantError(end.err, want, "%s, the last that Watch yielded", what)
 		if end.err != nil && end.change != (store.Change{}) {
-			k.Errorf("%s, Watch yielded %+v with its error; want a zero Change", what, end.change)
+			k.Errorf("%s, Watch yielded %s with its error; want a zero Change", what, shown(end.change))
 		}
 		if end.more > 0 {
 			k.Errorf("%s, Watch yielded %d times after its error", what, end.more)
@@ -222,14 +247,12 @@ func (k *kit) wantEnding(ended <-chan ending, want error, what string) {
 
 func watchEndsWithContext(k *kit) {
 	k.organization("acme")
-	before := k.revision()
-	key := k.put(plainKey("key", "acme"))
-	for _, after := range []uint64{before, key.Revision} { // with something to tell, and with nothing
+	before := k.mirror().mark
+	k.put(plainKey("key", "acme"))
+	for _, after := range []uint64{0, before, k.mirror().mark} { // with something to tell, and with nothing
 		ctx, cancel := context.WithCancel(k.ctx)
 		ended, told := k.watchToTheEnd(ctx, after)
-		if after == before {
-			<-told
-		}
+		<-told // a mark, if there is nothing else
 		cancel()
 		k.wantEnding(ended, context.Canceled, "after its context was cancelled")
 
@@ -242,64 +265,63 @@ func watchEndsWithContext(k *kit) {
 
 func watchEndsWithClose(k *kit) {
 	k.organization("acme")
-	before := k.revision()
-	k.put(plainKey("key", "acme"))
-	ended, told := k.watchToTheEnd(k.ctx, before)
-	<-told
+	var all []<-chan ending
+	for _, after := range []uint64{0, k.mirror().mark} {
+		ended, told := k.watchToTheEnd(k.ctx, after)
+		<-told
+		all = append(all, ended)
+	}
 	k.close()
-	k.wantEnding(ended, store.ErrClosed, "after Close")
+	for _, ended := range all {
+		k.wantEnding(ended, store.ErrClosed, "after Close")
+	}
 }
 
+// watchGoesOn ends a watch again and again, somewhere in what it tells, and begins
+// another from the last mark.
 func watchGoesOn(k *kit) {
-	after := k.revision()
+	m := k.mirror()
 	k.organization("acme")
-	var want, got []apikey.ID
 	for n := range 5 {
 		for i := range 3 {
-			want = append(want, k.put(plainKey(apikey.ID(fmt.Sprintf("key-%d-%d", n, i)), "acme")).ID)
+			k.put(plainKey(apikey.ID(fmt.Sprintf("key-%d-%d", n, i)), "acme"))
 		}
 		ctx, cancel := context.WithCancel(k.ctx)
-		for change, err := range k.watcher().Watch(ctx, after) {
-			if err != nil {
-				k.wantError(err, context.Canceled, "Watch")
-				break
-			}
-			after = change.Revision
-			if change.Key != "" {
-				got = append(got, change.Key)
-			}
-			if change.Key == want[len(want)-1] {
+		told := 0
+		err := m.follow(ctx, k.watcher(), func(store.Change) bool {
+			if told++; told > n {
 				cancel() // it may tell of more before it notices
 			}
-		}
+			return true
+		})
 		cancel()
-		if k.Failed() || k.ctx.Err() != nil {
-			break
-		}
+		k.wantError(err, context.Canceled, "Watch")
 	}
-	if !slices.Equal(got, want) {
-		k.Errorf("Watch, called again after each end with the last revision told, told of keys %q; want %q", got, want)
-	}
+	k.reach(m, k.revision())
+	k.wantMirror("by watches that went on from the last mark after each end", m)
 }
 
 func watchIsLeft(k *kit) {
-	before := k.revision()
+	before := k.mirror()
 	k.organization("acme")
 	for i := range 5 {
 		k.put(plainKey(apikey.ID(fmt.Sprint("key-", i)), "acme"))
 	}
 	for stop := range 5 {
-		n := 0
-		for _, err := range k.watcher().Watch(k.ctx, before) {
-			if err != nil {
-				k.Fatalf("Watch: %v", err)
-			}
-			if n++; n > stop {
-				break
+		for _, after := range []uint64{0, before.mark} {
+			told := 0
+			for _, err := range k.watcher().Watch(k.ctx, after) {
+				if err != nil {
+					k.Fatalf("Watch: %v", err)
+				}
+				if told++; told > stop {
+					break
+				}
 			}
 		}
 	}
 	// Nothing that was left behind keeps the next one from being told, or a write.
-	end := k.put(plainKey("end", "acme"))
-	k.mustWatch(before, end.Revision)
+	k.put(plainKey("end", "acme"))
+	k.reach(before, k.revision())
+	k.wantMirror("by a watch after others were left", before)
 }

@@ -104,14 +104,22 @@ func whole(id apikey.ID, organization string, n int) apikey.Key {
 // wantWhole checks that a key is a version that whole returned.
 func (k *kit) wantWhole(what string, got apikey.Key) {
 	k.Helper()
-	var n int
+	if _, problem := versionOf(got); problem != "" {
+		k.Errorf("%s: key %q %s", what, got.ID, problem)
+	}
+}
+
+// versionOf returns the version that whole returned as this key, or says why it is none.
+func versionOf(got apikey.Key) (n int, problem string) {
 	if _, err := fmt.Sscanf(got.Description, "version %d", &n); err != nil {
-		k.Errorf("%s: key %q has the description %q, which was never written", what, got.ID, got.Description)
-		return
+		return 0, fmt.Sprintf("has the description %q, which was never written", got.Description)
 	}
 	want := whole(got.ID, got.Organization, n)
 	want.Revision = got.Revision
-	k.wantKey(what, got, want)
+	if d := difference(got, want); d != "" {
+		return 0, "is not as version " + fmt.Sprint(n) + " was written: " + d
+	}
+	return n, ""
 }
 
 // difference says where two keys differ, or returns "".

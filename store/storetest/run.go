@@ -24,8 +24,9 @@ const patience = time.Minute
 // closed when the case ends. What newStore must release beyond that, it leaves to
 // t.Cleanup.
 //
-// The sentences W1 to W5 and U1 to U6 are checked if store.As finds a store.Watcher
-// or a store.UsageRecorder in the store, and are reported as skipped otherwise.
+// The sentences L1 to L3, W1 to W8 and U1 to U7 are checked if store.As finds a
+// store.Loader, a store.Watcher or a store.UsageRecorder in the store, and are reported
+// as skipped otherwise.
 func Run(t *testing.T, newStore func(t testing.TB) store.Store, options ...Option) {
 	t.Helper()
 	r, err := newRunner(newStore, options)
@@ -70,8 +71,9 @@ func Without(sentence, reason string) Option {
 }
 
 // Reopen is for stores that outlast their process: it has Run check that everything
-// is still there afterwards, and that revisions go on rising. The function closes
-// the store and returns another on the same data.
+// is still there afterwards, also if it was closed while others wrote (S25, S26), and
+// that revisions go on rising. The function closes the store and returns another on the
+// same data. What only a process that was killed shows, [Ledger] checks.
 func Reopen(reopen func(t testing.TB, s store.Store) store.Store) Option {
 	return func(r *runner) error {
 		r.reopen = reopen
@@ -115,7 +117,7 @@ func (c testCase) is(name string) bool { return name == c.sentence || name == c.
 // cases are all there are, by sentence.
 var cases = slices.SortedStableFunc(slices.Values(slices.Concat(
 	callCases, absenceCases, identifierCases, recordCases, sharingCases, momentCases, revisionCases,
-	deleteCases, refusalCases, contentionCases, pageCases, closeCases, watchCases, feedCases, usageCases,
+	deleteCases, refusalCases, contentionCases, pageCases, closeCases, crashCases, loadCases, watchCases, feedCases, markCases, usageCases,
 )), func(a, b testCase) int {
 	return cmp.Or(cmp.Compare(a.sentence[0], b.sentence[0]), cmp.Compare(a.number(), b.number()))
 })
@@ -150,11 +152,14 @@ func (r *runner) absent(t testing.TB) map[string]string {
 	s := r.newStore(t)
 	defer s.Close()
 	absent := map[string]string{}
+	if _, ok := store.As[store.Loader](s); !ok {
+		absent["L"] = "store.As finds no store.Loader in the store: L1 to L3 do not apply"
+	}
 	if _, ok := store.As[store.Watcher](s); !ok {
-		absent["W"] = "store.As finds no store.Watcher in the store: W1 to W5 do not apply"
+		absent["W"] = "store.As finds no store.Watcher in the store: W1 to W8 do not apply"
 	}
 	if _, ok := store.As[store.UsageRecorder](s); !ok {
-		absent["U"] = "store.As finds no store.UsageRecorder in the store: U1 to U6 do not apply"
+		absent["U"] = "store.As finds no store.UsageRecorder in the store: U1 to U7 do not apply"
 	}
 	return absent
 }

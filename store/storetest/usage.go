@@ -2,7 +2,9 @@ package storetest
 
 import (
 	"context"
+	"fmt"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/sallyport-go/sallyport/accesslist"
@@ -20,6 +22,7 @@ var usageCases = []testCase{
 	{sentence: "U4", name: "with an error nothing is recorded", run: nothingOfABatch},
 	{sentence: "U5", name: "usage of what the key still has is kept", run: usageOfTheRest},
 	{sentence: "U6", name: "what Usage returned may be changed", run: usageIsNotShared},
+	{sentence: "U7", name: "a batch of too many keys is refused and one of many records is not", run: largestBatch},
 	{sentence: "U6", name: "a key that was not used has no usage, and one that is not there none to ask for", run: unusedKey},
 }
 
@@ -249,4 +252,22 @@ func unusedKey(k *kit) {
 	}
 	_, err := r.Usage(k.ctx, "gone")
 	k.wantError(err, store.ErrNotFound, "Usage of a key that is not there")
+}
+
+func largestBatch(k *kit) {
+	r := k.recorder()
+	var full []store.UsageRecord
+	for range 3 { // of as many keys as may be, though of three times as many records
+		full = append(full, used("key", "192.0.2.1", 1, moment))
+		for i := range store.MaxUsageKeys - 1 {
+			full = append(full, used(apikey.ID(fmt.Sprint("gone-", i)), "192.0.2.1", 1, moment))
+		}
+	}
+	tooMany := append(slices.Clone(full), used("one-too-many", "192.0.2.1", 1, moment))
+	k.wantError(r.RecordUsage(k.ctx, tooMany), store.ErrInvalid, "RecordUsage of a batch of %d keys", store.MaxUsageKeys+1)
+	if usage := k.usage(r, "key"); len(usage.Entries)+len(usage.Secrets) > 0 {
+		k.Errorf("after a batch that was refused, Usage is %+v; want none", usage)
+	}
+	k.wantError(r.RecordUsage(k.ctx, full), nil, "RecordUsage of a batch of %d records of %d keys", len(full), store.MaxUsageKeys)
+	k.wantUsage(r, "192.0.2.1", accesslist.Usage{Count: 3, Last: moment, LastAddress: address("192.0.2.1")})
 }

@@ -2,9 +2,11 @@ package storetest
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"slices"
+	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/sallyport-go/sallyport/apikey"
 	"github.com/sallyport-go/sallyport/policy"
@@ -12,11 +14,11 @@ import (
 )
 
 var watchCases = []testCase{
-	{sentence: "W1", name: "what a watch from Revision leaves out can be read", run: revisionIsThere},
-	{sentence: "W1", name: "what was not there is told by a watch from Revision", run: revisionIsNotAhead},
+	{sentence: "W1", name: "what is told up to Revision can be read", run: revisionIsThere},
+	{sentence: "W1", name: "Revision is not less than that of a write that returned", run: revisionCoversWrites},
 	{sentence: "W1", name: "Revision rises with every write and fails after Close", run: revisionFollows},
 	{sentence: "W2", name: "every kind of write is told", run: everyWriteIsTold},
-	{sentence: "W2", name: "a watch resumes after any revision", run: resumes},
+	{sentence: "W2", name: "a watch resumes from any mark", run: resumes},
 	{sentence: "W2", name: "every watcher is told what several write", run: concurrentWritesAreTold},
 }
 
@@ -40,59 +42,45 @@ func (k *kit) revision() uint64 {
 	return revision
 }
 
-// watch returns the changes after a revision, up to one that must be told, without
-// marks of progress. It checks their order.
-func (k *kit) watch(after, until uint64) (told []store.Change, err error) {
-	last := after
-	for change, err := range k.watcher().Watch(k.ctx, after) {
-		if err != nil {
-			return told, err
-		}
-		if change.Revision <= after || change.Revision < last {
-			k.Errorf("Watch from %d told %+v after revision %d; want the order of the revisions, from after %d", after, change, last, after)
-		}
-		last = change.Revision
-		if change.Organization != "" {
-			told = append(told, change)
-		} else if change.Key != "" || change.Deleted {
-			k.Errorf("Watch told %+v: a change without an organization is a mark of progress, and has nothing but a revision", change)
-		}
-		if last >= until {
-			break
-		}
-	}
-	return told, nil
-}
-
-// mustWatch is watch without an error.
-func (k *kit) mustWatch(after, until uint64) []store.Change {
+// reach has a mirror follow until a mark that is not before a revision. It must come
+// without a further write.
+func (k *kit) reach(m *mirror, revision uint64) {
 	k.Helper()
-	told, err := k.watch(after, until)
-	if err != nil {
-		k.Fatalf("Watch from %d, waiting for %d, ended after %d changes: %v", after, until, len(told), err)
+	from := m.mark
+	err := m.reach(k.ctx, k.watcher(), revision)
+	if errors.Is(err, k.ctx.Err()) && err != nil {
+		k.Fatalf("Watch from revision %d told no mark of revision %d or later without a further write; the last was of %d", from, revision, m.mark)
 	}
-	return told
+	if err != nil {
+		k.Fatalf("Watch from revision %d, waiting for a mark of %d or later: %v", from, revision, err)
+	}
 }
 
-// watchMeanwhile watches in another goroutine until see returns false. The function
-// that it returns waits for that, and returns the error if one came instead.
-func (k *kit) watchMeanwhile(after uint64, see func(store.Change) bool) (wait func() error) {
+// mirror returns a copy of the store as it is now, from a watch from zero. Its mark is
+// one to resume from.
+func (k *kit) mirror() *mirror {
+	k.Helper()
+	m := newMirror()
+	k.reach(m, k.revision())
+	return m
+}
+
+// wantMirror checks that a mirror has what reads return.
+func (k *kit) wantMirror(what string, m *mirror) {
+	k.Helper()
+	if all := m.differences(k.snapshot()); len(all) > 0 {
+		k.Errorf("%s, a copy made of what was told up to the mark of revision %d is not the store: %s", what, m.mark, strings.Join(all, "; "))
+	}
+}
+
+// follow has a mirror follow in another goroutine until see returns false. The
+// function that it returns waits for that, and returns the error if one came instead.
+func (k *kit) follow(m *mirror, see func(store.Change) bool) (wait func() error) {
 	k.Helper()
 	watcher := k.watcher()
 	ctx, cancel := context.WithCancel(k.ctx)
 	ended := make(chan error, 1)
-	go func() {
-		for change, err := range watcher.Watch(ctx, after) {
-			if err != nil {
-				ended <- err
-				return
-			}
-			if !see(change) {
-				break
-			}
-		}
-		ended <- nil
-	}()
+	go func() { ended <- m.follow(ctx, watcher, see) }()
 	wait = sync.OnceValue(func() error { return <-ended })
 	k.Cleanup(func() { // also when the case gave up
 		cancel()
@@ -101,94 +89,52 @@ func (k *kit) watchMeanwhile(after uint64, see func(store.Change) bool) (wait fu
 	return wait
 }
 
-// A recordName names a record in a feed; the key is empty for an organization.
-type recordName struct {
-	organization string
-	key          apikey.ID
-}
-
-// A script is writes of every kind, some records written more than once.
-type script struct {
-	final map[recordName]store.Change // the last change of each record; Revision zero where only the store knows it
-	marks []uint64                    // revisions between the writes
-	end   uint64                      // a revision of the last write, to a record of its own
-}
-
-func (k *kit) script() script {
-	s := script{final: map[recordName]store.Change{}}
-	wrote := func(organization string, key apikey.ID, revision uint64, deleted bool) {
-		s.final[recordName{organization, key}] = store.Change{Revision: revision, Organization: organization, Key: key, Deleted: deleted}
-		s.marks = append(s.marks, max(revision, s.end))
-		s.end = max(revision, s.end)
+// script is writes of every kind, some records written more than once. After each it
+// calls step.
+func (k *kit) script(step func()) {
+	k.Helper()
+	did := func(err error) {
+		k.Helper()
+		if err != nil {
+			k.Fatalf("a deletion: %v", err)
+		}
+		step()
 	}
 	put := func(key apikey.Key) apikey.Key {
+		k.Helper()
 		stored := k.put(key, store.AllowEmptyList)
-		wrote(key.Organization, key.ID, stored.Revision, false)
+		step()
 		return stored
 	}
 	organize := func(o policy.Organization) policy.Organization {
+		k.Helper()
 		stored := k.putOrganization(o)
-		wrote(o.ID, "", stored.Revision, false)
+		step()
 		return stored
 	}
-	remove := func(organization string, key apikey.ID) {
-		err := k.store.DeleteKey(k.ctx, key, 0)
-		if key == "" {
-			err = k.store.DeleteOrganization(k.ctx, organization, 0)
-		}
-		if err != nil {
-			k.Fatalf("deleting %q of %q: %v", key, organization, err)
-		}
-		wrote(organization, key, 0, true)
-	}
+	deleteKey := func(id apikey.ID) { did(k.store.DeleteKey(k.ctx, id, 0)) }
+
 	acme := organize(policy.Organization{ID: "acme"})
 	organize(policy.Organization{ID: "other \u00e9"})
 	organize(policy.Organization{ID: "brief"})
 	created := put(plainKey("created", "acme"))
-	replaced := put(plainKey("replaced", "other \u00e9", "192.0.2.1"))
-	replaced = put(replaced)
+	replaced := put(put(richKey("replaced", "other \u00e9")))
 	put(plainKey("deleted", "acme"))
 	put(plainKey("again", "acme"))
 	put(plainKey("moved", "acme"))
-	remove("acme", "deleted")
-	remove("acme", "again")
-	remove("acme", "moved")
+	deleteKey("deleted")
+	deleteKey("again")
+	deleteKey("moved")
 	put(plainKey("again", "acme"))
 	put(plainKey("moved", "other \u00e9"))
-	remove("brief", "")
+	did(k.store.DeleteOrganization(k.ctx, "brief", 0))
 	acme.Requirement = policy.Required
 	organize(acme)
 	created.Disabled = true
 	put(created)
-	replaced.AccessList = plainKey("x", "x").AccessList
+	replaced.AccessList = expiredList()
 	put(replaced)
-	put(plainKey("end", "acme"))
-	return s
-}
-
-// wantTold checks that the last change of every record after a revision was told.
-func (s script) wantTold(k *kit, what string, told []store.Change, after uint64) {
-	k.Helper()
-	last := map[recordName]store.Change{}
-	for _, change := range told {
-		last[recordName{change.Organization, change.Key}] = change
-	}
-	for name, want := range s.final {
-		got, ok := last[name]
-		switch {
-		case want.Revision == 0 && after > 0: // a deletion that may have been before
-		case want.Revision != 0 && want.Revision <= after:
-		case !ok:
-			k.Errorf("%s did not tell of %+v", what, want)
-		case got.Deleted != want.Deleted, want.Revision != 0 && got.Revision != want.Revision:
-			k.Errorf("%s told %+v last of this record; want %+v", what, got, want)
-		}
-	}
-	for name, change := range last {
-		if _, ok := s.final[name]; !ok {
-			k.Errorf("%s told %+v, of a record that was not written", what, change)
-		}
-	}
+	organize(policy.Organization{ID: "brief", Requirement: policy.ReportOnly})
 }
 
 func revisionFollows(k *kit) {
@@ -200,6 +146,7 @@ func revisionFollows(k *kit) {
 			k.Errorf("after %s, of revision %d, Revision is %d and was %d before; want it risen", what, revision, now, last)
 		}
 		last = now
+		k.reach(newMirror(), now) // and not ahead of what is told
 	}
 	organization := k.organization("acme")
 	rises(organization.Revision, "PutOrganization")
@@ -219,16 +166,49 @@ func revisionFollows(k *kit) {
 	k.wantError(err, store.ErrClosed, "Revision of a store that cannot be reached, since it was closed,")
 }
 
-func revisionIsNotAhead(k *kit) {
+// revisionCoversWrites asks for the revision from several goroutines, while each of
+// several others writes.
+func revisionCoversWrites(k *kit) {
 	k.organization("acme")
-	for n := range k.rounds(20) {
-		after := k.revision()
-		key := k.put(plainKey(apikey.ID(fmt.Sprint("key-", n)), "acme"))
-		end := k.put(plainKey(apikey.ID(fmt.Sprint("end-", n)), "acme"))
-		if told := k.mustWatch(after, end.Revision); !slices.ContainsFunc(told, func(c store.Change) bool { return c.Key == key.ID }) {
-			k.Errorf("Watch from revision %d told %+v, without key %q, which was written after Revision had returned that", after, told, key.ID)
+	watcher := k.watcher()
+	var floor atomic.Uint64 // the greatest revision of a write that returned
+	var writing atomic.Int64
+	writing.Store(writers)
+	ask := func() bool {
+		least := floor.Load()
+		revision, err := watcher.Revision(k.ctx)
+		if err != nil {
+			k.Errorf("Revision: %v", err)
+			return false
 		}
+		if revision < least {
+			k.Errorf("Revision returned %d after a write had returned with revision %d", revision, least)
+			return false
+		}
+		return true
 	}
+	together(writers+2, func(i int) {
+		if i >= writers {
+			for writing.Load() > 0 && ask() {
+			}
+			return
+		}
+		defer writing.Add(-1)
+		key := plainKey(apikey.ID(fmt.Sprint("key-", i)), "acme")
+		for range k.rounds(20) {
+			stored, err := k.store.PutKey(k.ctx, key)
+			if err != nil {
+				k.Errorf("PutKey: %v", err)
+				return
+			}
+			for known := floor.Load(); known < stored.Revision && !floor.CompareAndSwap(known, stored.Revision); {
+				known = floor.Load()
+			}
+			if key = stored; !ask() {
+				return
+			}
+		}
+	})
 }
 
 // revisionIsThere asks for the revision and reads, while another goroutine writes:
@@ -263,68 +243,53 @@ func revisionIsThere(k *kit) {
 		stored = k.put(next, store.AllowEmptyList)
 		past.keys = append(past.keys, stored.Revision)
 	}, read(0), read(1))
-	for _, r := range slices.Concat(readings[0], readings[1]) {
-		if least := latest(past.keys, r.revision); r.key < least {
-			k.Fatalf("after Revision had returned %d, the key was read with revision %d; want %d or later, which a watch from there leaves out", r.revision, r.key, least)
+	for _, all := range readings {
+		for _, r := range all {
+			if least := latest(past.keys, r.revision); r.key < least {
+				k.Fatalf("after Revision had returned %d, the key was read with revision %d; want %d or later", r.revision, r.key, least)
+			}
 		}
 	}
 }
 
+// everyWriteIsTold follows from before the first write, and looks after each whether a
+// copy has it.
 func everyWriteIsTold(k *kit) {
-	before := k.revision()
-	var live []store.Change
-	wait := k.watchMeanwhile(before, func(change store.Change) bool {
-		if change.Organization != "" {
-			live = append(live, change)
-		}
-		return change.Key != "end"
+	k.organization("first")
+	early, before := k.mirror(), k.mirror()
+	k.script(func() {
+		k.reach(early, k.revision())
+		k.wantMirror("after each write", early)
 	})
-	s := k.script()
-	if err := wait(); err != nil {
-		k.Fatalf("Watch that began before the writes ended after %d changes: %v", len(live), err)
-	}
-	s.wantTold(k, "Watch that began before the writes", live, 0)
-	s.wantTold(k, "Watch that began after the writes", k.mustWatch(before, s.end), 0)
+	k.reach(before, k.revision())
+	k.wantMirror("by a watch from the mark before the first write", before)
+	k.wantMirror("by a watch from zero", k.mirror())
 }
 
 func resumes(k *kit) {
-	before := k.revision()
-	s := k.script()
-	for _, after := range s.marks[:len(s.marks)-1] {
-		s.wantTold(k, fmt.Sprintf("Watch from revision %d", after), k.mustWatch(after, s.end), after)
+	marked := []*mirror{k.mirror()}
+	k.script(func() {
+		next := marked[len(marked)-1].clone()
+		k.reach(next, k.revision())
+		marked = append(marked, next)
+	})
+	for _, m := range marked {
+		from := m.mark
+		k.reach(m, k.revision())
+		k.wantMirror(fmt.Sprintf("by a watch from the mark of revision %d", from), m)
 	}
-	// One change at a time, each from the last that was told.
-	var told []store.Change
-	for after := before; after < s.end; {
-		for change, err := range k.watcher().Watch(k.ctx, after) {
-			if err != nil {
-				k.Fatalf("Watch from revision %d: %v", after, err)
-			}
-			if change.Organization == "" {
-				continue
-			}
-			if change.Revision <= after {
-				k.Fatalf("Watch from revision %d told %+v", after, change)
-			}
-			told = append(told, change)
-			after = change.Revision
-			break
-		}
-	}
-	s.wantTold(k, "Watch that resumed after every change", told, 0)
 }
 
 func concurrentWritesAreTold(k *kit) {
-	before := k.revision()
 	k.organization("acme")
-	var told [2]map[apikey.ID]uint64
-	var waits [2]func() error
-	for i := range told {
-		told[i] = map[apikey.ID]uint64{}
-		waits[i] = k.watchMeanwhile(before, func(change store.Change) bool {
-			told[i][change.Key] = change.Revision
-			return change.Key != "end"
-		})
+	mirrors := []*mirror{newMirror(), k.mirror()}
+	var waits []func() error
+	var end atomic.Uint64 // the revision to reach, once it is known
+	for _, m := range mirrors {
+		waits = append(waits, k.follow(m, func(change store.Change) bool {
+			until := end.Load()
+			return until == 0 || !change.IsMark() || change.Revision < until
+		}))
 	}
 	together(writers, func(i int) {
 		key := plainKey(apikey.ID(fmt.Sprint("key-", i)), "acme")
@@ -337,15 +302,14 @@ func concurrentWritesAreTold(k *kit) {
 			key = stored
 		}
 	})
-	k.put(plainKey("end", "acme"))
+	last := k.organization("last")
+	end.Store(last.Revision)
+	k.putOrganization(last) // which is told after the watchers can know where to end
 	for i, wait := range waits {
 		if err := wait(); err != nil {
 			k.Fatalf("watcher %d: %v", i, err)
 		}
-		for _, key := range k.keys("acme", 0) {
-			if got := told[i][key.ID]; got != key.Revision {
-				k.Errorf("watcher %d was told revision %d last of key %q; want %d", i, got, key.ID, key.Revision)
-			}
-		}
+		k.reach(mirrors[i], k.revision())
+		k.wantMirror(fmt.Sprintf("by watcher %d", i), mirrors[i])
 	}
 }

@@ -1,0 +1,436 @@
+package storetest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/sallyport-go/sallyport/accesslist"
+	"github.com/sallyport-go/sallyport/apikey"
+	"github.com/sallyport-go/sallyport/policy"
+	"github.com/sallyport-go/sallyport/store"
+	"github.com/sallyport-go/sallyport/store/memory"
+)
+
+// Broken in their marks and in how they tell: W6 to W8.
+var brokenMarks = []brokenStore{
+	{name: "tells no marks", sentence: "W6", make: feed(func(c store.Change) (store.Change, bool) { return c, !c.IsMark() })},
+	{name: "tells a mark when the next write comes", sentence: "W6", make: feeds(func() func(store.Change) []store.Change {
+		var late []store.Change
+		return func(c store.Change) []store.Change {
+			if c.IsMark() && c.Revision > 10 {
+				late = append(late, c)
+				return nil
+			}
+			defer func() { late = nil }()
+			return append(late, c)
+		}
+	})},
+	{name: "tells no first mark", sentence: "W6", make: feeds(func() func(store.Change) []store.Change {
+		first := true
+		return func(c store.Change) []store.Change {
+			skip := first && c.IsMark() && c.Revision > 0
+			if first = false; skip {
+				return nil
+			}
+			return []store.Change{c}
+		}
+	})},
+	{name: "tells a mark before all of it is there", sentence: "W6", make: feeds(func() func(store.Change) []store.Change {
+		first := true
+		return func(c store.Change) []store.Change {
+			if first && !c.IsMark() {
+				first = false
+				return []store.Change{{Revision: 0}, c}
+			}
+			return []store.Change{c}
+		}
+	})},
+	{name: "tells a mark ahead of its changes", sentence: "W6", make: feeds(func() func(store.Change) []store.Change {
+		var held *store.Change
+		return func(c store.Change) []store.Change {
+			if held == nil && !c.IsMark() && c.Revision > 5 {
+				held = &c
+				return nil
+			}
+			if held != nil && c.IsMark() {
+				all := []store.Change{c, *held}
+				held = nil
+				return all
+			}
+			return []store.Change{c}
+		}
+	})},
+	{name: "marks a revision too many", sentence: "W6", make: feed(func(c store.Change) (store.Change, bool) {
+		if c.IsMark() && c.Revision > 0 {
+			c.Revision++
+		}
+		return c, true
+	})},
+	{name: "marks a revision too few", sentence: "W6", make: feed(func(c store.Change) (store.Change, bool) {
+		if c.IsMark() && c.Revision > 3 {
+			c.Revision--
+		}
+		return c, true
+	})},
+	{name: "tells a record again and again before a mark", sentence: "W6", make: feeds(func() func(store.Change) []store.Change {
+		n := 0
+		return func(c store.Change) []store.Change {
+			if n++; c.IsMark() && n%8 != 0 && c.Revision > 20 {
+				return nil
+			}
+			return []store.Change{c}
+		}
+	})},
+	{name: "goes back behind a mark", sentence: "W6", make: feeds(func() func(store.Change) []store.Change {
+		var earlier store.Change
+		return func(c store.Change) []store.Change {
+			if c.IsMark() {
+				return []store.Change{c}
+			}
+			all := []store.Change{c}
+			if earlier.Revision > 0 {
+				all = append(all, earlier)
+			}
+			earlier = c
+			return all
+		}
+	})},
+	{name: "puts something into its marks", sentence: "W6", make: feed(func(c store.Change) (store.Change, bool) {
+		c.Deleted = c.Deleted || c.IsMark()
+		return c, true
+	})},
+	{name: "tells a record as it is now", sentence: "W6", make: with(func(b *broken, sound *memory.Store) {
+		b.watch = toldBy(sound, func(ctx context.Context, c store.Change) store.Change {
+			if c.KeyRecord != nil {
+				if now, err := sound.Key(ctx, c.Key); err == nil {
+					now.Revision = c.Revision
+					c.KeyRecord = &now
+				}
+			}
+			return c
+		})
+	})},
+	{name: "tells records without their lists", sentence: "W6", make: feed(func(c store.Change) (store.Change, bool) {
+		if c.KeyRecord != nil {
+			c.KeyRecord.AccessList = accesslist.List{}
+		}
+		return c, true
+	})},
+	{name: "tells no records", sentence: "W6", make: feed(func(c store.Change) (store.Change, bool) {
+		c.KeyRecord = nil
+		return c, true
+	})},
+	{name: "tells the record of what was deleted", sentence: "W6", make: feed(func(c store.Change) (store.Change, bool) {
+		if c.Deleted && c.Key != "" {
+			c.KeyRecord = &apikey.Key{ID: c.Key}
+		}
+		return c, true
+	})},
+	{name: "tells another organization's record", sentence: "W6", make: feed(func(c store.Change) (store.Change, bool) {
+		if c.OrganizationRecord != nil {
+			c.OrganizationRecord.ID = "another"
+		}
+		return c, true
+	})},
+	{name: "begins with records of several moments", sentence: "W6", make: with(func(b *broken, sound *memory.Store) {
+		b.watch = func(ctx context.Context, after uint64) iter.Seq2[store.Change, error] {
+			if after > 0 {
+				return sound.Watch(ctx, after)
+			}
+			return page(ctx, sound)
+		}
+	})},
+	{name: "waits for its watchers", sentence: "W7", make: with(func(b *broken, sound *memory.Store) {
+		var told sync.RWMutex
+		b.putKey = func(ctx context.Context, key apikey.Key, o ...putOption) (apikey.Key, error) {
+			told.Lock()
+			defer told.Unlock()
+			return sound.PutKey(ctx, key, o...)
+		}
+		b.watch = func(ctx context.Context, after uint64) iter.Seq2[store.Change, error] {
+			return func(yield func(store.Change, error) bool) {
+				for change, err := range sound.Watch(ctx, after) {
+					told.RLock()
+					more := yield(change, err)
+					if told.RUnlock(); !more {
+						return
+					}
+				}
+			}
+		}
+	})},
+	{name: "tells one watcher at a time", sentence: "W7", make: with(func(b *broken, sound *memory.Store) {
+		turn := make(chan struct{}, 1)
+		b.watch = func(ctx context.Context, after uint64) iter.Seq2[store.Change, error] {
+			return func(yield func(store.Change, error) bool) {
+				for change, err := range sound.Watch(ctx, after) {
+					select {
+					case turn <- struct{}{}:
+					case <-ctx.Done():
+						yield(store.Change{}, ctx.Err())
+						return
+					}
+					more := yield(change, err)
+					if <-turn; !more {
+						return
+					}
+				}
+			}
+		}
+	})},
+	{name: "loses what a slow watcher has no room for", sentence: "W7", make: with(func(b *broken, sound *memory.Store) {
+		b.watch = func(ctx context.Context, after uint64) iter.Seq2[store.Change, error] {
+			return lossy(sound.Watch(ctx, after))
+		}
+	})},
+	{name: "ends at a record that cannot be read", sentence: "W8", options: []Option{Damage(damage)}, make: damagedFeed(func(c store.Change) (store.Change, error) {
+		return c, errors.New("the list cannot be read")
+	})},
+	{name: "tells what cannot be read as if it had no list", sentence: "W8", options: []Option{Damage(damage)}, make: damagedFeed(func(c store.Change) (store.Change, error) {
+		c.KeyRecord.AccessList = accesslist.List{}
+		return c, nil
+	})},
+	{name: "tells what cannot be read as deleted", sentence: "W8", options: []Option{Damage(damage)}, make: damagedFeed(func(c store.Change) (store.Change, error) {
+		return store.Change{Revision: c.Revision, Organization: c.Organization, Key: c.Key, Deleted: true}, nil
+	})},
+	{name: "shares what it tells", sentence: "W8", make: with(func(b *broken, sound *memory.Store) {
+		var mu sync.Mutex
+		shared := map[uint64]store.Change{}
+		b.watch = toldBy(sound, func(_ context.Context, c store.Change) store.Change {
+			mu.Lock()
+			defer mu.Unlock()
+			if kept, ok := shared[c.Revision]; ok && !c.IsMark() {
+				return kept
+			}
+			if !c.IsMark() {
+				shared[c.Revision] = c
+			}
+			return c
+		})
+	})},
+}
+
+// toldBy is the feed of a sound store, with a function that changes what is told.
+func toldBy(sound *memory.Store, change func(context.Context, store.Change) store.Change) func(context.Context, uint64) iter.Seq2[store.Change, error] {
+	return func(ctx context.Context, after uint64) iter.Seq2[store.Change, error] {
+		return func(yield func(store.Change, error) bool) {
+			for told, err := range sound.Watch(ctx, after) {
+				if err == nil {
+					told = change(ctx, told)
+				}
+				if !yield(told, err) {
+					return
+				}
+			}
+		}
+	}
+}
+
+func damagedFeed(f func(store.Change) (store.Change, error)) func() store.Store {
+	return func() store.Store {
+		d := soundButDamaged().(*damagedStore)
+		d.watch = d.tells(f)
+		return d
+	}
+}
+
+// page begins with what the listings have, one after the other, and goes on from where
+// the store is when it has read them.
+func page(ctx context.Context, sound *memory.Store) iter.Seq2[store.Change, error] {
+	return func(yield func(store.Change, error) bool) {
+		var all []store.Change
+		for organization, err := range store.AllOrganizations(ctx, sound) {
+			if err != nil {
+				yield(store.Change{}, err)
+				return
+			}
+			all = append(all, store.Change{Revision: organization.Revision, Organization: organization.ID, OrganizationRecord: new(organization)})
+		}
+		for _, c := range slices.Clone(all) {
+			for key, err := range store.AllKeys(ctx, sound, c.Organization) {
+				if err != nil {
+					yield(store.Change{}, err)
+					return
+				}
+				all = append(all, store.Change{Revision: key.Revision, Organization: c.Organization, Key: key.ID, KeyRecord: &key})
+			}
+		}
+		time.Sleep(time.Millisecond)
+		latest, err := sound.Revision(ctx)
+		if err != nil {
+			yield(store.Change{}, err)
+			return
+		}
+		for _, c := range append(all, store.Change{Revision: latest}) {
+			if !yield(c, nil) {
+				return
+			}
+		}
+		if latest > 0 {
+			for c, err := range sound.Watch(ctx, latest) {
+				if !yield(c, err) {
+					return
+				}
+			}
+		}
+		<-ctx.Done()
+		yield(store.Change{}, ctx.Err())
+	}
+}
+
+// lossy has a channel between the feed and who watches, and drops what does not fit.
+func lossy(feed iter.Seq2[store.Change, error]) iter.Seq2[store.Change, error] {
+	type told struct {
+		change store.Change
+		err    error
+	}
+	return func(yield func(store.Change, error) bool) {
+		left := make(chan struct{})
+		defer close(left)
+		room := make(chan told, 256)
+		go func() {
+			defer close(room)
+			for change, err := range feed {
+				if err != nil {
+					select {
+					case room <- told{err: err}:
+					case <-left:
+					}
+					return
+				}
+				select {
+				case <-left:
+					return
+				case room <- told{change: change}:
+				default:
+				}
+			}
+		}()
+		for t := range room {
+			if !yield(t.change, t.err) {
+				return
+			}
+		}
+	}
+}
+
+// Broken in what they load: L1 to L3.
+var brokenLoads = []brokenStore{
+	{name: "loads until a record is refused", sentence: "L1", make: withLoad(func(b *brokenLoader) { b.load = b.oneByOne })},
+	{name: "checks first and loads then", sentence: "L1", make: withLoad(func(b *brokenLoader) {
+		b.load = func(ctx context.Context, organizations []policy.Organization, keys []apikey.Key) error {
+			if err := b.sound.checkLoad(ctx, organizations, keys); err != nil {
+				return err
+			}
+			time.Sleep(20 * time.Microsecond)
+			return b.oneByOne(ctx, organizations, keys)
+		}
+	})},
+	{name: "passes over what is there", sentence: "L2", make: withLoad(func(b *brokenLoader) {
+		b.load = func(ctx context.Context, organizations []policy.Organization, keys []apikey.Key) error {
+			return b.sound.Load(ctx, organizations, slices.DeleteFunc(slices.Clone(keys), func(key apikey.Key) bool {
+				_, err := b.sound.Key(ctx, key.ID)
+				return err == nil
+			}))
+		}
+	})},
+	{name: "does not see the organizations beside the keys", sentence: "L2", make: withLoad(func(b *brokenLoader) {
+		b.load = func(ctx context.Context, organizations []policy.Organization, keys []apikey.Key) error {
+			for _, key := range keys {
+				if _, err := b.sound.Organization(ctx, key.Organization); err != nil {
+					return err
+				}
+			}
+			return b.sound.Load(ctx, organizations, keys)
+		}
+	})},
+	{name: "loads keys without comments", sentence: "L2", make: withLoad(func(b *brokenLoader) {
+		b.load = func(ctx context.Context, organizations []policy.Organization, keys []apikey.Key) error {
+			var bare []apikey.Key
+			for _, key := range keys {
+				bare = append(bare, entries(key, func(all []accesslist.Entry) []accesslist.Entry {
+					for i := range all {
+						all[i].Comment = ""
+					}
+					return all
+				}))
+			}
+			return b.sound.Load(ctx, organizations, bare)
+		}
+	})},
+	{name: "loads any number", sentence: "L2", make: withLoad(func(b *brokenLoader) {
+		b.load = func(ctx context.Context, organizations []policy.Organization, keys []apikey.Key) error {
+			for len(organizations)+len(keys) > store.MaxLoad {
+				if err := b.sound.Load(ctx, organizations, keys[:100]); err != nil {
+					return err
+				}
+				organizations, keys = nil, keys[100:]
+			}
+			return b.sound.Load(ctx, organizations, keys)
+		}
+	})},
+	{name: "gives all of a load one revision", sentence: "L3", make: withLoad(func(b *brokenLoader) {
+		b.onRead(func(key apikey.Key) apikey.Key {
+			var n uint64
+			if _, err := fmt.Sscanf(string(key.ID), "loaded-%d", &n); err == nil {
+				key.Revision -= n
+			}
+			return key
+		})
+	})},
+	{name: "does not tell of what was loaded", sentence: "L3", make: withLoad(func(b *brokenLoader) {
+		b.watch = func(ctx context.Context, after uint64) iter.Seq2[store.Change, error] {
+			return func(yield func(store.Change, error) bool) {
+				for c, err := range b.sound.Watch(ctx, after) {
+					if c.Key == "loaded-3" {
+						continue
+					}
+					if !yield(c, err) {
+						return
+					}
+				}
+			}
+		}
+	})},
+}
+
+// A brokenLoader is a broken store that loads.
+type brokenLoader struct {
+	*broken
+	sound *loadingStore
+	load  func(ctx context.Context, organizations []policy.Organization, keys []apikey.Key) error
+}
+
+func (b *brokenLoader) Load(ctx context.Context, organizations []policy.Organization, keys []apikey.Key) error {
+	return b.load(ctx, organizations, keys)
+}
+
+func (b *brokenLoader) oneByOne(ctx context.Context, organizations []policy.Organization, keys []apikey.Key) error {
+	for _, organization := range organizations {
+		if _, err := b.sound.PutOrganization(ctx, organization); err != nil {
+			return err
+		}
+	}
+	for _, key := range keys {
+		if _, err := b.sound.PutKey(ctx, key); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// withLoad makes a store of what change does to a sound one that loads.
+func withLoad(change func(b *brokenLoader)) func() store.Store {
+	return func() store.Store {
+		l := newLoading()
+		b := &brokenLoader{broken: brokenOf(l.Store), sound: l, load: l.Load}
+		b.putKey, b.deleteKey, b.putOrganization, b.deleteOrganization = l.PutKey, l.DeleteKey, l.PutOrganization, l.DeleteOrganization
+		change(b)
+		return b
+	}
+}

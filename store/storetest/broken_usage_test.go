@@ -1,0 +1,130 @@
+package storetest
+
+import (
+	"context"
+	"maps"
+	"net/netip"
+	"slices"
+	"sync"
+
+	"github.com/sallyport-go/sallyport/accesslist"
+	"github.com/sallyport-go/sallyport/apikey"
+	"github.com/sallyport-go/sallyport/store"
+	"github.com/sallyport-go/sallyport/store/memory"
+)
+
+// Broken in what they count: U1 to U7.
+var brokenUsage = []brokenStore{
+	{name: "overwrites usage", sentence: "U1", make: usageOf(func(_, more accesslist.Usage) accesslist.Usage { return more })},
+	{name: "keeps the last use that it was told of", sentence: "U2", make: usageOf(func(known, more accesslist.Usage) accesslist.Usage {
+		more.Count += known.Count
+		return more
+	})},
+	{name: "keeps the first address", sentence: "U2", make: usageOf(func(known, more accesslist.Usage) accesslist.Usage {
+		sum := addUsage(known, more)
+		if known.Count > 0 {
+			sum.LastAddress = known.LastAddress
+		}
+		return sum
+	})},
+	{name: "refuses usage of a missing key", sentence: "U3", make: with(func(b *broken, sound *memory.Store) {
+		b.recordUsage = func(ctx context.Context, batch []store.UsageRecord) error {
+			for _, record := range batch {
+				if _, err := sound.Key(ctx, record.Key); err != nil {
+					return err
+				}
+			}
+			return sound.RecordUsage(ctx, batch)
+		}
+	})},
+	{name: "records a part of a batch", sentence: "U4", make: with(func(b *broken, sound *memory.Store) {
+		b.recordUsage = func(ctx context.Context, batch []store.UsageRecord) error {
+			_ = sound.RecordUsage(context.WithoutCancel(ctx), batch[:1])
+			return sound.RecordUsage(ctx, batch[1:])
+		}
+	})},
+	{name: "forgets usage when the key is replaced", sentence: "U5", make: with(func(b *broken, sound *memory.Store) {
+		forgotten := map[apikey.ID]bool{}
+		b.putKey = func(ctx context.Context, key apikey.Key, o ...putOption) (apikey.Key, error) {
+			forgotten[key.ID] = key.Revision != 0
+			return sound.PutKey(ctx, key, o...)
+		}
+		b.usage = func(ctx context.Context, id apikey.ID) (store.KeyUsage, error) {
+			usage, err := sound.Usage(ctx, id)
+			if forgotten[id] {
+				usage = store.KeyUsage{}
+			}
+			return usage, err
+		}
+	})},
+	{name: "shares its usage", sentence: "U6", make: with(func(b *broken, sound *memory.Store) {
+		var shared store.KeyUsage
+		b.usage = func(ctx context.Context, id apikey.ID) (store.KeyUsage, error) {
+			if shared.Entries == nil {
+				usage, err := sound.Usage(ctx, id)
+				if err != nil {
+					return usage, err
+				}
+				shared = usage
+			}
+			return shared, nil
+		}
+	})},
+	{name: "takes batches of any size", sentence: "U7", make: with(func(b *broken, sound *memory.Store) {
+		b.recordUsage = func(ctx context.Context, batch []store.UsageRecord) error {
+			for part := range slices.Chunk(batch, store.MaxUsageKeys) {
+				if err := sound.RecordUsage(ctx, part); err != nil {
+					return err
+				}
+			}
+			return nil
+		}
+	})},
+	{name: "limits the records and not the keys", sentence: "U7", make: with(func(b *broken, sound *memory.Store) {
+		b.recordUsage = func(ctx context.Context, batch []store.UsageRecord) error {
+			if len(batch) > store.MaxUsageKeys {
+				return store.ErrInvalid
+			}
+			return sound.RecordUsage(ctx, batch)
+		}
+	})},
+}
+
+// usageOf is a store that sums usage in another way.
+func usageOf(sum func(known, more accesslist.Usage) accesslist.Usage) func() store.Store {
+	return with(func(b *broken, sound *memory.Store) {
+		var mu sync.Mutex
+		all := map[apikey.ID]store.KeyUsage{}
+		b.recordUsage = func(ctx context.Context, batch []store.UsageRecord) error {
+			mu.Lock()
+			defer mu.Unlock()
+			for _, record := range batch {
+				usage, ok := all[record.Key]
+				if !ok {
+					usage = store.KeyUsage{Entries: map[netip.Prefix]accesslist.Usage{}, Secrets: map[string]accesslist.Usage{}}
+					all[record.Key] = usage
+				}
+				if record.Entry.IsValid() {
+					usage.Entries[record.Entry] = sum(usage.Entries[record.Entry], record.Usage)
+				}
+				if record.Secret != "" {
+					usage.Secrets[record.Secret] = sum(usage.Secrets[record.Secret], record.Usage)
+				}
+			}
+			return nil
+		}
+		b.usage = func(ctx context.Context, id apikey.ID) (store.KeyUsage, error) {
+			mu.Lock()
+			defer mu.Unlock()
+			return store.KeyUsage{Entries: maps.Clone(all[id].Entries), Secrets: maps.Clone(all[id].Secrets)}, nil
+		}
+	})
+}
+
+func addUsage(known, more accesslist.Usage) accesslist.Usage {
+	known.Count += more.Count
+	if more.Last.After(known.Last) {
+		known.Last, known.LastAddress = more.Last, more.LastAddress
+	}
+	return known
+}

@@ -1,0 +1,396 @@
+package storetest
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+
+	"github.com/sallyport-go/sallyport/apikey"
+	"github.com/sallyport-go/sallyport/policy"
+	"github.com/sallyport-go/sallyport/store"
+)
+
+var markCases = []testCase{
+	{sentence: "W6", name: "a watch from zero begins with every record that is there", run: beginsWithEverything},
+	{sentence: "W6", name: "a mark comes first if there is nothing to tell", run: markComesFirst},
+	{sentence: "W6", name: "a mark follows every write without a further one", run: markFollows},
+	{sentence: "W6", name: "a copy is the store at every mark while several write", run: copyAtEveryMark},
+	{sentence: "W6", name: "a key and its organization are of one moment at every mark", run: pairAtEveryMark},
+	{sentence: "W7", name: "a watcher that has stopped holds up nobody", run: stoppedWatcher},
+	{sentence: "W8", name: "what cannot be read is told as that, and the rest is told", run: unreadableIsTold, needs: "Damage"},
+	{sentence: "W8", name: "what is told may be changed", run: toldIsNotShared},
+}
+
+// firstMark watches up to the first mark, which must come without a further write.
+func (k *kit) firstMark(what string, m *mirror) {
+	k.Helper()
+	if err := m.follow(k.ctx, k.watcher(), func(change store.Change) bool { return !change.IsMark() }); err != nil {
+		k.Fatalf("%s, Watch from revision %d, waiting for a mark: %v", what, m.mark, err)
+	}
+}
+
+func beginsWithEverything(k *kit) {
+	look := func() {
+		k.Helper()
+		latest, m := k.revision(), newMirror()
+		k.firstMark("from zero", m)
+		if m.mark < latest {
+			k.Errorf("the first mark of a Watch from zero is of revision %d, and the store had come to %d before; want all of that before the mark", m.mark, latest)
+		}
+		k.wantMirror("by a watch from zero up to its first mark", m)
+	}
+	look()
+	k.script(look)
+}
+
+func markComesFirst(k *kit) {
+	look := func() {
+		k.Helper()
+		m := k.mirror()
+		k.firstMark("with nothing to tell", m)
+		k.wantMirror("after a mark without anything to tell", m)
+	}
+	look()
+	k.script(look)
+}
+
+// markFollows has one watch going on all the time and waits, after every write, until
+// its mark has come there.
+func markFollows(k *kit) {
+	reached, over := make(chan uint64), make(chan struct{})
+	defer close(over) // a store may tell a mark at any time
+	wait := k.follow(k.mirror(), func(change store.Change) bool {
+		if !change.IsMark() {
+			return true
+		}
+		select {
+		case reached <- change.Revision:
+			return true
+		case <-over:
+			return false
+		}
+	})
+	ended := make(chan error, 1)
+	go func() { ended <- wait() }()
+	k.script(func() {
+		for latest := k.revision(); ; {
+			select {
+			case mark := <-reached:
+				if mark >= latest {
+					return
+				}
+			case err := <-ended:
+				k.Fatalf("Watch ended before a mark of revision %d: %v", latest, err)
+			case <-k.ctx.Done():
+				k.Fatalf("Watch told no mark of revision %d or later without a further write", latest)
+			}
+		}
+	})
+}
+
+// A trail is what a mirror had at every mark, and the changes it was told.
+type trail struct {
+	*mirror
+	instants []instant
+	told     []store.Change
+}
+
+func (t *trail) see(change store.Change) {
+	if !change.IsMark() {
+		t.told = append(t.told, change)
+		return
+	}
+	t.instants = append(t.instants, instantOf(t.mirror))
+}
+
+// copyAtEveryMark has several goroutines write all kinds of records of their own while
+// some copies are kept: one from before, one from the middle, and one whose watch is
+// left and begun again from the last mark all the time. Afterwards it looks whether
+// each copy was at every mark what the store had at the mark's revision.
+func copyAtEveryMark(k *kit) {
+	t := newTimeline(k)
+	var over atomic.Bool
+	var end atomic.Uint64
+	enough := func(change store.Change) bool {
+		return k.Failed() || over.Load() && change.IsMark() && change.Revision >= end.Load()
+	}
+	keep := func(tr *trail) func() error {
+		return k.follow(tr.mirror, func(change store.Change) bool {
+			tr.see(change)
+			return !enough(change)
+		})
+	}
+	whole, restless, late := &trail{mirror: newMirror()}, &trail{mirror: newMirror()}, &trail{mirror: newMirror()}
+	waits := []func() error{keep(whole), k.restless(restless, enough)}
+	together(writers, func(i int) { t.writeEverything(i, k.rounds(20)) })
+	waits = append(waits, keep(late))
+	together(writers, func(i int) { t.writeEverything(i+writers, k.rounds(20)) })
+	over.Store(true)
+	last, ok := t.putOrganization(policy.Organization{ID: "last"})
+	end.Store(last.Revision)
+	if _, again := t.putOrganization(last); !ok || !again {
+		return
+	}
+	for i, wait := range waits {
+		if err := wait(); err != nil {
+			k.Fatalf("%v", err)
+		}
+		for _, change := range []*trail{whole, restless, late}[i].told {
+			if err := t.checkTold(change); err != nil {
+				k.Fatalf("%v", err)
+			}
+		}
+		for _, at := range []*trail{whole, restless, late}[i].instants {
+			if err := t.check(at); err != nil {
+				k.Fatalf("a copy made of what was told up to the mark of revision %d is not the store as it was then: %v", at.mark, err)
+			}
+		}
+	}
+}
+
+// restless follows in another goroutine, and leaves the watch after some changes to
+// begin another from the last mark, until enough says so.
+func (k *kit) restless(t *trail, enough func(store.Change) bool) (wait func() error) {
+	k.Helper()
+	watcher := k.watcher()
+	ctx, cancel := context.WithCancel(k.ctx)
+	ended := make(chan error, 1)
+	go func() {
+		for n, patience := 1, 0; ; n++ {
+			told, before, done := 0, t.mark, false
+			err := t.follow(ctx, watcher, func(change store.Change) bool {
+				t.see(change)
+				told++
+				done = enough(change)
+				return !done && told < n%17+patience
+			})
+			if err != nil || done {
+				ended <- err
+				return
+			}
+			if patience += told; t.mark > before { // or it would never come to a mark
+				patience = 0
+			}
+		}
+	}()
+	wait = sync.OnceValue(func() error { return <-ended })
+	k.Cleanup(func() {
+		cancel()
+		_ = wait()
+	})
+	return wait
+}
+
+// writeEverything writes all kinds of records in every way, and leaves some behind.
+func (t *timeline) writeEverything(i, rounds int) {
+	organization, ok := t.putOrganization(policy.Organization{ID: fmt.Sprint("organization ", i)})
+	for n := 0; ok && n < rounds && !t.Failed(); n++ {
+		own := organization.ID
+		id, passing, brief := apikey.ID(fmt.Sprint("key-", i)), apikey.ID(fmt.Sprint("passing-", i)), fmt.Sprint("brief ", i)
+		var key apikey.Key
+		if key, ok = t.putKey(whole(id, own, n)); !ok {
+			return
+		}
+		next := whole(id, own, n+1)
+		next.Revision = key.Revision
+		organization.Requirement = policy.Requirement(n % 3)
+		for _, step := range []func() bool{
+			func() bool { _, ok := t.putOrganization(policy.Organization{ID: brief}); return ok },
+			func() bool { _, ok := t.putKey(whole(passing, brief, n)); return ok },
+			func() bool { _, ok := t.putKey(next); return ok },
+			func() bool { return t.deleteKey(passing, brief) },
+			func() bool { organization, ok = t.putOrganization(organization); return ok },
+			func() bool { _, ok := t.putKey(whole(passing, own, n)); return ok }, // elsewhere
+			func() bool { return t.deleteOrganization(brief) },
+			func() bool { return t.deleteKey(id, own) },
+			func() bool { return t.deleteKey(passing, own) },
+			func() bool { return n%5 > 0 || t.leave(apikey.ID(fmt.Sprintf("stays-%d-%d", i, n)), own) },
+		} {
+			if ok = step(); !ok {
+				return
+			}
+		}
+	}
+}
+
+func (t *timeline) leave(id apikey.ID, organization string) bool {
+	_, ok := t.putKey(whole(id, organization, 1))
+	return ok
+}
+
+// pairAtEveryMark has a writer go round states of which none is "nothing required and
+// no entries", as noMixture does, and looks for it in a copy.
+func pairAtEveryMark(k *kit) {
+	organization := k.putOrganization(policy.Organization{ID: "acme", Requirement: policy.Required})
+	key := k.put(whole("key", "acme", 0))
+	var over atomic.Bool
+	see := func(m *mirror) func(store.Change) bool {
+		return func(change store.Change) bool {
+			if !change.IsMark() || m.records[keyName("key")].KeyRecord == nil {
+				return !over.Load()
+			}
+			key, organization := m.records[keyName("key")].KeyRecord, m.records[organizationName("acme")].OrganizationRecord
+			if organization == nil {
+				k.Errorf("at the mark of revision %d a copy has a key without its organization", change.Revision)
+			} else if key.AccessList.IsEmpty() && organization.Requirement == policy.NotRequired {
+				k.Errorf("at the mark of revision %d a copy has a key without entries, of revision %d, and an organization that requires none, of revision %d, which never were at the same time",
+					change.Revision, key.Revision, organization.Revision)
+			}
+			return !over.Load() && !k.Failed()
+		}
+	}
+	var waits []func() error
+	watch := func() {
+		for _, m := range []*mirror{newMirror(), k.mirror()} {
+			waits = append(waits, k.follow(m, see(m)))
+		}
+	}
+	watch()
+	for n := range 4 * k.rounds(100) {
+		if n%4 == 0 { // entries by version: none, one, two, three, none, …
+			organization.Requirement = policy.Required
+			organization = k.putOrganization(organization)
+		}
+		next := whole("key", "acme", n)
+		next.Revision = key.Revision
+		key = k.put(next, store.AllowEmptyList)
+		if n%4 == 1 {
+			organization.Requirement = policy.NotRequired
+			organization = k.putOrganization(organization)
+		}
+		if n == 2*k.rounds(100) {
+			watch()
+		}
+	}
+	over.Store(true)
+	k.put(key)
+	for _, wait := range waits {
+		if err := wait(); err != nil {
+			k.Fatalf("Watch: %v", err)
+		}
+	}
+}
+
+// stoppedWatcher has consumers stand still, one in the middle of the records that a
+// watch begins with and one at a mark, while thousands of changes are written and
+// others watch.
+func stoppedWatcher(k *kit) {
+	k.organization("acme")
+	other, stopped := k.mirror(), []*mirror{newMirror(), k.mirror()}
+	standing, goOn := make(chan struct{}), make(chan struct{})
+	release := sync.OnceFunc(func() { close(goOn) })
+	var end atomic.Uint64 // the revision to reach, once it is known
+	var waits []func() error
+	for _, m := range stopped {
+		stand := sync.OnceFunc(func() {
+			select {
+			case standing <- struct{}{}:
+				<-goOn
+			case <-k.ctx.Done():
+			}
+		})
+		waits = append(waits, k.follow(m, func(change store.Change) bool {
+			stand()
+			until := end.Load()
+			return until == 0 || !change.IsMark() || change.Revision < until
+		}))
+	}
+	k.Cleanup(release)
+	// They go on when patience ends too, or a store that waits for them, whatever becomes
+	// of its context, would hold up the case for ever.
+	defer context.AfterFunc(k.ctx, release)()
+	for range stopped {
+		select {
+		case <-standing:
+		case <-k.ctx.Done():
+			k.Fatalf("a watcher was told nothing while another did not go on")
+		}
+	}
+
+	together(writers, func(i int) {
+		key := plainKey(apikey.ID(fmt.Sprint("key-", i)), "acme")
+		for range k.rounds(4000) / writers {
+			stored, err := k.store.PutKey(k.ctx, key)
+			if err != nil {
+				k.Errorf("PutKey while a watcher does not go on: %v", err)
+				return
+			}
+			key = stored
+		}
+	})
+	if k.ctx.Err() != nil {
+		k.Fatalf("writes did not get done while a watcher did not go on")
+	}
+	k.reach(other, k.revision())
+	k.wantMirror("by a watcher while another did not go on", other)
+	k.wantMirror("by a watcher that began while another did not go on", k.mirror())
+
+	// Those that stood still are told everything, or that it cannot be.
+	last := k.organization("last")
+	end.Store(last.Revision)
+	k.putOrganization(last)
+	release()
+	for i, wait := range waits {
+		if err := wait(); err == nil {
+			k.reach(stopped[i], k.revision())
+			k.wantMirror("by a watcher that stood still for a while", stopped[i])
+		}
+	}
+}
+
+func unreadableIsTold(k *kit) {
+	k.organization("acme")
+	k.put(plainKey("damaged", "acme", "192.0.2.1", "192.0.2.2"))
+	sound := k.put(plainKey("sound", "acme", "192.0.2.1"))
+	k.runner.damage(k.TB, k.store, "damaged")
+	m := newMirror()
+	k.firstMark("with a record that cannot be read", m)
+	look := func() {
+		k.Helper()
+		damaged, ok := m.records[keyName("damaged")]
+		if !ok || damaged.Err == nil {
+			k.Errorf("of a key whose list cannot be read, Watch from zero told %+v (told: %v); want Err", damaged.KeyRecord, ok)
+		}
+		if got := m.records[keyName("sound")].KeyRecord; got == nil || difference(*got, sound) != "" {
+			k.Errorf("beside a key that cannot be read, Watch told of another %+v; want it as it is", got)
+		}
+		if m.records[organizationName("acme")].OrganizationRecord == nil {
+			k.Errorf("beside a key that cannot be read, Watch did not tell of the organization")
+		}
+	}
+	look()
+	sound = k.put(sound) // and it goes on
+	k.reach(m, k.revision())
+	look()
+}
+
+func toldIsNotShared(k *kit) {
+	before := k.mirror()
+	organization := k.putOrganization(policy.Organization{ID: "acme", Requirement: policy.Required})
+	want := k.put(richKey("key", "acme"))
+	for _, from := range []*mirror{newMirror(), before.clone(), newMirror(), before.clone()} {
+		m := from.clone()
+		err := m.follow(k.ctx, k.watcher(), func(change store.Change) bool {
+			if change.KeyRecord != nil {
+				k.wantKey("the record that Watch told", *change.KeyRecord, want)
+				spoil(*change.KeyRecord)
+				*change.KeyRecord = plainKey("spoilt", "spoilt")
+			}
+			if change.OrganizationRecord != nil {
+				if *change.OrganizationRecord != organization {
+					k.Errorf("Watch told %+v; want %+v", *change.OrganizationRecord, organization)
+				}
+				*change.OrganizationRecord = policy.Organization{ID: "spoilt"}
+			}
+			return !change.IsMark() || change.Revision < want.Revision
+		})
+		if err != nil {
+			k.Fatalf("Watch: %v", err)
+		}
+		k.wantEverywhere(want)
+		if got := k.readOrganization("acme"); got != organization {
+			k.Errorf("Organization has %+v, which was written into what Watch told", got)
+		}
+	}
+}

@@ -1,0 +1,180 @@
+package storetest
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+
+	"github.com/sallyport-go/sallyport/apikey"
+	"github.com/sallyport-go/sallyport/policy"
+	"github.com/sallyport-go/sallyport/store"
+)
+
+// A timeline is every write that a case made, so that it can tell what the store had
+// at a revision. It writes through its own methods, which several goroutines may call,
+// but only one at a time for one record.
+type timeline struct {
+	*kit
+	mu       sync.Mutex
+	latest   uint64 // the greatest revision that is known to have been given
+	versions map[recordName][]version
+}
+
+// A version is a record as it was written, or its absence, and the revision from which
+// on it was there. That of a deletion nobody is told: it is between two others.
+type version struct {
+	earliest, last uint64
+	record         store.Change
+}
+
+func newTimeline(k *kit) *timeline {
+	return &timeline{kit: k, versions: map[recordName][]version{}}
+}
+
+func (t *timeline) note(v version) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.latest = max(t.latest, v.last)
+	name := nameOf(v.record)
+	t.versions[name] = append(t.versions[name], v)
+}
+
+func (t *timeline) given() uint64 {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.latest
+}
+
+// putKey stores a key and notes it. Like the other methods it returns false if the
+// store failed, which fails the case, since FailNow is for the case's own goroutine.
+func (t *timeline) putKey(key apikey.Key) (apikey.Key, bool) {
+	t.Helper()
+	stored, err := t.store.PutKey(t.ctx, key, store.AllowEmptyList)
+	if err != nil {
+		t.Errorf("PutKey of key %q with revision %d: %v", key.ID, key.Revision, err)
+		return stored, false
+	}
+	kept := stored.Clone()
+	t.note(version{stored.Revision, stored.Revision, store.Change{Revision: stored.Revision, Organization: stored.Organization, Key: stored.ID, KeyRecord: &kept}})
+	return stored, true
+}
+
+// putOrganization stores an organization and notes it.
+func (t *timeline) putOrganization(organization policy.Organization) (policy.Organization, bool) {
+	t.Helper()
+	stored, err := t.store.PutOrganization(t.ctx, organization)
+	if err != nil {
+		t.Errorf("PutOrganization(%+v): %v", organization, err)
+		return stored, false
+	}
+	t.note(version{stored.Revision, stored.Revision, store.Change{Revision: stored.Revision, Organization: stored.ID, OrganizationRecord: &stored}})
+	return stored, true
+}
+
+// deleteKey deletes a key and notes it.
+func (t *timeline) deleteKey(id apikey.ID, organization string) bool {
+	t.Helper()
+	return t.deleted(store.Change{Organization: organization, Key: id, Deleted: true}, func() error { return t.store.DeleteKey(t.ctx, id, 0) })
+}
+
+// deleteOrganization deletes an organization and notes it.
+func (t *timeline) deleteOrganization(id string) bool {
+	t.Helper()
+	return t.deleted(store.Change{Organization: id, Deleted: true}, func() error { return t.store.DeleteOrganization(t.ctx, id, 0) })
+}
+
+// deleted makes a deletion. Its revision is greater than any that was given before,
+// and the store's own has come so far when it has returned (W1).
+func (t *timeline) deleted(change store.Change, deletion func() error) bool {
+	t.Helper()
+	before := t.given()
+	if err := deletion(); err != nil {
+		t.Errorf("deleting %v: %v", nameOf(change), err)
+		return false
+	}
+	after, err := t.watcher().Revision(t.ctx)
+	if err != nil {
+		t.Errorf("Revision: %v", err)
+		return false
+	}
+	t.note(version{before + 1, after, change})
+	return true
+}
+
+// An instant is what a mirror had at a mark: the revisions of its records.
+type instant struct {
+	mark      uint64
+	revisions map[recordName]uint64
+}
+
+func instantOf(m *mirror) instant {
+	revisions := make(map[recordName]uint64, len(m.records))
+	for name, change := range m.records {
+		revisions[name] = change.Revision
+	}
+	return instant{m.mark, revisions}
+}
+
+// check says where a mirror was not what the store had at the mark's revision.
+func (t *timeline) check(at instant) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for name := range at.revisions {
+		if len(t.versions[name]) == 0 {
+			return fmt.Errorf("it has %v, which was never written", name)
+		}
+	}
+	for _, name := range slices.SortedFunc(maps.Keys(t.versions), compareNames) {
+		got := at.revisions[name]
+		could := possible(t.versions[name], at.mark)
+		if !slices.Contains(could, got) {
+			return fmt.Errorf("it has %v with revision %d, and the store had %d (zero: none)", name, got, could)
+		}
+	}
+	return nil
+}
+
+func compareNames(a, b recordName) int {
+	return cmp.Or(cmp.Compare(a.key, b.key), cmp.Compare(a.organization, b.organization))
+}
+
+// possible returns the revisions that a record can have had at a revision of the store,
+// zero if it can have been absent: those of the versions that can have begun by then and
+// of which none that followed must have.
+func possible(versions []version, at uint64) (could []uint64) {
+	if first := versions[0]; at < first.last {
+		could = append(could, 0)
+	}
+	for i, v := range versions {
+		if v.earliest <= at && (i+1 == len(versions) || at < versions[i+1].last) {
+			if v.record.Deleted {
+				could = append(could, 0)
+			} else {
+				could = append(could, v.record.Revision)
+			}
+		}
+	}
+	return could
+}
+
+// checkTold says where a change is not what was written.
+func (t *timeline) checkTold(change store.Change) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, v := range t.versions[nameOf(change)] {
+		switch want := v.record; {
+		case change.Revision < v.earliest || change.Revision > v.last || change.Deleted != want.Deleted:
+			continue
+		case want.KeyRecord != nil:
+			if d := difference(*change.KeyRecord, *want.KeyRecord); d != "" {
+				return fmt.Errorf("Watch told %s and in its record %s", shown(change), d)
+			}
+		case want.OrganizationRecord != nil && *change.OrganizationRecord != *want.OrganizationRecord:
+			return fmt.Errorf("Watch told %s with the record %+v; want %+v", shown(change), *change.OrganizationRecord, *want.OrganizationRecord)
+		}
+		return nil
+	}
+	return fmt.Errorf("Watch told %s which was never written", shown(change))
+}
