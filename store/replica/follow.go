@@ -1,0 +1,141 @@
+package replica
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/sallyport-go/sallyport/store"
+	"github.com/sallyport-go/sallyport/store/memory"
+)
+
+// Failures are tried again after firstPause, then after twice as long, up to lastPause.
+const (
+	firstPause = 20 * time.Millisecond
+	lastPause  = time.Second
+)
+
+// loadStep is how many changes are applied at a time to a copy that nobody reads yet.
+const loadStep = 1024
+
+// follow keeps the copy up to date. Whatever goes wrong, the copy stays as it is, as of
+// its mark: it grows older, and look-ups are refused once it is too old.
+func (r *Replica) follow(ctx context.Context) {
+	pause := firstPause
+	for ctx.Err() == nil {
+		began := r.now()
+		err := r.watch(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		r.failed(err)
+		if r.now()-began > lastPause { // it went well for a while
+			pause = firstPause
+		}
+		// Not all replicas at once.
+		sleep(ctx, pause/2+rand.N(pause/2))
+		pause = min(2*pause, lastPause)
+	}
+}
+
+func sleep(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
+	}
+}
+
+// watch follows the feed from where the copy is, or loads a new one, until the feed
+// ends. It returns why.
+func (r *Replica) watch(ctx context.Context) (err error) {
+	defer func() { // a feed is the adapter's code: what it does must not end the process
+		if p := recover(); p != nil {
+			err = fmt.Errorf("store/replica: the change feed panicked: %v", p)
+		}
+	}()
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	after, copied := r.resume(cancel)
+	loading := copied == nil
+	if loading {
+		copied = memory.NewCopy()
+	}
+	var changes []store.Change
+	for change, err := range r.watcher.Watch(ctx, after) {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		if errors.Is(err, store.ErrCompacted) {
+			r.beginAnew()
+		}
+		if err != nil {
+			return fmt.Errorf("store/replica: the change feed after revision %d: %w", after, err)
+		}
+		r.heard.Store(int64(r.now()))
+		if !change.IsMark() {
+			changes = append(changes, change)
+		}
+		if change.IsMark() || loading && len(changes) == loadStep {
+			copied.Apply(changes)
+			clear(changes)
+			changes = changes[:0]
+		}
+		if change.IsMark() {
+			after, loading = change.Revision, false
+			r.reached(after, copied)
+		}
+	}
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return fmt.Errorf("store/replica: the change feed after revision %d ended without an error", after)
+}
+
+// resume returns where to go on and with which copy: zero and none to begin anew.
+func (r *Replica) resume(restart context.CancelCauseFunc) (after uint64, copied *memory.Copy) {
+	r.heard.Store(int64(r.now()))
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.restart = restart
+	if r.reload {
+		return 0, nil
+	}
+	return r.revision, r.copy.Load()
+}
+
+// beginAnew has the next watch load everything. Until then the copy stays in use.
+func (r *Replica) beginAnew() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.reload = true
+}
+
+// reached puts a copy in force, or again, as of a mark.
+func (r *Replica) reached(revision uint64, copied *memory.Copy) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.copy.Load() != copied {
+		r.copy.Store(copied)
+		r.reload, r.doubted = false, false
+		select {
+		case r.ask <- struct{}{}: // what was asked before the load is out of date
+		default:
+		}
+	}
+	r.revision = revision
+	r.confirm()
+	r.wake()
+}
+
+// failed notes a failure and tells of it.
+func (r *Replica) failed(err error) {
+	r.mu.Lock()
+	r.err = err
+	r.mu.Unlock()
+	defer func() { _ = recover() }()
+	r.handle(err)
+}

@@ -1,0 +1,606 @@
+package replica
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"log/slog"
+	"math"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/sallyport-go/sallyport/apikey"
+	"github.com/sallyport-go/sallyport/policy"
+	"github.com/sallyport-go/sallyport/store"
+	"github.com/sallyport-go/sallyport/store/memory"
+)
+
+// An upstream is a store whose feed and revision go wrong on demand. It can be swapped
+// for another, as when a backup is restored.
+type upstream struct {
+	mu       sync.Mutex
+	store    *memory.Store
+	revision func(ctx context.Context) error // called first, if there is one
+	feed     func(ctx context.Context, t told) told
+	watches  atomic.Int64
+	store.Store
+}
+
+// A told is what the feed tells, or what becomes of it.
+type told struct {
+	store.Change
+	err   error
+	fault feedFault
+}
+
+type feedFault int
+
+const (
+	pass feedFault = iota
+	drop
+	end
+)
+
+func (u *upstream) current() *memory.Store {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.store
+}
+
+func (u *upstream) set(change func()) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	change()
+}
+
+func (u *upstream) Revision(ctx context.Context) (uint64, error) {
+	u.mu.Lock()
+	revision := u.revision
+	u.mu.Unlock()
+	if revision != nil {
+		if err := revision(ctx); err != nil {
+			return 0, err
+		}
+	}
+	return u.current().Revision(ctx)
+}
+
+func (u *upstream) Watch(ctx context.Context, after uint64) iter.Seq2[store.Change, error] {
+	return func(yield func(store.Change, error) bool) {
+		u.watches.Add(1)
+		for change, err := range u.current().Watch(ctx, after) {
+			u.mu.Lock()
+			feed := u.feed
+			u.mu.Unlock()
+			t := told{change, err, pass}
+			if feed != nil {
+				t = feed(ctx, t)
+			}
+			if t.fault == end || t.fault == pass && !yield(t.Change, t.err) {
+				return
+			}
+		}
+	}
+}
+
+// bench is an upstream with the organization acme and a key, and a replica of it.
+type bench struct {
+	*testing.T
+	*upstream
+	ctx      context.Context
+	key      apikey.Key
+	secret   apikey.Secret
+	replica  *Replica
+	failures chan error
+}
+
+// inTime runs a test by a clock of its own, on which waiting takes no time.
+func inTime(t *testing.T, test func(b *bench)) { inTimeFrom(t, func(*bench) {}, test) }
+
+// inTimeFrom does something before the replica begins.
+func inTimeFrom(t *testing.T, before, test func(b *bench)) {
+	synctest.Test(t, func(t *testing.T) {
+		b := &bench{T: t, upstream: &upstream{store: memory.New()}, ctx: t.Context(), failures: make(chan error, 10_000)}
+		_, err := b.store.PutOrganization(b.ctx, policy.Organization{ID: "acme"})
+		require.NoError(t, err)
+		b.key, b.secret, err = apikey.New("acme", apikey.Grant{Role: "reader"})
+		require.NoError(t, err)
+		b.put()
+		before(b)
+		b.replica, err = New(b.upstream, WithErrorHandler(func(err error) { b.failures <- err }))
+		require.NoError(t, err)
+		defer b.replica.Close()
+		test(b)
+	})
+}
+
+// put stores the key again.
+func (b *bench) put() {
+	b.Helper()
+	var err error
+	b.key, err = b.current().PutKey(b.ctx, b.key)
+	require.NoError(b, err)
+}
+
+func (b *bench) ready() {
+	b.Helper()
+	require.NoError(b, b.replica.Ready(b.ctx))
+}
+
+// revision returns the revision of the key that a look-up finds.
+func (b *bench) found() uint64 {
+	b.Helper()
+	subject, found, err := b.replica.LookupNow(b.key.ID)
+	require.NoError(b, err)
+	require.True(b, found)
+	return subject.Key().Revision
+}
+
+func (b *bench) wantStale(text string) {
+	b.Helper()
+	_, found, err := b.replica.Lookup(b.ctx, b.key.ID)
+	assert.False(b, found)
+	assert.ErrorIs(b, err, ErrStale)
+	assert.ErrorContains(b, err, text)
+	d := policy.New(b.replica).Decide(b.ctx, policy.Request{Key: b.key.ID, Proof: b.secret, Client: netip.MustParseAddr("192.0.2.1"), Organization: "acme"})
+	assert.Equal(b, policy.Unavailable, d.Reason)
+	assert.ErrorIs(b, d.Err, ErrStale)
+}
+
+func TestReplicaFollows(t *testing.T) {
+	inTime(t, func(b *bench) {
+		b.ready()
+		assert.Equal(b, b.key.Revision, b.found())
+		assert.Equal(b, b.key.Revision, b.replica.Revision())
+		_, found, err := b.replica.Lookup(b.ctx, "nobody")
+		assert.NoError(b, err)
+		assert.False(b, found)
+
+		for range 3 {
+			b.put()
+			require.NoError(b, b.replica.WaitFor(b.ctx, b.key.Revision))
+			assert.Equal(b, b.key.Revision, b.found())
+		}
+		require.NoError(b, b.store.DeleteKey(b.ctx, b.key.ID, 0))
+		require.NoError(b, b.replica.Sync(b.ctx))
+		_, found, err = b.replica.Lookup(b.ctx, b.key.ID)
+		assert.NoError(b, err)
+		assert.False(b, found)
+
+		cancelled, cancel := context.WithCancel(b.ctx)
+		cancel()
+		_, _, err = b.replica.Lookup(cancelled, b.key.ID)
+		assert.ErrorIs(b, err, context.Canceled)
+
+		for range 60 {
+			time.Sleep(time.Second)
+			assert.LessOrEqual(b, b.replica.Staleness(), DefaultMaxStaleness/checksPerBound)
+			_, _, err = b.replica.LookupNow(b.key.ID)
+			assert.NoError(b, err)
+		}
+		assert.NoError(b, b.replica.Err())
+		assert.Empty(b, b.failures)
+		assert.EqualValues(b, 1, b.watches.Load())
+	})
+}
+
+// Nothing is let through before everything is there.
+func TestReplicaBeforeItIsLoaded(t *testing.T) {
+	inTime(t, func(b *bench) {
+		down := errors.New("connection refused")
+		b.feed = func(context.Context, told) told {
+			return told{err: down}
+		}
+		b.wantStale("not loaded yet")
+		assert.Equal(b, time.Duration(math.MaxInt64), b.replica.Staleness())
+		assert.Zero(b, b.replica.Revision())
+		ctx, cancel := context.WithTimeout(b.ctx, time.Minute)
+		defer cancel()
+		err := b.replica.Ready(ctx)
+		assert.ErrorIs(b, err, context.DeadlineExceeded)
+		assert.ErrorIs(b, err, down)
+		b.wantStale("connection refused")
+		assert.ErrorIs(b, b.replica.Err(), down)
+		assert.ErrorIs(b, <-b.failures, down)
+
+		// Half of it.
+		b.set(func() {
+			b.feed = func(_ context.Context, t told) told {
+				if t.IsMark() {
+					t.fault = end
+					return t
+				}
+				return t
+			}
+		})
+		time.Sleep(time.Minute)
+		b.wantStale("ended without an error")
+
+		b.set(func() { b.feed = nil })
+		b.ready()
+		assert.Equal(b, b.key.Revision, b.found())
+		assert.NoError(b, b.replica.Err())
+	})
+}
+
+// A store without any record can be copied too, and has revision zero.
+func TestReplicaOfAnEmptyStore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := memory.New()
+		r, err := New(s, WithMaxStaleness(time.Second))
+		require.NoError(t, err)
+		defer r.Close()
+		require.NoError(t, r.Ready(t.Context()))
+		_, found, err := r.LookupNow("key")
+		assert.NoError(t, err)
+		assert.False(t, found)
+		o, err := s.PutOrganization(t.Context(), policy.Organization{ID: "acme"})
+		require.NoError(t, err)
+		require.NoError(t, r.WaitFor(t.Context(), o.Revision))
+	})
+}
+
+// What holds whatever breaks: an answer is never older than the bound, and once the
+// fault is gone the replica recovers by itself.
+func TestReplicaIsNeverOlderThanItsBound(t *testing.T) {
+	down := errors.New("connection reset")
+	for name, test := range map[string]struct {
+		breaks func(b *bench)
+		text   string
+	}{
+		"the store does not answer": {func(b *bench) {
+			b.revision = func(context.Context) error { return down }
+			b.feed = func(context.Context, told) told {
+				return told{err: down}
+			}
+		}, "connection reset"},
+		"the revision cannot be had, though the feed goes on": {func(b *bench) {
+			b.revision = func(context.Context) error { return down }
+		}, "connection reset"},
+		"the store hangs": {func(b *bench) {
+			b.revision = func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }
+		}, "deadline exceeded"},
+		"the store's revision panics": {func(b *bench) {
+			b.revision = func(context.Context) error { panic("a nil map") }
+		}, "a nil map"},
+		"the feed is silent": {func(b *bench) {
+			b.feed = func(_ context.Context, t told) told {
+				t.fault = drop
+				return t
+			}
+		}, "does not tell"},
+		"the feed hangs": {func(b *bench) {
+			b.feed = func(ctx context.Context, t told) told {
+				<-ctx.Done()
+				return told{err: ctx.Err()}
+			}
+		}, "does not tell"},
+		"the feed ends": {func(b *bench) {
+			b.feed = func(context.Context, told) told {
+				return told{fault: end}
+			}
+		}, "ended without an error"},
+		"the feed panics": {func(b *bench) {
+			b.feed = func(context.Context, told) told { panic("a nil map") }
+		}, "a nil map"},
+		"the feed is compacted and cannot be loaded": {func(b *bench) {
+			b.feed = func(context.Context, told) told {
+				return told{err: store.ErrCompacted}
+			}
+		}, "reach back"},
+		"the feed tells half and breaks": {func(b *bench) {
+			b.feed = func(_ context.Context, t told) told {
+				if t.IsMark() {
+					return told{err: down}
+				}
+				return t
+			}
+		}, "connection reset"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inTime(t, func(b *bench) {
+				b.ready()
+				before := b.key.Revision
+				b.set(func() { test.breaks(b) })
+				acknowledged := time.Now()
+				b.put() // the replica is not told, or cannot prove that it was
+				stale := false
+				for time.Since(acknowledged) < 10*DefaultMaxStaleness {
+					subject, _, err := b.replica.LookupNow(b.key.ID)
+					switch age := time.Since(acknowledged); {
+					case err != nil:
+						require.ErrorIs(b, err, ErrStale)
+						stale = true
+					case age > DefaultMaxStaleness:
+						require.Equal(b, b.key.Revision, subject.Key().Revision, "%v after it was acknowledged", age)
+					default:
+						require.Contains(b, []uint64{before, b.key.Revision}, subject.Key().Revision)
+					}
+					time.Sleep(100 * time.Millisecond)
+				}
+				require.True(b, stale, "it was refused at last")
+				b.wantStale(test.text)
+				assert.Greater(b, b.replica.Staleness(), DefaultMaxStaleness)
+
+				b.set(func() { b.upstream.revision, b.feed = nil, nil })
+				b.ready()
+				require.NoError(b, b.replica.WaitFor(b.ctx, b.key.Revision))
+				assert.Equal(b, b.key.Revision, b.found())
+			})
+		})
+	}
+}
+
+// A listener that died without a word is found out before the bound is over.
+func TestReplicaBeginsASilentFeedAgain(t *testing.T) {
+	inTime(t, func(b *bench) {
+		b.ready()
+		first := b.watches.Load()
+		b.set(func() {
+			b.feed = func(_ context.Context, t told) told {
+				if b.watches.Load() == first {
+					t.fault = drop
+					return t
+				}
+				return t
+			}
+		})
+		b.put()
+		require.NoError(b, b.replica.WaitFor(b.ctx, b.key.Revision))
+		assert.Equal(b, b.key.Revision, b.found(), "and was not refused meanwhile")
+		assert.Equal(b, first+1, b.watches.Load())
+		assert.ErrorIs(b, <-b.failures, errSilent)
+
+		// One that has nothing to say is left alone.
+		time.Sleep(time.Hour)
+		assert.Equal(b, first+1, b.watches.Load())
+	})
+}
+
+// While everything is loaded again look-ups go on from the copy that there is.
+func TestReplicaLoadsAnewWithoutAGap(t *testing.T) {
+	inTime(t, func(b *bench) {
+		b.ready()
+		first, loading := b.watches.Load(), make(chan struct{})
+		b.set(func() {
+			b.feed = func(_ context.Context, t told) told {
+				if b.watches.Load() == first {
+					return told{err: fmt.Errorf("the log: %w", store.ErrCompacted)}
+				}
+				<-loading
+				return t
+			}
+		})
+		before := b.key.Revision
+		b.put()
+		for range 40 {
+			time.Sleep(100 * time.Millisecond)
+			assert.Equal(b, before, b.found())
+		}
+		assert.ErrorIs(b, <-b.failures, store.ErrCompacted)
+		close(loading)
+		require.NoError(b, b.replica.WaitFor(b.ctx, b.key.Revision))
+		assert.Equal(b, b.key.Revision, b.found())
+		assert.Equal(b, first+1, b.watches.Load())
+	})
+}
+
+// A load that takes long is not begun again and again, but one that hangs is.
+func TestReplicaLoadsSlowly(t *testing.T) {
+	inTimeFrom(t, func(b *bench) {
+		b.feed = func(ctx context.Context, t told) told {
+			if b.watches.Load() == 1 {
+				<-ctx.Done()
+				return told{err: ctx.Err()}
+			}
+			return t
+		}
+	}, func(b *bench) {
+		time.Sleep(loadPatience / 2)
+		assert.EqualValues(b, 1, b.watches.Load())
+		time.Sleep(loadPatience)
+		assert.EqualValues(b, 2, b.watches.Load())
+		b.ready()
+		assert.EqualValues(b, 2, b.watches.Load())
+	})
+}
+
+// A store that went back has given the copy's revisions to nobody, or will give them
+// to other writes.
+func TestReplicaOfARestoredStore(t *testing.T) {
+	inTime(t, func(b *bench) {
+		for range 20 {
+			b.put()
+		}
+		b.ready()
+		restored, loading := memory.New(), make(chan struct{})
+		_, err := restored.PutOrganization(b.ctx, policy.Organization{ID: "acme"})
+		require.NoError(b, err)
+		b.set(func() {
+			b.store = restored
+			b.feed = func(_ context.Context, t told) told {
+				<-loading
+				return t
+			}
+		})
+		time.Sleep(2 * DefaultMaxStaleness)
+		b.wantStale("it was fresh")
+		cancelled, cancel := context.WithTimeout(b.ctx, time.Second)
+		defer cancel()
+		assert.ErrorIs(b, b.replica.WaitFor(cancelled, 1), context.DeadlineExceeded, "what it has is not what the store has")
+		close(loading)
+		b.ready()
+		_, found, err := b.replica.LookupNow(b.key.ID)
+		assert.NoError(b, err)
+		assert.False(b, found, "the key was created after the backup")
+		assert.EqualValues(b, 1, b.replica.Revision())
+		assert.ErrorIs(b, <-b.failures, errWasBack)
+	})
+}
+
+// W8, S6: one bad row makes one key unavailable.
+func TestReplicaOfAnUnreadableRecord(t *testing.T) {
+	inTime(t, func(b *bench) {
+		id, half := b.key.ID, errors.New("half a row")
+		other := b.key
+		other.ID, other.Revision = "other", 0
+		_, err := b.store.PutKey(b.ctx, other)
+		require.NoError(b, err)
+		b.set(func() {
+			b.feed = func(_ context.Context, t told) told {
+				if t.Key == id {
+					t.KeyRecord, t.Err = nil, half
+				}
+				return t
+			}
+		})
+		b.ready()
+		b.put()
+		require.NoError(b, b.replica.WaitFor(b.ctx, b.key.Revision))
+		d := policy.New(b.replica).Decide(b.ctx, policy.Request{Key: b.key.ID, Proof: b.secret, Client: netip.MustParseAddr("192.0.2.1"), Organization: "acme"})
+		assert.Equal(b, policy.Unavailable, d.Reason)
+		assert.ErrorIs(b, d.Err, half)
+		_, found, err := b.replica.LookupNow("other")
+		assert.NoError(b, err)
+		assert.True(b, found)
+	})
+}
+
+// The loads of many records come in many steps.
+func TestReplicaOfManyKeys(t *testing.T) {
+	inTime(t, func(b *bench) {
+		for i := range 3 * loadStep {
+			key := b.key
+			key.ID, key.Revision = apikey.ID(fmt.Sprint("key-", i)), 0
+			_, err := b.store.PutKey(b.ctx, key)
+			require.NoError(b, err)
+		}
+		b.ready()
+		require.NoError(b, b.replica.Sync(b.ctx))
+		for i := range 3 * loadStep {
+			_, found, err := b.replica.LookupNow(apikey.ID(fmt.Sprint("key-", i)))
+			require.NoError(b, err)
+			require.True(b, found)
+		}
+	})
+}
+
+// The wall clock may be set; that of a machine that slept went on while the other stood
+// still.
+func TestReplicaAfterTheMachineSlept(t *testing.T) {
+	now := time.Now()
+	assert.Zero(t, suspended(now, now.Add(time.Second)))
+	assert.Zero(t, suspended(now, now.Add(-time.Second)))
+	asleep := now.Round(0).Add(time.Hour) // without a monotonic reading both are the wall clock's
+	assert.Zero(t, suspended(now.Round(0), asleep))
+
+	inTime(t, func(b *bench) {
+		b.ready()
+		time.Sleep(time.Millisecond) // between two checks
+		b.set(func() { b.upstream.revision = func(context.Context) error { return errors.New("no route") } })
+		b.replica.slept(DefaultMaxStaleness / 10)
+		assert.Equal(b, b.key.Revision, b.found())
+		b.replica.slept(time.Hour)
+		b.wantStale("it was fresh")
+		b.set(func() { b.upstream.revision = nil })
+		b.ready()
+	})
+	(&Replica{}).slept(time.Hour) // before it is loaded
+}
+
+func TestReplicaWaits(t *testing.T) {
+	inTime(t, func(b *bench) {
+		b.ready()
+		ctx, cancel := context.WithTimeout(b.ctx, time.Second)
+		defer cancel()
+		err := b.replica.WaitFor(ctx, b.key.Revision+1)
+		assert.ErrorIs(b, err, context.DeadlineExceeded)
+		assert.ErrorContains(b, err, fmt.Sprint("revision ", b.key.Revision+1))
+
+		down := errors.New("connection refused")
+		b.set(func() { b.upstream.revision = func(context.Context) error { return down } })
+		assert.ErrorIs(b, b.replica.Sync(b.ctx), down)
+		time.Sleep(time.Second)
+		ctx, cancel = context.WithTimeout(b.ctx, time.Second)
+		defer cancel()
+		assert.ErrorIs(b, b.replica.WaitFor(ctx, b.key.Revision+1), down)
+	})
+}
+
+func TestReplicaClose(t *testing.T) {
+	inTime(t, func(b *bench) {
+		b.ready()
+		waited := make(chan error)
+		go func() { waited <- b.replica.WaitFor(b.ctx, b.key.Revision+1) }()
+		synctest.Wait()
+		require.NoError(b, b.replica.Close())
+		assert.ErrorIs(b, <-waited, store.ErrClosed)
+		require.NoError(b, b.replica.Close())
+		_, _, err := b.replica.LookupNow(b.key.ID)
+		assert.ErrorIs(b, err, store.ErrClosed)
+		assert.ErrorIs(b, b.replica.Ready(b.ctx), store.ErrClosed)
+		_, err = b.current().Revision(b.ctx)
+		assert.NoError(b, err, "the store is the caller's")
+		b.replica.confirm() // a check that was under way confirms nothing any more
+		_, _, err = b.replica.LookupNow(b.key.ID)
+		assert.ErrorIs(b, err, store.ErrClosed)
+	})
+}
+
+// A replica whose store was closed under it.
+func TestReplicaOfAClosedStore(t *testing.T) {
+	inTime(t, func(b *bench) {
+		b.ready()
+		require.NoError(b, b.current().Close())
+		time.Sleep(2 * DefaultMaxStaleness)
+		b.wantStale("closed")
+	})
+}
+
+func TestReplicaNeedsAFeed(t *testing.T) {
+	_, err := New(struct{ store.Store }{memory.New()})
+	assert.ErrorContains(t, err, "has no change feed")
+	r, err := New(memory.New(), WithMaxStaleness(-1), WithErrorHandler(nil))
+	require.NoError(t, err)
+	assert.Equal(t, DefaultMaxStaleness, r.bound)
+	require.NoError(t, r.Close())
+}
+
+// Whoever sets no handler finds failures in the log, and one that panics ends nothing.
+func TestReplicaTellsOfFailures(t *testing.T) {
+	var log bytes.Buffer
+	before := slog.Default()
+	slog.SetDefault(slog.New(slog.NewTextHandler(&log, nil)))
+	defer slog.SetDefault(before)
+	logError(errors.New("connection refused"))
+	assert.Contains(t, log.String(), `msg=store/replica error="connection refused"`)
+	(&Replica{handle: func(error) { panic("a nil map") }}).failed(errors.New("connection refused"))
+}
+
+func TestLookupNowAllocatesNothing(t *testing.T) {
+	s := memory.New()
+	_, err := s.PutOrganization(t.Context(), policy.Organization{ID: "acme"})
+	require.NoError(t, err)
+	key, _, err := apikey.New("acme")
+	require.NoError(t, err)
+	_, err = s.PutKey(t.Context(), key)
+	require.NoError(t, err)
+	r, err := New(s, WithMaxStaleness(time.Hour))
+	require.NoError(t, err)
+	defer r.Close()
+	require.NoError(t, r.Ready(t.Context()))
+	assert.Zero(t, testing.AllocsPerRun(1000, func() {
+		if _, found, err := r.LookupNow(key.ID); !found || err != nil {
+			t.Error(found, err)
+		}
+	}))
+}
