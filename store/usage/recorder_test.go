@@ -1,0 +1,652 @@
+package usage_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"log/slog"
+	"math/rand/v2"
+	"net/netip"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+	"unsafe"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/sallyport-go/sallyport/accesslist"
+	"github.com/sallyport-go/sallyport/apikey"
+	"github.com/sallyport-go/sallyport/policy"
+	"github.com/sallyport-go/sallyport/store"
+	"github.com/sallyport-go/sallyport/store/memory"
+	"github.com/sallyport-go/sallyport/store/storetest"
+	"github.com/sallyport-go/sallyport/store/usage"
+)
+
+var errBroken = errors.New("broken on demand")
+
+// Rules A11 and K4: an engine's served calls are counted by entry and by secret, with
+// the time and address of the last one; denied calls are not.
+func TestA11CallsOfAnEngineAreCounted(t *testing.T) {
+	s := newService(t, 3)
+	now := begin
+	r := usage.New(s.recorder, usage.WithInterval(time.Hour))
+	want := count{}
+	engine := policy.New(s.stored, policy.WithClock(func() time.Time { return now }), policy.WithObserver(r.Observe))
+	served, denied := 0, 0
+	for n := range 200 {
+		now = now.Add(time.Second)
+		key := n % len(s.keys)
+		if engine.Decide(t.Context(), s.request(key, n)).Allowed() {
+			served++
+		} else {
+			denied++
+		}
+		want.add(s.call(key, n, now))
+	}
+	require.NotZero(t, served)
+	require.NotZero(t, denied)
+	require.Empty(t, s.counted(t), "nothing is written on the path of a decision")
+	closeRecorder(t, r)
+	requireSame(t, want, s.counted(t))
+	assert.Zero(t, r.Lost())
+	assert.Equal(t, 1, s.Calls(storetest.MethodRecordUsage), "calls are added up before they are written")
+}
+
+// Random traffic, while the store fails in every way in which it tells that nothing was
+// recorded: in the end its counts are those of a plain map.
+func TestModel(t *testing.T) {
+	for seed := range uint64(20) {
+		synctest.Test(t, func(t *testing.T) {
+			model(t, rand.New(rand.NewPCG(seed, 1)), func(random *rand.Rand) storetest.Fault {
+				return []storetest.Fault{
+					storetest.Fail(errBroken), storetest.Hang(), storetest.Slow(3 * time.Second), storetest.Slow(7 * time.Second), storetest.Panic("out of order"),
+				}[random.IntN(5)]
+			}, func(t *testing.T, want, got count) { requireSame(t, want, got) })
+		})
+	}
+}
+
+// If the outcome of a batch is not known it is written again: nothing is missing, and
+// the last calls are right.
+func TestModelWithLostReplies(t *testing.T) {
+	for seed := range uint64(20) {
+		synctest.Test(t, func(t *testing.T) {
+			model(t, rand.New(rand.NewPCG(seed, 2)), func(*rand.Rand) storetest.Fault {
+				return storetest.LoseReply(errBroken)
+			}, func(t *testing.T, want, got count) {
+				for id := range want {
+					for entry, known := range want[id].Entries {
+						stored := got[id].Entries[entry]
+						assert.GreaterOrEqual(t, stored.Count, known.Count)
+						stored.Count = known.Count
+						assert.Equal(t, known, stored)
+					}
+					for secret, known := range want[id].Secrets {
+						stored := got[id].Secrets[secret]
+						assert.GreaterOrEqual(t, stored.Count, known.Count)
+						stored.Count = known.Count
+						assert.Equal(t, known, stored)
+					}
+				}
+				assert.Len(t, got, len(want))
+			})
+		})
+	}
+}
+
+func model(t *testing.T, random *rand.Rand, fault func(*rand.Rand) storetest.Fault, check func(t *testing.T, want, got count)) {
+	s := newService(t, 250)
+	told := &failures{}
+	r := usage.New(s.recorder, usage.WithErrorHandler(told.handle))
+	want := count{}
+	moments := random.Perm(3000) // calls of all times, in no order
+	for len(moments) > 0 {
+		n := min(random.IntN(300), len(moments))
+		for _, moment := range moments[:n] {
+			// Some keys are used often, most seldom.
+			made := s.call(int(float64(len(s.keys))*random.Float64()*random.Float64()), random.IntN(100), begin.Add(time.Duration(moment)*time.Millisecond))
+			made.observedBy(r)
+			want.add(made)
+		}
+		moments = moments[n:]
+		switch random.IntN(4) {
+		case 0:
+			s.BreakNext(1+random.IntN(5), fault(random), storetest.MethodRecordUsage)
+		case 1:
+			s.Heal()
+		case 2:
+			if err := r.Flush(t.Context()); err == nil && random.IntN(2) == 0 {
+				check(t, want, s.counted(t))
+			}
+		}
+		time.Sleep(time.Duration(random.IntN(20)) * time.Second)
+	}
+	s.Heal()
+	require.NoError(t, r.Flush(t.Context()))
+	check(t, want, s.counted(t))
+	require.NoError(t, r.Close(t.Context()))
+	check(t, want, s.counted(t))
+	require.Zero(t, r.Lost())
+	require.NotEmpty(t, told.all(), "a model whose store never failed proves little")
+}
+
+// recorderFunc is a store.UsageRecorder that only records.
+type recorderFunc func(ctx context.Context, batch []store.UsageRecord) error
+
+func (f recorderFunc) RecordUsage(ctx context.Context, batch []store.UsageRecord) error {
+	return f(ctx, batch)
+}
+
+func (recorderFunc) Usage(context.Context, apikey.ID) (store.KeyUsage, error) {
+	return store.KeyUsage{}, errors.New("nobody asks")
+}
+
+// Rounds come at most the interval apart and not regularly; after failures the pauses
+// double up to about a minute, and are as before once the store works.
+func TestPauses(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newService(t, 1)
+		var rounds []time.Time
+		var failing atomic.Bool
+		r := usage.New(recorderFunc(func(ctx context.Context, _ []store.UsageRecord) error {
+			rounds = append(rounds, time.Now())
+			deadline, ok := ctx.Deadline()
+			assert.True(t, ok)
+			assert.Equal(t, 7*time.Second, time.Until(deadline))
+			if failing.Load() {
+				return errBroken
+			}
+			return nil
+		}), usage.WithTimeout(7*time.Second), usage.WithErrorHandler(func(error) {}))
+		defer closeRecorder(t, r)
+		// pauses returns those between the next rounds.
+		pauses := func(n int) []time.Duration {
+			rounds = []time.Time{time.Now()}
+			for len(rounds) <= n {
+				s.call(0, 2, begin).observedBy(r)
+				time.Sleep(time.Second / 4)
+				synctest.Wait()
+			}
+			var all []time.Duration
+			for i, at := range rounds[1:] {
+				all = append(all, at.Sub(rounds[i]))
+			}
+			return all
+		}
+		different := map[time.Duration]bool{}
+		for i, pause := range pauses(50) {
+			different[pause] = true
+			assert.LessOrEqual(t, pause, usage.DefaultInterval)
+			if i > 0 {
+				assert.GreaterOrEqual(t, pause, usage.DefaultInterval/2)
+			}
+		}
+		assert.Greater(t, len(different), 40)
+
+		failing.Store(true)
+		longest := usage.DefaultInterval
+		for i, pause := range pauses(8) {
+			assert.LessOrEqual(t, pause, longest)
+			if i > 0 {
+				assert.GreaterOrEqual(t, pause, longest/2)
+			}
+			longest = min(2*longest, 40*time.Second)
+		}
+		failing.Store(false)
+		pauses(1)
+		for _, pause := range pauses(5)[1:] {
+			assert.LessOrEqual(t, pause, usage.DefaultInterval)
+		}
+	})
+}
+
+// A batch has the records of at most store.MaxUsageKeys keys (U7), and there are no more
+// batches than that asks for.
+func TestBatches(t *testing.T) {
+	s := newService(t, 1050)
+	var batches [][]store.UsageRecord
+	r := usage.New(recorderFunc(func(_ context.Context, batch []store.UsageRecord) error {
+		assert.NoError(t, store.CheckUsageBatch(batch))
+		batches = append(batches, append([]store.UsageRecord{}, batch...))
+		return s.stored.RecordUsage(t.Context(), batch)
+	}), usage.WithInterval(time.Hour))
+	want := count{}
+	for key := range s.keys {
+		for n := range 15 {
+			made := s.call(key, n, begin.Add(time.Duration(n)*time.Second))
+			made.observedBy(r)
+			want.add(made)
+		}
+	}
+	closeRecorder(t, r)
+	requireSame(t, want, s.counted(t))
+	// Those of a key may be in two batches, where one ends.
+	assert.InDelta(t, 11, len(batches), 1)
+}
+
+// What the store refuses waits and is added up. A round asks a store that fails three
+// times and no more.
+func TestAFailedBatchIsKept(t *testing.T) {
+	s := newService(t, 1000)
+	told := &failures{}
+	r := usage.New(s.recorder, usage.WithInterval(time.Hour), usage.WithErrorHandler(told.handle))
+	want := count{}
+	s.Break(storetest.Fail(errBroken), storetest.MethodRecordUsage)
+	for n := range 3 {
+		for key := range s.keys {
+			made := s.call(key, n, begin.Add(time.Duration(n)*time.Second))
+			made.observedBy(r)
+			want.add(made)
+		}
+		err := r.Flush(t.Context())
+		require.ErrorIs(t, err, errBroken)
+		require.ErrorContains(t, err, "store/usage: writing ")
+		require.Equal(t, 3*(n+1), s.Calls(storetest.MethodRecordUsage))
+		require.Len(t, told.all(), n+1)
+	}
+	s.Heal()
+	require.NoError(t, r.Flush(t.Context()))
+	requireSame(t, want, s.counted(t))
+	closeRecorder(t, r)
+	assert.Zero(t, r.Lost())
+}
+
+// A record that the store refuses for ever does not keep others from being written.
+func TestARefusedRecordHoldsUpNoOthers(t *testing.T) {
+	s := newService(t, 500)
+	refused := s.keys[77].ID
+	r := usage.New(recorderFunc(func(ctx context.Context, batch []store.UsageRecord) error {
+		for _, record := range batch {
+			if record.Key == refused {
+				return errBroken
+			}
+		}
+		return s.stored.RecordUsage(ctx, batch)
+	}), usage.WithInterval(time.Hour), usage.WithErrorHandler(func(error) {}))
+	want := count{}
+	for key := range s.keys {
+		made := s.call(key, 2, begin)
+		made.observedBy(r)
+		want.add(made)
+	}
+	delete(want, refused)
+	for round := 0; len(s.counted(t)) < len(want); round++ {
+		require.Less(t, round, 200)
+		require.ErrorIs(t, r.Flush(t.Context()), errBroken)
+	}
+	requireSame(t, want, s.counted(t))
+	require.ErrorContains(t, r.Close(t.Context()), "1 calls that were not written are lost")
+	assert.EqualValues(t, 1, r.Lost())
+}
+
+// A batch that takes too long is a batch that failed, and says why.
+func TestTimeout(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newService(t, 1)
+		r := usage.New(s.recorder, usage.WithErrorHandler(func(error) {}))
+		s.BreakNext(1, storetest.Hang(), storetest.MethodRecordUsage)
+		s.call(0, 0, begin).observedBy(r)
+		start := time.Now()
+		err := r.Flush(t.Context())
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		require.ErrorContains(t, err, "store/usage: writing 1 records: the store took longer than 5s")
+		require.Equal(t, usage.DefaultTimeout, time.Since(start))
+		closeRecorder(t, r)
+		require.EqualValues(t, 1, s.counted(t).calls())
+	})
+}
+
+// However many keys are used, no more records are kept than were allowed. What does not
+// fit is counted as lost, and told once; when there is room again calls are counted
+// again.
+func TestBound(t *testing.T) {
+	const limit = 500
+	s := &service{stored: memory.New()}
+	_, err := s.stored.PutOrganization(t.Context(), policy.Organization{ID: "acme"})
+	require.NoError(t, err)
+	for n := range 10 * limit {
+		key, err := s.stored.PutKey(t.Context(), plainKey(n))
+		require.NoError(t, err)
+		s.keys = append(s.keys, key)
+	}
+	var broken atomic.Bool
+	told := &failures{}
+	largest := 0
+	r := usage.New(recorderFunc(func(ctx context.Context, batch []store.UsageRecord) error {
+		if broken.Load() {
+			return errBroken
+		}
+		largest += len(batch)
+		return s.stored.RecordUsage(ctx, batch)
+	}), usage.WithLimit(limit), usage.WithInterval(time.Hour), usage.WithErrorHandler(told.handle))
+	entry := policy.Request{Client: clients[0], Prover: policy.AlreadyProven{}, Organization: "acme"}
+	calls := func(from, to int) {
+		for n := from; n < to; n++ {
+			key := s.keys[n]
+			key.AccessList, err = accesslist.Parse("10.0.0.0/8")
+			require.NoError(t, err)
+			request := entry
+			request.Key = key.ID
+			decision := policy.Evaluate(policy.NewSubject(&key, &policy.Organization{ID: "acme"}), request, begin)
+			r.Observe(t.Context(), request, decision)
+		}
+	}
+
+	calls(0, 10*limit)
+	require.EqualValues(t, 9*limit, r.Lost())
+	calls(0, limit) // these are there and need no room
+	require.EqualValues(t, 9*limit, r.Lost())
+
+	broken.Store(true)
+	require.Error(t, r.Flush(t.Context()))
+	require.Error(t, r.Flush(t.Context()))
+	calls(limit, limit+1)
+	require.EqualValues(t, 9*limit+1, r.Lost(), "what failed has the room")
+	require.Len(t, told.all(), 2)
+	require.ErrorContains(t, told.all()[0], "4500 calls were not counted, since there is room for 500 records: raise it with WithLimit, or write more often")
+	require.NotContains(t, told.all()[1].Error(), "not counted", "it was told")
+
+	broken.Store(false)
+	require.NoError(t, r.Flush(t.Context()))
+	require.ErrorContains(t, told.all()[2], "1 calls were not counted")
+	require.Equal(t, limit, largest)
+	for round := range 9 {
+		calls((round+1)*limit, (round+2)*limit)
+		require.NoError(t, r.Flush(t.Context()))
+	}
+	require.EqualValues(t, 9*limit+1, r.Lost())
+	require.Equal(t, 10*limit, largest)
+	closeRecorder(t, r)
+	for n, key := range s.keys {
+		known, err := s.stored.Usage(t.Context(), key.ID)
+		require.NoError(t, err)
+		want := uint64(1)
+		if n < limit {
+			want = 2
+		}
+		require.Equal(t, want, known.Entries[netip.MustParsePrefix("10.0.0.0/8")].Count, key.ID)
+	}
+}
+
+// Counting a call allocates nothing of its own. What store.UsageOf allocates is the text
+// of the secret's ID.
+func TestObserveAllocatesNothing(t *testing.T) {
+	if raceDetector {
+		t.Skip("the race detector allocates")
+	}
+	s := newService(t, 8)
+	r := usage.New(s.recorder, usage.WithInterval(time.Hour))
+	defer closeRecorder(t, r)
+	for name, n := range map[string]int{"by a secret": 0, "by another proof": 2 * len(clients)} {
+		var calls []call
+		for key := range s.keys {
+			calls = append(calls, s.call(key, n, begin))
+			require.True(t, calls[key].decision.Allowed())
+			calls[key].observedBy(r)
+		}
+		// Records stay while they are not used, so it is the same after a round.
+		require.NoError(t, r.Flush(t.Context()))
+		i := 0
+		next := func() call { i++; return calls[i%len(calls)] }
+		bare := testing.AllocsPerRun(1000, func() {
+			c := next()
+			_, _ = store.UsageOf(c.request, c.decision)
+		})
+		assert.Equal(t, bare, testing.AllocsPerRun(1000, func() { next().observedBy(r) }), name)
+	}
+	other := s.call(1, 2*len(clients), begin)
+	assert.Zero(t, testing.AllocsPerRun(1000, func() { other.observedBy(r) }))
+}
+
+// The ID in a request may be a piece of all that the client sent, which is not kept.
+func TestARequestIsNotKept(t *testing.T) {
+	s := newService(t, 1)
+	var batch []store.UsageRecord
+	r := usage.New(recorderFunc(func(_ context.Context, b []store.UsageRecord) error {
+		batch = append(batch, b...)
+		return nil
+	}))
+	made := s.call(0, 0, begin)
+	text := strings.Repeat("x", 1000) + string(made.request.Key)
+	made.request.Key = apikey.ID(text[1000:])
+	made.observedBy(r)
+	closeRecorder(t, r)
+	require.Len(t, batch, 1)
+	require.Equal(t, made.request.Key, batch[0].Key)
+	require.NotSame(t, unsafe.StringData(text[1000:]), unsafe.StringData(string(batch[0].Key)))
+}
+
+// A store that hangs, and does not even heed its context, holds up neither Observe nor a
+// decision, nor Flush and Close beyond their contexts.
+func TestAHungStoreBlocksNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newService(t, 300)
+		r := usage.New(s.recorder)
+		engine := policy.New(s.stored, policy.WithObserver(r.Observe))
+		s.Break(storetest.HangDeaf(), storetest.MethodRecordUsage)
+		decide := func() {
+			start := time.Now()
+			for key := range s.keys {
+				require.True(t, engine.Decide(t.Context(), s.request(key, 0)).Allowed())
+			}
+			require.Zero(t, time.Since(start))
+		}
+		decide()
+		time.Sleep(usage.DefaultInterval)
+		synctest.Wait()
+		require.Equal(t, 1, s.Calls(storetest.MethodRecordUsage), "it hangs")
+		decide()
+		require.Zero(t, r.Lost())
+
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		require.ErrorIs(t, r.Flush(ctx), context.DeadlineExceeded)
+		ctx, cancel = context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		err := r.Close(ctx)
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		require.ErrorContains(t, err, "store/usage: closed before everything was written")
+		lost := r.Lost()
+		require.Greater(t, lost, uint64(300))
+		decide()
+		require.Equal(t, lost+300, r.Lost())
+
+		s.Heal()
+		require.NoError(t, r.Close(t.Context()))
+		require.EqualValues(t, 900, r.Lost()+s.counted(t).calls(), "the batch that hung was recorded, the others were not")
+	})
+}
+
+// What a hung batch had is lost as well, if it fails in the end.
+func TestCloseEndsWhatHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newService(t, 300)
+		told := &failures{}
+		r := usage.New(s.recorder, usage.WithErrorHandler(told.handle))
+		s.Break(storetest.Hang(), storetest.MethodRecordUsage)
+		for key := range s.keys {
+			s.call(key, 0, begin).observedBy(r)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		require.ErrorIs(t, r.Close(ctx), context.DeadlineExceeded)
+		require.ErrorIs(t, r.Close(t.Context()), context.Canceled)
+		require.ErrorIs(t, r.Flush(t.Context()), context.Canceled)
+		require.EqualValues(t, 300, r.Lost())
+		require.Len(t, told.all(), 1)
+		require.Equal(t, 1, s.Calls(storetest.MethodRecordUsage), "after the context has ended no batch is begun")
+	})
+}
+
+func TestFlushWaitsNoLongerThanItsContext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newService(t, 1)
+		r := usage.New(s.recorder)
+		s.BreakNext(1, storetest.Slow(3*time.Second), storetest.MethodRecordUsage)
+		s.call(0, 0, begin).observedBy(r)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		err := r.Flush(ctx)
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		require.ErrorContains(t, err, "store/usage: while writing: ")
+		ctx, cancel = context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		require.ErrorContains(t, r.Flush(ctx), "store/usage: waiting to write: ")
+		require.NoError(t, r.Flush(t.Context()), "the writing went on")
+		require.EqualValues(t, 1, s.counted(t).calls())
+		closeRecorder(t, r)
+	})
+}
+
+func TestClose(t *testing.T) {
+	s := newService(t, 1)
+	told := &failures{}
+	r := usage.New(s.recorder, usage.WithErrorHandler(told.handle))
+	s.call(0, 0, begin).observedBy(r)
+	closeRecorder(t, r)
+	require.EqualValues(t, 1, s.counted(t).calls())
+	s.call(0, 0, begin).observedBy(r)
+	require.EqualValues(t, 1, r.Lost())
+	done, cancel := context.WithCancel(t.Context())
+	cancel()
+	require.NoError(t, r.Close(done), "it was closed")
+	require.NoError(t, r.Flush(t.Context()))
+	require.NoError(t, s.Close(), "the store is the caller's to close")
+	requireNone(t, told)
+}
+
+func TestCloseTellsWhatIsLost(t *testing.T) {
+	s := newService(t, 250)
+	told := &failures{}
+	r := usage.New(s.recorder, usage.WithErrorHandler(told.handle))
+	s.Break(storetest.Fail(errBroken), storetest.MethodRecordUsage)
+	for key := range s.keys {
+		s.call(key, 0, begin).observedBy(r)
+		s.call(key, 0, begin).observedBy(r)
+	}
+	err := r.Close(t.Context())
+	require.ErrorIs(t, err, errBroken)
+	require.ErrorContains(t, err, "500 calls that were not written are lost")
+	require.EqualValues(t, 500, r.Lost())
+	require.Equal(t, err, r.Close(t.Context()))
+	require.Equal(t, err, r.Flush(t.Context()))
+	require.Len(t, told.all(), 1)
+}
+
+// No panic of a store or of the error handler gets out, and none ends the writing.
+func TestPanics(t *testing.T) {
+	var log bytes.Buffer
+	previous := slog.Default()
+	slog.SetDefault(slog.New(slog.NewTextHandler(&log, nil)))
+	defer slog.SetDefault(previous)
+
+	s := newService(t, 1)
+	r := usage.New(s.recorder, usage.WithErrorHandler(func(error) { panic("the handler's") }))
+	s.BreakNext(1, storetest.Panic("the store's"), storetest.MethodRecordUsage)
+	s.call(0, 0, begin).observedBy(r)
+	require.ErrorContains(t, r.Flush(t.Context()), "store/usage: writing 1 records: the store panicked: the store's")
+	closeRecorder(t, r)
+	require.EqualValues(t, 1, s.counted(t).calls())
+	assert.Contains(t, log.String(), `msg="store/usage: the error handler panicked" panic="the handler's"`)
+}
+
+func TestWithoutAnErrorHandlerFailuresAreLogged(t *testing.T) {
+	var log bytes.Buffer
+	previous := slog.Default()
+	slog.SetDefault(slog.New(slog.NewTextHandler(&log, nil)))
+	defer slog.SetDefault(previous)
+
+	s := newService(t, 1)
+	r := usage.New(nil, usage.WithErrorHandler(nil), usage.WithInterval(0), usage.WithLimit(-1), usage.WithTimeout(-1), nil)
+	s.call(0, 0, begin).observedBy(r)
+	require.Error(t, r.Close(t.Context()))
+	assert.Contains(t, log.String(), `level=ERROR msg="store/usage: the usage of keys was not written" error="store/usage: writing 1 records: the store panicked`)
+	assert.EqualValues(t, 1, r.Lost())
+}
+
+// A store that ends the goroutine that calls it ends the Recorder, which says so instead
+// of waiting for ever.
+func TestAStoreThatEndsTheGoroutine(t *testing.T) {
+	s := newService(t, 300)
+	r := usage.New(recorderFunc(func(context.Context, []store.UsageRecord) error {
+		runtime.Goexit()
+		return nil
+	}), usage.WithInterval(time.Millisecond))
+	for key := range s.keys {
+		s.call(key, 0, begin).observedBy(r)
+	}
+	require.ErrorContains(t, r.Close(t.Context()), "store/usage: the store ended the goroutine that writes")
+	require.NotZero(t, r.Lost())
+}
+
+// Many callers at once, while rounds of writing come and go: no call is lost or counted
+// twice.
+func TestManyAtOnce(t *testing.T) {
+	s := newService(t, 300)
+	r := usage.New(s.recorder, usage.WithInterval(time.Millisecond), usage.WithLimit(400), usage.WithErrorHandler(func(error) {}))
+	const callers, each = 16, 2000
+	var group sync.WaitGroup
+	for caller := range callers {
+		group.Go(func() {
+			random := rand.New(rand.NewPCG(uint64(caller), 3))
+			for n := range each {
+				s.call(random.IntN(len(s.keys)), 0, begin.Add(time.Duration(n))).observedBy(r)
+				if n%100 == 0 {
+					s.BreakNext(1, storetest.Fail(errBroken), storetest.MethodRecordUsage)
+				}
+			}
+		})
+	}
+	stop, flushed := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(flushed)
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+				_ = r.Flush(context.Background())
+			}
+		}
+	}()
+	group.Wait()
+	close(stop)
+	<-flushed
+	s.Heal()
+	closeRecorder(t, r)
+	require.EqualValues(t, callers*each, s.counted(t).calls()+r.Lost())
+	require.Zero(t, r.Lost(), "there was room for all")
+}
+
+// Calls while Close is under way are in the store or lost.
+func TestCallsWhileClosing(t *testing.T) {
+	for range 20 {
+		s := newService(t, 50)
+		r := usage.New(s.recorder)
+		const callers, each = 4, 200
+		var group sync.WaitGroup
+		started := make(chan struct{}, callers)
+		for range callers {
+			group.Go(func() {
+				for n := range each {
+					s.call(n%len(s.keys), 0, begin).observedBy(r)
+					if n == 20 {
+						started <- struct{}{}
+					}
+				}
+			})
+		}
+		for range callers {
+			<-started
+		}
+		closeRecorder(t, r)
+		group.Wait()
+		require.EqualValues(t, callers*each, s.counted(t).calls()+r.Lost())
+	}
+}
