@@ -1,0 +1,67 @@
+package transfer
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/sallyport-go/sallyport/accesslist"
+	"github.com/sallyport-go/sallyport/apikey"
+	"github.com/sallyport-go/sallyport/policy"
+)
+
+// organizationDifference says in what two organizations differ, apart from the revision,
+// or returns "".
+func organizationDifference(a, b policy.Organization) string {
+	switch {
+	case a.ID != b.ID:
+		return fmt.Sprintf("the ID %q", b.ID)
+	case a.Requirement != b.Requirement:
+		return fmt.Sprintf("the requirement %v instead of %v", b.Requirement, a.Requirement)
+	}
+	return ""
+}
+
+// keyDifference says in what two keys differ, apart from the revision, or returns "".
+func keyDifference(a, b apikey.Key) string {
+	switch {
+	case a.ID != b.ID:
+		return fmt.Sprintf("the ID %q", b.ID)
+	case a.Organization != b.Organization:
+		return fmt.Sprintf("the organization %q", b.Organization)
+	case a.Description != b.Description:
+		return "another description"
+	case a.Disabled != b.Disabled:
+		return fmt.Sprintf("disabled %t instead of %t", b.Disabled, a.Disabled)
+	case !sameTime(a.NotBefore, b.NotBefore):
+		return "another time from which it is valid"
+	case !sameTime(a.Expires, b.Expires):
+		return "another expiry"
+	case !sameTime(a.Created, b.Created):
+		return "another time of creation"
+	case !slices.Equal(a.Grants, b.Grants):
+		return "other grants"
+	case !slices.EqualFunc(a.Secrets, b.Secrets, sameSecret):
+		return "other secrets"
+	case !sameList(a.AccessList, b.AccessList):
+		return "another access list"
+	}
+	return ""
+}
+
+func sameSecret(a, b apikey.StoredSecret) bool {
+	return a.ServerKey == b.ServerKey && a.Sum == b.Sum && sameTime(a.Created, b.Created) && sameTime(a.Expires, b.Expires)
+}
+
+func sameList(a, b accesslist.List) bool {
+	return b.IsValid() && slices.EqualFunc(slices.Collect(a.All()), slices.Collect(b.All()), func(a, b accesslist.Entry) bool {
+		return a.Prefix() == b.Prefix() && a.Comment == b.Comment && sameTime(a.Added, b.Added) && sameTime(a.Expires, b.Expires)
+	})
+}
+
+// sameTime compares to the microsecond, which is what a store keeps at least (S6), and
+// may have come to by rounding either way. A time that is zero is the same as no other:
+// an expiry that became none would let in whom it kept out.
+func sameTime(a, b time.Time) bool {
+	return a.IsZero() == b.IsZero() && a.Sub(b).Abs() < time.Microsecond
+}

@@ -1,0 +1,178 @@
+package transfer
+
+import (
+	"bufio"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"iter"
+
+	"github.com/sallyport-go/sallyport/apikey"
+	"github.com/sallyport-go/sallyport/store"
+)
+
+// Export writes everything that is in a store, and returns how much that was. The
+// package's documentation has the format.
+//
+// If store.As finds a store.Watcher in the store, what is written are the organizations
+// and keys as they were at one moment (W6), whatever is written to the store meanwhile.
+// They wait in a temporary file in os.TempDir, which only this user can read and which is
+// removed; it is as large as the export. Without a feed they come from the listings, page by page, and what is
+// written meanwhile is in the export or is not: stop the writers to have it as of one
+// moment. Usage is as of some moments later. Identifiers are held in memory, some 200
+// bytes a key, and of the rest a thousand records or four megabytes at a time.
+//
+// A record that cannot be read is an error that names it. After an error what was
+// written has no last line, and Import refuses it.
+func Export(ctx context.Context, s store.Store, w io.Writer) (Counts, error) {
+	e := &exporter{out: bufio.NewWriterSize(w, 1<<16), sum: sha256.New()}
+	e.recorder, _ = store.As[store.UsageRecorder](s)
+	if err := protected(func() error { return e.everything(ctx, s) }); err != nil {
+		return Counts{}, fmt.Errorf("store/transfer: export: %w", err)
+	}
+	return e.counts, nil
+}
+
+type exporter struct {
+	out      *bufio.Writer
+	sum      hash.Hash
+	recorder store.UsageRecorder // nil if the store does not count
+	order    order
+	chunk    []item // not yet written
+	size     int    // of the chunk, in bytes
+	counts   Counts
+}
+
+// An item is a record as its line.
+type item struct {
+	organization string
+	key          apikey.ID // empty for an organization
+	text         []byte
+	used         bool
+}
+
+// full reports whether so many records, with lines of so many bytes, are to be read or
+// written together, and no more.
+func full(records, bytes int) bool { return records >= store.MaxLoad || bytes >= 1<<22 }
+
+func (e *exporter) everything(ctx context.Context, s store.Store) error {
+	watcher, ok := store.As[store.Watcher](s)
+	if !ok {
+		return e.writeAll(ctx, listed(ctx, s))
+	}
+	spool, err := newSpool()
+	if err != nil {
+		return err
+	}
+	err = protected(func() error {
+		if err := spool.fill(watcher.Watch(ctx, 0)); err != nil {
+			return err
+		}
+		return e.writeAll(ctx, spool.items)
+	})
+	return errors.Join(err, spool.remove())
+}
+
+// listed yields what the store lists.
+func listed(ctx context.Context, s store.Store) iter.Seq2[item, error] {
+	return func(yield func(item, error) bool) {
+		for organization, err := range store.AllOrganizations(ctx, s) {
+			if err != nil {
+				yield(item{}, fmt.Errorf("listing the organizations: %w", err))
+				return
+			}
+			text, err := line{Organization: &organization}.encode()
+			if !yield(item{organization: organization.ID, text: text}, err) {
+				return
+			}
+			for key, err := range store.AllKeys(ctx, s, organization.ID) {
+				if err != nil {
+					yield(item{}, fmt.Errorf("listing the keys of organization %q: %w", organization.ID, err))
+					return
+				}
+				text, err := line{Key: &key}.encode()
+				if !yield(item{organization: key.Organization, key: key.ID, text: text}, err) {
+					return
+				}
+			}
+		}
+	}
+}
+
+func (e *exporter) writeAll(ctx context.Context, items iter.Seq2[item, error]) error {
+	_ = e.write(firstLine) // an error stays with the writer until Flush
+	for item, err := range items {
+		if err != nil {
+			return err
+		}
+		if err := e.add(ctx, item); err != nil {
+			return err
+		}
+	}
+	if err := e.writeChunk(ctx); err != nil {
+		return err
+	}
+	_ = e.write(lastLine(e.counts, e.sum))
+	return e.out.Flush()
+}
+
+func (e *exporter) add(ctx context.Context, item item) error {
+	if err := e.order.add(item.organization, item.key); err != nil {
+		return fmt.Errorf("the store told of %w", err)
+	}
+	e.chunk = append(e.chunk, item)
+	e.size += len(item.text)
+	if !full(len(e.chunk), e.size) {
+		return nil
+	}
+	return e.writeChunk(ctx)
+}
+
+// writeChunk asks for the usage of the chunk's keys and writes the chunk.
+func (e *exporter) writeChunk(ctx context.Context) error {
+	if e.recorder != nil {
+		if err := parallel(len(e.chunk), func(i int) error { return e.addUsage(ctx, &e.chunk[i]) }); err != nil {
+			return err
+		}
+	}
+	for _, item := range e.chunk {
+		e.counts.add(item.key != "", item.used)
+		if err := e.write(item.text); err != nil {
+			return err
+		}
+	}
+	e.chunk, e.size = e.chunk[:0], 0
+	return nil
+}
+
+// addUsage adds a key's usage to its line. A key that was deleted meanwhile has none
+// left.
+func (e *exporter) addUsage(ctx context.Context, item *item) error {
+	if item.key == "" {
+		return nil
+	}
+	known, err := e.recorder.Usage(ctx, item.key)
+	if errors.Is(err, store.ErrNotFound) || err == nil && len(known.Entries)+len(known.Secrets) == 0 {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("the usage of %s: %w", nameOf(item.organization, item.key), err)
+	}
+	l, err := decode(item.text)
+	if err != nil {
+		return err
+	}
+	l.Usage = newKeyUsage(*l.Key, known)
+	item.used = l.Usage != nil
+	item.text, err = l.encode()
+	return err
+}
+
+func (e *exporter) write(text []byte) error {
+	e.sum.Write(text) // which never fails
+	_, err := e.out.Write(text)
+	return err
+}

@@ -1,0 +1,188 @@
+package transfer
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"slices"
+
+	"github.com/sallyport-go/sallyport/apikey"
+	"github.com/sallyport-go/sallyport/policy"
+	"github.com/sallyport-go/sallyport/store"
+)
+
+// A Result is what Import did.
+type Result struct {
+	File    Counts // what the file has
+	Written Counts // what of it was written; the rest was in the store
+}
+
+// Import reads a file that Export wrote, from its beginning, and writes to a store what
+// it has not yet.
+//
+// First the whole file is checked and compared with the store, and nothing is written if
+// the file is not whole (ErrDamaged) or the store has a record under one of its
+// identifiers that is another (ErrDiffers; the error names the first of them). A record
+// that is the same, apart from its revision and from times by less than a microsecond, is
+// passed over: an import that was interrupted is done by running it again. At last
+// everything is read back and compared, and what was not kept is ErrDiffers.
+//
+// Records are new to the store: it gives them revisions of its own, and whoever holds
+// one of the old revisions gets ErrConflict. With a [store.Loader] they are written many
+// at once, otherwise one by one. Usage is written for keys that have none yet; a store
+// that is no store.UsageRecorder is spared it. Nobody else should write to the store, or
+// count in it, meanwhile.
+//
+// With an error the Result has what was done before it.
+func Import(ctx context.Context, s store.Store, r io.ReadSeeker) (Result, error) {
+	i := &importer{store: s, file: r}
+	i.recorder, _ = store.As[store.UsageRecorder](s)
+	i.loader, _ = store.As[store.Loader](s)
+	if err := protected(func() error { return i.run(ctx) }); err != nil {
+		return i.result, fmt.Errorf("store/transfer: import: %w", err)
+	}
+	return i.result, nil
+}
+
+type importer struct {
+	store    store.Store
+	recorder store.UsageRecorder // nil if the store does not count
+	loader   store.Loader        // nil if there is none
+	file     io.ReadSeeker
+	result   Result
+}
+
+func (i *importer) run(ctx context.Context) error {
+	before, err := i.compare(ctx)
+	if err != nil {
+		return err
+	}
+	i.result.File = before.counts
+	if err := before.differences.err(); err != nil || before.lacks.count == 0 {
+		return err
+	}
+	if err := i.writeAll(ctx, before); err != nil {
+		return err
+	}
+	after, err := i.compare(ctx)
+	if err != nil {
+		return err
+	}
+	if after.sum != before.sum {
+		return errChanged
+	}
+	if err := after.unlike(); err != nil {
+		return fmt.Errorf("reading back what was written: %w", err)
+	}
+	return nil
+}
+
+var errChanged = fmt.Errorf("%w: it was changed while it was read", ErrDamaged)
+
+func (i *importer) compare(ctx context.Context) (*comparison, error) {
+	if _, err := i.file.Seek(0, io.SeekStart); err != nil {
+		return nil, err
+	}
+	return compare(ctx, i.store, i.file)
+}
+
+// writeAll writes what the store lacks.
+func (i *importer) writeAll(ctx context.Context, c *comparison) error {
+	if _, err := i.file.Seek(0, io.SeekStart); err != nil {
+		return err
+	}
+	r, states := newReader(i.file), c.states
+	for {
+		records, err := r.chunk()
+		if err != nil {
+			return err
+		}
+		if len(records) == 0 {
+			break
+		}
+		if len(records) > len(states) {
+			return errChanged
+		}
+		if err := i.write(ctx, records, states); err != nil {
+			return err
+		}
+		states = states[len(records):]
+	}
+	if r.total() != c.sum {
+		return errChanged
+	}
+	return nil
+}
+
+// write writes those of a chunk's records that the store lacks: organizations, then keys,
+// then usage.
+func (i *importer) write(ctx context.Context, records []record, states []state) error {
+	var organizations []policy.Organization
+	var keys []apikey.Key
+	var used []record
+	for n, record := range records {
+		if states[n] == lacksRecord && record.key == nil {
+			organizations = append(organizations, *record.organization)
+			organizations[len(organizations)-1].Revision = 0
+		}
+		if states[n] == lacksRecord && record.key != nil {
+			keys = append(keys, *record.key)
+			keys[len(keys)-1].Revision = 0
+		}
+		if states[n] != same && record.usage != nil && i.recorder != nil {
+			used = append(used, record)
+		}
+	}
+	if err := i.create(ctx, organizations, keys); err != nil {
+		return err
+	}
+	i.result.Written.Organizations += len(organizations)
+	i.result.Written.Keys += len(keys)
+	return i.record(ctx, used)
+}
+
+// create writes new organizations and keys.
+func (i *importer) create(ctx context.Context, organizations []policy.Organization, keys []apikey.Key) error {
+	if len(organizations)+len(keys) == 0 {
+		return nil
+	}
+	if i.loader != nil {
+		if err := i.loader.Load(ctx, organizations, keys); err != nil {
+			return fmt.Errorf("loading %d organizations and %d keys: %w", len(organizations), len(keys), err)
+		}
+		return nil
+	}
+	err := parallel(len(organizations), func(n int) error {
+		_, err := i.store.PutOrganization(ctx, organizations[n])
+		return written(nameOf(organizations[n].ID, ""), err)
+	})
+	if err != nil {
+		return err
+	}
+	return parallel(len(keys), func(n int) error {
+		_, err := i.store.PutKey(ctx, keys[n])
+		return written(nameOf(keys[n].Organization, keys[n].ID), err)
+	})
+}
+
+// record writes the usage of keys that have none.
+func (i *importer) record(ctx context.Context, used []record) error {
+	for some := range slices.Chunk(used, store.MaxUsageKeys) {
+		var batch []store.UsageRecord
+		for _, record := range some {
+			batch = append(batch, record.usage.records(record.key.ID)...)
+		}
+		if err := i.recorder.RecordUsage(ctx, batch); err != nil {
+			return fmt.Errorf("writing the usage of %d keys: %w", len(some), err)
+		}
+		i.result.Written.Usage += len(some)
+	}
+	return nil
+}
+
+func written(name string, err error) error {
+	if err != nil {
+		return fmt.Errorf("writing %s: %w", name, err)
+	}
+	return nil
+}

@@ -1,0 +1,528 @@
+package transfer_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/sallyport-go/sallyport/accesslist"
+	"github.com/sallyport-go/sallyport/apikey"
+	"github.com/sallyport-go/sallyport/policy"
+	"github.com/sallyport-go/sallyport/store"
+	"github.com/sallyport-go/sallyport/store/memory"
+	"github.com/sallyport-go/sallyport/store/storetest"
+	"github.com/sallyport-go/sallyport/store/transfer"
+)
+
+// What is there and the same is passed over, and what is lacking is written, revisions
+// apart.
+func TestImportAgain(t *testing.T) {
+	s := rich(t)
+	file := export(t, s)
+	to := memory.New()
+	// Another program's, which is none of the import's business.
+	_, err := to.PutOrganization(t.Context(), policy.Organization{ID: "a program's own"})
+	require.NoError(t, err)
+	_, err = importInto(to, file)
+	require.NoError(t, err)
+	revision := must(to.Revision(t.Context()))
+	result, err := importInto(to, file)
+	require.NoError(t, err)
+	require.Equal(t, transfer.Result{File: transfer.Counts{Organizations: 8, Keys: 7, Usage: 2}}, result)
+	require.Equal(t, revision, must(to.Revision(t.Context())), "nothing was written")
+
+	require.NoError(t, to.DeleteKey(t.Context(), "b", 0))
+	require.NoError(t, to.DeleteKey(t.Context(), "0", 0))
+	require.NoError(t, to.DeleteOrganization(t.Context(), "日本", 0))
+	result, err = importInto(to, file)
+	require.NoError(t, err)
+	require.Equal(t, transfer.Counts{Organizations: 1, Keys: 2, Usage: 1}, result.Written)
+	require.NoError(t, to.DeleteOrganization(t.Context(), "a program's own", 0))
+	require.Equal(t, withoutRevisions(file), withoutRevisions(export(t, to)))
+}
+
+// A record that is another is told before anything is written, and the first of them by
+// name.
+func TestImportOverOtherRecords(t *testing.T) {
+	s := rich(t)
+	file := export(t, s)
+	entry := func(address string) accesslist.List { return must(accesslist.Parse(address)) }
+	for want, change := range map[string]func(*apikey.Key){
+		"another description":                 func(k *apikey.Key) { k.Description += " " },
+		"disabled true instead of false":      func(k *apikey.Key) { k.Disabled = true },
+		"another time from which it is valid": func(k *apikey.Key) { k.NotBefore = moment },
+		"another expiry":                      func(k *apikey.Key) { k.Expires = moment },
+		"another time of creation":            func(k *apikey.Key) { k.Created = moment },
+		"other grants":                        func(k *apikey.Key) { k.Grants = []apikey.Grant{{Role: "admin"}} },
+		"other secrets":                       func(k *apikey.Key) { k.Secrets[0].Sum[31]++ },
+		"another access list":                 func(k *apikey.Key) { k.AccessList = entry("192.0.2.1") },
+		`the organization "é"`:                func(k *apikey.Key) { k.Organization = "é" },
+		"another access list, by a comment": func(k *apikey.Key) {
+			k.AccessList = changedEntry(k.AccessList, func(e *accesslist.Entry) { e.Comment = "x" })
+		},
+		"another access list, by an expiry": func(k *apikey.Key) {
+			k.AccessList = changedEntry(k.AccessList, func(e *accesslist.Entry) { e.Expires = moment })
+		},
+		"another access list, by a time of adding": func(k *apikey.Key) {
+			k.AccessList = changedEntry(k.AccessList, func(e *accesslist.Entry) { e.Added = moment })
+		},
+		"other secrets, by a server key":       func(k *apikey.Key) { k.Secrets[0].ServerKey = "x" },
+		"other secrets, by an expiry":          func(k *apikey.Key) { k.Secrets[0].Expires = moment },
+		"other secrets, by a time of creation": func(k *apikey.Key) { k.Secrets[0].Created = moment },
+	} {
+		t.Run(want, func(t *testing.T) {
+			to := memory.New()
+			for _, id := range []string{"Acme", "é"} {
+				organization := must(s.Organization(t.Context(), id))
+				organization.Revision = 0
+				_, err := to.PutOrganization(t.Context(), organization)
+				require.NoError(t, err)
+			}
+			key := must(s.Key(t.Context(), "a"))
+			key.Revision = 0
+			change(&key)
+			_, err := to.PutKey(t.Context(), key)
+			require.NoError(t, err)
+			for _, to := range []store.Store{to, &loading{Store: to}} {
+				result, err := importInto(to, file)
+				require.ErrorIs(t, err, transfer.ErrDiffers)
+				told, _, _ := strings.Cut(want, ", by ")
+				require.EqualError(t, err, `store/transfer: import: the store has not what the file has: key "a" of organization "Acme" has `+told)
+				require.Zero(t, result.Written)
+			}
+			require.EqualValues(t, 3, must(to.Revision(t.Context())), "nothing was written")
+		})
+	}
+	t.Run("many", func(t *testing.T) {
+		to := memory.New()
+		for organization := range store.AllOrganizations(t.Context(), s) {
+			organization.Revision, organization.Requirement = 0, (organization.Requirement+1)%3
+			_, err := to.PutOrganization(t.Context(), organization)
+			require.NoError(t, err)
+		}
+		_, err := importInto(to, file)
+		require.ErrorIs(t, err, transfer.ErrDiffers)
+		require.ErrorContains(t, err, `organization "Acme" has the requirement required instead of report_only; organization "acme" has `)
+		require.ErrorContains(t, err, "; and 3 more")
+	})
+	t.Run("usage", func(t *testing.T) {
+		for name, more := range map[string]store.UsageRecord{
+			"a count":    {Entry: netip.MustParsePrefix("198.51.100.0/24"), Usage: accesslist.Usage{Count: 1}},
+			"a time":     {Entry: netip.MustParsePrefix("198.51.100.0/24"), Usage: accesslist.Usage{Last: moment.Add(time.Microsecond), LastAddress: netip.MustParseAddr("198.51.100.1")}},
+			"an entry":   {Entry: netip.MustParsePrefix("192.0.2.1/32"), Usage: accesslist.Usage{Count: 1}},
+			"a secret":   {Secret: must(s.Key(t.Context(), "a")).Secrets[0].ID(), Usage: accesslist.Usage{Count: 1}},
+			"an address": {Entry: netip.MustParsePrefix("198.51.100.0/24"), Usage: accesslist.Usage{Last: moment.Add(time.Nanosecond), LastAddress: netip.MustParseAddr("198.51.100.2")}},
+		} {
+			to := memory.New()
+			_, err := importInto(to, file)
+			require.NoError(t, err)
+			more.Key = "a"
+			require.NoError(t, to.RecordUsage(t.Context(), []store.UsageRecord{more}))
+			_, err = importInto(to, file)
+			require.ErrorIs(t, err, transfer.ErrDiffers, name)
+			require.ErrorContains(t, err, `key "a" of organization "Acme" has other usage`, name)
+		}
+	})
+}
+
+func changedEntry(list accesslist.List, change func(*accesslist.Entry)) accesslist.List {
+	for entry := range list.All() {
+		change(&entry)
+		return must(list.Replace(entry))
+	}
+	panic("an empty list")
+}
+
+// A store that keeps times to the microsecond, rounded either way, keeps what was
+// imported. One that makes a time zero does not: an expiry would be none.
+func TestTimesAreComparedToTheMicrosecond(t *testing.T) {
+	key := plainKey("a", "acme", "192.0.2.1")
+	key.Expires = moment.Add(999)
+	key.Created = moment.Add(500)
+	key.Secrets[0].Created = moment.Add(1)
+	key.AccessList = changedEntry(key.AccessList, func(e *accesslist.Entry) { e.Expires = moment.Add(501) })
+	store1 := func(key apikey.Key) *memory.Store {
+		s := memory.New()
+		_, err := s.PutOrganization(t.Context(), policy.Organization{ID: "acme"})
+		require.NoError(t, err)
+		_, err = s.PutKey(t.Context(), key)
+		require.NoError(t, err)
+		return s
+	}
+	rounded := func(key apikey.Key, round func(time.Time) time.Time) apikey.Key {
+		key = key.Clone()
+		key.Expires, key.Created, key.Secrets[0].Created = round(key.Expires), round(key.Created), round(key.Secrets[0].Created)
+		key.AccessList = changedEntry(key.AccessList, func(e *accesslist.Entry) { e.Expires = round(e.Expires) })
+		return key
+	}
+	file := export(t, store1(key))
+	for name, round := range map[string]func(time.Time) time.Time{
+		"cut":     func(t time.Time) time.Time { return t.Truncate(time.Microsecond) },
+		"rounded": func(t time.Time) time.Time { return t.Round(time.Microsecond) },
+		"a zone":  func(t time.Time) time.Time { return t.UTC() },
+	} {
+		_, err := transfer.Verify(t.Context(), store1(rounded(key, round)), strings.NewReader(file))
+		require.NoError(t, err, name)
+	}
+	_, err := transfer.Verify(t.Context(), store1(rounded(key, func(t time.Time) time.Time { return t.Add(time.Microsecond) })), strings.NewReader(file))
+	require.ErrorIs(t, err, transfer.ErrDiffers)
+
+	key.Expires = time.Time{}.Add(1)
+	file = export(t, store1(key))
+	key.Expires = time.Time{}
+	_, err = transfer.Verify(t.Context(), store1(key), strings.NewReader(file))
+	require.ErrorContains(t, err, "another expiry")
+}
+
+// A tripped store fails at one call, before it is made or after, counted over all methods
+// that Import calls.
+type tripped struct {
+	*storetest.Faulty
+	mu    sync.Mutex
+	calls int
+	at    int
+	fault storetest.Fault
+}
+
+func (s *tripped) call(method storetest.Method) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.calls++; s.calls == s.at {
+		s.BreakNext(1, s.fault, method)
+	}
+}
+
+func (s *tripped) Organization(ctx context.Context, id string) (policy.Organization, error) {
+	s.call(storetest.MethodOrganization)
+	return s.Faulty.Organization(ctx, id)
+}
+
+func (s *tripped) Key(ctx context.Context, id apikey.ID) (apikey.Key, error) {
+	s.call(storetest.MethodKey)
+	return s.Faulty.Key(ctx, id)
+}
+
+func (s *tripped) PutOrganization(ctx context.Context, o policy.Organization) (policy.Organization, error) {
+	s.call(storetest.MethodPutOrganization)
+	return s.Faulty.PutOrganization(ctx, o)
+}
+
+func (s *tripped) PutKey(ctx context.Context, key apikey.Key, options ...store.PutOption) (apikey.Key, error) {
+	s.call(storetest.MethodPutKey)
+	return s.Faulty.PutKey(ctx, key, options...)
+}
+
+// trippedRecorder and trippedLoader are the tripped store with what store.As finds.
+type trippedRecorder struct{ *tripped }
+
+func (s trippedRecorder) RecordUsage(ctx context.Context, batch []store.UsageRecord) error {
+	s.call(storetest.MethodRecordUsage)
+	recorder, _ := store.As[store.UsageRecorder](s.Faulty)
+	return recorder.RecordUsage(ctx, batch)
+}
+
+func (s trippedRecorder) Usage(ctx context.Context, id apikey.ID) (store.KeyUsage, error) {
+	s.call(storetest.MethodUsage)
+	recorder, _ := store.As[store.UsageRecorder](s.Faulty)
+	return recorder.Usage(ctx, id)
+}
+
+type trippedLoader struct{ trippedRecorder }
+
+func (s trippedLoader) Load(ctx context.Context, organizations []policy.Organization, keys []apikey.Key) error {
+	s.call(storetest.MethodLoad)
+	loader, _ := store.As[store.Loader](s.Faulty)
+	return loader.Load(ctx, organizations, keys)
+}
+
+// An import that was interrupted, at whatever call and whether or not that call was made,
+// is done by running it again.
+func TestInterruptedImport(t *testing.T) {
+	from := rich(t)
+	file := export(t, from)
+	for name, open := range map[string]func(*tripped) store.Store{
+		"one by one": func(s *tripped) store.Store { return trippedRecorder{s} },
+		"loaded":     func(s *tripped) store.Store { return trippedLoader{trippedRecorder{s}} },
+	} {
+		for fault, f := range map[string]storetest.Fault{
+			"failed": storetest.Fail(errBroken), "lost reply": storetest.LoseReply(errBroken), "panic": storetest.Panic(errBroken.Error()),
+		} {
+			t.Run(name+", "+fault, func(t *testing.T) {
+				interrupted := 0
+				for at := 1; ; at++ {
+					to := memory.New()
+					s := &tripped{Faulty: storetest.NewFaulty(&loading{Store: to}), at: at, fault: f}
+					_, err := importInto(open(s), file)
+					if s.calls < at {
+						require.NoError(t, err)
+						break
+					}
+					if err != nil { // a reply that something is not there cannot be lost
+						require.ErrorContains(t, err, "broken on demand")
+						interrupted++
+					}
+					result, err := importInto(open(s), file)
+					require.NoError(t, err, "at call %d", at)
+					require.Equal(t, transfer.Counts{Organizations: 8, Keys: 7, Usage: 2}, result.File)
+					requireSameContent(t, from, to)
+					require.Equal(t, withoutRevisions(file), withoutRevisions(export(t, to)))
+				}
+				require.Greater(t, interrupted, 15)
+			})
+		}
+	}
+}
+
+// A lossy store returns no error and does not keep what it was given.
+type lossy struct {
+	*memory.Store
+	organization func(*policy.Organization) bool
+	key          func(*apikey.Key) bool
+	usage        func(*store.UsageRecord) bool
+}
+
+func (s lossy) PutOrganization(ctx context.Context, o policy.Organization) (policy.Organization, error) {
+	if s.organization != nil && !s.organization(&o) {
+		return o, nil
+	}
+	return s.Store.PutOrganization(ctx, o)
+}
+
+func (s lossy) PutKey(ctx context.Context, key apikey.Key, options ...store.PutOption) (apikey.Key, error) {
+	if s.key != nil && !s.key(&key) {
+		return key, nil
+	}
+	return s.Store.PutKey(ctx, key, options...)
+}
+
+func (s lossy) RecordUsage(ctx context.Context, batch []store.UsageRecord) error {
+	var kept []store.UsageRecord
+	for _, record := range batch {
+		if s.usage == nil || s.usage(&record) {
+			kept = append(kept, record)
+		}
+	}
+	return s.Store.RecordUsage(ctx, kept)
+}
+
+// What a store lost or altered is found when it is read back.
+func TestReadBack(t *testing.T) {
+	file := export(t, rich(t))
+	for name, test := range map[string]struct {
+		lossy
+		want string
+	}{
+		"an organization": {lossy{organization: func(o *policy.Organization) bool { return o.ID != "日本" }}, `organization "日本" is not there`},
+		"a requirement":   {lossy{organization: func(o *policy.Organization) bool { o.Requirement = policy.NotRequired; return true }}, `organization "\"<&>\"\\" has the requirement not_required instead of required`},
+		"a key":           {lossy{key: func(k *apikey.Key) bool { return k.ID != "B" }}, `key "B" of organization "acme" is not there`},
+		"a list":          {lossy{key: func(k *apikey.Key) bool { k.AccessList = accesslist.List{}; return true }}, `key "a" of organization "Acme" has another access list`},
+		"an entry": {lossy{key: func(k *apikey.Key) bool {
+			if k.ID == "a" {
+				k.AccessList = must(k.AccessList.Without(netip.MustParsePrefix("192.0.2.1/32")))
+			}
+			return true
+		}}, `key "a" of organization "Acme" has another access list`},
+		"grants":            {lossy{key: func(k *apikey.Key) bool { slices.Reverse(k.Grants); return true }}, `key "-" of organization "acme" has other grants`},
+		"usage":             {lossy{usage: func(u *store.UsageRecord) bool { return u.Key != "a" }}, `key "a" of organization "Acme" has no usage`},
+		"usage of a secret": {lossy{usage: func(u *store.UsageRecord) bool { return u.Secret == "" }}, `key "b" of organization "acme" has other usage`},
+		"an address":        {lossy{usage: func(u *store.UsageRecord) bool { u.LastAddress = netip.Addr{}; return true }}, `has other usage`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			test.Store = memory.New()
+			result, err := importInto(test.lossy, file)
+			require.ErrorIs(t, err, transfer.ErrDiffers)
+			require.ErrorContains(t, err, "store/transfer: import: reading back what was written: the store has not what the file has: ")
+			require.ErrorContains(t, err, test.want)
+			require.NotZero(t, result.Written)
+			_, err = transfer.Verify(t.Context(), test.lossy, strings.NewReader(file))
+			require.ErrorIs(t, err, transfer.ErrDiffers)
+			require.ErrorContains(t, err, test.want)
+		})
+	}
+}
+
+// Keys are told by another name, a list is one that was returned beside an error, an
+// organization is the one next to it.
+func TestVerifyOfAStoreThatReturnsOthers(t *testing.T) {
+	s := rich(t)
+	file := export(t, s)
+	for name, test := range map[string]struct {
+		other
+		want string
+	}{
+		"another key":             {other{key: func(k *apikey.Key) { k.ID = "B" }}, `has the ID "B"`},
+		"an invalid list":         {other{key: func(k *apikey.Key) { k.AccessList, _ = accesslist.Parse("no address") }}, "has another access list"},
+		"another organization":    {other{organization: func(o *policy.Organization) { o.ID = "other" }}, `has the ID "other"`},
+		"a zero key and no error": {other{key: func(k *apikey.Key) { *k = apikey.Key{} }}, `has the ID ""`},
+	} {
+		test.Store = s
+		_, err := transfer.Verify(t.Context(), test.other, strings.NewReader(file))
+		require.ErrorIs(t, err, transfer.ErrDiffers, name)
+		require.ErrorContains(t, err, test.want, name)
+	}
+}
+
+// An other store returns something else.
+type other struct {
+	*memory.Store
+	organization func(*policy.Organization)
+	key          func(*apikey.Key)
+}
+
+func (s other) Organization(ctx context.Context, id string) (policy.Organization, error) {
+	o, err := s.Store.Organization(ctx, id)
+	if s.organization != nil {
+		s.organization(&o)
+	}
+	return o, err
+}
+
+func (s other) Key(ctx context.Context, id apikey.ID) (apikey.Key, error) {
+	key, err := s.Store.Key(ctx, id)
+	if s.key != nil {
+		s.key(&key)
+	}
+	return key, err
+}
+
+func TestImportIntoAFailingStore(t *testing.T) {
+	file := export(t, rich(t))
+	for _, test := range []struct {
+		method storetest.Method
+		loads  bool
+		want   string
+	}{
+		{storetest.MethodOrganization, false, `store/transfer: import: reading organization "\"<&>\"\\": broken on demand`},
+		{storetest.MethodKey, false, `store/transfer: import: reading key "a" of organization "Acme": broken on demand`},
+		{storetest.MethodPutOrganization, false, `store/transfer: import: writing organization "\"<&>\"\\": broken on demand`},
+		{storetest.MethodPutKey, false, `store/transfer: import: writing key "a" of organization "Acme": broken on demand`},
+		{storetest.MethodRecordUsage, false, `store/transfer: import: writing the usage of 2 keys: broken on demand`},
+		{storetest.MethodUsage, false, `store/transfer: import: reading key "a" of organization "Acme": broken on demand`},
+		{storetest.MethodLoad, true, `store/transfer: import: loading 8 organizations and 7 keys: broken on demand`},
+	} {
+		var to store.Store = memory.New()
+		if test.loads {
+			to = &loading{Store: memory.New()}
+		}
+		f := storetest.NewFaulty(to)
+		f.Break(storetest.Fail(errBroken), test.method)
+		_, err := importInto(f, file)
+		require.ErrorIs(t, err, errBroken)
+		require.EqualError(t, err, test.want)
+		_, err = transfer.Verify(t.Context(), f, strings.NewReader(file))
+		require.Error(t, err)
+
+		f.Break(storetest.Panic("out of order"), test.method)
+		_, err = importInto(f, file)
+		require.ErrorContains(t, err, "panic: out of order")
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, err := transfer.Import(ctx, memory.New(), strings.NewReader(file))
+	require.ErrorIs(t, err, context.Canceled)
+	_, err = transfer.Verify(ctx, memory.New(), strings.NewReader(file))
+	require.ErrorIs(t, err, context.Canceled)
+}
+
+// A call that never returns to Import was not a success.
+func TestAStoreThatEndsTheGoroutine(t *testing.T) {
+	s := rich(t)
+	file := export(t, s)
+	_, err := transfer.Verify(t.Context(), other{Store: s, key: func(*apikey.Key) { runtime.Goexit() }}, strings.NewReader(file))
+	require.ErrorContains(t, err, "the store ended the goroutine that called it")
+}
+
+// A seeker is a file that is another each time it is read.
+type seeker struct {
+	io.Reader
+	readers []io.Reader
+	err     error
+}
+
+func (s *seeker) Seek(offset int64, whence int) (int64, error) {
+	if offset != 0 || whence != io.SeekStart {
+		return 0, errors.New("not to the beginning")
+	}
+	if len(s.readers) == 0 {
+		return 0, s.err
+	}
+	s.Reader, s.readers = s.readers[0], s.readers[1:]
+	return 0, nil
+}
+
+// failing is a reader that fails when it has been read.
+func failing(text string) io.Reader {
+	return io.MultiReader(strings.NewReader(text), iotestErr{errBroken})
+}
+
+type iotestErr struct{ err error }
+
+func (r iotestErr) Read([]byte) (int, error) { return 0, r.err }
+
+// A file that cannot be read is not a damaged one. One that changes under the import's
+// hands is.
+func TestFilesThatFail(t *testing.T) {
+	one, two := memory.New(), memory.New()
+	for n, s := range []*memory.Store{one, two} {
+		_, err := s.PutOrganization(t.Context(), policy.Organization{ID: fmt.Sprint("organization ", n)})
+		require.NoError(t, err)
+	}
+	more := memory.New()
+	for n := range 2 {
+		_, err := more.PutOrganization(t.Context(), policy.Organization{ID: fmt.Sprint("organization ", n)})
+		require.NoError(t, err)
+	}
+	good, another, longer, shorter := export(t, one), export(t, two), export(t, more), export(t, memory.New())
+	text := func(text string) io.Reader { return strings.NewReader(text) }
+	for name, test := range map[string]struct {
+		readers []io.Reader
+		want    string
+		is      error
+	}{
+		"seek":                     {nil, "store/transfer: import: broken on demand", errBroken},
+		"the second seek":          {[]io.Reader{text(good)}, "store/transfer: import: broken on demand", errBroken},
+		"the third seek":           {[]io.Reader{text(good), text(good)}, "store/transfer: import: broken on demand", errBroken},
+		"read":                     {[]io.Reader{failing("")}, "store/transfer: import: broken on demand", errBroken},
+		"read in a line":           {[]io.Reader{failing(good[:40])}, "store/transfer: import: broken on demand", errBroken},
+		"read at the end":          {[]io.Reader{failing(good)}, "store/transfer: import: broken on demand", errBroken},
+		"the second read":          {[]io.Reader{text(good), failing("")}, "store/transfer: import: broken on demand", errBroken},
+		"the third read":           {[]io.Reader{text(good), text(good), failing("")}, "store/transfer: import: broken on demand", errBroken},
+		"another before writing":   {[]io.Reader{text(good), text(another)}, "it was changed while it was read", transfer.ErrDamaged},
+		"longer before writing":    {[]io.Reader{text(good), text(longer)}, "it was changed while it was read", transfer.ErrDamaged},
+		"shorter before writing":   {[]io.Reader{text(good), text(shorter)}, "it was changed while it was read", transfer.ErrDamaged},
+		"another to read back":     {[]io.Reader{text(good), text(good), text(another)}, "it was changed while it was read", transfer.ErrDamaged},
+		"shorter to read back":     {[]io.Reader{text(good), text(good), text(shorter)}, "it was changed while it was read", transfer.ErrDamaged},
+		"cut short before writing": {[]io.Reader{text(good), text(good[:len(good)-1])}, "it was cut short", transfer.ErrDamaged},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := transfer.Import(t.Context(), memory.New(), &seeker{readers: test.readers, err: errBroken})
+			require.ErrorIs(t, err, test.is)
+			require.ErrorContains(t, err, test.want)
+			assert.Equal(t, test.is == transfer.ErrDamaged, errors.Is(err, transfer.ErrDamaged))
+		})
+	}
+	_, err := transfer.Import(t.Context(), memory.New(), &seeker{readers: []io.Reader{text(good), text(good), text(good)}})
+	require.NoError(t, err)
+}
+
+// Wherever the file was read up to, it is read from its beginning.
+func TestImportBeginsAtTheBeginning(t *testing.T) {
+	file := bytes.NewReader([]byte(export(t, rich(t))))
+	_, err := transfer.Verify(t.Context(), memory.New(), file)
+	require.ErrorIs(t, err, transfer.ErrDiffers)
+	require.Zero(t, file.Len())
+	_, err = transfer.Import(t.Context(), memory.New(), file)
+	require.NoError(t, err)
+}

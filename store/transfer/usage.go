@@ -1,0 +1,101 @@
+package transfer
+
+import (
+	"errors"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/sallyport-go/sallyport/accesslist"
+	"github.com/sallyport-go/sallyport/apikey"
+	"github.com/sallyport-go/sallyport/store"
+)
+
+// keyUsage is how a key was used: those of its entries and secrets that were, in the
+// key's own order.
+type keyUsage struct {
+	Entries []used `json:"entries,omitempty"`
+	Secrets []used `json:"secrets,omitempty"`
+}
+
+type used struct {
+	Entry       netip.Prefix `json:"entry,omitzero"`
+	Secret      string       `json:"secret,omitempty"`
+	Count       uint64       `json:"count"`
+	Last        time.Time    `json:"last,omitzero"`
+	LastAddress netip.Addr   `json:"lastAddress,omitzero"`
+}
+
+// newKeyUsage leaves out what the key no longer has, as a store may (U5). It returns nil
+// if nothing was used.
+func newKeyUsage(key apikey.Key, known store.KeyUsage) *keyUsage {
+	var u keyUsage
+	for entry := range key.AccessList.All() {
+		if usage := known.Entries[entry.Prefix()]; wasUsed(usage) {
+			u.Entries = append(u.Entries, used{entry.Prefix(), "", usage.Count, usage.Last.UTC(), usage.LastAddress})
+		}
+	}
+	for _, secret := range key.Secrets {
+		if usage := known.Secrets[secret.ID()]; wasUsed(usage) {
+			u.Secrets = append(u.Secrets, used{netip.Prefix{}, secret.ID(), usage.Count, usage.Last.UTC(), usage.LastAddress})
+		}
+	}
+	if len(u.Entries)+len(u.Secrets) == 0 {
+		return nil
+	}
+	return &u
+}
+
+func wasUsed(usage accesslist.Usage) bool {
+	return usage.Count > 0 || !usage.Last.IsZero() || usage.LastAddress.IsValid()
+}
+
+// records are what RecordUsage takes.
+func (u *keyUsage) records(key apikey.ID) []store.UsageRecord {
+	var records []store.UsageRecord
+	for _, used := range slices.Concat(u.Entries, u.Secrets) {
+		records = append(records, store.UsageRecord{
+			Key: key, Entry: used.Entry, Secret: used.Secret,
+			Usage: accesslist.Usage{Count: used.Count, Last: used.Last, LastAddress: used.LastAddress},
+		})
+	}
+	return records
+}
+
+func (u *keyUsage) same(o *keyUsage) bool {
+	return slices.EqualFunc(u.Entries, o.Entries, used.same) && slices.EqualFunc(u.Secrets, o.Secrets, used.same)
+}
+
+func (u used) same(o used) bool {
+	return u.Entry == o.Entry && u.Secret == o.Secret && u.Count == o.Count && u.LastAddress == o.LastAddress && sameTime(u.Last, o.Last)
+}
+
+// of returns an error unless the usage is one that newKeyUsage may return for the key.
+func (u *keyUsage) of(key apikey.Key) error {
+	known := store.KeyUsage{Entries: map[netip.Prefix]accesslist.Usage{}, Secrets: map[string]accesslist.Usage{}}
+	for _, record := range u.records(key.ID) {
+		known.Entries[record.Entry] = record.Usage
+		known.Secrets[record.Secret] = record.Usage
+	}
+	if would := newKeyUsage(key, known); would == nil || !u.same(would) {
+		return errors.New("want entries and secrets that the key has, in its order, each once, and those only that were used")
+	}
+	return nil
+}
+
+func (u *keyUsage) read(raw []byte) error {
+	item := func(to *[]used) func(raw []byte) error {
+		return func(raw []byte) error {
+			return list(raw, func(raw []byte) error {
+				var read used
+				err := object(raw, fields{
+					"entry": into(&read.Entry), "secret": into(&read.Secret),
+					"count": into(&read.Count), "last": into(&read.Last), "lastAddress": into(&read.LastAddress),
+				})
+				*to = append(*to, read)
+				return err
+			})
+		}
+	}
+	return object(raw, fields{"entries": item(&u.Entries), "secrets": item(&u.Secrets)})
+}
