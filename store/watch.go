@@ -64,10 +64,10 @@ type Watcher interface {
 	// again with the revision of the last mark.
 	// W6: with all changes told up to a mark, a copy is the store as it was at the
 	// mark's revision, at one moment. Between two marks changes may come in any order,
-	// but each record MUST be told at most once, and no revision may be greater than
-	// that of the mark that follows, or not greater than that of the mark before. A
-	// mark MUST follow without waiting for a further write, and one MUST come first if
-	// there is nothing to tell.
+	// but each record, and a key is the same record in whatever organization, MUST be
+	// told at most once, and no revision may be greater than that of the mark that
+	// follows, or not greater than that of the mark before. A mark MUST follow without
+	// waiting for a further write, and one MUST come first if there is nothing to tell.
 	// W7: a watcher that is slow, or has stopped, MUST NOT hold up a write or another
 	// watcher.
 	// W8: a record that cannot be read MUST be told with Err, and ends nothing. What is

@@ -112,17 +112,21 @@ func (k *kit) wantReadable(change store.Change) {
 			}
 		}
 	}
+	if change.Err != nil {
+		k.Errorf("Watch told %s and it can be read", shown(change))
+		return
+	}
 	if change.Key == "" {
 		organization, err := k.store.Organization(k.ctx, change.Organization)
 		check("Organization", organization.Revision, err)
-		if err == nil && organization.Revision == change.Revision && organization != *change.OrganizationRecord {
+		if err == nil && organization.Revision == change.Revision && !change.Deleted && organization != *change.OrganizationRecord {
 			k.Errorf("Organization is %+v, and Watch told %+v of that revision", organization, *change.OrganizationRecord)
 		}
 		return
 	}
 	key, err := k.store.Key(k.ctx, change.Key)
 	check("Key", key.Revision, err)
-	if err == nil && key.Revision == change.Revision {
+	if err == nil && key.Revision == change.Revision && !change.Deleted {
 		k.wantKey("the record that Watch told, compared with that of Key", *change.KeyRecord, key)
 	}
 	subject, found, err := k.store.Lookup(k.ctx, change.Key)

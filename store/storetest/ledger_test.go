@@ -97,14 +97,14 @@ var brokenCrashes = []struct {
 	{"loses the deletion of a key", "S25", func(b *brokenLoader, l *Ledger) {
 		for name, r := range l.records {
 			if name.key != "" && r.stored.Deleted && r.deletion != nil {
-				if _, err := b.sound.PutKey(context.Background(), whole(name.key, organizationOf(b), 1)); err == nil {
+				if _, err := b.sound.PutKey(context.Background(), whole(name.key, anOrganization(l), 1)); err == nil {
 					return
 				}
 			}
 		}
 	}},
 	{"loses a requirement", "S25", func(b *brokenLoader, l *Ledger) {
-		id := organizationOf(b)
+		id := anOrganization(l)
 		o, _ := b.sound.Organization(context.Background(), id)
 		o.Requirement = (o.Requirement + 1) % 3
 		_, _ = b.sound.PutOrganization(context.Background(), o)
@@ -153,7 +153,7 @@ var brokenCrashes = []struct {
 		}
 	}},
 	{"has what was never written", "S26", func(b *brokenLoader, l *Ledger) {
-		_, _ = b.sound.PutKey(context.Background(), whole("crash-0-never", organizationOf(b), 1))
+		_, _ = b.sound.PutKey(context.Background(), whole("crash-0-never", anOrganization(l), 1))
 	}},
 	{"numbers its records anew", "S25", func(b *brokenLoader, l *Ledger) {
 		b.onRead(func(key apikey.Key) apikey.Key { key.Revision++; return key })
@@ -162,6 +162,7 @@ var brokenCrashes = []struct {
 		b.revision = func(ctx context.Context) (uint64, error) { return l.returned - 1, nil }
 	}},
 	{"does not tell what was written last", "W4", func(b *brokenLoader, l *Ledger) {
+		toldAll(b, l)
 		mark := l.mark
 		_, _ = b.sound.PutOrganization(context.Background(), policy.Organization{ID: "the last"})
 		b.watch = func(ctx context.Context, after uint64) iter.Seq2[store.Change, error] {
@@ -172,7 +173,8 @@ var brokenCrashes = []struct {
 		}
 	}},
 	{"does not tell the deletion that was last", "W4", func(b *brokenLoader, l *Ledger) {
-		id := aKey(l, func(r *crashedRecord) bool { return r.revision > 0 && r.counted == 0 })
+		toldAll(b, l)
+		id := aKey(l, func(r *crashedRecord) bool { return r.revision > 0 })
 		r := l.records[keyName(id)]
 		for _, ends := range []announcement{{Begins: []crashRecord{{Key: id, Organization: r.stored.Organization, Deleted: true}}}, {Outcome: acknowledged}} {
 			ends.Writer = 99
@@ -206,23 +208,30 @@ func failingLookup(err error) func(context.Context, apikey.ID) (policy.Subject, 
 	return func(context.Context, apikey.ID) (policy.Subject, bool, error) { return policy.Subject{}, false, err }
 }
 
-// aKey returns a key that is there and of which no write is in doubt.
-func aKey(l *Ledger, is func(*crashedRecord) bool) apikey.ID {
-	for _, name := range slices.SortedFunc(maps.Keys(l.records), compareNames) {
-		doubt := slices.ContainsFunc(slices.AppendSeq(slices.Clone(l.doubts), maps.Values(l.underway)), func(w *announcedWrite) bool { return w.has(name) })
-		if r := l.records[name]; name.key != "" && !r.stored.Deleted && !doubt && is(r) {
-			return name.key
-		}
-	}
-	panic("no such key")
+// toldAll has the feed have told a mark at the end of it all.
+func toldAll(b *brokenLoader, l *Ledger) {
+	revision, _ := b.sound.Revision(context.Background())
+	_ = (&announcer{to: l}).announce(announcement{Outcome: marked, Revision: revision})
 }
 
-// organizationOf returns one that the store has.
-func organizationOf(b *brokenLoader) string {
-	for o := range store.AllOrganizations(context.Background(), b.sound) {
-		return o.ID
+// aKey returns a key that is there and of which nothing is in doubt.
+func aKey(l *Ledger, is func(*crashedRecord) bool) apikey.ID {
+	return aRecord(l, func(name recordName, r *crashedRecord) bool { return name.key != "" && r.late == 0 && is(r) }).key
+}
+
+// anOrganization returns one that is there and of which nothing is in doubt.
+func anOrganization(l *Ledger) string {
+	return aRecord(l, func(name recordName, _ *crashedRecord) bool { return name.key == "" }).organization
+}
+
+func aRecord(l *Ledger, is func(recordName, *crashedRecord) bool) recordName {
+	for _, name := range slices.SortedFunc(maps.Keys(l.records), compareNames) {
+		doubt := slices.ContainsFunc(slices.AppendSeq(slices.Clone(l.doubts), maps.Values(l.underway)), func(w *announcedWrite) bool { return w.has(name) })
+		if r := l.records[name]; !r.stored.Deleted && !doubt && is(name, r) {
+			return name
+		}
 	}
-	panic("no organization")
+	panic("no such record")
 }
 
 // without is a store without a key.

@@ -165,6 +165,8 @@ func (t *timeline) checkTold(change store.Change) error {
 	defer t.mu.Unlock()
 	for _, v := range t.versions[nameOf(change)] {
 		switch want := v.record; {
+		case change.Err != nil:
+			return fmt.Errorf("Watch told %s and it can be read", shown(change))
 		case change.Revision < v.earliest || change.Revision > v.last || change.Deleted != want.Deleted:
 			continue
 		case want.KeyRecord != nil:

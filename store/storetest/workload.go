@@ -263,14 +263,20 @@ func (w *crashWriter) replaceOrganization(ctx context.Context) error {
 	return w.putOrganization(ctx, o)
 }
 
-// deleteOrganization deletes one that has no keys, if there is one beside another.
+// deleteOrganization deletes one that has no keys, or else does something for there to
+// be one.
 func (w *crashWriter) deleteOrganization(ctx context.Context) error {
-	id := w.anyOrganization()
+	empty := maps.Clone(w.organizations)
 	for _, key := range w.keys {
-		if key.Organization == id || len(w.organizations) == 1 {
-			return w.replaceOrganization(ctx)
-		}
+		delete(empty, key.Organization)
 	}
+	switch {
+	case len(w.organizations) < maxCrashOrganizations/2:
+		return w.createOrganization(ctx)
+	case len(empty) == 0:
+		return w.deleteKey(ctx)
+	}
+	id := anyOf(w.random, empty)
 	done, err := w.write(ctx, announcement{Begins: []crashRecord{{Organization: id, Deleted: true}}}, func() (uint64, error) {
 		return 0, w.store.DeleteOrganization(ctx, id, w.organizations[id].Revision)
 	})
