@@ -9,8 +9,8 @@
 //
 // The file is sensitive. It has no secret's text, which no store has, but it has their
 // hashes, the access lists, and where keys were used from: keep it as you would keep the
-// database. Secrets that were hashed with a server key (apikey.ServerKey) prove
-// themselves after the move only to who has that key, which is not in the file.
+// database. Secrets that were hashed with a server key (apikey.ServerKey) can be proven
+// after the move only by a program that has that key, which is not in the file.
 //
 // # The format
 //

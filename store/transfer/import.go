@@ -29,8 +29,8 @@ type Result struct {
 //
 // Records are new to the store: it gives them revisions of its own, and whoever holds
 // one of the old revisions gets ErrConflict. With a [store.Loader] they are written many
-// at once, otherwise one by one. Usage is written for keys that have none yet; a store
-// that is no store.UsageRecorder is spared it. Nobody else should write to the store, or
+// at once, otherwise one by one. Usage is written for keys that have none yet, and not at
+// all if store.As finds no store.UsageRecorder. Nobody else should write to the store, or
 // count in it, meanwhile.
 //
 // With an error the Result has what was done before it.

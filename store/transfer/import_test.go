@@ -99,7 +99,7 @@ func TestImportOverOtherRecords(t *testing.T) {
 				result, err := importInto(to, file)
 				require.ErrorIs(t, err, transfer.ErrDiffers)
 				told, _, _ := strings.Cut(want, ", by ")
-				require.EqualError(t, err, `store/transfer: import: the store has not what the file has: key "a" of organization "Acme" has `+told)
+				require.EqualError(t, err, `store/transfer: import: the store does not have what the file has: key "a" of organization "Acme" has `+told)
 				require.Zero(t, result.Written)
 			}
 			require.EqualValues(t, 3, must(to.Revision(t.Context())), "nothing was written")
@@ -343,7 +343,7 @@ func TestReadBack(t *testing.T) {
 			test.Store = memory.New()
 			result, err := importInto(test.lossy, file)
 			require.ErrorIs(t, err, transfer.ErrDiffers)
-			require.ErrorContains(t, err, "store/transfer: import: reading back what was written: the store has not what the file has: ")
+			require.ErrorContains(t, err, "store/transfer: import: reading back what was written: the store does not have what the file has: ")
 			require.ErrorContains(t, err, test.want)
 			require.NotZero(t, result.Written)
 			_, err = transfer.Verify(t.Context(), test.lossy, strings.NewReader(file))
@@ -362,8 +362,12 @@ func TestVerifyOfAStoreThatReturnsOthers(t *testing.T) {
 		other
 		want string
 	}{
-		"another key":             {other{key: func(k *apikey.Key) { k.ID = "B" }}, `has the ID "B"`},
-		"an invalid list":         {other{key: func(k *apikey.Key) { k.AccessList, _ = accesslist.Parse("no address") }}, "has another access list"},
+		"another key": {other{key: func(k *apikey.Key) { k.ID = "B" }}, `has the ID "B"`},
+		"an invalid list": {other{key: func(k *apikey.Key) {
+			if k.ID == "B" { // whose list is empty
+				k.AccessList, _ = accesslist.Parse("no address")
+			}
+		}}, `key "B" of organization "acme" has another access list`},
 		"another organization":    {other{organization: func(o *policy.Organization) { o.ID = "other" }}, `has the ID "other"`},
 		"a zero key and no error": {other{key: func(k *apikey.Key) { *k = apikey.Key{} }}, `has the ID ""`},
 	} {

@@ -20,7 +20,12 @@ func parallel(n int, do func(i int) error) error {
 	var group sync.WaitGroup
 	for range min(n, inParallel) {
 		group.Go(func() {
-			for i := int(begun.Add(1)) - 1; i < n && !failed.Load(); i = int(begun.Add(1)) - 1 {
+			// Asked before a number is taken: what was taken is done, and so all before it.
+			for !failed.Load() {
+				i := int(begun.Add(1)) - 1
+				if i >= n {
+					return
+				}
 				errs[i] = errors.New("the store ended the goroutine that called it")
 				errs[i] = protected(func() error { return do(i) })
 				if errs[i] != nil {

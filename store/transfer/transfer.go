@@ -14,7 +14,7 @@ var (
 	ErrDamaged = errors.New("not a whole and unaltered export")
 
 	// ErrDiffers: the store has other records than the file, or lacks some.
-	ErrDiffers = errors.New("the store has not what the file has")
+	ErrDiffers = errors.New("the store does not have what the file has")
 )
 
 // Counts says how many there are of each.

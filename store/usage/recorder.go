@@ -144,6 +144,8 @@ func (r *Recorder) Flush(ctx context.Context) error {
 	select {
 	case err := <-written:
 		return err
+	case <-r.done: // a store ended the goroutine
+		return r.closed
 	case <-ctx.Done():
 		return fmt.Errorf("store/usage: while writing: %w", context.Cause(ctx))
 	}

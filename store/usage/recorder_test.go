@@ -253,8 +253,28 @@ func TestAFailedBatchIsKept(t *testing.T) {
 	s.Heal()
 	require.NoError(t, r.Flush(t.Context()))
 	requireSame(t, want, s.counted(t))
+
+	// Batches are as large again as they may be.
+	before := s.Calls(storetest.MethodRecordUsage)
+	for key := range s.keys {
+		s.call(key, 0, begin).observedBy(r)
+	}
+	closeRecorder(t, r)
+	assert.Equal(t, 10, s.Calls(storetest.MethodRecordUsage)-before)
+	assert.Zero(t, r.Lost())
+}
+
+// A call that has nothing to be counted by takes no room from others.
+func TestACallWithoutEntryAndSecret(t *testing.T) {
+	s := newService(t, 2)
+	r := usage.New(s.recorder, usage.WithLimit(1))
+	none := s.call(0, 2*len(clients), begin) // an open list and another proof
+	require.True(t, none.decision.Allowed())
+	none.observedBy(r)
+	s.call(1, 0, begin).observedBy(r)
 	closeRecorder(t, r)
 	assert.Zero(t, r.Lost())
+	assert.EqualValues(t, 1, s.counted(t).calls())
 }
 
 // A record that the store refuses for ever does not keep others from being written.
@@ -578,11 +598,15 @@ func TestAStoreThatEndsTheGoroutine(t *testing.T) {
 		runtime.Goexit()
 		return nil
 	}), usage.WithInterval(time.Millisecond))
-	for key := range s.keys {
-		s.call(key, 0, begin).observedBy(r)
+	s.call(0, 0, begin).observedBy(r)
+	for r.Flush(t.Context()) == nil { // until the goroutine has ended
+		s.call(0, 0, begin).observedBy(r)
 	}
+	require.ErrorContains(t, r.Flush(t.Context()), "store/usage: the store ended the goroutine that writes")
+	lost := r.Lost()
+	s.call(0, 0, begin).observedBy(r)
+	require.Equal(t, lost+1, r.Lost())
 	require.ErrorContains(t, r.Close(t.Context()), "store/usage: the store ended the goroutine that writes")
-	require.NotZero(t, r.Lost())
 }
 
 // Many callers at once, while rounds of writing come and go: no call is lost or counted

@@ -5,9 +5,13 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"fmt"
 	"io/fs"
+	"runtime"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -44,6 +48,9 @@ func TestASpoolThatFails(t *testing.T) {
 
 	s, err := newSpool()
 	require.NoError(t, err)
+	if runtime.GOOS == "linux" {
+		require.NoFileExists(t, s.file.Name(), "a process that is killed must not leave it")
+	}
 	require.NoError(t, s.fill(tell(2)))
 	require.NoError(t, s.file.Truncate(s.size-1))
 	var errs []error
@@ -67,4 +74,20 @@ type usedAlways struct{ store.UsageRecorder }
 
 func (usedAlways) Usage(context.Context, apikey.ID) (store.KeyUsage, error) {
 	return store.KeyUsage{Secrets: map[string]accesslist.Usage{"5ec2e700": {Count: 1}}}, nil
+}
+
+// A store that fails is not asked for all the rest.
+func TestParallelEndsWithTheFirstError(t *testing.T) {
+	const all = 10000
+	var calls atomic.Int64
+	err := parallel(all, func(i int) error {
+		calls.Add(1)
+		time.Sleep(time.Millisecond)
+		if i >= 3 {
+			return fmt.Errorf("call %d", i)
+		}
+		return nil
+	})
+	require.EqualError(t, err, "call 3")
+	require.Less(t, calls.Load(), int64(all))
 }
