@@ -1,5 +1,43 @@
 //go:build !race
 
+// The race detector allocates.
+
 package usage_test
 
-const raceDetector = false
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/sallyport-go/sallyport/store"
+	"github.com/sallyport-go/sallyport/store/usage"
+)
+
+// Counting a call allocates nothing of its own. What store.UsageOf allocates is the text
+// of the secret's ID.
+func TestObserveAllocatesNothing(t *testing.T) {
+	s := newService(t, 8)
+	r := usage.New(s.recorder, usage.WithInterval(time.Hour))
+	defer closeRecorder(t, r)
+	for name, n := range map[string]int{"by a secret": 0, "by another proof": 2 * len(clients)} {
+		var calls []call
+		for key := range s.keys {
+			calls = append(calls, s.call(key, n, begin))
+			require.True(t, calls[key].decision.Allowed())
+			calls[key].observedBy(r)
+		}
+		// Records stay while they are not used, so it is the same after a round.
+		require.NoError(t, r.Flush(t.Context()))
+		i := 0
+		next := func() call { i++; return calls[i%len(calls)] }
+		bare := testing.AllocsPerRun(1000, func() {
+			c := next()
+			_, _ = store.UsageOf(c.request, c.decision)
+		})
+		assert.Equal(t, bare, testing.AllocsPerRun(1000, func() { next().observedBy(r) }), name)
+	}
+	other := s.call(1, 2*len(clients), begin)
+	assert.Zero(t, testing.AllocsPerRun(1000, func() { other.observedBy(r) }))
+}
