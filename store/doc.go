@@ -4,6 +4,11 @@
 // store/storetest checks the contract sentence by sentence, and
 // examples/customstore is an adapter written from nothing, to read along.
 //
+// Packages store/sqlite, store/postgres and store/etcd, modules of their own, keep
+// records beyond the process. Package store/replica answers decisions from a copy of any
+// store that has a change feed, store/usage gathers what keys are used for, and
+// store/transfer moves records from one store to another.
+//
 // Use it to write an adapter or to administer keys. Do not use it on the path of a
 // decision, which needs only the policy.Source that every Store is; and do not
 // implement it for a source that is only read, such as a configuration file: a

@@ -3,7 +3,8 @@
 // for those who write an adapter, and what decisions are answered from in tests.
 //
 // Do not use it for keys that must outlive the process: nothing is written to
-// disk.
+// disk. A [Copy] holds, in the same structures, what another store tells of its records;
+// package store/replica keeps one up to date.
 //
 // Lookup, Key and Organization take no lock and wait for nobody, and a decision
 // allocates nothing. Writes take turns. A page of a listing is read while no write
