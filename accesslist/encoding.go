@@ -135,6 +135,14 @@ func (l *List) UnmarshalJSON(data []byte) error {
 // an error, because a list that is missing is not one that is empty (rule A3), and
 // so is the same entry twice ([ErrDuplicate]).
 func (p Parser) ParseJSON(data []byte) (List, error) {
+	if entries, ok := p.parseCanonical(data); ok {
+		return New(entries...)
+	}
+	return p.parseAnyJSON(data)
+}
+
+// parseAnyJSON reads a list however it is written.
+func (p Parser) parseAnyJSON(data []byte) (List, error) {
 	var raw []json.RawMessage
 	err := json.Unmarshal(data, &raw)
 	if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {

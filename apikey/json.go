@@ -83,12 +83,25 @@ func (k Key) MarshalJSON() ([]byte, error) {
 //
 // The access list may have IPv6 entries: that was decided when it was let into the database.
 func (k *Key) UnmarshalJSON(data []byte) error {
+	read, ok := readCanonical(data)
+	if !ok {
+		var err error
+		if read, err = readAny(data); err != nil {
+			return err
+		}
+	}
+	*k = read
+	return nil
+}
+
+// readAny reads the stored form however it is written.
+func readAny(data []byte) (Key, error) {
 	if !utf8.Valid(data) {
-		return errors.New("apikey: stored key: not valid UTF-8")
+		return Key{}, errors.New("apikey: stored key: not valid UTF-8")
 	}
 	var raw json.RawMessage // finds every mistake of syntax, so that what is called below need not
 	if err := json.Unmarshal(data, &raw); err != nil {
-		return fmt.Errorf("apikey: stored key: %w", err)
+		return Key{}, fmt.Errorf("apikey: stored key: %w", err)
 	}
 	var read Key
 	err := readObject("stored key", raw, []field{
@@ -108,13 +121,12 @@ func (k *Key) UnmarshalJSON(data []byte) error {
 		{name: "revision", read: into(&read.Revision)},
 	})
 	if err != nil {
-		return fmt.Errorf("apikey: %w", err)
+		return Key{}, fmt.Errorf("apikey: %w", err)
 	}
 	if err := read.Validate(); err != nil {
-		return fmt.Errorf("apikey: stored key: %w", err)
+		return Key{}, fmt.Errorf("apikey: stored key: %w", err)
 	}
-	*k = read
-	return nil
+	return read, nil
 }
 
 func readGrant(data []byte) (grant Grant, err error) {
