@@ -1,0 +1,71 @@
+package etcd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/sallyport-go/sallyport/store"
+)
+
+// errTooLarge: the request has more bytes than the client sends, or the server takes.
+var errTooLarge = errors.New("the request is larger than the server takes, which is 1.5 MiB unless --max-request-bytes says otherwise")
+
+// advice says what the servers' errors mean for who runs them. The texts are the
+// servers' own, and the errors those of package rpctypes.
+var advice = []struct {
+	err    error
+	advice string
+}{
+	{rpctypes.ErrNoSpace, "the cluster has used up its space and takes no writes: compact its history, defragment every member, and disarm the alarm NOSPACE"},
+	{rpctypes.ErrCorrupt, "a member has found its data damaged: replace it"},
+	{rpctypes.ErrPermissionDenied, "the client's user may not do this: grant its role the prefix, readwrite"},
+	{rpctypes.ErrAuthFailed, "the client's user or password is wrong"},
+	{rpctypes.ErrUserEmpty, "the cluster wants a user and a password, and the client has none"},
+	{rpctypes.ErrInvalidAuthToken, "the client is not, or no longer, known to the cluster"},
+	{rpctypes.ErrNoLeader, "the member that was asked has no leader: it is cut off from the others, or there are too few of them"},
+	{rpctypes.ErrTimeout, "the members did not agree in time: there are too few of them, or they are overloaded"},
+	{rpctypes.ErrTimeoutDueToLeaderFail, "the members did not agree in time, since they have lost their leader"},
+	{rpctypes.ErrTimeoutDueToConnectionLost, "the members did not agree in time, since they do not reach each other"},
+	{rpctypes.ErrTimeoutWaitAppliedIndex, "the member that was asked is too far behind the others"},
+}
+
+// failure returns the error for callers of a call that failed. It matches the context's
+// if that is done, and the error of package rpctypes if it is one.
+func failure(ctx context.Context, err error) error {
+	text := status.Convert(err).Message()
+	done := ctx.Err()
+	if done == nil && status.Code(err) == codes.DeadlineExceeded {
+		done = context.DeadlineExceeded // the server has the same deadline, and may be first
+	}
+	switch {
+	case done != nil && text == done.Error():
+		return fmt.Errorf("store/etcd: %w", done)
+	case done != nil: // with what was in the way until then
+		return fmt.Errorf("store/etcd: %w (%s)", done, text)
+	}
+	known := rpctypes.Error(err)
+	for _, a := range advice {
+		if errors.Is(known, a.err) {
+			return fmt.Errorf("store/etcd: %s: %w", a.advice, known)
+		}
+	}
+	var ofServer rpctypes.EtcdError
+	switch {
+	case errors.Is(known, rpctypes.ErrCompacted):
+		return fmt.Errorf("store/etcd: %w: %w", store.ErrCompacted, known)
+	case errors.Is(known, rpctypes.ErrRequestTooLarge), !errors.As(known, &ofServer) && status.Code(err) == codes.ResourceExhausted:
+		return fmt.Errorf("store/etcd: %w (%s)", errTooLarge, text)
+	}
+	return fmt.Errorf("store/etcd: %w", known)
+}
+
+// inconsistent is the error for what no sequence of this package's writes leads to. The
+// record is there and cannot be read (S6).
+func inconsistent(name, problem string) error {
+	return fmt.Errorf("store/etcd: %s %s: it was changed by other means than this package", name, problem)
+}

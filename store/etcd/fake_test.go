@@ -1,0 +1,266 @@
+package etcd
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"net"
+	"slices"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
+	"go.etcd.io/etcd/api/v3/mvccpb"
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
+	clientv3 "go.etcd.io/etcd/client/v3"
+	"go.uber.org/zap"
+	"google.golang.org/grpc"
+)
+
+// A fake is as much of one member of etcd as the store needs, in memory, with faults on
+// demand. That it does as etcd does is shown by the same tests, which package etcdtest
+// runs with etcd itself.
+type fake struct {
+	pb.UnimplementedKVServer
+	pb.UnimplementedWatchServer
+
+	mu        sync.Mutex
+	revision  int64
+	compacted int64
+	names     []string // ascending, of all that ever was
+	versions  map[string][]*mvccpb.KeyValue
+	events    []*mvccpb.Event
+	changed   chan struct{} // closed and replaced with every write
+
+	fragments bool // have watches tell each event in a fragment of its own
+	// before may refuse a request; after replaces the answer of one that was done.
+	before, after func(request any) error
+}
+
+// startFake returns a client of a new fake.
+func startFake(t testing.TB) (*fake, *clientv3.Client) {
+	t.Helper()
+	f := &fake{revision: 1, versions: map[string][]*mvccpb.KeyValue{}, changed: make(chan struct{})}
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	server := grpc.NewServer()
+	pb.RegisterKVServer(server, f)
+	pb.RegisterWatchServer(server, f)
+	go func() { _ = server.Serve(listener) }()
+	t.Cleanup(server.Stop)
+	client, err := clientv3.New(clientv3.Config{Endpoints: []string{listener.Addr().String()}, Logger: zap.NewNop()})
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = client.Close() })
+	return f, client
+}
+
+// errCanceled has a watch be cancelled by an answer, and not by the end of its stream.
+var errCanceled = errors.New("etcdserver: permission denied")
+
+// inject sets what happens before and after requests are done.
+func (f *fake) inject(before, after func(request any) error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.before, f.after = before, after
+}
+
+func call(hook func(any) error, request any) error {
+	if hook == nil {
+		return nil
+	}
+	return hook(request)
+}
+
+func (f *fake) Txn(_ context.Context, request *pb.TxnRequest) (*pb.TxnResponse, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if err := call(f.before, request); err != nil {
+		return nil, err
+	}
+	if n := max(len(request.Compare), len(request.Success), len(request.Failure)); n > 128 {
+		return nil, rpctypes.ErrGRPCTooManyOps
+	}
+	response := &pb.TxnResponse{Succeeded: true}
+	for _, c := range request.Compare {
+		response.Succeeded = response.Succeeded && f.holds(c)
+	}
+	operations := request.Success
+	if !response.Succeeded {
+		operations = request.Failure
+	}
+	before := len(f.events)
+	for _, operation := range operations {
+		done := &pb.ResponseOp{}
+		switch o := operation.Request.(type) {
+		case *pb.RequestOp_RequestRange:
+			found, err := f.scan(o.RequestRange)
+			if err != nil {
+				return nil, err
+			}
+			done.Response = &pb.ResponseOp_ResponseRange{ResponseRange: found}
+		case *pb.RequestOp_RequestPut:
+			f.write(mvccpb.Event_PUT, o.RequestPut.Key, o.RequestPut.Value)
+		case *pb.RequestOp_RequestDeleteRange:
+			if f.at(string(o.RequestDeleteRange.Key), 0) != nil {
+				f.write(mvccpb.Event_DELETE, o.RequestDeleteRange.Key, nil)
+			}
+		}
+		response.Responses = append(response.Responses, done)
+	}
+	if len(f.events) > before {
+		f.commit()
+	}
+	response.Header = &pb.ResponseHeader{Revision: f.revision}
+	return response, call(f.after, request)
+}
+
+func (f *fake) holds(c *pb.Compare) bool {
+	if len(c.RangeEnd) > 0 { // the only such comparison is that there is nothing
+		found, _ := f.scan(&pb.RangeRequest{Key: c.Key, RangeEnd: c.RangeEnd})
+		return len(found.Kvs) == 0
+	}
+	kv := f.at(string(c.Key), 0)
+	switch c.Target {
+	case pb.Compare_VALUE:
+		return kv != nil && string(kv.Value) == string(c.GetValue())
+	case pb.Compare_MOD:
+		return kv.GetModRevision() == c.GetModRevision()
+	case pb.Compare_CREATE:
+		return kv.GetCreateRevision() > c.GetCreateRevision()
+	}
+	panic(c)
+}
+
+// at returns what a name had at a revision, nil if nothing.
+func (f *fake) at(name string, revision int64) *mvccpb.KeyValue {
+	versions := f.versions[name]
+	for i := len(versions) - 1; i >= 0; i-- {
+		if revision == 0 || versions[i].ModRevision <= revision {
+			if versions[i].CreateRevision == 0 {
+				return nil
+			}
+			return versions[i]
+		}
+	}
+	return nil
+}
+
+func (f *fake) scan(r *pb.RangeRequest) (*pb.RangeResponse, error) {
+	response := &pb.RangeResponse{}
+	if r.Revision != 0 && r.Revision < f.compacted {
+		return nil, rpctypes.ErrGRPCCompacted
+	}
+	names := []string{string(r.Key)}
+	if len(r.RangeEnd) > 0 {
+		begin, _ := slices.BinarySearch(f.names, string(r.Key))
+		end, _ := slices.BinarySearch(f.names, string(r.RangeEnd))
+		names = f.names[begin:max(begin, end)]
+	}
+	for _, name := range names {
+		kv := f.at(name, r.Revision)
+		if kv == nil {
+			continue
+		}
+		if r.Limit > 0 && int64(len(response.Kvs)) == r.Limit {
+			response.More = true
+			break
+		}
+		response.Kvs = append(response.Kvs, kv)
+	}
+	return response, nil
+}
+
+// write is part of the transaction that is under way.
+func (f *fake) write(kind mvccpb.Event_EventType, key, value []byte) {
+	name, kv := string(key), &mvccpb.KeyValue{Key: key, Value: value, ModRevision: f.revision + 1}
+	if kind == mvccpb.Event_PUT {
+		kv.CreateRevision = kv.ModRevision
+		if old := f.at(name, 0); old != nil {
+			kv.CreateRevision = old.CreateRevision
+		}
+	}
+	if i, found := slices.BinarySearch(f.names, name); !found {
+		f.names = slices.Insert(f.names, i, name)
+	}
+	f.versions[name] = append(f.versions[name], kv)
+	f.events = append(f.events, &mvccpb.Event{Type: kind, Kv: kv})
+}
+
+func (f *fake) commit() {
+	f.revision++
+	close(f.changed)
+	f.changed = make(chan struct{})
+}
+
+// put is somebody else's writing.
+func (f *fake) put(name, value string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.write(mvccpb.Event_PUT, []byte(name), []byte(value))
+	f.commit()
+}
+
+// compact forgets the history so far.
+func (f *fake) compact() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.compacted = f.revision
+}
+
+func (f *fake) Watch(stream pb.Watch_WatchServer) error {
+	request, err := stream.Recv()
+	if err != nil {
+		return err
+	}
+	create := request.GetCreateRequest()
+	f.mu.Lock()
+	err = call(f.before, create)
+	f.mu.Unlock()
+	if errors.Is(err, errCanceled) {
+		return stream.Send(&pb.WatchResponse{Created: true, Canceled: true, CancelReason: err.Error()})
+	}
+	if err != nil {
+		return err
+	}
+	if err := stream.Send(&pb.WatchResponse{Created: true}); err != nil {
+		return err
+	}
+	for next := create.StartRevision; ; {
+		f.mu.Lock()
+		if next <= f.compacted && next <= f.revision {
+			compacted := f.compacted
+			f.mu.Unlock()
+			return stream.Send(&pb.WatchResponse{Canceled: true, CompactRevision: compacted})
+		}
+		var events []*mvccpb.Event
+		first, _ := slices.BinarySearchFunc(f.events, next, func(event *mvccpb.Event, next int64) int { return cmp.Compare(event.Kv.ModRevision, next) })
+		for _, event := range f.events[first:] {
+			if name := string(event.Kv.Key); name >= string(create.Key) && name < string(create.RangeEnd) {
+				events = append(events, event)
+			}
+		}
+		next = max(next, f.revision+1)
+		changed, fragments := f.changed, f.fragments
+		err := call(f.after, create)
+		f.mu.Unlock()
+		if err != nil {
+			return err
+		}
+		for len(events) > 0 {
+			n := len(events)
+			if fragments {
+				n = 1
+			}
+			if err := stream.Send(&pb.WatchResponse{Events: events[:n], Fragment: n < len(events)}); err != nil {
+				return err
+			}
+			events = events[n:]
+		}
+		select {
+		case <-changed:
+		case <-stream.Context().Done():
+			return stream.Context().Err()
+		}
+	}
+}

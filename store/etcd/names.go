@@ -1,0 +1,84 @@
+package etcd
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
+	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"github.com/sallyport-go/sallyport/apikey"
+)
+
+// layoutVersion is what the marker says. Whoever changes what names or values there are
+// counts it up.
+const layoutVersion = "1"
+
+// names are those under a prefix: the layout, which the package's documentation
+// describes. What a Watch tells of is next to each other, keys before organizations, so
+// that one range has it and neither ids nor usage.
+type names struct {
+	prefix string
+}
+
+func (n names) version() string  { return n.prefix + "version" }
+func (n names) revision() string { return n.prefix + "revision" }
+
+// id is where the organization of a key is found.
+func (n names) id(id apikey.ID) string { return n.prefix + "ids/" + string(id) }
+
+func (n names) usage(id apikey.ID) string { return n.prefix + "usage/" + string(id) }
+
+func (n names) organizations() string { return n.prefix + "organizations/" }
+
+func (n names) organization(id string) string { return n.organizations() + id }
+
+// keys is what the names of an organization's keys begin with, and no others.
+func (n names) keys(organization string) string {
+	return n.prefix + "keys/" + escape.Replace(organization) + "/"
+}
+
+func (n names) key(organization string, id apikey.ID) string {
+	return n.keys(organization) + string(id)
+}
+
+// records returns the range that has all records.
+func (n names) records() (begin, end string) {
+	return n.prefix + "keys/", clientv3.GetPrefixRangeEnd(n.organizations())
+}
+
+// escape keeps the organization "a/b" apart from what there is of organization "a".
+// IDs of keys need no such thing, since they have no slash, and in organizations/ the
+// name is the rest, whatever it has, so that etcd's order is that of the pages (S20).
+var escape = strings.NewReplacer("%", "%25", "/", "%2F")
+
+var unescape = strings.NewReplacer("%25", "%", "%2F", "/")
+
+// record returns which record has a name, ok if one can have it. key is empty if it is
+// an organization's.
+func (n names) record(name string) (organization string, key apikey.ID, ok bool) {
+	if organization, ok = strings.CutPrefix(name, n.organizations()); ok {
+		return organization, "", organization != ""
+	}
+	rest, _ := strings.CutPrefix(name, n.prefix+"keys/")
+	escaped, id, _ := strings.Cut(rest, "/")
+	organization, key = unescape.Replace(escaped), apikey.ID(id)
+	return organization, key, organization != "" && key != "" && n.key(organization, key) == name
+}
+
+// checkVersion returns why the store cannot be used with the marker that was read, or
+// nil.
+func (n names) checkVersion(marker *pb.RangeResponse) error {
+	if len(marker.GetKvs()) == 0 {
+		return fmt.Errorf("store/etcd: there is no %s, which every store has: there is something else under the prefix %s, or the store was deleted", n.version(), n.prefix)
+	}
+	version := string(marker.Kvs[0].Value)
+	if version == layoutVersion {
+		return nil
+	}
+	if number, err := strconv.ParseUint(version, 10, 32); err == nil && number > 1 {
+		return fmt.Errorf("store/etcd: %s is %s: the store has the layout of a later version of this package, which knows version %s: use that one", n.version(), version, layoutVersion)
+	}
+	return fmt.Errorf("store/etcd: %s is %.20q: want %s", n.version(), version, layoutVersion)
+}

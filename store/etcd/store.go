@@ -1,0 +1,97 @@
+package etcd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
+	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"github.com/sallyport-go/sallyport/policy"
+	"github.com/sallyport-go/sallyport/store"
+)
+
+// A Store is a store.Store in etcd; it is also a store.Watcher and a
+// store.UsageRecorder. Make one with [New].
+type Store struct {
+	client *clientv3.Client
+	kv     clientv3.KV
+	watch  pb.WatchClient
+	names  names
+	owners owners
+
+	closing context.Context // done once the store is closed
+	close   context.CancelFunc
+}
+
+var (
+	_ store.Store         = (*Store)(nil)
+	_ store.Watcher       = (*Store)(nil)
+	_ store.UsageRecorder = (*Store)(nil)
+	_ policy.Source       = (*Store)(nil)
+)
+
+// New returns the store under a prefix, which it founds if there is nothing under the
+// prefix yet; any number of programs may do so at the same time. The prefix ends with
+// a slash, such as "/sallyport/".
+//
+// The client stays the caller's: Close does not close it, and it must stay open as long
+// as the store is used. See the package's documentation for what to set in its
+// configuration. What was put in the place of its KV and Watcher, such as those of
+// package namespace, is not used.
+//
+// It is an error if the prefix has the layout of a later version of this package, or
+// something else altogether. Then nothing was written.
+func New(ctx context.Context, client *clientv3.Client, prefix string) (*Store, error) {
+	switch {
+	case client == nil || client.ActiveConnection() == nil:
+		return nil, errors.New("store/etcd: the client is nil, or has no connection: want one that clientv3.New returned")
+	case !strings.HasSuffix(prefix, "/"):
+		return nil, fmt.Errorf(`store/etcd: prefix %q: want one that ends with a slash, such as "/sallyport/"`, prefix)
+	}
+	s := &Store{
+		client: client,
+		kv:     clientv3.NewKVFromKVClient(transactor{clientv3.RetryKVClient(client)}, client),
+		watch:  pb.NewWatchClient(client.ActiveConnection()),
+		names:  names{prefix},
+	}
+	s.closing, s.close = context.WithCancel(context.Background())
+	if err := s.found(ctx); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// found sees to it that there is a marker, and that it is ours. It writes only if it
+// must, so that a role that may only read can open a store.
+func (s *Store) found(ctx context.Context) error {
+	marker := clientv3.OpGet(s.names.version())
+	response, err := s.kv.Do(ctx, clientv3.OpTxn(nil, []clientv3.Op{marker}, nil))
+	if err == nil && len(response.Txn().Responses[0].GetResponseRange().Kvs) == 0 {
+		nothing := clientv3.Compare(clientv3.CreateRevision(s.names.prefix).WithPrefix(), "=", 0)
+		response, err = s.kv.Do(ctx, clientv3.OpTxn([]clientv3.Cmp{nothing},
+			[]clientv3.Op{clientv3.OpPut(s.names.version(), layoutVersion), marker}, []clientv3.Op{marker}))
+	}
+	if err != nil {
+		return err
+	}
+	responses := response.Txn().Responses
+	return s.names.checkVersion(responses[len(responses)-1].GetResponseRange())
+}
+
+// ready returns why no call can be served: S2 and S23.
+func (s *Store) ready(ctx context.Context) error {
+	if s.closing.Err() != nil {
+		return fmt.Errorf("store/etcd: %w", store.ErrClosed)
+	}
+	return ctx.Err()
+}
+
+// Close is as store.Store says. It ends what is being watched and leaves the client
+// open.
+func (s *Store) Close() error {
+	s.close()
+	return nil
+}

@@ -1,0 +1,363 @@
+package etcd
+
+import (
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
+	"go.etcd.io/etcd/api/v3/mvccpb"
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
+	clientv3 "go.etcd.io/etcd/client/v3"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/sallyport-go/sallyport/accesslist"
+	"github.com/sallyport-go/sallyport/apikey"
+	"github.com/sallyport-go/sallyport/policy"
+	"github.com/sallyport-go/sallyport/store"
+	"github.com/sallyport-go/sallyport/store/storetest"
+)
+
+const prefix = "/sallyport/"
+
+func open(t testing.TB, client *clientv3.Client) *Store {
+	t.Helper()
+	s, err := New(t.Context(), client, prefix)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = s.Close() })
+	return s
+}
+
+// opened returns a store in a fake, with organization acme and its key k1.
+func opened(t testing.TB) (*Store, *fake) {
+	t.Helper()
+	f, client := startFake(t)
+	s := open(t, client)
+	_, err := s.PutOrganization(t.Context(), policy.Organization{ID: "acme"})
+	require.NoError(t, err)
+	_, err = s.PutKey(t.Context(), newKey("k1"))
+	require.NoError(t, err)
+	return s, f
+}
+
+func newKey(id apikey.ID) apikey.Key {
+	list, err := accesslist.Parse("192.0.2.1")
+	if err != nil {
+		panic(err)
+	}
+	return apikey.Key{ID: id, Organization: "acme", AccessList: list, Secrets: []apikey.StoredSecret{{Sum: sha256.Sum256([]byte(id))}}}
+}
+
+// TestStore has every watch told in fragments, which etcd sends only of what is large.
+func TestStore(t *testing.T) {
+	fakes := map[store.Store]*fake{}
+	storetest.Run(t, func(t testing.TB) store.Store {
+		f, client := startFake(t)
+		f.fragments = true
+		s := open(t, client)
+		fakes[s] = f
+		return s
+	},
+		storetest.Reopen(func(t testing.TB, s store.Store) store.Store {
+			require.NoError(t, s.Close())
+			again := open(t, s.(*Store).client)
+			fakes[again] = fakes[s]
+			return again
+		}),
+		storetest.Damage(func(t testing.TB, s store.Store, id apikey.ID) {
+			key, err := s.Key(t.Context(), id)
+			require.NoError(t, err)
+			fakes[s].put(s.(*Store).names.key(key.Organization, id), `{"id":`)
+		}),
+		storetest.Compact(func(_ testing.TB, s store.Store) { fakes[s].compact() }),
+	)
+}
+
+// TestWriteIsSentOnce has a write done and its answer lost, in every way there is. It
+// must not be sent again: the second answer would be a conflict with itself.
+func TestWriteIsSentOnce(t *testing.T) {
+	for _, code := range []codes.Code{codes.Unavailable, codes.Canceled, codes.DeadlineExceeded, codes.Unknown, codes.Internal, codes.Aborted} {
+		t.Run(code.String(), func(t *testing.T) {
+			s, f := opened(t)
+			key, err := s.Key(t.Context(), "k1")
+			require.NoError(t, err)
+			sent := 0
+			f.inject(nil, func(request any) error {
+				if !readsOnly(request.(*pb.TxnRequest)) {
+					sent++
+					return status.Error(code, "the answer is lost")
+				}
+				return nil
+			})
+			key.Disabled = true
+			_, err = s.PutKey(t.Context(), key)
+			require.ErrorContains(t, err, "the answer is lost")
+			require.NotErrorIs(t, err, store.ErrConflict)
+			require.NotErrorIs(t, err, context.Canceled)
+			require.Equal(t, 1, sent)
+			stored, err := s.Key(t.Context(), "k1")
+			require.NoError(t, err)
+			require.True(t, stored.Disabled)
+		})
+	}
+}
+
+// TestReadIsSentAgain has a member go away under a read.
+func TestReadIsSentAgain(t *testing.T) {
+	s, f := opened(t)
+	failures := 3
+	f.inject(func(any) error {
+		if failures--; failures >= 0 {
+			return rpctypes.ErrGRPCLeaderChanged
+		}
+		return nil
+	}, nil)
+	_, found, err := s.Lookup(t.Context(), "k1")
+	require.NoError(t, err)
+	require.True(t, found)
+
+	f.inject(func(any) error { return rpctypes.ErrGRPCNoLeader }, nil)
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	_, _, err = s.Lookup(ctx, "k1")
+	require.ErrorIs(t, err, context.DeadlineExceeded)
+
+	if testing.Short() {
+		t.Skip("the rest waits for some seconds")
+	}
+	// Without a deadline it is given up.
+	_, _, err = s.Lookup(t.Context(), "k1")
+	require.ErrorIs(t, err, rpctypes.ErrNoLeader)
+	require.ErrorContains(t, err, "has no leader")
+}
+
+// TestWriteOutlivesItsContext ends the context of a write that is under way, which is
+// waited for.
+func TestWriteOutlivesItsContext(t *testing.T) {
+	s, f := opened(t)
+	key, err := s.Key(t.Context(), "k1")
+	require.NoError(t, err)
+	ctx, cancel := context.WithCancel(t.Context())
+	f.inject(func(request any) error {
+		cancel()
+		return nil
+	}, nil)
+	key, err = s.PutKey(ctx, key)
+	require.NoError(t, err)
+	stored, err := s.Key(t.Context(), "k1")
+	require.NoError(t, err)
+	require.Equal(t, key.Revision, stored.Revision)
+
+	// But not for ever.
+	ctx, cancel = context.WithCancel(t.Context())
+	released := make(chan struct{})
+	f.inject(func(request any) error {
+		cancel()
+		<-released
+		return nil
+	}, nil)
+	_, err = s.PutKey(ctx, key)
+	close(released)
+	require.ErrorIs(t, err, context.Canceled)
+}
+
+func TestFailures(t *testing.T) {
+	for _, c := range []struct {
+		err  error
+		is   error
+		text string
+	}{
+		{rpctypes.ErrGRPCNoSpace, rpctypes.ErrNoSpace, "disarm the alarm"},
+		{rpctypes.ErrGRPCPermissionDenied, rpctypes.ErrPermissionDenied, "grant its role"},
+		{rpctypes.ErrGRPCUserEmpty, rpctypes.ErrUserEmpty, "wants a user"},
+		{rpctypes.ErrGRPCCorrupt, rpctypes.ErrCorrupt, "replace it"},
+		{rpctypes.ErrGRPCTimeoutDueToLeaderFail, rpctypes.ErrTimeoutDueToLeaderFail, "lost their leader"},
+		{rpctypes.ErrGRPCRequestTooLarge, store.ErrInvalid, "--max-request-bytes"},
+		{status.Error(codes.ResourceExhausted, "trying to send message larger than max (3 vs. 2)"), store.ErrInvalid, "(3 vs. 2)"},
+		{rpctypes.ErrGRPCRequestTooManyRequests, rpctypes.ErrTooManyRequests, "too many requests"},
+		{rpctypes.ErrGRPCCompacted, store.ErrCompacted, "compacted"},
+		{status.Error(codes.Internal, "whatever"), nil, "whatever"},
+	} {
+		s, f := opened(t)
+		f.inject(func(any) error { return c.err }, nil)
+		_, err := s.PutKey(t.Context(), newKey("k2"))
+		require.ErrorContains(t, err, c.text)
+		if c.is != nil {
+			require.ErrorIs(t, err, c.is)
+		}
+	}
+}
+
+func TestNew(t *testing.T) {
+	f, client := startFake(t)
+	_, err := New(t.Context(), nil, prefix)
+	require.ErrorContains(t, err, "nil")
+	_, err = New(t.Context(), clientv3.NewCtxClient(t.Context()), prefix)
+	require.ErrorContains(t, err, "no connection")
+	for _, prefix := range []string{"", "sallyport", "/sallyport"} {
+		_, err := New(t.Context(), client, prefix)
+		require.ErrorContains(t, err, "slash")
+	}
+	f.put("/theirs/a", "b")
+	_, err = New(t.Context(), client, "/theirs/")
+	require.ErrorContains(t, err, "something else")
+	for _, version := range []string{"", "0", "x"} {
+		f.put("/strange/version", version)
+		_, err = New(t.Context(), client, "/strange/")
+		require.ErrorContains(t, err, "want 1")
+	}
+	f.inject(func(any) error { return rpctypes.ErrGRPCPermissionDenied }, nil)
+	_, err = New(t.Context(), client, prefix)
+	require.ErrorIs(t, err, rpctypes.ErrPermissionDenied)
+	f.inject(func(request any) error {
+		if !readsOnly(request.(*pb.TxnRequest)) {
+			t.Error("a store that is there is opened with a write")
+		}
+		return nil
+	}, nil)
+	f.put(prefix+"version", "1")
+	_, err = New(t.Context(), client, prefix)
+	require.NoError(t, err)
+}
+
+// TestForeignNames has names under the prefix that no record has. They are not told.
+func TestForeignNames(t *testing.T) {
+	s, f := opened(t)
+	f.put(prefix+"keys/acme", "x")
+	f.put(prefix+"notes", "x")
+	told := 0
+	for change, err := range s.Watch(t.Context(), 0) {
+		require.NoError(t, err)
+		if told++; change.IsMark() {
+			if told == 4 {
+				break
+			}
+			require.Equal(t, 3, told)
+			f.put(prefix+"keys/a%2fb/k1", "x")
+			_, err := s.PutOrganization(t.Context(), policy.Organization{ID: "other"})
+			require.NoError(t, err)
+			told = 2
+		}
+	}
+}
+
+// TestKeysThatAreListedOnly has a page fail after it was read.
+func TestKeysThatAreListedOnly(t *testing.T) {
+	s, f := opened(t)
+	calls := 0
+	f.inject(func(any) error {
+		if calls++; calls == 2 {
+			return rpctypes.ErrGRPCCompacted
+		}
+		return nil
+	}, nil)
+	page, err := s.Keys(t.Context(), "acme", store.PageRequest{})
+	require.ErrorIs(t, err, rpctypes.ErrCompacted)
+	require.Empty(t, page.Items)
+}
+
+// TestEveryCallFails has the cluster refuse everything.
+func TestEveryCallFails(t *testing.T) {
+	s, f := opened(t)
+	f.inject(func(any) error { return rpctypes.ErrGRPCPermissionDenied }, nil)
+	ctx := t.Context()
+	_, found, lookup := s.Lookup(ctx, "k1")
+	require.False(t, found)
+	_, key := s.Key(ctx, "k1")
+	_, organization := s.Organization(ctx, "acme")
+	_, keys := s.Keys(ctx, "acme", store.PageRequest{})
+	_, organizations := s.Organizations(ctx, store.PageRequest{})
+	_, putKey := s.PutKey(ctx, newKey("k2"))
+	_, putOrganization := s.PutOrganization(ctx, policy.Organization{ID: "other"})
+	_, revision := s.Revision(ctx)
+	_, usage := s.Usage(ctx, "k1")
+	for i, err := range []error{lookup, key, organization, keys, organizations, putKey, putOrganization, revision, usage,
+		s.DeleteKey(ctx, "k1", 0), s.DeleteOrganization(ctx, "acme", 0), s.RecordUsage(ctx, []store.UsageRecord{{Key: "k1"}})} {
+		require.ErrorIs(t, err, rpctypes.ErrPermissionDenied, "call %d", i)
+		require.NotErrorIs(t, err, store.ErrNotFound)
+	}
+}
+
+// TestLeavingAtAMark leaves a watch where it begins.
+func TestLeavingAtAMark(t *testing.T) {
+	_, client := startFake(t)
+	s := open(t, client)
+	for range 2 {
+		for change, err := range s.Watch(t.Context(), 0) {
+			require.NoError(t, err)
+			require.Equal(t, store.Change{}, change, "the mark of a store in which nothing was written")
+			break
+		}
+	}
+}
+
+// TestContendedUsage has somebody else count with every attempt, until the context ends.
+func TestContendedUsage(t *testing.T) {
+	s, f := opened(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	attempts := 0
+	f.inject(func(request any) error {
+		if !readsOnly(request.(*pb.TxnRequest)) {
+			f.write(mvccpb.Event_PUT, []byte(prefix+"usage/k1"), []byte(noUsage))
+			f.commit()
+			if attempts++; attempts == 10 {
+				cancel()
+			}
+		}
+		return nil
+	}, nil)
+	require.ErrorIs(t, s.RecordUsage(ctx, []store.UsageRecord{{Key: "k1", Secret: "5ec2e700"}}), context.Canceled)
+	require.Equal(t, 10, attempts)
+}
+
+// TestManyRecords tells more than is read at a time, and then not all of it.
+func TestManyRecords(t *testing.T) {
+	s, f := opened(t)
+	const more = 2500
+	for i := range more {
+		f.put(fmt.Sprintf("%sorganizations/%04d", prefix, i), fmt.Sprintf(`{"id":"%04d","requirement":"required"}`, i))
+	}
+	told := map[string]bool{}
+	for change, err := range s.Watch(t.Context(), 0) {
+		require.NoError(t, err)
+		if change.IsMark() {
+			break
+		}
+		require.NoError(t, change.Err)
+		told[change.Organization+"/"+string(change.Key)] = true
+	}
+	require.Len(t, told, more+2)
+
+	var ended error
+	f.inject(func(request any) error {
+		for _, operation := range request.(*pb.TxnRequest).Success {
+			if strings.Contains(string(operation.GetRequestRange().GetKey()), "organizations/1") {
+				return rpctypes.ErrGRPCCompacted
+			}
+		}
+		return nil
+	}, nil)
+	for change, err := range s.Watch(t.Context(), 0) {
+		require.False(t, change.IsMark() && err == nil, "a mark is told of what was not read whole")
+		ended = err
+	}
+	require.ErrorIs(t, ended, store.ErrCompacted)
+}
+
+func TestUsageIsTooLarge(t *testing.T) {
+	s, f := opened(t)
+	f.inject(func(request any) error {
+		if readsOnly(request.(*pb.TxnRequest)) {
+			return nil
+		}
+		return rpctypes.ErrGRPCRequestTooLarge
+	}, nil)
+	err := s.RecordUsage(t.Context(), []store.UsageRecord{{Key: "k1", Secret: "5ec2e700"}})
+	require.ErrorIs(t, err, store.ErrInvalid)
+	require.ErrorContains(t, err, "1 keys in one transaction")
+}

@@ -1,0 +1,191 @@
+package etcd
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net/netip"
+	"slices"
+	"time"
+
+	"go.etcd.io/etcd/api/v3/mvccpb"
+	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"github.com/sallyport-go/sallyport/accesslist"
+	"github.com/sallyport-go/sallyport/apikey"
+	"github.com/sallyport-go/sallyport/store"
+)
+
+// RecordUsage is as store.UsageRecorder says. It takes two round trips, and another
+// whenever some other process has counted calls of one of the keys meanwhile.
+func (s *Store) RecordUsage(ctx context.Context, batch []store.UsageRecord) error {
+	if err := s.ready(ctx); err != nil {
+		return err
+	}
+	if err := store.CheckUsageBatch(batch); err != nil {
+		return err
+	}
+	records := map[apikey.ID][]store.UsageRecord{}
+	for _, record := range batch {
+		records[record.Key] = append(records[record.Key], record)
+	}
+	ids := slices.Sorted(maps.Keys(records))
+	var names []string
+	for _, id := range ids {
+		names = append(names, s.names.usage(id))
+	}
+	response, err := s.transact(ctx, nil, reads(names), nil)
+	for err == nil {
+		var comparisons []clientv3.Cmp
+		var then []clientv3.Op
+		for i, stored := range valuesOf(response) {
+			if stored == nil { // the key is not there (U3)
+				continue
+			}
+			usage, err := decodeUsage(stored)
+			if err != nil {
+				return err
+			}
+			if len(stored.Value) > largeUsage {
+				s.prune(ctx, ids[i], usage)
+			}
+			usage.add(records[ids[i]])
+			value, err := encode(usage)
+			if err != nil {
+				return err
+			}
+			comparisons = append(comparisons, hasRevision(names[i], revisionOf(stored)))
+			then = append(then, clientv3.OpPut(names[i], value))
+		}
+		if len(then) == 0 {
+			return nil
+		}
+		// What is compared is as it was read, or is read again. With every refusal some
+		// other batch was taken, so it goes on.
+		if response, err = s.transact(ctx, comparisons, then, reads(names)); err == nil && response.Succeeded {
+			return nil
+		}
+	}
+	if errors.Is(err, errTooLarge) {
+		return fmt.Errorf("store/etcd: %w: the usage of %d keys in one transaction: record fewer keys at a time: %w", store.ErrInvalid, len(ids), err)
+	}
+	return err
+}
+
+// Usage is as store.UsageRecorder says.
+func (s *Store) Usage(ctx context.Context, id apikey.ID) (store.KeyUsage, error) {
+	if err := s.ready(ctx); err != nil {
+		return store.KeyUsage{}, err
+	}
+	stored, err := s.get(ctx, s.names.id(id), s.names.usage(id))
+	switch {
+	case err != nil:
+		return store.KeyUsage{}, err
+	case stored[0] == nil:
+		return store.KeyUsage{}, notFound("key", id)
+	case stored[1] == nil:
+		return store.KeyUsage{}, inconsistent(s.names.usage(id), "is not there, although its key is")
+	}
+	usage, err := decodeUsage(stored[1])
+	if err != nil {
+		return store.KeyUsage{}, err
+	}
+	all := store.KeyUsage{Entries: map[netip.Prefix]accesslist.Usage{}, Secrets: map[string]accesslist.Usage{}}
+	for entry, used := range usage.Entries {
+		all.Entries[entry] = accesslist.Usage(used)
+	}
+	for secret, used := range usage.Secrets {
+		all.Secrets[secret] = accesslist.Usage(used)
+	}
+	return all, nil
+}
+
+// largeUsage is how many bytes a key's usage has when it is looked through for entries
+// that the key no longer has, so that it does not grow for ever.
+const largeUsage = 64 << 10
+
+// prune takes out what the key does not have (U5). If the key cannot be read all stays.
+func (s *Store) prune(ctx context.Context, id apikey.ID, usage storedUsage) {
+	key, err := s.Key(ctx, id)
+	if err != nil {
+		return
+	}
+	maps.DeleteFunc(usage.Entries, func(entry netip.Prefix, _ storedCount) bool {
+		_, has := key.AccessList.Find(entry)
+		return !has
+	})
+	maps.DeleteFunc(usage.Secrets, func(id string, _ storedCount) bool {
+		return !slices.ContainsFunc(key.Secrets, func(secret apikey.StoredSecret) bool { return secret.ID() == id })
+	})
+}
+
+// storedUsage is the stored form of a store.KeyUsage.
+type storedUsage struct {
+	Entries map[netip.Prefix]storedCount `json:"entries,omitempty"`
+	Secrets map[string]storedCount       `json:"secrets,omitempty"`
+}
+
+// noUsage is the stored form of a key that was not used.
+const noUsage = "{}"
+
+func decodeUsage(stored *mvccpb.KeyValue) (storedUsage, error) {
+	usage := &storedUsage{Entries: map[netip.Prefix]storedCount{}, Secrets: map[string]storedCount{}}
+	decoder := json.NewDecoder(bytes.NewReader(stored.Value))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(&usage); err != nil {
+		return storedUsage{}, unreadable(stored, err)
+	}
+	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
+		return storedUsage{}, unreadable(stored, errors.New("there is something after it"))
+	}
+	if usage == nil || usage.Entries == nil || usage.Secrets == nil {
+		return storedUsage{}, unreadable(stored, errors.New("it has null in it"))
+	}
+	return *usage, nil
+}
+
+func (u storedUsage) add(records []store.UsageRecord) {
+	for _, record := range records {
+		if record.Entry.IsValid() {
+			u.Entries[record.Entry] = u.Entries[record.Entry].plus(record.Usage)
+		}
+		if record.Secret != "" {
+			u.Secrets[record.Secret] = u.Secrets[record.Secret].plus(record.Usage)
+		}
+	}
+}
+
+// A storedCount is, in JSON, a list of the count and of the latest call's time, in
+// microseconds since 1970, and address. It is as short as that so that all of a hundred
+// keys with two hundred entries each go into one request.
+type storedCount accesslist.Usage
+
+func (c storedCount) plus(more accesslist.Usage) storedCount {
+	c.Count += more.Count
+	if more.Last.After(c.Last) {
+		c.Last, c.LastAddress = more.Last, more.LastAddress
+	}
+	return c
+}
+
+func (c storedCount) MarshalJSON() ([]byte, error) {
+	return json.Marshal([]any{c.Count, c.Last.UnixMicro(), c.LastAddress})
+}
+
+func (c *storedCount) UnmarshalJSON(data []byte) error {
+	var parts []json.RawMessage
+	if err := json.Unmarshal(data, &parts); err != nil {
+		return err
+	}
+	if len(parts) != 3 {
+		return fmt.Errorf("a count with %d parts: want the count, and the time and the address of the latest call", len(parts))
+	}
+	var last int64
+	err := errors.Join(json.Unmarshal(parts[0], &c.Count), json.Unmarshal(parts[1], &last), json.Unmarshal(parts[2], &c.LastAddress))
+	c.Last = time.UnixMicro(last).UTC()
+	return err
+}

@@ -1,0 +1,203 @@
+package etcd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"github.com/sallyport-go/sallyport/apikey"
+	"github.com/sallyport-go/sallyport/policy"
+	"github.com/sallyport-go/sallyport/store"
+)
+
+// Every write is one transaction. It compares what it rests on, and if that does not
+// hold it reads it in the same moment: what was read then says why the write is refused,
+// and nothing need be tried again.
+
+// PutOrganization is as store.Store says.
+func (s *Store) PutOrganization(ctx context.Context, put policy.Organization) (policy.Organization, error) {
+	if err := s.ready(ctx); err != nil {
+		return policy.Organization{}, err
+	}
+	if err := put.Validate(); err != nil {
+		return policy.Organization{}, fmt.Errorf("store/etcd: %w: %w", store.ErrInvalid, err)
+	}
+	value, err := encodeOrganization(put)
+	if err != nil {
+		return policy.Organization{}, err
+	}
+	name := s.names.organization(put.ID)
+	response, err := s.transact(ctx,
+		[]clientv3.Cmp{hasRevision(name, put.Revision)},
+		[]clientv3.Op{clientv3.OpPut(name, value), s.touchRevision()},
+		[]clientv3.Op{clientv3.OpGet(name, clientv3.WithKeysOnly())})
+	if err != nil {
+		return policy.Organization{}, err
+	}
+	if !response.Succeeded {
+		var stored *policy.Organization
+		if found := valuesOf(response)[0]; found != nil {
+			stored = &policy.Organization{ID: put.ID, Revision: revisionOf(found)}
+		}
+		return policy.Organization{}, store.CheckPutOrganization(stored, put)
+	}
+	put.Revision = uint64(response.Header.Revision)
+	return put, nil
+}
+
+// DeleteOrganization is as store.Store says.
+func (s *Store) DeleteOrganization(ctx context.Context, id string, revision uint64) error {
+	if err := s.ready(ctx); err != nil {
+		return err
+	}
+	name, keys := s.names.organization(id), s.names.keys(id)
+	isGiven := isThere(name)
+	if revision != 0 {
+		isGiven = hasRevision(name, revision)
+	}
+	response, err := s.transact(ctx,
+		// That there is no key includes one that is being created: PutKey compares that
+		// its organization is there, and of two transactions one comes first.
+		[]clientv3.Cmp{isGiven, clientv3.Compare(clientv3.CreateRevision(keys).WithPrefix(), "=", 0)},
+		[]clientv3.Op{clientv3.OpDelete(name), s.touchRevision()},
+		[]clientv3.Op{clientv3.OpGet(name, clientv3.WithKeysOnly())})
+	if err != nil || response.Succeeded {
+		return err
+	}
+	if err := store.CheckDelete(fmt.Sprintf("organization %q", id), revisionOf(valuesOf(response)[0]), revision); err != nil {
+		return err
+	}
+	return fmt.Errorf("store/etcd: organization %q: %w", id, store.ErrNotEmpty)
+}
+
+// PutKey is as store.Store says. It takes one round trip, and that of Key before it if
+// the key has no entries and store.AllowEmptyList is not given.
+func (s *Store) PutKey(ctx context.Context, put apikey.Key, options ...store.PutOption) (apikey.Key, error) {
+	if err := s.ready(ctx); err != nil {
+		return apikey.Key{}, err
+	}
+	if err := put.Validate(); err != nil {
+		return apikey.Key{}, fmt.Errorf("store/etcd: %w: %w", store.ErrInvalid, err)
+	}
+	value, err := encodeKey(put)
+	if err != nil {
+		return apikey.Key{}, err
+	}
+	if put.Revision != 0 && put.AccessList.IsEmpty() && !slices.Contains(options, store.AllowEmptyList) {
+		// Whether this takes the last entry (S18) is not for a comparison to see. The
+		// one below sees to it that the list is still the one that was read.
+		stored, err := s.Key(ctx, put.ID)
+		if err != nil {
+			return apikey.Key{}, err
+		}
+		if err := store.CheckPutKey(&stored, put, options...); err != nil {
+			return apikey.Key{}, err
+		}
+	}
+	id, key, organization := s.names.id(put.ID), s.names.key(put.Organization, put.ID), s.names.organization(put.Organization)
+	comparisons := []clientv3.Cmp{isThere(organization), hasRevision(key, put.Revision)}
+	then := []clientv3.Op{clientv3.OpPut(key, value), s.touchRevision()}
+	if put.Revision == 0 {
+		comparisons = append(comparisons, hasRevision(id, 0))
+		then = append(then, clientv3.OpPut(id, put.Organization), clientv3.OpPut(s.names.usage(put.ID), noUsage))
+	} else {
+		comparisons = append(comparisons, clientv3.Compare(clientv3.Value(id), "=", put.Organization))
+	}
+	response, err := s.transact(ctx, comparisons, then,
+		[]clientv3.Op{clientv3.OpGet(id), clientv3.OpGet(key), clientv3.OpGet(organization, clientv3.WithKeysOnly())})
+	if errors.Is(err, errTooLarge) {
+		return apikey.Key{}, fmt.Errorf("store/etcd: %w: key %q, with %d entries, has %d bytes: take some off, or their comments: %w", store.ErrInvalid, put.ID, put.AccessList.Len(), len(value), err)
+	}
+	if err != nil {
+		return apikey.Key{}, err
+	}
+	if !response.Succeeded {
+		return apikey.Key{}, s.refusal(response, put, options)
+	}
+	s.owners.remember(put.ID, put.Organization)
+	put = put.Clone()
+	put.Revision = uint64(response.Header.Revision)
+	return put, nil
+}
+
+// refusal returns why a key cannot be put, by what was read when it was refused.
+func (s *Store) refusal(response *clientv3.TxnResponse, put apikey.Key, options []store.PutOption) error {
+	values := valuesOf(response)
+	entry, key, organization := values[0], values[1], values[2]
+	if entry != nil && string(entry.Value) != put.Organization {
+		// Its revision was not read, and need not be: it can be put with none (S10, S17).
+		stored := apikey.Key{ID: put.ID, Organization: string(entry.Value), Revision: max(put.Revision, 1)}
+		return store.CheckPutKey(&stored, put, options...)
+	}
+	if (entry == nil) != (key == nil) {
+		return inconsistent(s.names.key(put.Organization, put.ID), fmt.Sprintf("or %s is there without the other", s.names.id(put.ID)))
+	}
+	var stored *apikey.Key
+	if key != nil {
+		read, err := decodeKey(key, put.Organization, put.ID)
+		if err != nil {
+			return err
+		}
+		stored = &read
+	}
+	if err := store.CheckPutKey(stored, put, options...); err != nil {
+		return err
+	}
+	if organization == nil {
+		return fmt.Errorf("store/etcd: key %q: its organization %q: %w", put.ID, put.Organization, store.ErrNotFound)
+	}
+	return fmt.Errorf("store/etcd: key %q was refused, with nothing to speak against it", put.ID)
+}
+
+// DeleteKey is as store.Store says. It takes one round trip for a key that this Store
+// has read or written before, and two for another. A key that cannot be read can be
+// deleted.
+func (s *Store) DeleteKey(ctx context.Context, id apikey.ID, revision uint64) error {
+	if err := s.ready(ctx); err != nil {
+		return err
+	}
+	owner := s.owners.guess(id)
+	for {
+		entry, key := s.names.id(id), s.names.key(owner, id)
+		comparisons := []clientv3.Cmp{clientv3.Compare(clientv3.Value(entry), "=", owner)}
+		if revision != 0 {
+			comparisons = append(comparisons, hasRevision(key, revision))
+		}
+		response, err := s.transact(ctx, comparisons,
+			[]clientv3.Op{clientv3.OpDelete(key), clientv3.OpDelete(entry), clientv3.OpDelete(s.names.usage(id)), s.touchRevision()},
+			[]clientv3.Op{clientv3.OpGet(entry), clientv3.OpGet(key, clientv3.WithKeysOnly())})
+		if err != nil {
+			return err
+		}
+		s.owners.forget(id)
+		if response.Succeeded {
+			return nil
+		}
+		values := valuesOf(response)
+		switch {
+		case values[0] == nil:
+			return notFound("key", id)
+		case string(values[0].Value) != owner:
+			owner = string(values[0].Value)
+			continue
+		case values[1] == nil:
+			return inconsistent(entry, fmt.Sprintf("names organization %q, which does not have the key", owner))
+		}
+		return store.CheckDelete(fmt.Sprintf("key %q", id), revisionOf(values[1]), revision)
+	}
+}
+
+// touchRevision has the transaction be the latest write, for Revision to find.
+func (s *Store) touchRevision() clientv3.Op { return clientv3.OpPut(s.names.revision(), "") }
+
+// hasRevision compares the revision; that of what is not there is zero.
+func hasRevision(name string, revision uint64) clientv3.Cmp {
+	return clientv3.Compare(clientv3.ModRevision(name), "=", int64(revision))
+}
+
+func isThere(name string) clientv3.Cmp {
+	return clientv3.Compare(clientv3.CreateRevision(name), ">", 0)
+}
