@@ -1,0 +1,122 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"io"
+	"net/url"
+	"path/filepath"
+	"strings"
+)
+
+// A setting is a PRAGMA that holds for a connection. Each is set and read back, because
+// SQLite passes over those that it does not know, or cannot do, without a word.
+type setting struct {
+	name, value string // the value is what reading it returns
+	given       bool   // by the file: it is only looked at
+}
+
+// No connection leaves it to SQLite to wait for other processes: see whileLocked.
+var noWaiting = setting{name: "busy_timeout", value: "0"}
+
+// durable: a write is on the disk before it returns (S25), and not in the disk's own
+// memory, on systems that can tell it so.
+var durable = []setting{
+	{name: "synchronous", value: "2"}, // FULL
+	{name: "fullfsync", value: "1"},
+	{name: "checkpoint_fullfsync", value: "1"},
+}
+
+// preparing are the settings of the connection that makes the tables.
+var preparing = append([]setting{noWaiting}, durable...)
+
+// writing are those of the connection that writes.
+var writing = append([]setting{
+	{name: "journal_mode", value: "wal", given: true},
+	{name: "wal_autocheckpoint", value: "1000"},
+	{name: "cache_size", value: "-65536"},
+	{name: "foreign_keys", value: "1"},
+	{name: "trusted_schema", value: "0"},
+	{name: "cell_size_check", value: "1"},           // of pages that are read
+	{name: "journal_size_limit", value: "67108864"}, // to which the log is cut once it is used anew: 64 MiB
+}, preparing...)
+
+// reading are those of all others.
+var reading = append([]setting{{name: "query_only", value: "1"}}, writing...)
+
+// A connector makes connections with settings that are known to be in force.
+type connector struct {
+	driver.Connector
+	settings []setting
+}
+
+// Connect is as driver.Connector says.
+func (c connector) Connect(ctx context.Context) (driver.Conn, error) {
+	conn, err := c.Connector.Connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkWritable(conn); err != nil {
+		return nil, errors.Join(err, conn.Close())
+	}
+	for _, setting := range c.settings {
+		if err := setting.apply(ctx, conn.(driver.QueryerContext)); err != nil {
+			return nil, errors.Join(err, conn.Close())
+		}
+	}
+	return conn, nil
+}
+
+// checkWritable returns an error if the file may be read only: SQLite opens it all the
+// same, and says so when something is written.
+func checkWritable(conn driver.Conn) error {
+	readOnly, err := conn.(interface{ IsReadOnly(string) (bool, error) }).IsReadOnly("main")
+	if err == nil && readOnly {
+		err = errors.New("the file may not be written by this process")
+	}
+	return err
+}
+
+func (s setting) apply(ctx context.Context, conn driver.QueryerContext) error {
+	if !s.given {
+		if _, err := pragma(ctx, conn, s.name+" = "+s.value); err != nil {
+			return err
+		}
+	}
+	value, err := pragma(ctx, conn, s.name)
+	if err == nil && value != s.value {
+		err = fmt.Errorf("PRAGMA %s is %q: want %q", s.name, value, s.value)
+	}
+	return err
+}
+
+// pragma returns what a PRAGMA returns, which is a value or nothing.
+func pragma(ctx context.Context, conn driver.QueryerContext, text string) (value string, err error) {
+	rows, err := conn.QueryContext(ctx, "PRAGMA "+text, nil)
+	if err != nil {
+		return "", err
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	row := make([]driver.Value, len(rows.Columns()))
+	switch err := rows.Next(row); {
+	case errors.Is(err, io.EOF):
+		return "", nil
+	case err != nil:
+		return "", err
+	}
+	return fmt.Sprint(row[0]), nil
+}
+
+// uri returns the path as SQLite's driver takes it, with what is not set by a PRAGMA: no
+// file is made; a transaction that writes locks the file when it begins; no statement
+// can make the file unreadable; and errors tell of what went wrong, not of what did
+// before.
+func uri(path string) string {
+	path = filepath.ToSlash(path)
+	if !strings.HasPrefix(path, "/") {
+		path = "/" + path // on a drive
+	}
+	return (&url.URL{Scheme: "file", Path: path, RawQuery: "mode=rw&_txlock=immediate&_defensive=1&_dqs=0&_error_rc=1"}).String()
+}

@@ -1,0 +1,268 @@
+//go:build unix
+
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"modernc.org/sqlite"
+
+	"github.com/sallyport-go/sallyport/store"
+)
+
+func TestOpenMakesAFileForItsOwner(t *testing.T) {
+	before := syscall.Umask(0)
+	defer syscall.Umask(before)
+	s := open(t, newPath(t))
+	putOrganization(t, s, "acme")
+	files, err := filepath.Glob(s.path + "*")
+	require.NoError(t, err)
+	assert.Len(t, files, 3, "the file, its log and its index")
+	for _, file := range files {
+		info, err := os.Stat(file)
+		require.NoError(t, err)
+		assert.Equal(t, os.FileMode(0o600), info.Mode().Perm(), file)
+	}
+	require.NoError(t, s.Close())
+	files, err = filepath.Glob(s.path + "*")
+	require.NoError(t, err)
+	assert.Equal(t, []string{s.path}, files, "after Close the log is written back")
+}
+
+// The permissions of a file that is there are its owner's to choose.
+func TestOpenLeavesPermissions(t *testing.T) {
+	path := newPath(t)
+	require.NoError(t, os.WriteFile(path, nil, 0o600))
+	require.NoError(t, os.Chmod(path, 0o640))
+	open(t, path)
+	for _, file := range []string{path, path + "-wal"} {
+		info, err := os.Stat(file)
+		require.NoError(t, err)
+		assert.Equal(t, os.FileMode(0o640), info.Mode().Perm(), file)
+	}
+}
+
+func TestOpenOddPaths(t *testing.T) {
+	dir := t.TempDir()
+	t.Chdir(dir)
+	for _, name := range []string{
+		"what?.db", "100%.db", "a%20b.db", "one two.db", "#1.db", "a&b=c.db", "a;b.db", "é.db", "\xff.db", "mode=ro", "'quoted'.db",
+		`"double".db`, "a\\b.db", "new\nline.db", "keys.db?mode=memory", "file", "./file:keys.db", "-wal", "a+b.db", ".hidden",
+	} {
+		s := open(t, name)
+		putOrganization(t, s, "acme")
+		require.NoError(t, s.Close())
+		data, err := os.ReadFile(filepath.Join(dir, name))
+		require.NoError(t, err, "%q", name)
+		assert.True(t, strings.HasPrefix(string(data), "SQLite format 3\x00"), "%q", name)
+		_, err = open(t, filepath.Join(dir, name)).Organization(t.Context(), "acme")
+		require.NoError(t, err, "%q", name)
+	}
+	entries, err := os.ReadDir(dir)
+	require.NoError(t, err)
+	for _, entry := range entries {
+		assert.False(t, strings.HasSuffix(entry.Name(), "-journal"), entry.Name())
+	}
+
+	require.NoError(t, os.Symlink("one two.db", "link.db"))
+	_, err = open(t, "link.db").Organization(t.Context(), "acme")
+	require.NoError(t, err)
+}
+
+func TestOpenRefusesPaths(t *testing.T) {
+	dir := t.TempDir()
+	fifo, dangling := filepath.Join(dir, "fifo"), filepath.Join(dir, "dangling")
+	require.NoError(t, syscall.Mkfifo(fifo, 0o600))
+	require.NoError(t, os.Symlink(filepath.Join(dir, "gone"), dangling))
+	for path, want := range map[string]string{
+		"":                                    "the path is empty: want that of a file",
+		":memory:":                            `the path ":memory:": want that of a file, not a URI or a store in memory`,
+		"file::memory:?cache=shared":          "not a URI",
+		"file:keys.db":                        "not a URI",
+		dir:                                   dir + " is a directory: want a file",
+		fifo:                                  fifo + " is a special file (p---------): want a file",
+		dangling:                              "no such file or directory",
+		filepath.Join(dir, "gone", "keys.db"): "no such file or directory",
+		filepath.Join(dir, "a\x00b"):          "invalid argument",
+	} {
+		s, err := Open(t.Context(), path)
+		require.ErrorContains(t, err, want)
+		require.ErrorContains(t, err, "store/sqlite: ")
+		assert.Nil(t, s)
+	}
+	entries, err := os.ReadDir(dir)
+	require.NoError(t, err)
+	assert.Len(t, entries, 2)
+}
+
+// What is not ours is refused, and stays as it is.
+func TestOpenRefusesOtherFiles(t *testing.T) {
+	for _, other := range []struct {
+		name, want string
+		write      func(t *testing.T, path string)
+	}{
+		{"text", "file is not a database", func(t *testing.T, path string) {
+			require.NoError(t, os.WriteFile(path, []byte(strings.Repeat("Ceci n'est pas une base de données.\n", 1000)), 0o600))
+		}},
+		{"short text", "file is not a database", func(t *testing.T, path string) {
+			require.NoError(t, os.WriteFile(path, []byte("hello"), 0o600))
+		}},
+		{"another database", "it is another SQLite database, of application 0x0 with 1 tables and indexes: want one that this package has made, or no file", func(t *testing.T, path string) {
+			require.NoError(t, os.WriteFile(path, nil, 0o600))
+			sqlTo(t, path, "CREATE TABLE recipes (name)", "INSERT INTO recipes VALUES ('soup')")
+		}},
+		{"another program's empty database", "of application 0x47504b47 with 0 tables", func(t *testing.T, path string) {
+			require.NoError(t, os.WriteFile(path, nil, 0o600))
+			sqlTo(t, path, "PRAGMA application_id = 0x47504b47")
+		}},
+		{"a later version", "it has version 2, of a later release: want at most 1, or a program that is up to date", func(t *testing.T, path string) {
+			require.NoError(t, os.Rename(twoKeys(t), path))
+			sqlTo(t, path, "PRAGMA user_version = 2")
+		}},
+		{"no version", "it has version 0: want 1 to 1", func(t *testing.T, path string) {
+			require.NoError(t, os.Rename(twoKeys(t), path))
+			sqlTo(t, path, "PRAGMA user_version = 0")
+		}},
+		{"a table is missing", "no such table: changes", func(t *testing.T, path string) {
+			require.NoError(t, os.Rename(twoKeys(t), path))
+			sqlTo(t, path, "DROP TABLE changes")
+		}},
+		{"another encoding", "it has the encoding UTF-16le: want UTF-8", func(t *testing.T, path string) {
+			require.NoError(t, os.WriteFile(path, nil, 0o600))
+			sqlTo(t, path, "PRAGMA encoding = 'UTF-16le'; CREATE TABLE gone (x); DROP TABLE gone")
+		}},
+	} {
+		t.Run(other.name, func(t *testing.T) {
+			path := newPath(t)
+			other.write(t, path)
+			before, err := os.ReadFile(path)
+			require.NoError(t, err)
+			s, err := Open(t.Context(), path)
+			require.ErrorContains(t, err, other.want)
+			require.ErrorContains(t, err, "store/sqlite: open "+path)
+			assert.Nil(t, s)
+			after, err := os.ReadFile(path)
+			require.NoError(t, err)
+			assert.Equal(t, before, after, "the file was changed")
+			files, err := filepath.Glob(path + "?*")
+			require.NoError(t, err)
+			assert.Empty(t, files, "something was left beside it")
+		})
+	}
+}
+
+// An empty database is a file to be made, and so is one that was made only half.
+func TestOpenMakesEmptyDatabases(t *testing.T) {
+	for name, prepare := range map[string]string{
+		"empty":                "PRAGMA user_version = 0",
+		"with a log":           "PRAGMA journal_mode = WAL",
+		"with another journal": "PRAGMA journal_mode = TRUNCATE",
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := newPath(t)
+			require.NoError(t, os.WriteFile(path, nil, 0o600))
+			sqlTo(t, path, prepare)
+			putOrganization(t, open(t, path), "acme")
+		})
+	}
+}
+
+// A file that a tool has taken out of the log's mode, or made by VACUUM INTO, is put back
+// into it.
+func TestOpenReturnsToTheLog(t *testing.T) {
+	path := twoKeys(t)
+	backup := filepath.Join(t.TempDir(), "backup.db")
+	sqlTo(t, path, "VACUUM INTO '"+backup+"'", "PRAGMA journal_mode = DELETE")
+	want := contentsOf(t, open(t, path))
+	for _, path := range []string{path, backup} {
+		s := open(t, path)
+		var mode string
+		require.NoError(t, s.read.QueryRow("PRAGMA journal_mode").Scan(&mode))
+		assert.Equal(t, "wal", mode)
+		assert.True(t, want.equal(contentsOf(t, s)))
+	}
+}
+
+// A file system without shared memory is an error: here it is SQLite's way of locking
+// for such ones.
+func TestOpenNeedsSharedMemory(t *testing.T) {
+	path, err := makeFile(newPath(t))
+	require.NoError(t, err)
+	to, err := sqlite.NewConnector(uri(path) + "&vfs=unix-dotfile")
+	require.NoError(t, err)
+	_, err = openFile(t.Context(), path, to)
+	require.ErrorContains(t, err, `the file system cannot have a write-ahead log, which processes share by shared memory: PRAGMA journal_mode is "delete": want "wal"`)
+}
+
+// Every connection has the settings that make writes last, and can be seen to have them.
+func TestSettingsAreInForce(t *testing.T) {
+	s := open(t, newPath(t))
+	for _, d := range []struct {
+		name     string
+		database database
+		settings []setting
+	}{{"write", s.write, writing}, {"read", s.read, reading}, {"feed", s.feed, reading}} {
+		for _, setting := range d.settings {
+			var value any
+			require.NoError(t, d.database.QueryRow("PRAGMA "+setting.name).Scan(&value))
+			assert.Equal(t, setting.value, fmt.Sprint(value), "%s: %s", d.name, setting.name)
+		}
+	}
+	_, err := s.read.Exec("DELETE FROM keys")
+	require.ErrorContains(t, err, "readonly")
+
+	to, err := sqlite.NewConnector(uri(s.path))
+	require.NoError(t, err)
+	db := sql.OpenDB(connector{to, []setting{{name: "journal_mode", value: "off"}}})
+	require.ErrorContains(t, db.PingContext(t.Context()), `PRAGMA journal_mode is "wal": want "off"`)
+	require.NoError(t, db.Close())
+	db = sql.OpenDB(connector{to, []setting{{name: "no_such_setting", value: "1"}}})
+	require.ErrorContains(t, db.PingContext(t.Context()), `PRAGMA no_such_setting is "": want "1"`)
+	require.NoError(t, db.Close())
+}
+
+func TestOpenWithContext(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	path := newPath(t)
+	_, err := Open(ctx, path)
+	require.ErrorIs(t, err, context.Canceled)
+	_, err = os.Stat(path)
+	require.ErrorIs(t, err, os.ErrNotExist)
+}
+
+// What was in the log when the process ended without Close is there when the file is
+// opened again; what somebody has removed with the log is not, and watches say so.
+func TestLogDeletedWhileClosed(t *testing.T) {
+	path := twoKeys(t)
+	lost := open(t, path)
+	before := contentsOf(t, lost)
+	putKey(t, lost, newKey(t, "third", "acme"))
+	after := contentsOf(t, lost)
+
+	// As after a crash: the files as they are while they are open. This takes the locks
+	// from the store, which nobody else here misses.
+	dir := t.TempDir()
+	kept, without := filepath.Join(dir, "kept.db"), filepath.Join(dir, "without.db")
+	for _, to := range []string{kept, without} {
+		for _, suffix := range []string{"", "-wal"} {
+			data, err := os.ReadFile(path + suffix)
+			require.NoError(t, err)
+			require.NoError(t, os.WriteFile(to+suffix, data, 0o600))
+		}
+	}
+	require.NoError(t, os.Remove(without+"-wal"))
+	assert.True(t, after.equal(contentsOf(t, open(t, kept))))
+	s := open(t, without)
+	assert.True(t, before.equal(contentsOf(t, s)))
+	require.ErrorIs(t, watchError(t, s, after.revision), store.ErrCompacted)
+}

@@ -1,0 +1,167 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+
+	"github.com/sallyport-go/sallyport/apikey"
+	"github.com/sallyport-go/sallyport/policy"
+	"github.com/sallyport-go/sallyport/store"
+)
+
+// What is read in one statement is as of one moment (S8).
+const (
+	selectSubject = `SELECT k.organization, k.revision, k.record, o.id, o.revision, o.record
+		FROM keys k LEFT JOIN organizations o ON o.id = k.organization WHERE k.id = ?`
+	selectKey           = `SELECT organization, revision, record FROM keys WHERE id = ?`
+	selectOrganization  = `SELECT revision, record FROM organizations WHERE id = ?`
+	selectKeys          = `SELECT id, organization, revision, record FROM keys WHERE organization = ?1 AND id > ?2 ORDER BY id LIMIT ?3`
+	selectOrganizations = `SELECT id, NULL, revision, record FROM organizations WHERE id > ?2 ORDER BY id LIMIT ?3`
+	selectRevision      = `SELECT revision FROM progress`
+)
+
+var readQueries = []string{selectSubject, selectKey, selectOrganization, selectKeys, selectOrganizations, selectRevision, selectUsage}
+
+// Lookup is as policy.Source says. Key and organization are read in one statement.
+func (s *Store) Lookup(ctx context.Context, id apikey.ID) (policy.Subject, bool, error) {
+	k, o := row{id: string(id)}, row{}
+	found, err := s.one(ctx, "look a key up", selectSubject, string(id), &k.organization, &k.revision, &k.record, &o.id, &o.revision, &o.record)
+	if err != nil || !found {
+		return policy.Subject{}, false, err
+	}
+	key, err := k.asKey()
+	if err != nil {
+		return policy.Subject{}, false, err
+	}
+	if o.id == nil {
+		return policy.Subject{}, false, unreadable("key", k.id, fmt.Errorf("its organization %q is not there", key.Organization))
+	}
+	organization, err := o.asOrganization()
+	if err != nil {
+		return policy.Subject{}, false, err
+	}
+	return policy.NewSubject(&key, &organization), true, nil
+}
+
+// Key is as store.Store says.
+func (s *Store) Key(ctx context.Context, id apikey.ID) (apikey.Key, error) {
+	r := row{id: string(id)}
+	found, err := s.one(ctx, "read a key", selectKey, string(id), &r.organization, &r.revision, &r.record)
+	switch {
+	case err != nil:
+		return apikey.Key{}, err
+	case !found:
+		return apikey.Key{}, notFound("key", id)
+	}
+	return r.asKey()
+}
+
+// Organization is as store.Store says.
+func (s *Store) Organization(ctx context.Context, id string) (policy.Organization, error) {
+	r := row{id: id}
+	found, err := s.one(ctx, "read an organization", selectOrganization, id, &r.revision, &r.record)
+	switch {
+	case err != nil:
+		return policy.Organization{}, err
+	case !found:
+		return policy.Organization{}, notFound("organization", id)
+	}
+	return r.asOrganization()
+}
+
+// one reads the row that has an identifier, if there is one.
+func (s *Store) one(ctx context.Context, doing, query, id string, into ...any) (found bool, err error) {
+	leave, err := s.enter(ctx)
+	if err != nil {
+		return false, err
+	}
+	defer leave()
+	if len(id) > maxIdentifier {
+		return false, nil
+	}
+	err = s.whileLocked(ctx, func() error { return s.read.prepared[query].QueryRowContext(ctx, id).Scan(into...) })
+	if errors.Is(err, sql.ErrNoRows) {
+		return false, nil
+	}
+	if err != nil {
+		return false, failure(ctx, doing, err)
+	}
+	return true, nil
+}
+
+// Keys is as store.Store says.
+func (s *Store) Keys(ctx context.Context, organization string, request store.PageRequest) (store.Page[apikey.Key], error) {
+	return page(ctx, s, selectKeys, organization, request, row.asKey, func(key apikey.Key) string { return string(key.ID) })
+}
+
+// Organizations is as store.Store says.
+func (s *Store) Organizations(ctx context.Context, request store.PageRequest) (store.Page[policy.Organization], error) {
+	return page(ctx, s, selectOrganizations, "", request, row.asOrganization, func(o policy.Organization) string { return o.ID })
+}
+
+// page reads a page, and one record more than it returns, to know whether it is the last
+// (S20).
+func page[T any](ctx context.Context, s *Store, query, organization string, request store.PageRequest, decode func(row) (T, error), id func(T) string) (p store.Page[T], err error) {
+	leave, err := s.enter(ctx)
+	if err != nil {
+		return p, err
+	}
+	defer leave()
+	after, err := request.After()
+	if err != nil || len(organization) > maxIdentifier {
+		return p, err
+	}
+	rows, err := s.rows(ctx, query, organization, after, request.Size()+1)
+	if err != nil {
+		return p, failure(ctx, "read a page", err)
+	}
+	defer rows.Close()
+	var items []T
+	for rows.Next() {
+		var r row
+		if err := rows.Scan(&r.id, &r.organization, &r.revision, &r.record); err != nil {
+			return p, failure(ctx, "read a page", err)
+		}
+		item, err := decode(r)
+		if err != nil {
+			return p, err
+		}
+		items = append(items, item)
+	}
+	if err := rows.Err(); err != nil {
+		return p, failure(ctx, "read a page", err)
+	}
+	if size := request.Size(); len(items) > size {
+		items = items[:size]
+		p.Next = store.CursorAfter(id(items[size-1]))
+	}
+	p.Items = items
+	return p, nil
+}
+
+// rows begins to read the rows of a query.
+func (s *Store) rows(ctx context.Context, query string, args ...any) (rows *sql.Rows, err error) {
+	err = s.whileLocked(ctx, func() error {
+		rows, err = s.read.prepared[query].QueryContext(ctx, args...)
+		return err
+	})
+	return rows, err
+}
+
+// Revision is as store.Watcher says: it is read from the file, where every process
+// writes it, together with the record that has it.
+func (s *Store) Revision(ctx context.Context) (uint64, error) {
+	leave, err := s.enter(ctx)
+	if err != nil {
+		return 0, err
+	}
+	defer leave()
+	var latest any
+	err = s.whileLocked(ctx, func() error { return s.read.prepared[selectRevision].QueryRowContext(ctx).Scan(&latest) })
+	if err != nil {
+		return 0, failure(ctx, "read the latest revision", err)
+	}
+	return asCount(latest)
+}

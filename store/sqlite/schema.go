@@ -1,0 +1,131 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+)
+
+// applicationID is in the header of every file of ours: "SaPo".
+const applicationID = 0x5361506f
+
+// migrations take a file from the version that is its place here to the next, which is
+// noted as user_version. What was released is never changed.
+var migrations = []string{`
+	CREATE TABLE organizations (
+		id       TEXT PRIMARY KEY NOT NULL CHECK (id <> ''),
+		revision INTEGER NOT NULL CHECK (revision > 0),
+		record   TEXT NOT NULL -- the JSON of policy.Organization
+	) STRICT;
+
+	CREATE TABLE keys (
+		id           TEXT PRIMARY KEY NOT NULL CHECK (id <> ''),
+		organization TEXT NOT NULL REFERENCES organizations (id),
+		revision     INTEGER NOT NULL CHECK (revision > 0),
+		record       TEXT NOT NULL -- the JSON of apikey.Key
+	) STRICT;
+	CREATE INDEX keys_of_organization ON keys (organization, id);
+
+	-- One row for every write. The key is empty if it was the organization itself.
+	CREATE TABLE changes (
+		revision     INTEGER PRIMARY KEY NOT NULL CHECK (revision > 0),
+		organization TEXT NOT NULL CHECK (organization <> ''),
+		key          TEXT NOT NULL,
+		deleted      INTEGER NOT NULL CHECK (deleted IN (0, 1))
+	) STRICT;
+
+	-- One row: the latest revision, and up to which one changes are no longer known.
+	CREATE TABLE progress (
+		id        INTEGER PRIMARY KEY NOT NULL CHECK (id = 1),
+		revision  INTEGER NOT NULL CHECK (revision >= 0),
+		forgotten INTEGER NOT NULL CHECK (forgotten BETWEEN 0 AND revision)
+	) STRICT;
+	INSERT INTO progress VALUES (1, 0, 0);
+
+	-- last is in microseconds since 1970, NULL if it is not known.
+	CREATE TABLE usage (
+		key     TEXT NOT NULL REFERENCES keys (id) ON DELETE CASCADE,
+		kind    TEXT NOT NULL CHECK (kind IN ('entry', 'secret')),
+		name    TEXT NOT NULL,
+		count   INTEGER NOT NULL CHECK (count >= 0),
+		last    INTEGER,
+		address TEXT NOT NULL,
+		PRIMARY KEY (key, kind, name)
+	) STRICT, WITHOUT ROWID;
+`}
+
+// prepareFile brings a file to the latest version, and to the write-ahead log. Several
+// processes may do so at once.
+func prepareFile(ctx context.Context, to driver.Connector) (err error) {
+	db := sql.OpenDB(connector{to, preparing})
+	defer func() { err = errors.Join(err, db.Close()) }()
+	db.SetMaxOpenConns(1)
+	from, err := version(ctx, db)
+	if err != nil { // before anything is changed
+		return err
+	}
+	var mode string
+	if err := db.QueryRowContext(ctx, "PRAGMA journal_mode = WAL").Scan(&mode); err != nil {
+		return err
+	}
+	if mode != "wal" {
+		return fmt.Errorf("the file system cannot have a write-ahead log, which processes share by shared memory: PRAGMA journal_mode is %q: want \"wal\"", mode)
+	}
+	if from < len(migrations) {
+		return migrate(ctx, db)
+	}
+	return nil
+}
+
+// A querier is a database or a transaction.
+type querier interface {
+	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
+}
+
+// version returns the version of a file of ours, zero of one that has nothing, and an
+// error for any other.
+func version(ctx context.Context, in querier) (int, error) {
+	var application, version, objects int
+	var encoding string
+	err := in.QueryRowContext(ctx, `SELECT application_id, user_version, encoding, (SELECT count(*) FROM sqlite_schema)
+		FROM pragma_application_id, pragma_user_version, pragma_encoding`).Scan(&application, &version, &encoding, &objects)
+	switch {
+	case err != nil:
+		return 0, err
+	case encoding != "UTF-8":
+		return 0, fmt.Errorf("it has the encoding %s: want UTF-8", encoding)
+	case application == 0 && version == 0 && objects == 0:
+		return 0, nil
+	case application != applicationID:
+		return 0, fmt.Errorf("it is another SQLite database, of application %#x with %d tables and indexes: want one that this package has made, or no file", application, objects)
+	case version > len(migrations):
+		return 0, fmt.Errorf("it has version %d, of a later release: want at most %d, or a program that is up to date", version, len(migrations))
+	case version < 1:
+		return 0, fmt.Errorf("it has version %d: want 1 to %d", version, len(migrations))
+	}
+	return version, nil
+}
+
+// migrate makes the tables, unless another process did so meanwhile.
+func migrate(ctx context.Context, db *sql.DB) error {
+	tx, err := db.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = tx.Rollback() }() // unless it was committed
+	from, err := version(ctx, tx)
+	if err != nil || from == len(migrations) {
+		return err
+	}
+	for _, migration := range migrations[from:] {
+		if _, err := tx.ExecContext(ctx, migration); err != nil {
+			return err
+		}
+	}
+	if _, err := tx.ExecContext(ctx, fmt.Sprintf("PRAGMA application_id = %d; PRAGMA user_version = %d", applicationID, len(migrations))); err != nil {
+		return err
+	}
+	return tx.Commit()
+}

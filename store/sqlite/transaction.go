@@ -1,0 +1,154 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"math"
+
+	"github.com/sallyport-go/sallyport/apikey"
+)
+
+const (
+	selectOwner        = `SELECT id FROM organizations WHERE id = ?`
+	selectPlace        = `SELECT organization, revision FROM keys WHERE id = ?`
+	selectAnyKey       = `SELECT id FROM keys WHERE organization = ? LIMIT 1`
+	insertKey          = `INSERT INTO keys (id, organization, revision, record) VALUES (?, ?, ?, ?)`
+	updateKey          = `UPDATE keys SET revision = ?2, record = ?3 WHERE id = ?1`
+	deleteKey          = `DELETE FROM keys WHERE id = ?`
+	insertOrganization = `INSERT INTO organizations (id, revision, record) VALUES (?, ?, ?)`
+	updateOrganization = `UPDATE organizations SET revision = ?2, record = ?3 WHERE id = ?1`
+	deleteOrganization = `DELETE FROM organizations WHERE id = ?`
+	insertChange       = `INSERT INTO changes (revision, organization, key, deleted) VALUES (?, ?, ?, ?)`
+	deleteChanges      = `DELETE FROM changes WHERE revision <= ?`
+	updateRevision     = `UPDATE progress SET revision = ?`
+	updateForgotten    = `UPDATE progress SET forgotten = max(forgotten, ?)`
+)
+
+var writeQueries = []string{
+	selectRevision, selectKey, selectOwner, selectPlace, selectAnyKey, insertKey, updateKey, deleteKey,
+	selectOrganization, insertOrganization, updateOrganization, deleteOrganization,
+	insertChange, deleteChanges, updateRevision, updateForgotten, addUsage,
+}
+
+// A transaction is one write, or several that happen together. While it is under way no
+// other process writes.
+type transaction struct {
+	*sql.Tx
+	store    *Store
+	doing    string          // what, for errors
+	ctx      context.Context // that does not end
+	began    uint64          // the latest revision before
+	revision uint64          // the latest that was given
+}
+
+// transact calls f in a transaction and commits what it did, unless it returns an error
+// or ctx has ended. ctx bounds the waiting for others who write. What follows takes no
+// longer than the disk does, and is not interrupted: so it is known what became of it.
+func (s *Store) transact(ctx context.Context, doing string, f func(*transaction) error) error {
+	leave, err := s.enter(ctx)
+	if err != nil {
+		return err
+	}
+	defer leave()
+	conn, err := s.write.Conn(ctx)
+	if err != nil {
+		return failure(ctx, doing, err)
+	}
+	defer conn.Close()
+	t := &transaction{store: s, doing: doing, ctx: context.WithoutCancel(ctx)}
+	err = s.whileLocked(ctx, func() (err error) {
+		t.Tx, err = conn.BeginTx(t.ctx, nil)
+		return err
+	})
+	if err != nil {
+		return failure(ctx, doing, err)
+	}
+	defer func() { _ = t.Rollback() }() // unless it was committed
+	if err := t.start(); err != nil {
+		return err
+	}
+	if err := f(t); err != nil {
+		return err
+	}
+	if err := ctx.Err(); err != nil {
+		return failure(ctx, doing, err)
+	}
+	return t.finish()
+}
+
+func (t *transaction) start() error {
+	var latest any
+	if err := t.StmtContext(t.ctx, t.store.write.prepared[selectRevision]).QueryRowContext(t.ctx).Scan(&latest); err != nil {
+		return t.failure(err)
+	}
+	revision, err := asCount(latest)
+	t.began, t.revision = revision, revision
+	return err
+}
+
+func (t *transaction) finish() error {
+	if t.revision > t.began {
+		if err := t.exec(updateRevision, int64(t.revision)); err != nil {
+			return err
+		}
+		if err := t.forget(); err != nil {
+			return err
+		}
+	}
+	return t.failure(t.Commit())
+}
+
+// forget drops changes before the last ones that are kept. It does so now and then, a
+// hundredth of them at a time.
+func (t *transaction) forget() error {
+	kept := t.store.keptChanges
+	step := max(kept/100, 1)
+	if t.revision <= kept || t.began/step == t.revision/step {
+		return nil
+	}
+	last := int64(t.revision - kept)
+	return errors.Join(t.exec(deleteChanges, last), t.exec(updateForgotten, last))
+}
+
+// write makes a write by a query, and notes the change under the revision (S12, W2).
+func (t *transaction) write(revision uint64, organization string, key apikey.ID, deleted bool, query string, args ...any) error {
+	if err := t.exec(query, args...); err != nil {
+		return err
+	}
+	return t.exec(insertChange, int64(revision), organization, string(key), deleted)
+}
+
+// next returns the revision of a write.
+func (t *transaction) next() (uint64, error) {
+	if t.revision == math.MaxInt64 {
+		return 0, t.failure(fmt.Errorf("all %d revisions were given", t.revision))
+	}
+	t.revision++
+	return t.revision, nil
+}
+
+// find reads the row that has an identifier, if there is one.
+func (t *transaction) find(query, id string, into ...any) (found bool, err error) {
+	if len(id) > maxIdentifier {
+		return false, nil
+	}
+	err = t.StmtContext(t.ctx, t.store.write.prepared[query]).QueryRowContext(t.ctx, id).Scan(into...)
+	if errors.Is(err, sql.ErrNoRows) {
+		return false, nil
+	}
+	return err == nil, t.failure(err)
+}
+
+func (t *transaction) exec(query string, args ...any) error {
+	_, err := t.StmtContext(t.ctx, t.store.write.prepared[query]).ExecContext(t.ctx, args...)
+	return t.failure(err)
+}
+
+func (t *transaction) failure(err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("store/sqlite: %s: %w", t.doing, err)
+}

@@ -1,0 +1,159 @@
+package sqlite
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"net/netip"
+	"time"
+
+	"github.com/sallyport-go/sallyport/accesslist"
+	"github.com/sallyport-go/sallyport/apikey"
+	"github.com/sallyport-go/sallyport/store"
+)
+
+const (
+	// A call at no known time, NULL, is never the latest. Of a key that is not there
+	// nothing is selected (U3).
+	addUsage = `INSERT INTO usage (key, kind, name, count, last, address)
+		SELECT id, ?2, ?3, ?4, ?5, ?6 FROM keys WHERE id = ?1
+		ON CONFLICT (key, kind, name) DO UPDATE SET
+			count = count + excluded.count,
+			address = iif(excluded.last > last OR last IS NULL, excluded.address, address),
+			last = iif(excluded.last > last OR last IS NULL, excluded.last, last)`
+
+	// One row at least if the key is there.
+	selectUsage = `SELECT u.kind, u.name, u.count, u.last, u.address
+		FROM keys k LEFT JOIN usage u ON u.key = k.id WHERE k.id = ?`
+)
+
+// The kinds of what is counted.
+const (
+	ofEntry  = "entry"
+	ofSecret = "secret"
+)
+
+// RecordUsage is as store.UsageRecorder says. Times are kept to the microsecond. A batch
+// is one transaction.
+func (s *Store) RecordUsage(ctx context.Context, batch []store.UsageRecord) error {
+	return s.transact(ctx, "record usage", func(t *transaction) error {
+		if err := store.CheckUsageBatch(batch); err != nil {
+			return err
+		}
+		for _, record := range batch {
+			if err := t.addUsage(record); err != nil {
+				return err
+			}
+			if err := ctx.Err(); err != nil {
+				return failure(ctx, t.doing, err)
+			}
+		}
+		return nil
+	})
+}
+
+func (t *transaction) addUsage(record store.UsageRecord) error {
+	if record.Count > math.MaxInt64 {
+		return t.failure(fmt.Errorf("%w: key %q was used %d times: want at most %d", store.ErrInvalid, record.Key, record.Count, math.MaxInt64))
+	}
+	if len(record.Key) > maxIdentifier {
+		return nil
+	}
+	var last any
+	var address string
+	if !record.Last.IsZero() {
+		last = record.Last.UnixMicro()
+		if record.LastAddress.IsValid() {
+			address = record.LastAddress.String()
+		}
+	}
+	if record.Entry.IsValid() {
+		if err := t.exec(addUsage, string(record.Key), ofEntry, record.Entry.String(), int64(record.Count), last, address); err != nil {
+			return err
+		}
+	}
+	if record.Secret != "" {
+		return t.exec(addUsage, string(record.Key), ofSecret, record.Secret, int64(record.Count), last, address)
+	}
+	return nil
+}
+
+// Usage is as store.UsageRecorder says.
+func (s *Store) Usage(ctx context.Context, id apikey.ID) (store.KeyUsage, error) {
+	const doing = "read the usage of a key"
+	leave, err := s.enter(ctx)
+	if err != nil {
+		return store.KeyUsage{}, err
+	}
+	defer leave()
+	if len(id) > maxIdentifier {
+		return store.KeyUsage{}, notFound("key", id)
+	}
+	rows, err := s.rows(ctx, selectUsage, string(id))
+	if err != nil {
+		return store.KeyUsage{}, failure(ctx, doing, err)
+	}
+	defer rows.Close()
+	found := false
+	usage := store.KeyUsage{Entries: map[netip.Prefix]accesslist.Usage{}, Secrets: map[string]accesslist.Usage{}}
+	for rows.Next() {
+		found = true
+		var r usageRow
+		if err := rows.Scan(&r.kind, &r.name, &r.count, &r.last, &r.address); err != nil {
+			return store.KeyUsage{}, failure(ctx, doing, err)
+		}
+		if err := r.addTo(usage); err != nil {
+			return store.KeyUsage{}, unreadable("the usage of key", id, err)
+		}
+	}
+	if err := rows.Err(); err != nil {
+		return store.KeyUsage{}, failure(ctx, doing, err)
+	}
+	if !found {
+		return store.KeyUsage{}, notFound("key", id)
+	}
+	return usage, nil
+}
+
+// A usageRow is a row of table usage, all NULL for a key that was not used.
+type usageRow struct{ kind, name, count, last, address any }
+
+func (r usageRow) addTo(usage store.KeyUsage) error {
+	if r.kind == nil {
+		return nil
+	}
+	name, ok := r.name.(string)
+	if !ok {
+		return fmt.Errorf("a name of type %T: want a text", r.name)
+	}
+	count, err := asCount(r.count)
+	if err != nil {
+		return err
+	}
+	used := accesslist.Usage{Count: count}
+	if r.last != nil {
+		last, isNumber := r.last.(int64)
+		if !isNumber {
+			return fmt.Errorf("a time of type %T: want a number", r.last)
+		}
+		used.Last = time.UnixMicro(last).UTC()
+	}
+	if r.address != "" {
+		if used.LastAddress, err = netip.ParseAddr(fmt.Sprint(r.address)); err != nil {
+			return err
+		}
+	}
+	switch r.kind {
+	case ofEntry:
+		entry, err := netip.ParsePrefix(name)
+		if err != nil {
+			return err
+		}
+		usage.Entries[entry] = used
+	case ofSecret:
+		usage.Secrets[name] = used
+	default:
+		return fmt.Errorf("it is of %v: want %q or %q", r.kind, ofEntry, ofSecret)
+	}
+	return nil
+}
