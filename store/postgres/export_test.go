@@ -1,0 +1,54 @@
+package postgres
+
+import (
+	"context"
+	"io/fs"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/sallyport-go/sallyport/store"
+)
+
+// SetMaxStall has watches of a store give up sooner.
+func (s *Store) SetMaxStall(d time.Duration) { s.maxStall = d }
+
+// What tests need to bring about what takes long otherwise.
+const (
+	KeptChanges  = keptChanges
+	SpareChanges = spareChanges
+	Chunk        = chunk
+)
+
+var ErrStalled = errStalled
+
+// within returns the store behind one that WithTx returned.
+func within(s store.Store) *Store {
+	return s.(struct {
+		store.Store
+		store.UsageRecorder
+		store.Loader
+	}).Store.(*Store)
+}
+
+// Tx returns the transaction of a store that WithTx returned.
+func Tx(s store.Store) pgx.Tx { return within(s).tx }
+
+// Enter has a call of such a store be under way until leave is called.
+func Enter(s store.Store) (leave func()) {
+	leave, err := within(s).enter(context.Background())
+	if err != nil {
+		panic(err)
+	}
+	return leave
+}
+
+// Steps returns the migrations, and ReadMigrations those of another program.
+func Steps() ([]string, error)                    { return ReadMigrations(migrations) }
+func ReadMigrations(from fs.FS) ([]string, error) { return readMigrations(from) }
+
+// MigrateTo is Migrate of a program that has other migrations.
+func MigrateTo(ctx context.Context, pool *pgxpool.Pool, steps []string) error {
+	return pgx.BeginFunc(ctx, pool, func(tx pgx.Tx) error { return migrate(ctx, tx, DefaultSchema, steps) })
+}

@@ -1,0 +1,459 @@
+package postgres_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/sallyport-go/sallyport/apikey"
+	"github.com/sallyport-go/sallyport/policy"
+	"github.com/sallyport-go/sallyport/store"
+	"github.com/sallyport-go/sallyport/store/internal/postgrestest"
+	"github.com/sallyport-go/sallyport/store/postgres"
+	"github.com/sallyport-go/sallyport/store/storetest"
+)
+
+// within is how long a call may take whose server does not answer.
+const within = 300 * time.Millisecond
+
+// decided is what an engine answers that asks the store for a key.
+func decided(s store.Store, id apikey.ID) policy.Reason {
+	ctx, cancel := context.WithTimeout(context.Background(), within)
+	defer cancel()
+	return policy.New(s).Decide(ctx, request(id)).Reason
+}
+
+// acme stores an organization and a key without entries.
+func acme(t testing.TB, s store.Store) (policy.Organization, apikey.Key) {
+	t.Helper()
+	organization, err := s.PutOrganization(context.Background(), policy.Organization{ID: "acme"})
+	require.NoError(t, err)
+	key, err := s.PutKey(context.Background(), newKey(t, "key", "acme"))
+	require.NoError(t, err)
+	return organization, key
+}
+
+// TestBackendsKilled kills the connections of a store again and again, that which
+// listens among them, while it is written to and watched.
+func TestBackendsKilled(t *testing.T) {
+	ctx, dsn := t.Context(), postgrestest.Shared(t).Database(t)
+	s := newStore(t, newPool(t, dsn))
+	other := openStore(t, newPool(t, dsn, func(c *pgxpool.Config) { c.ConnConfig.RuntimeParams["application_name"] = "spared" }))
+	killer := newPool(t, dsn, func(c *pgxpool.Config) { c.ConnConfig.RuntimeParams["application_name"] = "spared" })
+	acme(t, s)
+	f := follow(t, s)
+	for n := range 30 {
+		exec(t, killer, `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND application_name <> 'spared'`)
+		_, err := other.PutKey(ctx, newKey(t, fmt.Sprint("key-", n), "acme", "192.0.2.1"))
+		require.NoError(t, err)
+		if _, err := s.PutKey(ctx, newKey(t, fmt.Sprint("own-", n), "acme", "192.0.2.1")); err != nil {
+			assert.NotErrorIs(t, err, store.ErrExists)
+		}
+	}
+	f.is(t, other)
+	for _, err := range f.ended() {
+		assert.NotErrorIs(t, err, store.ErrCompacted)
+	}
+}
+
+// TestNotificationLost writes as a store does, but for the notification.
+func TestNotificationLost(t *testing.T) {
+	pool := newPool(t, postgrestest.Shared(t).Database(t))
+	s := newStore(t, pool)
+	acme(t, s)
+	f := follow(t, s)
+	f.is(t, s)
+	for n := range 2 {
+		exec(t, pool, fmt.Sprintf(`WITH counted AS (UPDATE sallyport.state SET revision = revision + 1, kept = kept + 1 RETURNING revision),
+			written AS (INSERT INTO sallyport.organizations SELECT 'unheard %d', 'required', revision FROM counted)
+			INSERT INTO sallyport.changes SELECT revision, 'unheard %[1]d', NULL, false FROM counted`, n))
+		f.is(t, s)
+	}
+	assert.Empty(t, f.ended())
+}
+
+// TestServerKilled kills the server under writers, and starts it again.
+func TestServerKilled(t *testing.T) {
+	server := postgrestest.Start(t)
+	s := newStore(t, newPool(t, server.DSN()))
+	acme(t, s)
+	f := follow(t, s)
+	var ledger storetest.Ledger
+	rounds := 3
+	if testing.Short() {
+		rounds = 1
+	}
+	for round := range rounds {
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- storetest.WriteUntilKilled(ctx, s, uint64(round), &ledger) }()
+		before := ledger.Acknowledged()
+		require.Eventually(t, func() bool { return ledger.Acknowledged() > before+100 }, patience, time.Millisecond)
+		if round%3 == 2 {
+			server.Stop(t)
+		} else {
+			server.Kill(t)
+		}
+		assert.Equal(t, policy.Unavailable, decided(s, "key"), "while the server is down")
+		_, err := s.Revision(ctx)
+		assert.Error(t, err)
+		cancel()
+		<-ended
+		server.Restart(t)
+		waitFor(t, s)
+		ledger.Check(t, s)
+		f.is(t, s)
+	}
+	for _, err := range f.ended() {
+		assert.NotErrorIs(t, err, store.ErrCompacted, "nothing was lost, so nobody begins anew")
+	}
+}
+
+// waitFor waits until the store answers.
+func waitFor(t testing.TB, s *postgres.Store) {
+	t.Helper()
+	require.Eventually(t, func() bool {
+		_, err := s.Revision(context.Background())
+		return err == nil
+	}, patience, time.Millisecond)
+}
+
+// throughProxy returns a store that reaches the shared server by a proxy, by TCP and with
+// a password, and one that reaches it by itself.
+func throughProxy(t testing.TB) (s, direct *postgres.Store, p *proxy) {
+	t.Helper()
+	server := postgrestest.Shared(t)
+	dsn := server.Database(t)
+	p = newProxy(t, server.Address())
+	direct = newStore(t, newPool(t, dsn))
+	host, port, _ := strings.Cut(p.Addr().String(), ":")
+	s = openStore(t, newPool(t, fmt.Sprintf("%s host=%s port=%s password=%s sslmode=disable", dsn, host, port, postgrestest.Password)))
+	return s, direct, p
+}
+
+func TestConnectionsCut(t *testing.T) {
+	s, direct, p := throughProxy(t)
+	acme(t, direct)
+	f := follow(t, s)
+	f.is(t, direct)
+	for n := range 5 {
+		p.Cut()
+		assert.Equal(t, policy.Unavailable, decided(s, "key"))
+		_, err := direct.PutKey(t.Context(), newKey(t, fmt.Sprint("key-", n), "acme", "192.0.2.1"))
+		require.NoError(t, err)
+		p.Heal()
+		waitFor(t, s)
+		f.is(t, direct)
+		assert.NotEqual(t, policy.Unavailable, decided(s, "key"))
+	}
+}
+
+// TestConnectionsSilent has connections stand on which nothing comes any more.
+func TestConnectionsSilent(t *testing.T) {
+	s, direct, p := throughProxy(t)
+	s.SetMaxStall(2 * within)
+	organization, key := acme(t, direct)
+	f := follow(t, s)
+	f.is(t, direct)
+	p.Silent()
+	assert.Equal(t, policy.Unavailable, decided(s, "key"))
+	for name, do := range map[string]func(context.Context) error{
+		"Revision":        func(ctx context.Context) error { _, err := s.Revision(ctx); return err },
+		"Key":             func(ctx context.Context) error { _, err := s.Key(ctx, "key"); return err },
+		"PutKey":          func(ctx context.Context) error { _, err := s.PutKey(ctx, key); return err },
+		"PutOrganization": func(ctx context.Context) error { _, err := s.PutOrganization(ctx, organization); return err },
+	} {
+		ctx, cancel := context.WithTimeout(t.Context(), within)
+		assert.ErrorIs(t, do(ctx), context.DeadlineExceeded, name)
+		cancel()
+	}
+	// The watch says that it cannot go on, without being asked.
+	require.Eventually(t, func() bool { return len(f.ended()) > 0 }, patience, time.Millisecond)
+	assert.ErrorIs(t, f.ended()[0], postgres.ErrStalled)
+	_, err := direct.PutKey(t.Context(), newKey(t, "another", "acme", "192.0.2.1"))
+	require.NoError(t, err)
+	p.Heal()
+	f.is(t, direct)
+	_, err = s.Key(t.Context(), "another")
+	require.NoError(t, err)
+}
+
+func TestPoolOfOne(t *testing.T) {
+	pool := newPool(t, postgrestest.Shared(t).Database(t), func(c *pgxpool.Config) { c.MaxConns = 1 })
+	s := newStore(t, pool)
+	s.SetMaxStall(within)
+	_, key := acme(t, s)
+	f := follow(t, s)
+	f.is(t, s)
+	_, err := s.PutKey(t.Context(), key)
+	require.NoError(t, err)
+	f.is(t, s)
+
+	// Somebody else has the connection.
+	conn, err := pool.Acquire(t.Context())
+	require.NoError(t, err)
+	assert.Equal(t, policy.Unavailable, decided(s, "key"))
+	require.Eventually(t, func() bool { return len(f.ended()) > 0 }, patience, time.Millisecond)
+	assert.ErrorIs(t, f.ended()[0], postgres.ErrStalled)
+	conn.Release()
+	f.is(t, s)
+}
+
+func TestPoolClosed(t *testing.T) {
+	pool := newPool(t, postgrestest.Shared(t).Database(t))
+	s := newStore(t, pool)
+	organization, key := acme(t, s)
+	f := follow(t, s)
+	f.is(t, s)
+	pool.Close()
+	for name, err := range everyCall(t.Context(), s, organization, key) {
+		assert.ErrorContains(t, err, "closed pool", name)
+	}
+	assert.Equal(t, policy.Unavailable, decided(s, "key"))
+	require.Eventually(t, func() bool { return len(f.ended()) > 0 }, patience, time.Millisecond)
+	require.NoError(t, s.Close())
+	_, err := postgres.New(t.Context(), pool)
+	assert.ErrorContains(t, err, "closed pool")
+	assert.ErrorContains(t, postgres.Migrate(t.Context(), pool), "closed pool")
+}
+
+// TestCloseLeavesThePool: it is the caller's.
+func TestCloseLeavesThePool(t *testing.T) {
+	pool := newPool(t, postgrestest.Shared(t).Database(t))
+	s := newStore(t, pool)
+	first(t, s)
+	require.NoError(t, s.Close())
+	require.NoError(t, s.Close())
+	require.NoError(t, pool.Ping(t.Context()))
+	assert.Zero(t, pool.Stat().AcquiredConns())
+	assert.Eventually(t, func() bool {
+		var others int
+		err := pool.QueryRow(t.Context(), `SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'LISTEN%'`).Scan(&others)
+		return err == nil && others == 0
+	}, patience, time.Millisecond, "the connection that listens is closed")
+}
+
+func TestUnreachable(t *testing.T) {
+	server := postgrestest.Shared(t)
+	host, port, _ := strings.Cut(server.Address(), ":")
+	nobody := newProxy(t, "")
+	require.NoError(t, nobody.Close())
+	_, noPort, _ := strings.Cut(nobody.Addr().String(), ":")
+	for _, c := range []struct{ dsn, want string }{
+		{fmt.Sprintf("host=%s port=%s user=postgres password=not-the-password sslmode=disable", host, port), "password authentication failed"},
+		{fmt.Sprintf("host=%s port=%s user=postgres password=not-the-password sslmode=disable", host, noPort), "connection refused"},
+		{server.DSN() + " dbname=no_such_database", `database "no_such_database" does not exist`},
+	} {
+		pool := newPool(t, c.dsn)
+		_, err := postgres.New(t.Context(), pool)
+		assert.ErrorContains(t, err, c.want)
+		assert.NotContains(t, err.Error(), "not-the-password")
+		err = postgres.Migrate(t.Context(), pool)
+		assert.ErrorContains(t, err, c.want)
+		assert.NotContains(t, err.Error(), "not-the-password")
+	}
+}
+
+// TestReadOnly has a database in which the operator has writes stopped.
+func TestReadOnly(t *testing.T) {
+	ctx, dsn := t.Context(), postgrestest.Shared(t).Database(t)
+	organization, key := acme(t, newStore(t, newPool(t, dsn)))
+	s := openStore(t, newPool(t, dsn, func(c *pgxpool.Config) { c.ConnConfig.RuntimeParams["default_transaction_read_only"] = "on" }))
+	before, _ := everything(t, s)
+	for name, err := range everyCall(ctx, s, organization, key) {
+		switch name {
+		case "PutOrganization", "PutKey", "DeleteOrganization", "DeleteKey", "Load", "RecordUsage":
+			assert.ErrorContains(t, err, "read-only transaction", name)
+			assert.ErrorContains(t, err, "connect to a server, as a user, that may write", name)
+		default:
+			assert.NoError(t, err, name)
+		}
+	}
+	after, keys := everything(t, s)
+	assert.Equal(t, before, after)
+	assert.True(t, key.Equal(keys["key"]))
+}
+
+// TestStandby: a server that copies another may lag behind, so it is not asked.
+func TestStandby(t *testing.T) {
+	server := postgrestest.Start(t)
+	pool := newPool(t, server.DSN())
+	s := newStore(t, pool)
+	organization, key := acme(t, s)
+	server.Stop(t)
+	require.NoError(t, os.WriteFile(filepath.Join(server.Data(), "standby.signal"), nil, 0o644))
+	server.Restart(t)
+	require.Eventually(t, func() bool { return pool.Ping(t.Context()) == nil }, patience, time.Millisecond)
+	_, err := postgres.New(t.Context(), pool)
+	assert.ErrorContains(t, err, "the server is a standby")
+	for name, err := range everyCall(t.Context(), s, organization, key) {
+		if name == "Load" || name == "RecordUsage" {
+			assert.ErrorContains(t, err, "cannot execute", name)
+		} else {
+			assert.ErrorContains(t, err, "the server is a standby, which may lag behind: connect to the primary", name)
+		}
+	}
+	assert.Equal(t, policy.Unavailable, decided(s, "key"))
+}
+
+// TestLocked has somebody hold the lock that every write takes.
+func TestLocked(t *testing.T) {
+	pool := newPool(t, postgrestest.Shared(t).Database(t))
+	s := newStore(t, pool)
+	organization, key := acme(t, s)
+	tx, err := pool.Begin(t.Context())
+	require.NoError(t, err)
+	defer func() { _ = tx.Rollback(context.Background()) }()
+	_, err = tx.Exec(t.Context(), `SELECT FROM sallyport.state FOR UPDATE`)
+	require.NoError(t, err)
+	ctx, cancel := context.WithTimeout(t.Context(), within)
+	defer cancel()
+	_, err = s.PutKey(ctx, key)
+	assert.ErrorIs(t, err, context.DeadlineExceeded)
+	require.NoError(t, s.RecordUsage(t.Context(), []store.UsageRecord{usage(key, 1)}), "which waits for no write")
+	_, _, err = s.Lookup(t.Context(), "key")
+	require.NoError(t, err, "which waits for nobody")
+	require.NoError(t, tx.Rollback(t.Context()))
+	got, err := s.Key(t.Context(), "key")
+	require.NoError(t, err)
+	assert.Equal(t, key, got)
+	_, err = s.PutOrganization(t.Context(), organization)
+	require.NoError(t, err)
+}
+
+// TestDeadlock has an operator take rows in another order than the store does.
+func TestDeadlock(t *testing.T) {
+	dsn := postgrestest.Shared(t).Database(t)
+	soon := func(c *pgxpool.Config) { c.ConnConfig.RuntimeParams["deadlock_timeout"] = "10ms" }
+	s := newStore(t, newPool(t, dsn, soon))
+	_, key := acme(t, s)
+	operator := newPool(t, dsn, func(c *pgxpool.Config) { c.ConnConfig.RuntimeParams["deadlock_timeout"] = "1h" })
+	tx, err := operator.Begin(t.Context())
+	require.NoError(t, err)
+	defer func() { _ = tx.Rollback(context.Background()) }()
+	_, err = tx.Exec(t.Context(), `SELECT FROM sallyport.keys FOR UPDATE`)
+	require.NoError(t, err)
+	ended := make(chan error)
+	go func() { _, err := s.PutKey(context.Background(), key); ended <- err }()
+	require.Eventually(t, func() bool {
+		var waiting bool
+		err := operator.QueryRow(t.Context(), `SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)`).Scan(&waiting)
+		return err == nil && waiting
+	}, patience, time.Millisecond)
+	_, err = tx.Exec(t.Context(), `SELECT FROM sallyport.state FOR UPDATE`)
+	require.NoError(t, err, "it is the store's transaction that is taken back")
+	require.NoError(t, tx.Commit(t.Context()))
+	require.NoError(t, <-ended, "and tried again")
+}
+
+// TestKeepsChanging has something in the database undo every write.
+func TestKeepsChanging(t *testing.T) {
+	pool := newPool(t, postgrestest.Shared(t).Database(t))
+	s := newStore(t, pool)
+	_, key := acme(t, s)
+	exec(t, pool, `CREATE FUNCTION undo() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
+		CREATE TRIGGER undo BEFORE UPDATE OR DELETE ON sallyport.keys FOR EACH ROW EXECUTE FUNCTION undo()`)
+	_, err := s.PutKey(t.Context(), key)
+	assert.ErrorContains(t, err, "the record kept changing while it was written")
+	assert.ErrorContains(t, s.DeleteKey(t.Context(), "key", 0), "the record kept changing while it was written")
+	got, err := s.Key(t.Context(), "key")
+	require.NoError(t, err)
+	assert.Equal(t, key, got)
+	revision, err := s.Revision(t.Context())
+	require.NoError(t, err)
+	assert.Equal(t, key.Revision, revision)
+}
+
+// TestBeforeConnect: what a pool does before it connects, such as fetching a password
+// that changes, is done for the connection that listens, too, and again if it fails.
+func TestBeforeConnect(t *testing.T) {
+	dsn := postgrestest.Shared(t).Database(t)
+	writer := newStore(t, newPool(t, dsn))
+	acme(t, writer)
+	var calls atomic.Int64
+	s := openStore(t, newPool(t, dsn, func(c *pgxpool.Config) {
+		c.MaxConns = 1
+		c.BeforeConnect = func(context.Context, *pgx.ConnConfig) error {
+			if calls.Add(1) == 2 { // the first is the pool's own
+				return assert.AnError
+			}
+			return nil
+		}
+	}))
+	f := follow(t, s)
+	require.Eventually(t, func() bool { return calls.Load() >= 3 }, patience, time.Millisecond)
+	f.is(t, writer)
+	assert.Empty(t, f.ended())
+}
+
+// TestStatementTimeout: what is right for an application's statements is not for reading
+// everything.
+func TestStatementTimeout(t *testing.T) {
+	dsn := postgrestest.Shared(t).Database(t)
+	load(t, newStore(t, newPool(t, dsn)), 4*postgres.Chunk)
+	s := openStore(t, newPool(t, dsn, func(c *pgxpool.Config) { c.ConnConfig.RuntimeParams["statement_timeout"] = "100ms" }))
+	told := 0
+	for change, err := range s.Watch(t.Context(), 0) {
+		require.NoError(t, err)
+		if change.IsMark() {
+			break
+		}
+		if told++; told%postgres.Chunk == 0 {
+			time.Sleep(100 * time.Millisecond)
+		}
+	}
+	assert.Equal(t, 4*postgres.Chunk+10, told)
+}
+
+// TestWritingTransactions looks at the settings in which writes are done, whatever the
+// defaults are.
+func TestWritingTransactions(t *testing.T) {
+	pool := newPool(t, postgrestest.Shared(t).Database(t), func(c *pgxpool.Config) {
+		c.ConnConfig.RuntimeParams["synchronous_commit"] = "off"
+		c.ConnConfig.RuntimeParams["default_transaction_isolation"] = "serializable"
+	})
+	s := newStore(t, pool)
+	exec(t, pool, `CREATE TABLE seen (durable text, isolation text, patience text);
+		CREATE FUNCTION see() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+			INSERT INTO seen VALUES (current_setting('synchronous_commit'), current_setting('transaction_isolation'), current_setting('idle_in_transaction_session_timeout'));
+			RETURN NULL; END $$;
+		CREATE TRIGGER see AFTER INSERT ON sallyport.changes FOR EACH STATEMENT EXECUTE FUNCTION see()`)
+	acme(t, s)
+	var durable, isolation, idle string
+	require.NoError(t, pool.QueryRow(t.Context(), `SELECT DISTINCT * FROM seen`).Scan(&durable, &isolation, &idle))
+	assert.Equal(t, []string{"on", "read committed", "10s"}, []string{durable, isolation, idle})
+	require.NoError(t, pool.QueryRow(t.Context(), `SHOW synchronous_commit`).Scan(&durable))
+	assert.Equal(t, "off", durable, "which is the caller's to set")
+}
+
+// TestClosedDuring closes a store under readers.
+func TestClosedDuring(t *testing.T) {
+	s := newStore(t, newPool(t, postgrestest.Shared(t).Database(t)))
+	acme(t, s)
+	ended := make(chan error)
+	for range 4 {
+		go func() {
+			for {
+				if _, _, err := s.Lookup(context.Background(), "key"); err != nil {
+					ended <- err
+					return
+				}
+			}
+		}()
+	}
+	require.NoError(t, s.Close())
+	for range 4 {
+		assert.True(t, errors.Is(<-ended, store.ErrClosed))
+	}
+}

@@ -1,0 +1,48 @@
+package postgres_test
+
+import (
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/sallyport-go/sallyport/accesslist"
+	"github.com/sallyport-go/sallyport/apikey"
+	"github.com/sallyport-go/sallyport/policy"
+	"github.com/sallyport-go/sallyport/store"
+)
+
+var moment = time.Date(2031, 5, 6, 7, 8, 9, 123456000, time.UTC)
+
+// fullKey returns a key that has something in every field, and rows in every table.
+func fullKey(t testing.TB, id, organization string) apikey.Key {
+	t.Helper()
+	key := newKey(t, id, organization)
+	key.Description, key.Disabled = "a description", true
+	key.NotBefore, key.Expires, key.Created = moment, moment.Add(time.Hour), moment.Add(-time.Hour)
+	key.Grants = []apikey.Grant{{Role: "zeta"}, {Role: "alpha", Project: "project"}, {Role: "reader", AllProjects: true}}
+	key.Secrets = append(key.Secrets, newKey(t, id, organization).Secrets...)
+	key.Secrets[0].ServerKey, key.Secrets[0].Created, key.Secrets[0].Expires = "server-key", moment, moment.Add(time.Minute)
+	key.Secrets[1].Created, key.Secrets[1].Expires = moment, time.Time{}
+	one, err := accesslist.ParseEntry("192.0.2.1")
+	require.NoError(t, err)
+	one.Comment, one.Added, one.Expires = "the office", moment, moment.Add(time.Hour)
+	two, err := accesslist.ParseEntry("198.51.100.0/24")
+	require.NoError(t, err)
+	key.AccessList, err = accesslist.New(one, two)
+	require.NoError(t, err)
+	return key
+}
+
+// request asks for what a key without entries would be allowed from anywhere.
+func request(id apikey.ID) policy.Request {
+	return policy.Request{Key: id, Client: netip.MustParseAddr("203.0.113.99"), Organization: "acme"}
+}
+
+// usage is of calls from 192.0.2.1, which the key's first secret proved.
+func usage(key apikey.Key, count uint64) store.UsageRecord {
+	client := netip.MustParseAddr("192.0.2.1")
+	return store.UsageRecord{Key: key.ID, Entry: netip.PrefixFrom(client, 32), Secret: key.Secrets[0].ID(),
+		Usage: accesslist.Usage{Count: count, Last: moment, LastAddress: client}}
+}

@@ -1,0 +1,345 @@
+package postgres_test
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+	"strings"
+	"sync"
+	"testing"
+	"testing/fstest"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/sallyport-go/sallyport/apikey"
+	"github.com/sallyport-go/sallyport/policy"
+	"github.com/sallyport-go/sallyport/store"
+	"github.com/sallyport-go/sallyport/store/internal/postgrestest"
+	"github.com/sallyport-go/sallyport/store/postgres"
+)
+
+func exec(t testing.TB, pool *pgxpool.Pool, sql string, args ...any) {
+	t.Helper()
+	_, err := pool.Exec(context.Background(), sql, args...)
+	require.NoError(t, err, sql)
+}
+
+// TestMigrateTogether has several instances, with connections of their own, begin on an
+// empty database at once, and use it at once.
+func TestMigrateTogether(t *testing.T) {
+	ctx, dsn := t.Context(), postgrestest.Shared(t).Database(t)
+	var all sync.WaitGroup
+	for i := range 8 {
+		pool := newPool(t, dsn)
+		all.Go(func() {
+			if !assert.NoError(t, postgres.Migrate(ctx, pool)) {
+				return
+			}
+			s, err := postgres.New(ctx, pool)
+			if assert.NoError(t, err) {
+				_, err = s.PutOrganization(ctx, policy.Organization{ID: fmt.Sprint(i)})
+				assert.NoError(t, err)
+				assert.NoError(t, s.Close())
+			}
+		})
+	}
+	all.Wait()
+	pool := newPool(t, dsn)
+	page, err := openStore(t, pool).Organizations(ctx, store.PageRequest{})
+	require.NoError(t, err)
+	assert.Len(t, page.Items, 8)
+	var rows int
+	require.NoError(t, pool.QueryRow(ctx, `SELECT count(*) FROM sallyport.migrations`).Scan(&rows))
+	assert.Equal(t, 1, rows)
+}
+
+func TestMigrateWaitsForTheContext(t *testing.T) {
+	pool := newPool(t, postgrestest.Shared(t).Database(t))
+	tx, err := pool.Begin(t.Context())
+	require.NoError(t, err)
+	defer func() { _ = tx.Rollback(context.Background()) }()
+	_, err = tx.Exec(t.Context(), `SELECT pg_advisory_xact_lock(23057, hashtext($1))`, postgres.DefaultSchema)
+	require.NoError(t, err)
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error)
+	go func() { ended <- postgres.Migrate(ctx, pool) }()
+	cancel()
+	assert.ErrorIs(t, <-ended, context.Canceled)
+}
+
+func TestSchemas(t *testing.T) {
+	ctx, pool := t.Context(), newPool(t, postgrestest.Shared(t).Database(t))
+	names := []string{postgres.DefaultSchema, `it's "quoted"; --`, "Ünïcode.é", "upper", "UPPER", strings.Repeat("x", 63)}
+	stores := map[string]*postgres.Store{}
+	for _, name := range names {
+		stores[name] = newStore(t, pool, postgres.Schema(name))
+		_, err := stores[name].PutOrganization(ctx, policy.Organization{ID: name})
+		require.NoError(t, err)
+	}
+	for name, s := range stores {
+		page, err := s.Organizations(ctx, store.PageRequest{})
+		require.NoError(t, err)
+		require.Len(t, page.Items, 1, "the stores share nothing")
+		assert.Equal(t, name, page.Items[0].ID)
+	}
+	for _, name := range []string{"", strings.Repeat("x", 64), "pg_mine", "nul\x00", "\xff"} {
+		_, err := postgres.New(ctx, pool, postgres.Schema(name))
+		assert.ErrorContains(t, err, "want 1 to 63 bytes", "%q", name)
+		assert.ErrorContains(t, postgres.Migrate(ctx, pool, postgres.Schema(name)), "want 1 to 63 bytes", "%q", name)
+	}
+}
+
+func TestVersions(t *testing.T) {
+	ctx, pool := t.Context(), newPool(t, postgrestest.Shared(t).Database(t))
+	_, err := postgres.New(ctx, pool)
+	require.ErrorContains(t, err, "run Migrate", "no tables")
+
+	s := newStore(t, pool)
+	organization, err := s.PutOrganization(ctx, policy.Organization{ID: "acme"})
+	require.NoError(t, err)
+	key, err := s.PutKey(ctx, newKey(t, "key", "acme", "192.0.2.1"))
+	require.NoError(t, err)
+	require.NoError(t, postgres.Migrate(ctx, pool), "nothing is left to do")
+
+	for _, c := range []struct{ change, want string }{
+		{`INSERT INTO sallyport.migrations (version) VALUES (99)`, "its tables have version 99, made by a newer program"},
+		{`DELETE FROM sallyport.migrations WHERE version > 0`, "its tables have version 0 and this program needs version 1: run Migrate"},
+	} {
+		exec(t, pool, c.change)
+		_, err = postgres.New(ctx, pool)
+		assert.ErrorContains(t, err, c.want)
+		// One that was opened before notices too, whatever it is asked.
+		for name, err := range everyCall(ctx, s, organization, key) {
+			assert.ErrorContains(t, err, c.want, name)
+		}
+		decision := policy.New(s).Decide(ctx, request(key.ID))
+		assert.Equal(t, policy.Unavailable, decision.Reason)
+	}
+	exec(t, pool, `INSERT INTO sallyport.migrations (version) VALUES (99)`)
+	assert.ErrorContains(t, postgres.Migrate(ctx, pool), "made by a newer program")
+	exec(t, pool, `DELETE FROM sallyport.migrations`)
+	assert.ErrorContains(t, postgres.Migrate(ctx, pool), "migration 1", "the tables are there already")
+
+	exec(t, pool, `INSERT INTO sallyport.migrations (version) VALUES (1)`)
+	got, err := s.Key(ctx, "key")
+	require.NoError(t, err)
+	assert.Equal(t, key, got, "nothing has changed all the while")
+}
+
+// TestUpgrade has a newer program migrate under one that is running.
+func TestUpgrade(t *testing.T) {
+	ctx, pool := t.Context(), newPool(t, postgrestest.Shared(t).Database(t))
+	s := newStore(t, pool)
+	organization, key := acme(t, s)
+	f := follow(t, s)
+	f.is(t, s)
+	steps, err := postgres.Steps()
+	require.NoError(t, err)
+
+	require.ErrorContains(t, postgres.MigrateTo(ctx, pool, append(steps, `CREATE TABLE sallyport.more ()`, `CREATE TABLE sallyport.more ()`)), "already exists")
+	_, err = s.PutOrganization(ctx, organization)
+	require.NoError(t, err, "nothing has changed")
+	require.NoError(t, postgres.MigrateTo(ctx, pool, append(steps, `ALTER TABLE sallyport.keys ADD networks text`)))
+	for name, err := range everyCall(ctx, s, organization, key) {
+		assert.ErrorContains(t, err, "its tables have version 2, made by a newer program, and this one knows up to version 1", name)
+	}
+	require.Eventually(t, func() bool { return len(f.ended()) > 0 }, patience, time.Millisecond)
+	assert.ErrorContains(t, f.ended()[0], "made by a newer program")
+	require.NoError(t, postgres.MigrateTo(ctx, pool, append(steps, ``)), "which finds nothing to do")
+}
+
+// TestWriteDuringUpgrade has a write wait for its turn while a newer program migrates.
+func TestWriteDuringUpgrade(t *testing.T) {
+	ctx, pool := t.Context(), newPool(t, postgrestest.Shared(t).Database(t))
+	s := newStore(t, pool)
+	organization, key := acme(t, s)
+	tx, err := pool.Begin(ctx)
+	require.NoError(t, err)
+	defer func() { _ = tx.Rollback(context.Background()) }()
+	_, err = tx.Exec(ctx, `SELECT FROM sallyport.state FOR UPDATE`)
+	require.NoError(t, err)
+	ended := make(chan error)
+	go func() { _, err := s.PutOrganization(ctx, organization); ended <- err }()
+	require.Eventually(t, func() bool {
+		var waiting bool
+		err := pool.QueryRow(ctx, `SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)`).Scan(&waiting)
+		return err == nil && waiting
+	}, patience, time.Millisecond)
+	_, err = tx.Exec(ctx, `INSERT INTO sallyport.migrations (version) VALUES (2)`)
+	require.NoError(t, err)
+	require.NoError(t, tx.Commit(ctx))
+	assert.ErrorContains(t, <-ended, "made by a newer program")
+	exec(t, pool, `DELETE FROM sallyport.migrations WHERE version = 2`)
+	got, err := s.Key(ctx, "key")
+	require.NoError(t, err)
+	assert.Equal(t, key, got)
+	revision, err := s.Revision(ctx)
+	require.NoError(t, err)
+	assert.Equal(t, key.Revision, revision, "nothing was written")
+}
+
+func TestReadMigrations(t *testing.T) {
+	for _, names := range [][]string{{"0002_b.sql"}, {"0001_a.sql", "0003_c.sql"}, {"0001_a.sql", "0001_b.sql"}, {"notes.txt"}} {
+		dir := fstest.MapFS{}
+		for _, name := range names {
+			dir["migrations/"+name] = &fstest.MapFile{}
+		}
+		_, err := postgres.ReadMigrations(dir)
+		assert.ErrorContains(t, err, "want them numbered from 0001 without gaps", "%q", names)
+	}
+	_, err := postgres.ReadMigrations(fstest.MapFS{})
+	assert.ErrorIs(t, err, fs.ErrNotExist)
+}
+
+// everyCall calls every method that reads or writes so that it would succeed, and
+// returns the errors.
+func everyCall(ctx context.Context, s *postgres.Store, organization policy.Organization, key apikey.Key) map[string]error {
+	errs := map[string]error{}
+	_, _, errs["Lookup"] = s.Lookup(ctx, key.ID)
+	_, errs["Organization"] = s.Organization(ctx, organization.ID)
+	_, errs["Organizations"] = s.Organizations(ctx, store.PageRequest{})
+	_, errs["Key"] = s.Key(ctx, key.ID)
+	_, errs["Keys"] = s.Keys(ctx, organization.ID, store.PageRequest{})
+	_, errs["PutOrganization"] = s.PutOrganization(ctx, organization)
+	_, errs["PutKey"] = s.PutKey(ctx, key)
+	errs["Load"] = s.Load(ctx, []policy.Organization{{ID: "another"}}, nil)
+	_, errs["Revision"] = s.Revision(ctx)
+	_, errs["Usage"] = s.Usage(ctx, key.ID)
+	errs["RecordUsage"] = s.RecordUsage(ctx, []store.UsageRecord{{Key: key.ID, Secret: key.Secrets[0].ID()}})
+	for _, err := range s.Watch(ctx, 0) {
+		errs["Watch"] = err
+		break
+	}
+	errs["DeleteKey"] = s.DeleteKey(ctx, key.ID, 0)
+	errs["DeleteOrganization"] = s.DeleteOrganization(ctx, organization.ID, 0)
+	return errs
+}
+
+func TestEncodings(t *testing.T) {
+	server := postgrestest.Shared(t)
+	pool := newPool(t, server.Database(t, "ENCODING LATIN1 LOCALE 'C' TEMPLATE template0"))
+	assert.ErrorContains(t, postgres.Migrate(t.Context(), pool), "its encoding is LATIN1, and LATIN1 for clients: want UTF8")
+	_, err := postgres.New(t.Context(), pool)
+	assert.ErrorContains(t, err, "want UTF8")
+	assert.Equal(t, "0", server.SQL(t, pool.Config().ConnString(), `SELECT count(*) FROM pg_namespace WHERE nspname = 'sallyport'`))
+
+	pool = newPool(t, server.Database(t), func(c *pgxpool.Config) { c.ConnConfig.RuntimeParams["client_encoding"] = "LATIN1" })
+	assert.ErrorContains(t, postgres.Migrate(t.Context(), pool), "its encoding is UTF8, and LATIN1 for clients: want UTF8")
+}
+
+// TestPrivileges has a program run with the rights that the documentation says it needs.
+func TestPrivileges(t *testing.T) {
+	ctx, dsn := t.Context(), postgrestest.Shared(t).Database(t)
+	owner := newPool(t, dsn)
+	role := strings.ToLower(string(apikey.NewID()))
+	exec(t, owner, `CREATE ROLE "`+role+`"`)
+	program := newPool(t, dsn, func(c *pgxpool.Config) { c.ConnConfig.RuntimeParams["role"] = role })
+
+	assert.ErrorContains(t, postgres.Migrate(ctx, program), "permission denied for database")
+	require.NoError(t, postgres.Migrate(ctx, owner))
+	_, err := postgres.New(ctx, program)
+	require.ErrorContains(t, err, "permission denied for schema sallyport")
+	exec(t, owner, `GRANT USAGE ON SCHEMA sallyport TO "`+role+`"`)
+	_, err = postgres.New(ctx, program)
+	require.ErrorContains(t, err, "permission denied for table")
+
+	exec(t, owner, `GRANT SELECT ON ALL TABLES IN SCHEMA sallyport TO "`+role+`"`)
+	s := openStore(t, program) // fit to decide by, and to watch
+	administration := openStore(t, owner)
+	organization, err := administration.PutOrganization(ctx, policy.Organization{ID: "acme"})
+	require.NoError(t, err)
+	key, err := administration.PutKey(ctx, newKey(t, "key", "acme", "192.0.2.1"))
+	require.NoError(t, err)
+	_, found, err := s.Lookup(ctx, "key")
+	require.NoError(t, err)
+	assert.True(t, found)
+	first(t, s)
+	_, err = s.PutKey(ctx, key)
+	require.ErrorContains(t, err, "permission denied for table state")
+
+	exec(t, owner, `GRANT INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA sallyport TO "`+role+`"; REVOKE INSERT, UPDATE, DELETE ON sallyport.migrations FROM "`+role+`"`)
+	require.NoError(t, postgres.Migrate(ctx, program), "which finds nothing to do")
+	_, err = s.PutKey(ctx, key)
+	require.NoError(t, err)
+	require.NoError(t, s.RecordUsage(ctx, []store.UsageRecord{{Key: "key", Secret: key.Secrets[0].ID()}}))
+	require.NoError(t, s.DeleteKey(ctx, "key", 0))
+	require.NoError(t, s.DeleteOrganization(ctx, organization.ID, 0))
+}
+
+// TestWatchPrivileges takes the right to read one table after the other.
+func TestWatchPrivileges(t *testing.T) {
+	ctx, dsn := t.Context(), postgrestest.Shared(t).Database(t)
+	owner := newPool(t, dsn)
+	administration := newStore(t, owner)
+	role := strings.ToLower(string(apikey.NewID()))
+	exec(t, owner, `CREATE ROLE "`+role+`"; GRANT USAGE ON SCHEMA sallyport TO "`+role+`"; GRANT SELECT ON ALL TABLES IN SCHEMA sallyport TO "`+role+`"`)
+	s := openStore(t, newPool(t, dsn, func(c *pgxpool.Config) { c.ConnConfig.RuntimeParams["role"] = role }))
+	acme(t, administration)
+	_, mark := first(t, s)
+	organization, err := administration.Organization(ctx, "acme")
+	require.NoError(t, err)
+	_, err = administration.PutOrganization(ctx, organization)
+	require.NoError(t, err)
+	_, err = administration.PutKey(ctx, newKey(t, "another", "acme", "192.0.2.1"))
+	require.NoError(t, err)
+	for _, table := range []string{"migrations", "state", "changes", "organizations", "keys", "entries"} {
+		exec(t, owner, `REVOKE SELECT ON sallyport.`+table+` FROM "`+role+`"`)
+		for _, after := range []uint64{0, mark} {
+			if table == "changes" && after == 0 {
+				continue // it is not asked
+			}
+			var ended error
+			for change, err := range s.Watch(ctx, after) {
+				if ended = err; err != nil || change.IsMark() {
+					break
+				}
+			}
+			assert.ErrorContains(t, ended, "permission denied for table "+table, "after %d", after)
+		}
+		exec(t, owner, `GRANT SELECT ON sallyport.`+table+` TO "`+role+`"`)
+	}
+}
+
+// TestExecModes has the modes in which pgx does without prepared statements, as poolers
+// between the program and the server may ask for.
+func TestExecModes(t *testing.T) {
+	ctx, dsn := t.Context(), postgrestest.Shared(t).Database(t)
+	for i, mode := range []pgx.QueryExecMode{pgx.QueryExecModeCacheStatement, pgx.QueryExecModeCacheDescribe, pgx.QueryExecModeDescribeExec, pgx.QueryExecModeExec, pgx.QueryExecModeSimpleProtocol} {
+		t.Run(mode.String(), func(t *testing.T) {
+			pool := newPool(t, dsn, func(c *pgxpool.Config) { c.ConnConfig.DefaultQueryExecMode = mode })
+			s := newStore(t, pool, postgres.Schema(fmt.Sprint("mode ", i)))
+			organization, err := s.PutOrganization(ctx, policy.Organization{ID: "acme"})
+			require.NoError(t, err)
+			put := fullKey(t, "key", "acme")
+			key, err := s.PutKey(ctx, put)
+			require.NoError(t, err)
+			put.Revision = key.Revision
+			assert.Equal(t, put, key)
+			require.NoError(t, s.Load(ctx, []policy.Organization{{ID: "other"}}, []apikey.Key{fullKey(t, "loaded", "other")}))
+			require.NoError(t, s.RecordUsage(ctx, []store.UsageRecord{usage(key, 3)}))
+			got, err := s.Key(ctx, "key")
+			require.NoError(t, err)
+			assert.Equal(t, key, got)
+			known, err := s.Usage(ctx, "key")
+			require.NoError(t, err)
+			assert.EqualValues(t, 3, known.Secrets[key.Secrets[0].ID()].Count)
+			told, mark := first(t, s)
+			assert.Equal(t, 4, told)
+			key, err = s.PutKey(ctx, key)
+			require.NoError(t, err)
+			for change, err := range s.Watch(ctx, mark) {
+				require.NoError(t, err)
+				require.NotNil(t, change.KeyRecord)
+				assert.Equal(t, key, *change.KeyRecord)
+				break
+			}
+			for name, err := range everyCall(ctx, s, organization, key) {
+				assert.NoError(t, err, name)
+			}
+		})
+	}
+}

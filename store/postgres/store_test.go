@@ -1,0 +1,83 @@
+package postgres_test
+
+import (
+	"context"
+	"fmt"
+	"sync/atomic"
+	"testing"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/stretchr/testify/require"
+
+	"github.com/sallyport-go/sallyport/apikey"
+	"github.com/sallyport-go/sallyport/store"
+	"github.com/sallyport-go/sallyport/store/internal/postgrestest"
+	"github.com/sallyport-go/sallyport/store/postgres"
+	"github.com/sallyport-go/sallyport/store/storetest"
+)
+
+// newPool returns a pool for a database, which is closed when the test ends.
+func newPool(t testing.TB, dsn string, change ...func(*pgxpool.Config)) *pgxpool.Pool {
+	t.Helper()
+	config, err := pgxpool.ParseConfig(dsn)
+	require.NoError(t, err)
+	for _, c := range change {
+		c(config)
+	}
+	pool, err := pgxpool.NewWithConfig(context.Background(), config)
+	require.NoError(t, err)
+	t.Cleanup(pool.Close)
+	return pool
+}
+
+// newStore returns an empty store in a database.
+func newStore(t testing.TB, pool *pgxpool.Pool, options ...postgres.Option) *postgres.Store {
+	t.Helper()
+	require.NoError(t, postgres.Migrate(context.Background(), pool, options...))
+	return openStore(t, pool, options...)
+}
+
+func openStore(t testing.TB, pool *pgxpool.Pool, options ...postgres.Option) *postgres.Store {
+	t.Helper()
+	s, err := postgres.New(context.Background(), pool, options...)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = s.Close() })
+	return s
+}
+
+// schemas counts schemas, for tests that share a database.
+var schemas atomic.Int64
+
+func TestStore(t *testing.T) {
+	pool := newPool(t, postgrestest.Shared(t).Database(t))
+	schema := map[store.Store]string{}
+	in := func(s store.Store) string { return fmt.Sprintf(`"%s"`, schema[s]) }
+	exec := func(t testing.TB, s store.Store, sql string) {
+		t.Helper()
+		_, err := pool.Exec(context.Background(), fmt.Sprintf(sql, in(s)))
+		require.NoError(t, err)
+	}
+	open := func(t testing.TB, name string) store.Store {
+		s := openStore(t, pool, postgres.Schema(name))
+		schema[s] = name
+		return s
+	}
+	storetest.Run(t, func(t testing.TB) store.Store {
+		name := fmt.Sprintf("Test %d.é", schemas.Add(1))
+		require.NoError(t, postgres.Migrate(context.Background(), pool, postgres.Schema(name)))
+		return open(t, name)
+	}, storetest.Reopen(func(t testing.TB, s store.Store) store.Store {
+		require.NoError(t, s.Close())
+		return open(t, schema[s])
+	}), storetest.Damage(func(t testing.TB, s store.Store, id apikey.ID) {
+		exec(t, s, `DELETE FROM %s.entries WHERE key = '`+string(id)+`' AND address = (SELECT max(address) FROM %[1]s.entries WHERE key = '`+string(id)+`')`)
+	}), storetest.Compact(func(t testing.TB, s store.Store) {
+		exec(t, s, `WITH gone AS (DELETE FROM %[1]s.changes) UPDATE %[1]s.state SET forgotten = revision, kept = 0`)
+	}))
+}
+
+func BenchmarkStore(b *testing.B) {
+	storetest.Benchmark(b, func(tb testing.TB) store.Store {
+		return newStore(tb, newPool(tb, postgrestest.Shared(tb).Database(tb)))
+	})
+}

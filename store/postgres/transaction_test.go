@@ -1,0 +1,186 @@
+package postgres_test
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/sallyport-go/sallyport/apikey"
+	"github.com/sallyport-go/sallyport/policy"
+	"github.com/sallyport-go/sallyport/store"
+	"github.com/sallyport-go/sallyport/store/internal/postgrestest"
+	"github.com/sallyport-go/sallyport/store/postgres"
+	"github.com/sallyport-go/sallyport/store/storetest"
+)
+
+// soon is when a context ends that is to end while something waits.
+const soon = 100 * time.Millisecond
+
+// TestStoreInTransaction has the whole contract kept within one transaction of the
+// caller's, but for what needs more than one.
+func TestStoreInTransaction(t *testing.T) {
+	pool := newPool(t, postgrestest.Shared(t).Database(t))
+	s := newStore(t, pool)
+	const oneConnection = "a context that ends during a call ends the connection, and with it the transaction, as the documentation says"
+	storetest.Run(t, func(t testing.TB) store.Store {
+		tx, err := pool.Begin(context.Background())
+		require.NoError(t, err)
+		t.Cleanup(func() { _ = tx.Rollback(context.Background()) })
+		return s.WithTx(tx)
+	}, storetest.Damage(func(t testing.TB, within store.Store, id apikey.ID) {
+		// Only the transaction itself can reach its rows.
+		key, err := within.Key(context.Background(), id)
+		require.NoError(t, err)
+		require.NotEmpty(t, key.AccessList)
+		_, err = postgres.Tx(within).Exec(context.Background(), `DELETE FROM sallyport.entries WHERE key = $1`, string(id))
+		require.NoError(t, err)
+	}),
+		storetest.Without("S3/a write whose context ends under way happens whole or not at all", oneConnection),
+		storetest.Without("L1/a Load whose context ends under way happens whole or not at all", oneConnection),
+		storetest.Without("U4/with an error nothing is recorded", oneConnection))
+}
+
+func TestWithTx(t *testing.T) {
+	ctx, pool := t.Context(), newPool(t, postgrestest.Shared(t).Database(t))
+	s := newStore(t, pool)
+	acme(t, s)
+	exec(t, pool, `CREATE TABLE customers (name text)`)
+	f := follow(t, s)
+	f.is(t, s)
+
+	write := func(id apikey.ID) error {
+		return pgx.BeginFunc(ctx, pool, func(tx pgx.Tx) error {
+			within := s.WithTx(tx)
+			_, err := tx.Exec(ctx, `INSERT INTO customers VALUES ($1)`, string(id))
+			require.NoError(t, err)
+			stored, err := within.PutKey(ctx, newKey(t, string(id), "acme", "192.0.2.1"))
+			require.NoError(t, err)
+
+			// Its own reads see it, and nobody else's.
+			got, err := within.Key(ctx, id)
+			require.NoError(t, err)
+			assert.Equal(t, stored, got)
+			_, err = s.Key(ctx, id)
+			assert.ErrorIs(t, err, store.ErrNotFound)
+
+			// What is refused leaves the rest as it is.
+			_, err = within.PutKey(ctx, newKey(t, string(id), "acme"))
+			require.ErrorIs(t, err, store.ErrExists)
+			require.ErrorIs(t, within.DeleteOrganization(ctx, "acme", 0), store.ErrNotEmpty)
+			require.ErrorIs(t, within.(store.Loader).Load(ctx, nil, []apikey.Key{newKey(t, "x", "gone")}), store.ErrNotFound)
+			require.NoError(t, within.(store.UsageRecorder).RecordUsage(ctx, []store.UsageRecord{usage(stored, 2)}))
+			require.NoError(t, within.Close())
+			_, err = within.Key(ctx, id)
+			require.ErrorIs(t, err, store.ErrClosed)
+			if id == "rolled-back" {
+				return assert.AnError
+			}
+			return nil
+		})
+	}
+	require.NoError(t, write("committed"))
+	require.ErrorIs(t, write("rolled-back"), assert.AnError)
+	_, err := s.Key(ctx, "committed")
+	require.NoError(t, err)
+	_, err = s.Key(ctx, "rolled-back")
+	require.ErrorIs(t, err, store.ErrNotFound)
+	f.is(t, s)
+	var customers []string
+	rows, err := pool.Query(ctx, `SELECT name FROM customers`)
+	require.NoError(t, err)
+	customers, err = pgx.CollectRows(rows, pgx.RowTo[string])
+	require.NoError(t, err)
+	assert.Equal(t, []string{"committed"}, customers)
+}
+
+func TestWithTxIsNoWatcher(t *testing.T) {
+	pool := newPool(t, postgrestest.Shared(t).Database(t))
+	s := newStore(t, pool)
+	tx, err := pool.Begin(t.Context())
+	require.NoError(t, err)
+	within := s.WithTx(tx)
+	_, ok := store.As[store.Watcher](within)
+	assert.False(t, ok)
+	_, ok = store.As[store.UsageRecorder](within)
+	assert.True(t, ok)
+	_, ok = store.As[store.Loader](within)
+	assert.True(t, ok)
+
+	// It waits its turn no longer than its context allows.
+	ctx, cancel := context.WithTimeout(t.Context(), soon)
+	defer cancel()
+	leave := postgres.Enter(within)
+	_, err = within.Key(ctx, "key")
+	require.ErrorIs(t, err, context.DeadlineExceeded)
+	leave()
+
+	// After the transaction nothing works, and after Close of the store neither.
+	require.NoError(t, tx.Rollback(t.Context()))
+	_, err = within.Key(t.Context(), "key")
+	require.ErrorIs(t, err, pgx.ErrTxClosed)
+	require.NoError(t, s.Close())
+	_, err = within.Key(t.Context(), "key")
+	require.ErrorIs(t, err, store.ErrClosed)
+}
+
+// TestWithTxAtOtherLevels: a transaction that does not see what others have committed
+// since it began does not write over it.
+func TestWithTxAtOtherLevels(t *testing.T) {
+	pool := newPool(t, postgrestest.Shared(t).Database(t))
+	s := newStore(t, pool)
+	_, key := acme(t, s)
+	for _, level := range []pgx.TxIsoLevel{pgx.RepeatableRead, pgx.Serializable} {
+		tx, err := pool.BeginTx(t.Context(), pgx.TxOptions{IsoLevel: level})
+		require.NoError(t, err)
+		within := s.WithTx(tx)
+		seen, err := within.Key(t.Context(), "key")
+		require.NoError(t, err)
+		key.Description = string(level)
+		key, err = s.PutKey(t.Context(), key)
+		require.NoError(t, err)
+		_, err = within.PutKey(t.Context(), seen)
+		assert.ErrorContains(t, err, "SQLSTATE 40001", level)
+		require.NoError(t, tx.Rollback(t.Context()))
+	}
+	got, err := s.Key(t.Context(), "key")
+	require.NoError(t, err)
+	assert.Equal(t, key, got)
+}
+
+// TestWithTxMany writes several records in one transaction, and in several at once.
+func TestWithTxMany(t *testing.T) {
+	ctx, pool := t.Context(), newPool(t, postgrestest.Shared(t).Database(t))
+	s := newStore(t, pool)
+	acme(t, s)
+	f := follow(t, s)
+	errs := make(chan error)
+	for i := range 4 {
+		go func() {
+			errs <- pgx.BeginFunc(ctx, pool, func(tx pgx.Tx) error {
+				within := s.WithTx(tx)
+				for n := range 5 {
+					organization := fmt.Sprintf("organization %d %d", i, n)
+					if _, err := within.PutOrganization(ctx, policy.Organization{ID: organization}); err != nil {
+						return err
+					}
+					if _, err := within.PutKey(ctx, newKey(t, fmt.Sprintf("key-%d-%d", i, n), organization, "192.0.2.1")); err != nil {
+						return err
+					}
+				}
+				return nil
+			})
+		}()
+	}
+	for range 4 {
+		require.NoError(t, <-errs)
+	}
+	organizations, keys := everything(t, s)
+	assert.Len(t, organizations, 21)
+	assert.Len(t, keys, 21)
+	f.is(t, s)
+}
