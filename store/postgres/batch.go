@@ -35,7 +35,7 @@ const (
 
 	versionSQL = `SELECT coalesce(max(version), 0) FROM sallyport.migrations`
 
-	// $1 is by how much the revision is below the last of the transaction.
+	// $1 is how many records the transaction writes from the first of these on.
 	insertOrganizationsSQL = `INSERT INTO sallyport.organizations (id, requirement, revision)
 	SELECT id, requirement, (SELECT revision FROM sallyport.state) - $1 + n
 	FROM unnest($2::text[], $3::text[]) WITH ORDINALITY AS u (id, requirement, n)

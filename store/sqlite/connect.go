@@ -35,8 +35,6 @@ var preparing = append([]setting{noWaiting}, durable...)
 // writing are those of the connection that writes.
 var writing = append([]setting{
 	{name: "journal_mode", value: "wal", given: true},
-	{name: "wal_autocheckpoint", value: "1000"},
-	{name: "cache_size", value: "-65536"},
 	{name: "foreign_keys", value: "1"},
 	{name: "trusted_schema", value: "0"},
 	{name: "cell_size_check", value: "1"},           // of pages that are read

@@ -273,12 +273,7 @@ func TestDamagedChanges(t *testing.T) {
 		loosen(t, path)
 		sqlTo(t, path, damage.statement)
 		s := open(t, path)
-		var err error
-		for _, err = range s.Watch(t.Context(), 1) {
-			if err != nil {
-				break
-			}
-		}
+		err := firstError(t, s, 1)
 		require.ErrorContains(t, err, damage.want, damage.statement)
 		_, mark := told(t, s, 0)
 		assert.Equal(t, uint64(3), mark)
@@ -307,12 +302,7 @@ func TestRecordWithoutAName(t *testing.T) {
 	for _, damage := range []string{"UPDATE keys SET id = '' WHERE id = 'second'", "UPDATE keys SET organization = '' WHERE id = 'second'", "UPDATE organizations SET id = ''"} {
 		path := twoKeys(t)
 		sqlTo(t, path, damage)
-		var err error
-		for _, err = range open(t, path).Watch(t.Context(), 0) {
-			if err != nil {
-				break
-			}
-		}
+		err := firstError(t, open(t, path), 0)
 		require.ErrorContains(t, err, "store/sqlite: watch: a record has no name: ", damage)
 	}
 }

@@ -130,6 +130,17 @@ func watchError(t testing.TB, s store.Watcher, after uint64) error {
 	return nil
 }
 
+// firstError returns the error that a watch ends with before its first mark.
+func firstError(t testing.TB, s store.Watcher, after uint64) error {
+	t.Helper()
+	for change, err := range s.Watch(t.Context(), after) {
+		if err != nil || change.IsMark() {
+			return err
+		}
+	}
+	return nil
+}
+
 // decide asks an engine about a call that the key's list and proof admit.
 func decide(s policy.Source, id apikey.ID, client string) policy.Decision {
 	return policy.New(s).Decide(context.Background(), policy.Request{

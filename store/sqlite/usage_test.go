@@ -116,6 +116,15 @@ func TestManyRecordsInterrupted(t *testing.T) {
 	}
 }
 
+// A write whose caller has given up by the time that it could be committed is not.
+func TestWriteGivenUp(t *testing.T) {
+	s := open(t, twoKeys(t))
+	before := contentsOf(t, s)
+	_, err := s.PutKey(&endingContext{Context: t.Context(), calls: 1}, newKey(t, "third", "acme"))
+	require.ErrorIs(t, err, context.Canceled)
+	assert.True(t, before.equal(contentsOf(t, s)))
+}
+
 // An endingContext ends when it was asked so many times whether it has.
 type endingContext struct {
 	context.Context

@@ -277,7 +277,7 @@ func (s *Server) watchOver() error {
 		return err
 	}
 	defer func() { _ = read.Close() }()
-	s.watcher = exec.Command("sh", "-c", script, filepath.Join(s.programs, "pg_ctl"), s.dir)
+	s.watcher = exec.Command("/bin/sh", "-c", script, filepath.Join(s.programs, "pg_ctl"), s.dir)
 	s.watcher.Dir, s.watcher.Stdin = "/", read
 	asServer(s.watcher)
 	s.alive = write
