@@ -34,15 +34,6 @@ func TestServer(t *testing.T) {
 	assert.NoFileExists(t, filepath.Join(s.Socket(), ".s.PGSQL."+fmt.Sprint(s.port)))
 }
 
-func TestKillEndsChildren(t *testing.T) {
-	s := Start(t)
-	children, err := childrenOf(s.running.Pid)
-	require.NoError(t, err)
-	assert.NotEmpty(t, children)
-	s.Kill(t)
-	require.NoError(t, gone(children))
-}
-
 func TestDataAreRemoved(t *testing.T) {
 	var dir string
 	t.Run("test", func(t *testing.T) {
