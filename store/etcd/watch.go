@@ -97,8 +97,22 @@ func (s *Store) tell(ctx context.Context, after uint64, tell func(store.Change) 
 	return s.follow(ctx, cluster+1, tell)
 }
 
-// loadSize is how many records are read at a time.
-const loadSize = 1000
+// How many records are read at a time: as many as have loadBytes, by what those before
+// had. For each page, however small, the member counts all records that remain, so that a
+// million in pages of a thousand would take it minutes.
+const (
+	firstLoad = 1000
+	loadBytes = 8 << 20
+)
+
+// loadSize returns how many records to read after some were.
+func loadSize(read []*mvccpb.KeyValue) int {
+	size := 1
+	for _, stored := range read {
+		size += len(stored.Key) + len(stored.Value)
+	}
+	return max(1, len(read)*loadBytes/size)
+}
 
 // tellAll tells every record, as of the revision that it returns, and a mark.
 func (s *Store) tellAll(ctx context.Context, tell func(store.Change) error) (revision int64, err error) {
@@ -111,22 +125,22 @@ func (s *Store) tellAll(ctx context.Context, tell func(store.Change) error) (rev
 		err error
 	}
 	begin, end := s.names.records()
-	read := func(begin string) <-chan page { // while what was read before is told
+	read := func(begin string, size int) <-chan page { // while what was read before is told
 		pages := make(chan page, 1)
 		go func() {
-			response, err := s.scan(ctx, begin, end, loadSize, revision)
+			response, err := s.scan(ctx, begin, end, size, revision)
 			pages <- page{response, err}
 		}()
 		return pages
 	}
-	for next := read(begin); next != nil; {
+	for next := read(begin, firstLoad); next != nil; {
 		page := <-next
 		if page.err != nil {
 			return 0, page.err
 		}
 		next = nil
 		if page.More {
-			next = read(string(page.Kvs[len(page.Kvs)-1].Key) + "\x00")
+			next = read(string(page.Kvs[len(page.Kvs)-1].Key)+"\x00", loadSize(page.Kvs))
 		}
 		for _, change := range s.changes(page.Kvs) {
 			if err := tell(change); err != nil {

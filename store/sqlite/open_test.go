@@ -176,6 +176,18 @@ func TestOpenMakesEmptyDatabases(t *testing.T) {
 	}
 }
 
+// Of two that find an empty file the second finds the tables there.
+func TestMigrateTwice(t *testing.T) {
+	path, err := makeFile(newPath(t))
+	require.NoError(t, err)
+	to, err := sqlite.NewConnector(uri(path))
+	require.NoError(t, err)
+	db := sql.OpenDB(connector{to, preparing})
+	defer func() { assert.NoError(t, db.Close()) }()
+	require.NoError(t, migrate(t.Context(), db))
+	require.NoError(t, migrate(t.Context(), db))
+}
+
 // A file that a tool has taken out of the log's mode, or made by VACUUM INTO, is put back
 // into it.
 func TestOpenReturnsToTheLog(t *testing.T) {

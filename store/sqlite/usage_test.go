@@ -43,6 +43,7 @@ func TestUsageOfTheLatestCall(t *testing.T) {
 		{calls(1, at, "fe80::1%eth0"), accesslist.Usage{Count: 3, Last: kept, LastAddress: netip.MustParseAddr("fe80::1%eth0")}},
 		{calls(1, time.Time{}, "192.0.2.9"), accesslist.Usage{Count: 4, Last: kept, LastAddress: netip.MustParseAddr("fe80::1%eth0")}},
 		{calls(1, at.Add(-time.Microsecond), "192.0.2.9"), accesslist.Usage{Count: 5, Last: kept, LastAddress: netip.MustParseAddr("fe80::1%eth0")}},
+		{calls(0, at, "192.0.2.9"), accesslist.Usage{Count: 5, Last: kept, LastAddress: netip.MustParseAddr("fe80::1%eth0")}},
 		{calls(0, at.Add(time.Microsecond), ""), accesslist.Usage{Count: 5, Last: kept.Add(time.Microsecond)}},
 	} {
 		require.NoError(t, s.RecordUsage(t.Context(), []store.UsageRecord{step.record}))
