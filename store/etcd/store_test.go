@@ -336,7 +336,7 @@ func TestManyRecords(t *testing.T) {
 	var ended error
 	f.inject(func(request any) error {
 		for _, operation := range request.(*pb.TxnRequest).Success {
-			if strings.Contains(string(operation.GetRequestRange().GetKey()), "organizations/1") {
+			if strings.Contains(string(operation.GetRequestRange().GetKey()), "organizations/0") { // where the second page begins
 				return rpctypes.ErrGRPCCompacted
 			}
 		}
