@@ -7,7 +7,7 @@
 //	defer keys.Close()
 //	engine := policy.New(keys)
 //
-// A look-up takes some fifty microseconds, nearly all of it for reading the record
+// A look-up takes some tens of microseconds, most of them for reading the record
 // strictly, and a write what the disk takes to make it last. Who needs look-ups faster,
 // or wants a flood of guessed keys to touch no file, puts package store/replica before
 // it.
@@ -35,8 +35,8 @@
 //
 // What one process has written the next read of any other sees, at once and whole; and of
 // two that replace the same revision one gets store.ErrConflict. Writers take turns, a
-// millisecond or less each; one that waits does so until its context ends, or for ten
-// seconds. Reads wait only for the recovery of the log after a crash. A process that is
+// millisecond or less each; one that waits for another process does so until its context
+// ends, or for ten seconds. Reads wait only for the recovery of the log after a crash. A process that is
 // killed holds up no other, and leaves every write there whole or not at all.
 //
 // A write is told to those who watch, in any process, about a millisecond later: as long

@@ -2,8 +2,10 @@ package sqlite
 
 import (
 	"path/filepath"
+	"slices"
 	"testing"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/sallyport-go/sallyport/apikey"
@@ -24,4 +26,26 @@ func TestContract(t *testing.T) {
 			sqlTo(t, s.(*Store).path, `DELETE FROM changes`, `UPDATE progress SET forgotten = revision`)
 		}),
 	)
+}
+
+// No query reads a table from end to end, or sorts, except those that are to read
+// everything.
+func TestQueriesUseIndexes(t *testing.T) {
+	s := open(t, newPath(t))
+	for _, query := range slices.Concat(readQueries, writeQueries, feedQueries) {
+		if query == selectEveryKey || query == selectEveryOrganization {
+			continue
+		}
+		rows, err := s.read.Query("EXPLAIN QUERY PLAN "+query, make([]any, 6)...)
+		require.NoError(t, err)
+		for rows.Next() {
+			var id, parent, unused int
+			var step string
+			require.NoError(t, rows.Scan(&id, &parent, &unused, &step))
+			if step != "SCAN progress" { // which has one row
+				assert.Contains(t, step, "SEARCH ", query)
+			}
+		}
+		require.NoError(t, rows.Err())
+	}
 }
