@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/sallyport-go/sallyport/apikey"
 )
@@ -34,9 +35,13 @@ func (o Organization) Validate() error {
 
 // UnmarshalJSON reads an organization as it was stored. It fails closed: a missing
 // requirement, null, an unknown one and an unknown field are errors, because a
-// requirement that got lost would open every key without a list. On an error the
-// receiver is unchanged.
+// requirement that got lost would open every key without a list. So are a name that
+// is there twice or differs in case, which encoding/json takes the last of, and anything
+// after the object. On an error the receiver is unchanged.
 func (o *Organization) UnmarshalJSON(data []byte) error {
+	if err := checkNames(data); err != nil {
+		return fmt.Errorf("policy: an organization in JSON: %w", err)
+	}
 	var read struct {
 		ID          string       `json:"id"`
 		Requirement *Requirement `json:"requirement"`
@@ -55,6 +60,35 @@ func (o *Organization) UnmarshalJSON(data []byte) error {
 		return fmt.Errorf("policy: an organization in JSON: %w", err)
 	}
 	*o = organization
+	return nil
+}
+
+// checkNames returns what is wrong with the names of an organization's object.
+func checkNames(data []byte) error {
+	var object json.RawMessage
+	if err := json.Unmarshal(data, &object); err != nil {
+		return err
+	}
+	tokens := json.NewDecoder(bytes.NewReader(object)) // which have no errors now
+	if first, _ := tokens.Token(); first != json.Delim('{') {
+		return nil // which is refused for that
+	}
+	seen := map[string]bool{}
+	for tokens.More() {
+		token, _ := tokens.Token()
+		name := fmt.Sprint(token)
+		for _, known := range []string{"id", "requirement", "revision"} {
+			if name != known && strings.EqualFold(name, known) {
+				return fmt.Errorf("the name %q: want %q", name, known)
+			}
+		}
+		if seen[name] {
+			return fmt.Errorf("the name %q is there twice", name)
+		}
+		seen[name] = true
+		var value json.RawMessage
+		_ = tokens.Decode(&value)
+	}
 	return nil
 }
 

@@ -106,12 +106,16 @@ func TestOrganizationJSONFailsClosed(t *testing.T) {
 		`{"requirement":"required"}`:               `is empty`,
 		`{"id":" acme","requirement":"required"}`:  `white space`,
 		`{"id":"ac\nme","requirement":"required"}`: `control character`,
-		`[]`:                                   `cannot unmarshal array`,
-		``:                                     `EOF`,
-		`{"id":"acme"`:                         `EOF`,
-		`{"id":"acme","requirement":required}`: `invalid character`,
-		`{"id":"a","requirement":"x","revision":-1}`: `requirement "x"`,
-		`{"id":"a","revision":-1}`:                   `cannot unmarshal number -1`,
+		`[]`:           `cannot unmarshal array`,
+		``:             `unexpected end`,
+		`{"id":"acme"`: `unexpected end`,
+		`{"id":"acme","requirement":"required"}{}`:                            `after top-level value`,
+		`{"id":"acme","requirement":"required","Requirement":"not_required"}`: `the name "Requirement": want "requirement"`,
+		`{"id":"acme","requirement":"required","requirement":"not_required"}`: `"requirement" is there twice`,
+		"{\"id\":\"acme\",\"requirement\":\"required\",\"revi\u017fion\":1}":  `want "revision"`,
+		`{"id":"acme","requirement":required}`:                                `invalid character`,
+		`{"id":"a","requirement":"x","revision":-1}`:                          `requirement "x"`,
+		`{"id":"a","revision":-1}`:                                            `cannot unmarshal number -1`,
 	} {
 		before := policy.Organization{ID: "before", Requirement: policy.Required, Revision: 7}
 		read := before
