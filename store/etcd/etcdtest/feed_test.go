@@ -52,11 +52,26 @@ func TestCompactedBehind(t *testing.T) {
 	require.Equal(t, store.Change{Revision: key.Revision}, told[2])
 }
 
-// TestCompactedInTheMiddle compacts while everything is being told.
+// TestCompactedInTheMiddle compacts while everything is being told. The first records are
+// large, so that not all others are read with the second page already.
 func TestCompactedInTheMiddle(t *testing.T) {
 	client := etcdtest.Start(t, 1).Client(t)
 	s, _ := opened(t, client)
 	putOrganization(t, s, "acme")
+	var entries []accesslist.Entry
+	for i := range 100 {
+		entry, err := accesslist.ParseEntry(fmt.Sprintf("192.0.2.%d", i))
+		require.NoError(t, err)
+		entry.Comment = strings.Repeat("x", accesslist.MaxComment)
+		entries = append(entries, entry)
+	}
+	list, err := accesslist.New(entries...)
+	require.NoError(t, err)
+	for i := range 200 {
+		key := newKey(apikey.ID(fmt.Sprintf("big-%03d", i)), "acme")
+		key.AccessList = list
+		put(t, s, key)
+	}
 	putMany(t, s, 3500)
 	told := 0
 	var ended error
