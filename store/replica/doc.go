@@ -12,9 +12,10 @@
 // Records are administered in the store itself, which is where they are compared and
 // swapped; the copy is for decisions only.
 //
-// Do not use it for a store whose keys do not fit into memory, some 400 bytes each, nor
-// in a process that makes one decision and ends: it loads everything first. For those,
-// give the store itself to policy.New; each decision then waits for the database.
+// Do not use it for a store whose keys do not fit into memory, some 650 bytes each with
+// one entry, nor in a process that makes one decision and ends: it loads everything
+// first. For those, give the store itself to policy.New; each decision then waits for
+// the database.
 //
 // # What it guarantees
 //
