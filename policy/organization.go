@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/sallyport-go/sallyport/apikey"
 )
@@ -36,8 +37,8 @@ func (o Organization) Validate() error {
 // UnmarshalJSON reads an organization as it was stored. It fails closed: a missing
 // requirement, null, an unknown one and an unknown field are errors, because a
 // requirement that got lost would open every key without a list. So are a name that
-// is there twice or differs in case, which encoding/json takes the last of, and anything
-// after the object. On an error the receiver is unchanged.
+// is there twice or differs in case, which encoding/json takes the last of, text that is
+// not UTF-8, and anything after the object. On an error the receiver is unchanged.
 func (o *Organization) UnmarshalJSON(data []byte) error {
 	if err := checkNames(data); err != nil {
 		return fmt.Errorf("policy: an organization in JSON: %w", err)
@@ -63,8 +64,12 @@ func (o *Organization) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-// checkNames returns what is wrong with the names of an organization's object.
+// checkNames returns what is wrong with the names and values of an organization's object
+// that encoding/json would pass over.
 func checkNames(data []byte) error {
+	if !utf8.Valid(data) { // for which another character would be read
+		return errors.New("not valid UTF-8")
+	}
 	var object json.RawMessage
 	if err := json.Unmarshal(data, &object); err != nil {
 		return err
@@ -87,7 +92,9 @@ func checkNames(data []byte) error {
 		}
 		seen[name] = true
 		var value json.RawMessage
-		_ = tokens.Decode(&value)
+		if _ = tokens.Decode(&value); string(value) == "null" {
+			return fmt.Errorf("%q is null: want a value", name)
+		}
 	}
 	return nil
 }

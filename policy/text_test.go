@@ -95,8 +95,10 @@ func TestOrganizationJSON(t *testing.T) {
 // lost opens every key without a list.
 func TestOrganizationJSONFailsClosed(t *testing.T) {
 	for data, want := range map[string]string{
-		`{"id":"acme"}`:                            `has no "requirement"`,
-		`{"id":"acme","requirement":null}`:         `has no "requirement"`,
+		`{"id":"acme"}`:                                       `has no "requirement"`,
+		`{"id":"acme","requirement":null}`:                    `"requirement" is null`,
+		"{\"id\":\"a\xff\",\"requirement\":\"required\"}":     `not valid UTF-8`,
+		`{"id":"a","requirement":"required","revision":null}`: `"revision" is null`,
 		`null`:                                     `has no "requirement"`,
 		`{"id":"acme","requirement":""}`:           `requirement ""`,
 		`{"id":"acme","requirement":"Required"}`:   `requirement "Required"`,
