@@ -2,6 +2,7 @@ package apikey
 
 import (
 	"bytes"
+	"encoding/hex"
 	"strconv"
 	"time"
 	"unicode/utf8"
@@ -41,7 +42,11 @@ func readCanonical(data []byte) (read Key, ok bool) {
 			secret.ServerKey = c.text(``)
 			c.need(`,`)
 		}
-		if readSum(&secret.Sum, c.quoted(`"sum":`)) != nil {
+		sum := c.quoted(`"sum":`)
+		if len(sum) != 2+2*len(secret.Sum) {
+			return Key{}, false
+		}
+		if _, err := hex.Decode(secret.Sum[:], sum[1:len(sum)-1]); err != nil {
 			return Key{}, false
 		}
 		secret.Created, secret.Expires = c.time(`,"created":`), c.time(`,"expires":`)
