@@ -87,21 +87,13 @@ var brokenCrashes = []struct {
 		})
 	}},
 	{"loses the deletion of an organization", "S25", func(b *brokenLoader, l *Ledger) {
-		for name, r := range l.records {
-			if name.key == "" && r.stored.Deleted && r.deletion != nil {
-				_, _ = b.sound.PutOrganization(context.Background(), policy.Organization{ID: name.organization})
-				return
-			}
-		}
+		o, _ := b.sound.PutOrganization(context.Background(), policy.Organization{ID: "crash-deleted"})
+		returned(l, crashRecord{Organization: o.ID}, o.Revision)
+		returned(l, crashRecord{Organization: o.ID, Deleted: true}, 0)
 	}},
 	{"loses the deletion of a key", "S25", func(b *brokenLoader, l *Ledger) {
-		for name, r := range l.records {
-			if name.key != "" && r.stored.Deleted && r.deletion != nil {
-				if _, err := b.sound.PutKey(context.Background(), whole(name.key, anOrganization(l), 1)); err == nil {
-					return
-				}
-			}
-		}
+		id := aKey(l, func(r *crashedRecord) bool { return r.revision > 0 })
+		returned(l, crashRecord{Key: id, Organization: l.records[keyName(id)].stored.Organization, Deleted: true}, 0)
 	}},
 	{"loses a requirement", "S25", func(b *brokenLoader, l *Ledger) {
 		id := anOrganization(l)
@@ -175,11 +167,7 @@ var brokenCrashes = []struct {
 	{"does not tell the deletion that was last", "W4", func(b *brokenLoader, l *Ledger) {
 		toldAll(b, l)
 		id := aKey(l, func(r *crashedRecord) bool { return r.revision > 0 })
-		r := l.records[keyName(id)]
-		for _, ends := range []announcement{{Begins: []crashRecord{{Key: id, Organization: r.stored.Organization, Deleted: true}}}, {Outcome: acknowledged}} {
-			ends.Writer = 99
-			_ = (&announcer{to: l}).announce(ends)
-		}
+		returned(l, crashRecord{Key: id, Organization: l.records[keyName(id)].stored.Organization, Deleted: true}, 0)
 		mark := l.mark
 		_ = b.sound.DeleteKey(context.Background(), id, 0)
 		b.watch = func(ctx context.Context, after uint64) iter.Seq2[store.Change, error] {
@@ -206,6 +194,14 @@ var brokenCrashes = []struct {
 
 func failingLookup(err error) func(context.Context, apikey.ID) (policy.Subject, bool, error) {
 	return func(context.Context, apikey.ID) (policy.Subject, bool, error) { return policy.Subject{}, false, err }
+}
+
+// returned tells the ledger of a write that returned with a revision, or of a deletion.
+func returned(l *Ledger, r crashRecord, revision uint64) {
+	for _, a := range []announcement{{Begins: []crashRecord{r}}, {Outcome: acknowledged, Revision: revision}} {
+		a.Writer = crashWriters // which no other writer is
+		_ = (&announcer{to: l}).announce(a)
+	}
 }
 
 // toldAll has the feed have told a mark at the end of it all.
