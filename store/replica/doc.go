@@ -1,7 +1,8 @@
 // Package replica answers look-ups from a copy of a store in this process, that follows
 // the store's change feed and can prove that it is fresh: decisions take as long as
-// with package memory, a flood of guessed keys never reaches the database, and a key
-// that was revoked stops working here within a bound that is known.
+// with package memory, and a look at the clock; a flood of guessed keys never reaches
+// the database; and a key that was revoked stops working here within a bound that is
+// known.
 //
 //	keys, err := replica.New(database)
 //	if err != nil { … }
@@ -42,13 +43,17 @@
 //
 // A store that says an earlier revision than the copy has was restored from a backup,
 // or has failed over to a server that lagged: the copy is not confirmed any more, and
-// everything is loaded again. A store that was restored and written to beyond the
-// copy's revision while the replica could not reach it cannot be told from one that
-// went on: after restoring a backup, restart the processes that have replicas.
+// everything is loaded again. A store that has come past the copy's revision again
+// before it was asked, within half a second of writing by default, cannot be told from
+// one that went on, unless its feed refuses the old mark (W4): that of PostgreSQL does,
+// and that of a SQLite file restored as its documentation says. With others restart the
+// processes that have replicas after restoring a backup.
 //
-// Time is measured by the monotonic clock, so setting the clock changes nothing. While
-// a machine sleeps that clock stands still; a replica notices when it wakes, after at
-// most a tenth of the bound, and refuses look-ups until it has asked again.
+// Time is measured by the monotonic clock, so setting the other one back makes no answer
+// older. While a machine sleeps the monotonic clock stands still; a replica notices when
+// it wakes, after at most a tenth of the bound, because the other went on, and counts the
+// time. A clock that is set forward is taken for such a sleep: if it was set by more than
+// the bound, look-ups are refused until the store was asked again.
 //
 // A record that the store cannot read is an error for look-ups of that key, or of that
 // organization's keys, and of no other. A feed that fails altogether leaves the copy to

@@ -30,7 +30,9 @@ func (r *Replica) follow(ctx context.Context) {
 		if ctx.Err() != nil {
 			return
 		}
-		r.failed(err)
+		if !errors.Is(err, errSilent) && !errors.Is(err, errWasBack) { // which were told already
+			r.failed(err)
+		}
 		if r.now()-began > lastPause { // it went well for a while
 			pause = firstPause
 		}
@@ -86,7 +88,7 @@ func (r *Replica) watch(ctx context.Context) (err error) {
 		}
 		if change.IsMark() {
 			after, loading = change.Revision, false
-			r.reached(after, copied)
+			r.reached(ctx, after, copied)
 		}
 	}
 	if ctx.Err() != nil {
@@ -114,10 +116,14 @@ func (r *Replica) beginAnew() {
 	r.reload = true
 }
 
-// reached puts a copy in force, or again, as of a mark.
-func (r *Replica) reached(revision uint64, copied *memory.Copy) {
+// reached puts a copy in force, or again, as of a mark. ctx is the watch's: one that was
+// ended because its store went back has nothing to say any more.
+func (r *Replica) reached(ctx context.Context, revision uint64, copied *memory.Copy) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if ctx.Err() != nil {
+		return
+	}
 	if r.copy.Load() != copied {
 		r.copy.Store(copied)
 		r.reload, r.doubted = false, false

@@ -26,7 +26,6 @@ func (r *Replica) prove(ctx context.Context) {
 	interval := r.bound / checksPerBound
 	timer := time.NewTimer(interval)
 	defer timer.Stop()
-	last := time.Now()
 	for {
 		r.check(ctx)
 		timer.Reset(interval)
@@ -36,29 +35,6 @@ func (r *Replica) prove(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		}
-		now := time.Now()
-		r.slept(suspended(last, now))
-		last = now
-	}
-}
-
-// suspended returns how much further the wall clock went than the monotonic one, which
-// stands still while the machine sleeps.
-func suspended(last, now time.Time) time.Duration {
-	return now.Round(0).Sub(last.Round(0)) - now.Sub(last)
-}
-
-// slept has look-ups refused until the copy is proven fresh again, if the machine was
-// suspended for long.
-func (r *Replica) slept(d time.Duration) {
-	if d < r.bound/2 {
-		return
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.checks = nil
-	if r.freshUntil.Load() > 0 {
-		r.freshUntil.Store(min(r.freshUntil.Load(), int64(r.now())))
 	}
 }
 
@@ -98,11 +74,7 @@ func (r *Replica) latest(ctx context.Context) (revision uint64, err error) {
 func (r *Replica) weigh(c check, before uint64) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if c.revision < before && !r.doubted && r.revision >= before {
-		// What the copy has of later writes never was, as the store has it now, and its
-		// next revisions will be given to others.
-		r.doubted, r.reload, r.checks = true, true, nil
-		r.restart(errWasBack)
+	if r.doubt(c.revision, before) {
 		return errWasBack
 	}
 	if len(r.checks) == 0 {
@@ -114,6 +86,7 @@ func (r *Replica) weigh(c check, before uint64) error {
 		r.checks = r.checks[1:]
 	}
 	r.confirm()
+	r.wake()
 	patience := r.bound / 2
 	if r.reload {
 		patience = loadPatience
@@ -123,6 +96,19 @@ func (r *Replica) weigh(c check, before uint64) error {
 		return errSilent
 	}
 	return nil
+}
+
+// doubt reports whether the store has gone back behind what the copy had before it was
+// asked, and then has everything loaded again: what the copy has of later writes never
+// was, as the store has it now, and its next revisions will be given to others. The lock
+// is held.
+func (r *Replica) doubt(revision, before uint64) bool {
+	if revision >= before || r.doubted || r.revision < before {
+		return false
+	}
+	r.doubted, r.reload, r.checks = true, true, nil
+	r.restart(errWasBack)
+	return true
 }
 
 // confirm finds what the checks prove of the copy. The lock is held.
@@ -135,5 +121,4 @@ func (r *Replica) confirm() {
 		r.checks = r.checks[1:]
 		r.err = nil
 	}
-	r.wake()
 }

@@ -31,11 +31,12 @@ type Option func(*Replica)
 // an answer may still be as before; DefaultMaxStaleness if it is not positive. The
 // store is asked for its revision ten times in that time, and one that does not answer
 // for so long makes every decision unavailable. Less than 100 ms is hard to keep on a
-// machine with other work.
+// machine with other work; less than 10 ms is taken as 10 ms, and more than a day as a
+// day.
 func WithMaxStaleness(bound time.Duration) Option {
 	return func(r *Replica) {
 		if bound > 0 {
-			r.bound = bound
+			r.bound = min(max(bound, 10*time.Millisecond), 24*time.Hour)
 		}
 	}
 }
@@ -61,7 +62,7 @@ type Replica struct {
 	bound   time.Duration
 	handle  func(error)
 
-	began      time.Time                   // the times below are counted from here, by the monotonic clock
+	clock      *clock                      // by which all times are counted
 	freshUntil atomic.Int64                // in nanoseconds; look-ups from then on are refused
 	copy       atomic.Pointer[memory.Copy] // nil until it is loaded
 
@@ -88,7 +89,7 @@ var _ policy.ImmediateSource = (*Replica)(nil)
 // A check is what the store said of itself: when it was asked, no write that had
 // returned had a later revision. A copy that has come so far is as fresh as that.
 type check struct {
-	asked    time.Duration // when, since the replica began
+	asked    time.Duration // when, by the replica's clock
 	revision uint64
 }
 
@@ -104,12 +105,15 @@ func New(s store.Store, options ...Option) (*Replica, error) {
 	ctx, stop := context.WithCancel(context.Background())
 	r := &Replica{
 		watcher: watcher, bound: DefaultMaxStaleness, handle: logError,
-		began: time.Now(), stop: stop, ask: make(chan struct{}, 1),
+		clock: newClock(), stop: stop, ask: make(chan struct{}, 1),
 		reload: true, moved: make(chan struct{}), restart: func(error) {},
 	}
 	for _, option := range options {
-		option(r)
+		if option != nil {
+			option(r)
+		}
 	}
+	r.done.Go(func() { r.clock.notice(ctx, r.bound/checksPerBound) })
 	r.done.Go(func() { r.follow(ctx) })
 	r.done.Go(func() { r.prove(ctx) })
 	return r, nil
@@ -135,7 +139,7 @@ func (r *Replica) LookupNow(id apikey.ID) (policy.Subject, bool, error) {
 	return r.copy.Load().LookupNow(id)
 }
 
-func (r *Replica) now() time.Duration { return time.Since(r.began) }
+func (r *Replica) now() time.Duration { return r.clock.now() }
 
 // stale returns why look-ups are refused.
 func (r *Replica) stale() error {
@@ -203,10 +207,14 @@ func (r *Replica) WaitFor(ctx context.Context, revision uint64) error {
 // whatever process, is in force here: what to call after a deletion, which has no
 // revision to wait for. Errors as of Ready, and that of the store's Revision.
 func (r *Replica) Sync(ctx context.Context) error {
+	before := r.Revision()
 	revision, err := r.watcher.Revision(ctx)
 	if err != nil {
 		return fmt.Errorf("store/replica: %w", err)
 	}
+	r.mu.Lock()
+	r.doubt(revision, before)
+	r.mu.Unlock()
 	return r.WaitFor(ctx, revision)
 }
 

@@ -30,6 +30,7 @@ type upstream struct {
 	mu       sync.Mutex
 	store    *memory.Store
 	revision func(ctx context.Context) error // called first, if there is one
+	reply    func()                          // called last
 	feed     func(ctx context.Context, t told) told
 	watches  atomic.Int64
 	store.Store
@@ -64,14 +65,18 @@ func (u *upstream) set(change func()) {
 
 func (u *upstream) Revision(ctx context.Context) (uint64, error) {
 	u.mu.Lock()
-	revision := u.revision
+	revision, reply := u.revision, u.reply
 	u.mu.Unlock()
 	if revision != nil {
 		if err := revision(ctx); err != nil {
 			return 0, err
 		}
 	}
-	return u.current().Revision(ctx)
+	latest, err := u.current().Revision(ctx)
+	if reply != nil {
+		reply()
+	}
+	return latest, err
 }
 
 func (u *upstream) Watch(ctx context.Context, after uint64) iter.Seq2[store.Change, error] {
@@ -101,7 +106,23 @@ type bench struct {
 	secret   apikey.Secret
 	replica  *Replica
 	failures chan error
+	wall     atomic.Int64 // how far the wall clock is ahead of the test's, in nanoseconds
 }
+
+// jump sets the replica's wall clock, or has its machine sleep, which looks the same.
+func (b *bench) jump(d time.Duration) { b.wall.Add(int64(d)) }
+
+func (b *bench) setClock(r *Replica) {
+	both := r.clock.both
+	r.clock.both = func() (time.Duration, time.Time) {
+		monotonic, wall := both()
+		return monotonic, wall.Add(time.Duration(b.wall.Load()))
+	}
+}
+
+// patience is how long a test may wait in all, by its own clock: without an end a
+// replica that never does what it must would hang the tests, since that clock goes on.
+const patience = 24 * time.Hour
 
 // inTime runs a test by a clock of its own, on which waiting takes no time.
 func inTime(t *testing.T, test func(b *bench)) { inTimeFrom(t, func(*bench) {}, test) }
@@ -109,14 +130,16 @@ func inTime(t *testing.T, test func(b *bench)) { inTimeFrom(t, func(*bench) {}, 
 // inTimeFrom does something before the replica begins.
 func inTimeFrom(t *testing.T, before, test func(b *bench)) {
 	synctest.Test(t, func(t *testing.T) {
-		b := &bench{T: t, upstream: &upstream{store: memory.New()}, ctx: t.Context(), failures: make(chan error, 10_000)}
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
+		defer cancel()
+		b := &bench{T: t, upstream: &upstream{store: memory.New()}, ctx: ctx, failures: make(chan error, 10_000)}
 		_, err := b.store.PutOrganization(b.ctx, policy.Organization{ID: "acme"})
 		require.NoError(t, err)
 		b.key, b.secret, err = apikey.New("acme", apikey.Grant{Role: "reader"})
 		require.NoError(t, err)
 		b.put()
 		before(b)
-		b.replica, err = New(b.upstream, WithErrorHandler(func(err error) { b.failures <- err }))
+		b.replica, err = New(b.upstream, WithErrorHandler(func(err error) { b.failures <- err }), b.setClock)
 		require.NoError(t, err)
 		defer b.replica.Close()
 		test(b)
@@ -143,6 +166,18 @@ func (b *bench) found() uint64 {
 	require.NoError(b, err)
 	require.True(b, found)
 	return subject.Key().Revision
+}
+
+// failure returns the next failure that the replica tells of.
+func (b *bench) failure() error {
+	b.Helper()
+	select {
+	case err := <-b.failures:
+		return err
+	case <-b.ctx.Done():
+		require.Fail(b, "the replica tells of no failure")
+		return nil
+	}
 }
 
 func (b *bench) wantStale(text string) {
@@ -195,11 +230,12 @@ func TestReplicaFollows(t *testing.T) {
 
 // Nothing is let through before everything is there.
 func TestReplicaBeforeItIsLoaded(t *testing.T) {
-	inTime(t, func(b *bench) {
-		down := errors.New("connection refused")
+	down := errors.New("connection refused")
+	inTimeFrom(t, func(b *bench) {
 		b.feed = func(context.Context, told) told {
 			return told{err: down}
 		}
+	}, func(b *bench) {
 		b.wantStale("not loaded yet")
 		assert.Equal(b, time.Duration(math.MaxInt64), b.replica.Staleness())
 		assert.Zero(b, b.replica.Revision())
@@ -210,7 +246,7 @@ func TestReplicaBeforeItIsLoaded(t *testing.T) {
 		assert.ErrorIs(b, err, down)
 		b.wantStale("connection refused")
 		assert.ErrorIs(b, b.replica.Err(), down)
-		assert.ErrorIs(b, <-b.failures, down)
+		assert.ErrorIs(b, b.failure(), down)
 
 		// Half of it.
 		b.set(func() {
@@ -297,6 +333,13 @@ func TestReplicaIsNeverOlderThanItsBound(t *testing.T) {
 				return told{err: store.ErrCompacted}
 			}
 		}, "reach back"},
+		"the answers are slow and the feed is silent": {func(b *bench) {
+			b.reply = func() { time.Sleep(DefaultMaxStaleness / 3) }
+			b.feed = func(_ context.Context, t told) told {
+				t.fault = drop
+				return t
+			}
+		}, "does not tell"},
 		"the feed tells half and breaks": {func(b *bench) {
 			b.feed = func(_ context.Context, t told) told {
 				if t.IsMark() {
@@ -311,6 +354,9 @@ func TestReplicaIsNeverOlderThanItsBound(t *testing.T) {
 				b.ready()
 				before := b.key.Revision
 				b.set(func() { test.breaks(b) })
+				if b.reply != nil {
+					time.Sleep(DefaultMaxStaleness / 4) // an answer from before the write is on its way
+				}
 				acknowledged := time.Now()
 				b.put() // the replica is not told, or cannot prove that it was
 				stale := false
@@ -331,7 +377,7 @@ func TestReplicaIsNeverOlderThanItsBound(t *testing.T) {
 				b.wantStale(test.text)
 				assert.Greater(b, b.replica.Staleness(), DefaultMaxStaleness)
 
-				b.set(func() { b.upstream.revision, b.feed = nil, nil })
+				b.set(func() { b.upstream.revision, b.reply, b.feed = nil, nil, nil })
 				b.ready()
 				require.NoError(b, b.replica.WaitFor(b.ctx, b.key.Revision))
 				assert.Equal(b, b.key.Revision, b.found())
@@ -358,7 +404,7 @@ func TestReplicaBeginsASilentFeedAgain(t *testing.T) {
 		require.NoError(b, b.replica.WaitFor(b.ctx, b.key.Revision))
 		assert.Equal(b, b.key.Revision, b.found(), "and was not refused meanwhile")
 		assert.Equal(b, first+1, b.watches.Load())
-		assert.ErrorIs(b, <-b.failures, errSilent)
+		assert.ErrorIs(b, b.failure(), errSilent)
 
 		// One that has nothing to say is left alone.
 		time.Sleep(time.Hour)
@@ -386,7 +432,7 @@ func TestReplicaLoadsAnewWithoutAGap(t *testing.T) {
 			time.Sleep(100 * time.Millisecond)
 			assert.Equal(b, before, b.found())
 		}
-		assert.ErrorIs(b, <-b.failures, store.ErrCompacted)
+		assert.ErrorIs(b, b.failure(), store.ErrCompacted)
 		close(loading)
 		require.NoError(b, b.replica.WaitFor(b.ctx, b.key.Revision))
 		assert.Equal(b, b.key.Revision, b.found())
@@ -438,12 +484,107 @@ func TestReplicaOfARestoredStore(t *testing.T) {
 		defer cancel()
 		assert.ErrorIs(b, b.replica.WaitFor(cancelled, 1), context.DeadlineExceeded, "what it has is not what the store has")
 		close(loading)
-		b.ready()
+		time.Sleep(lastPause)
 		_, found, err := b.replica.LookupNow(b.key.ID)
 		assert.NoError(b, err)
 		assert.False(b, found, "the key was created after the backup")
 		assert.EqualValues(b, 1, b.replica.Revision())
-		assert.ErrorIs(b, <-b.failures, errWasBack)
+		assert.ErrorIs(b, b.failure(), errWasBack)
+		assert.Empty(b, b.failures, "it is told once")
+	})
+}
+
+// An answer that was under way while everything was loaded again says nothing of the
+// copy that there is now.
+func TestReplicaIsLoadedWhileItAsks(t *testing.T) {
+	inTime(t, func(b *bench) {
+		for range 20 {
+			b.put()
+		}
+		b.ready()
+		synctest.Wait()
+		before, restored := b.current(), memory.New()
+		_, err := restored.PutOrganization(b.ctx, policy.Organization{ID: "acme"})
+		require.NoError(b, err)
+		b.set(func() {
+			b.store = restored
+			b.reply = func() { time.Sleep(time.Second) }
+			b.feed = func(_ context.Context, t told) told {
+				if b.watches.Load() == 1 {
+					return told{err: store.ErrCompacted}
+				}
+				return t
+			}
+		})
+		time.Sleep(DefaultMaxStaleness/checksPerBound + time.Second/4) // the store is being asked
+		_, err = before.PutKey(b.ctx, b.key)
+		require.NoError(b, err)
+		time.Sleep(time.Minute)
+		assert.EqualValues(b, 1, b.replica.Revision())
+		assert.EqualValues(b, 2, b.watches.Load())
+		assert.ErrorIs(b, b.failure(), store.ErrCompacted)
+		assert.Empty(b, b.failures)
+	})
+}
+
+// Whoever asks for its own write to be in force learns of a store that went back at once.
+func TestSyncWithARestoredStore(t *testing.T) {
+	inTime(t, func(b *bench) {
+		for range 20 {
+			b.put()
+		}
+		b.ready()
+		time.Sleep(time.Millisecond) // between two checks
+		restored := memory.New()
+		_, err := restored.PutOrganization(b.ctx, policy.Organization{ID: "acme"})
+		require.NoError(b, err)
+		b.set(func() { b.store = restored })
+		b.key.Revision = 0
+		b.put()
+		require.NoError(b, restored.DeleteKey(b.ctx, b.key.ID, 0))
+		require.NoError(b, b.replica.Sync(b.ctx))
+		b.ready()
+		_, found, err := b.replica.LookupNow(b.key.ID)
+		assert.NoError(b, err)
+		assert.False(b, found)
+	})
+}
+
+// A watch that was ended since its store went back, while it applied what it had read,
+// puts nothing in force.
+func TestReplicaHearsNothingFromAnEndedWatch(t *testing.T) {
+	inTime(t, func(b *bench) {
+		b.ready()
+		synctest.Wait()
+		ended, cancel := context.WithCancel(b.ctx)
+		cancel()
+		before := b.replica.copy.Load()
+		b.replica.beginAnew()
+		b.replica.reached(ended, b.key.Revision+1, memory.NewCopy())
+		assert.Same(b, before, b.replica.copy.Load())
+		assert.Equal(b, b.key.Revision, b.replica.Revision())
+		assert.True(b, b.replica.reload)
+	})
+}
+
+// What comes between two marks is in force at the second one, all at once.
+func TestReplicaWaitsForTheMark(t *testing.T) {
+	inTime(t, func(b *bench) {
+		b.ready()
+		b.set(func() {
+			b.feed = func(_ context.Context, t told) told {
+				if t.IsMark() {
+					time.Sleep(time.Second)
+				}
+				return t
+			}
+		})
+		before := b.key.Revision
+		b.put()
+		time.Sleep(time.Second / 2)
+		assert.Equal(b, before, b.found())
+		time.Sleep(time.Second)
+		assert.Equal(b, b.key.Revision, b.found())
 	})
 }
 
@@ -494,27 +635,72 @@ func TestReplicaOfManyKeys(t *testing.T) {
 	})
 }
 
-// The wall clock may be set; that of a machine that slept went on while the other stood
-// still.
-func TestReplicaAfterTheMachineSlept(t *testing.T) {
-	now := time.Now()
-	assert.Zero(t, suspended(now, now.Add(time.Second)))
-	assert.Zero(t, suspended(now, now.Add(-time.Second)))
-	asleep := now.Round(0).Add(time.Hour) // without a monotonic reading both are the wall clock's
-	assert.Zero(t, suspended(now.Round(0), asleep))
-
-	inTime(t, func(b *bench) {
-		b.ready()
-		time.Sleep(time.Millisecond) // between two checks
-		b.set(func() { b.upstream.revision = func(context.Context) error { return errors.New("no route") } })
-		b.replica.slept(DefaultMaxStaleness / 10)
-		assert.Equal(b, b.key.Revision, b.found())
-		b.replica.slept(time.Hour)
-		b.wantStale("it was fresh")
-		b.set(func() { b.upstream.revision = nil })
-		b.ready()
+// A machine that slept is one whose wall clock went on while the other stood still.
+func TestReplicaWhenTheClockJumps(t *testing.T) {
+	const interval = DefaultMaxStaleness / checksPerBound
+	down := func(context.Context) error { return errors.New("no route") }
+	t.Run("and the store is there", func(t *testing.T) {
+		inTime(t, func(b *bench) {
+			b.ready()
+			for _, jump := range []time.Duration{-time.Hour, time.Second, -time.Second, time.Hour, -time.Hour} {
+				b.jump(jump)
+				for range 20 {
+					time.Sleep(interval / 2)
+					b.ready()
+					assert.Equal(b, b.key.Revision, b.found(), "%v", jump)
+				}
+				assert.LessOrEqual(b, b.replica.Staleness(), interval, "%v", jump)
+			}
+			assert.EqualValues(b, 1, b.watches.Load(), "the feed goes on")
+			assert.Empty(b, b.failures)
+		})
 	})
-	(&Replica{}).slept(time.Hour) // before it is loaded
+	t.Run("and the store is gone", func(t *testing.T) {
+		inTime(t, func(b *bench) {
+			b.ready()
+			b.set(func() { b.upstream.revision = down })
+			b.jump(-time.Hour)
+			time.Sleep(interval)
+			synctest.Wait()
+			assert.Equal(b, b.key.Revision, b.found(), "set back it is no proof of anything")
+			b.jump(time.Hour)
+			time.Sleep(interval)
+			synctest.Wait()
+			b.wantStale("it was fresh 1h0m1")
+			assert.Greater(b, b.replica.Staleness(), time.Hour)
+			b.set(func() { b.upstream.revision = nil })
+			b.ready()
+		})
+	})
+	t.Run("by a little, again and again", func(t *testing.T) {
+		inTime(t, func(b *bench) {
+			b.ready()
+			b.set(func() { b.upstream.revision = down })
+			for range 3 {
+				time.Sleep(interval)
+				synctest.Wait()
+				assert.Equal(b, b.key.Revision, b.found())
+				b.jump(DefaultMaxStaleness / 4)
+			}
+			time.Sleep(interval)
+			synctest.Wait()
+			b.wantStale("it was fresh 5") // 3.75 s asleep and 2 s awake
+		})
+	})
+	t.Run("between the store's answer and its arrival", func(t *testing.T) {
+		inTime(t, func(b *bench) {
+			b.ready()
+			b.set(func() {
+				b.reply = func() {
+					b.jump(time.Hour)
+					b.set(func() { b.reply, b.upstream.revision = nil, down })
+				}
+			})
+			time.Sleep(2 * interval)
+			synctest.Wait()
+			b.wantStale("it was fresh 1h0m")
+		})
+	})
 }
 
 func TestReplicaWaits(t *testing.T) {
@@ -569,10 +755,18 @@ func TestReplicaOfAClosedStore(t *testing.T) {
 func TestReplicaNeedsAFeed(t *testing.T) {
 	_, err := New(struct{ store.Store }{memory.New()})
 	assert.ErrorContains(t, err, "has no change feed")
-	r, err := New(memory.New(), WithMaxStaleness(-1), WithErrorHandler(nil))
-	require.NoError(t, err)
-	assert.Equal(t, DefaultMaxStaleness, r.bound)
-	require.NoError(t, r.Close())
+}
+
+func TestOptions(t *testing.T) {
+	for given, want := range map[time.Duration]time.Duration{
+		-1: DefaultMaxStaleness, 0: DefaultMaxStaleness, 5: 10 * time.Millisecond, time.Second: time.Second, math.MaxInt64: 24 * time.Hour,
+	} {
+		r, err := New(memory.New(), WithMaxStaleness(given), WithErrorHandler(nil), nil)
+		require.NoError(t, err)
+		assert.Equal(t, want, r.bound)
+		assert.NoError(t, r.Ready(t.Context()))
+		require.NoError(t, r.Close())
+	}
 }
 
 // Whoever sets no handler finds failures in the log, and one that panics ends nothing.
