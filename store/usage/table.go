@@ -77,9 +77,11 @@ func (t *table) insert(s *shard, record store.UsageRecord) {
 	if s.records == nil {
 		s.records = map[counted]*accesslist.Usage{}
 	}
-	by := countedBy(record)
-	by.key = apikey.ID(strings.Clone(string(by.key))) // which may be a piece of a whole request
-	s.records[by] = &record.Usage
+	by, usage := countedBy(record), record.Usage
+	// A request's ID may be a piece of all that the caller sent, its secret included: not
+	// even the record that has it is kept.
+	by.key = apikey.ID(strings.Clone(string(by.key)))
+	s.records[by] = &usage
 }
 
 // batches takes everything out, in batches of the records of so many keys, which may

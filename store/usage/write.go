@@ -107,7 +107,7 @@ func (r *Recorder) write(ctx context.Context, batch []store.UsageRecord) (err er
 	ctx, cancel := context.WithTimeoutCause(ctx, r.timeout, fmt.Errorf("the store took longer than %v: %w", r.timeout, context.DeadlineExceeded))
 	defer cancel()
 	err = r.to.RecordUsage(ctx, batch)
-	if cause := context.Cause(ctx); err != nil && cause != nil {
+	if cause := context.Cause(ctx); err != nil && cause != nil && !errors.Is(err, cause) {
 		err = fmt.Errorf("%w: %w", cause, err)
 	}
 	return err
