@@ -25,7 +25,7 @@
 //
 // The first line has the version of the format. The last has how many organizations, keys
 // and keys with usage there are, and the SHA-256 (FIPS 180-4), in lower-case hexadecimal,
-// of all bytes before it. It has just the bytes shown: there is no space in it, and no
+// of all bytes before it. Both have just the bytes shown: there is no space in them, and no
 // other order. So a file that was cut short or altered is refused. That is against
 // accidents; whoever means to alter it can make a new last line.
 //

@@ -25,17 +25,12 @@ func lastLine(c Counts, sum hash.Hash) []byte {
 
 var lastPrefix = []byte(`{"end":`)
 
-// A line is one of a file, but not its last. Of the fields only those of its kind are
-// there.
+// A line is one of a file, but not its first or last. Of the fields only those of its
+// kind are there.
 type line struct {
-	Header       *header              `json:"sallyport,omitempty"`
 	Organization *policy.Organization `json:"organization,omitempty"`
 	Key          *apikey.Key          `json:"key,omitempty"`
 	Usage        *keyUsage            `json:"usage,omitempty"` // the key's
-}
-
-type header struct {
-	Format int `json:"format"`
 }
 
 // encode returns the line of a record, with its line feed. What a file may not have is an
@@ -64,16 +59,8 @@ func decode(text []byte) (l line, err error) {
 		return line{}, err
 	}
 	err = object(text, fields{
-		"sallyport": func(raw []byte) error {
-			l.Header = new(header)
-			return object(raw, fields{"format": into(&l.Header.Format)})
-		},
 		"organization": func(raw []byte) error {
 			l.Organization = new(policy.Organization)
-			// Its own reader folds the case of names and takes the last of two values.
-			if err := object(raw, fields{"id": anything, "requirement": anything, "revision": anything}); err != nil {
-				return err
-			}
 			return l.Organization.UnmarshalJSON(raw)
 		},
 		"key":   func(raw []byte) error { l.Key = new(apikey.Key); return l.Key.UnmarshalJSON(raw) },

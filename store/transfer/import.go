@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"sync/atomic"
 
 	"github.com/sallyport-go/sallyport/apikey"
 	"github.com/sallyport-go/sallyport/policy"
@@ -136,12 +137,10 @@ func (i *importer) write(ctx context.Context, records []record, states []state) 
 	if err := i.create(ctx, organizations, keys); err != nil {
 		return err
 	}
-	i.result.Written.Organizations += len(organizations)
-	i.result.Written.Keys += len(keys)
 	return i.record(ctx, used)
 }
 
-// create writes new organizations and keys.
+// create writes new organizations and keys, and counts what was written.
 func (i *importer) create(ctx context.Context, organizations []policy.Organization, keys []apikey.Key) error {
 	if len(organizations)+len(keys) == 0 {
 		return nil
@@ -150,19 +149,35 @@ func (i *importer) create(ctx context.Context, organizations []policy.Organizati
 		if err := i.loader.Load(ctx, organizations, keys); err != nil {
 			return fmt.Errorf("loading %d organizations and %d keys: %w", len(organizations), len(keys), err)
 		}
+		i.result.Written.Organizations += len(organizations)
+		i.result.Written.Keys += len(keys)
 		return nil
 	}
-	err := parallel(len(organizations), func(n int) error {
-		_, err := i.store.PutOrganization(ctx, organizations[n])
-		return written(nameOf(organizations[n].ID, ""), err)
+	err := putAll(&i.result.Written.Organizations, organizations, func(o policy.Organization) error {
+		_, err := i.store.PutOrganization(ctx, o)
+		return written(nameOf(o.ID, ""), err)
 	})
 	if err != nil {
 		return err
 	}
-	return parallel(len(keys), func(n int) error {
-		_, err := i.store.PutKey(ctx, keys[n])
-		return written(nameOf(keys[n].Organization, keys[n].ID), err)
+	return putAll(&i.result.Written.Keys, keys, func(key apikey.Key) error {
+		_, err := i.store.PutKey(ctx, key)
+		return written(nameOf(key.Organization, key.ID), err)
 	})
+}
+
+// putAll puts records, several at once, and counts those that were put.
+func putAll[R any](count *int, records []R, put func(R) error) error {
+	var done atomic.Int64
+	err := parallel(len(records), func(n int) error {
+		err := put(records[n])
+		if err == nil {
+			done.Add(1)
+		}
+		return err
+	})
+	*count += int(done.Load())
+	return err
 }
 
 // record writes the usage of keys that have none.

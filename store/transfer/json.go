@@ -16,8 +16,6 @@ func into(to any) func([]byte) error {
 	return func(raw []byte) error { return json.Unmarshal(raw, to) }
 }
 
-func anything([]byte) error { return nil }
-
 // object reads a JSON object of which the syntax is known to be right. It does what
 // encoding/json leaves undone: that folds the case of names, takes the last of two
 // values, and reads null as nothing.
