@@ -25,7 +25,7 @@ func BenchmarkStore(b *testing.B) {
 // told here: the median, and what one in a thousand exceeds.
 func BenchmarkWatch(b *testing.B) {
 	s := shared(b)
-	other := talkTo(b, "put", s.path)
+	other := talkTo(b, "put", s.file.path)
 	next, stop := iter.Pull2(s.Watch(context.Background(), 0))
 	defer stop()
 	wantMark(b, next, 0)
@@ -72,7 +72,7 @@ func BenchmarkLoad(b *testing.B) {
 		require.NoError(b, err)
 		loadMany(b, s)
 		require.NoError(b, s.Close())
-		info, err := os.Stat(s.path)
+		info, err := os.Stat(s.file.path)
 		require.NoError(b, err)
 		b.ReportMetric(float64(info.Size())/manyKeys, "bytes/key")
 	}

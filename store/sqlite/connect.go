@@ -44,9 +44,11 @@ var writing = append([]setting{
 // reading are those of all others.
 var reading = append([]setting{{name: "query_only", value: "1"}}, writing...)
 
-// A connector makes connections with settings that are known to be in force.
+// A connector makes connections to the file that was opened, with settings that are known
+// to be in force.
 type connector struct {
 	driver.Connector
+	file     file
 	settings []setting
 }
 
@@ -56,7 +58,7 @@ func (c connector) Connect(ctx context.Context) (driver.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := checkWritable(conn); err != nil {
+	if err := errors.Join(c.file.check(), checkWritable(conn)); err != nil {
 		return nil, errors.Join(err, conn.Close())
 	}
 	for _, setting := range c.settings {

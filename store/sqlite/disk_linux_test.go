@@ -24,6 +24,7 @@ import (
 
 func init() {
 	children["disk"] = putOnFailingDisk
+	children["diskAtOnce"] = openOnFailingDisk
 }
 
 const faultVariable = "SALLYPORT_SQLITE_FAULT"
@@ -126,6 +127,47 @@ func TestFailingDisk(t *testing.T) {
 	}
 }
 
+// openOnFailingDisk is a child whose disk fails before it opens the file.
+func openOnFailingDisk(path string) error {
+	if err := diskFaults[os.Getenv(faultVariable)](); err != nil {
+		return err
+	}
+	return withStore(path, func(s *Store) error {
+		ctx := context.Background()
+		if _, found, err := s.Lookup(ctx, "first"); !found || err != nil {
+			return fmt.Errorf("Lookup: %v, %v", found, err)
+		}
+		if _, err := s.PutOrganization(ctx, policy.Organization{ID: "other"}); err == nil {
+			return errors.New("PutOrganization returned no error")
+		}
+		return nil
+	})
+}
+
+// A disk that takes nothing more refuses the first who opens a file, and says what it is
+// that is missing. Those who come later read.
+func TestOpenOnFailingDisk(t *testing.T) {
+	for _, fault := range []string{"full", "broken"} {
+		t.Run(fault, func(t *testing.T) {
+			path := twoKeys(t)
+			run := func() ([]byte, error) {
+				child := command(t, "diskAtOnce", path)
+				child.Env = append(child.Env, faultVariable+"="+fault)
+				child.Stderr = nil
+				return child.CombinedOutput()
+			}
+			output, err := run()
+			require.Error(t, err)
+			assert.Contains(t, string(output), "store/sqlite: open "+path+": "+path+"-shm cannot be made as large as it has to be: want 32 kB of free space on the disk: disk I/O error (4874)")
+			s := open(t, path)
+			output, err = run()
+			require.NoError(t, err, "while another process has it open: %s", output)
+			_, err = s.Organization(t.Context(), "other")
+			require.ErrorIs(t, err, store.ErrNotFound)
+		})
+	}
+}
+
 // What may not be written is an error when it is opened, and it is not changed. Another
 // user runs this, if need be, because the system's administrator may write everything.
 func TestReadOnly(t *testing.T) {
@@ -145,7 +187,7 @@ func TestReadOnly(t *testing.T) {
 		want            string
 	}{
 		"file":      {0o444, 0o777, "the file may not be written by this process"},
-		"directory": {0o666, 0o555, "attempt to write a readonly database"},
+		"directory": {0o666, 0o555, "directory: want a directory in which this process may make files: attempt to write a readonly database"},
 		"both":      {0o444, 0o555, "the file may not be written by this process"},
 		"secret":    {0o000, 0o777, "unable to open database file"},
 	} {

@@ -24,7 +24,8 @@
 // disk, or a layer below it, that says so too early loses the last writes when the power
 // fails, and may lose the file. If fsync fails the write is an error and nobody sees it;
 // but whoever opens the file after a crash may find it there, whole. A disk that is full
-// refuses writes and nothing else.
+// refuses writes, and the first process that opens the file, which takes 32 kB for
+// keys.db-shm: those who have it open go on to read, and others can open it.
 //
 // The file is made for its owner alone, and the two that SQLite keeps beside it,
 // keys.db-wal and keys.db-shm, have its permissions. Whoever may write them can let
@@ -35,13 +36,19 @@
 //
 // What one process has written the next read of any other sees, at once and whole; and of
 // two that replace the same revision one gets store.ErrConflict. Writers take turns, a
-// millisecond or less each; one that waits for another process does so until its context
-// ends, or for ten seconds. Reads wait only for the recovery of the log after a crash. A process that is
-// killed holds up no other, and leaves every write there whole or not at all.
+// millisecond or less each; one that waits for its turn, in whatever process, does so until
+// its context ends, or for ten seconds. Reads wait only for the recovery of the log after a
+// crash. A process that is killed holds up no other, and leaves every write there whole or
+// not at all.
 //
 // A write is told to those who watch, in any process, about a millisecond later: as long
 // as somebody watches, a process asks the file a thousand times a second whether it was
 // written, which takes a few percent of a processor, most of them for waking up.
+//
+// When a later release has changed the file to a version of its own, a process of an earlier
+// one that has it open is refused writes, Revision and watches, with the error that Open
+// has. It still reads records: one that has anything in it that it does not know is an
+// error.
 //
 // On most systems a process that closes a file loses all the locks that it has on that
 // file. So nothing in a process that has the store open may open one of the three files
@@ -60,6 +67,16 @@
 // SQLite has no checksums. A record that somebody, or a disk, has changed into another
 // valid one is that other one: a list that has become [] is an empty list. A key of which
 // the row is gone is unknown, and nobody gets in with it.
+//
+// What somebody writes by hand into the tables of keys and organizations is read at once,
+// but those who watch are not told, and a copy stays as it was. To have them begin again,
+// raise the revision afterwards, as for a backup that was restored.
+//
+// A row that has lost its ID cannot be told as anybody's, nor be deleted by its ID. Every
+// watch from zero ends with an error then, until the row is deleted by hand, from table keys
+// or organizations:
+//
+//	sqlite3 keys.db "DELETE FROM keys WHERE typeof(id) <> 'text' OR id = ''"
 //
 // # Backups
 //
@@ -81,6 +98,10 @@
 // other writes (S26): who still has a record from then could replace another one, and who
 // watches from a mark of then would be told only a part. So they get store.ErrConflict
 // and store.ErrCompacted. Keys that were deleted after the backup are there again.
+//
+// A process that still has the file open when it is moved, removed or replaced does not
+// go on with the old one: every call is an error, and every watch ends with one, until the
+// file is back or the store was closed and opened again.
 //
 // # Size
 //

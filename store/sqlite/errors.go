@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"path/filepath"
 	"time"
 
 	"modernc.org/sqlite"
@@ -33,7 +34,12 @@ func notFound[ID ~string](kind string, id ID) error {
 // time, and a process that writes all the time leaves others a chance only now and
 // then.
 func (s *Store) whileLocked(ctx context.Context, f func() error) error {
-	for began := time.Now(); ; {
+	return s.whileLockedSince(ctx, time.Now(), f)
+}
+
+// whileLockedSince is whileLocked for a call that has begun to wait before.
+func (s *Store) whileLockedSince(ctx context.Context, began time.Time, f func() error) error {
+	for {
 		err := f()
 		if !isLocked(err) {
 			return err
@@ -46,6 +52,22 @@ func (s *Store) whileLocked(ctx context.Context, f func() error) error {
 		}
 		sleep(ctx, rand.N(time.Millisecond))
 	}
+}
+
+// explained adds to what SQLite says of a file what is wrong beside it, and what would be
+// right.
+func explained(path string, err error) error {
+	var failed *sqlite.Error
+	if !errors.As(err, &failed) {
+		return err
+	}
+	switch failed.Code() {
+	case sqlite3.SQLITE_IOERR_SHMSIZE:
+		return fmt.Errorf("%s-shm cannot be made as large as it has to be: want 32 kB of free space on the disk: %w", path, err)
+	case sqlite3.SQLITE_READONLY_DIRECTORY:
+		return fmt.Errorf("no file can be made in %s: want a directory in which this process may make files: %w", filepath.Dir(path), err)
+	}
+	return err
 }
 
 func isLocked(err error) bool {

@@ -157,6 +157,54 @@ func wantUnavailable(t testing.TB, s policy.Source, id apikey.ID) {
 	assert.ErrorContains(t, d.Err, "store/sqlite: ")
 }
 
+// everyCall has the calls that need the file, for a store with the contents of twoKeys and an
+// organization "spare".
+func everyCall(t testing.TB) map[string]func(ctx context.Context, s *Store) error {
+	return map[string]func(ctx context.Context, s *Store) error{
+		"Lookup":       func(ctx context.Context, s *Store) error { _, _, err := s.Lookup(ctx, "first"); return err },
+		"Key":          func(ctx context.Context, s *Store) error { _, err := s.Key(ctx, "first"); return err },
+		"Organization": func(ctx context.Context, s *Store) error { _, err := s.Organization(ctx, "acme"); return err },
+		"Keys": func(ctx context.Context, s *Store) error {
+			_, err := s.Keys(ctx, "acme", store.PageRequest{})
+			return err
+		},
+		"Organizations": func(ctx context.Context, s *Store) error {
+			_, err := s.Organizations(ctx, store.PageRequest{})
+			return err
+		},
+		"Revision": func(ctx context.Context, s *Store) error { _, err := s.Revision(ctx); return err },
+		"Usage":    func(ctx context.Context, s *Store) error { _, err := s.Usage(ctx, "first"); return err },
+		"Watch": func(ctx context.Context, s *Store) error {
+			for change, err := range s.Watch(ctx, 0) {
+				if err != nil || change.IsMark() {
+					return err
+				}
+			}
+			return nil
+		},
+		"PutOrganization": func(ctx context.Context, s *Store) error {
+			_, err := s.PutOrganization(ctx, policy.Organization{ID: "other"})
+			return err
+		},
+		"PutKey": func(ctx context.Context, s *Store) error {
+			_, err := s.PutKey(ctx, newKey(t, "third", "acme"))
+			return err
+		},
+		"DeleteKey":          func(ctx context.Context, s *Store) error { return s.DeleteKey(ctx, "second", 0) },
+		"DeleteOrganization": func(ctx context.Context, s *Store) error { return s.DeleteOrganization(ctx, "spare", 0) },
+		"Load":               func(ctx context.Context, s *Store) error { return s.Load(ctx, nil, nil) },
+		"RecordUsage":        func(ctx context.Context, s *Store) error { return s.RecordUsage(ctx, nil) },
+	}
+}
+
+// wantPrefix checks that an error begins so, and says only once whose it is.
+func wantPrefix(t testing.TB, err error, prefix string) {
+	t.Helper()
+	require.Error(t, err)
+	assert.True(t, strings.HasPrefix(err.Error(), prefix), "%v", err)
+	assert.Equal(t, 1, strings.Count(err.Error(), "store/sqlite: "), "%v", err)
+}
+
 // A contents is all that a store has.
 type contents struct {
 	organizations []policy.Organization

@@ -4,14 +4,17 @@ import (
 	"bufio"
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"fmt"
 	"os"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"modernc.org/sqlite"
 
 	"github.com/sallyport-go/sallyport/policy"
 	"github.com/sallyport-go/sallyport/store"
@@ -67,7 +70,7 @@ func TestLockedForWriting(t *testing.T) {
 		s.lockPatience = time.Millisecond
 		err := write(t.Context())
 		require.ErrorContains(t, err, "store/sqlite: ", name)
-		require.ErrorContains(t, err, "another process has had it locked for 1ms: ", name)
+		require.ErrorContains(t, err, " for 1ms", name)
 		s.lockPatience = lockPatience
 	}
 	assert.True(t, before.equal(contentsOf(t, s)))
@@ -119,6 +122,88 @@ func TestWhileLocked(t *testing.T) {
 	require.ErrorContains(t, err, "store/sqlite: put an organization: context deadline exceeded, while waiting for another process: ")
 	assert.True(t, strings.Contains(err.Error(), "locked"), err)
 	other.ask("COMMIT")
+}
+
+// Those who write in one process wait together for another one, and not one after the
+// other: who has waited for its turn has no more time after it.
+func TestWritersWaitTogether(t *testing.T) {
+	path := twoKeys(t)
+	s := open(t, path)
+	other := talkTo(t, "lock", path)
+	other.ask("BEGIN IMMEDIATE")
+	attempts := 0
+	err := s.whileLockedSince(t.Context(), time.Now().Add(-s.lockPatience), func() error {
+		attempts++
+		tx, err := s.write.BeginTx(t.Context(), nil)
+		if err == nil {
+			_ = tx.Rollback()
+		}
+		return err
+	})
+	require.ErrorContains(t, err, "another process has had it locked for 10s: ")
+	assert.Equal(t, 1, attempts)
+	other.ask("ROLLBACK")
+
+	conn, err := s.write.Conn(t.Context())
+	require.NoError(t, err)
+	_, err = s.turn(t.Context(), time.Now().Add(-s.lockPatience))
+	require.EqualError(t, err, "other writes of this process have kept it waiting for 10s")
+	s.lockPatience = 10 * time.Millisecond
+	_, err = s.PutOrganization(t.Context(), policy.Organization{ID: "too late"})
+	require.EqualError(t, err, "store/sqlite: put an organization: other writes of this process have kept it waiting for 10ms")
+	require.NoError(t, conn.Close())
+}
+
+// A busyConnector finds the file locked by another process for some time.
+type busyConnector struct {
+	driver.Connector
+	attempts atomic.Int32 // that are still to fail
+	err      error
+}
+
+func (c *busyConnector) Connect(ctx context.Context) (driver.Conn, error) {
+	if c.attempts.Add(-1) >= 0 {
+		return nil, c.err
+	}
+	return c.Connector.Connect(ctx)
+}
+
+// lockedError returns SQLite's error about a file that is locked.
+func lockedError(t testing.TB) error {
+	t.Helper()
+	path := twoKeys(t)
+	other := talkTo(t, "lock", path)
+	other.ask("BEGIN IMMEDIATE")
+	db, err := sql.Open("sqlite", uri(path))
+	require.NoError(t, err)
+	defer func() { assert.NoError(t, db.Close()) }()
+	_, err = db.Exec("UPDATE progress SET revision = revision")
+	require.True(t, isLocked(err), "%v", err)
+	return err
+}
+
+// While another process recovers the log after a crash, nothing can be read: every call
+// waits for it.
+func TestEveryCallWaits(t *testing.T) {
+	locked := lockedError(t)
+	for name, call := range everyCall(t) {
+		t.Run(name, func(t *testing.T) {
+			path := twoKeys(t)
+			putOrganization(t, open(t, path), "spare")
+			to, err := sqlite.NewConnector(uri(path))
+			require.NoError(t, err)
+			c := &busyConnector{Connector: to, err: locked}
+			s, err := openFile(t.Context(), path, c)
+			require.NoError(t, err)
+			defer func() { assert.NoError(t, s.Close()) }()
+			for _, d := range []database{s.read, s.write, s.feed} {
+				d.SetMaxIdleConns(-1) // so that the call has to connect
+			}
+			c.attempts.Store(3)
+			require.NoError(t, call(t.Context(), s))
+			assert.Negative(t, c.attempts.Load())
+		})
+	}
 }
 
 // Close waits for what is under way, and nothing begins after it.

@@ -6,8 +6,10 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"iter"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -24,7 +26,7 @@ func TestOpenMakesAFileForItsOwner(t *testing.T) {
 	defer syscall.Umask(before)
 	s := open(t, newPath(t))
 	putOrganization(t, s, "acme")
-	files, err := filepath.Glob(s.path + "*")
+	files, err := filepath.Glob(s.file.path + "*")
 	require.NoError(t, err)
 	assert.Len(t, files, 3, "the file, its log and its index")
 	for _, file := range files {
@@ -33,9 +35,9 @@ func TestOpenMakesAFileForItsOwner(t *testing.T) {
 		assert.Equal(t, os.FileMode(0o600), info.Mode().Perm(), file)
 	}
 	require.NoError(t, s.Close())
-	files, err = filepath.Glob(s.path + "*")
+	files, err = filepath.Glob(s.file.path + "*")
 	require.NoError(t, err)
-	assert.Equal(t, []string{s.path}, files, "after Close the log is written back")
+	assert.Equal(t, []string{s.file.path}, files, "after Close the log is written back")
 }
 
 // The permissions of a file that is there are its owner's to choose.
@@ -76,6 +78,23 @@ func TestOpenOddPaths(t *testing.T) {
 	require.NoError(t, os.Symlink("one two.db", "link.db"))
 	_, err = open(t, "link.db").Organization(t.Context(), "acme")
 	require.NoError(t, err)
+}
+
+// A path leads to the file to which it leads everybody else: above a link is what is above
+// the place that it leads to.
+func TestOpenAboveALink(t *testing.T) {
+	dir := t.TempDir()
+	t.Chdir(dir)
+	require.NoError(t, os.MkdirAll(filepath.Join("releases", "one"), 0o700))
+	require.NoError(t, os.Symlink(filepath.Join("releases", "one"), "current"))
+	for i, path := range []string{"current/../keys.db", dir + "/current/../keys.db", "/" + dir + "//current/.././keys.db"} {
+		putOrganization(t, open(t, path), fmt.Sprint("organization ", i))
+	}
+	s := open(t, filepath.Join("releases", "keys.db"))
+	assert.Len(t, contentsOf(t, s).organizations, 3)
+	entries, err := os.ReadDir(dir)
+	require.NoError(t, err)
+	assert.Len(t, entries, 2, "a file was made beside the link")
 }
 
 func TestOpenRefusesPaths(t *testing.T) {
@@ -124,11 +143,11 @@ func TestOpenRefusesOtherFiles(t *testing.T) {
 			require.NoError(t, os.WriteFile(path, nil, 0o600))
 			sqlTo(t, path, "PRAGMA application_id = 0x47504b47")
 		}},
-		{"a later version", "it has version 2, of a later release: want at most 1, or a program that is up to date", func(t *testing.T, path string) {
+		{"a later version", "the file has version 2, of a later release: want at most 1, or a program that is up to date", func(t *testing.T, path string) {
 			require.NoError(t, os.Rename(twoKeys(t), path))
 			sqlTo(t, path, "PRAGMA user_version = 2")
 		}},
-		{"no version", "it has version 0: want 1 to 1", func(t *testing.T, path string) {
+		{"no version", "the file has version 0: want 1 to 1", func(t *testing.T, path string) {
 			require.NoError(t, os.Rename(twoKeys(t), path))
 			sqlTo(t, path, "PRAGMA user_version = 0")
 		}},
@@ -160,6 +179,30 @@ func TestOpenRefusesOtherFiles(t *testing.T) {
 	}
 }
 
+// A file that a later release has changed while it was open is not written any more, and
+// what it tells is not taken for all that there is.
+func TestLaterVersionWhileOpen(t *testing.T) {
+	path := twoKeys(t)
+	s := open(t, path)
+	next, stop := iter.Pull2(s.Watch(t.Context(), 0))
+	defer stop()
+	wantMark(t, next, 3)
+	sqlTo(t, path, "PRAGMA user_version = 2", "ALTER TABLE keys ADD COLUMN parent TEXT")
+	reads := []string{"Lookup", "Key", "Organization", "Keys", "Organizations", "Usage"}
+	for name, call := range everyCall(t) {
+		err := call(t.Context(), s)
+		if slices.Contains(reads, name) {
+			require.NoError(t, err, name)
+			continue
+		}
+		wantPrefix(t, err, "store/sqlite: ")
+		require.ErrorContains(t, err, "the file has version 2, of a later release: want at most 1, or a program that is up to date", name)
+	}
+	_, err, _ := next()
+	require.ErrorContains(t, err, "store/sqlite: watch: the file has version 2", "a watch that was waiting")
+	assert.True(t, decide(s, "first", "192.0.2.1").Allowed())
+}
+
 // An empty database is a file to be made, and so is one that was made only half.
 func TestOpenMakesEmptyDatabases(t *testing.T) {
 	for name, prepare := range map[string]string{
@@ -180,9 +223,11 @@ func TestOpenMakesEmptyDatabases(t *testing.T) {
 func TestMigrateTwice(t *testing.T) {
 	path, err := makeFile(newPath(t))
 	require.NoError(t, err)
+	f, err := fileAt(path)
+	require.NoError(t, err)
 	to, err := sqlite.NewConnector(uri(path))
 	require.NoError(t, err)
-	db := sql.OpenDB(connector{to, preparing})
+	db := sql.OpenDB(connector{to, f, preparing})
 	defer func() { assert.NoError(t, db.Close()) }()
 	require.NoError(t, migrate(t.Context(), db))
 	require.NoError(t, migrate(t.Context(), db))
@@ -229,15 +274,20 @@ func TestSettingsAreInForce(t *testing.T) {
 			assert.Equal(t, setting.value, fmt.Sprint(value), "%s: %s", d.name, setting.name)
 		}
 	}
+	for name, want := range map[string]string{"journal_mode": "wal", "synchronous": "2", "foreign_keys": "1"} {
+		var value any
+		require.NoError(t, s.write.QueryRow("PRAGMA "+name).Scan(&value))
+		assert.Equal(t, want, fmt.Sprint(value), name)
+	}
 	_, err := s.read.Exec("DELETE FROM keys")
 	require.ErrorContains(t, err, "readonly")
 
-	to, err := sqlite.NewConnector(uri(s.path))
+	to, err := sqlite.NewConnector(uri(s.file.path))
 	require.NoError(t, err)
-	db := sql.OpenDB(connector{to, []setting{{name: "journal_mode", value: "off"}}})
+	db := sql.OpenDB(connector{to, s.file, []setting{{name: "journal_mode", value: "off"}}})
 	require.ErrorContains(t, db.PingContext(t.Context()), `PRAGMA journal_mode is "wal": want "off"`)
 	require.NoError(t, db.Close())
-	db = sql.OpenDB(connector{to, []setting{{name: "no_such_setting", value: "1"}}})
+	db = sql.OpenDB(connector{to, s.file, []setting{{name: "no_such_setting", value: "1"}}})
 	require.ErrorContains(t, db.PingContext(t.Context()), `PRAGMA no_such_setting is "": want "1"`)
 	require.NoError(t, db.Close())
 }

@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 )
@@ -58,7 +59,7 @@ func (w *watchers) wake() {
 // too if it cannot tell: they will find out what is wrong with the file.
 func (s *Store) poll(ctx context.Context, w *watchers) {
 	for {
-		leave, err := s.enter(ctx)
+		leave, err := s.begin(ctx)
 		if err != nil {
 			return
 		}
@@ -87,7 +88,7 @@ func (s *Store) pollUntilFailure(ctx context.Context, w *watchers) {
 	var last int64 // none is zero, so they are woken once to begin with
 	for {
 		var version int64
-		if err := ask.QueryRow().Scan(&version); err != nil {
+		if err := errors.Join(s.file.check(), ask.QueryRow().Scan(&version)); err != nil {
 			return
 		}
 		if version != last {

@@ -145,7 +145,7 @@ func shared(t testing.TB) *Store {
 // What one process writes others read at once, are told, and cannot write over.
 func TestTwoProcesses(t *testing.T) {
 	s := shared(t)
-	other := talkTo(t, "put", s.path)
+	other := talkTo(t, "put", s.file.path)
 	next, stop := iter.Pull2(s.Watch(t.Context(), 0))
 	defer stop()
 	for n := range 20 {
@@ -181,7 +181,7 @@ func TestTwoProcesses(t *testing.T) {
 // Two stores on one file in one process are as two processes.
 func TestTwoStores(t *testing.T) {
 	one := shared(t)
-	two := open(t, one.path)
+	two := open(t, one.file.path)
 	for _, pair := range [][2]*Store{{one, two}, {two, one}} {
 		from, to := pair[0], pair[1]
 		_, mark := told(t, to, 0)
@@ -240,7 +240,7 @@ func countOne(s *Store) error {
 // Eight writers of two processes count in one key, and no count is lost (S13).
 func TestCountingInTwoProcesses(t *testing.T) {
 	s := shared(t)
-	other := command(t, "count", s.path)
+	other := command(t, "count", s.file.path)
 	require.NoError(t, other.Start())
 	assert.NoError(t, countAtOnce(s))
 	require.NoError(t, other.Wait())
@@ -259,10 +259,12 @@ func TestCrash(t *testing.T) {
 	}
 	var ledger storetest.Ledger
 	for range rounds {
+		before := ledger.Acknowledged()
 		child := command(t, "crash", path)
 		child.Stdout = &ledger
 		require.NoError(t, child.Start())
-		time.Sleep(50*time.Millisecond + rand.N(150*time.Millisecond)) // the moment is to be any
+		assert.Eventually(t, func() bool { return ledger.Acknowledged() > before }, time.Minute, time.Millisecond, "it writes nothing")
+		time.Sleep(rand.N(50 * time.Millisecond)) // the moment is to be any
 		require.NoError(t, child.Process.Kill())
 		_ = child.Wait()
 		s, err := Open(t.Context(), path)

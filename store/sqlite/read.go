@@ -19,10 +19,10 @@ const (
 	selectOrganization  = `SELECT revision, record FROM organizations WHERE id = ?`
 	selectKeys          = `SELECT id, organization, revision, record FROM keys WHERE organization = ?1 AND id > ?2 ORDER BY id LIMIT ?3`
 	selectOrganizations = `SELECT id, NULL, revision, record FROM organizations WHERE id > ?2 ORDER BY id LIMIT ?3`
-	selectRevision      = `SELECT revision FROM progress`
+	selectProgress      = `SELECT user_version, revision, forgotten FROM pragma_user_version, progress`
 )
 
-var readQueries = []string{selectSubject, selectKey, selectOrganization, selectKeys, selectOrganizations, selectRevision, selectUsage}
+var readQueries = []string{selectSubject, selectKey, selectOrganization, selectKeys, selectOrganizations, selectProgress, selectUsage}
 
 // Lookup is as policy.Source says. Key and organization are read in one statement.
 func (s *Store) Lookup(ctx context.Context, id apikey.ID) (policy.Subject, bool, error) {
@@ -158,10 +158,32 @@ func (s *Store) Revision(ctx context.Context) (uint64, error) {
 		return 0, err
 	}
 	defer leave()
-	var latest any
-	err = s.whileLocked(ctx, func() error { return s.read.prepared[selectRevision].QueryRowContext(ctx).Scan(&latest) })
+	var latest uint64
+	err = s.whileLocked(ctx, func() error {
+		latest, _, err = progress(s.read.prepared[selectProgress].QueryRowContext(ctx))
+		return err
+	})
 	if err != nil {
 		return 0, failure(ctx, "read the latest revision", err)
 	}
-	return asCount(latest)
+	return latest, nil
+}
+
+// progress returns the latest revision, and up to which one changes are no longer known. It
+// is an error if a later release has changed the file since it was opened: what that has
+// written, and relies on, is not known here.
+func progress(row *sql.Row) (latest, forgotten uint64, err error) {
+	var version int
+	var revision, last any
+	if err := row.Scan(&version, &revision, &last); err != nil {
+		return 0, 0, err
+	}
+	if err := checkVersion(version); err != nil {
+		return 0, 0, err
+	}
+	if latest, err = asCount(revision); err != nil {
+		return 0, 0, err
+	}
+	forgotten, err = asCount(last)
+	return latest, forgotten, err
 }

@@ -58,8 +58,8 @@ var migrations = []string{`
 
 // prepareFile brings a file to the latest version, and to the write-ahead log. Several
 // processes may do so at once.
-func prepareFile(ctx context.Context, to driver.Connector) (err error) {
-	db := sql.OpenDB(connector{to, preparing})
+func prepareFile(ctx context.Context, f file, to driver.Connector) (err error) {
+	db := sql.OpenDB(connector{to, f, preparing})
 	defer func() { err = errors.Join(err, db.Close()) }()
 	db.SetMaxOpenConns(1)
 	from, err := version(ctx, db)
@@ -100,12 +100,18 @@ func version(ctx context.Context, in querier) (int, error) {
 		return 0, nil
 	case application != applicationID:
 		return 0, fmt.Errorf("it is another SQLite database, of application %#x with %d tables and indexes: want one that this package has made, or no file", application, objects)
-	case version > len(migrations):
-		return 0, fmt.Errorf("it has version %d, of a later release: want at most %d, or a program that is up to date", version, len(migrations))
-	case version < 1:
-		return 0, fmt.Errorf("it has version %d: want 1 to %d", version, len(migrations))
 	}
-	return version, nil
+	return version, checkVersion(version)
+}
+
+func checkVersion(version int) error {
+	switch {
+	case version > len(migrations):
+		return fmt.Errorf("the file has version %d, of a later release: want at most %d, or a program that is up to date", version, len(migrations))
+	case version < 1:
+		return fmt.Errorf("the file has version %d: want 1 to %d", version, len(migrations))
+	}
+	return nil
 }
 
 // migrate makes the tables, unless another process did so meanwhile.

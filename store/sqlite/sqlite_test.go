@@ -3,6 +3,7 @@ package sqlite
 import (
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -17,13 +18,13 @@ func TestContract(t *testing.T) {
 	storetest.Run(t, func(t testing.TB) store.Store { return open(t, filepath.Join(inMemory(t), "keys.db")) },
 		storetest.Reopen(func(t testing.TB, s store.Store) store.Store {
 			require.NoError(t, s.Close())
-			return open(t, s.(*Store).path)
+			return open(t, s.(*Store).file.path)
 		}),
 		storetest.Damage(func(t testing.TB, s store.Store, id apikey.ID) {
-			sqlTo(t, s.(*Store).path, `UPDATE keys SET record = json_remove(record, '$.accessList') WHERE id = '`+string(id)+`'`)
+			sqlTo(t, s.(*Store).file.path, `UPDATE keys SET record = json_remove(record, '$.accessList') WHERE id = '`+string(id)+`'`)
 		}),
 		storetest.Compact(func(t testing.TB, s store.Store) {
-			sqlTo(t, s.(*Store).path, `DELETE FROM changes`, `UPDATE progress SET forgotten = revision`)
+			sqlTo(t, s.(*Store).file.path, `DELETE FROM changes`, `UPDATE progress SET forgotten = revision`)
 		}),
 	)
 }
@@ -42,7 +43,7 @@ func TestQueriesUseIndexes(t *testing.T) {
 			var id, parent, unused int
 			var step string
 			require.NoError(t, rows.Scan(&id, &parent, &unused, &step))
-			if step != "SCAN progress" { // which has one row
+			if step != "SCAN progress" && !strings.HasPrefix(step, "SCAN pragma_user_version ") { // which have one row
 				assert.Contains(t, step, "SEARCH ", query)
 			}
 		}

@@ -16,8 +16,9 @@ import (
 )
 
 const (
-	// lockPatience is how long a call waits for what another process has locked, if its
-	// context does not end before. A write takes less than a millisecond.
+	// lockPatience is how long a call waits for what another process has locked, and for
+	// the writes of its own process before it, if its context does not end before. A write
+	// takes less than a millisecond.
 	lockPatience = 10 * time.Second
 
 	// watchPatience is how long a watcher may take over one change in the middle of a
@@ -31,7 +32,7 @@ const (
 // A Store is a store.Store in a file; it is also a store.Watcher, a
 // store.UsageRecorder and a store.Loader. Make one with [Open].
 type Store struct {
-	path  string
+	file  file
 	write database // of one connection: writes take turns
 	read  database
 	feed  database // a connection for each batch that is being told, and one to poll
@@ -82,15 +83,19 @@ func Open(ctx context.Context, path string) (*Store, error) {
 
 // openFile opens the store in a file that is there, by a connector to it.
 func openFile(ctx context.Context, path string, to driver.Connector) (*Store, error) {
-	s := &Store{path: path, lockPatience: lockPatience, watchPatience: watchPatience, keptChanges: keptChanges}
+	f, err := fileAt(path)
+	if err != nil {
+		return nil, failure(ctx, "open "+path, err)
+	}
+	s := &Store{file: f, lockPatience: lockPatience, watchPatience: watchPatience, keptChanges: keptChanges}
 	s.life, s.end = context.WithCancel(context.Background())
-	err := s.whileLocked(ctx, func() error { return prepareFile(ctx, to) })
+	err = s.whileLocked(ctx, func() error { return prepareFile(ctx, f, to) })
 	if err == nil {
 		err = s.connect(ctx, to)
 	}
 	if err != nil {
 		s.end()
-		return nil, failure(ctx, "open "+path, errors.Join(err, s.disconnect()))
+		return nil, failure(ctx, "open "+path, errors.Join(explained(path, err), s.disconnect()))
 	}
 	return s, nil
 }
@@ -109,7 +114,7 @@ func (s *Store) connect(ctx context.Context, to driver.Connector) error {
 			{&s.feed, reading, 0, feedQueries},
 		} {
 			var err error
-			*c.database, err = connect(ctx, connector{to, c.settings}, c.connections, c.queries)
+			*c.database, err = connect(ctx, connector{to, s.file, c.settings}, c.connections, c.queries)
 			errs = append(errs, err)
 		}
 		return errors.Join(errs...)
@@ -132,7 +137,7 @@ func (s *Store) Close() error {
 		err = errors.Join(err, s.disconnect())
 	})
 	if err != nil {
-		return fmt.Errorf("store/sqlite: close %s: %w", s.path, err)
+		return fmt.Errorf("store/sqlite: close %s: %w", s.file.path, err)
 	}
 	return nil
 }
@@ -143,9 +148,22 @@ func (s *Store) disconnect() error {
 	return errors.Join(s.feed.close(), s.read.close(), s.write.close())
 }
 
-// enter begins a call, or returns why it cannot be served: S23 and S2. The call ends
-// with leave.
+// enter begins a call, or returns why it cannot be served: S23, S2, and that the file is
+// not the one that was opened. The call ends with leave.
 func (s *Store) enter(ctx context.Context) (leave func(), err error) {
+	leave, err = s.begin(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.file.check(); err != nil {
+		leave()
+		return nil, fmt.Errorf("store/sqlite: %w", err)
+	}
+	return leave, nil
+}
+
+// begin is enter without a look at the file.
+func (s *Store) begin(ctx context.Context) (leave func(), err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"time"
 
 	"github.com/sallyport-go/sallyport/apikey"
 )
@@ -27,7 +28,7 @@ const (
 )
 
 var writeQueries = []string{
-	selectRevision, selectKey, selectOwner, selectPlace, selectAnyKey, insertKey, updateKey, deleteKey,
+	selectProgress, selectKey, selectOwner, selectPlace, selectAnyKey, insertKey, updateKey, deleteKey,
 	selectOrganization, insertOrganization, updateOrganization, deleteOrganization,
 	insertChange, deleteChanges, updateRevision, updateForgotten, addUsage,
 }
@@ -52,13 +53,14 @@ func (s *Store) transact(ctx context.Context, doing string, f func(*transaction)
 		return err
 	}
 	defer leave()
-	conn, err := s.write.Conn(ctx)
+	began := time.Now()
+	conn, err := s.turn(ctx, began)
 	if err != nil {
 		return failure(ctx, doing, err)
 	}
 	defer conn.Close()
 	t := &transaction{store: s, doing: doing, ctx: context.WithoutCancel(ctx)}
-	err = s.whileLocked(ctx, func() (err error) {
+	err = s.whileLockedSince(ctx, began, func() (err error) {
 		t.Tx, err = conn.BeginTx(t.ctx, nil)
 		return err
 	})
@@ -78,17 +80,32 @@ func (s *Store) transact(ctx context.Context, doing string, f func(*transaction)
 	return t.finish()
 }
 
-func (t *transaction) start() error {
-	var latest any
-	if err := t.StmtContext(t.ctx, t.store.write.prepared[selectRevision]).QueryRowContext(t.ctx).Scan(&latest); err != nil {
-		return t.failure(err)
+// turn returns the connection that writes, when those before have done with it. They may
+// be waiting for another process: if each began to wait only at its turn, the last of many
+// would wait many times as long as it should.
+func (s *Store) turn(ctx context.Context, began time.Time) (conn *sql.Conn, err error) {
+	waiting, end := context.WithDeadline(ctx, began.Add(s.lockPatience))
+	defer end()
+	err = s.whileLockedSince(ctx, began, func() (err error) {
+		conn, err = s.write.Conn(waiting)
+		return err
+	})
+	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
+		err = fmt.Errorf("other writes of this process have kept it waiting for %v", s.lockPatience)
 	}
-	revision, err := asCount(latest)
-	t.began, t.revision = revision, revision
-	return err
+	return conn, err
+}
+
+func (t *transaction) start() error {
+	latest, _, err := progress(t.StmtContext(t.ctx, t.store.write.prepared[selectProgress]).QueryRowContext(t.ctx))
+	t.began, t.revision = latest, latest
+	return t.failure(err)
 }
 
 func (t *transaction) finish() error {
+	if err := t.store.file.check(); err != nil { // it may have waited for long since it began
+		return t.failure(err)
+	}
 	if t.revision > t.began {
 		if err := t.exec(updateRevision, int64(t.revision)); err != nil {
 			return err

@@ -75,7 +75,11 @@ func (s *Store) readBatch(ctx context.Context, after uint64, read func(*batch) e
 	if err != nil {
 		return 0, err
 	}
-	conn, err := s.feed.Conn(ctx)
+	var conn *sql.Conn
+	err = s.whileLocked(ctx, func() (err error) {
+		conn, err = s.feed.Conn(ctx)
+		return err
+	})
 	if err != nil {
 		leave()
 		return 0, failure(ctx, "watch", err)
@@ -107,7 +111,7 @@ func (s *Store) readBatch(ctx context.Context, after uint64, read func(*batch) e
 		patience.Reset(s.watchPatience)
 		return tell(c)
 	}}
-	if err = s.whileLocked(held, func() error { return b.start(held) }); err == nil && b.latest > after {
+	if err = s.whileLocked(held, func() error { return b.start(held) }); err == nil && (b.latest > after || after == 0) {
 		err = read(b)
 	}
 	switch {

@@ -139,7 +139,7 @@ func logIsFree(t testing.TB, s *Store) bool {
 // kept.
 func TestStoppedWatcherIsLeft(t *testing.T) {
 	s := open(t, newPath(t))
-	s.watchPatience = time.Second
+	s.watchPatience = 3 * time.Second // which begins before the first change is read
 	putOrganization(t, s, "acme")
 	putOrganization(t, s, "other")
 	for _, after := range []uint64{0, 1} {
@@ -148,7 +148,7 @@ func TestStoppedWatcherIsLeft(t *testing.T) {
 		_, err, _ := next()
 		require.NoError(t, err)
 		putKey(t, s, newKey(t, apikey.ID(fmt.Sprint("key-", after)), "acme"))
-		require.Eventually(t, func() bool { return logIsFree(t, s) }, 10*time.Second, time.Millisecond)
+		require.Eventually(t, func() bool { return logIsFree(t, s) }, time.Minute, time.Millisecond)
 		change, err, ok := next()
 		assert.True(t, ok)
 		assert.Equal(t, store.Change{}, change)
@@ -162,7 +162,7 @@ func TestStoppedWatcherIsLeft(t *testing.T) {
 	defer stop()
 	wantMark(t, next, 1)
 	assert.True(t, logIsFree(t, s))
-	time.Sleep(2 * s.watchPatience) // which is over a mark
+	time.Sleep(s.watchPatience + time.Second) // which is over a mark
 	wantMark(t, next, putKey(t, s, newKey(t, "last", "acme")).Revision)
 }
 

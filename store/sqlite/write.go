@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 
 	"github.com/sallyport-go/sallyport/apikey"
@@ -159,8 +160,7 @@ func (s *Store) DeleteOrganization(ctx context.Context, id string, revision uint
 // DeleteKey is as store.Store says. A key that cannot be read can be deleted.
 func (s *Store) DeleteKey(ctx context.Context, id apikey.ID, revision uint64) error {
 	return s.transact(ctx, "delete a key", func(t *transaction) error {
-		var organization string
-		var stored any
+		var organization, stored any
 		found, err := t.find(selectPlace, string(id), &organization, &stored)
 		if err != nil {
 			return err
@@ -172,7 +172,7 @@ func (s *Store) DeleteKey(ctx context.Context, id apikey.ID, revision uint64) er
 		if err != nil {
 			return err
 		}
-		return t.write(next, organization, id, true, deleteKey, string(id))
+		return t.write(next, organizationOf(organization), id, true, deleteKey, string(id))
 	})
 }
 
@@ -184,6 +184,8 @@ func checkDelete[ID ~string](kind string, id ID, found bool, stored any, given u
 	}
 	revision, err := asRevision(stored)
 	switch {
+	case id == "":
+		return unreadable(kind, id, errors.New("its ID is empty, and nobody could be told that it is gone: want it deleted by hand"))
 	case err == nil:
 		return store.CheckDelete(fmt.Sprintf("%s %q", kind, id), revision, given)
 	case given == 0:
