@@ -33,6 +33,10 @@ const (
 	revision = greatest(revision + $1, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint)
 	RETURNING revision, kept`
 
+	// No default may have a commit return before it is on disk (S25). In a transaction of
+	// the caller's this holds until its end, unless the write is refused.
+	durableSQL = `SELECT set_config('synchronous_commit', 'on', true) WHERE current_setting('synchronous_commit') = 'off'`
+
 	versionSQL = `SELECT coalesce(max(version), 0) FROM sallyport.migrations`
 
 	// $1 is how many records the transaction writes from the first of these on.
@@ -119,8 +123,14 @@ func changeOf(organization string, key apikey.ID, deleted bool) change {
 func (s *Store) newBatch(changes ...change) *batch {
 	b := &batch{schema: s.schema, changes: changes}
 	b.queue(countSQL, len(changes)).QueryRow(func(row pgx.Row) error { return row.Scan(&b.revision, &b.kept) })
-	b.checkVersion()
+	b.beginWrite()
 	return b
+}
+
+// beginWrite queues what every write needs.
+func (b *batch) beginWrite() {
+	b.queue(durableSQL)
+	b.checkVersion()
 }
 
 func (b *batch) checkVersion() {
@@ -301,24 +311,29 @@ func (s *Store) commit(ctx context.Context, b *batch) (uint64, error) {
 	return b.revision, err
 }
 
-// inTx does something in a transaction to write in.
+// inTx does something in a transaction to write in. With an error nothing of it may be
+// left in a transaction of the caller's, who may commit it all the same.
 func (s *Store) inTx(ctx context.Context, do func(pgx.Tx) error) error {
 	tx, err := s.begin(ctx)
 	if err != nil {
 		return failed(ctx, err)
 	}
-	if err := cmp.Or(do(tx), ctx.Err()); err != nil {
-		_ = tx.Rollback(ctx) // if that fails the connection is closed, which is as good
+	err = cmp.Or(do(tx), ctx.Err())
+	lasting, cancel := outlasting(ctx) // with a context that is done nothing would be sent
+	defer cancel()
+	if err != nil {
+		if tx.Rollback(lasting) != nil && s.tx != nil {
+			_ = tx.Conn().Close(lasting) // as pgx does itself if it is not a savepoint
+		}
 		return failed(ctx, err)
 	}
-	lasting, cancel := outlasting(ctx)
-	defer cancel()
 	return failed(ctx, tx.Commit(lasting))
 }
 
-// commitGrace is how long a commit is waited for when its context has ended. What was
-// sent cannot be called back, and may happen after a read that did not see it. Where the
-// server is sound this tells what became of it; else the caller is not held up for long.
+// commitGrace is how long a commit, or a rollback, is waited for when its context has
+// ended. What was sent cannot be called back, and may happen after a read that did not see
+// it. Where the server is sound this tells what became of it; else the caller is not held
+// up for long.
 const commitGrace = time.Second
 
 // outlasting returns a context that outlives another by commitGrace.

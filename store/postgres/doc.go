@@ -28,12 +28,14 @@
 // the whole store takes up to a thousand writes a second, whatever the number of writers.
 // [Store.Load] puts up to 1,000 records into one turn. A client that goes silent in its
 // turn is thrown out by the server after ten seconds (idle_in_transaction_session_timeout).
-// Decisions and the counting of usage wait for no turn.
+// Decisions wait for no turn, nor does the counting of usage; but that waits for
+// transactions which have deleted, or counted, the same key and have not ended, such as
+// one that a caller of [Store.WithTx] keeps open.
 //
 // When a write has returned it is on the disk of the server (S25), if that is told to
 // use it: fsync must be on, as it is by default. That synchronous_commit is off for the
-// database or the user does not matter: writes turn it on for themselves. Other processes
-// see a write when it returns (S9).
+// database or the user does not matter: writes turn it on for their transaction, also if
+// that is the caller's. Other processes see a write when it returns (S9).
 //
 // A write whose COMMIT brought an error instead of an answer may have happened (S3). It
 // is not tried again; whoever puts the same record again learns by ErrConflict or
@@ -121,15 +123,31 @@
 // waiting, for a connection of the pool or for a server that does not answer. An Engine's
 // Decide has one.
 //
-// PgBouncer may be in between. In its mode "transaction" it passes on no notifications, so
-// that watches are told within a second instead of a millisecond, and before version 1.21
-// no prepared statements: set default_query_exec_mode=exec then. [Store.WithTx] works in
-// every mode.
+// A watch that has more than 1,000 records to tell keeps its connection until it has told
+// all but the last 1,000 of them, and has a new minute for each. So a few slow watchers
+// can keep all of a small pool, and every other call then waits. Have more connections
+// than watchers, or have these take what they are told into memory, as package
+// store/replica does.
+//
+// PgBouncer may be in between. A program that watches, as a replica does, takes a pool that
+// goes to the server itself or through a bouncer in mode "session". In mode "transaction"
+// LISTEN stays on a connection that the bouncer lends to others: the notifications go to
+// whoever has it at the time, in whose pool they pile up, and those who watch are told only
+// when they look, once a second. Everything else works in mode "transaction" too,
+// [Store.WithTx] included. Prepared statements it passes on from version 1.21 on, if
+// max_prepared_statements is above zero, as it is by default from 1.24 on: set
+// default_query_exec_mode=exec elsewhere.
 //
 // # Standbys, failover and backups
 //
 // Reads go to the primary, and fail on a standby, since that may lag behind: a key that
 // was revoked could live on. A list of several servers wants target_session_attrs=primary.
+//
+// A primary that is to be replaced must be fenced first: stopped, or out of the programs'
+// reach, before the standby is promoted. It does not know that it was replaced. As it is
+// no standby it goes on answering Lookup and Revision, and a program that is still
+// connected to it decides as if nothing had been revoked since; so does a replica, which
+// proves itself fresh by what stands still. What is written to it is lost.
 //
 // If the primary is lost, a standby that is not synchronous takes over without the
 // writes that it had not received, though they had returned: keys that were revoked in

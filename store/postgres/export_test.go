@@ -14,6 +14,9 @@ import (
 // SetMaxStall has watches of a store give up sooner.
 func (s *Store) SetMaxStall(d time.Duration) { s.maxStall = d }
 
+// SetPollInterval has what watches a store look by itself more seldom, or more often.
+func (s *Store) SetPollInterval(d time.Duration) { s.pollInterval = d }
+
 // What tests need to bring about what takes long otherwise.
 const (
 	KeptChanges  = keptChanges

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -298,7 +299,7 @@ func TestStandby(t *testing.T) {
 	_, err := postgres.New(t.Context(), pool)
 	assert.ErrorContains(t, err, "the server is a standby")
 	for name, err := range everyCall(t.Context(), s, organization, key) {
-		if name == "Load" || name == "RecordUsage" {
+		if name == "RecordUsage" {
 			assert.ErrorContains(t, err, "cannot execute", name)
 		} else {
 			assert.ErrorContains(t, err, "the server is a standby, which may lag behind: connect to the primary", name)
@@ -321,7 +322,7 @@ func TestLocked(t *testing.T) {
 	defer cancel()
 	_, err = s.PutKey(ctx, key)
 	assert.ErrorIs(t, err, context.DeadlineExceeded)
-	require.NoError(t, s.RecordUsage(t.Context(), []store.UsageRecord{usage(key, 1)}), "which waits for no write")
+	require.NoError(t, s.RecordUsage(t.Context(), []store.UsageRecord{usage(key, 1)}), "which takes no turn")
 	_, _, err = s.Lookup(t.Context(), "key")
 	require.NoError(t, err, "which waits for nobody")
 	require.NoError(t, tx.Rollback(t.Context()))
@@ -332,29 +333,42 @@ func TestLocked(t *testing.T) {
 	require.NoError(t, err)
 }
 
-// TestDeadlock has an operator take rows in another order than the store does.
+// TestDeadlock has an operator take rows in another order than the store does. Only he
+// who closes the circle finds it, since the server looks once in a wait: so the store is
+// held up, by a trigger, until the operator waits.
 func TestDeadlock(t *testing.T) {
-	dsn := postgrestest.Shared(t).Database(t)
-	soon := func(c *pgxpool.Config) { c.ConnConfig.RuntimeParams["deadlock_timeout"] = "10ms" }
-	s := newStore(t, newPool(t, dsn, soon))
+	ctx, dsn := t.Context(), postgrestest.Shared(t).Database(t)
+	timeout := func(d string) func(*pgxpool.Config) {
+		return func(c *pgxpool.Config) { c.ConnConfig.RuntimeParams["deadlock_timeout"] = d }
+	}
+	s := newStore(t, newPool(t, dsn, timeout("10ms")))
 	_, key := acme(t, s)
-	operator := newPool(t, dsn, func(c *pgxpool.Config) { c.ConnConfig.RuntimeParams["deadlock_timeout"] = "1h" })
-	tx, err := operator.Begin(t.Context())
+	operator := newPool(t, dsn, timeout("1h"))
+	exec(t, operator, `CREATE FUNCTION hold() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_advisory_xact_lock(1); RETURN NULL; END';
+		CREATE TRIGGER hold BEFORE UPDATE ON sallyport.keys FOR EACH STATEMENT EXECUTE FUNCTION hold()`)
+	held, err := operator.Begin(ctx)
+	require.NoError(t, err)
+	defer func() { _ = held.Rollback(context.Background()) }()
+	_, err = held.Exec(ctx, `SELECT pg_advisory_xact_lock(1)`)
+	require.NoError(t, err)
+	tx, err := operator.Begin(ctx)
 	require.NoError(t, err)
 	defer func() { _ = tx.Rollback(context.Background()) }()
-	_, err = tx.Exec(t.Context(), `SELECT FROM sallyport.keys FOR UPDATE`)
+	_, err = tx.Exec(ctx, `SELECT FROM sallyport.keys FOR UPDATE`)
 	require.NoError(t, err)
-	ended := make(chan error)
-	go func() { _, err := s.PutKey(context.Background(), key); ended <- err }()
-	require.Eventually(t, func() bool {
-		var waiting bool
-		err := operator.QueryRow(t.Context(), `SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)`).Scan(&waiting)
-		return err == nil && waiting
-	}, patience, time.Millisecond)
-	_, err = tx.Exec(t.Context(), `SELECT FROM sallyport.state FOR UPDATE`)
-	require.NoError(t, err, "it is the store's transaction that is taken back")
-	require.NoError(t, tx.Commit(t.Context()))
-	require.NoError(t, <-ended, "and tried again")
+
+	put, locked := make(chan error, 1), make(chan error, 1)
+	go func() { _, err := s.PutKey(context.Background(), key); put <- err }()
+	waitsFor(t, operator, "advisory") // the store, which has locked its state
+	go func() {
+		_, err := tx.Exec(context.Background(), `SELECT FROM sallyport.state FOR UPDATE`)
+		locked <- err
+	}()
+	waitsFor(t, operator, "transactionid") // the operator
+	require.NoError(t, held.Commit(ctx))
+	require.NoError(t, <-locked, "it is the store's transaction that is taken back")
+	require.NoError(t, tx.Commit(ctx))
+	require.NoError(t, <-put, "and tried again")
 }
 
 // TestKeepsChanging has something in the database undo every write.
@@ -365,8 +379,8 @@ func TestKeepsChanging(t *testing.T) {
 	exec(t, pool, `CREATE FUNCTION undo() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
 		CREATE TRIGGER undo BEFORE UPDATE OR DELETE ON sallyport.keys FOR EACH ROW EXECUTE FUNCTION undo()`)
 	_, err := s.PutKey(t.Context(), key)
-	assert.ErrorContains(t, err, "the record kept changing while it was written")
-	assert.ErrorContains(t, s.DeleteKey(t.Context(), "key", 0), "the record kept changing while it was written")
+	assert.ErrorContains(t, err, fmt.Sprintf(`the record kept changing while it was written: key "key" at revision %d: try again`, key.Revision))
+	assert.ErrorContains(t, s.DeleteKey(t.Context(), "key", 0), `the record kept changing while it was written: key "key" at revision 0: try again`)
 	got, err := s.Key(t.Context(), "key")
 	require.NoError(t, err)
 	assert.Equal(t, key, got)
@@ -395,6 +409,15 @@ func TestBeforeConnect(t *testing.T) {
 	require.Eventually(t, func() bool { return calls.Load() >= 3 }, patience, time.Millisecond)
 	f.is(t, writer)
 	assert.Empty(t, f.ended())
+}
+
+// TestOnNotification: what a program does with notifications on the pool's connections is
+// not done on that which listens.
+func TestOnNotification(t *testing.T) {
+	s := newStore(t, newPool(t, postgrestest.Shared(t).Database(t), func(c *pgxpool.Config) {
+		c.ConnConfig.OnNotification = func(*pgconn.PgConn, *pgconn.Notification) { t.Error("a notification was taken") }
+	}))
+	assertNotified(t, s)
 }
 
 // TestStatementTimeout: what is right for an application's statements is not for reading

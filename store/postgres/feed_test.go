@@ -2,6 +2,7 @@ package postgres_test
 
 import (
 	"context"
+	"fmt"
 	"testing"
 	"time"
 
@@ -110,41 +111,134 @@ func TestForgetting(t *testing.T) {
 // be held.
 func TestSlowWatcher(t *testing.T) {
 	pool := newPool(t, postgrestest.Shared(t).Database(t))
-	s := newStore(t, pool)
+	usual, s := newStore(t, pool), openStore(t, pool)
 	s.SetMaxStall(within)
-	load(t, s, 3*postgres.Chunk)
-	told := 0
-	var ended error
-	for change, err := range s.Watch(t.Context(), 0) {
-		if err != nil {
-			ended = err
-			break
-		}
-		if told++; told == postgres.Chunk/2 {
-			require.Eventually(t, func() bool { // the server is not kept waiting for us
-				var snapshots int
-				err := pool.QueryRow(t.Context(), `SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND backend_xmin IS NOT NULL AND pid <> pg_backend_pid()`).Scan(&snapshots)
-				return err == nil && snapshots == 0
-			}, patience, 10*time.Millisecond)
-		}
-		require.False(t, change.IsMark())
-	}
+	load(t, usual, 3*postgres.Chunk)
+	_, mark := first(t, usual)
+	told, ended := watchSlowly(t, s, 0, func() {
+		require.Eventually(t, func() bool { // the server is not kept waiting for us
+			var snapshots int
+			err := pool.QueryRow(t.Context(), `SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND backend_xmin IS NOT NULL AND pid <> pg_backend_pid()`).Scan(&snapshots)
+			return err == nil && snapshots == 0
+		}, patience, 10*time.Millisecond)
+	})
 	require.ErrorIs(t, ended, postgres.ErrStalled)
 	assert.Less(t, told, 3*postgres.Chunk)
 
 	// What fits into memory may be taken as slowly as anyone likes.
+	require.NoError(t, usual.Load(t.Context(), []policy.Organization{{ID: "a"}, {ID: "b"}}, nil))
+	told, ended = watchSlowly(t, s, mark, func() { time.Sleep(2 * within) })
+	require.NoError(t, ended)
+	assert.Equal(t, 2, told)
+}
+
+// watchSlowly watches to the next mark, and pauses after the first change. On a busy
+// machine the server may be too slow, too, before it: then it watches again.
+func watchSlowly(t testing.TB, s *postgres.Store, after uint64, pause func()) (told int, ended error) {
+	t.Helper()
+	for told == 0 {
+		for change, err := range s.Watch(t.Context(), after) {
+			if ended = err; err != nil || change.IsMark() {
+				break
+			}
+			if told++; told == 1 {
+				pause()
+			}
+		}
+		if told == 0 {
+			require.ErrorIs(t, ended, postgres.ErrStalled)
+		}
+	}
+	return told, ended
+}
+
+// assertNotified checks that those who watch a store are notified of what it writes: they
+// do not look by themselves before the test gives up.
+func assertNotified(t testing.TB, s *postgres.Store) {
+	t.Helper()
+	s.SetPollInterval(time.Hour)
+	organization, _ := acme(t, s)
+	f := follow(t, s)
+	for range 5 { // of the first it may learn when it begins, and when it has connected
+		f.is(t, s)
+		var err error
+		organization, err = s.PutOrganization(t.Context(), organization)
+		require.NoError(t, err)
+	}
+	f.is(t, s)
+	assert.Empty(t, f.ended())
+}
+
+func TestNotified(t *testing.T) {
+	assertNotified(t, newStore(t, newPool(t, postgrestest.Shared(t).Database(t))))
+}
+
+// TestChangesDeleted has somebody delete what is known of the latest writes. Whoever has
+// come to the latest has missed nothing.
+func TestChangesDeleted(t *testing.T) {
+	pool := newPool(t, postgrestest.Shared(t).Database(t))
+	s := newStore(t, pool)
+	organization, _ := acme(t, s)
 	_, mark := first(t, s)
-	require.NoError(t, s.Load(t.Context(), []policy.Organization{{ID: "a"}, {ID: "b"}}, nil))
-	told = 0
-	for change, err := range s.Watch(t.Context(), mark) {
+	exec(t, pool, `DELETE FROM sallyport.changes`)
+	assert.Equal(t, mark, nextMark(t, s, mark))
+	exec(t, pool, `UPDATE sallyport.state SET revision = revision + 1`)
+	assert.Equal(t, mark+1, nextMark(t, s, mark+1))
+	_, err := s.PutOrganization(t.Context(), organization)
+	require.NoError(t, err)
+	assertCompacted(t, s, mark)
+}
+
+// nextMark returns the mark that a watch begins with to which there is nothing to tell.
+func nextMark(t testing.TB, s *postgres.Store, after uint64) uint64 {
+	t.Helper()
+	for change, err := range s.Watch(t.Context(), after) {
+		require.NoError(t, err)
+		require.True(t, change.IsMark())
+		return change.Revision
+	}
+	return 0
+}
+
+// TestWatchDuringRewrite has a migration that writes a table anew begin while a watch is
+// told what it has read before it.
+func TestWatchDuringRewrite(t *testing.T) {
+	ctx, pool := t.Context(), newPool(t, postgrestest.Shared(t).Database(t))
+	s := newStore(t, pool)
+	acme(t, s)
+	var organizations []policy.Organization
+	for i := range store.MaxLoad {
+		organizations = append(organizations, policy.Organization{ID: fmt.Sprint("organization ", i)})
+	}
+	require.NoError(t, s.Load(ctx, organizations, nil))
+	steps, err := postgres.Steps()
+	require.NoError(t, err)
+	migrated := make(chan error, 1)
+	toldOrganizations, toldKeys := 0, 0
+	for change, err := range s.Watch(ctx, 0) {
 		require.NoError(t, err)
 		if change.IsMark() {
 			break
 		}
-		told++
-		time.Sleep(2 * within)
+		if change.Key != "" {
+			toldKeys++
+			continue
+		}
+		if toldOrganizations++; toldOrganizations == 1 {
+			go func() {
+				migrated <- postgres.MigrateTo(ctx, pool, append(steps, `ALTER TABLE sallyport.keys ALTER COLUMN entries TYPE bigint`))
+			}()
+			require.Eventually(t, func() bool {
+				var waiting bool
+				err := pool.QueryRow(ctx, `SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock')`).Scan(&waiting)
+				return err == nil && waiting || len(migrated) > 0
+			}, patience, time.Millisecond)
+		}
 	}
-	assert.Equal(t, 2, told)
+	assert.Equal(t, store.MaxLoad+1, toldOrganizations)
+	assert.Equal(t, 1, toldKeys)
+	require.NoError(t, <-migrated)
+	assert.ErrorContains(t, watchError(t, s), "made by a newer program")
 }
 
 // TestManyChanges resumes from before more changes than are read at a time.

@@ -1,10 +1,12 @@
 package postgres_test
 
 import (
+	"context"
 	"net/netip"
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 
 	"github.com/sallyport-go/sallyport/accesslist"
@@ -45,4 +47,16 @@ func usage(key apikey.Key, count uint64) store.UsageRecord {
 	client := netip.MustParseAddr("192.0.2.1")
 	return store.UsageRecord{Key: key.ID, Entry: netip.PrefixFrom(client, 32), Secret: key.Secrets[0].ID(),
 		Usage: accesslist.Usage{Count: count, Last: moment, LastAddress: client}}
+}
+
+// waitsFor waits until a connection to the pool's database waits for a lock of a kind, as
+// the server names it: for "transactionid" where another's row is to be locked.
+func waitsFor(t testing.TB, pool *pgxpool.Pool, lock string) {
+	t.Helper()
+	require.Eventually(t, func() bool {
+		var waiting bool
+		err := pool.QueryRow(context.Background(), `SELECT EXISTS (SELECT FROM pg_stat_activity
+			WHERE datname = current_database() AND wait_event_type = 'Lock' AND wait_event = $1)`, lock).Scan(&waiting)
+		return err == nil && waiting
+	}, patience, time.Millisecond, "nobody waits for a lock (%s)", lock)
 }

@@ -114,6 +114,9 @@ func (l *listener) connect() (*pgx.Conn, error) {
 			return nil, err
 		}
 	}
+	// With a function of the program's to take notifications, none would be left here.
+	// The configuration is a copy, and this connection nobody else's.
+	config.ConnConfig.OnNotification = nil
 	conn, err := pgx.ConnectConfig(ctx, config.ConnConfig)
 	if err != nil {
 		return nil, err

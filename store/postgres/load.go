@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/jackc/pgx/v5"
-
 	"github.com/sallyport-go/sallyport/apikey"
 	"github.com/sallyport-go/sallyport/policy"
 	"github.com/sallyport-go/sallyport/store"
@@ -26,7 +24,8 @@ func (s *Store) Load(ctx context.Context, organizations []policy.Organization, k
 	if err != nil || len(l.changes) == 0 {
 		return err
 	}
-	return s.retry(func() error {
+	what := fmt.Sprintf("%d organizations and %d keys", len(organizations), len(keys))
+	return s.retry(what, func() error {
 		if err := s.checkLoad(ctx, l); err != nil {
 			return err
 		}
@@ -83,11 +82,6 @@ func newLoad(organizations []policy.Organization, keys []apikey.Key) (*load, err
 	return l, nil
 }
 
-const checkLoadSQL = `
-SELECT 'key', id FROM sallyport.keys WHERE id = ANY ($1)
-UNION ALL SELECT 'organization', id FROM sallyport.organizations WHERE id = ANY ($2)
-UNION ALL SELECT 'owner', id FROM sallyport.organizations WHERE id = ANY ($3)`
-
 // checkLoad refuses what is there already, and a key whose organization is not. That it
 // is still so when the records are stored is seen then.
 func (s *Store) checkLoad(ctx context.Context, l *load) error {
@@ -97,20 +91,18 @@ func (s *Store) checkLoad(ctx context.Context, l *load) error {
 			elsewhere = append(elsewhere, owner)
 		}
 	}
-	rows, _ := s.querier().Query(ctx, inSchema(s.schema, checkLoadSQL), l.keyIDs, l.organizationIDs, elsewhere) // its error is that of the rows, too
-	found, err := pgx.CollectRows(rows, pgx.RowToStructByPos[struct{ Kind, ID string }])
-	if err != nil {
-		return failed(ctx, err)
-	}
-	there := map[string]bool{}
-	for _, f := range found {
-		if f.Kind != "owner" {
-			return exists(f.Kind, f.ID)
+	owners := map[string]bool{}
+	if _, err := s.read(ctx, s.querier(), sink{there: func(r *row) error {
+		if r.text.String != "owner" {
+			return exists(r.text.String, r.id.String)
 		}
-		there[f.ID] = true
+		owners[r.id.String] = true
+		return nil
+	}}, s.sql.forLoad, notNil(l.keyIDs), notNil(l.organizationIDs), notNil(elsewhere)); err != nil {
+		return err
 	}
 	for _, key := range l.keys {
-		if !l.owners[key.Organization] && !there[key.Organization] {
+		if !l.owners[key.Organization] && !owners[key.Organization] {
 			return noOrganization(key)
 		}
 	}

@@ -17,13 +17,22 @@ import (
 // more. Programs of an older version go on running while a newer one migrates; they
 // refuse every call from then on, since each looks at the version.
 //
+// A table that a step rewrites, as ALTER TABLE does to change a type, looks empty to
+// snapshots that are older, in which the version is the older one, too. Watches lock the
+// tables, and at READ COMMITTED a statement has no such snapshot; but a read at another
+// level, in a transaction of the caller's or by the pool's default, would not find a key
+// that is there. So a step does not rewrite a table that is read: it copies the rows into
+// one of another name, and drops the first.
+//
 //go:embed migrations/*.sql
 var migrations embed.FS
 
 // Migrate makes the tables in the pool's database, or changes those of an older version
 // of this package, in one transaction. Several instances may call it at once: one of
-// them does it and the others wait. It needs the right to create tables in the schema,
-// and to create the schema if it is not there, which the program itself does not need.
+// them does it and the others wait, as long as the context and a lock_timeout of the
+// pool's let them; a statement_timeout is put aside. It needs the right to create tables
+// in the schema, and to create the schema if it is not there, which the program itself
+// does not need.
 //
 // Tables of a newer version are an error, and so is a database in another encoding than
 // UTF8. With an error nothing has changed.
@@ -47,13 +56,15 @@ func Migrate(ctx context.Context, pool *pgxpool.Pool, options ...Option) error {
 // migrate does the steps that were not done yet.
 func migrate(ctx context.Context, tx pgx.Tx, schema string, steps []string) error {
 	m := migration{ctx: ctx, tx: tx, schema: schema}
+	// What is right for an application's statements is not for waiting and migrating.
+	m.exec(`SET LOCAL statement_timeout = 0`)
 	// Whoever comes second waits here and finds it done. The first number is this
 	// package's own, so that a program's own advisory locks are others.
 	m.exec(`SELECT pg_advisory_xact_lock(23057, hashtext($1))`, schema)
 
 	// IF NOT EXISTS would ask for the right to create even if there is nothing to do.
 	if !m.is(`SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = $1)`, schema) {
-		m.exec(`CREATE SCHEMA ` + quoted(schema))
+		m.execAsIs(`CREATE SCHEMA ` + quoted(schema)) // whose name may have DefaultSchema in it
 	}
 	if !m.is(`SELECT EXISTS (SELECT FROM pg_tables WHERE schemaname = $1 AND tablename = 'migrations')`, schema) {
 		m.exec(createMigrations)
@@ -66,8 +77,10 @@ func migrate(ctx context.Context, tx pgx.Tx, schema string, steps []string) erro
 		return tooNew(done, len(steps))
 	}
 	if 0 < done && done < len(steps) {
-		// Writers of the older version end first, and those that come later look again.
-		m.exec(`SELECT FROM sallyport.state FOR UPDATE`)
+		// Writers of the older version end first, and those that come later look again. Those
+		// that would not see the version, since their snapshot is older, fail because the row
+		// has changed.
+		m.exec(`UPDATE sallyport.state SET kept = kept`)
 	}
 	for i, step := range steps[done:] {
 		m.exec(step)
@@ -88,8 +101,12 @@ type migration struct {
 }
 
 func (m *migration) exec(sql string, args ...any) {
+	m.execAsIs(inSchema(m.schema, sql), args...)
+}
+
+func (m *migration) execAsIs(sql string, args ...any) {
 	if m.err == nil {
-		_, m.err = m.tx.Exec(m.ctx, inSchema(m.schema, sql), args...)
+		_, m.err = m.tx.Exec(m.ctx, sql, args...)
 	}
 }
 

@@ -57,6 +57,7 @@ func TestMigrateTogether(t *testing.T) {
 	assert.Equal(t, 1, rows)
 }
 
+// TestMigrateWaitsForTheContext has another instance migrate at the time.
 func TestMigrateWaitsForTheContext(t *testing.T) {
 	pool := newPool(t, postgrestest.Shared(t).Database(t))
 	tx, err := pool.Begin(t.Context())
@@ -65,15 +66,27 @@ func TestMigrateWaitsForTheContext(t *testing.T) {
 	_, err = tx.Exec(t.Context(), `SELECT pg_advisory_xact_lock(23057, hashtext($1))`, postgres.DefaultSchema)
 	require.NoError(t, err)
 	ctx, cancel := context.WithCancel(t.Context())
-	ended := make(chan error)
+	defer cancel()
+	ended := make(chan error, 1)
 	go func() { ended <- postgres.Migrate(ctx, pool) }()
+	waitsFor(t, pool, "advisory")
 	cancel()
 	assert.ErrorIs(t, <-ended, context.Canceled)
 }
 
+// TestMigrateStatementTimeout: the pool's does not end the wait, nor a step.
+func TestMigrateStatementTimeout(t *testing.T) {
+	ctx, pool := t.Context(), newPool(t, postgrestest.Shared(t).Database(t), func(c *pgxpool.Config) { c.ConnConfig.RuntimeParams["statement_timeout"] = "1h" })
+	require.NoError(t, postgres.MigrateTo(ctx, pool, []string{`CREATE TABLE sallyport.seen AS SELECT current_setting('statement_timeout') AS timeout`}))
+	var timeout, after string
+	require.NoError(t, pool.QueryRow(ctx, `SELECT timeout, current_setting('statement_timeout') FROM sallyport.seen`).Scan(&timeout, &after))
+	assert.Equal(t, "0", timeout)
+	assert.Equal(t, "1h", after)
+}
+
 func TestSchemas(t *testing.T) {
 	ctx, pool := t.Context(), newPool(t, postgrestest.Shared(t).Database(t))
-	names := []string{postgres.DefaultSchema, `it's "quoted"; --`, "Ünïcode.é", "upper", "UPPER", strings.Repeat("x", 63)}
+	names := []string{postgres.DefaultSchema, `it's "quoted"; --`, "Ünïcode.é", "sallyport.v2", "upper", "UPPER", strings.Repeat("x", 63)}
 	stores := map[string]*postgres.Store{}
 	for _, name := range names {
 		stores[name] = newStore(t, pool, postgres.Schema(name))
@@ -116,6 +129,7 @@ func TestVersions(t *testing.T) {
 		for name, err := range everyCall(ctx, s, organization, key) {
 			assert.ErrorContains(t, err, c.want, name)
 		}
+		assert.ErrorContains(t, s.Load(ctx, []policy.Organization{{ID: "acme"}}, nil), c.want, "which would be refused")
 		decision := policy.New(s).Decide(ctx, request(key.ID))
 		assert.Equal(t, policy.Unavailable, decision.Reason)
 	}
@@ -152,6 +166,33 @@ func TestUpgrade(t *testing.T) {
 	require.NoError(t, postgres.MigrateTo(ctx, pool, append(steps, ``)), "which finds nothing to do")
 }
 
+// TestUpgradeBeforeAnOldSnapshot has a newer program migrate while a transaction goes on
+// that will not see it.
+func TestUpgradeBeforeAnOldSnapshot(t *testing.T) {
+	ctx, pool := t.Context(), newPool(t, postgrestest.Shared(t).Database(t))
+	s := newStore(t, pool)
+	_, key := acme(t, s)
+	steps, err := postgres.Steps()
+	require.NoError(t, err)
+	for _, level := range []pgx.TxIsoLevel{pgx.RepeatableRead, pgx.Serializable} {
+		tx, err := pool.BeginTx(ctx, pgx.TxOptions{IsoLevel: level})
+		require.NoError(t, err)
+		within := s.WithTx(tx)
+		seen, err := within.Key(ctx, "key")
+		require.NoError(t, err)
+		steps = append(steps, ``)
+		require.NoError(t, postgres.MigrateTo(ctx, pool, steps))
+		_, err = within.PutKey(ctx, seen)
+		assert.ErrorContains(t, err, "SQLSTATE 40001", level)
+		require.NoError(t, tx.Rollback(ctx))
+		exec(t, pool, `DELETE FROM sallyport.migrations WHERE version > 1`)
+		steps = steps[:1]
+	}
+	got, err := s.Key(ctx, "key")
+	require.NoError(t, err)
+	assert.Equal(t, key, got)
+}
+
 // TestWriteDuringUpgrade has a write wait for its turn while a newer program migrates.
 func TestWriteDuringUpgrade(t *testing.T) {
 	ctx, pool := t.Context(), newPool(t, postgrestest.Shared(t).Database(t))
@@ -160,15 +201,11 @@ func TestWriteDuringUpgrade(t *testing.T) {
 	tx, err := pool.Begin(ctx)
 	require.NoError(t, err)
 	defer func() { _ = tx.Rollback(context.Background()) }()
-	_, err = tx.Exec(ctx, `SELECT FROM sallyport.state FOR UPDATE`)
+	_, err = tx.Exec(ctx, `UPDATE sallyport.state SET kept = kept`)
 	require.NoError(t, err)
-	ended := make(chan error)
+	ended := make(chan error, 1)
 	go func() { _, err := s.PutOrganization(ctx, organization); ended <- err }()
-	require.Eventually(t, func() bool {
-		var waiting bool
-		err := pool.QueryRow(ctx, `SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)`).Scan(&waiting)
-		return err == nil && waiting
-	}, patience, time.Millisecond)
+	waitsFor(t, pool, "transactionid")
 	_, err = tx.Exec(ctx, `INSERT INTO sallyport.migrations (version) VALUES (2)`)
 	require.NoError(t, err)
 	require.NoError(t, tx.Commit(ctx))
@@ -286,12 +323,9 @@ func TestWatchPrivileges(t *testing.T) {
 	require.NoError(t, err)
 	_, err = administration.PutKey(ctx, newKey(t, "another", "acme", "192.0.2.1"))
 	require.NoError(t, err)
-	for _, table := range []string{"migrations", "state", "changes", "organizations", "keys", "entries"} {
+	for _, table := range []string{"migrations", "state", "changes", "organizations", "keys", "entries", "grants", "secrets"} {
 		exec(t, owner, `REVOKE SELECT ON sallyport.`+table+` FROM "`+role+`"`)
 		for _, after := range []uint64{0, mark} {
-			if table == "changes" && after == 0 {
-				continue // it is not asked
-			}
 			var ended error
 			for change, err := range s.Watch(ctx, after) {
 				if ended = err; err != nil || change.IsMark() {

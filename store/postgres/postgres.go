@@ -23,15 +23,17 @@ type Store struct {
 	schema string
 	sql    statements
 
-	tx   pgx.Tx        // the caller's, nil in a store of its own
-	turn chan struct{} // holds a token while the caller's transaction is in use
+	tx    pgx.Tx        // the caller's, nil in a store of its own
+	turn  chan struct{} // holds a token while the caller's transaction is in use
+	outer *Store        // which returned this one from WithTx
 
 	closing context.Context // done after Close
 	close   context.CancelFunc
 	calls   sync.RWMutex // held by calls under way, for Close to wait for
 	hints   *listener
 
-	maxStall time.Duration // a test shortens it
+	maxStall     time.Duration // a test shortens it
+	pollInterval time.Duration // a test lengthens it
 }
 
 var (
@@ -80,7 +82,7 @@ func New(ctx context.Context, pool *pgxpool.Pool, options ...Option) (*Store, er
 	if err := checkDatabase(ctx, pool); err != nil {
 		return nil, failed(ctx, err)
 	}
-	s := &Store{pool: pool, schema: o.schema, sql: newStatements(o.schema), maxStall: maxStall}
+	s := &Store{pool: pool, schema: o.schema, sql: newStatements(o.schema), maxStall: maxStall, pollInterval: pollInterval}
 	s.closing, s.close = context.WithCancel(context.Background())
 	s.hints = newListener(s.closing, pool, o.schema)
 	if _, err := s.Revision(ctx); err != nil {
@@ -100,9 +102,9 @@ func New(ctx context.Context, pool *pgxpool.Pool, options ...Option) (*Store, er
 //
 // Each write is a savepoint: one that is refused changes nothing, and leaves the
 // transaction as it was (S3). A failure, such as a lost connection or a context that ends
-// during a call, leaves it fit for nothing but a rollback. At another isolation level
-// than READ COMMITTED a write fails (SQLSTATE 40001) if others wrote since the
-// transaction began.
+// during a call, may leave it fit for nothing but a rollback. At another isolation level
+// than READ COMMITTED a write fails (SQLSTATE 40001) if others wrote, or migrated, since
+// the transaction began.
 //
 // The first write takes the lock that all writes to the store take, and keeps it until
 // the transaction ends, so that others wait: write last, and commit soon.
@@ -110,8 +112,10 @@ func New(ctx context.Context, pool *pgxpool.Pool, options ...Option) (*Store, er
 // Calls take turns, since a transaction serves one at a time (S1). Close of the store
 // that is returned ends neither the transaction nor s.
 func (s *Store) WithTx(tx pgx.Tx) store.Store {
-	within := &Store{pool: s.pool, schema: s.schema, sql: s.sql, tx: tx, turn: make(chan struct{}, 1)}
-	within.closing, within.close = context.WithCancel(s.closing)
+	within := &Store{pool: s.pool, schema: s.schema, sql: s.sql, tx: tx, turn: make(chan struct{}, 1), outer: s}
+	// If its context were made from that of s, then s would keep it until it is closed,
+	// which nobody has to do.
+	within.closing, within.close = context.WithCancel(context.Background())
 	return struct {
 		store.Store
 		store.UsageRecorder
@@ -131,15 +135,20 @@ func (s *Store) Close() error {
 	return nil
 }
 
+// isClosed reports whether the store was closed, or that which WithTx was called on.
+func (s *Store) isClosed() bool {
+	return s.closing.Err() != nil || s.outer != nil && s.outer.isClosed()
+}
+
 // enter returns why no call can be served (S23, S2), or waits until this one can be. The
 // function that it returns ends the call.
 func (s *Store) enter(ctx context.Context) (leave func(), err error) {
-	if s.closing.Err() != nil { // without waiting for those that Close waits for
+	if s.isClosed() { // without waiting for those that Close waits for
 		return nil, errClosed
 	}
 	s.calls.RLock()
 	switch {
-	case s.closing.Err() != nil:
+	case s.isClosed():
 		err = errClosed
 	case ctx.Err() != nil:
 		err = ctx.Err()
@@ -173,8 +182,7 @@ func (s *Store) querier() querier {
 // begin begins a transaction to write in, or a savepoint in the caller's. Its isolation
 // level is not left to the database's default, since each statement must see what was
 // committed before it began. Nobody should have to wait long for a client that went
-// silent in the middle, and no default may have a commit return before it is on disk
-// (S25). Whether it may write at all is left to the default.
+// silent in the middle. Whether it may write at all is left to the default.
 func (s *Store) begin(ctx context.Context) (pgx.Tx, error) {
 	if s.tx != nil {
 		return s.tx.Begin(ctx)
@@ -183,10 +191,9 @@ func (s *Store) begin(ctx context.Context) (pgx.Tx, error) {
 }
 
 const beginWrite = `BEGIN ISOLATION LEVEL READ COMMITTED;
-SET LOCAL idle_in_transaction_session_timeout = '10s';
-SELECT set_config('synchronous_commit', 'on', true) WHERE current_setting('synchronous_commit') = 'off'`
+SET LOCAL idle_in_transaction_session_timeout = '10s'`
 
 var errClosed = fmt.Errorf("store/postgres: %w", store.ErrClosed)
 
 // errChanged: what was read before a transaction was written by another meanwhile.
-var errChanged = errors.New("store/postgres: the record kept changing while it was written; try again")
+var errChanged = errors.New("store/postgres: the record kept changing while it was written")

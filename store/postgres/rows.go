@@ -25,6 +25,7 @@ const (
 	grantRow        = "grant"
 	secretRow       = "secret"
 	usageRow        = "usage"
+	thereRow        = "there"
 )
 
 // form is the columns after the first, with their types. All texts are of the tables'
@@ -87,6 +88,12 @@ func usageWhere(condition string) string {
 	}, unionAll)
 }
 
+// thereWhere are a row for each record of a table that is there, with a condition on the
+// ID. What they are is told as the text.
+func thereWhere(what, table, condition string) string {
+	return rowsOf(thereRow, values{"id": "id", "text": fmt.Sprintf(`'%s'::text COLLATE "C"`, what)}, "FROM sallyport."+table+" WHERE id "+condition)
+}
+
 const unionAll = "\nUNION ALL "
 
 // statements are what is read, for one schema.
@@ -95,6 +102,7 @@ type statements struct {
 	lookup             string // $1: the key
 	forPut             string // $1: the key, $2: its organization
 	key                string // $1
+	forLoad            string // $1: keys, $2: organizations, $3: organizations that keys are of
 	usage              string // $1: the key
 	keys               string // $1: organization, $2: after which key, $3: how many
 	theseKeys          string // $1: their IDs
@@ -116,6 +124,7 @@ func newStatements(schema string) statements {
 		lookup:             in(keysWhere(`= $1`), organizationsWhere(`= ANY (ARRAY(SELECT organization FROM sallyport.keys WHERE id = $1))`)),
 		forPut:             in(keysWhere(`= $1`), organizationsWhere(`= $2`)),
 		key:                in(keysWhere(`= $1`)),
+		forLoad:            in(thereWhere("key", "keys", `= ANY ($1)`), thereWhere("organization", "organizations", `= ANY ($2)`), thereWhere("owner", "organizations", `= ANY ($3)`)),
 		usage:              in(usageWhere(`= $1`)),
 		keys:               sorted(keysWhere(`= ANY (ARRAY(SELECT id FROM sallyport.keys WHERE organization = $1 AND id > $2 ORDER BY id LIMIT $3))`)),
 		theseKeys:          sorted(keysWhere(`= ANY ($1)`)),
@@ -158,6 +167,7 @@ type sink struct {
 	organization func(storedOrganization) error
 	key          func(storedKey) error
 	usage        func(*row) error
+	there        func(*row) error
 }
 
 // A storedOrganization is an organization as it was read. With an error, which says that
@@ -199,6 +209,10 @@ func (s *Store) read(ctx context.Context, q querier, to sink, sql string, args .
 			}
 		case usageRow:
 			if err := to.usage(&r); err != nil {
+				return 0, err
+			}
+		case thereRow:
+			if err := to.there(&r); err != nil {
 				return 0, err
 			}
 		default:

@@ -19,10 +19,17 @@ var errStalled = fmt.Errorf("store/postgres: a watch did not come on for %v, bec
 
 // beginSnapshot begins a transaction that reads as of one moment. How long it may take is
 // for maxStall to say. Compiling the statements (jit) would take longer than it saves.
+//
+// To a snapshot that is older, a table that ALTER TABLE has rewritten looks empty. So the
+// tables are locked before the first SELECT takes the snapshot: none is rewritten then
+// until the reading ends. A single statement has its locks before its snapshot anyway, at
+// READ COMMITTED; see migrations for the other levels.
 const beginSnapshot = `BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
 SET LOCAL statement_timeout = 0;
 SET LOCAL idle_in_transaction_session_timeout = 0;
-SET LOCAL jit = off`
+SET LOCAL jit = off;
+LOCK TABLE sallyport.organizations, sallyport.keys, sallyport.entries, sallyport.grants, sallyport.secrets,
+	sallyport.changes, sallyport.state IN ACCESS SHARE MODE`
 
 // A reading is a snapshot of the database that is read for a watch.
 type reading struct {
@@ -49,7 +56,7 @@ func (s *Store) beginReading(ctx context.Context) (*reading, error) {
 	// closed from outside.
 	socket := r.conn.Conn().PgConn().Conn()
 	r.unguard = context.AfterFunc(r.ctx, func() { _ = socket.Close() })
-	if r.tx, err = r.conn.BeginTx(r.ctx, pgx.TxOptions{BeginQuery: beginSnapshot}); err != nil {
+	if r.tx, err = r.conn.BeginTx(r.ctx, pgx.TxOptions{BeginQuery: inSchema(s.schema, beginSnapshot)}); err != nil {
 		defer r.abandon()
 		return nil, r.failed(failed(ctx, err))
 	}

@@ -3,10 +3,13 @@ package postgres_test
 import (
 	"context"
 	"fmt"
+	"runtime"
 	"testing"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/jackc/pgx/v5/tracelog"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -126,6 +129,106 @@ func TestWithTxIsNoWatcher(t *testing.T) {
 	require.NoError(t, s.Close())
 	_, err = within.Key(t.Context(), "key")
 	require.ErrorIs(t, err, store.ErrClosed)
+}
+
+// TestWithTxKeepsNothing: nobody has to close what WithTx returns.
+func TestWithTxKeepsNothing(t *testing.T) {
+	pool := newPool(t, postgrestest.Shared(t).Database(t))
+	s := newStore(t, pool)
+	tx, err := pool.Begin(t.Context())
+	require.NoError(t, err)
+	defer func() { _ = tx.Rollback(context.Background()) }()
+	before := heap()
+	const times = 100_000
+	for range times {
+		_ = s.WithTx(tx)
+	}
+	assert.Less(t, heap()-before, int64(20*times), "bytes are kept for each")
+	runtime.KeepAlive(s)
+}
+
+// heap returns how many bytes are in use.
+func heap() int64 {
+	var m runtime.MemStats
+	for range 2 { // what was pooled goes with the second
+		runtime.GC()
+	}
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc)
+}
+
+// TestWithTxLeavesNothing has a write come upon a change when its context has just ended,
+// and the caller commit all the same.
+func TestWithTxLeavesNothing(t *testing.T) {
+	var cancel context.CancelFunc
+	log := tracelog.LoggerFunc(func(_ context.Context, _ tracelog.LogLevel, message string, _ map[string]any) {
+		if message == "BatchClose" {
+			cancel()
+		}
+	})
+	pool := newPool(t, postgrestest.Shared(t).Database(t), func(c *pgxpool.Config) {
+		c.ConnConfig.Tracer = &tracelog.TraceLog{Logger: log, LogLevel: tracelog.LogLevelInfo}
+	})
+	s := newStore(t, pool)
+	cancel = func() {}
+	acme(t, s)
+	key, err := s.PutKey(t.Context(), newKey(t, "listed", "acme", "192.0.2.1"))
+	require.NoError(t, err)
+	exec(t, pool, `CREATE FUNCTION undo() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
+		CREATE TRIGGER undo BEFORE UPDATE ON sallyport.keys FOR EACH ROW EXECUTE FUNCTION undo()`)
+	tx, err := pool.Begin(t.Context())
+	require.NoError(t, err)
+	defer func() { _ = tx.Rollback(context.Background()) }()
+	ctx, end := context.WithCancel(t.Context())
+	defer end()
+	cancel = end
+	put := key
+	put.AccessList = newKey(t, "listed", "acme", "198.51.100.0/24").AccessList
+	_, err = s.WithTx(tx).PutKey(ctx, put)
+	require.Error(t, err)
+	require.NoError(t, tx.Commit(t.Context()))
+	got, err := s.Key(t.Context(), "listed")
+	require.NoError(t, err)
+	assert.Equal(t, key, got)
+	revision, err := s.Revision(t.Context())
+	require.NoError(t, err)
+	assert.Equal(t, key.Revision, revision)
+}
+
+// TestWithTxIsDurable: a transaction in which something was written is on disk when its
+// commit returns, and what is refused leaves it to the caller.
+func TestWithTxIsDurable(t *testing.T) {
+	ctx := t.Context()
+	pool := newPool(t, postgrestest.Shared(t).Database(t), func(c *pgxpool.Config) { c.ConnConfig.RuntimeParams["synchronous_commit"] = "off" })
+	s := newStore(t, pool)
+	organization, key := acme(t, s)
+	for name, c := range map[string]struct {
+		do   func(store.Store) error
+		want string
+	}{
+		"PutOrganization":    {func(s store.Store) error { _, err := s.PutOrganization(ctx, organization); return err }, "on"},
+		"PutKey":             {func(s store.Store) error { _, err := s.PutKey(ctx, key); return err }, "on"},
+		"DeleteKey":          {func(s store.Store) error { return s.DeleteKey(ctx, key.ID, 0) }, "on"},
+		"DeleteOrganization": {func(s store.Store) error { return s.DeleteOrganization(ctx, organization.ID, 0) }, "off"},
+		"Load": {func(s store.Store) error {
+			return s.(store.Loader).Load(ctx, []policy.Organization{{ID: "another"}}, nil)
+		}, "on"},
+		"RecordUsage": {func(s store.Store) error {
+			return s.(store.UsageRecorder).RecordUsage(ctx, []store.UsageRecord{usage(key, 1)})
+		}, "on"},
+	} {
+		tx, err := pool.Begin(ctx)
+		require.NoError(t, err)
+		if err := c.do(s.WithTx(tx)); c.want == "on" {
+			require.NoError(t, err, name)
+		} else {
+			require.ErrorIs(t, err, store.ErrNotEmpty, name)
+		}
+		var durable string
+		require.NoError(t, tx.QueryRow(ctx, `SHOW synchronous_commit`).Scan(&durable))
+		assert.Equal(t, c.want, durable, name)
+		require.NoError(t, tx.Rollback(ctx))
+	}
 }
 
 // TestWithTxAtOtherLevels: a transaction that does not see what others have committed

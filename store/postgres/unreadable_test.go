@@ -278,6 +278,18 @@ func TestChangedByHand(t *testing.T) {
 	}
 	assert.Equal(t, 4, told)
 
+	// An organization is called one.
+	before, err := s.Revision(ctx)
+	require.NoError(t, err)
+	other, err := s.PutOrganization(ctx, policy.Organization{ID: "other"})
+	require.NoError(t, err)
+	exec(t, pool, `UPDATE sallyport.organizations SET revision = revision - 1 WHERE id = 'other'`)
+	for change, err := range s.Watch(ctx, before) {
+		require.NoError(t, err)
+		assert.ErrorContains(t, change.Err, fmt.Sprintf(`store/postgres: organization "other" is not as its last change, of revision %d, left it`, other.Revision))
+		break
+	}
+
 	// Rows of a key that is not there are no key.
 	dropConstraints(t, pool)
 	exec(t, pool, `INSERT INTO sallyport.entries VALUES ('no-such-key', '192.0.2.1', '', NULL, NULL)`)

@@ -71,7 +71,8 @@ func (s *Store) RecordUsage(ctx context.Context, batch []store.UsageRecord) erro
 	if err != nil || len(entries)+len(secrets) == 0 {
 		return err
 	}
-	return s.retry(func() error { return s.addUsage(ctx, entries, secrets) })
+	what := fmt.Sprintf("the usage of %d entries and %d secrets", len(entries), len(secrets))
+	return s.retry(what, func() error { return s.addUsage(ctx, entries, secrets) })
 }
 
 // isSecret reports whether a text can be the ID of a secret.
@@ -96,7 +97,7 @@ func add[K comparable](known map[K]accesslist.Usage, what K, more accesslist.Usa
 
 func (s *Store) addUsage(ctx context.Context, entries map[used[netip.Prefix]]accesslist.Usage, secrets map[used[string]]accesslist.Usage) error {
 	b := &batch{schema: s.schema}
-	b.checkVersion()
+	b.beginWrite()
 	var keys []string
 	addresses := columnsOf(entries, &keys)
 	ids := columnsOf(secrets, &keys)

@@ -1,6 +1,7 @@
 package postgres_test
 
 import (
+	"context"
 	"net/netip"
 	"testing"
 	"time"
@@ -51,4 +52,24 @@ func TestUsageRefused(t *testing.T) {
 	require.NoError(t, err)
 	assert.Empty(t, known.Entries)
 	assert.Len(t, known.Secrets, 1)
+}
+
+// TestUsageWaitsForDeletion: whether a key is there, to be counted, is known when the
+// transaction ends that has deleted it.
+func TestUsageWaitsForDeletion(t *testing.T) {
+	ctx, pool := t.Context(), newPool(t, postgrestest.Shared(t).Database(t))
+	s := newStore(t, pool)
+	_, key := acme(t, s)
+	tx, err := pool.Begin(ctx)
+	require.NoError(t, err)
+	defer func() { _ = tx.Rollback(context.Background()) }()
+	require.NoError(t, s.WithTx(tx).DeleteKey(ctx, key.ID, 0))
+	ended := make(chan error, 1)
+	go func() { ended <- s.RecordUsage(context.Background(), []store.UsageRecord{usage(key, 1)}) }()
+	waitsFor(t, pool, "transactionid")
+	require.NoError(t, tx.Rollback(ctx))
+	require.NoError(t, <-ended)
+	known, err := s.Usage(ctx, key.ID)
+	require.NoError(t, err)
+	assert.EqualValues(t, 1, known.Secrets[key.Secrets[0].ID()].Count)
 }

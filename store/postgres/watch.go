@@ -18,8 +18,9 @@ import (
 // chunk is how many changes are read before they are told.
 const chunk = 1000
 
-// positionSQL says where a watch from $1 is.
-const positionSQL = `SELECT forgotten, $1::bigint IN (0, forgotten) OR EXISTS (SELECT FROM sallyport.changes WHERE revision = $1) FROM sallyport.state`
+// positionSQL says where a watch from $1 is. The latest revision is known even if its
+// change was deleted by hand: nothing came after it.
+const positionSQL = `SELECT forgotten, $1::bigint IN (0, forgotten, revision) OR EXISTS (SELECT FROM sallyport.changes WHERE revision = $1) FROM sallyport.state`
 
 // changesSQL is the last change of each record since $1.
 const changesSQL = `SELECT DISTINCT ON (key, record) revision, organization, key, deleted
@@ -39,7 +40,7 @@ func (s *Store) Watch(ctx context.Context, after uint64) iter.Seq2[store.Change,
 		defer context.AfterFunc(s.closing, cancel)()
 
 		w := watch{s: s, yield: yield, mark: after, load: after == 0, first: true}
-		poll := time.NewTicker(pollInterval)
+		poll := time.NewTicker(s.pollInterval)
 		defer poll.Stop()
 		for {
 			switch err := w.tell(ctx); {
@@ -251,12 +252,20 @@ func together(change, found store.Change, there bool) store.Change {
 	case there && found.Err != nil:
 		change.Err = found.Err
 	case change.Deleted || !there || found.Revision != change.Revision || found.Organization != change.Organization:
-		change.Err = fmt.Errorf("store/postgres: key %q of organization %q is not as its last change, of revision %d, left it: it was changed by hand", change.Key, change.Organization, change.Revision)
+		change.Err = fmt.Errorf("store/postgres: %s is not as its last change, of revision %d, left it: it was changed by hand", recordOf(change), change.Revision)
 	default:
 		return found
 	}
 	change.Deleted = false
 	return change
+}
+
+// recordOf names the record that a change is of.
+func recordOf(change store.Change) string {
+	if change.Key == "" {
+		return fmt.Sprintf("organization %q", change.Organization)
+	}
+	return fmt.Sprintf("key %q of organization %q", change.Key, change.Organization)
 }
 
 // add takes a change to tell, and tells a chunk of them before it takes more than that.

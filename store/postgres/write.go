@@ -20,8 +20,9 @@ const attempts = 10
 // transaction, in which it first takes the lock that all writes take, and next sees that
 // what it has read is still so. Nothing else is locked before, so writes cannot deadlock
 // with each other. It is begun again if another was quicker, or if the server says that
-// the transaction should be tried again.
-func (s *Store) retry(try func() error) (err error) {
+// the transaction should be tried again. If another was quicker each time, the error says
+// what was to be written.
+func (s *Store) retry(what string, try func() error) (err error) {
 	for range attempts {
 		err = try()
 		switch state := sqlState(err); {
@@ -31,7 +32,15 @@ func (s *Store) retry(try func() error) (err error) {
 			return err // in a transaction of the caller's, that is what to begin again
 		}
 	}
+	if errors.Is(err, errChanged) {
+		return fmt.Errorf("%w: %s: try again", err, what)
+	}
 	return err
+}
+
+// atRevision names a record as the caller of a write does.
+func atRevision[ID ~string](kind string, id ID, revision uint64) string {
+	return fmt.Sprintf("%s %q at revision %d", kind, id, revision)
 }
 
 // PutOrganization is as store.Store says.
@@ -41,7 +50,7 @@ func (s *Store) PutOrganization(ctx context.Context, put policy.Organization) (p
 		return policy.Organization{}, err
 	}
 	defer leave()
-	err = s.retry(func() error {
+	err = s.retry(atRevision("organization", put.ID, put.Revision), func() error {
 		var stored *policy.Organization
 		if isOrganization(put.ID) {
 			if _, stored, err = s.readPair(ctx, s.querier(), s.sql.organization, put.ID); err != nil {
@@ -76,7 +85,7 @@ func (s *Store) DeleteOrganization(ctx context.Context, id string, revision uint
 		return err
 	}
 	defer leave()
-	return s.retry(func() error {
+	return s.retry(atRevision("organization", id, revision), func() error {
 		var stored uint64
 		if isOrganization(id) {
 			// One that cannot be read can be deleted, if its revision can be read.
@@ -109,7 +118,7 @@ func (s *Store) PutKey(ctx context.Context, put apikey.Key, options ...store.Put
 	}
 	defer leave()
 	put = storable(put)
-	err = s.retry(func() error {
+	err = s.retry(atRevision("key", put.ID, put.Revision), func() error {
 		var (
 			stored *apikey.Key
 			owner  *policy.Organization
@@ -154,7 +163,7 @@ func (s *Store) DeleteKey(ctx context.Context, id apikey.ID, revision uint64) er
 		return err
 	}
 	defer leave()
-	return s.retry(func() error {
+	return s.retry(atRevision("key", id, revision), func() error {
 		var stored apikey.Key
 		if isKey(id) {
 			// As with organizations; and who is told of it must be told whose it was.
