@@ -95,20 +95,73 @@ func TestDamage(t *testing.T) {
 // TestDeleteOfDamage deletes what cannot be read.
 func TestDeleteOfDamage(t *testing.T) {
 	s, f := opened(t)
-	key, err := s.Key(t.Context(), "k1")
-	require.NoError(t, err)
-	f.remove(prefix + "keys/acme/k1")
-	err = s.DeleteKey(t.Context(), "k1", key.Revision)
-	require.ErrorContains(t, err, "does not have the key")
-	require.NotErrorIs(t, err, store.ErrNotFound)
+	f.put(prefix+"keys/acme/k1", "x")
 	require.NoError(t, s.DeleteKey(t.Context(), "k1", 0))
-	_, err = s.PutKey(t.Context(), newKey("k1"))
+	_, err := s.PutKey(t.Context(), newKey("k1"))
 	require.NoError(t, err)
 
 	f.put(prefix+"organizations/acme", "x")
 	require.NoError(t, s.DeleteKey(t.Context(), "k1", 0))
 	require.NoError(t, s.DeleteOrganization(t.Context(), "acme", 0))
 	_, err = s.PutOrganization(t.Context(), policy.Organization{ID: "acme"})
+	require.NoError(t, err)
+}
+
+// TestDeleteOfAKeyThatIsElsewhere has ids/ lead to where the key is not. To delete the
+// entry alone would leave the key in force for those who follow the feed.
+func TestDeleteOfAKeyThatIsElsewhere(t *testing.T) {
+	for _, owner := range []string{"", "other", "acme/k1/../\xff"} {
+		t.Run(owner, func(t *testing.T) {
+			s, f := opened(t)
+			f.put(prefix+"ids/k1", owner, prefix+"keys//k1", "of no organization")
+			before, err := s.Revision(t.Context())
+			require.NoError(t, err)
+			key := wantTold(t, s, 0)[1].KeyRecord              // after its organization
+			for _, s := range []*Store{s, open(t, s.client)} { // the first knows where the key was
+				for _, revision := range []uint64{0, key.Revision} {
+					err := s.DeleteKey(t.Context(), "k1", revision)
+					require.ErrorContains(t, err, prefix+"ids/k1")
+					require.ErrorContains(t, err, "put its organization into "+prefix+"ids/k1 with etcdctl put and delete the key again")
+					require.NotErrorIs(t, err, store.ErrNotFound)
+				}
+			}
+			after, err := s.Revision(t.Context())
+			require.NoError(t, err)
+			require.Equal(t, before, after, "something was written")
+
+			f.put(prefix+"ids/k1", "acme") // as the error says
+			require.NoError(t, s.DeleteKey(t.Context(), "k1", key.Revision))
+			told := wantTold(t, s, key.Revision)
+			require.True(t, told[0].Deleted)
+			require.EqualValues(t, "k1", told[0].Key)
+		})
+	}
+}
+
+// TestDeleteOfAKeyThatIsGone has the record of a key removed by other means. A write
+// that changes no record would not be told, and those who follow the feed would wait for
+// it.
+func TestDeleteOfAKeyThatIsGone(t *testing.T) {
+	s, f := opened(t)
+	key, err := s.Key(t.Context(), "k1")
+	require.NoError(t, err)
+	f.remove(prefix + "keys/acme/k1")
+	before, err := s.Revision(t.Context())
+	require.NoError(t, err)
+	for _, revision := range []uint64{0, key.Revision} {
+		err := s.DeleteKey(t.Context(), "k1", revision)
+		require.ErrorContains(t, err, `names organization "acme", which does not have the key`)
+		require.ErrorContains(t, err, "remove "+prefix+"ids/k1 and "+prefix+"usage/k1 with etcdctl del")
+		require.NotErrorIs(t, err, store.ErrNotFound)
+	}
+	after, err := s.Revision(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, before, after, "something was written")
+
+	f.remove(prefix + "ids/k1") // as the error says
+	f.remove(prefix + "usage/k1")
+	require.ErrorIs(t, s.DeleteKey(t.Context(), "k1", 0), store.ErrNotFound)
+	_, err = s.PutKey(t.Context(), newKey("k1"))
 	require.NoError(t, err)
 }
 

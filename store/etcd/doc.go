@@ -16,18 +16,29 @@
 // election: package store/replica keeps a copy in memory by the change feed, to decide
 // from. And do not keep tens of millions of keys in it: etcd is made for some gigabytes.
 //
-// It is tested with etcd 3.7, and uses nothing that 3.5 does not have. Set the client's
-// keep-alive, as above: without it a network that silently carries nothing any more is
-// noticed by nobody, neither by a look-up nor by a watch.
+// It is tested with etcd 3.7, and uses nothing that 3.5 does not have, but needs 3.5.22, or
+// 3.6.2, at least: servers before 3.5.18 may leave a deletion out of a watch that begins at
+// the revision to which the history was compacted
+// (https://github.com/etcd-io/etcd/issues/19179), and those before 3.5.22 and 3.6.2 may tell
+// a watch of what was before its beginning
+// (https://github.com/etcd-io/etcd/issues/20221).
+//
+// Set the client's keep-alive, as above: without it a network that silently carries nothing
+// any more is noticed by nobody, neither by a look-up nor by a watch.
 //
 // # What is read when
 //
 // All reads are linearizable, for which the member that is asked asks the leader: what
 // was written through any member is seen by the next read through any other. A member
-// that is cut off from the majority refuses to read, and never answers from what it
-// has. Reads are tried again for five seconds while members come and go; a write never
-// is. Give every call a context with a deadline: without one it waits for a cluster that
-// is gone for as long as that is gone.
+// that is cut off from the majority never answers from what it has. Until it notices,
+// after the time of an election, it holds what it is asked until the context ends, or the
+// server's patience of seven seconds; from then on it refuses every call at once. Reads
+// are tried again for five seconds while members come and go, with one member of the
+// client's after the other; a write never is. Give every call a context with a deadline:
+// without one it waits for a cluster that is gone for as long as that is gone.
+//
+// A write that was refused because the member has no leader did not happen. Its error
+// matches rpctypes.ErrNoLeader, and it can be called again.
 //
 // A Put or Delete whose answer got lost is an error, and may have happened (S3). So may
 // one whose context ended: it is waited for, for a second more, because what was sent
@@ -63,19 +74,38 @@
 //
 // Values are for looking at. A record that was changed with etcdctl and does not read as
 // exactly what belongs there is an error wherever it is asked for, as is a key without
-// its organization, or of which keys/ and ids/ do not agree: decisions are unavailable
-// then, never made from a smaller record. Whoever may write under the prefix may let
-// anyone in; whoever may read it sees the hashes of the secrets. With authentication,
-// grant the program's role readwrite on the prefix (--prefix=true); read is enough for
-// one that only looks up and watches a store that exists.
+// its organization: decisions are unavailable then, never made from a smaller record.
+//
+// A look-up finds a key by ids/, which a watch does not tell of and a replica does not
+// have. If ids/ names an organization that does not have the key, decisions from the store
+// are unavailable, and DeleteKey returns an error that says what to do. If ids/ has
+// nothing of the key, it is unknown to the store. A replica goes by what is in keys/ in
+// both cases, and there the key is in force. To revoke it, put its organization into ids/
+// and delete it with DeleteKey.
+//
+// What is written with etcdctl is told to a watch that is running, with a mark later than
+// what Revision returns, for which a replica loads everything again. But a watch that was
+// away goes on from its last mark and is never told of it, unless the store itself has
+// written since that mark. If it must be, write it in one transaction with revision, as
+// this package does (etcdctl txn): then everyone is told.
+//
+// Whoever may write under the prefix may let anyone in; whoever may read it sees the
+// hashes of the secrets. With authentication, grant the program's role readwrite on the
+// prefix (--prefix=true); read is enough for one that only looks up and watches a store
+// that exists.
 //
 // # Limits
 //
 // A key's JSON and all else in a request must be less than the server's
 // --max-request-bytes, 1.5 MiB unless set: some ten thousand entries of a list, or a
-// thousand with the longest comments. A larger record is refused with store.ErrInvalid.
-// So is a larger batch of usage, which is one transaction: that of a hundred keys, of
-// which two hundred entries each are used, is just as large as it may be.
+// thousand with the longest comments. It must be less, too, than the MaxCallSendMsgSize of
+// the client's configuration, 2 MiB unless set: for larger records raise both. A larger
+// record is refused with store.ErrInvalid. So is a larger batch of usage, which is one
+// transaction: that of a hundred keys, of which two hundred entries each are used, is just
+// as large as it may be.
+//
+// What is read is not bounded by the client's MaxCallRecvMsgSize. A watch from zero reads
+// up to thirty-two thousand records at a time, which together must be less than 2 GiB.
 //
 // Every write keeps the earlier value in etcd's history until that is compacted, and
 // --quota-backend-bytes, 2 GiB unless set, counts it. A million keys with ten entries

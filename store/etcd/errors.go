@@ -13,7 +13,7 @@ import (
 )
 
 // errTooLarge: the request has more bytes than the client sends, or the server takes.
-var errTooLarge = errors.New("the request is larger than the server takes, which is 1.5 MiB unless --max-request-bytes says otherwise")
+var errTooLarge = errors.New("the request is larger than the server takes, which is 1.5 MiB unless its --max-request-bytes says otherwise, or than the client sends, which is 2 MiB unless its MaxCallSendMsgSize says otherwise")
 
 // advice says what the servers' errors mean for who runs them. The texts are the
 // servers' own, and the errors those of package rpctypes.

@@ -16,6 +16,7 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.uber.org/zap"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/metadata"
 )
 
 // A fake is as much of one member of etcd as the store needs, in memory, with faults on
@@ -33,13 +34,21 @@ type fake struct {
 	events    []*mvccpb.Event
 	changed   chan struct{} // closed and replaced with every write
 
-	fragments bool // have watches tell each event in a fragment of its own
+	fragments  bool // have watches tell each event in a fragment of its own
+	early      bool // have watches tell what was before their beginning first
+	leaderless bool // as a member that is cut off from the others is
 	// before may refuse a request; after replaces the answer of one that was done.
 	before, after func(request any) error
 }
 
 // startFake returns a client of a new fake.
 func startFake(t testing.TB) (*fake, *clientv3.Client) {
+	t.Helper()
+	return startFakeFor(t, clientv3.Config{})
+}
+
+// startFakeFor is startFake with more of the client's configuration.
+func startFakeFor(t testing.TB, config clientv3.Config) (*fake, *clientv3.Client) {
 	t.Helper()
 	f := &fake{revision: 1, versions: map[string][]*mvccpb.KeyValue{}, changed: make(chan struct{})}
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -49,7 +58,8 @@ func startFake(t testing.TB) (*fake, *clientv3.Client) {
 	pb.RegisterWatchServer(server, f)
 	go func() { _ = server.Serve(listener) }()
 	t.Cleanup(server.Stop)
-	client, err := clientv3.New(clientv3.Config{Endpoints: []string{listener.Addr().String()}, Logger: zap.NewNop()})
+	config.Endpoints, config.Logger = []string{listener.Addr().String()}, zap.NewNop()
+	client, err := clientv3.New(config)
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = client.Close() })
 	return f, client
@@ -65,6 +75,13 @@ func (f *fake) inject(before, after func(request any) error) {
 	f.before, f.after = before, after
 }
 
+// set changes the fake while it runs.
+func (f *fake) set(change func()) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	change()
+}
+
 func call(hook func(any) error, request any) error {
 	if hook == nil {
 		return nil
@@ -72,9 +89,25 @@ func call(hook func(any) error, request any) error {
 	return hook(request)
 }
 
-func (f *fake) Txn(_ context.Context, request *pb.TxnRequest) (*pb.TxnResponse, error) {
+// led returns the error for a call without a leader. Where the call does not require
+// one, etcd holds it for seven seconds before.
+func (f *fake) led(ctx context.Context) error {
+	metadata, _ := metadata.FromIncomingContext(ctx)
+	switch requires := metadata.Get(rpctypes.MetadataRequireLeaderKey); {
+	case !f.leaderless:
+		return nil
+	case slices.Equal(requires, []string{rpctypes.MetadataHasLeader}):
+		return rpctypes.ErrGRPCNoLeader
+	}
+	return rpctypes.ErrGRPCTimeout
+}
+
+func (f *fake) Txn(ctx context.Context, request *pb.TxnRequest) (*pb.TxnResponse, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if err := f.led(ctx); err != nil {
+		return nil, err
+	}
 	if err := call(f.before, request); err != nil {
 		return nil, err
 	}
@@ -123,7 +156,7 @@ func (f *fake) holds(c *pb.Compare) bool {
 	kv := f.at(string(c.Key), 0)
 	switch c.Target {
 	case pb.Compare_VALUE:
-		return kv != nil && string(kv.Value) == string(c.GetValue())
+		return kv != nil && (string(kv.Value) == string(c.GetValue())) == (c.Result == pb.Compare_EQUAL)
 	case pb.Compare_MOD:
 		return kv.GetModRevision() == c.GetModRevision()
 	case pb.Compare_CREATE:
@@ -193,11 +226,13 @@ func (f *fake) commit() {
 	f.changed = make(chan struct{})
 }
 
-// put is somebody else's writing.
-func (f *fake) put(name, value string) {
+// put is somebody else's writing, of all names in one transaction.
+func (f *fake) put(name, value string, namesAndValues ...string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.write(mvccpb.Event_PUT, []byte(name), []byte(value))
+	for put := range slices.Chunk(append([]string{name, value}, namesAndValues...), 2) {
+		f.write(mvccpb.Event_PUT, []byte(put[0]), []byte(put[1]))
+	}
 	f.commit()
 }
 
@@ -215,7 +250,9 @@ func (f *fake) Watch(stream pb.Watch_WatchServer) error {
 	}
 	create := request.GetCreateRequest()
 	f.mu.Lock()
-	err = call(f.before, create)
+	if err = f.led(stream.Context()); err == nil {
+		err = call(f.before, create)
+	}
 	f.mu.Unlock()
 	if errors.Is(err, errCanceled) {
 		return stream.Send(&pb.WatchResponse{Created: true, Canceled: true, CancelReason: err.Error()})
@@ -226,7 +263,11 @@ func (f *fake) Watch(stream pb.Watch_WatchServer) error {
 	if err := stream.Send(&pb.WatchResponse{Created: true}); err != nil {
 		return err
 	}
-	for next := create.StartRevision; ; {
+	next := create.StartRevision
+	if f.early {
+		next = 1
+	}
+	for {
 		f.mu.Lock()
 		if next <= f.compacted && next <= f.revision {
 			compacted := f.compacted

@@ -68,12 +68,24 @@ func New(ctx context.Context, client *clientv3.Client, prefix string) (*Store, e
 // must, so that a role that may only read can open a store.
 func (s *Store) found(ctx context.Context) error {
 	marker := clientv3.OpGet(s.names.version())
-	response, err := s.kv.Do(ctx, clientv3.OpTxn(nil, []clientv3.Op{marker}, nil))
-	if err == nil && len(response.Txn().Responses[0].GetResponseRange().Kvs) == 0 {
-		nothing := clientv3.Compare(clientv3.CreateRevision(s.names.prefix).WithPrefix(), "=", 0)
-		response, err = s.kv.Do(ctx, clientv3.OpTxn([]clientv3.Cmp{nothing},
-			[]clientv3.Op{clientv3.OpPut(s.names.version(), layoutVersion), marker}, []clientv3.Op{marker}))
+	// The comparison that there is nothing has every member read all that there is, and
+	// take no other write meanwhile. So the first name is asked for before, in what is no
+	// store yet, or somebody else's.
+	response, err := s.kv.Do(ctx, clientv3.OpTxn([]clientv3.Cmp{isThere(s.names.version())}, []clientv3.Op{marker},
+		[]clientv3.Op{clientv3.OpGet(s.names.prefix, clientv3.WithPrefix(), clientv3.WithLimit(1), clientv3.WithKeysOnly())}))
+	if err != nil {
+		return err
 	}
+	first := response.Txn().Responses[0].GetResponseRange()
+	switch {
+	case response.Txn().Succeeded:
+		return s.names.checkVersion(first)
+	case len(first.Kvs) > 0:
+		return s.names.checkVersion(nil)
+	}
+	nothing := clientv3.Compare(clientv3.CreateRevision(s.names.prefix).WithPrefix(), "=", 0)
+	response, err = s.kv.Do(ctx, clientv3.OpTxn([]clientv3.Cmp{nothing},
+		[]clientv3.Op{clientv3.OpPut(s.names.version(), layoutVersion), marker}, []clientv3.Op{marker}))
 	if err != nil {
 		return err
 	}

@@ -3,6 +3,7 @@ package etcd
 import (
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -13,6 +14,7 @@ import (
 	"go.etcd.io/etcd/api/v3/mvccpb"
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
@@ -51,6 +53,18 @@ func newKey(id apikey.ID) apikey.Key {
 		panic(err)
 	}
 	return apikey.Key{ID: id, Organization: "acme", AccessList: list, Secrets: []apikey.StoredSecret{{Sum: sha256.Sum256([]byte(id))}}}
+}
+
+// wantTold returns what a watch tells up to its first mark, which is the last.
+func wantTold(t testing.TB, s *Store, after uint64) (told []store.Change) {
+	t.Helper()
+	for change, err := range s.Watch(t.Context(), after) {
+		require.NoError(t, err)
+		if told = append(told, change); change.IsMark() {
+			break
+		}
+	}
+	return told
 }
 
 // TestStore has every watch told in fragments, which etcd sends only of what is large.
@@ -136,6 +150,42 @@ func TestReadIsSentAgain(t *testing.T) {
 	require.ErrorContains(t, err, "has no leader")
 }
 
+// TestReadSaysWhatWasInTheWay ends the context of a read that is sent again and again.
+func TestReadSaysWhatWasInTheWay(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	_, err := transactor{refusing{cancel: cancel}}.Txn(ctx, &pb.TxnRequest{})
+	require.ErrorIs(t, err, context.Canceled)
+	require.ErrorContains(t, err, "no leader")
+}
+
+// A refusing client is told that there is no leader, and has its context ended then.
+type refusing struct {
+	pb.KVClient
+	cancel context.CancelFunc
+}
+
+func (r refusing) Txn(ctx context.Context, _ *pb.TxnRequest, _ ...grpc.CallOption) (*pb.TxnResponse, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, status.FromContextError(err).Err()
+	}
+	r.cancel()
+	return nil, rpctypes.ErrGRPCNoLeader
+}
+
+// TestMemberWithoutLeader asks a member that is cut off from the others, which would
+// hold what it is asked if it were not told to refuse it.
+func TestMemberWithoutLeader(t *testing.T) {
+	s, f := opened(t)
+	f.set(func() { f.leaderless = true })
+	_, err := s.PutKey(t.Context(), newKey("k2"))
+	require.ErrorIs(t, err, rpctypes.ErrNoLeader)
+	require.ErrorContains(t, err, "has no leader")
+	f.set(func() { f.leaderless = false })
+	_, found, err := s.Lookup(t.Context(), "k2")
+	require.NoError(t, err)
+	require.False(t, found)
+}
+
 // TestWriteOutlivesItsContext ends the context of a write that is under way, which is
 // waited for.
 func TestWriteOutlivesItsContext(t *testing.T) {
@@ -178,6 +228,7 @@ func TestFailures(t *testing.T) {
 		{rpctypes.ErrGRPCCorrupt, rpctypes.ErrCorrupt, "replace it"},
 		{rpctypes.ErrGRPCTimeoutDueToLeaderFail, rpctypes.ErrTimeoutDueToLeaderFail, "lost their leader"},
 		{rpctypes.ErrGRPCRequestTooLarge, store.ErrInvalid, "--max-request-bytes"},
+		{rpctypes.ErrGRPCRequestTooLarge, store.ErrInvalid, "MaxCallSendMsgSize"},
 		{status.Error(codes.ResourceExhausted, "trying to send message larger than max (3 vs. 2)"), store.ErrInvalid, "(3 vs. 2)"},
 		{rpctypes.ErrGRPCRequestTooManyRequests, rpctypes.ErrTooManyRequests, "too many requests"},
 		{rpctypes.ErrGRPCCompacted, store.ErrCompacted, "compacted"},
@@ -347,6 +398,71 @@ func TestManyRecords(t *testing.T) {
 		ended = err
 	}
 	require.ErrorIs(t, ended, store.ErrCompacted)
+}
+
+// TestLimitsOfTheClient has a client that takes and sends little.
+func TestLimitsOfTheClient(t *testing.T) {
+	_, client := startFakeFor(t, clientv3.Config{MaxCallSendMsgSize: 1024, MaxCallRecvMsgSize: 1024})
+	s := open(t, client)
+	_, err := s.PutOrganization(t.Context(), policy.Organization{ID: "acme"})
+	require.NoError(t, err)
+	for i := range 20 {
+		_, err := s.PutKey(t.Context(), newKey(apikey.ID(fmt.Sprint("key-", i))))
+		require.NoError(t, err)
+	}
+	require.Len(t, wantTold(t, s, 0), 22, "the keys, their organization and a mark")
+	page, err := s.Keys(t.Context(), "acme", store.PageRequest{})
+	require.NoError(t, err)
+	require.Len(t, page.Items, 20)
+
+	large := newKey("large")
+	large.Description = strings.Repeat("x", 1024)
+	_, err = s.PutKey(t.Context(), large)
+	require.ErrorIs(t, err, store.ErrInvalid)
+	require.ErrorContains(t, err, "MaxCallSendMsgSize")
+}
+
+// TestRefusalsWithoutAWrite has what a member answers by itself not be asked of all: the
+// comparison of a whole range holds up every write.
+func TestRefusalsWithoutAWrite(t *testing.T) {
+	s, f := opened(t)
+	f.put("/theirs/a", "b")
+	organization, err := s.Organization(t.Context(), "acme")
+	require.NoError(t, err)
+	f.inject(func(request any) error {
+		if !readsOnly(request.(*pb.TxnRequest)) {
+			return errors.New("a write")
+		}
+		return nil
+	}, nil)
+	for _, revision := range []uint64{0, organization.Revision} {
+		require.ErrorIs(t, s.DeleteOrganization(t.Context(), "acme", revision), store.ErrNotEmpty)
+	}
+	require.ErrorIs(t, s.DeleteOrganization(t.Context(), "acme", organization.Revision+1), store.ErrConflict)
+	require.ErrorIs(t, s.DeleteOrganization(t.Context(), "gone", 0), store.ErrNotFound)
+	_, err = New(t.Context(), s.client, "/theirs/")
+	require.ErrorContains(t, err, "something else")
+}
+
+// TestKeyIsCreatedMeanwhile has a key created, or the organization changed, after it was
+// found to have none.
+func TestKeyIsCreatedMeanwhile(t *testing.T) {
+	for name, want := range map[string]error{"keys/acme/k2": store.ErrNotEmpty, "organizations/acme": store.ErrConflict} {
+		t.Run(name, func(t *testing.T) {
+			s, f := opened(t)
+			organization, err := s.Organization(t.Context(), "acme")
+			require.NoError(t, err)
+			require.NoError(t, s.DeleteKey(t.Context(), "k1", 0))
+			f.inject(func(request any) error {
+				if !readsOnly(request.(*pb.TxnRequest)) {
+					f.write(mvccpb.Event_PUT, []byte(prefix+name), []byte("x"))
+					f.commit()
+				}
+				return nil
+			}, nil)
+			require.ErrorIs(t, s.DeleteOrganization(t.Context(), "acme", organization.Revision), want)
+		})
+	}
 }
 
 func TestUsageIsTooLarge(t *testing.T) {

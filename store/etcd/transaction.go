@@ -2,6 +2,7 @@ package etcd
 
 import (
 	"context"
+	"math"
 	"slices"
 	"time"
 
@@ -105,6 +106,9 @@ func (t transactor) Txn(ctx context.Context, request *pb.TxnRequest, options ...
 		case <-ctx.Done():
 		case <-time.After(readPause):
 		}
+		if ctx.Err() != nil {
+			return nil, failure(ctx, err) // with what was in the way
+		}
 	}
 }
 
@@ -112,10 +116,15 @@ func (t transactor) Txn(ctx context.Context, request *pb.TxnRequest, options ...
 // if a server or what is between answered "cancelled" or "deadline exceeded" although
 // the context goes on: with a write that had happened the second answer would be that
 // the record had changed, and the caller would not know that it was by itself (S3).
+//
+// A member that has no leader must refuse it at once, as it does a watch, and not hold
+// it for as long as the context lasts: the client goes round all members, and another
+// can answer. And what the client takes is not bounded, since the answers are only what
+// was asked for.
 func (t transactor) once(ctx context.Context, request *pb.TxnRequest, options []grpc.CallOption) (*pb.TxnResponse, error) {
-	ctx, cancel := context.WithCancel(ctx)
+	ctx, cancel := context.WithCancel(clientv3.WithRequireLeader(ctx))
 	defer cancel()
-	return t.KVClient.Txn(ctx, request, append(slices.Clone(options), grpc.OnFinish(func(err error) {
+	return t.KVClient.Txn(ctx, request, append(slices.Clone(options), grpc.MaxCallRecvMsgSize(math.MaxInt32), grpc.OnFinish(func(err error) {
 		if code := status.Code(err); code == codes.Canceled || code == codes.DeadlineExceeded {
 			cancel()
 		}

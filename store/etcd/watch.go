@@ -6,9 +6,7 @@ import (
 	"fmt"
 	"iter"
 	"math"
-	"runtime"
 	"slices"
-	"sync"
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	"go.etcd.io/etcd/api/v3/mvccpb"
@@ -93,81 +91,9 @@ func (s *Store) tell(ctx context.Context, after uint64, tell func(store.Change) 
 	if err := tell(store.Change{Revision: after}); err != nil {
 		return err
 	}
-	// What others wrote since then may have been compacted already, and is not missed.
+	// What others wrote since then may have been compacted already. It is told to nobody
+	// who was away, the records that they wrote included.
 	return s.follow(ctx, cluster+1, tell)
-}
-
-// How many records are read at a time: as many as have loadBytes, by what those before
-// had. For each page, however small, the member counts all records that remain, so that a
-// million in pages of a thousand would take it minutes.
-const (
-	firstLoad = 1000
-	loadBytes = 8 << 20
-)
-
-// loadSize returns how many records to read after some were.
-func loadSize(read []*mvccpb.KeyValue) int {
-	size := 1
-	for _, stored := range read {
-		size += len(stored.Key) + len(stored.Value)
-	}
-	return max(1, len(read)*loadBytes/size)
-}
-
-// tellAll tells every record, as of the revision that it returns, and a mark.
-func (s *Store) tellAll(ctx context.Context, tell func(store.Change) error) (revision int64, err error) {
-	latest, revision, err := s.latest(ctx)
-	if err != nil {
-		return 0, err
-	}
-	type page struct {
-		*pb.RangeResponse
-		err error
-	}
-	begin, end := s.names.records()
-	read := func(begin string, size int) <-chan page { // while what was read before is told
-		pages := make(chan page, 1)
-		go func() {
-			response, err := s.scan(ctx, begin, end, size, revision)
-			pages <- page{response, err}
-		}()
-		return pages
-	}
-	for next := read(begin, firstLoad); next != nil; {
-		page := <-next
-		if page.err != nil {
-			return 0, page.err
-		}
-		next = nil
-		if page.More {
-			next = read(string(page.Kvs[len(page.Kvs)-1].Key)+"\x00", loadSize(page.Kvs))
-		}
-		for _, change := range s.changes(page.Kvs) {
-			if err := tell(change); err != nil {
-				return 0, err
-			}
-			latest = max(latest, change.Revision)
-		}
-	}
-	return revision, tell(store.Change{Revision: latest})
-}
-
-// changes returns what is stored as changes, without what no record can be. Reading a
-// record's JSON takes longer than reading it from the cluster, so every processor takes
-// a part.
-func (s *Store) changes(stored []*mvccpb.KeyValue) []store.Change {
-	changes := make([]store.Change, len(stored))
-	part := len(stored)/runtime.GOMAXPROCS(0) + 1
-	var parts sync.WaitGroup
-	for begin := 0; begin < len(stored); begin += part {
-		parts.Go(func() {
-			for i := begin; i < min(begin+part, len(stored)); i++ {
-				changes[i] = s.change(stored[i], false)
-			}
-		})
-	}
-	parts.Wait()
-	return slices.DeleteFunc(changes, store.Change.IsMark)
 }
 
 // change returns what a write is told as, a zero Change for what is not a record.
@@ -222,7 +148,13 @@ func (s *Store) follow(ctx context.Context, revision int64, tell func(store.Chan
 		if response.Canceled {
 			return fmt.Errorf("store/etcd: the cluster ended the watch: %s", response.CancelReason)
 		}
-		events = append(events, response.Events...)
+		for _, event := range response.Events {
+			// Other names are not told, nor may they hide a record. And the marks must not
+			// go back where a server tells of earlier revisions than it was asked for.
+			if _, _, ok := s.names.record(string(event.Kv.Key)); ok && event.Kv.ModRevision >= revision {
+				events = append(events, event)
+			}
+		}
 		whole := len(events)
 		for response.Fragment && whole > 0 && events[whole-1].Kv.ModRevision == events[len(events)-1].Kv.ModRevision {
 			whole-- // there may be more of the last revision in the next one
@@ -235,7 +167,7 @@ func (s *Store) follow(ctx context.Context, revision int64, tell func(store.Chan
 }
 
 // tellLast tells the last of the events of each record, and a mark. The events are all
-// those of some revisions.
+// those of some revisions, and of records only.
 func (s *Store) tellLast(events []*mvccpb.Event, tell func(store.Change) error) error {
 	type record struct {
 		organization string
@@ -258,9 +190,6 @@ func (s *Store) tellLast(events []*mvccpb.Event, tell func(store.Change) error) 
 			continue
 		}
 		change := s.change(event.Kv, event.Type == mvccpb.Event_DELETE)
-		if change.IsMark() {
-			continue
-		}
 		if err := tell(change); err != nil {
 			return err
 		}

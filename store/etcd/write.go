@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 
+	"go.etcd.io/etcd/api/v3/mvccpb"
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"github.com/sallyport-go/sallyport/apikey"
@@ -15,7 +16,8 @@ import (
 
 // Every write is one transaction. It compares what it rests on, and if that does not
 // hold it reads it in the same moment: what was read then says why the write is refused,
-// and nothing need be tried again.
+// and nothing need be tried again. What is read before only spares the cluster a write
+// that it would refuse.
 
 // PutOrganization is as store.Store says.
 func (s *Store) PutOrganization(ctx context.Context, put policy.Organization) (policy.Organization, error) {
@@ -48,29 +50,53 @@ func (s *Store) PutOrganization(ctx context.Context, put policy.Organization) (p
 	return put, nil
 }
 
-// DeleteOrganization is as store.Store says.
+// DeleteOrganization is as store.Store says. It takes two round trips.
 func (s *Store) DeleteOrganization(ctx context.Context, id string, revision uint64) error {
 	if err := s.ready(ctx); err != nil {
 		return err
 	}
 	name, keys := s.names.organization(id), s.names.keys(id)
+	organization := clientv3.OpGet(name, clientv3.WithKeysOnly())
+	// The comparison that there is no key has every member read all those that there are,
+	// values too, and take no other write meanwhile. So the first key is asked for before.
+	response, err := s.transact(ctx, nil, []clientv3.Op{organization,
+		clientv3.OpGet(keys, clientv3.WithPrefix(), clientv3.WithLimit(1), clientv3.WithKeysOnly())}, nil)
+	if err != nil {
+		return err
+	}
+	stored := valuesOf(response)
+	if err := checkDelete("organization", id, stored[0], revision); err != nil {
+		return err
+	}
+	if stored[1] != nil {
+		return notEmpty(id)
+	}
 	isGiven := isThere(name)
 	if revision != 0 {
 		isGiven = hasRevision(name, revision)
 	}
-	response, err := s.transact(ctx,
+	response, err = s.transact(ctx,
 		// That there is no key includes one that is being created: PutKey compares that
 		// its organization is there, and of two transactions one comes first.
 		[]clientv3.Cmp{isGiven, clientv3.Compare(clientv3.CreateRevision(keys).WithPrefix(), "=", 0)},
 		[]clientv3.Op{clientv3.OpDelete(name), s.touchRevision()},
-		[]clientv3.Op{clientv3.OpGet(name, clientv3.WithKeysOnly())})
+		[]clientv3.Op{organization})
 	if err != nil || response.Succeeded {
 		return err
 	}
-	if err := store.CheckDelete(fmt.Sprintf("organization %q", id), revisionOf(valuesOf(response)[0]), revision); err != nil {
+	if err := checkDelete("organization", id, valuesOf(response)[0], revision); err != nil {
 		return err
 	}
-	return fmt.Errorf("store/etcd: organization %q: %w", id, store.ErrNotEmpty)
+	return notEmpty(id)
+}
+
+func notEmpty(organization string) error {
+	return fmt.Errorf("store/etcd: organization %q: %w", organization, store.ErrNotEmpty)
+}
+
+// checkDelete returns why what is stored, nil if nothing, cannot be deleted by a revision.
+func checkDelete[ID ~string](kind string, id ID, stored *mvccpb.KeyValue, revision uint64) error {
+	return store.CheckDelete(fmt.Sprintf("%s %q", kind, id), revisionOf(stored), revision)
 }
 
 // PutKey is as store.Store says. It takes one round trip, and that of Key before it if
@@ -153,8 +179,8 @@ func (s *Store) refusal(response *clientv3.TxnResponse, put apikey.Key, options 
 }
 
 // DeleteKey is as store.Store says. It takes one round trip for a key that this Store
-// has read or written before, and two for another. A key that cannot be read can be
-// deleted.
+// has read or written before, and two for another. A key whose value cannot be read can
+// be deleted; one that is not where ids/ says cannot, and the error says what to do.
 func (s *Store) DeleteKey(ctx context.Context, id apikey.ID, revision uint64) error {
 	if err := s.ready(ctx); err != nil {
 		return err
@@ -162,11 +188,15 @@ func (s *Store) DeleteKey(ctx context.Context, id apikey.ID, revision uint64) er
 	owner := s.owners.guess(id)
 	for {
 		entry, key := s.names.id(id), s.names.key(owner, id)
-		comparisons := []clientv3.Cmp{clientv3.Compare(clientv3.Value(entry), "=", owner)}
+		// That the key is there is compared whatever its revision: to delete the entry
+		// alone would leave a record elsewhere in force for those who follow the feed,
+		// and be a write that the feed does not tell of.
+		isGiven := isThere(key)
 		if revision != 0 {
-			comparisons = append(comparisons, hasRevision(key, revision))
+			isGiven = hasRevision(key, revision)
 		}
-		response, err := s.transact(ctx, comparisons,
+		response, err := s.transact(ctx,
+			[]clientv3.Cmp{clientv3.Compare(clientv3.Value(entry), "=", owner), clientv3.Compare(clientv3.Value(entry), "!=", ""), isGiven},
 			[]clientv3.Op{clientv3.OpDelete(key), clientv3.OpDelete(entry), clientv3.OpDelete(s.names.usage(id)), s.touchRevision()},
 			[]clientv3.Op{clientv3.OpGet(entry), clientv3.OpGet(key, clientv3.WithKeysOnly())})
 		if err != nil {
@@ -180,14 +210,24 @@ func (s *Store) DeleteKey(ctx context.Context, id apikey.ID, revision uint64) er
 		switch {
 		case values[0] == nil:
 			return notFound("key", id)
+		case len(values[0].Value) == 0:
+			return s.astray(id, "does not name an organization")
 		case string(values[0].Value) != owner:
 			owner = string(values[0].Value)
 			continue
 		case values[1] == nil:
-			return inconsistent(entry, fmt.Sprintf("names organization %q, which does not have the key", owner))
+			return s.astray(id, fmt.Sprintf("names organization %q, which does not have the key", owner))
 		}
-		return store.CheckDelete(fmt.Sprintf("key %q", id), revisionOf(values[1]), revision)
+		return checkDelete("key", id, values[1], revision)
 	}
+}
+
+// astray is the error for a key that cannot be deleted, since where it is nobody knows.
+// What it says to do has the record deleted here, so that all who follow the feed are told.
+func (s *Store) astray(id apikey.ID, problem string) error {
+	entry, keys := s.names.id(id), s.names.prefix+"keys/"
+	return fmt.Errorf("%w: if etcdctl get --prefix --keys-only %s shows a name that ends in /%s, put its organization into %s with etcdctl put and delete the key again; otherwise remove %s and %s with etcdctl del",
+		inconsistent(entry, problem), keys, id, entry, entry, s.names.usage(id))
 }
 
 // touchRevision has the transaction be the latest write, for Revision to find.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 
 	"github.com/sallyport-go/sallyport/apikey"
 	"github.com/sallyport-go/sallyport/store"
@@ -173,8 +174,9 @@ func TestMinority(t *testing.T) {
 	s, prefix := opened(t, cluster.Client(t))
 	putOrganization(t, s, "acme")
 	key := put(t, s, newKey("k1", "acme"))
-	for name, member := range map[string]int{"the leader": cluster.Leader(t), "another": (cluster.Leader(t) + 1) % 3} {
+	for name, next := range map[string]int{"the leader": 0, "another": 1} {
 		t.Run(name, func(t *testing.T) {
+			member := (cluster.Leader(t) + next) % 3
 			others := openedAt(t, cluster.Client(t, (member+1)%3, (member+2)%3), prefix)
 			alone := openedAt(t, cluster.Client(t, member), prefix)
 			key, err := others.Key(t.Context(), "k1")
@@ -212,6 +214,33 @@ func TestMinority(t *testing.T) {
 		})
 	}
 	require.NotZero(t, key.Revision)
+}
+
+// TestOneOfThreeIsIsolated cuts a member off from the others while clients reach it. What
+// they ask it, as one of three, another answers.
+func TestOneOfThreeIsIsolated(t *testing.T) {
+	cluster := etcdtest.Start(t, 3)
+	client := cluster.Client(t)
+	s, prefix := opened(t, client)
+	putOrganization(t, s, "acme")
+	put(t, s, newKey("k1", "acme"))
+	isolated := (cluster.Leader(t) + 1) % 3
+	alone := openedAt(t, cluster.Client(t, isolated), prefix)
+	cluster.Isolate(t, isolated)
+	require.Eventually(t, func() bool { // until then it holds what it is asked
+		status, err := client.Status(t.Context(), cluster.Endpoints(isolated)[0])
+		return err == nil && status.Leader == 0
+	}, time.Minute, 10*time.Millisecond)
+	for range 30 {
+		_, found, err := s.Lookup(t.Context(), "k1")
+		require.NoError(t, err)
+		require.True(t, found)
+	}
+	_, err := alone.PutKey(t.Context(), newKey("k2", "acme")) // without a deadline
+	require.ErrorIs(t, err, rpctypes.ErrNoLeader)
+	_, found, err := s.Lookup(t.Context(), "k2")
+	require.NoError(t, err)
+	require.False(t, found)
 }
 
 // receive waits for what comes from a channel.
