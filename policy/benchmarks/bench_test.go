@@ -38,9 +38,18 @@ type loaded struct {
 	work.Engine
 }
 
+// fewer returns a tenth with -short, for who looks not at times but at whether all agree.
+func fewer(n int) int {
+	if testing.Short() {
+		return n / 10
+	}
+	return n
+}
+
 // BenchmarkDecide is one decision, with proof that was given elsewhere.
 func BenchmarkDecide(b *testing.B) {
 	for _, keys := range numbers(*keyCounts) {
+		keys = fewer(keys)
 		b.Run(fmt.Sprintf("keys=%d", keys), func(b *testing.B) {
 			for _, n := range listSizes {
 				b.Run(fmt.Sprintf("entries=%d", n), func(b *testing.B) {
@@ -54,8 +63,9 @@ func BenchmarkDecide(b *testing.B) {
 // BenchmarkDecideSecret is one decision, and the proof of a secret in it.
 func BenchmarkDecideSecret(b *testing.B) {
 	for _, n := range listSizes {
-		b.Run(fmt.Sprintf("keys=10000/entries=%d", n), func(b *testing.B) {
-			benchmarkDecide(b, &work.World{Seed: seed, Keys: 10_000, Entries: n, Secrets: true})
+		keys := fewer(10_000)
+		b.Run(fmt.Sprintf("keys=%d/entries=%d", keys, n), func(b *testing.B) {
+			benchmarkDecide(b, &work.World{Seed: seed, Keys: keys, Entries: n, Secrets: true})
 		})
 	}
 }
@@ -179,6 +189,7 @@ func BenchmarkParallel(b *testing.B) {
 // BenchmarkContains is membership in one list.
 func BenchmarkContains(b *testing.B) {
 	for _, n := range setSizes {
+		n = min(n, fewer(1_000_000))
 		b.Run(fmt.Sprintf("entries=%d", n), func(b *testing.B) {
 			list := work.Set(seed, n)
 			addrs := work.Lookups(seed, list, 1<<18)
@@ -211,7 +222,7 @@ func BenchmarkContains(b *testing.B) {
 
 // BenchmarkBuild is the compilation of a long list, and what is left on the heap of it.
 func BenchmarkBuild(b *testing.B) {
-	list := work.Set(seed, 1_000_000)
+	list := work.Set(seed, fewer(1_000_000))
 	var names []string
 	for _, m := range setMakers {
 		names = append(names, "set="+m.name)
