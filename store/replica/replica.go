@@ -213,8 +213,11 @@ func (r *Replica) Sync(ctx context.Context) error {
 		return fmt.Errorf("store/replica: %w", err)
 	}
 	r.mu.Lock()
-	r.doubt(revision, before)
+	wasBack := r.doubt(revision, before)
 	r.mu.Unlock()
+	if wasBack {
+		r.failed(errWasBack)
+	}
 	return r.WaitFor(ctx, revision)
 }
 

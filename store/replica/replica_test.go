@@ -543,6 +543,8 @@ func TestSyncWithARestoredStore(t *testing.T) {
 		b.put()
 		require.NoError(b, restored.DeleteKey(b.ctx, b.key.ID, 0))
 		require.NoError(b, b.replica.Sync(b.ctx))
+		assert.ErrorIs(b, b.failure(), errWasBack)
+		assert.Empty(b, b.failures, "it is told once")
 		b.ready()
 		_, found, err := b.replica.LookupNow(b.key.ID)
 		assert.NoError(b, err)
@@ -646,6 +648,7 @@ func TestReplicaWhenTheClockJumps(t *testing.T) {
 				b.jump(jump)
 				for range 20 {
 					time.Sleep(interval / 2)
+					synctest.Wait() // a jump is noticed before it is asked
 					b.ready()
 					assert.Equal(b, b.key.Revision, b.found(), "%v", jump)
 				}
