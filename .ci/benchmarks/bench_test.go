@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"github.com/sallyport-go/sallyport/apikey"
-	"github.com/sallyport-go/sallyport/policy/benchmarks/internal/work"
+	"sallyport.test/benchmarks/internal/work"
 )
 
 var (

@@ -10,8 +10,8 @@ import (
 	"github.com/sallyport-go/sallyport/accesslist"
 	"github.com/sallyport-go/sallyport/apikey"
 	"github.com/sallyport-go/sallyport/policy"
-	"github.com/sallyport-go/sallyport/policy/benchmarks/internal/work"
 	"github.com/sallyport-go/sallyport/store/memory"
+	"sallyport.test/benchmarks/internal/work"
 )
 
 // An Engine is sallyport's.

@@ -1,6 +1,5 @@
-// Command count makes so many decisions, or look-ups in a list, and nothing else, for a tool that
-// counts instructions. The difference between a run with twice as many and one with as many is
-// what they take.
+// Command count makes n decisions, or look-ups in a list, and nothing else, for a tool that
+// counts instructions. The difference between a run of 2n and a run of n is the cost of n.
 package main
 
 import (
@@ -10,13 +9,13 @@ import (
 	"runtime/pprof"
 	"time"
 
-	"github.com/sallyport-go/sallyport/policy/benchmarks/internal/byhand"
-	"github.com/sallyport-go/sallyport/policy/benchmarks/internal/sally"
-	"github.com/sallyport-go/sallyport/policy/benchmarks/internal/work"
+	"sallyport.test/benchmarks/internal/byhand"
+	"sallyport.test/benchmarks/internal/sally"
+	"sallyport.test/benchmarks/internal/work"
 )
 
 func main() {
-	what := flag.String("what", "sallyport", "sallyport, bounds, netipx or bart, or contains for membership alone")
+	what := flag.String("what", "sallyport", "sallyport, map+bounds, map+netipx or map+bart.Lite; contains for membership alone")
 	entries := flag.Int("entries", 20, "entries of each list")
 	keys := flag.Int("keys", 200, "keys")
 	n := flag.Int("n", 10_000, "decisions, or look-ups")
@@ -40,16 +39,16 @@ func run(what string, w *work.World, n int, profile string) error {
 	switch what {
 	case "sallyport":
 		e, err = sally.New(w)
-	case "bounds":
+	case "map+bounds":
 		e = byhand.New(w, byhand.NewBounds)
-	case "netipx":
+	case "map+netipx":
 		e = byhand.New(w, byhand.NewIPSet)
-	case "bart":
+	case "map+bart.Lite":
 		e = byhand.New(w, byhand.NewLite)
 	case "contains":
 		return contains(w, n)
 	default:
-		err = fmt.Errorf("there is no %q: want sallyport, bounds, netipx, bart or contains", what)
+		err = fmt.Errorf("unknown -what %q: want sallyport, map+bounds, map+netipx, map+bart.Lite or contains", what)
 	}
 	if err != nil {
 		return err

@@ -3,10 +3,10 @@ package main
 import (
 	"fmt"
 
-	"github.com/sallyport-go/sallyport/policy/benchmarks/internal/byhand"
-	"github.com/sallyport-go/sallyport/policy/benchmarks/internal/peers"
-	"github.com/sallyport-go/sallyport/policy/benchmarks/internal/sally"
-	"github.com/sallyport-go/sallyport/policy/benchmarks/internal/work"
+	"sallyport.test/benchmarks/internal/byhand"
+	"sallyport.test/benchmarks/internal/peers"
+	"sallyport.test/benchmarks/internal/sally"
+	"sallyport.test/benchmarks/internal/work"
 )
 
 // A maker makes one of the engines that are compared.

@@ -8,7 +8,7 @@ import (
 	"github.com/open-policy-agent/opa/v1/rego"
 	"github.com/open-policy-agent/opa/v1/storage/inmem"
 
-	"github.com/sallyport-go/sallyport/policy/benchmarks/internal/work"
+	"sallyport.test/benchmarks/internal/work"
 )
 
 // module is Rego, version 1. Keys and organizations are data, so that a record can be changed

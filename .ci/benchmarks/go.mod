@@ -1,4 +1,6 @@
-module github.com/sallyport-go/sallyport/policy/benchmarks
+// Nothing imports this module. Its path is one that nobody can publish (the domain .test is
+// reserved), because the path of its folder is none: an element may not begin with a dot.
+module sallyport.test/benchmarks
 
 go 1.26.0
 
@@ -15,6 +17,7 @@ require (
 
 require (
 	cel.dev/expr v0.25.2 // indirect
+	github.com/aclements/go-moremath v0.0.0-20210112150236-f10218a38794 // indirect
 	github.com/agnivade/levenshtein v1.2.1 // indirect
 	github.com/antlr4-go/antlr/v4 v4.13.1 // indirect
 	github.com/bmatcuk/doublestar/v4 v4.6.1 // indirect
@@ -41,7 +44,8 @@ require (
 	github.com/yashtewari/glob-intersection v0.2.0 // indirect
 	go.yaml.in/yaml/v3 v3.0.5 // indirect
 	golang.org/x/crypto v0.57.0 // indirect
-	golang.org/x/exp v0.0.0-20240823005443-9b4947da3948 // indirect
+	golang.org/x/exp v0.0.0-20260824195058-e88cd73687aa // indirect
+	golang.org/x/perf v0.0.0-20260908200009-22c9c6c9d4da // indirect
 	golang.org/x/sync v0.23.0 // indirect
 	golang.org/x/sys v0.48.0 // indirect
 	google.golang.org/genproto/googleapis/api v0.0.0-20260819154853-08b0e4226688 // indirect
@@ -50,3 +54,5 @@ require (
 )
 
 replace github.com/sallyport-go/sallyport => ../..
+
+tool golang.org/x/perf/cmd/benchstat

@@ -11,8 +11,8 @@ import (
 	"go4.org/netipx"
 
 	"github.com/sallyport-go/sallyport/accesslist"
-	"github.com/sallyport-go/sallyport/policy/benchmarks/internal/byhand"
-	"github.com/sallyport-go/sallyport/policy/benchmarks/internal/sally"
+	"sallyport.test/benchmarks/internal/byhand"
+	"sallyport.test/benchmarks/internal/sally"
 )
 
 // setSizes are the lengths of lists that membership is measured with.

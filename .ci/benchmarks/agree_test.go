@@ -9,7 +9,7 @@ import (
 	"github.com/yl2chen/cidranger"
 	"go4.org/netipx"
 
-	"github.com/sallyport-go/sallyport/policy/benchmarks/internal/work"
+	"sallyport.test/benchmarks/internal/work"
 )
 
 func TestEnginesAgreeWithTheOracle(t *testing.T) {

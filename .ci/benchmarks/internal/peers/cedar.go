@@ -9,7 +9,7 @@ import (
 
 	"github.com/cedar-policy/cedar-go"
 
-	"github.com/sallyport-go/sallyport/policy/benchmarks/internal/work"
+	"sallyport.test/benchmarks/internal/work"
 )
 
 // Cedar has one policy for each key. As it comes, cedar-go evaluates every policy of a set for

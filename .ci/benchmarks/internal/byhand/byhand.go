@@ -14,7 +14,7 @@ import (
 	"github.com/gaissmai/bart"
 	"go4.org/netipx"
 
-	"github.com/sallyport-go/sallyport/policy/benchmarks/internal/work"
+	"sallyport.test/benchmarks/internal/work"
 )
 
 // A Set is membership in an access list.

@@ -12,8 +12,8 @@ import (
 	"cel.dev/cel-go/common/types/ref"
 	"cel.dev/cel-go/interpreter"
 
-	"github.com/sallyport-go/sallyport/policy/benchmarks/internal/byhand"
-	"github.com/sallyport-go/sallyport/policy/benchmarks/internal/work"
+	"sallyport.test/benchmarks/internal/byhand"
+	"sallyport.test/benchmarks/internal/work"
 )
 
 const expression = `!disabled && (forever || now < expires) && ` +

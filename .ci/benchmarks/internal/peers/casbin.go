@@ -12,8 +12,8 @@ import (
 	"github.com/casbin/casbin/v3"
 	"github.com/casbin/casbin/v3/model"
 
-	"github.com/sallyport-go/sallyport/policy/benchmarks/internal/byhand"
-	"github.com/sallyport-go/sallyport/policy/benchmarks/internal/work"
+	"sallyport.test/benchmarks/internal/byhand"
+	"sallyport.test/benchmarks/internal/work"
 )
 
 // attributes is a model with matching on attributes and by functions. There is one policy line,

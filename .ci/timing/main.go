@@ -1,7 +1,7 @@
 // Command timing looks for what the time of an answer tells (rules D2 and K3): can a
 // caller tell a key that does not exist from a wrong secret?
 //
-//	go run ./policy/policyhttp/internal/timing
+//	go run ./.ci/timing
 //
 // It asks guards in this process, with classes of requests that all have to get the
 // same 401: of unknown keys, of stored ones with a wrong secret, with texts that are no
