@@ -71,14 +71,14 @@ func List(blocks []netip.Prefix) (accesslist.List, error) {
 // Decide answers a request.
 func (e *Engine) Decide(r *work.Request) bool {
 	var secret apikey.Secret
-	var prover policy.Prover
+	var verifier policy.Verifier
 	if r.Proof != nil {
 		secret = r.Proof.Secret
 	} else {
-		prover = policy.AlreadyProven{}
+		verifier = policy.AlreadyVerified{}
 	}
 	d := e.engine.Decide(context.Background(), policy.Request{
-		Key: apikey.ID(r.Key), Proof: secret, Prover: prover, Client: r.Client, Organization: r.Organization,
+		Key: apikey.ID(r.Key), Secret: secret, Verifier: verifier, Client: r.Client, Organization: r.Organization,
 		Endpoint: policy.Endpoint{Name: r.Endpoint.Name, RequiresAccessList: r.Endpoint.RequiresList, Roles: r.Endpoint.Roles},
 	})
 	return d.Allowed()

@@ -1,4 +1,4 @@
-package policyhttp_test
+package digest_test
 
 import (
 	"bytes"
@@ -17,7 +17,7 @@ import (
 
 	"github.com/sallyport-go/sallyport/apikey"
 	"github.com/sallyport-go/sallyport/policy"
-	"github.com/sallyport-go/sallyport/policy/policyhttp"
+	"github.com/sallyport-go/sallyport/policy/policyhttp/digest"
 )
 
 // Each test here is a way in which the Digest authentication of other programs was
@@ -34,12 +34,12 @@ func TestAdvisoryDigestReplayAcrossServers(t *testing.T) {
 			})
 			seen := make(map[string]bool)
 			for range 50 {
-				seen[one.client(policyhttp.DigestMD5).parameter("nonce")] = true
-				seen[other.client(policyhttp.DigestMD5).parameter("nonce")] = true
+				seen[one.client(digest.MD5).parameter("nonce")] = true
+				seen[other.client(digest.MD5).parameter("nonce")] = true
 			}
 			assert.Len(t, seen, 100, "no nonce is made twice, on whatever server")
 
-			client := one.client(policyhttp.DigestMD5)
+			client := one.client(digest.MD5)
 			captured := client.authorization("GET", "/")
 			assert.True(t, stale(t, other.send(authorized("/", captured))), "before it was used")
 			require.Equal(t, http.StatusOK, one.send(authorized("/", captured)).StatusCode)
@@ -55,21 +55,21 @@ func TestAdvisoryDigestReplayAcrossServers(t *testing.T) {
 // nc, so that a captured header let everybody in.
 func TestAdvisoryDigestReplay(t *testing.T) {
 	s := newDigestService(t, func(s *digestService) { s.digest.MaxNonces = 3 })
-	client := s.client(policyhttp.DigestSHA256)
+	client := s.client(digest.SHA256)
 	captured := client.authorization("GET", "/")
 	require.Equal(t, http.StatusOK, s.send(authorized("/", captured)).StatusCode)
 	d := s.route.Check(authorized("/", captured))
 	assert.Equal(t, policy.WrongSecret, d.Reason)
-	assert.ErrorIs(t, d.Err, policyhttp.ErrReplayed)
+	assert.ErrorIs(t, d.Cause, digest.ErrReplayed)
 
 	// With another count the response is another.
 	assert.False(t, stale(t, s.send(authorized("/", strings.Replace(captured, "nc=00000001", "nc=00000002", 1)))))
 	assert.False(t, stale(t, s.send(authorized("/", strings.Replace(captured, `cnonce="`, `cnonce="0`, 1)))))
-	assert.False(t, stale(t, s.send(authorized("/", strings.Replace(captured, client.parameter("nonce"), s.client(policyhttp.DigestSHA256).parameter("nonce"), 1)))))
+	assert.False(t, stale(t, s.send(authorized("/", strings.Replace(captured, client.parameter("nonce"), s.client(digest.SHA256).parameter("nonce"), 1)))))
 
 	// Nor does it help to wait until the server has other things to remember.
 	for range 10 {
-		require.Equal(t, http.StatusOK, s.send(s.client(policyhttp.DigestSHA256).request("/")).StatusCode)
+		require.Equal(t, http.StatusOK, s.send(s.client(digest.SHA256).request("/")).StatusCode)
 		assert.True(t, stale(t, s.send(authorized("/", captured))))
 	}
 }
@@ -78,7 +78,7 @@ func TestAdvisoryDigestReplay(t *testing.T) {
 // or body of parameters.
 func TestAdvisoryDigestHeaderOfAnotherRequest(t *testing.T) {
 	s := newDigestService(t)
-	captured := s.client(policyhttp.DigestMD5).authorization("GET", "/things?id=1")
+	captured := s.client(digest.MD5).authorization("GET", "/things?id=1")
 	for _, target := range []string{"/things?id=2", "/things", "/things?id=1&admin=1", "/things?id=1#x", "/other"} {
 		assert.Equal(t, http.StatusBadRequest, s.send(authorized(target, captured)).StatusCode, target)
 		swapped := strings.Replace(captured, "/things?id=1", target, 1)
@@ -97,9 +97,9 @@ func TestAdvisoryDigestHeaderOfAnotherRequest(t *testing.T) {
 func TestAdvisoryDigestKeyEnumeration(t *testing.T) {
 	var asked []apikey.ID
 	s := newDigestService(t, func(s *digestService) {
-		s.digest.Credentials = credentialsFunc(func(ctx context.Context, key apikey.ID, algorithm policyhttp.DigestAlgorithm) ([]policyhttp.DigestCredential, error) {
+		s.digest.Credentials = credentialsFunc(func(ctx context.Context, key apikey.ID, algorithm digest.Algorithm) ([]digest.Credential, error) {
 			asked = append(asked, key)
-			return s.credentials.DigestCredentials(ctx, key, algorithm)
+			return s.credentials.Credentials(ctx, key, algorithm)
 		})
 	})
 	nonce := regexp.MustCompile(`nonce="[^"]*"`)
@@ -108,7 +108,7 @@ func TestAdvisoryDigestKeyEnumeration(t *testing.T) {
 		require.NoError(t, err)
 		return fmt.Sprintln(response.StatusCode, nonce.ReplaceAllString(fmt.Sprint(response.Header), "nonce"), string(body))
 	}
-	wrong := s.client(policyhttp.DigestSHA256)
+	wrong := s.client(digest.SHA256)
 	wrong.password += "x"
 	want := describe(s.send(wrong.request("/")))
 	require.Contains(t, want, "401")
@@ -122,7 +122,7 @@ func TestAdvisoryDigestKeyEnumeration(t *testing.T) {
 	assert.Equal(t, want, describe(s.send(wrong.request("/"))), "to a nonce that is none")
 	s.credentials.Remove(s.key.ID)
 	assert.Equal(t, want, describe(s.send(wrong.request("/"))), "a key that may not use Digest")
-	right := s.client(policyhttp.DigestSHA256)
+	right := s.client(digest.SHA256)
 	assert.Equal(t, want, describe(s.send(right.request("/"))), "the same with the right secret")
 
 	known, other := string(s.key.ID), unknown.user
@@ -144,7 +144,7 @@ func TestAdvisoryDigestRevokedKeyLivesOn(t *testing.T) {
 		"opted out": func(s *digestService) { s.credentials.Remove(s.key.ID) },
 	} {
 		s := newDigestService(t)
-		client := s.client(policyhttp.DigestSHA256)
+		client := s.client(digest.SHA256)
 		require.Equal(t, http.StatusOK, s.send(client.request("/")).StatusCode)
 		revoke(s)
 		assert.Equal(t, http.StatusUnauthorized, s.send(client.request("/")).StatusCode, name)
@@ -155,11 +155,11 @@ func TestAdvisoryDigestRevokedKeyLivesOn(t *testing.T) {
 // another ID. The user name is hashed as it was sent, and the record has to have it too.
 func TestAdvisoryDigestCaseInsensitiveIDs(t *testing.T) {
 	s := newDigestService(t)
-	s.digest.Credentials = credentialsFunc(func(ctx context.Context, key apikey.ID, algorithm policyhttp.DigestAlgorithm) ([]policyhttp.DigestCredential, error) {
-		return s.credentials.DigestCredentials(ctx, apikey.ID(strings.ToLower(string(key))), algorithm)
+	s.digest.Credentials = credentialsFunc(func(ctx context.Context, key apikey.ID, algorithm digest.Algorithm) ([]digest.Credential, error) {
+		return s.credentials.Credentials(ctx, apikey.ID(strings.ToLower(string(key))), algorithm)
 	})
 	s.start()
-	client := s.client(policyhttp.DigestSHA256)
+	client := s.client(digest.SHA256)
 	require.Equal(t, http.StatusOK, s.send(client.request("/")).StatusCode)
 	client.user = strings.ToUpper(client.user)
 	assert.False(t, stale(t, s.send(client.request("/"))))
@@ -174,7 +174,7 @@ func TestAdvisoryDigestCaseInsensitiveIDs(t *testing.T) {
 // the other way around, is told who is calling by whoever is calling.
 func TestAdvisoryDigestDoubledParameters(t *testing.T) {
 	s := newDigestService(t)
-	client := s.client(policyhttp.DigestMD5)
+	client := s.client(digest.MD5)
 	for _, more := range []string{`username="admin"`, `uri="/admin"`, `nc=00000002`, `USERNAME="admin"`, `username*=UTF-8''admin`} {
 		authorization := client.authorization("GET", "/")
 		assert.Equal(t, http.StatusBadRequest, s.send(authorized("/", authorization+", "+more)).StatusCode, more)

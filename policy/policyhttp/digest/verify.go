@@ -1,4 +1,4 @@
-package policyhttp
+package digest
 
 import (
 	"crypto/sha256"
@@ -10,29 +10,30 @@ import (
 	"github.com/sallyport-go/sallyport/apikey"
 )
 
-// Why a response proves nothing. They are made before, so that neither takes longer.
+// Why a response proves nothing. The errors are made in advance, so that neither takes
+// longer.
 var (
-	errNoDigest      = errors.New("policyhttp: the key has no digest credential that was made of one of its live secrets")
-	errWrongResponse = errors.New("policyhttp: the response was not made with a live secret of the key, or not for this request")
+	errNoDigest      = errors.New("digest: the key has no credential of a live secret: want one that NewCredential made of it")
+	errWrongResponse = errors.New("digest: the response was not made with a live secret of the key, or not for this request")
 )
 
-// digestProof is the response of one request, as a policy.Prover.
-type digestProof struct {
+// response is the response of one request, as a policy.Verifier.
+type response struct {
 	nonces    *nonces
-	header    digestHeader
+	header    header
 	method    string
-	algorithm DigestAlgorithm
-	stored    []DigestCredential
+	algorithm Algorithm
+	stored    []Credential
 }
 
-// Prove compares the response with that of each credential that was made of a live
-// secret of the key, and takes the count of the nonce if one is right. For a key that
-// does not exist, and for one without credentials, it does the same work (rule K3): a
-// key has at most two live secrets, and for a missing one a dummy stands in.
-func (p *digestProof) Prove(key apikey.Key, now time.Time) error {
+// Verify compares the response with that of each credential of a live secret of the key,
+// and takes the count of the nonce if one is right. For an unknown key, and for one without
+// credentials, it does the same work (rule K3): a key has at most two live secrets, and a
+// dummy stands in for a missing one.
+func (p *response) Verify(key apikey.Key, now time.Time) error {
 	hashes, live := [maxSecrets]string{noHash, noHash}, 0
 	for slot := range max(len(p.stored), maxSecrets) {
-		var credential DigestCredential
+		var credential Credential
 		if slot < len(p.stored) {
 			credential = p.stored[slot]
 		}
@@ -60,14 +61,14 @@ func (p *digestProof) Prove(key apikey.Key, now time.Time) error {
 	case right == 0 || key.ID != apikey.ID(p.header.username):
 		return errWrongResponse
 	}
-	// Only now, so that nobody else can use up the counts of a nonce; and with the record's
-	// ID, since that of the header would keep the whole header in memory.
+	// Only now, so that nobody else can use up the counts of a nonce. The ID is the record's:
+	// the header's would keep the whole header in memory.
 	return p.nonces.use(p.header.nonce, p.algorithm, p.header.realm, key.ID, p.header.count)
 }
 
-// appendRest appends what is hashed after the hash of a credential (RFC 7616 section
-// 3.4.1, with qop auth).
-func (p *digestProof) appendRest(to []byte) []byte {
+// appendRest appends the text to hash behind a credential's hash (RFC 7616 section 3.4.1,
+// with qop auth).
+func (p *response) appendRest(to []byte) []byte {
 	var room [512]byte
 	request := append(room[:0], p.method...)
 	request = append(request, ':')
@@ -80,8 +81,8 @@ func (p *digestProof) appendRest(to []byte) []byte {
 	return p.algorithm.appendHash(to, request)
 }
 
-// isLive reports whether a secret with this ID is among the stored ones and is accepted
-// now, as [apikey.Secret.Prove] would. It looks at a dummy where there is none.
+// isLive reports whether a secret with this ID is stored and live now, by the rule of
+// [apikey.Secret.Verify]. It looks at a dummy for a missing one.
 func isLive(secrets []apikey.StoredSecret, id string, now time.Time) bool {
 	found := false
 	for slot := range max(len(secrets), maxSecrets) {

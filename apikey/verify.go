@@ -4,23 +4,7 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/hex"
-	"errors"
 	"time"
-)
-
-var (
-	// ErrWrongSecret is returned by [Secret.Prove] when the shown secret is none of the live stored ones, when there is
-	// none, and for the zero Secret.
-	ErrWrongSecret = errors.New("apikey: the secret is none of the key's live secrets; " +
-		"right would be a secret that New or Rotate returned for this key and that was not rotated away")
-
-	// ErrUnknownServerKey is returned by [Secret.Prove] instead of [ErrWrongSecret] when nothing matched and the issuer
-	// could not have checked one of the live stored secrets: it was hashed under a server key that the issuer was not
-	// given, or under none while the issuer has server keys and does not accept that. It denies just the same. It tells
-	// the operator, and must not tell the caller, that the configuration may be what is wrong.
-	ErrUnknownServerKey = errors.New("apikey: no secret matched, and a stored one was hashed under a server key that " +
-		"this issuer does not have; right would be an IssuerConfig with that key among its ServerKeys " +
-		"(or AcceptUnkeyed, if it was hashed under none)")
 )
 
 // StoredSecret is what is kept of a secret: a hash and never the text (rule K1).
@@ -43,19 +27,19 @@ type StoredSecret struct {
 // logs, beside the ID of its key; it cannot be turned into the secret and does not prove anything.
 func (s StoredSecret) ID() string { return hex.EncodeToString(s.Sum[:4]) }
 
-// live is free of branches on its result because [Secret.Prove] is to take the same time for every record.
+// live has no branches on its result: [Secret.Verify] takes the same time for every record.
 func (s *StoredSecret) live(now time.Time) int {
 	return toInt(s.Expires.IsZero()) | toInt(now.Before(s.Expires))
 }
 
-// Prove returns the index in stored of the secret that s is, if it is live at now: its Expires is zero or after now.
+// Verify returns the index in stored of the secret that equals s and is live at now: its Expires is zero or after now.
 // Otherwise the index is -1 and the error is [ErrWrongSecret] or [ErrUnknownServerKey].
 //
-// The work does not depend on the record (rule K3): the shown text is hashed under every hash that its issuer knows,
-// and compared in constant time with two stored secrets, for the missing of which a dummy stands in; if there are more
-// than the two that a valid key has, with all of them. So a caller who found no key calls Prove(nil, now), and neither
-// the time nor the answer differs from that for a wrong secret. Prove does not allocate memory.
-func (s Secret) Prove(stored []StoredSecret, now time.Time) (index int, err error) {
+// The work does not depend on the record (rule K3). The text is hashed under every hash of its issuer and compared in
+// constant time with two stored secrets, or with all of them if a broken record has more; a dummy takes the place of a
+// missing one. A caller without a record calls Verify(nil, now): neither time nor answer differs from a wrong secret's.
+// Verify does not allocate memory.
+func (s Secret) Verify(stored []StoredSecret, now time.Time) (index int, err error) {
 	issuer := s.issuer.orDefault()
 	dummy := StoredSecret{ServerKey: issuer.hashes[0].serverKey}
 	slots := max(len(stored), maxSecrets)

@@ -1,4 +1,4 @@
-package policyhttp
+package digest
 
 import (
 	"net/http/httptest"
@@ -7,10 +7,11 @@ import (
 	"time"
 
 	"github.com/sallyport-go/sallyport/apikey"
+	"github.com/sallyport-go/sallyport/policy/policyhttp"
 )
 
 // writeDigestHeader is the way back: all in quotes but for what RFC 7616 has without.
-func writeDigestHeader(h digestHeader) string {
+func writeDigestHeader(h header) string {
 	text := `username="` + h.username + `", realm="` + h.realm + `", nonce="` + h.nonce + `", uri="` + h.uri + `", response="` +
 		h.response + `", qop=` + h.qop + `, nc=` + h.nc + `, cnonce="` + h.cnonce + `"`
 	if h.algorithm != "" {
@@ -34,27 +35,27 @@ func addDigestHeaders(f *testing.F) {
 func FuzzParseDigestHeader(f *testing.F) {
 	addDigestHeaders(f)
 	f.Fuzz(func(t *testing.T, text string) {
-		h, err := parseDigestHeader(text)
+		h, err := parseHeader(text)
 		if err != nil {
-			if h != (digestHeader{}) {
+			if h != (header{}) {
 				t.Fatalf("%q: %+v beside an error", text, h)
 			}
 			return
 		}
-		for i := range digestParameters {
-			value := *digestParameters[i].text(&h)
+		for i := range parameters {
+			value := *parameters[i].text(&h)
 			if !strings.Contains(text, value) || strings.ContainsAny(value, `"\`) {
-				t.Fatalf("%q: %s is %q", text, digestParameters[i].name, value)
+				t.Fatalf("%q: %s is %q", text, parameters[i].name, value)
 			}
-			if digestParameters[i].required && value == "" {
-				t.Fatalf("%q: %s is empty", text, digestParameters[i].name)
+			if parameters[i].required && value == "" {
+				t.Fatalf("%q: %s is empty", text, parameters[i].name)
 			}
 		}
 		if len(h.nc) != 8 || h.count == 0 {
 			t.Fatalf("%q: nc is %q, which is %d", text, h.nc, h.count)
 		}
 		h.userhash = "" // is false, and is not written
-		if again, err := parseDigestHeader(writeDigestHeader(h)); err != nil || again != h {
+		if again, err := parseHeader(writeDigestHeader(h)); err != nil || again != h {
 			t.Fatalf("%q was read as %+v, and that as %+v, %v", text, h, again, err)
 		}
 	})
@@ -65,25 +66,27 @@ func FuzzParseDigestHeader(f *testing.F) {
 func FuzzDigestProof(f *testing.F) {
 	addDigestHeaders(f)
 	key := apikey.Key{ID: "k3vq7zt2mwc5x4hjp6na", Secrets: []apikey.StoredSecret{{Sum: [32]byte{1}}}}
-	stored := new(MemoryDigestCredentials)
-	for _, algorithm := range []DigestAlgorithm{DigestMD5, DigestSHA256} {
-		if err := stored.Add(key.ID, algorithm, DigestCredential{key.Secrets[0].ID(), algorithm.hashOf("a", "b", "not to be guessed")}); err != nil {
+	stored := new(MemoryCredentials)
+	for _, algorithm := range []Algorithm{MD5, SHA256} {
+		if err := stored.Add(key.ID, algorithm, Credential{key.Secrets[0].ID(), algorithm.hashOf("a", "b", "not to be guessed")}); err != nil {
 			f.Fatal(err)
 		}
 	}
-	scheme := Digest(DigestConfig{Credentials: stored, Algorithms: []DigestAlgorithm{DigestMD5, DigestSHA256}})
-	guard := &Guard{realm: "api"}
+	scheme, err := New(Config{Credentials: stored, Algorithms: []Algorithm{MD5, SHA256}})
+	if err != nil {
+		f.Fatal(err)
+	}
 	f.Fuzz(func(t *testing.T, rest string) {
 		r := httptest.NewRequest("GET", "/v1/groups?pretty=true", nil)
-		shown, err := scheme.read(guard, r, rest)
+		shown, err := scheme.Read(r.Context(), policyhttp.Presented{Text: rest, Realm: "api", Request: r})
 		if err != nil {
-			if shown.prover != nil {
-				t.Fatalf("%q: a proof beside an error", rest)
+			if shown.Verifier != nil {
+				t.Fatalf("%q: a verifier beside an error", rest)
 			}
 			return
 		}
 		for _, who := range []apikey.Key{key, {}} {
-			if err := shown.prover.Prove(who, time.Now()); err != errWrongResponse && err != errNoDigest {
+			if err := shown.Verifier.Verify(who, time.Now()); err != errWrongResponse && err != errNoDigest {
 				t.Fatalf("%q: %v", rest, err)
 			}
 		}

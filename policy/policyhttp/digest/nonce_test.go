@@ -1,4 +1,4 @@
-package policyhttp
+package digest
 
 import (
 	"bytes"
@@ -35,12 +35,12 @@ func testNonces() *nonces {
 
 // use is n.use for the challenge that the tests issue.
 func use(n *nonces, text string, count uint32) error {
-	return n.use(text, DigestSHA256, "api", "key", count)
+	return n.use(text, SHA256, "api", "key", count)
 }
 
 func TestNonceIsUsedOncePerCount(t *testing.T) {
 	n := testNonces()
-	text := n.issue(DigestSHA256, "api")
+	text := n.issue(SHA256, "api")
 	require.NoError(t, use(n, text, 1))
 	assert.ErrorIs(t, use(n, text, 1), ErrReplayed)
 	assert.ErrorIs(t, use(n, text, 1), errStale, "an honest client goes on with a new nonce")
@@ -49,7 +49,7 @@ func TestNonceIsUsedOncePerCount(t *testing.T) {
 	assert.ErrorIs(t, use(n, text, math.MaxUint32), ErrReplayed)
 	assert.Equal(t, errUncertain, use(n, text, 3), "too far behind to know")
 
-	require.NoError(t, use(n, n.issue(DigestSHA256, "api"), 2), "npm urllib begins with 2")
+	require.NoError(t, use(n, n.issue(SHA256, "api"), 2), "npm urllib begins with 2")
 }
 
 // Requests on several connections overtake each other. Each count is taken once, in
@@ -58,7 +58,7 @@ func TestNonceCountsMayOvertakeEachOther(t *testing.T) {
 	for seed := range uint64(50) {
 		random := rand.New(rand.NewPCG(seed, 4))
 		n := testNonces()
-		text := n.issue(DigestSHA256, "api")
+		text := n.issue(SHA256, "api")
 		require.NoError(t, use(n, text, 1000))
 		for _, i := range random.Perm(countWindow - 1) {
 			count := uint32(1000 - 1 - i)
@@ -72,17 +72,17 @@ func TestNonceCountsMayOvertakeEachOther(t *testing.T) {
 // A proof is of one algorithm and one realm; so is its nonce, and it is not another's.
 func TestNonceIsBound(t *testing.T) {
 	n := testNonces()
-	text := n.issue(DigestSHA256, "api")
-	assert.Equal(t, errUnknownNonce, n.use(text, DigestMD5, "api", "key", 1))
-	assert.Equal(t, errUnknownNonce, n.use(text, DigestSHA256, "apis", "key", 1))
-	assert.Equal(t, errUnknownNonce, n.use(text, DigestSHA256, "", "key", 1))
+	text := n.issue(SHA256, "api")
+	assert.Equal(t, errUnknownNonce, n.use(text, MD5, "api", "key", 1))
+	assert.Equal(t, errUnknownNonce, n.use(text, SHA256, "apis", "key", 1))
+	assert.Equal(t, errUnknownNonce, n.use(text, SHA256, "", "key", 1))
 	assert.Equal(t, errUnknownNonce, use(testNonces(), text, 1))
 	assert.NoError(t, use(n, text, 1))
 }
 
 func TestNonceCannotBeMade(t *testing.T) {
 	n := testNonces()
-	text := n.issue(DigestSHA256, "api")
+	text := n.issue(SHA256, "api")
 	require.Len(t, text, nonceEncoding.EncodedLen(nonceSize))
 	for i := range text {
 		for _, c := range []byte("Aa0-_=+/ ") {
@@ -113,14 +113,14 @@ func TestNonceCannotBeMade(t *testing.T) {
 func TestNonceExpires(t *testing.T) {
 	clock := newManualClock()
 	n := newNonces(nil, false, time.Minute, 10, clock.now)
-	used, unused := n.issue(DigestSHA256, "api"), n.issue(DigestSHA256, "api")
+	used, unused := n.issue(SHA256, "api"), n.issue(SHA256, "api")
 	require.NoError(t, use(n, used, 1))
 	clock.advance(time.Minute) // less the two nanoseconds by which the nonces are younger
 	require.NoError(t, use(n, used, 2))
 	clock.advance(2)
 	assert.Equal(t, errExpiredNonce, use(n, used, 3))
 	assert.Equal(t, errExpiredNonce, use(n, unused, 1))
-	assert.NoError(t, use(n, n.issue(DigestSHA256, "api"), 1))
+	assert.NoError(t, use(n, n.issue(SHA256, "api"), 1))
 }
 
 // What has expired takes no room.
@@ -128,12 +128,12 @@ func TestNonceMemoryForgetsWhatHasExpired(t *testing.T) {
 	clock := newManualClock()
 	n := newNonces(nil, false, time.Minute, 10, clock.now)
 	for range 5 {
-		require.NoError(t, use(n, n.issue(DigestSHA256, "api"), 1))
+		require.NoError(t, use(n, n.issue(SHA256, "api"), 1))
 	}
 	fifth := n.latest
 	clock.advance(time.Duration(fifth - clock.now().UnixNano())) // at which the clock of the nonces is already
 	clock.advance(time.Minute - 1)
-	fresh := n.issue(DigestSHA256, "api") // in the instant in which the fifth expires
+	fresh := n.issue(SHA256, "api") // in the instant in which the fifth expires
 	require.Equal(t, fifth+int64(time.Minute), n.latest)
 	require.NoError(t, use(n, fresh, 1))
 	assert.Len(t, n.used.counts, 1)
@@ -145,14 +145,14 @@ func TestNonceMemoryForgetsWhatHasExpired(t *testing.T) {
 func TestNonceClockRunsBackwards(t *testing.T) {
 	clock := newManualClock()
 	n := newNonces(nil, false, time.Minute, 2, clock.now)
-	before := n.issue(DigestSHA256, "api")
+	before := n.issue(SHA256, "api")
 	require.NoError(t, use(n, before, 1))
 	clock.advance(time.Hour)
-	require.NoError(t, use(n, n.issue(DigestSHA256, "api"), 1), "the expired one is forgotten")
+	require.NoError(t, use(n, n.issue(SHA256, "api"), 1), "the expired one is forgotten")
 	clock.advance(-time.Hour)
 	assert.Equal(t, errExpiredNonce, use(n, before, 1))
 	for range 10 {
-		text := n.issue(DigestSHA256, "api")
+		text := n.issue(SHA256, "api")
 		require.NoError(t, use(n, text, 1))
 		require.ErrorIs(t, use(n, text, 1), ErrReplayed)
 	}
@@ -162,10 +162,10 @@ func TestNonceClockRunsBackwards(t *testing.T) {
 func TestNonceMemoryIsBounded(t *testing.T) {
 	const most = 4
 	n := newNonces(nil, false, time.Hour, most, time.Now)
-	old := n.issue(DigestSHA256, "api") // answered too late
+	old := n.issue(SHA256, "api") // answered too late
 	var texts []string
 	for i := range 10 * most {
-		text := n.issue(DigestSHA256, "api")
+		text := n.issue(SHA256, "api")
 		texts = append(texts, text)
 		require.NoError(t, use(n, text, 1))
 		require.LessOrEqual(t, len(n.used.counts), most)
@@ -190,9 +190,9 @@ func TestNonceMemoryIsBounded(t *testing.T) {
 // a round trip each time, and is no replay.
 func TestNonceMemoryOfOne(t *testing.T) {
 	n := newNonces(nil, false, time.Hour, 1, time.Now)
-	first, second := n.issue(DigestSHA256, "api"), n.issue(DigestSHA256, "api")
+	first, second := n.issue(SHA256, "api"), n.issue(SHA256, "api")
 	require.NoError(t, use(n, second, 1))
-	assert.Equal(t, nil, use(n, n.issue(DigestSHA256, "api"), 1))
+	assert.Equal(t, nil, use(n, n.issue(SHA256, "api"), 1))
 	assert.Equal(t, errUncertain, use(n, second, 2))
 	assert.Equal(t, errUncertain, use(n, first, 1), "made before one that was forgotten")
 }
@@ -200,10 +200,10 @@ func TestNonceMemoryOfOne(t *testing.T) {
 // A customer who has seen the nonce of another cannot use up its counts.
 func TestNonceCountsAreOfAKey(t *testing.T) {
 	n := testNonces()
-	text := n.issue(DigestSHA256, "api")
-	require.NoError(t, n.use(text, DigestSHA256, "api", "mallory", math.MaxUint32))
-	require.NoError(t, n.use(text, DigestSHA256, "api", "alice", 1))
-	assert.ErrorIs(t, n.use(text, DigestSHA256, "api", "alice", 1), ErrReplayed)
+	text := n.issue(SHA256, "api")
+	require.NoError(t, n.use(text, SHA256, "api", "mallory", math.MaxUint32))
+	require.NoError(t, n.use(text, SHA256, "api", "alice", 1))
+	assert.ErrorIs(t, n.use(text, SHA256, "api", "alice", 1), ErrReplayed)
 }
 
 // Instances that do not share their nonces answer to those of each other with new ones,
@@ -220,7 +220,7 @@ func TestNonceOfAnotherInstance(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			text := test.one.issue(DigestSHA256, "api")
+			text := test.one.issue(SHA256, "api")
 			assert.Equal(t, test.want, use(test.other, text, 1))
 			assert.ErrorIs(t, test.want, errStale)
 			require.NoError(t, use(test.one, text, 1))
@@ -229,11 +229,11 @@ func TestNonceOfAnotherInstance(t *testing.T) {
 	}
 }
 
-// Sharing is what DigestConfig.ShareNonces says it is, with its price.
+// Sharing is what Config.ShareNonces says it is, with its price.
 func TestNonceShared(t *testing.T) {
 	key, clock := bytes.Repeat([]byte{7}, 32), newManualClock()
 	one, other := newNonces(key, true, time.Minute, 2, clock.now), newNonces(key, true, time.Minute, 2, clock.now)
-	text := one.issue(DigestSHA256, "api")
+	text := one.issue(SHA256, "api")
 	require.NoError(t, use(one, text, 1))
 	require.NoError(t, use(other, text, 1), "the price")
 	assert.ErrorIs(t, use(one, text, 1), ErrReplayed)
@@ -244,7 +244,7 @@ func TestNonceShared(t *testing.T) {
 	clock.advance(time.Second)
 	restarted := newNonces(key, true, time.Minute, 2, clock.now)
 	assert.Equal(t, errUncertain, use(restarted, text, 1))
-	assert.NoError(t, use(one, restarted.issue(DigestSHA256, "api"), 1))
+	assert.NoError(t, use(one, restarted.issue(SHA256, "api"), 1))
 
 	// The clock of one that is ahead: within a lifetime its nonces are accepted, and when
 	// they are forgotten, they do not take the others with them.
@@ -252,13 +252,13 @@ func TestNonceShared(t *testing.T) {
 	ahead.advance(50 * time.Second)
 	fast := newNonces(key, true, time.Minute, 2, ahead.now)
 	for range 5 {
-		require.NoError(t, use(one, fast.issue(DigestSHA256, "api"), 1))
+		require.NoError(t, use(one, fast.issue(SHA256, "api"), 1))
 	}
 	for range 5 {
-		require.NoError(t, use(one, one.issue(DigestSHA256, "api"), 1))
+		require.NoError(t, use(one, one.issue(SHA256, "api"), 1))
 	}
 	ahead.advance(2 * time.Minute)
-	assert.Equal(t, errExpiredNonce, use(one, fast.issue(DigestSHA256, "api"), 1))
+	assert.Equal(t, errExpiredNonce, use(one, fast.issue(SHA256, "api"), 1))
 }
 
 // No two nonces are the same, not even of one instant.
@@ -270,7 +270,7 @@ func TestNoncesAreDistinct(t *testing.T) {
 	for range 8 {
 		wait.Go(func() {
 			for range 200 {
-				text := n.issue(DigestSHA256, "api")
+				text := n.issue(SHA256, "api")
 				mu.Lock()
 				seen[text] = true
 				mu.Unlock()
@@ -285,7 +285,7 @@ func TestNoncesAreDistinct(t *testing.T) {
 func TestNonceConcurrently(t *testing.T) {
 	const copies, requests = 8, 50
 	n := testNonces()
-	text := n.issue(DigestSHA256, "api")
+	text := n.issue(SHA256, "api")
 	var accepted [requests + 1]atomic.Int32
 	var wait sync.WaitGroup
 	for range copies {
@@ -320,7 +320,7 @@ func checkNonces(t *testing.T, most int, steps []byte) {
 	other := newNonces(shared, true, time.Minute, 1, clock.now)
 	n := newNonces(shared, true, time.Minute, most, clock.now)
 	accepted := make(oracle)
-	texts := []string{n.issue(DigestSHA256, "api")}
+	texts := []string{n.issue(SHA256, "api")}
 	for len(steps) >= 2 {
 		step, argument := steps[0], steps[1]
 		steps = steps[2:]
@@ -330,11 +330,11 @@ func checkNonces(t *testing.T, most int, steps []byte) {
 		case step < 20:
 			clock.advance(-time.Duration(argument) * time.Second)
 		case step < 30:
-			texts = append(texts, other.issue(DigestSHA256, "api"))
+			texts = append(texts, other.issue(SHA256, "api"))
 		case step < 60:
-			texts = append(texts, n.issue(DigestSHA256, "api"))
+			texts = append(texts, n.issue(SHA256, "api"))
 		case step < 80:
-			text := n.issue(DigestSHA256, "api")
+			text := n.issue(SHA256, "api")
 			if err := use(n, text, uint32(argument)+1); err != nil {
 				t.Fatalf("a new nonce: %v", err)
 			}
@@ -343,7 +343,7 @@ func checkNonces(t *testing.T, most int, steps []byte) {
 			text := texts[int(step)*len(texts)/256]
 			key := apikey.ID([]string{"key", "another"}[argument%2])
 			count := uint32(argument/2) + 1
-			if err := n.use(text, DigestSHA256, "api", key, count); err == nil && !accepted.first(text, key, count) {
+			if err := n.use(text, SHA256, "api", key, count); err == nil && !accepted.first(text, key, count) {
 				t.Fatalf("count %d of %s was accepted twice", count, text)
 			}
 		}

@@ -14,16 +14,16 @@ import (
 	"github.com/sallyport-go/sallyport/apikey"
 )
 
-func requireProves(t *testing.T, secret apikey.Secret, stored []apikey.StoredSecret, now time.Time, index int) {
+func requireVerifies(t *testing.T, secret apikey.Secret, stored []apikey.StoredSecret, now time.Time, index int) {
 	t.Helper()
-	got, err := secret.Prove(stored, now)
+	got, err := secret.Verify(stored, now)
 	require.NoError(t, err)
 	require.Equal(t, index, got)
 }
 
 func requireDenied(t *testing.T, secret apikey.Secret, stored []apikey.StoredSecret, now time.Time, want error) {
 	t.Helper()
-	got, err := secret.Prove(stored, now)
+	got, err := secret.Verify(stored, now)
 	require.Equal(t, want, err, "the sentinel itself: an answer to a stranger allocates nothing")
 	require.Equal(t, -1, got)
 }
@@ -67,7 +67,7 @@ func TestK1HMACKnownAnswer(t *testing.T) {
 	require.NoError(t, err)
 	sum, err := hex.DecodeString("c385e3e1f47ac9eb15a574f4e0f4a509cd7c96645053dee03966cfcf9fe7b639")
 	require.NoError(t, err)
-	requireProves(t, shown, []apikey.StoredSecret{{ServerKey: "k1", Sum: [32]byte(sum)}}, noon, 0)
+	requireVerifies(t, shown, []apikey.StoredSecret{{ServerKey: "k1", Sum: [32]byte(sum)}}, noon, 0)
 }
 
 func TestNewServerKeyCopiesTheBytes(t *testing.T) {
@@ -77,28 +77,28 @@ func TestNewServerKeyCopiesTheBytes(t *testing.T) {
 	clear(raw)
 	issuer := newIssuer(t, apikey.IssuerConfig{ServerKeys: []apikey.ServerKey{key}})
 	stored, secret := newKey(t, newIssuer(t, apikey.IssuerConfig{ServerKeys: []apikey.ServerKey{serverKey(t, "k1")}}))
-	requireProves(t, parsed(t, issuer, secret), stored.Secrets, noon, 0)
+	requireVerifies(t, parsed(t, issuer, secret), stored.Secrets, noon, 0)
 }
 
-func TestK4ProveTellsWhichLiveSecretMatched(t *testing.T) {
+func TestK4VerifyTellsWhichLiveSecretMatched(t *testing.T) {
 	issuer := newIssuer(t, apikey.IssuerConfig{})
 	key, first := newKey(t, issuer)
 	key, second := rotate(t, issuer, key, time.Hour)
 	_, stranger := newKey(t, issuer)
 
-	requireProves(t, first, key.Secrets, noon, 0)
-	requireProves(t, second, key.Secrets, noon, 1)
-	requireProves(t, parsed(t, issuer, second), key.Secrets, noon, 1)
+	requireVerifies(t, first, key.Secrets, noon, 0)
+	requireVerifies(t, second, key.Secrets, noon, 1)
+	requireVerifies(t, parsed(t, issuer, second), key.Secrets, noon, 1)
 	requireDenied(t, stranger, key.Secrets, noon, apikey.ErrWrongSecret)
 
 	end := noon.Add(time.Hour)
-	requireProves(t, first, key.Secrets, end.Add(-time.Nanosecond), 0)
+	requireVerifies(t, first, key.Secrets, end.Add(-time.Nanosecond), 0)
 	requireDenied(t, first, key.Secrets, end, apikey.ErrWrongSecret)
-	requireProves(t, second, key.Secrets, end.Add(time.Hour), 1)
+	requireVerifies(t, second, key.Secrets, end.Add(time.Hour), 1)
 
 	// A record with more than two is not valid, and yet none of its secrets is overlooked.
 	more := append([]apikey.StoredSecret{{}, {Sum: [32]byte{1}}}, key.Secrets...)
-	requireProves(t, second, more, noon, 3)
+	requireVerifies(t, second, more, noon, 3)
 	requireDenied(t, stranger, more, noon, apikey.ErrWrongSecret)
 }
 
@@ -113,7 +113,7 @@ func TestK3NoRecordIsAWrongSecret(t *testing.T) {
 	}
 }
 
-func TestZeroSecretProvesNothing(t *testing.T) {
+func TestZeroSecretVerifysNothing(t *testing.T) {
 	ofNothing := []apikey.StoredSecret{{Sum: sha256.Sum256(nil)}, {}, {ServerKey: "unknown"}}
 	requireDenied(t, apikey.Secret{}, ofNothing, noon, apikey.ErrWrongSecret)
 	requireDenied(t, apikey.Secret{}, nil, noon, apikey.ErrWrongSecret)
@@ -126,16 +126,16 @@ func TestServerKeyRotation(t *testing.T) {
 	after := newIssuer(t, apikey.IssuerConfig{ServerKeys: []apikey.ServerKey{next}})
 
 	key, secret := newKey(t, before)
-	requireProves(t, parsed(t, before, secret), key.Secrets, noon, 0)
-	requireProves(t, parsed(t, during, secret), key.Secrets, noon, 0)
+	requireVerifies(t, parsed(t, before, secret), key.Secrets, noon, 0)
+	requireVerifies(t, parsed(t, during, secret), key.Secrets, noon, 0)
 	requireDenied(t, parsed(t, after, secret), key.Secrets, noon, apikey.ErrUnknownServerKey)
 	requireDenied(t, parsed(t, nil, secret), key.Secrets, noon, apikey.ErrUnknownServerKey)
 
 	key, second := rotate(t, during, key, time.Hour)
 	require.Equal(t, "next", key.Secrets[1].ServerKey)
-	requireProves(t, parsed(t, during, secret), key.Secrets, noon, 0)
-	requireProves(t, parsed(t, during, second), key.Secrets, noon, 1)
-	requireProves(t, parsed(t, after, second), key.Secrets, noon, 1)
+	requireVerifies(t, parsed(t, during, secret), key.Secrets, noon, 0)
+	requireVerifies(t, parsed(t, during, second), key.Secrets, noon, 1)
+	requireVerifies(t, parsed(t, after, second), key.Secrets, noon, 1)
 
 	// Once the old one has expired it explains nothing any more.
 	_, stranger := newKey(t, after)
@@ -161,15 +161,15 @@ func TestAcceptUnkeyed(t *testing.T) {
 
 	key, secret := newKey(t, nil)
 	requireDenied(t, parsed(t, strict, secret), key.Secrets, noon, apikey.ErrUnknownServerKey)
-	requireProves(t, parsed(t, moving, secret), key.Secrets, noon, 0)
+	requireVerifies(t, parsed(t, moving, secret), key.Secrets, noon, 0)
 
 	key, second := rotate(t, moving, key, time.Hour)
 	require.Equal(t, "k1", key.Secrets[1].ServerKey, "new secrets are hashed under the server key")
-	requireProves(t, second, key.Secrets, noon, 1)
-	requireProves(t, parsed(t, moving, secret), key.Secrets, noon, 0)
+	requireVerifies(t, second, key.Secrets, noon, 1)
+	requireVerifies(t, parsed(t, moving, secret), key.Secrets, noon, 0)
 }
 
-func TestProveAndParseDoNotAllocate(t *testing.T) {
+func TestVerifyAndParseDoNotAllocate(t *testing.T) {
 	for name, config := range map[string]apikey.IssuerConfig{
 		"sha256": {},
 		"hmac":   {ServerKeys: []apikey.ServerKey{serverKey(t, "k1")}},
@@ -182,10 +182,10 @@ func TestProveAndParseDoNotAllocate(t *testing.T) {
 		text := secret.Reveal()
 		unknown := []apikey.StoredSecret{{ServerKey: "unknown"}}
 		for what, prove := range map[string]func() error{
-			"right":              func() error { _, err := secret.Prove(key.Secrets, noon); return err },
-			"wrong":              func() error { _, err := stranger.Prove(key.Secrets, noon); return err },
-			"no record":          func() error { _, err := secret.Prove(nil, noon); return err },
-			"unknown server key": func() error { _, err := secret.Prove(unknown, noon); return err },
+			"right":              func() error { _, err := secret.Verify(key.Secrets, noon); return err },
+			"wrong":              func() error { _, err := stranger.Verify(key.Secrets, noon); return err },
+			"no record":          func() error { _, err := secret.Verify(nil, noon); return err },
+			"unknown server key": func() error { _, err := secret.Verify(unknown, noon); return err },
 		} {
 			var err error
 			allocs := testing.AllocsPerRun(1000, func() { err = prove() })
@@ -199,11 +199,11 @@ func TestProveAndParseDoNotAllocate(t *testing.T) {
 		require.Zero(t, testing.AllocsPerRun(1000, func() { id, shown, err = issuer.Parse(text) }), name)
 		require.NoError(t, err)
 		require.Equal(t, key.ID, id)
-		requireProves(t, shown, key.Secrets, noon, 0)
+		requireVerifies(t, shown, key.Secrets, noon, 0)
 	}
 }
 
-func TestProveByManyAtOnce(t *testing.T) {
+func TestVerifyByManyAtOnce(t *testing.T) {
 	issuer := newIssuer(t, apikey.IssuerConfig{ServerKeys: []apikey.ServerKey{serverKey(t, "k1")}})
 	errs := make(chan error, 8)
 	var group sync.WaitGroup
@@ -211,7 +211,7 @@ func TestProveByManyAtOnce(t *testing.T) {
 		key, secret := newKey(t, issuer)
 		group.Go(func() {
 			for range 200 {
-				if n, err := secret.Prove(key.Secrets, noon); n != 0 || err != nil {
+				if n, err := secret.Verify(key.Secrets, noon); n != 0 || err != nil {
 					errs <- fmt.Errorf("index %d: %w", n, err)
 					return
 				}

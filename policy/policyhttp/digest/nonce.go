@@ -1,4 +1,4 @@
-package policyhttp
+package digest
 
 import (
 	"bytes"
@@ -16,17 +16,16 @@ import (
 	"github.com/sallyport-go/sallyport/apikey"
 )
 
-// ErrReplayed is wrapped by the Err of the decision when a request with Digest
-// credentials was accepted before, down to its count: somebody sent a captured request
-// again, or a proxy or a client's connection pool repeated one by itself. The caller is
-// told what a wrong secret is told, with stale=true, so that an honest one answers to a
-// new nonce without asking anybody.
+// ErrReplayed is wrapped by the Cause of a decision on a request that was accepted before,
+// down to its count: somebody sent a captured request again, or a proxy or a client's
+// connection pool repeated one by itself. The caller gets the answer to a wrong secret, with
+// stale=true: an honest client then answers to the new nonce without asking anybody.
 var ErrReplayed = errors.New("the nonce was used with this count before: the request was sent again")
 
-// errStale is what the error of a proof wraps when the response is right and only its
-// nonce is not to be used any more, or not with this count. Then, and only then, the
-// challenges have stale=true (RFC 7616 section 3.3).
-var errStale = errors.New("policyhttp: the response is right, but its nonce is not to be used")
+// errStale is wrapped by the error of a right response whose nonce is not to be used any
+// more, or not with this count. Then, and only then, the challenges have stale=true (RFC
+// 7616 section 3.3).
+var errStale = errors.New("digest: the response is right, but its nonce is not to be used")
 
 // Why, in full.
 var (
@@ -35,27 +34,26 @@ var (
 		"whether it was used before is not known", errStale, countWindow-1)
 	errExpiredNonce = fmt.Errorf("%w: it has expired", errStale)
 	errUnknownNonce = fmt.Errorf("%w: this service did not make it, or made it for another algorithm or under another key", errStale)
-	errElsewhere    = fmt.Errorf("%w: another instance made it; see DigestConfig.ShareNonces", errStale)
+	errElsewhere    = fmt.Errorf("%w: another instance made it; see Config.ShareNonces", errStale)
 )
 
 // nonces makes and takes back the nonces of one Digest scheme.
 //
-// A nonce says who made it and when, under an HMAC. So making one needs no memory and a
-// stranger cannot fill any; there is memory only for the nonces that somebody answered
-// to with a key's secret.
+// A nonce names its maker and its time, under an HMAC. So making one needs no memory, and a
+// stranger cannot fill any: only nonces answered with a key's secret are remembered.
 type nonces struct {
 	macs     sync.Pool // of *nonceMAC
 	instance uint64    // of this scheme, from crypto/rand
-	shared   bool      // those of other instances are accepted
+	shared   bool      // accept nonces of other instances
 	lifetime int64     // nanoseconds
 	clock    func() time.Time
 
 	mu     sync.Mutex
-	latest int64 // the latest time that was read or given to a nonce
+	latest int64 // the latest time read, or given to a nonce
 	used   usedNonces
 }
 
-// A nonce is identified by who made it and when: an instance gives no time twice.
+// A nonce is identified by its maker and its time: an instance gives no time twice.
 type nonce struct {
 	instance uint64
 	made     int64 // nanoseconds since 1970, by the clock of the instance
@@ -79,25 +77,24 @@ func newNonces(key []byte, shared bool, lifetime time.Duration, most int, clock 
 	var instance [8]byte
 	rand.Read(instance[:])
 	n.instance = binary.BigEndian.Uint64(instance[:])
-	// What was used before the start is not known: with a shared key, an earlier process
-	// may have accepted it.
+	// The uses before the start are unknown: with a shared key, an earlier process may have
+	// accepted some.
 	n.used = usedNonces{most: most, forgotten: n.now()}
 	return n
 }
 
-// now returns the time, which does not run backwards: a clock that was set back would
-// bring expired nonces, of which nothing is remembered, back to life. The caller holds
-// mu, or nobody else has n yet.
+// now returns the time. It does not run backwards: a clock set back would revive expired
+// nonces, whose uses are forgotten. The caller holds mu, or nobody else has n yet.
 func (n *nonces) now() int64 {
 	n.latest = max(n.latest, n.clock().UnixNano())
 	return n.latest
 }
 
-// issue returns a new nonce for a challenge. It is good for this algorithm and realm
-// only, so that the response to one challenge is none to another.
-func (n *nonces) issue(algorithm DigestAlgorithm, realm string) string {
+// issue returns a new nonce for a challenge. It is good for this algorithm and realm only,
+// so that the response to one challenge is not one to another.
+func (n *nonces) issue(algorithm Algorithm, realm string) string {
 	n.mu.Lock()
-	n.latest = max(n.now(), n.used.forgotten) + 1 // one that is not given yet, and will not be taken for one that was forgotten
+	n.latest = max(n.now(), n.used.forgotten) + 1 // a time that is neither given yet nor forgotten
 	made := n.latest
 	n.mu.Unlock()
 
@@ -109,8 +106,8 @@ func (n *nonces) issue(algorithm DigestAlgorithm, realm string) string {
 	return nonceEncoding.EncodeToString(text[:])
 }
 
-// tag is what nobody can make without the key.
-func (n *nonces) tag(made []byte, algorithm DigestAlgorithm, realm string) (tag [nonceTagSize]byte) {
+// tag authenticates a nonce: nobody can make it without the key.
+func (n *nonces) tag(made []byte, algorithm Algorithm, realm string) (tag [nonceTagSize]byte) {
 	var room [256]byte // for the longest realm
 	// The parts cannot run into each other: the first two are of one length, and neither
 	// name of an algorithm begins with the other.
@@ -126,15 +123,15 @@ func (n *nonces) tag(made []byte, algorithm DigestAlgorithm, realm string) (tag 
 	return tag
 }
 
-// nonceMAC is an HMAC that is used again, since making one hashes the key twice.
+// nonceMAC is an HMAC to use again, since making one hashes the key twice.
 type nonceMAC struct {
 	hash hash.Hash
 	sum  [sha256.Size]byte
 }
 
-// read returns the nonce that a text is. It is false if no instance with this key made
-// the text for the algorithm and the realm.
-func (n *nonces) read(text string, algorithm DigestAlgorithm, realm string) (nonce, bool) {
+// read parses a nonce. It is false if no instance with this key made the text for the
+// algorithm and the realm.
+func (n *nonces) read(text string, algorithm Algorithm, realm string) (nonce, bool) {
 	var made [nonceSize]byte
 	if len(text) != nonceEncoding.EncodedLen(nonceSize) {
 		return nonce{}, false
@@ -149,10 +146,9 @@ func (n *nonces) read(text string, algorithm DigestAlgorithm, realm string) (non
 	return nonce{binary.BigEndian.Uint64(made[:]), int64(binary.BigEndian.Uint64(made[8:]))}, true
 }
 
-// use takes a count of a nonce, for a key that has proven with it that it has its secret.
-// It returns nil exactly once for the three, whoever asks at the same time; otherwise
-// the error wraps errStale.
-func (n *nonces) use(text string, algorithm DigestAlgorithm, realm string, key apikey.ID, count uint32) error {
+// use takes a count of a nonce for a key, whose secret was proven with it. It returns nil
+// exactly once for the three, even concurrently; otherwise the error wraps errStale.
+func (n *nonces) use(text string, algorithm Algorithm, realm string, key apikey.ID, count uint32) error {
 	shown, ok := n.read(text, algorithm, realm)
 	switch {
 	case !ok:
@@ -171,13 +167,13 @@ func (n *nonces) use(text string, algorithm DigestAlgorithm, realm string, key a
 	return n.used.add(nonceOfKey{shown, key}, count)
 }
 
-// usedNonces remembers which counts of which nonces were used. Each key has its own
-// counts, so that one customer cannot use up those of another.
+// usedNonces remembers the used counts of nonces. Each key has its own counts, so that one
+// customer cannot use up those of another.
 type usedNonces struct {
 	most      int
 	counts    map[nonceOfKey]counts
-	order     []nonceOfKey // the keys of counts, the first used first
-	forgotten int64        // nothing is known of a nonce made then or earlier that is not in counts
+	order     []nonceOfKey // keys of counts, in the order of first use
+	forgotten int64        // nonces made up to then and absent from counts are unknown
 }
 
 type nonceOfKey struct {
@@ -185,7 +181,7 @@ type nonceOfKey struct {
 	key   apikey.ID
 }
 
-// add remembers a use. It returns nil if this was the first of that count, for certain.
+// add remembers a use. It returns nil if this is certainly the first of that count.
 func (u *usedNonces) add(n nonceOfKey, count uint32) error {
 	seen, known := u.counts[n]
 	if !known {
@@ -213,8 +209,8 @@ func (u *usedNonces) forgetBefore(made int64) {
 	}
 }
 
-// forgetFirst forgets a nonce so that it is never accepted again, nor any other that was
-// made as early and is not remembered.
+// forgetFirst forgets a nonce so that it is never accepted again. Nor is any other nonce
+// that was made as early and is not remembered.
 func (u *usedNonces) forgetFirst() {
 	first := u.order[0]
 	u.order = u.order[1:] // append moves the rest to new memory when it reaches the end
@@ -222,20 +218,20 @@ func (u *usedNonces) forgetFirst() {
 	u.forgotten = max(u.forgotten, first.nonce.made)
 }
 
-// countWindow is how many counts behind the highest are told apart. Clients that send
-// several requests at once do so over several connections, where one overtakes the other:
-// without a window every overtaken one would have to be sent again. IPsec has the same
-// window for the same reason (RFC 4303 section 3.4.3).
+// countWindow is the number of counts told apart, from the highest down. Concurrent requests
+// use several connections and overtake each other: without a window every overtaken one
+// would have to be sent again. IPsec has the same window for the same reason (RFC 4303
+// section 3.4.3).
 const countWindow = 64
 
-// counts is which counts of a nonce were used: the highest, and of the 64 up to that one
-// bit each, the lowest bit for the highest.
+// counts are the used counts of a nonce: the highest, and one bit for each of the 64 up to
+// that, the lowest bit for the highest.
 type counts struct {
 	highest uint32
 	bits    uint64
 }
 
-// add returns nil if the count was not used before, for certain.
+// add returns nil if the count was certainly not used before.
 func (c *counts) add(count uint32) error {
 	if count > c.highest {
 		c.bits = c.bits<<(count-c.highest) | 1 // shifted by 64 or more it is zero

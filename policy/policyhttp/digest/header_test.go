@@ -1,4 +1,4 @@
-package policyhttp
+package digest
 
 import (
 	"fmt"
@@ -7,13 +7,15 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/sallyport-go/sallyport/policy"
 )
 
 // wellFormed is what curl sends.
 const wellFormed = `username="k3vq7zt2mwc5x4hjp6na", realm="api", nonce="bm9uY2U", uri="/v1/groups?pretty=true", ` +
 	`cnonce="Y25vbmNl", nc=0000000a, algorithm=MD5, response="8ca523f5e9506fed4657c9700eebdbec", qop=auth`
 
-var wellFormedHeader = digestHeader{
+var wellFormedHeader = header{
 	username: "k3vq7zt2mwc5x4hjp6na", realm: "api", nonce: "bm9uY2U", uri: "/v1/groups?pretty=true", cnonce: "Y25vbmNl",
 	nc: "0000000a", count: 10, algorithm: "MD5", response: "8ca523f5e9506fed4657c9700eebdbec", qop: "auth",
 }
@@ -40,13 +42,13 @@ func TestParseDigestHeader(t *testing.T) {
 		"userhash=false, as RFC 7616 has it":  wellFormed + ", userhash=false",
 		"an empty username* is as good as no": wellFormed + `, username*=""`,
 	} {
-		h, err := parseDigestHeader(text)
+		h, err := parseHeader(text)
 		require.NoError(t, err, name)
 		h.userhash = ""
 		assert.Equal(t, wellFormedHeader, h, name)
 	}
 
-	h, err := parseDigestHeader(replaced(t, "algorithm=MD5, ", ""))
+	h, err := parseHeader(replaced(t, "algorithm=MD5, ", ""))
 	require.NoError(t, err)
 	assert.Empty(t, h.algorithm)
 }
@@ -84,10 +86,10 @@ func TestParseDigestHeaderRefuses(t *testing.T) {
 		"userhash":                  {wellFormed + ", userhash=true", "the user name is said to be hashed"},
 		"username*":                 {wellFormed + `, username*=UTF-8''k3vq7zt2mwc5x4hjp6na`, "username* is there"},
 	} {
-		h, err := parseDigestHeader(test.text)
-		require.ErrorIs(t, err, errMalformed, name)
+		h, err := parseHeader(test.text)
+		require.ErrorIs(t, err, policy.ErrMalformedCredentials, name)
 		assert.Zero(t, h, name)
-		assert.ErrorContains(t, err, "Digest: "+test.want, name)
+		assert.ErrorContains(t, err, "digest: malformed credentials: "+test.want, name)
 		assert.NotContains(t, err.Error(), secret, name)
 	}
 }
@@ -98,16 +100,16 @@ func TestParseDigestHeaderNeedsEachOnce(t *testing.T) {
 	parts := strings.Split(wellFormed, ", ")
 	for i, part := range parts {
 		name, _, _ := strings.Cut(part, "=")
-		_, err := parseDigestHeader(wellFormed + ", " + part)
+		_, err := parseHeader(wellFormed + ", " + part)
 		assert.ErrorContains(t, err, fmt.Sprintf("%s is there twice", name))
-		_, err = parseDigestHeader(wellFormed + ", " + strings.ToUpper(part))
+		_, err = parseHeader(wellFormed + ", " + strings.ToUpper(part))
 		assert.ErrorContains(t, err, fmt.Sprintf("%s is there twice", name))
 		if name == "algorithm" {
 			continue
 		}
 		for _, instead := range []string{"", name + `=""`} {
 			parts[i] = instead
-			_, err = parseDigestHeader(strings.Join(parts, ", "))
+			_, err = parseHeader(strings.Join(parts, ", "))
 			assert.ErrorContains(t, err, fmt.Sprintf("%s is missing or empty", name))
 		}
 		parts[i] = part
