@@ -71,8 +71,9 @@
 //   - S16. PutKey for an organization that is not there MUST return ErrNotFound.
 //   - S17. PutKey that would move a key to another organization MUST return ErrInvalid
 //     (rule K6).
-//   - S18. PutKey that would leave a key without entries that has some MUST return
-//     [ErrOpensList] unless [AllowEmptyList] is given (rule A10).
+//   - S18. Without [AllowOpen], PutKey MUST return [ErrOpensKey] if it would create a key
+//     without entries or take the last entry of one (rule A10). A key that has none
+//     already may be replaced without it.
 //   - S19. DeleteOrganization of an organization that has keys MUST return
 //     [ErrNotEmpty].
 //
