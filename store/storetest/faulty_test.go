@@ -39,7 +39,7 @@ func faultyEngine(t *testing.T) (*policy.Engine, *Faulty, func(apikey.ID) policy
 		if id == "listed" {
 			key.AccessList = must(accesslist.Parse("192.0.2.1"))
 		}
-		_, err = f.PutKey(t.Context(), key)
+		_, err = f.PutKey(t.Context(), key, store.AllowOpen)
 		require.NoError(t, err)
 		secrets[id] = secret
 	}
