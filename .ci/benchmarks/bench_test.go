@@ -239,8 +239,8 @@ func BenchmarkBuild(b *testing.B) {
 	})
 }
 
-// BenchmarkProve is a secret against its hash: sallyport's way and the shortest one.
-func BenchmarkProve(b *testing.B) {
+// BenchmarkVerify is a secret against its hash: sallyport's way and the shortest one.
+func BenchmarkVerify(b *testing.B) {
 	key, secret, err := apikey.New("acme")
 	if err != nil {
 		b.Fatal(err)

@@ -25,8 +25,10 @@ import (
 
 // targets are the functions that decide, by file.
 var targets = map[string][]string{
-	"policy/evaluate.go": {"Evaluate", "refused", "evaluate", "judge", "reaches"},
-	"policy/request.go":  {"invalid", "alreadyProven", "prove"},
+	"policy/engine.go":   {"sound", "unsound"},
+	"policy/evaluate.go": {"Evaluate", "evaluate", "judgeKey", "judgeResource", "reaches"},
+	"policy/request.go":  {"refused", "invalid", "alreadyVerified", "verify"},
+	"policy/resource.go": {"resolve"},
 	"policy/source.go":   {"isOf", "fault", "dependsOnTime"},
 	"policy/reason.go":   {"Allows"},
 }
