@@ -11,6 +11,7 @@ import (
 	"github.com/sallyport-go/sallyport/apikey"
 	"github.com/sallyport-go/sallyport/policy"
 	"github.com/sallyport-go/sallyport/store"
+	"github.com/sallyport-go/sallyport/store/storetest/internal/fixture"
 )
 
 // A kit is what a case works with: a fresh store, a context that ends when patience
@@ -27,7 +28,7 @@ type kit struct {
 // Errorf is that of testing.TB with the sentence.
 func (k *kit) Errorf(format string, args ...any) {
 	k.Helper()
-	k.TB.Errorf("%s\n    %s: %s", fmt.Sprintf(format, args...), k.sentence, sentences[k.sentence])
+	k.TB.Errorf("%s\n    %s: %s", fmt.Sprintf(format, args...), k.sentence, fixture.Sentences[k.sentence])
 }
 
 // Fatalf is that of testing.TB with the sentence.
@@ -182,7 +183,7 @@ func (k *kit) wantEverywhere(want apikey.Key) {
 // wantKey checks that a key is as it should be in every field.
 func (k *kit) wantKey(what string, got, want apikey.Key) {
 	k.Helper()
-	if d := difference(got, want); d != "" {
+	if d := fixture.Difference(got, want); d != "" {
 		k.Errorf("%s: key %q: %s", what, want.ID, d)
 	}
 }
@@ -232,33 +233,27 @@ func (k *kit) reopen() {
 	k.store = k.runner.reopen(k.TB, k.store)
 }
 
-// A snapshot is all that a store has.
-type snapshot struct {
-	organizations []policy.Organization
-	keys          []apikey.Key
-}
-
-func (k *kit) snapshot() snapshot {
+func (k *kit) snapshot() fixture.Snapshot {
 	k.Helper()
-	s := snapshot{organizations: k.organizations(0)}
-	for _, organization := range s.organizations {
-		s.keys = append(s.keys, k.keys(organization.ID, 0)...)
+	s := fixture.Snapshot{Organizations: k.organizations(0)}
+	for _, organization := range s.Organizations {
+		s.Keys = append(s.Keys, k.keys(organization.ID, 0)...)
 	}
 	return s
 }
 
 // wantUnchanged checks that the store has what it had.
-func (k *kit) wantUnchanged(before snapshot, after string) {
+func (k *kit) wantUnchanged(before fixture.Snapshot, after string) {
 	k.Helper()
 	now := k.snapshot()
-	if !slices.Equal(now.organizations, before.organizations) {
-		k.Errorf("after %s the organizations are %+v; want %+v as before", after, now.organizations, before.organizations)
+	if !slices.Equal(now.Organizations, before.Organizations) {
+		k.Errorf("after %s the organizations are %+v; want %+v as before", after, now.Organizations, before.Organizations)
 	}
-	if got, want := ids(now.keys), ids(before.keys); !slices.Equal(got, want) {
+	if got, want := ids(now.Keys), ids(before.Keys); !slices.Equal(got, want) {
 		k.Errorf("after %s the keys are %q; want %q as before", after, got, want)
 		return
 	}
-	for _, key := range before.keys {
+	for _, key := range before.Keys {
 		k.wantKey("after "+after+", Key", k.key(key.ID), key)
 		k.wantKey("after "+after+", Lookup", k.lookup(key.ID).Key(), key)
 	}

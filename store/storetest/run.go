@@ -73,7 +73,7 @@ func Without(sentence, reason string) Option {
 // Reopen is for stores that outlast their process: it has Run check that everything
 // is still there afterwards, also if it was closed while others wrote (S25, S26), and
 // that revisions go on rising. The function closes the store and returns another on the
-// same data. What only a process that was killed shows, [Ledger] checks.
+// same data. What only a process that was killed shows, package crashtest checks.
 func Reopen(reopen func(t testing.TB, s store.Store) store.Store) Option {
 	return func(r *runner) error {
 		r.reopen = reopen

@@ -1,10 +1,11 @@
-package storetest
+package teststore
 
 import (
 	"context"
 	"fmt"
 	"slices"
 	"sync"
+	"testing"
 
 	"github.com/sallyport-go/sallyport/apikey"
 	"github.com/sallyport-go/sallyport/policy"
@@ -12,18 +13,18 @@ import (
 	"github.com/sallyport-go/sallyport/store/memory"
 )
 
-// A loadingStore is the memory store as a store.Loader. All writes take turns.
-type loadingStore struct {
+// A Loading is the memory store as a store.Loader. All writes take turns.
+type Loading struct {
 	*memory.Store
 	mu sync.Mutex
 }
 
-func newLoading() *loadingStore { return &loadingStore{Store: memory.New()} }
+func NewLoading() *Loading { return &Loading{Store: memory.New()} }
 
-func (l *loadingStore) Load(ctx context.Context, organizations []policy.Organization, keys []apikey.Key) error {
+func (l *Loading) Load(ctx context.Context, organizations []policy.Organization, keys []apikey.Key) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if err := l.checkLoad(ctx, organizations, keys); err != nil {
+	if err := l.CheckLoad(ctx, organizations, keys); err != nil {
 		return err
 	}
 	for _, organization := range organizations {
@@ -39,7 +40,7 @@ func (l *loadingStore) Load(ctx context.Context, organizations []policy.Organiza
 	return nil
 }
 
-func (l *loadingStore) checkLoad(ctx context.Context, organizations []policy.Organization, keys []apikey.Key) error {
+func (l *Loading) CheckLoad(ctx context.Context, organizations []policy.Organization, keys []apikey.Key) error {
 	if _, err := l.Organizations(ctx, store.PageRequest{Limit: 1}); err != nil { // S2, S23
 		return err
 	}
@@ -81,26 +82,72 @@ func (l *loadingStore) checkLoad(ctx context.Context, organizations []policy.Org
 	return nil
 }
 
-func (l *loadingStore) PutOrganization(ctx context.Context, o policy.Organization) (policy.Organization, error) {
+func (l *Loading) PutOrganization(ctx context.Context, o policy.Organization) (policy.Organization, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.Store.PutOrganization(ctx, o)
 }
 
-func (l *loadingStore) DeleteOrganization(ctx context.Context, id string, revision uint64) error {
+func (l *Loading) DeleteOrganization(ctx context.Context, id string, revision uint64) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.Store.DeleteOrganization(ctx, id, revision)
 }
 
-func (l *loadingStore) PutKey(ctx context.Context, key apikey.Key, options ...store.PutOption) (apikey.Key, error) {
+func (l *Loading) PutKey(ctx context.Context, key apikey.Key, options ...store.PutOption) (apikey.Key, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.Store.PutKey(ctx, key, options...)
 }
 
-func (l *loadingStore) DeleteKey(ctx context.Context, id apikey.ID, revision uint64) error {
+func (l *Loading) DeleteKey(ctx context.Context, id apikey.ID, revision uint64) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.Store.DeleteKey(ctx, id, revision)
+}
+
+// A Loader is a Broken that loads.
+type Loader struct {
+	*Broken
+	Sound  *Loading
+	DoLoad func(ctx context.Context, organizations []policy.Organization, keys []apikey.Key) error
+}
+
+func (b *Loader) Load(ctx context.Context, organizations []policy.Organization, keys []apikey.Key) error {
+	return b.DoLoad(ctx, organizations, keys)
+}
+
+func (b *Loader) OneByOne(ctx context.Context, organizations []policy.Organization, keys []apikey.Key) error {
+	for _, organization := range organizations {
+		if _, err := b.Sound.PutOrganization(ctx, organization); err != nil {
+			return err
+		}
+	}
+	for _, key := range keys {
+		if _, err := b.Sound.PutKey(ctx, key); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// NewLoader returns a store that loads, with methods to replace.
+func NewLoader() *Loader {
+	l := NewLoading()
+	b := &Loader{Broken: Of(l.Store), Sound: l, DoLoad: l.Load}
+	b.DoPutKey, b.DoDeleteKey, b.DoPutOrganization, b.DoDeleteOrganization = l.PutKey, l.DeleteKey, l.PutOrganization, l.DeleteOrganization
+	return b
+}
+
+// Flood writes more than the memory store's feed remembers.
+func Flood(t testing.TB, s store.Store) {
+	organization, err := s.PutOrganization(context.Background(), policy.Organization{ID: "flood"})
+	for range 33_000 {
+		if err == nil {
+			organization, err = s.PutOrganization(context.Background(), organization)
+		}
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
 }
