@@ -122,7 +122,7 @@ func (k *kit) everyCall() []call {
 		calls = append(calls,
 			call{"Revision", func(ctx context.Context) error { _, err := watcher.Revision(ctx); return err }},
 			call{"Watch", func(ctx context.Context) error {
-				ctx, cancel := context.WithTimeout(ctx, k.runner.patience) // in case it heeds nothing else
+				ctx, cancel := context.WithTimeout(ctx, k.limits.patience) // in case it heeds nothing else
 				defer cancel()
 				for _, err := range watcher.Watch(ctx, 0) {
 					if err != nil {

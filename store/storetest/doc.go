@@ -13,13 +13,19 @@
 //
 //	func BenchmarkStore(b *testing.B) { storetest.Benchmark(b, open) }
 //
-// Every case has the name of the sentence that it checks, so that
+// Every case has the name of the sentence that it checks:
 //
 //	go test -race -run 'TestStore/^S13$'
 //
-// picks those of S13, and a failure cites the sentence. Run it under the race
-// detector: much of what stores get wrong is a record that two goroutines share.
-// With -short the cases that count on repetition repeat less.
+// runs the cases of S13. A failure cites the sentence. Run the kit under the race
+// detector: stores often share a record between two goroutines. With -short, cases that
+// repeat something repeat it less, and wait half as long.
+//
+// The kit ends, whatever the store does. A call fails its case if it has not returned
+// after 20 seconds, and so does a feed that delivers nothing while the case waits for
+// it. A case may take a minute. The failure names the method and the sentence. A case
+// whose store does not return even when its context is done is left behind, with its
+// goroutines. After the first wait in vain the kit waits a tenth as long.
 //
 // Three other tools stand beside the kit: package crashtest checks what a store keeps when
 // its process or its server is killed, package staletest checks the bound on staleness of

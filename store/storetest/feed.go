@@ -142,7 +142,7 @@ func compacted(k *kit) {
 	before, empty := k.mirror(), fixture.NewMirror()
 	k.script(func() {})
 	middle := k.mirror()
-	k.runner.compact(k.TB, k.store)
+	k.option("Compact", func() { k.runner.compact(k.TB, k.adapter) })
 	k.completeOrCompacted("after compaction", before)
 	k.completeOrCompacted("after compaction", middle)
 

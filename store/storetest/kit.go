@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"slices"
 	"sync"
 	"testing"
@@ -14,15 +15,50 @@ import (
 	"github.com/sallyport-go/sallyport/store/storetest/internal/fixture"
 )
 
-// A kit is what a case works with: a fresh store, a context that ends when patience
-// does, and a testing.TB whose failures cite the sentence.
+// A kit is what a case works with: a fresh store, a context that ends when the case is
+// given up, and a testing.TB whose failures cite the sentence.
 type kit struct {
 	testing.TB
 	runner   *runner
+	watchdog watchdog
+	limits   limits
 	ctx      context.Context
-	store    store.Store
+	cancel   context.CancelCauseFunc
+	store    store.Store // calls of it are seen by the watchdog
+	adapter  store.Store // as newStore returned it
 	sentence string
 	closed   bool // by the case
+	cleanups []func()
+}
+
+// use makes a store of the adapter the case's own.
+func (k *kit) use(adapter store.Store) {
+	k.adapter, k.store = adapter, guard(adapter, &k.watchdog)
+}
+
+// atEnd has f called at the end of the case, before the store is closed.
+func (k *kit) atEnd(f func()) { k.cleanups = append(k.cleanups, f) }
+
+func (k *kit) finish() {
+	for _, f := range slices.Backward(k.cleanups) {
+		f()
+	}
+	if err := k.store.Close(); err != nil && !k.closed {
+		k.Errorf("Close at the end of the case: %v", err)
+	}
+}
+
+func (k *kit) recoverPanic() {
+	if p := recover(); p != nil {
+		k.Errorf("panic: %v\n%s", p, debug.Stack())
+	}
+}
+
+// option calls a function that was given to an option. It may take as long as the case.
+func (k *kit) option(name string, f func()) {
+	s := k.watchdog.begin(pending{method: "the function given to " + name, ctx: context.Background(), waits: true})
+	defer k.watchdog.end(s)
+	f()
 }
 
 // Errorf is that of testing.TB with the sentence.
@@ -227,10 +263,16 @@ func (k *kit) close() {
 	}
 }
 
+// damage spoils what the store keeps of a key.
+func (k *kit) damage(id apikey.ID) {
+	k.Helper()
+	k.option("Damage", func() { k.runner.damage(k.TB, k.adapter, id) })
+}
+
 // reopen closes the store and opens it again.
 func (k *kit) reopen() {
 	k.Helper()
-	k.store = k.runner.reopen(k.TB, k.store)
+	k.option("Reopen", func() { k.use(k.runner.reopen(k.TB, k.adapter)) })
 }
 
 func (k *kit) snapshot() fixture.Snapshot {

@@ -176,7 +176,7 @@ func (k *kit) restless(t *trail, enough func(store.Change) bool) (wait func() er
 		}
 	}()
 	wait = sync.OnceValue(func() error { return <-ended })
-	k.Cleanup(func() {
+	k.atEnd(func() {
 		cancel()
 		_ = wait()
 	})
@@ -297,7 +297,7 @@ func stoppedWatcher(k *kit) {
 			return until == 0 || !change.IsMark() || change.Revision < until
 		}))
 	}
-	k.Cleanup(release)
+	k.atEnd(release)
 	// They go on when patience ends too, or a store that waits for them, whatever becomes
 	// of its context, would hold up the case for ever.
 	defer context.AfterFunc(k.ctx, release)()
@@ -344,7 +344,7 @@ func unreadableIsTold(k *kit) {
 	k.organization("acme")
 	k.put(fixture.Plain("damaged", "acme", "192.0.2.1", "192.0.2.2"))
 	sound := k.put(fixture.Plain("sound", "acme", "192.0.2.1"))
-	k.runner.damage(k.TB, k.store, "damaged")
+	k.damage("damaged")
 	m := fixture.NewMirror()
 	k.firstMark("with a record that cannot be read", m)
 	look := func() {

@@ -162,7 +162,7 @@ func damagedList(k *kit) {
 	k.organization("acme")
 	k.put(fixture.Plain("sound", "acme", "192.0.2.1"))
 	k.put(fixture.Plain("damaged", "acme", "192.0.2.1", "192.0.2.2"))
-	k.runner.damage(k.TB, k.store, "damaged")
+	k.damage("damaged")
 	if subject, found, err := k.store.Lookup(k.ctx, "damaged"); err == nil {
 		k.Errorf("Lookup of a key whose list cannot be read: found %v with %d entries, and no error; want an error", found, subject.Key().AccessList.Len())
 	}

@@ -123,7 +123,9 @@ func reopen(_ testing.TB, s store.Store) store.Store {
 func TestSoundStorePassesEverything(t *testing.T) {
 	r, err := newRunner(newMemory, []Option{Compact(teststore.Flood)})
 	require.NoError(t, err)
-	require.Empty(t, r.absent(t))
+	absent, ok := r.absent(t)
+	require.True(t, ok)
+	require.Empty(t, absent)
 	for _, c := range cases {
 		if !r.has(c.needs) {
 			require.Contains(t, []string{"Reopen", "Damage"}, c.needs)
@@ -203,7 +205,7 @@ func TestFailuresCiteTheSentence(t *testing.T) {
 func TestPatienceEnds(t *testing.T) {
 	r, err := newRunner(func(testing.TB) store.Store { return stuck{memory.New()} }, nil)
 	require.NoError(t, err)
-	r.patience = 10 * time.Millisecond
+	r.limits.patience = 10 * time.Millisecond
 	got := recorder.Record(t, func(t testing.TB) { r.run(t, testCase{"S4", "x", presentIsFound, ""}) })
 	require.NotEmpty(t, got.Failures)
 }

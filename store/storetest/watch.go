@@ -83,7 +83,7 @@ func (k *kit) follow(m *fixture.Mirror, see func(store.Change) bool) (wait func(
 	ended := make(chan error, 1)
 	go func() { ended <- m.Follow(ctx, watcher, see) }()
 	wait = sync.OnceValue(func() error { return <-ended })
-	k.Cleanup(func() { // also when the case gave up
+	k.atEnd(func() { // also when the case gave up
 		cancel()
 		_ = wait()
 	})

@@ -20,6 +20,7 @@ type Broken struct {
 	DoOrganization       func(ctx context.Context, id string) (policy.Organization, error)
 	DoPutOrganization    func(ctx context.Context, o policy.Organization) (policy.Organization, error)
 	DoDeleteOrganization func(ctx context.Context, id string, revision uint64) error
+	DoOrganizations      func(ctx context.Context, page store.PageRequest) (store.Page[policy.Organization], error)
 	DoKey                func(ctx context.Context, id apikey.ID) (apikey.Key, error)
 	DoPutKey             func(ctx context.Context, key apikey.Key, options ...store.PutOption) (apikey.Key, error)
 	DoDeleteKey          func(ctx context.Context, id apikey.ID, revision uint64) error
@@ -41,7 +42,7 @@ func New() (b *Broken, sound *memory.Store) {
 func Of(m *memory.Store) *Broken {
 	return &Broken{
 		Store: m, DoLookup: m.Lookup, DoOrganization: m.Organization, DoPutOrganization: m.PutOrganization, DoDeleteOrganization: m.DeleteOrganization,
-		DoKey: m.Key, DoPutKey: m.PutKey, DoDeleteKey: m.DeleteKey, DoKeys: m.Keys, DoClose: m.Close,
+		DoOrganizations: m.Organizations, DoKey: m.Key, DoPutKey: m.PutKey, DoDeleteKey: m.DeleteKey, DoKeys: m.Keys, DoClose: m.Close,
 		DoRevision: m.Revision, DoWatch: m.Watch, DoRecordUsage: m.RecordUsage, DoUsage: m.Usage,
 	}
 }
@@ -60,6 +61,10 @@ func (b *Broken) PutOrganization(ctx context.Context, o policy.Organization) (po
 
 func (b *Broken) DeleteOrganization(ctx context.Context, id string, revision uint64) error {
 	return b.DoDeleteOrganization(ctx, id, revision)
+}
+
+func (b *Broken) Organizations(ctx context.Context, page store.PageRequest) (store.Page[policy.Organization], error) {
+	return b.DoOrganizations(ctx, page)
 }
 
 func (b *Broken) Key(ctx context.Context, id apikey.ID) (apikey.Key, error) { return b.DoKey(ctx, id) }
