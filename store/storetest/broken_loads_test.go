@@ -18,34 +18,34 @@ import (
 var brokenLoads = []brokenStore{
 	{name: "loads until a record is refused", sentence: "L1", make: withLoad(func(b *teststore.Loader) { b.DoLoad = b.OneByOne })},
 	{name: "checks first and loads then", sentence: "L1", make: withLoad(func(b *teststore.Loader) {
-		b.DoLoad = func(ctx context.Context, organizations []policy.Organization, keys []apikey.Key) error {
-			if err := b.Sound.CheckLoad(ctx, organizations, keys); err != nil {
+		b.DoLoad = func(ctx context.Context, organizations []policy.Organization, keys []apikey.Key, o ...putOption) error {
+			if err := b.Sound.CheckLoad(ctx, organizations, keys, o); err != nil {
 				return err
 			}
 			time.Sleep(20 * time.Microsecond)
-			return b.OneByOne(ctx, organizations, keys)
+			return b.OneByOne(ctx, organizations, keys, o...)
 		}
 	})},
 	{name: "passes over what is there", sentence: "L2", make: withLoad(func(b *teststore.Loader) {
-		b.DoLoad = func(ctx context.Context, organizations []policy.Organization, keys []apikey.Key) error {
+		b.DoLoad = func(ctx context.Context, organizations []policy.Organization, keys []apikey.Key, o ...putOption) error {
 			return b.Sound.Load(ctx, organizations, slices.DeleteFunc(slices.Clone(keys), func(key apikey.Key) bool {
 				_, err := b.Sound.Key(ctx, key.ID)
 				return err == nil
-			}))
+			}), o...)
 		}
 	})},
 	{name: "does not see the organizations beside the keys", sentence: "L2", make: withLoad(func(b *teststore.Loader) {
-		b.DoLoad = func(ctx context.Context, organizations []policy.Organization, keys []apikey.Key) error {
+		b.DoLoad = func(ctx context.Context, organizations []policy.Organization, keys []apikey.Key, o ...putOption) error {
 			for _, key := range keys {
 				if _, err := b.Sound.Organization(ctx, key.Organization); err != nil {
 					return err
 				}
 			}
-			return b.Sound.Load(ctx, organizations, keys)
+			return b.Sound.Load(ctx, organizations, keys, o...)
 		}
 	})},
 	{name: "loads keys without comments", sentence: "L2", make: withLoad(func(b *teststore.Loader) {
-		b.DoLoad = func(ctx context.Context, organizations []policy.Organization, keys []apikey.Key) error {
+		b.DoLoad = func(ctx context.Context, organizations []policy.Organization, keys []apikey.Key, o ...putOption) error {
 			var bare []apikey.Key
 			for _, key := range keys {
 				bare = append(bare, teststore.Entries(key, func(all []accesslist.Entry) []accesslist.Entry {
@@ -55,18 +55,28 @@ var brokenLoads = []brokenStore{
 					return all
 				}))
 			}
-			return b.Sound.Load(ctx, organizations, bare)
+			return b.Sound.Load(ctx, organizations, bare, o...)
+		}
+	})},
+	{name: "loads open keys without a word", sentence: "L2", make: withLoad(func(b *teststore.Loader) {
+		b.DoLoad = func(ctx context.Context, organizations []policy.Organization, keys []apikey.Key, _ ...putOption) error {
+			return b.Sound.Load(ctx, organizations, keys, store.AllowOpen)
+		}
+	})},
+	{name: "does not let open keys be loaded", sentence: "L2", make: withLoad(func(b *teststore.Loader) {
+		b.DoLoad = func(ctx context.Context, organizations []policy.Organization, keys []apikey.Key, _ ...putOption) error {
+			return b.Sound.Load(ctx, organizations, keys)
 		}
 	})},
 	{name: "loads any number", sentence: "L2", make: withLoad(func(b *teststore.Loader) {
-		b.DoLoad = func(ctx context.Context, organizations []policy.Organization, keys []apikey.Key) error {
+		b.DoLoad = func(ctx context.Context, organizations []policy.Organization, keys []apikey.Key, o ...putOption) error {
 			for len(organizations)+len(keys) > store.MaxLoad {
-				if err := b.Sound.Load(ctx, organizations, keys[:100]); err != nil {
+				if err := b.Sound.Load(ctx, organizations, keys[:100], o...); err != nil {
 					return err
 				}
 				organizations, keys = nil, keys[100:]
 			}
-			return b.Sound.Load(ctx, organizations, keys)
+			return b.Sound.Load(ctx, organizations, keys, o...)
 		}
 	})},
 	{name: "gives all of a load one revision", sentence: "L3", make: withLoad(func(b *teststore.Loader) {

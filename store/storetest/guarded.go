@@ -113,9 +113,9 @@ type guardedLoader struct {
 	loader store.Loader
 }
 
-func (g guardedLoader) Load(ctx context.Context, organizations []policy.Organization, keys []apikey.Key) error {
+func (g guardedLoader) Load(ctx context.Context, organizations []policy.Organization, keys []apikey.Key, options ...store.PutOption) error {
 	defer g.in(ctx, "Load")()
-	return g.loader.Load(ctx, organizations, keys)
+	return g.loader.Load(ctx, organizations, keys, options...)
 }
 
 type guardedRecorder struct {

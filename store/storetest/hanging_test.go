@@ -64,7 +64,10 @@ var hanging = map[string]func(b *teststore.Loader, hang func()){
 		}
 	},
 	"Load": func(b *teststore.Loader, hang func()) {
-		b.DoLoad = func(context.Context, []policy.Organization, []apikey.Key) error { hang(); return nil }
+		b.DoLoad = func(context.Context, []policy.Organization, []apikey.Key, ...store.PutOption) error {
+			hang()
+			return nil
+		}
 	},
 	"Revision": func(b *teststore.Loader, hang func()) {
 		b.DoRevision = func(context.Context) (uint64, error) { hang(); return 0, nil }

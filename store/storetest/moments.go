@@ -52,7 +52,7 @@ func noMixture(k *kit) {
 		}
 		next := fixture.Whole("key", "acme", n)
 		next.Revision = key.Revision
-		key = k.put(next, store.AllowEmptyList)
+		key = k.put(next)
 		past.keys = append(past.keys, key.Revision)
 		if n%4 == 1 {
 			organization.Requirement = policy.NotRequired
@@ -152,7 +152,7 @@ func readYourWrites(k *kit) {
 	for n := range k.rounds(50) {
 		next := fixture.Whole("key", "acme", n)
 		next.Revision = stored.Revision
-		stored = k.put(next, store.AllowEmptyList)
+		stored = k.put(next)
 		k.wantEverywhere(stored)
 
 		organization.Requirement = policy.Requirement(n % 3)
@@ -210,7 +210,7 @@ func readOthersWrites(k *kit) {
 	k.whileWriting(k.rounds(200), func(n int) {
 		next := fixture.Whole("key", "acme", n)
 		next.Revision = stored.Revision
-		stored = k.put(next, store.AllowEmptyList)
+		stored = k.put(next)
 		floor.Store(stored.Revision)
 	},
 		see("Lookup", func() (apikey.Key, error) {

@@ -125,7 +125,7 @@ func countingChangesNothing(k *kit) {
 	before := k.snapshot()
 	k.record(r, used("key", "192.0.2.1", 1, fixture.Moment))
 	k.wantUnchanged(before, "RecordUsage")
-	if _, err := k.store.PutKey(k.ctx, before.Keys[0]); err != nil {
+	if _, err := k.store.PutKey(k.ctx, before.Keys[0], store.AllowOpen); err != nil {
 		k.Errorf("PutKey with the revision from before RecordUsage: %v", err)
 	}
 }

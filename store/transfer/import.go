@@ -29,7 +29,8 @@ type Result struct {
 // everything is read back and compared, and what was not kept is ErrDiffers.
 //
 // Records are new to the store: it gives them revisions of its own, and whoever holds
-// one of the old revisions gets ErrConflict. With a [store.Loader] they are written many
+// one of the old revisions gets ErrConflict. Keys without entries are restored as they
+// were, without being asked (rule A10). With a [store.Loader] they are written many
 // at once, otherwise one by one. Usage is written for keys that have none yet, and not at
 // all if store.As finds no store.UsageRecorder. Nobody else should write to the store, or
 // count in it, meanwhile.
@@ -146,7 +147,7 @@ func (i *importer) create(ctx context.Context, organizations []policy.Organizati
 		return nil
 	}
 	if i.loader != nil {
-		if err := i.loader.Load(ctx, organizations, keys); err != nil {
+		if err := i.loader.Load(ctx, organizations, keys, store.AllowOpen); err != nil {
 			return fmt.Errorf("loading %d organizations and %d keys: %w", len(organizations), len(keys), err)
 		}
 		i.result.Written.Organizations += len(organizations)
@@ -161,7 +162,7 @@ func (i *importer) create(ctx context.Context, organizations []policy.Organizati
 		return err
 	}
 	return putAll(&i.result.Written.Keys, keys, func(key apikey.Key) error {
-		_, err := i.store.PutKey(ctx, key)
+		_, err := i.store.PutKey(ctx, key, store.AllowOpen) // as it was
 		return written(nameOf(key.Organization, key.ID), err)
 	})
 }

@@ -56,7 +56,7 @@ func newService(t testing.TB, keys int) *service {
 			key.AccessList = list
 		}
 		key.Secrets = append(key.Secrets, other.Secrets[0])
-		key, err = s.PutKey(t.Context(), key)
+		key, err = s.PutKey(t.Context(), key, store.AllowOpen)
 		require.NoError(t, err)
 		s.keys, s.secrets = append(s.keys, key), append(s.secrets, secret)
 	}

@@ -331,7 +331,7 @@ func TestBound(t *testing.T) {
 	_, err := s.stored.PutOrganization(t.Context(), policy.Organization{ID: "acme"})
 	require.NoError(t, err)
 	for n := range 10 * limit {
-		key, err := s.stored.PutKey(t.Context(), plainKey(n))
+		key, err := s.stored.PutKey(t.Context(), plainKey(n), store.AllowOpen)
 		require.NoError(t, err)
 		s.keys = append(s.keys, key)
 	}

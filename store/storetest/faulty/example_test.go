@@ -8,6 +8,7 @@ import (
 
 	"github.com/sallyport-go/sallyport/apikey"
 	"github.com/sallyport-go/sallyport/policy"
+	"github.com/sallyport-go/sallyport/store"
 	"github.com/sallyport-go/sallyport/store/memory"
 	"github.com/sallyport-go/sallyport/store/storetest/faulty"
 )
@@ -18,7 +19,7 @@ func Example() {
 	keys := faulty.New(memory.New())
 	_, _ = keys.PutOrganization(ctx, policy.Organization{ID: "acme"})
 	key, secret, _ := apikey.New("acme")
-	_, _ = keys.PutKey(ctx, key)
+	_, _ = keys.PutKey(ctx, key, store.AllowOpen)
 
 	engine := policy.New(keys)
 	request := policy.Request{Key: key.ID, Proof: secret, Client: netip.MustParseAddr("192.0.2.1"), Organization: "acme"}

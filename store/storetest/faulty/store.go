@@ -336,8 +336,8 @@ type loader struct {
 	loader store.Loader
 }
 
-func (l loader) Load(ctx context.Context, organizations []policy.Organization, keys []apikey.Key) error {
-	return doOnly(ctx, l.f, Load, func() error { return l.loader.Load(ctx, organizations, keys) })
+func (l loader) Load(ctx context.Context, organizations []policy.Organization, keys []apikey.Key, options ...store.PutOption) error {
+	return doOnly(ctx, l.f, Load, func() error { return l.loader.Load(ctx, organizations, keys, options...) })
 }
 
 // A usageRecorder is the usage recorder of a Store.

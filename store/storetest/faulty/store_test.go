@@ -44,7 +44,7 @@ func engineOver(t *testing.T) (*policy.Engine, *Store, func(apikey.ID) policy.Re
 		if id == "listed" {
 			key.AccessList = fixture.Must(accesslist.Parse("192.0.2.1"))
 		}
-		_, err = f.PutKey(t.Context(), key)
+		_, err = f.PutKey(t.Context(), key, store.AllowOpen)
 		require.NoError(t, err)
 		secrets[id] = secret
 	}

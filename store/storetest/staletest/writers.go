@@ -174,7 +174,7 @@ func (w *writer) putKey(ctx context.Context, id apikey.ID, organization string, 
 		key.Revision = base.revision
 	}
 	return w.attempt(ctx, fixture.KeyName(id), &phase{version: version, base: base}, func(ctx context.Context) (uint64, error) {
-		stored, err := w.store.PutKey(ctx, key, store.AllowEmptyList)
+		stored, err := w.store.PutKey(ctx, key, store.AllowOpen)
 		return stored.Revision, err
 	})
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/sallyport-go/sallyport/apikey"
 	"github.com/sallyport-go/sallyport/policy"
 	"github.com/sallyport-go/sallyport/policy/benchmarks/internal/work"
+	"github.com/sallyport-go/sallyport/store"
 	"github.com/sallyport-go/sallyport/store/memory"
 )
 
@@ -33,7 +34,7 @@ func New(w *work.World) (*Engine, error) {
 	for i := range w.Keys {
 		key, err := Key(w.Key(i))
 		if err == nil {
-			_, err = s.PutKey(ctx, key)
+			_, err = s.PutKey(ctx, key, store.AllowOpen) // as the world has it
 		}
 		if err != nil {
 			return nil, err

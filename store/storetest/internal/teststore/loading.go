@@ -21,10 +21,10 @@ type Loading struct {
 
 func NewLoading() *Loading { return &Loading{Store: memory.New()} }
 
-func (l *Loading) Load(ctx context.Context, organizations []policy.Organization, keys []apikey.Key) error {
+func (l *Loading) Load(ctx context.Context, organizations []policy.Organization, keys []apikey.Key, options ...store.PutOption) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if err := l.CheckLoad(ctx, organizations, keys); err != nil {
+	if err := l.CheckLoad(ctx, organizations, keys, options); err != nil {
 		return err
 	}
 	for _, organization := range organizations {
@@ -33,14 +33,14 @@ func (l *Loading) Load(ctx context.Context, organizations []policy.Organization,
 		}
 	}
 	for _, key := range keys {
-		if _, err := l.Store.PutKey(context.WithoutCancel(ctx), key); err != nil {
+		if _, err := l.Store.PutKey(context.WithoutCancel(ctx), key, options...); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (l *Loading) CheckLoad(ctx context.Context, organizations []policy.Organization, keys []apikey.Key) error {
+func (l *Loading) CheckLoad(ctx context.Context, organizations []policy.Organization, keys []apikey.Key, options []store.PutOption) error {
 	if _, err := l.Organizations(ctx, store.PageRequest{Limit: 1}); err != nil { // S2, S23
 		return err
 	}
@@ -68,7 +68,7 @@ func (l *Loading) CheckLoad(ctx context.Context, organizations []policy.Organiza
 		} else if j := slices.IndexFunc(keys[:i], func(k apikey.Key) bool { return k.ID == key.ID }); j >= 0 {
 			stored = &apikey.Key{Revision: 1}
 		}
-		if err := store.CheckPutKey(stored, key); err != nil {
+		if err := store.CheckPutKey(stored, key, options...); err != nil {
 			return err
 		}
 		_, err := l.Organization(ctx, key.Organization)
@@ -110,21 +110,21 @@ func (l *Loading) DeleteKey(ctx context.Context, id apikey.ID, revision uint64) 
 type Loader struct {
 	*Broken
 	Sound  *Loading
-	DoLoad func(ctx context.Context, organizations []policy.Organization, keys []apikey.Key) error
+	DoLoad func(ctx context.Context, organizations []policy.Organization, keys []apikey.Key, options ...store.PutOption) error
 }
 
-func (b *Loader) Load(ctx context.Context, organizations []policy.Organization, keys []apikey.Key) error {
-	return b.DoLoad(ctx, organizations, keys)
+func (b *Loader) Load(ctx context.Context, organizations []policy.Organization, keys []apikey.Key, options ...store.PutOption) error {
+	return b.DoLoad(ctx, organizations, keys, options...)
 }
 
-func (b *Loader) OneByOne(ctx context.Context, organizations []policy.Organization, keys []apikey.Key) error {
+func (b *Loader) OneByOne(ctx context.Context, organizations []policy.Organization, keys []apikey.Key, options ...store.PutOption) error {
 	for _, organization := range organizations {
 		if _, err := b.Sound.PutOrganization(ctx, organization); err != nil {
 			return err
 		}
 	}
 	for _, key := range keys {
-		if _, err := b.Sound.PutKey(ctx, key); err != nil {
+		if _, err := b.Sound.PutKey(ctx, key, options...); err != nil {
 			return err
 		}
 	}
