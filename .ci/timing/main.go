@@ -37,6 +37,8 @@
 //   - "own knowledge". The caller can tell the two texts apart without asking: everybody can
 //     compute a checksum, so the time of a refusal for it reveals nothing.
 //
+// results.md has the differences it found.
+//
 // Its statistics are its own: benchstat's assume independent samples, and times of one batch
 // are not.
 package main
