@@ -136,7 +136,7 @@ func (l *List) UnmarshalJSON(data []byte) error {
 // so is the same entry twice ([ErrDuplicate]).
 func (p Parser) ParseJSON(data []byte) (List, error) {
 	if entries, ok := p.parseCanonical(data); ok {
-		return New(entries...)
+		return List{}.With(entries...)
 	}
 	return p.parseAnyJSON(data)
 }
@@ -162,7 +162,7 @@ func (p Parser) parseAnyJSON(data []byte) (List, error) {
 		}
 		entries = append(entries, e)
 	}
-	return New(entries...)
+	return List{}.With(entries...)
 }
 
 // MarshalText gives one entry a line, in the order of [List.All]:
@@ -256,7 +256,7 @@ func (p Parser) ParseText(text []byte) (List, error) {
 	case !sayEmpty && len(entries) == 0:
 		return invalid, ErrNoEntries
 	}
-	return New(entries...)
+	return List{}.With(entries...)
 }
 
 // parseLine reads "ENTRY [added=TIME] [expires=TIME]".

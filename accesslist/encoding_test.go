@@ -25,7 +25,7 @@ func TestRoundTripsOfRandomLists(t *testing.T) {
 	r := newRand(5)
 	for range 300 {
 		n := r.IntN(30)
-		list := must(accesslist.New(append(randomEntries(r, n, false), randomEntries(r, r.IntN(n+1), true)...)...))
+		list := must(accesslist.List{}.With(append(randomEntries(r, n, false), randomEntries(r, r.IntN(n+1), true)...)...))
 		wantEqual(t, "JSON", jsonRoundTrip(t, list), list)
 		wantEqual(t, "text", textRoundTrip(t, list), list)
 		wantEqual(t, "JSON of JSON", string(must(json.Marshal(jsonRoundTrip(t, list)))), string(must(json.Marshal(list))))

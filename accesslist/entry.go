@@ -15,9 +15,9 @@ const MaxComment = 1024
 
 // An Entry is one IPv4 address or one CIDR block of an access list, or of IPv6
 // where [Parser.AllowIPv6] let it in. The zero Entry covers nothing and no list
-// takes it. Entries are made by [ParseEntry] and [Parser.Entry], so that one that
-// exists has passed the checks of rule A7; the remaining fields may be set freely
-// until the entry is put on a list.
+// takes it. [ParseEntry] and [NewEntry] make entries, so that one that exists has
+// passed the checks of rule A7; the other fields may be set freely until the entry is
+// put on a list.
 type Entry struct {
 	prefix netip.Prefix
 
@@ -40,6 +40,19 @@ type Entry struct {
 // text, 0.0.0.0/32, a block with host bits set, and IPv6. The error is a
 // [*ParseError].
 func ParseEntry(text string) (Entry, error) { return Parser{}.ParseEntry(text) }
+
+// NewEntry makes an entry of a prefix: of a database column, or of another library. It
+// refuses what [ParseEntry] refuses of the prefix's text, with the same [*ParseError],
+// because such a prefix was typed by somebody too:
+//   - an invalid prefix;
+//   - IPv6 (rule A5), unless [Parser.NewEntry] is called with AllowIPv6;
+//   - IPv4-mapped IPv6 under every Parser, since an entry is written in one way (rule A6);
+//   - host bits: netip.Prefix keeps them, and it would be a guess whether the block or
+//     the address was meant. Masked gives the block (rule A7);
+//   - 0.0.0.0/32 and ::/128.
+//
+// A netip.Prefix has no zone.
+func NewEntry(prefix netip.Prefix) (Entry, error) { return Parser{}.NewEntry(prefix) }
 
 // Prefix returns what the entry covers, masked. A single address is a prefix of
 // the address's full length. The zero Entry has the zero Prefix.
@@ -93,7 +106,7 @@ func unmap(addr netip.Addr) netip.Addr {
 // check returns what keeps the entry off a list, or nil.
 func (e Entry) check() error {
 	if !e.prefix.IsValid() {
-		return errors.New("accesslist: an entry without an address: make entries with ParseEntry or Parser.Entry")
+		return errors.New("accesslist: an entry without an address: want one made by ParseEntry or NewEntry")
 	}
 	if err := checkComment(e.Comment); err != nil {
 		return fmt.Errorf("accesslist: comment of %s: %w", e, err)

@@ -12,9 +12,9 @@ var (
 	// ErrNotListed: no entry is exactly the one that was named (rule A9).
 	ErrNotListed = errors.New("no such entry")
 
-	// ErrLastEntry: the removal would have left no entry, and a list without
-	// entries admits every address (rule A10). Nothing was removed.
-	ErrLastEntry = errors.New("removing it would leave no entry and so open the list to every address; WithoutEvenLast does that")
+	// ErrOpensKey: the removal would leave no entry, and a list without entries
+	// admits every address (rule A10). Nothing was removed. See [AllowOpen].
+	ErrOpensKey = errors.New("this would leave the access list empty and open the key to every address: say so with AllowOpen")
 
 	// ErrNoEntries: there was nothing to make a list of.
 	ErrNoEntries = errors.New(`accesslist: no entries, and a list without entries admits every address: ` +

@@ -32,12 +32,20 @@ var errInvalid = errors.New("accesslist: the list was returned beside an error a
 // The zero List is valid.
 func (l List) IsValid() bool { return l.set != invalid.set }
 
-// New makes a list of entries. The same address or block twice is [ErrDuplicate]
-// (rule A6); a zero Entry and an unfit comment or time are errors too; with any
-// error the list is invalid. New() without entries is the zero List: the entries that
-// a program holds are what they are, while [Parse], which reads what people wrote,
-// refuses an empty request.
-func New(entries ...Entry) (List, error) { return List{}.With(entries...) }
+// New makes a list of entries. It returns an invalid list and an error for:
+//   - no entries ([ErrNoEntries]): a program that skipped every bad line of a file has
+//     none left, and a list without entries admits every address;
+//   - the same address or block twice ([ErrDuplicate], rule A6);
+//   - the zero Entry, an unfit comment, a time outside the years 1 to 9999.
+//
+// A list without entries is written List{}. List{}.With(entries...) takes any number of
+// entries, none included: it is for programs that copy a list, not for input.
+func New(entries ...Entry) (List, error) {
+	if len(entries) == 0 {
+		return invalid, ErrNoEntries
+	}
+	return List{}.With(entries...)
+}
 
 // Len returns the number of entries, expired ones included (rule A2).
 func (l List) Len() int { return l.set.len() }
@@ -142,21 +150,18 @@ func (l List) Replace(entries ...Entry) (List, error) {
 	return List{set: compile(all)}, nil
 }
 
-// Without returns the list without the entries that are exactly the prefixes
-// given (rule A9). One that is not on the list is [ErrNotListed], and if no entry
-// would remain the error is [ErrLastEntry] (rule A10); nothing is removed then.
-func (l List) Without(prefixes ...netip.Prefix) (List, error) {
-	shorter, err := l.WithoutEvenLast(prefixes...)
-	if err == nil && shorter.IsEmpty() && !l.IsEmpty() {
-		return invalid, fmt.Errorf("accesslist: %s: %w", Entry{prefix: prefixes[0]}, ErrLastEntry)
-	}
-	return shorter, err
-}
+// A RemoveOption changes what [List.Without] may do.
+type RemoveOption uint8
 
-// WithoutEvenLast is [List.Without] for a caller who accepts that the list may
-// have no entry afterwards, and so admit every address where nothing requires a
-// list (rule A10).
-func (l List) WithoutEvenLast(prefixes ...netip.Prefix) (List, error) {
+// AllowOpen lets [List.Without] remove the last entry. The key is then open to every
+// address unless its organization or the endpoint requires a list (rule A10).
+const AllowOpen RemoveOption = 1
+
+// Without returns the list without the entries that are exactly these prefixes
+// (rule A9). The error is [ErrNotListed] if one is not on the list, and [ErrOpensKey]
+// if no entry would remain and AllowOpen is not given (rule A10); nothing is removed
+// then.
+func (l List) Without(prefixes []netip.Prefix, options ...RemoveOption) (List, error) {
 	if !l.IsValid() {
 		return invalid, errInvalid
 	}
@@ -166,6 +171,9 @@ func (l List) WithoutEvenLast(prefixes ...netip.Prefix) (List, error) {
 			return invalid, fmt.Errorf("accesslist: %s: %w: an entry is removed by its exact address or block; nothing was removed", prefix, ErrNotListed)
 		}
 		removed[prefix] = true
+	}
+	if len(removed) > 0 && len(removed) == l.Len() && !slices.Contains(options, AllowOpen) {
+		return invalid, fmt.Errorf("accesslist: %s: %w", Entry{prefix: prefixes[0]}, ErrOpensKey)
 	}
 	return List{set: compile(slices.DeleteFunc(slices.Collect(l.All()), func(e Entry) bool { return removed[e.prefix] }))}, nil
 }

@@ -53,10 +53,8 @@ func (p Parser) ParseEntry(text string) (Entry, error) {
 	return p.entry(text, prefix)
 }
 
-// Entry makes an entry of a prefix, for programs that have one rather than a
-// text: a database column, another library. It refuses what ParseEntry refuses of
-// the prefix's text, with the same errors.
-func (p Parser) Entry(prefix netip.Prefix) (Entry, error) {
+// NewEntry is the function [NewEntry] under the parser's options.
+func (p Parser) NewEntry(prefix netip.Prefix) (Entry, error) {
 	if !prefix.IsValid() {
 		return Entry{}, &ParseError{prefix.String(), "is not a valid prefix", "want an address and a length within it"}
 	}

@@ -133,7 +133,7 @@ func (a *ClientAddress) trust(prefixes []netip.Prefix) {
 	var entries []accesslist.Entry
 	var errs []error
 	for i, prefix := range prefixes {
-		entry, err := accesslist.Parser{AllowIPv6: true}.Entry(prefix)
+		entry, err := accesslist.Parser{AllowIPv6: true}.NewEntry(prefix)
 		switch {
 		case err != nil:
 			errs = append(errs, err)
@@ -145,7 +145,7 @@ func (a *ClientAddress) trust(prefixes []netip.Prefix) {
 	}
 	// Of entries that are whole and distinct there is no error; and beside one, the list
 	// covers nobody.
-	a.trusted, _ = accesslist.New(entries...)
+	a.trusted, _ = accesslist.List{}.With(entries...)
 	if len(errs) > 0 {
 		a.err = fmt.Errorf("policyhttp: trusted addresses: %w", errors.Join(errs...))
 	}

@@ -97,7 +97,7 @@ func whole(id apikey.ID, organization string, n int) apikey.Key {
 		entry.Comment = version
 		entries = append(entries, entry)
 	}
-	key.AccessList = must(accesslist.New(entries...))
+	key.AccessList = must(accesslist.List{}.With(entries...))
 	return key
 }
 

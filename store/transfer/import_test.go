@@ -335,7 +335,7 @@ func TestReadBack(t *testing.T) {
 		"a list":          {lossy{key: func(k *apikey.Key) bool { k.AccessList = accesslist.List{}; return true }}, `key "a" of organization "Acme" has another access list`},
 		"an entry": {lossy{key: func(k *apikey.Key) bool {
 			if k.ID == "a" {
-				k.AccessList = must(k.AccessList.Without(netip.MustParsePrefix("192.0.2.1/32")))
+				k.AccessList = must(k.AccessList.Without([]netip.Prefix{netip.MustParsePrefix("192.0.2.1/32")}))
 			}
 			return true
 		}}, `key "a" of organization "Acme" has another access list`},
