@@ -5,9 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"hash"
-	"unicode/utf8"
 
 	"github.com/sallyport-go/sallyport/apikey"
+	"github.com/sallyport-go/sallyport/internal/strictjson"
 	"github.com/sallyport-go/sallyport/policy"
 )
 
@@ -52,20 +52,24 @@ func (l line) encode() ([]byte, error) {
 
 // decode reads a line, with its line feed or without.
 func decode(text []byte) (l line, err error) {
-	if !utf8.Valid(text) {
-		return line{}, errors.New("not UTF-8")
-	}
-	if err := json.Unmarshal(text, new(json.RawMessage)); err != nil {
+	v, err := strictjson.Parse(text)
+	if err != nil {
 		return line{}, err
 	}
-	err = object(text, fields{
-		"organization": func(raw []byte) error {
+	err = v.Object(
+		strictjson.Field{Name: "organization", Read: func(v strictjson.Value) error {
 			l.Organization = new(policy.Organization)
-			return l.Organization.UnmarshalJSON(raw)
-		},
-		"key":   func(raw []byte) error { l.Key = new(apikey.Key); return l.Key.UnmarshalJSON(raw) },
-		"usage": func(raw []byte) error { l.Usage = new(keyUsage); return l.Usage.read(raw) },
-	})
+			return l.Organization.UnmarshalJSON(v)
+		}},
+		strictjson.Field{Name: "key", Read: func(v strictjson.Value) error {
+			l.Key = new(apikey.Key)
+			return l.Key.UnmarshalJSON(v)
+		}},
+		strictjson.Field{Name: "usage", Read: func(v strictjson.Value) error {
+			l.Usage = new(keyUsage)
+			return l.Usage.read(v)
+		}},
+	)
 	return l, err
 }
 

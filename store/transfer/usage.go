@@ -8,6 +8,7 @@ import (
 
 	"github.com/sallyport-go/sallyport/accesslist"
 	"github.com/sallyport-go/sallyport/apikey"
+	"github.com/sallyport-go/sallyport/internal/strictjson"
 	"github.com/sallyport-go/sallyport/store"
 )
 
@@ -83,19 +84,20 @@ func (u *keyUsage) of(key apikey.Key) error {
 	return nil
 }
 
-func (u *keyUsage) read(raw []byte) error {
-	item := func(to *[]used) func(raw []byte) error {
-		return func(raw []byte) error {
-			return list(raw, func(raw []byte) error {
-				var read used
-				err := object(raw, fields{
-					"entry": into(&read.Entry), "secret": into(&read.Secret),
-					"count": into(&read.Count), "last": into(&read.Last), "lastAddress": into(&read.LastAddress),
-				})
-				*to = append(*to, read)
-				return err
-			})
-		}
-	}
-	return object(raw, fields{"entries": item(&u.Entries), "secrets": item(&u.Secrets)})
+func (u *keyUsage) read(v strictjson.Value) error {
+	return v.Object(
+		strictjson.Field{Name: "entries", Read: strictjson.Slice(&u.Entries, readUsed)},
+		strictjson.Field{Name: "secrets", Read: strictjson.Slice(&u.Secrets, readUsed)},
+	)
+}
+
+func readUsed(v strictjson.Value) (u used, err error) {
+	err = v.Object(
+		strictjson.Field{Name: "entry", Read: strictjson.Unmarshal(&u.Entry)},
+		strictjson.Field{Name: "secret", Read: strictjson.Text(&u.Secret)},
+		strictjson.Field{Name: "count", Required: true, Read: strictjson.Uint(&u.Count)},
+		strictjson.Field{Name: "last", Read: strictjson.Time(&u.Last)},
+		strictjson.Field{Name: "lastAddress", Read: strictjson.Unmarshal(&u.LastAddress)},
+	)
+	return u, err
 }
