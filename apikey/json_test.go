@@ -2,6 +2,8 @@ package apikey_test
 
 import (
 	"encoding/json"
+	"math/rand/v2"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -76,6 +78,46 @@ func TestJSONRoundTripIsExact(t *testing.T) {
 		require.Empty(t, cmp.Diff(key, read))
 		require.True(t, key.AccessList.Equal(read.AccessList))
 	}
+}
+
+// A list is read back whole, whatever families it has, fast or not.
+func TestJSONRoundTripsRandomListsOfBothFamilies(t *testing.T) {
+	r := rand.New(rand.NewPCG(7, 0x5a11))
+	key, _ := newKey(t, nil)
+	for range 300 {
+		key.AccessList = randomList(t, r)
+		data, err := json.Marshal(key)
+		require.NoError(t, err)
+		for _, form := range []string{string(data), " " + string(data)} {
+			var read apikey.Key
+			require.NoError(t, json.Unmarshal([]byte(form), &read))
+			require.Empty(t, cmp.Diff(key, read))
+		}
+	}
+}
+
+// randomList returns a list of up to 20 blocks of both families.
+func randomList(t testing.TB, r *rand.Rand) accesslist.List {
+	var list accesslist.List
+	for range r.IntN(20) {
+		addr := netip.AddrFrom4([4]byte{byte(1 + r.IntN(223)), byte(r.IntN(256)), byte(r.IntN(256)), byte(r.IntN(256))})
+		if r.IntN(2) == 0 {
+			b := addr.As4()
+			addr = netip.AddrFrom16([16]byte{0x20, 1, 0xd, 0xb8, b[0], b[1], 14: b[2], 15: b[3]})
+		}
+		entry, err := accesslist.Parser{AllowIPv6: true}.NewEntry(netip.PrefixFrom(addr, 1+r.IntN(addr.BitLen())).Masked())
+		if err != nil {
+			continue // 0.0.0.0 or ::
+		}
+		if r.IntN(3) == 0 {
+			entry.Comment, entry.Expires = "größer <b>", time.Unix(1_800_000_000+r.Int64N(1e6), r.Int64N(1e6)*1000)
+		}
+		if longer, err := list.With(entry); err == nil { // else it is there already
+			list = longer
+		}
+	}
+	require.True(t, list.IsValid())
+	return list
 }
 
 func TestJSONWritesInvalidKeysAsTheyAre(t *testing.T) {
