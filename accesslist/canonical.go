@@ -2,9 +2,9 @@ package accesslist
 
 import "github.com/sallyport-go/sallyport/internal/strictjson"
 
-// parseCanonical reads the JSON form of a list as MarshalJSON writes it, in a tenth of the
-// time of parseAnyJSON: a copy of a million keys is loaded by it. ok is false for any other
-// JSON, and for an entry that is refused, which parseAnyJSON words.
+// parseCanonical reads the output of MarshalJSON several times faster than parseAnyJSON,
+// for those who load a million keys. ok is false for any other JSON and for a refused
+// entry: parseAnyJSON reads it or words the refusal.
 func (p Parser) parseCanonical(data []byte) (entries []Entry, ok bool) {
 	c := strictjson.NewCanonical(data)
 	c.Need(`[`)

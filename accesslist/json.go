@@ -9,8 +9,7 @@ import (
 	"github.com/sallyport-go/sallyport/internal/strictjson"
 )
 
-// stored reads the forms that the Marshal methods write. IPv6 was let in, or refused, when
-// an entry was made of what somebody wrote (rule A5).
+// stored reads the output of the Marshal methods. Rule A5 was applied to the input.
 var stored = Parser{AllowIPv6: true}
 
 // entryJSON is the JSON form of an entry, for writing.
@@ -35,13 +34,13 @@ func (e Entry) MarshalJSON() ([]byte, error) {
 	return json.Marshal(e.json())
 }
 
-// UnmarshalJSON reads what MarshalJSON writes. An unknown name, a name that occurs twice or
-// differs in case, null, the zero time and text that is not UTF-8 are errors, since each
-// could be an expiry that got lost. On an error the receiver is unchanged.
+// UnmarshalJSON reads the output of MarshalJSON, IPv6 entries included; for input use
+// [Parser.ParseJSON]. Errors are, because each could be a lost expiry:
+//   - an unknown name, also in another case, and a name twice;
+//   - null, and the zero time;
+//   - text in another encoding than UTF-8.
 //
-// It reads IPv6 entries, because an entry exists only in a program that opted in to them,
-// and a list that was read without them would be shorter (rule A3). For input use
-// [Parser.ParseJSON], which asks for the opt-in.
+// On an error the receiver is unchanged.
 func (e *Entry) UnmarshalJSON(data []byte) error {
 	v, err := strictjson.Parse(data)
 	if err != nil {
@@ -105,8 +104,7 @@ func (l List) MarshalJSON() ([]byte, error) {
 	return json.Marshal(entries)
 }
 
-// UnmarshalJSON reads what MarshalJSON writes, IPv6 entries included: see
-// [Entry.UnmarshalJSON]. It reads a list that a program stored; for input use
+// UnmarshalJSON reads the output of MarshalJSON, IPv6 entries included; for input use
 // [Parser.ParseJSON]. On an error the receiver is unchanged.
 func (l *List) UnmarshalJSON(data []byte) error {
 	read, err := stored.ParseJSON(data)

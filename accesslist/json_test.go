@@ -152,7 +152,7 @@ func TestA3JSONOfAnEntryIsStrict(t *testing.T) {
 		{`{"address":"10.0.0.7/24"}`, `"10.0.0.7/24" has host bits set: use "10.0.0.0/24" for the block or "10.0.0.7" for the single address`},
 		{"{\"address\":\"203.0.113.7\",\"comment\":\"a\xff\"}", `an entry in JSON: not valid UTF-8: want JSON in UTF-8`},
 		{`{"address":"203.0.113.7","comment":"\ud83d"}`, `an entry in JSON: "comment": half of a surrogate pair in a string: want both halves`},
-		{`{"address":"203.0.113.7","comment":"a\nb"}`, `comment of 203.0.113.7: control character U+000A at byte 1: write it without`},
+		{`{"address":"203.0.113.7","comment":"a\nb"}`, `comment of 203.0.113.7: control character U+000A at byte 1: want none`},
 		{`{"address":"203.0.113.7","expires":""}`, `"expires" of 203.0.113.7 is "": want a time such as 2026-01-02T15:04:05Z, or leave it out`},
 		{`{"address":"203.0.113.7","added":"2026-01-02"}`, `"added" of 203.0.113.7 is "2026-01-02": want a time such as 2026-01-02T15:04:05Z, or leave it out`},
 		{`{"address":"203.0.113.7","expires":"0001-01-01T00:00:00Z"}`, `"expires" of 203.0.113.7 is "0001-01-01T00:00:00Z": want a time such as 2026-01-02T15:04:05Z, or leave it out`},

@@ -14,32 +14,31 @@ import (
 // List has no entries. Methods that change something return a new List and leave
 // the old one as it was.
 //
-// Whatever returns a List and an error returns, with an error, an invalid list: it
-// covers nobody, it is not empty, and nothing takes it. So a program that passes over
-// the error denies, where an empty list in its place would have admitted everyone.
+// A list returned with an error is invalid: it covers nobody, it is not empty, and no
+// function takes it. A program that ignores the error denies; an empty list in its place
+// would admit everyone.
 type List struct {
 	_   [0]func() // == would compare pointers, not entries: do not let it compile
 	set *set      // nil: no entries
 }
 
-// invalid is the list beside an error: a set of its own without entries, where that of
-// an empty list is nil.
+// invalid is returned with an error. Its set has no entries; the set of an empty list is
+// nil.
 var invalid = List{set: &set{columns: &columns{}}}
 
-var errInvalid = errors.New("accesslist: the list was returned beside an error and covers nobody: look at that error")
+var errInvalid = errors.New("accesslist: the list was returned with an error and covers nobody: want that error handled")
 
-// IsValid reports whether the list is one, and not what was returned beside an error.
-// The zero List is valid.
+// IsValid reports whether the list was returned without an error. The zero List is valid.
 func (l List) IsValid() bool { return l.set != invalid.set }
 
 // New makes a list of entries. It returns an invalid list and an error for:
-//   - no entries ([ErrNoEntries]): a program that skipped every bad line of a file has
-//     none left, and a list without entries admits every address;
+//   - no entries ([ErrNoEntries]): after skipping every bad line of a file none are
+//     left, and a list without entries admits every address;
 //   - the same address or block twice ([ErrDuplicate], rule A6);
 //   - the zero Entry, an unfit comment, a time outside the years 1 to 9999.
 //
-// A list without entries is written List{}. List{}.With(entries...) takes any number of
-// entries, none included: it is for programs that copy a list, not for input.
+// A list without entries is written List{}. To copy a list, empty or not, use
+// List{}.With(entries...).
 func New(entries ...Entry) (List, error) {
 	if len(entries) == 0 {
 		return invalid, ErrNoEntries
@@ -54,12 +53,13 @@ func (l List) Len() int { return l.set.len() }
 // have all expired is not empty: it covers nobody (rule A2). Nor is an invalid one.
 func (l List) IsEmpty() bool { return l.set == nil }
 
-// HasExpiry reports whether any entry expires, now or ever. If none does, what the
-// list covers does not depend on the time.
+// HasExpiry reports whether any entry has an expiry, past or future. If none has, the
+// list covers the same addresses at all times.
 func (l List) HasExpiry() bool { return l.set != nil && l.set.expiring }
 
-// All yields the entries in order of address, IPv4 before IPv6, and of two blocks
-// that begin at one address the wider first. The order is the same however the list was built.
+// All yields the entries in order of address, IPv4 before IPv6, and of two blocks with
+// the same first address the wider first. The order does not depend on how the list was
+// built.
 func (l List) All() iter.Seq[Entry] {
 	return func(yield func(Entry) bool) {
 		for i := range l.set.len() {
@@ -70,8 +70,8 @@ func (l List) All() iter.Seq[Entry] {
 	}
 }
 
-// Find returns the entry that is exactly prefix, never one that merely contains
-// it (rule A9). A prefix with host bits set is no entry and is not found.
+// Find returns the entry with exactly this prefix, never a block around it (rule A9). A
+// prefix with host bits set is not found.
 func (l List) Find(prefix netip.Prefix) (Entry, bool) {
 	if i := l.set.find(prefix); i >= 0 {
 		return l.set.entry(i), true
@@ -94,9 +94,9 @@ func (l List) Match(addr netip.Addr, now time.Time) (Entry, bool) {
 	return Entry{}, false
 }
 
-// With returns the list with more entries. An entry that is already there, or
-// that is given twice, is [ErrDuplicate]; nothing is added then (rule A6). To stay with
-// the list as it was, keep it: what is returned beside the error is invalid.
+// With returns the list with more entries. An entry already on the list, or given
+// twice, is [ErrDuplicate]; nothing is added then (rule A6). The list returned with an
+// error is invalid: to stay with the old one, keep it.
 // Overlapping entries may coexist (rule A9). Adding the first entry to an empty
 // list narrows it from every address to that one (rule A10).
 func (l List) With(entries ...Entry) (List, error) {
@@ -121,9 +121,9 @@ func (l List) With(entries ...Entry) (List, error) {
 	return List{set: compile(all)}, nil
 }
 
-// Replace returns the list with new comments, expiries and times of adding for
-// entries that are on it. One that is not is [ErrNotListed], and the same address
-// or block given twice is [ErrDuplicate]; nothing is replaced then.
+// Replace returns the list with new comments, expiries and times of adding for entries
+// on it. An entry not on the list is [ErrNotListed], and the same address or block given
+// twice is [ErrDuplicate]; nothing is replaced then.
 func (l List) Replace(entries ...Entry) (List, error) {
 	if !l.IsValid() {
 		return invalid, errInvalid
@@ -157,10 +157,9 @@ type RemoveOption uint8
 // address unless its organization or the endpoint requires a list (rule A10).
 const AllowOpen RemoveOption = 1
 
-// Without returns the list without the entries that are exactly these prefixes
-// (rule A9). The error is [ErrNotListed] if one is not on the list, and [ErrOpensKey]
-// if no entry would remain and AllowOpen is not given (rule A10); nothing is removed
-// then.
+// Without returns the list without the entries of exactly these prefixes (rule A9). A
+// prefix not on the list is [ErrNotListed]. Removing the last entry is [ErrOpensKey]
+// unless AllowOpen is given (rule A10). With an error nothing is removed.
 func (l List) Without(prefixes []netip.Prefix, options ...RemoveOption) (List, error) {
 	if !l.IsValid() {
 		return invalid, errInvalid

@@ -174,18 +174,18 @@ func TestUnfitEntriesAreRefused(t *testing.T) {
 	}{
 		{accesslist.Entry{}, "an entry without an address: want one made by ParseEntry or NewEntry"},
 		{accesslist.Entry{Comment: "office"}, "an entry without an address: want one made by ParseEntry or NewEntry"},
-		{comment(strings.Repeat("x", longest+1)), "comment of 203.0.113.7: 1025 bytes long: at most 1024"},
-		{comment(strings.Repeat("é", longest/2) + "x"), "comment of 203.0.113.7: 1025 bytes long: at most 1024"},
-		{comment("a\xff"), "comment of 203.0.113.7: not valid UTF-8"},
-		{comment("a\nb"), "comment of 203.0.113.7: control character U+000A at byte 1: write it without"},
-		{comment("é\r"), "comment of 203.0.113.7: control character U+000D at byte 2: write it without"},
-		{comment("\t"), "comment of 203.0.113.7: control character U+0009 at byte 0: write it without"},
-		{comment("\x1b[2K"), "comment of 203.0.113.7: control character U+001B at byte 0: write it without"},
-		{comment("\x00"), "comment of 203.0.113.7: control character U+0000 at byte 0: write it without"},
-		{comment("\x7f"), "comment of 203.0.113.7: control character U+007F at byte 0: write it without"},
-		{comment("\u0085"), "comment of 203.0.113.7: control character U+0085 at byte 0: write it without"},
-		{comment("\u2028"), "comment of 203.0.113.7: control character U+2028 at byte 0: write it without"},
-		{comment("\u2029"), "comment of 203.0.113.7: control character U+2029 at byte 0: write it without"},
+		{comment(strings.Repeat("x", longest+1)), "comment of 203.0.113.7: 1025 bytes long: want at most 1024"},
+		{comment(strings.Repeat("é", longest/2) + "x"), "comment of 203.0.113.7: 1025 bytes long: want at most 1024"},
+		{comment("a\xff"), "comment of 203.0.113.7: not valid UTF-8: want UTF-8"},
+		{comment("a\nb"), "comment of 203.0.113.7: control character U+000A at byte 1: want none"},
+		{comment("é\r"), "comment of 203.0.113.7: control character U+000D at byte 2: want none"},
+		{comment("\t"), "comment of 203.0.113.7: control character U+0009 at byte 0: want none"},
+		{comment("\x1b[2K"), "comment of 203.0.113.7: control character U+001B at byte 0: want none"},
+		{comment("\x00"), "comment of 203.0.113.7: control character U+0000 at byte 0: want none"},
+		{comment("\x7f"), "comment of 203.0.113.7: control character U+007F at byte 0: want none"},
+		{comment("\u0085"), "comment of 203.0.113.7: control character U+0085 at byte 0: want none"},
+		{comment("\u2028"), "comment of 203.0.113.7: control character U+2028 at byte 0: want none"},
+		{comment("\u2029"), "comment of 203.0.113.7: control character U+2029 at byte 0: want none"},
 		{with(func(e *accesslist.Entry) { e.Expires = year10000 }), `"expires" of 203.0.113.7 is in the year 10000: want a year from 1 to 9999`},
 		{with(func(e *accesslist.Entry) { e.Added = time.Time{}.Add(-1) }), `"added" of 203.0.113.7 is in the year 0: want a year from 1 to 9999`},
 		{with(func(e *accesslist.Entry) { e.Expires = time.Time{}.AddDate(-5, 0, 0) }), `"expires" of 203.0.113.7 is in the year -4: want a year from 1 to 9999`},
@@ -383,6 +383,6 @@ func wantInvalid(t *testing.T, name string, list accesslist.List) {
 		"MarshalJSON":  func() error { _, err := list.MarshalJSON(); return err },
 		"MarshalText":  func() error { _, err := list.MarshalText(); return err },
 	} {
-		wantError(t, name+": "+what, f(), "accesslist: the list was returned beside an error and covers nobody: look at that error")
+		wantError(t, name+": "+what, f(), "accesslist: the list was returned with an error and covers nobody: want that error handled")
 	}
 }

@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// emptyText is the text form of a list without entries. It is a word because a
-// file that was cut off to nothing must not read as one.
+// emptyText is the text form of a list without entries. It is a word, because a file
+// cut off to nothing must not be read as one.
 const emptyText = "empty"
 
 // maxErrors bounds how many bad lines one error reports.
@@ -48,9 +48,8 @@ func (l List) MarshalText() ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-// UnmarshalText reads what MarshalText writes, IPv6 entries included: see [Entry.UnmarshalJSON].
-// It reads a list that a program stored; for what people wrote use [Parser.ParseText]. On an
-// error the receiver is unchanged.
+// UnmarshalText reads the output of MarshalText, IPv6 entries included; for what people
+// write use [Parser.ParseText]. On an error the receiver is unchanged.
 func (l *List) UnmarshalText(text []byte) error {
 	read, err := stored.ParseText(text)
 	if err != nil {
@@ -60,11 +59,10 @@ func (l *List) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// ParseText reads the text form of a list: what MarshalText writes, and what
-// people write in a file. Space before and after an entry is allowed, empty lines
-// and lines that begin with # are passed over, and after an entry # begins its
-// comment. Every bad line is told with its number. A text without any entry is
-// [ErrNoEntries] unless its one line is "empty".
+// ParseText reads the text form of a list, from MarshalText or from a file that people
+// write. Space around an entry, empty lines and lines beginning with # are ignored; after
+// an entry # begins its comment. The error joins the bad lines with their numbers, up to
+// 20. A text without entries is [ErrNoEntries] unless its one line is "empty".
 func (p Parser) ParseText(text []byte) (List, error) {
 	var (
 		entries  []Entry

@@ -72,8 +72,8 @@ func TestA3TextIsStrict(t *testing.T) {
 		{"203.0.113.7 added=2026-01-02", `line 1: accesslist: "added" of 203.0.113.7 is "2026-01-02"` + timed},
 		{"203.0.113.7 expires=0001-01-01T00:00:00Z", `line 1: accesslist: "expires" of 203.0.113.7 is "0001-01-01T00:00:00Z"` + timed},
 		{"203.0.113.7 expires=0001-01-01T00:00:00+01:00", `line 1: accesslist: "expires" of 203.0.113.7 is in the year 0: want a year from 1 to 9999`},
-		{"203.0.113.7 # a\tb", `line 1: accesslist: comment of 203.0.113.7: control character U+0009 at byte 1: write it without`},
-		{"203.0.113.7 # a\xff", `line 1: accesslist: comment of 203.0.113.7: not valid UTF-8`},
+		{"203.0.113.7 # a\tb", `line 1: accesslist: comment of 203.0.113.7: control character U+0009 at byte 1: want none`},
+		{"203.0.113.7 # a\xff", `line 1: accesslist: comment of 203.0.113.7: not valid UTF-8: want UTF-8`},
 	} {
 		list := listOf("192.0.2.1")
 		err := list.UnmarshalText([]byte(test.text))

@@ -7,11 +7,11 @@ import (
 	"unicode/utf8"
 )
 
-// A Canonical reads JSON as json.Marshal writes it: names in one order, no white space, no
-// escapes. After the first mismatch nothing is read, all methods return zero values, and
-// Done is false.
+// A Canonical reads JSON in the form of json.Marshal: names in one order, no white space,
+// no escapes. After the first mismatch it reads nothing more, its methods return zero
+// values, and Done is false.
 //
-// The methods take what stands before a value, the name with its punctuation:
+// The parameter before is the text before a value, the name with its punctuation:
 // c.Text(`,"comment":`).
 type Canonical struct {
 	rest   []byte
@@ -29,7 +29,7 @@ func NewCanonical(data []byte) Canonical {
 // Done reports whether everything was read and nothing mismatched.
 func (c *Canonical) Done() bool { return !c.failed && len(c.rest) == 0 }
 
-// Fail makes the rest a mismatch: what was read is not what the caller wants.
+// Fail is a mismatch found by the caller.
 func (c *Canonical) Fail() { c.rest, c.failed = nil, true }
 
 // Next reports whether text is next.
@@ -46,14 +46,14 @@ func (c *Canonical) Skip(text string) bool {
 	return true
 }
 
-// Need reads text, which must be next.
+// Need reads text. It is a mismatch if text is not next.
 func (c *Canonical) Need(text string) {
 	if !c.Skip(text) {
 		c.Fail()
 	}
 }
 
-// Bytes reads a string in which every byte stands for itself. It returns a part of the data.
+// Bytes reads a string without escapes. It returns a part of the data.
 func (c *Canonical) Bytes(before string) []byte {
 	c.Need(before)
 	c.Need(`"`)
@@ -72,7 +72,7 @@ func (c *Canonical) Bytes(before string) []byte {
 	return nil
 }
 
-// Text reads a string in which every byte stands for itself.
+// Text reads a string without escapes.
 func (c *Canonical) Text(before string) string { return string(c.Bytes(before)) }
 
 // OptionalText is Text, or empty if before is not next.
@@ -83,7 +83,7 @@ func (c *Canonical) OptionalText(before string) string {
 	return c.Text(before)
 }
 
-// OptionalTime reads a time and returns it in UTC; zero if before is not next.
+// OptionalTime reads a time and returns it in UTC, or zero if before is not next.
 func (c *Canonical) OptionalTime(before string) time.Time {
 	if !c.Next(before) {
 		return time.Time{}
@@ -105,7 +105,7 @@ func (c *Canonical) Bool(before string) bool {
 	return false
 }
 
-// Uint reads a whole number that is followed by a closing brace.
+// Uint reads a whole number before a closing brace.
 func (c *Canonical) Uint(before string) uint64 {
 	c.Need(before)
 	digits := c.rest[:max(0, bytes.IndexByte(c.rest, '}'))]

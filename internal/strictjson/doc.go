@@ -1,15 +1,15 @@
 // Package strictjson reads stored JSON exactly or not at all. encoding/json folds the case
 // of names, takes the last of two values, reads null as nothing and replaces bad text: each
 // could lose an expiry, an entry or a requirement without an error (rule A3). This package
-// refuses all of it, and says where and what to write instead.
+// refuses all of it. The error names the place and the repair.
 //
 // There are two readers:
 //
-//   - [Parse] and [Value] read JSON however it is written, and give the errors;
-//   - [Canonical] reads only the bytes that the Marshal methods of this module write. It is
-//     several times faster and gives no errors: use Value for everything it does not read.
+//   - [Parse] and [Value] read JSON in any form, and return the errors;
+//   - [Canonical] reads the output of json.Marshal only, several times faster and without
+//     errors. For everything else use Value.
 //
-// Both must read the same value; the packages that use them have a fuzz test for it.
+// Both must read the same value: each package with both has a test of it.
 //
-// It writes nothing, and it is not for large documents: a Value is held in memory whole.
+// The package writes nothing. It is not for large documents: a Value is whole in memory.
 package strictjson

@@ -12,12 +12,15 @@ import (
 type Field struct {
 	Name     string
 	Required bool              // a missing member is an error
-	Read     func(Value) error // reads the member's value, which is not null
+	Read     func(Value) error // called with the member's value, never null
 }
 
-// Object reads an object whose members are fields, in any order. It refuses a member with
-// another name, also one that differs in case only, a member that occurs twice or is null,
-// and an object without a required member. The error names the member.
+// Object reads an object with these fields in any order. The error names the member. It is
+// returned for:
+//   - an unknown name, also a known one in another case;
+//   - a member twice, or null;
+//   - a missing member, if it is required;
+//   - an error of Read.
 func (v Value) Object(fields ...Field) error {
 	if v[0] != '{' {
 		return v.wants("an object with " + names(fields))

@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// Text returns a reader of a string. Half of a surrogate pair is an error: no text has it,
-// and encoding/json reads another character in its place.
+// Text returns a reader of a string. Half of a surrogate pair is an error: it is no
+// character, and encoding/json replaces it with another.
 func Text[T ~string](to *T) func(Value) error {
 	return func(v Value) error {
 		if v[0] != '"' {
@@ -24,7 +24,7 @@ func Text[T ~string](to *T) func(Value) error {
 	}
 }
 
-// Unmarshal returns a reader of a string that another type reads.
+// Unmarshal returns a reader of a string by a method of another type.
 func Unmarshal(to encoding.TextUnmarshaler) func(Value) error {
 	return func(v Value) error {
 		var text string
@@ -35,8 +35,8 @@ func Unmarshal(to encoding.TextUnmarshaler) func(Value) error {
 	}
 }
 
-// Time returns a reader of an RFC 3339 time, which it gives in UTC. The zero time is an
-// error: it would be read as the absence of a bound.
+// Time returns a reader of an RFC 3339 time, converted to UTC. The zero time is an error:
+// in a record it means the absence of a bound.
 func Time(to *time.Time) func(Value) error {
 	return func(v Value) error {
 		var text string
@@ -80,8 +80,8 @@ func Uint(to *uint64) func(Value) error {
 	}
 }
 
-// Slice returns a reader of an array, each value of which is read by read. An error says
-// which one it is, counted from one. The slice is replaced.
+// Slice returns a reader of an array. It calls read for each value and replaces the slice.
+// An error has the number of the value, counted from one.
 func Slice[T any](to *[]T, read func(Value) (T, error)) func(Value) error {
 	return func(v Value) error {
 		items, err := v.Items()

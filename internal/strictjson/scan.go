@@ -7,7 +7,7 @@ import (
 	"unicode/utf8"
 )
 
-// The functions here are given JSON of which the syntax is known to be right.
+// The functions of this file take valid JSON only.
 
 func skipSpace(data []byte) []byte {
 	for len(data) > 0 && (data[0] == ' ' || data[0] == '\t' || data[0] == '\n' || data[0] == '\r') {
@@ -35,7 +35,7 @@ func valueEnd(data []byte) int {
 			depth++
 			continue
 		case '}', ']':
-			if depth == 0 { // of what is around a number or a word
+			if depth == 0 { // closes the value around a number or a word
 				return i
 			}
 			depth--
@@ -66,8 +66,7 @@ func stringEnd(data []byte) int {
 	}
 }
 
-// unquote returns the text of a string. ok is false if there is half of a surrogate pair in
-// it.
+// unquote returns the text of a string. ok is false for half of a surrogate pair.
 func unquote(quoted []byte) (text string, ok bool) {
 	inner := quoted[1 : len(quoted)-1]
 	at := bytes.IndexByte(inner, '\\')

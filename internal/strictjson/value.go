@@ -7,14 +7,14 @@ import (
 	"unicode/utf8"
 )
 
-// A Value is one JSON value without white space around it, made by [Parse], which checked
-// its syntax and its encoding.
+// A Value is one JSON value without white space around it. [Parse] makes it and checks its
+// syntax and encoding.
 type Value []byte
 
-// Parse returns the one JSON value in data. The error says what is wrong with the syntax,
-// what follows the value, or that the text is not UTF-8.
+// Parse returns the one JSON value in data. Errors are bad syntax, anything after the
+// value, and text in another encoding than UTF-8.
 func Parse(data []byte) (Value, error) {
-	if !utf8.Valid(data) { // encoding/json would read another character
+	if !utf8.Valid(data) { // encoding/json would replace characters
 		return nil, errors.New("not valid UTF-8: want JSON in UTF-8")
 	}
 	if !json.Valid(data) {

@@ -12,8 +12,7 @@ import (
 	"github.com/sallyport-go/sallyport/store"
 )
 
-// keyUsage is how a key was used: those of its entries and secrets that were, in the
-// key's own order.
+// keyUsage has the used entries and secrets of a key, in the key's order.
 type keyUsage struct {
 	Entries []used `json:"entries,omitempty"`
 	Secrets []used `json:"secrets,omitempty"`
@@ -27,8 +26,8 @@ type used struct {
 	LastAddress netip.Addr   `json:"lastAddress,omitzero"`
 }
 
-// newKeyUsage leaves out what the key no longer has, as a store may (U5). It returns nil
-// if nothing was used.
+// newKeyUsage returns the usage of a key, or nil if there is none. It leaves out entries
+// and secrets no longer on the key, as a store may (U5).
 func newKeyUsage(key apikey.Key, known store.KeyUsage) *keyUsage {
 	var u keyUsage
 	for entry := range key.AccessList.All() {
@@ -51,7 +50,7 @@ func wasUsed(usage accesslist.Usage) bool {
 	return usage.Count > 0 || !usage.Last.IsZero() || usage.LastAddress.IsValid()
 }
 
-// records are what RecordUsage takes.
+// records returns the usage for RecordUsage.
 func (u *keyUsage) records(key apikey.ID) []store.UsageRecord {
 	var records []store.UsageRecord
 	for _, used := range slices.Concat(u.Entries, u.Secrets) {
@@ -71,7 +70,7 @@ func (u used) same(o used) bool {
 	return u.Entry == o.Entry && u.Secret == o.Secret && u.Count == o.Count && u.LastAddress == o.LastAddress && sameTime(u.Last, o.Last)
 }
 
-// of returns an error unless the usage is one that newKeyUsage may return for the key.
+// of returns an error unless newKeyUsage can return the usage for the key.
 func (u *keyUsage) of(key apikey.Key) error {
 	known := store.KeyUsage{Entries: map[netip.Prefix]accesslist.Usage{}, Secrets: map[string]accesslist.Usage{}}
 	for _, record := range u.records(key.ID) {
@@ -79,7 +78,7 @@ func (u *keyUsage) of(key apikey.Key) error {
 		known.Secrets[record.Secret] = record.Usage
 	}
 	if would := newKeyUsage(key, known); would == nil || !u.same(would) {
-		return errors.New("want entries and secrets that the key has, in its order, each once, and those only that were used")
+		return errors.New("want used entries and secrets of the key only, in its order, each once")
 	}
 	return nil
 }
