@@ -50,14 +50,14 @@ func stored(t testing.TB, n int) (*memory.Store, policy.Request) {
 		key.AccessList, err = accesslist.Parse(texts...)
 		require.NoError(t, err)
 	}
-	_, err = s.PutKey(ctx, key)
+	_, err = s.PutKey(ctx, key, store.AllowOpen)
 	require.NoError(t, err)
 	for i := range 1000 {
-		_, err = s.PutKey(ctx, apikey.Key{ID: apikey.ID(fmt.Sprint("other-", i)), Organization: "acme", Secrets: key.Secrets})
+		_, err = s.PutKey(ctx, apikey.Key{ID: apikey.ID(fmt.Sprint("other-", i)), Organization: "acme", Secrets: key.Secrets}, store.AllowOpen)
 		require.NoError(t, err)
 	}
 	return s, policy.Request{
-		Key: key.ID, Proof: secret, Client: netip.MustParseAddr("192.0.2.7"), Organization: "acme", Project: "web",
+		Key: key.ID, Secret: secret, Client: netip.MustParseAddr("192.0.2.7"), Organization: "acme", Project: "web",
 		Endpoint: policy.Endpoint{Name: "deploy", Roles: []string{"admin", "writer"}},
 	}
 }
@@ -96,7 +96,7 @@ func TestStoreIsImmediate(t *testing.T) {
 	require.NoError(t, s.Close())
 	d := policy.New(s).Decide(t.Context(), request)
 	assert.Equal(t, policy.Unavailable, d.Reason)
-	assert.ErrorIs(t, d.Err, store.ErrClosed)
+	assert.ErrorIs(t, d.Cause, store.ErrClosed)
 }
 
 // Every line of the order that a store can lead to takes effect with the write that
@@ -115,7 +115,7 @@ func TestDecisionsFollowWrites(t *testing.T) {
 		key, err := s.Key(ctx, request.Key)
 		require.NoError(t, err)
 		change(&key)
-		_, err = s.PutKey(ctx, key, store.AllowEmptyList)
+		_, err = s.PutKey(ctx, key, store.AllowOpen)
 		require.NoError(t, err)
 	}
 	demand := func(requirement policy.Requirement) {

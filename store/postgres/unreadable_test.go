@@ -210,7 +210,7 @@ func TestUnreadableOrganization(t *testing.T) {
 	dropConstraints(t, pool)
 	_, err := s.PutOrganization(ctx, policy.Organization{ID: "acme", Requirement: policy.Required})
 	require.NoError(t, err)
-	_, err = s.PutKey(ctx, newKey(t, "key", "acme"))
+	_, err = s.PutKey(ctx, newKey(t, "key", "acme"), store.AllowOpen)
 	require.NoError(t, err)
 	exec(t, pool, `CREATE SCHEMA safe; CREATE TABLE safe.organizations AS TABLE sallyport.organizations`)
 	for _, c := range []struct{ spoil, want string }{

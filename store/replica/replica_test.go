@@ -150,7 +150,7 @@ func inTimeFrom(t *testing.T, before, test func(b *bench)) {
 func (b *bench) put() {
 	b.Helper()
 	var err error
-	b.key, err = b.current().PutKey(b.ctx, b.key)
+	b.key, err = b.current().PutKey(b.ctx, b.key, store.AllowOpen)
 	require.NoError(b, err)
 }
 
@@ -186,9 +186,9 @@ func (b *bench) wantStale(text string) {
 	assert.False(b, found)
 	assert.ErrorIs(b, err, ErrStale)
 	assert.ErrorContains(b, err, text)
-	d := policy.New(b.replica).Decide(b.ctx, policy.Request{Key: b.key.ID, Proof: b.secret, Client: netip.MustParseAddr("192.0.2.1"), Organization: "acme"})
+	d := policy.New(b.replica).Decide(b.ctx, policy.Request{Key: b.key.ID, Secret: b.secret, Client: netip.MustParseAddr("192.0.2.1"), Organization: "acme"})
 	assert.Equal(b, policy.Unavailable, d.Reason)
-	assert.ErrorIs(b, d.Err, ErrStale)
+	assert.ErrorIs(b, d.Cause, ErrStale)
 }
 
 func TestReplicaFollows(t *testing.T) {
@@ -517,7 +517,7 @@ func TestReplicaIsLoadedWhileItAsks(t *testing.T) {
 			}
 		})
 		time.Sleep(DefaultMaxStaleness/checksPerBound + time.Second/4) // the store is being asked
-		_, err = before.PutKey(b.ctx, b.key)
+		_, err = before.PutKey(b.ctx, b.key, store.AllowOpen)
 		require.NoError(b, err)
 		time.Sleep(time.Minute)
 		assert.EqualValues(b, 1, b.replica.Revision())
@@ -596,7 +596,7 @@ func TestReplicaOfAnUnreadableRecord(t *testing.T) {
 		id, half := b.key.ID, errors.New("half a row")
 		other := b.key
 		other.ID, other.Revision = "other", 0
-		_, err := b.store.PutKey(b.ctx, other)
+		_, err := b.store.PutKey(b.ctx, other, store.AllowOpen)
 		require.NoError(b, err)
 		b.set(func() {
 			b.feed = func(_ context.Context, t told) told {
@@ -609,9 +609,9 @@ func TestReplicaOfAnUnreadableRecord(t *testing.T) {
 		b.ready()
 		b.put()
 		require.NoError(b, b.replica.WaitFor(b.ctx, b.key.Revision))
-		d := policy.New(b.replica).Decide(b.ctx, policy.Request{Key: b.key.ID, Proof: b.secret, Client: netip.MustParseAddr("192.0.2.1"), Organization: "acme"})
+		d := policy.New(b.replica).Decide(b.ctx, policy.Request{Key: b.key.ID, Secret: b.secret, Client: netip.MustParseAddr("192.0.2.1"), Organization: "acme"})
 		assert.Equal(b, policy.Unavailable, d.Reason)
-		assert.ErrorIs(b, d.Err, half)
+		assert.ErrorIs(b, d.Cause, half)
 		_, found, err := b.replica.LookupNow("other")
 		assert.NoError(b, err)
 		assert.True(b, found)
@@ -624,7 +624,7 @@ func TestReplicaOfManyKeys(t *testing.T) {
 		for i := range 3 * loadStep {
 			key := b.key
 			key.ID, key.Revision = apikey.ID(fmt.Sprint("key-", i)), 0
-			_, err := b.store.PutKey(b.ctx, key)
+			_, err := b.store.PutKey(b.ctx, key, store.AllowOpen)
 			require.NoError(b, err)
 		}
 		b.ready()
@@ -789,7 +789,7 @@ func TestLookupNowAllocatesNothing(t *testing.T) {
 	require.NoError(t, err)
 	key, _, err := apikey.New("acme")
 	require.NoError(t, err)
-	_, err = s.PutKey(t.Context(), key)
+	_, err = s.PutKey(t.Context(), key, store.AllowOpen)
 	require.NoError(t, err)
 	r, err := New(s, WithMaxStaleness(time.Hour))
 	require.NoError(t, err)

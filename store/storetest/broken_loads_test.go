@@ -17,34 +17,34 @@ import (
 var brokenLoads = []brokenStore{
 	{name: "loads until a record is refused", sentence: "L1", make: withLoad(func(b *brokenLoader) { b.load = b.oneByOne })},
 	{name: "checks first and loads then", sentence: "L1", make: withLoad(func(b *brokenLoader) {
-		b.load = func(ctx context.Context, organizations []policy.Organization, keys []apikey.Key) error {
-			if err := b.sound.checkLoad(ctx, organizations, keys); err != nil {
+		b.load = func(ctx context.Context, organizations []policy.Organization, keys []apikey.Key, o ...putOption) error {
+			if err := b.sound.checkLoad(ctx, organizations, keys, o); err != nil {
 				return err
 			}
 			time.Sleep(20 * time.Microsecond)
-			return b.oneByOne(ctx, organizations, keys)
+			return b.oneByOne(ctx, organizations, keys, o...)
 		}
 	})},
 	{name: "passes over what is there", sentence: "L2", make: withLoad(func(b *brokenLoader) {
-		b.load = func(ctx context.Context, organizations []policy.Organization, keys []apikey.Key) error {
+		b.load = func(ctx context.Context, organizations []policy.Organization, keys []apikey.Key, o ...putOption) error {
 			return b.sound.Load(ctx, organizations, slices.DeleteFunc(slices.Clone(keys), func(key apikey.Key) bool {
 				_, err := b.sound.Key(ctx, key.ID)
 				return err == nil
-			}))
+			}), o...)
 		}
 	})},
 	{name: "does not see the organizations beside the keys", sentence: "L2", make: withLoad(func(b *brokenLoader) {
-		b.load = func(ctx context.Context, organizations []policy.Organization, keys []apikey.Key) error {
+		b.load = func(ctx context.Context, organizations []policy.Organization, keys []apikey.Key, o ...putOption) error {
 			for _, key := range keys {
 				if _, err := b.sound.Organization(ctx, key.Organization); err != nil {
 					return err
 				}
 			}
-			return b.sound.Load(ctx, organizations, keys)
+			return b.sound.Load(ctx, organizations, keys, o...)
 		}
 	})},
 	{name: "loads keys without comments", sentence: "L2", make: withLoad(func(b *brokenLoader) {
-		b.load = func(ctx context.Context, organizations []policy.Organization, keys []apikey.Key) error {
+		b.load = func(ctx context.Context, organizations []policy.Organization, keys []apikey.Key, o ...putOption) error {
 			var bare []apikey.Key
 			for _, key := range keys {
 				bare = append(bare, entries(key, func(all []accesslist.Entry) []accesslist.Entry {
@@ -54,18 +54,28 @@ var brokenLoads = []brokenStore{
 					return all
 				}))
 			}
-			return b.sound.Load(ctx, organizations, bare)
+			return b.sound.Load(ctx, organizations, bare, o...)
+		}
+	})},
+	{name: "loads open keys without a word", sentence: "L2", make: withLoad(func(b *brokenLoader) {
+		b.load = func(ctx context.Context, organizations []policy.Organization, keys []apikey.Key, _ ...putOption) error {
+			return b.sound.Load(ctx, organizations, keys, store.AllowOpen)
+		}
+	})},
+	{name: "does not let open keys be loaded", sentence: "L2", make: withLoad(func(b *brokenLoader) {
+		b.load = func(ctx context.Context, organizations []policy.Organization, keys []apikey.Key, _ ...putOption) error {
+			return b.sound.Load(ctx, organizations, keys)
 		}
 	})},
 	{name: "loads any number", sentence: "L2", make: withLoad(func(b *brokenLoader) {
-		b.load = func(ctx context.Context, organizations []policy.Organization, keys []apikey.Key) error {
+		b.load = func(ctx context.Context, organizations []policy.Organization, keys []apikey.Key, o ...putOption) error {
 			for len(organizations)+len(keys) > store.MaxLoad {
-				if err := b.sound.Load(ctx, organizations, keys[:100]); err != nil {
+				if err := b.sound.Load(ctx, organizations, keys[:100], o...); err != nil {
 					return err
 				}
 				organizations, keys = nil, keys[100:]
 			}
-			return b.sound.Load(ctx, organizations, keys)
+			return b.sound.Load(ctx, organizations, keys, o...)
 		}
 	})},
 	{name: "gives all of a load one revision", sentence: "L3", make: withLoad(func(b *brokenLoader) {
@@ -97,21 +107,21 @@ var brokenLoads = []brokenStore{
 type brokenLoader struct {
 	*broken
 	sound *loadingStore
-	load  func(ctx context.Context, organizations []policy.Organization, keys []apikey.Key) error
+	load  func(ctx context.Context, organizations []policy.Organization, keys []apikey.Key, o ...putOption) error
 }
 
-func (b *brokenLoader) Load(ctx context.Context, organizations []policy.Organization, keys []apikey.Key) error {
-	return b.load(ctx, organizations, keys)
+func (b *brokenLoader) Load(ctx context.Context, organizations []policy.Organization, keys []apikey.Key, o ...putOption) error {
+	return b.load(ctx, organizations, keys, o...)
 }
 
-func (b *brokenLoader) oneByOne(ctx context.Context, organizations []policy.Organization, keys []apikey.Key) error {
+func (b *brokenLoader) oneByOne(ctx context.Context, organizations []policy.Organization, keys []apikey.Key, o ...putOption) error {
 	for _, organization := range organizations {
 		if _, err := b.sound.PutOrganization(ctx, organization); err != nil {
 			return err
 		}
 	}
 	for _, key := range keys {
-		if _, err := b.sound.PutKey(ctx, key); err != nil {
+		if _, err := b.sound.PutKey(ctx, key, o...); err != nil {
 			return err
 		}
 	}

@@ -31,7 +31,7 @@ var brokenReads = []brokenStore{
 	{name: "keeps a part of a refused write", sentence: "S3", make: with(func(b *broken, sound *memory.Store) {
 		b.putKey = func(ctx context.Context, key apikey.Key, o ...putOption) (apikey.Key, error) {
 			stored, err := sound.PutKey(ctx, key, o...)
-			if errors.Is(err, store.ErrOpensList) {
+			if errors.Is(err, store.ErrOpensKey) {
 				half, _ := sound.Key(ctx, key.ID)
 				half.Description = key.Description
 				_, _ = sound.PutKey(ctx, half)

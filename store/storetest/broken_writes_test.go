@@ -23,7 +23,7 @@ var brokenWrites = []brokenStore{
 			if stored, err := sound.Key(ctx, key.ID); err == nil && key.Revision == 0 {
 				key.Revision = stored.Revision
 			}
-			return sound.PutKey(ctx, key, append(o, store.AllowEmptyList)...)
+			return sound.PutKey(ctx, key, append(o, store.AllowOpen)...)
 		}
 	})},
 	{name: "ignores the revision", sentence: "S11", make: with(func(b *broken, sound *memory.Store) {
@@ -111,12 +111,31 @@ var brokenWrites = []brokenStore{
 	})},
 	{name: "opens lists without a word", sentence: "S18", make: with(func(b *broken, sound *memory.Store) {
 		b.putKey = func(ctx context.Context, key apikey.Key, _ ...putOption) (apikey.Key, error) {
-			return sound.PutKey(ctx, key, store.AllowEmptyList)
+			return sound.PutKey(ctx, key, store.AllowOpen)
+		}
+	})},
+	{name: "creates open keys without a word", sentence: "S18", make: with(func(b *broken, sound *memory.Store) {
+		b.putKey = func(ctx context.Context, key apikey.Key, o ...putOption) (apikey.Key, error) {
+			if key.Revision == 0 {
+				o = append(o, store.AllowOpen)
+			}
+			return sound.PutKey(ctx, key, o...)
 		}
 	})},
 	{name: "does not let a list be emptied", sentence: "S18", make: with(func(b *broken, sound *memory.Store) {
-		b.putKey = func(ctx context.Context, key apikey.Key, _ ...putOption) (apikey.Key, error) {
-			return sound.PutKey(ctx, key)
+		b.putKey = func(ctx context.Context, key apikey.Key, o ...putOption) (apikey.Key, error) {
+			if key.Revision != 0 {
+				o = nil
+			}
+			return sound.PutKey(ctx, key, o...)
+		}
+	})},
+	{name: "wants leave for an open key that stays open", sentence: "S18", make: with(func(b *broken, sound *memory.Store) {
+		b.putKey = func(ctx context.Context, key apikey.Key, o ...putOption) (apikey.Key, error) {
+			if key.AccessList.IsEmpty() && !slices.Contains(o, store.AllowOpen) {
+				return apikey.Key{}, store.ErrOpensKey
+			}
+			return sound.PutKey(ctx, key, o...)
 		}
 	})},
 	{name: "deletes the keys with their organization", sentence: "S19", make: with(func(b *broken, sound *memory.Store) {

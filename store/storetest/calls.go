@@ -31,10 +31,10 @@ func manyAtOnce(k *kit) {
 		for n := range k.rounds(20) {
 			key := whole(id, "shared", 1)
 			steps := []func() error{
-				func() (err error) { key, err = k.store.PutKey(k.ctx, key); return },
+				func() (err error) { key, err = k.store.PutKey(k.ctx, key, store.AllowOpen); return },
 				func() error { _, _, err := k.store.Lookup(k.ctx, id); return err },
 				func() error { _, err := k.store.Key(k.ctx, id); return err },
-				func() error { _, err := k.store.PutKey(k.ctx, key); return err },
+				func() error { _, err := k.store.PutKey(k.ctx, key, store.AllowOpen); return err },
 				func() error { _, err := k.store.Keys(k.ctx, "shared", store.PageRequest{}); return err },
 				func() error { _, err := k.store.PutOrganization(k.ctx, policy.Organization{ID: own}); return err },
 				func() error { _, err := k.store.Organization(k.ctx, own); return err },
@@ -99,11 +99,11 @@ func (k *kit) everyCall() []call {
 		{"PutKey that replaces", func(ctx context.Context) error {
 			other := key.Clone()
 			other.Description = "changed"
-			_, err := k.store.PutKey(ctx, other)
+			_, err := k.store.PutKey(ctx, other, store.AllowOpen)
 			return err
 		}},
 		{"PutKey that creates", func(ctx context.Context) error {
-			_, err := k.store.PutKey(ctx, plainKey("new", "acme"))
+			_, err := k.store.PutKey(ctx, plainKey("new", "acme"), store.AllowOpen)
 			return err
 		}},
 		{"DeleteKey", func(ctx context.Context) error { return k.store.DeleteKey(ctx, "here", 0) }},
@@ -114,7 +114,7 @@ func (k *kit) everyCall() []call {
 	}
 	if loader, ok := store.As[store.Loader](k.store); ok {
 		calls = append(calls, call{"Load", func(ctx context.Context) error {
-			return loader.Load(ctx, []policy.Organization{{ID: "loaded"}}, []apikey.Key{plainKey("loaded", "loaded"), plainKey("loaded-too", "acme")})
+			return loader.Load(ctx, []policy.Organization{{ID: "loaded"}}, []apikey.Key{plainKey("loaded", "loaded"), plainKey("loaded-too", "acme")}, store.AllowOpen)
 		}})
 	}
 	if watcher, ok := store.As[store.Watcher](k.store); ok {
@@ -228,7 +228,7 @@ func interruptedWrites(k *kit) {
 		ctx, cancel := context.WithTimeout(k.ctx, time.Duration(n)*20*time.Microsecond)
 		next := whole("here", "acme", 4*n+5)
 		next.Revision = stored.Revision
-		_, err := k.store.PutKey(ctx, next)
+		_, err := k.store.PutKey(ctx, next, store.AllowOpen)
 		cancel()
 		now := k.key("here")
 		k.wantWhole("after an interrupted PutKey", now)

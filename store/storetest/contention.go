@@ -31,7 +31,7 @@ func concurrentRevisions(k *kit) {
 		key := plainKey(apikey.ID(fmt.Sprint("key-", i)), "acme")
 		for range k.rounds(20) {
 			least := floor.Load()
-			stored, err := k.store.PutKey(k.ctx, key)
+			stored, err := k.store.PutKey(k.ctx, key, store.AllowOpen)
 			if err != nil {
 				k.Errorf("PutKey of key %q, which nobody else writes: %v", key.ID, err)
 				return
@@ -75,7 +75,7 @@ func oneCreates(k *kit) {
 	for round := range k.rounds(30) {
 		id, organization := apikey.ID(fmt.Sprint("key-", round)), fmt.Sprint("organization ", round)
 		errs := make([]error, writers)
-		together(writers, func(i int) { _, errs[i] = k.store.PutKey(k.ctx, whole(id, "acme", i)) })
+		together(writers, func(i int) { _, errs[i] = k.store.PutKey(k.ctx, whole(id, "acme", i), store.AllowOpen) })
 		winner := k.wantOneWinner("PutKey with revision zero", errs, store.ErrExists)
 		if got, want := k.key(id).Description, whole(id, "acme", winner).Description; got != want {
 			k.Errorf("of several creations that of %q is stored; want that of %q, which succeeded", got, want)
@@ -95,7 +95,7 @@ func oneReplaces(k *kit) {
 		together(writers, func(i int) {
 			next := whole("key", "acme", i)
 			next.Revision = key.Revision
-			_, errs[i] = k.store.PutKey(k.ctx, next, store.AllowEmptyList)
+			_, errs[i] = k.store.PutKey(k.ctx, next, store.AllowOpen)
 		})
 		winner := k.wantOneWinner("PutKey with the same revision", errs, store.ErrConflict)
 		key = k.key("key")
@@ -127,7 +127,7 @@ func noLostUpdate(k *kit) {
 				return err
 			}
 			key.Description = strconv.Itoa(n + 1)
-			if _, err := k.store.PutKey(k.ctx, key); !errors.Is(err, store.ErrConflict) {
+			if _, err := k.store.PutKey(k.ctx, key, store.AllowOpen); !errors.Is(err, store.ErrConflict) {
 				return err
 			}
 		}
@@ -151,7 +151,7 @@ func noOrphan(k *kit) {
 		var errs [2]error
 		together(2, func(i int) {
 			if i == 0 {
-				_, errs[i] = k.store.PutKey(k.ctx, plainKey("key", "acme"))
+				_, errs[i] = k.store.PutKey(k.ctx, plainKey("key", "acme"), store.AllowOpen)
 			} else {
 				errs[i] = k.store.DeleteOrganization(k.ctx, "acme", 0)
 			}

@@ -36,10 +36,10 @@ func ExampleFaulty() {
 	keys := storetest.NewFaulty(memory.New())
 	_, _ = keys.PutOrganization(ctx, policy.Organization{ID: "acme"})
 	key, secret, _ := apikey.New("acme")
-	_, _ = keys.PutKey(ctx, key)
+	_, _ = keys.PutKey(ctx, key, store.AllowOpen)
 
 	engine := policy.New(keys)
-	request := policy.Request{Key: key.ID, Proof: secret, Client: netip.MustParseAddr("192.0.2.1"), Organization: "acme"}
+	request := policy.Request{Key: key.ID, Secret: secret, Client: netip.MustParseAddr("192.0.2.1"), Organization: "acme"}
 	fmt.Println(engine.Decide(ctx, request).Reason)
 	keys.Break(storetest.Fail(errors.New("no connection")), storetest.MethodLookup)
 	fmt.Println(engine.Decide(ctx, request).Reason)

@@ -334,8 +334,8 @@ type faultyLoader struct {
 	loader store.Loader
 }
 
-func (l faultyLoader) Load(ctx context.Context, organizations []policy.Organization, keys []apikey.Key) error {
-	return doOnly(ctx, l.f, MethodLoad, func() error { return l.loader.Load(ctx, organizations, keys) })
+func (l faultyLoader) Load(ctx context.Context, organizations []policy.Organization, keys []apikey.Key, options ...store.PutOption) error {
+	return doOnly(ctx, l.f, MethodLoad, func() error { return l.loader.Load(ctx, organizations, keys, options...) })
 }
 
 // A faultyRecorder is the usage recorder of a Faulty.

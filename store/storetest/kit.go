@@ -62,9 +62,9 @@ func (k *kit) organization(id string) policy.Organization {
 }
 
 // put stores a key; it must succeed.
-func (k *kit) put(key apikey.Key, options ...store.PutOption) apikey.Key {
+func (k *kit) put(key apikey.Key) apikey.Key {
 	k.Helper()
-	stored, err := k.store.PutKey(k.ctx, key, options...)
+	stored, err := k.store.PutKey(k.ctx, key, store.AllowOpen)
 	if err != nil {
 		k.Fatalf("PutKey of key %q with revision %d: %v", key.ID, key.Revision, err)
 	}

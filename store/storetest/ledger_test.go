@@ -145,7 +145,7 @@ var brokenCrashes = []struct {
 		}
 	}},
 	{"has what was never written", "S26", func(b *brokenLoader, l *Ledger) {
-		_, _ = b.sound.PutKey(context.Background(), whole("crash-0-never", anOrganization(l), 1))
+		_, _ = b.sound.PutKey(context.Background(), whole("crash-0-never", anOrganization(l), 1), store.AllowOpen)
 	}},
 	{"numbers its records anew", "S25", func(b *brokenLoader, l *Ledger) {
 		b.onRead(func(key apikey.Key) apikey.Key { key.Revision++; return key })
@@ -347,7 +347,7 @@ func TestLedgerAllowsLateWrites(t *testing.T) {
 	}
 	l.Check(t, s)
 	require.NoError(t, s.RecordUsage(t.Context(), []store.UsageRecord{{Key: id, Entry: crashEntry, Usage: accesslist.Usage{Count: 3}}}))
-	_, err = s.PutKey(t.Context(), next)
+	_, err = s.PutKey(t.Context(), next, store.AllowOpen)
 	require.NoError(t, err)
 	l.Check(t, s)
 	// And not again.

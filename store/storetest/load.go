@@ -56,7 +56,7 @@ func sampleLoad() load {
 }
 
 func (l load) into(ctx context.Context, loader store.Loader) error {
-	return loader.Load(ctx, l.organizations, l.keys)
+	return loader.Load(ctx, l.organizations, l.keys, store.AllowOpen)
 }
 
 // A badRecord is one that Load must refuse, and how.
@@ -133,6 +133,9 @@ func refusedLoad(k *kit) {
 	eachBadLoad(func(name string, l load, want error) {
 		k.wantError(l.into(k.ctx, loader), want, "Load with %s", name)
 	})
+	l := sampleLoad()
+	k.wantError(loader.Load(k.ctx, l.organizations, l.keys), store.ErrOpensKey, "Load with a key without entries and without AllowOpen")
+	k.wantLoaded("after a Load that would have opened a key", l, false)
 }
 
 // wantLoaded checks that all of a load is there, or none of it.
@@ -197,7 +200,7 @@ func loadOrPut(k *kit) {
 			if i == 0 {
 				loaded = l.into(k.ctx, loader)
 			} else {
-				_, put = k.store.PutKey(k.ctx, contested)
+				_, put = k.store.PutKey(k.ctx, contested, store.AllowOpen)
 			}
 		})
 		rest := l

@@ -20,10 +20,10 @@ type loadingStore struct {
 
 func newLoading() *loadingStore { return &loadingStore{Store: memory.New()} }
 
-func (l *loadingStore) Load(ctx context.Context, organizations []policy.Organization, keys []apikey.Key) error {
+func (l *loadingStore) Load(ctx context.Context, organizations []policy.Organization, keys []apikey.Key, options ...store.PutOption) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if err := l.checkLoad(ctx, organizations, keys); err != nil {
+	if err := l.checkLoad(ctx, organizations, keys, options); err != nil {
 		return err
 	}
 	for _, organization := range organizations {
@@ -32,14 +32,14 @@ func (l *loadingStore) Load(ctx context.Context, organizations []policy.Organiza
 		}
 	}
 	for _, key := range keys {
-		if _, err := l.Store.PutKey(context.WithoutCancel(ctx), key); err != nil {
+		if _, err := l.Store.PutKey(context.WithoutCancel(ctx), key, options...); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (l *loadingStore) checkLoad(ctx context.Context, organizations []policy.Organization, keys []apikey.Key) error {
+func (l *loadingStore) checkLoad(ctx context.Context, organizations []policy.Organization, keys []apikey.Key, options []store.PutOption) error {
 	if _, err := l.Organizations(ctx, store.PageRequest{Limit: 1}); err != nil { // S2, S23
 		return err
 	}
@@ -67,7 +67,7 @@ func (l *loadingStore) checkLoad(ctx context.Context, organizations []policy.Org
 		} else if j := slices.IndexFunc(keys[:i], func(k apikey.Key) bool { return k.ID == key.ID }); j >= 0 {
 			stored = &apikey.Key{Revision: 1}
 		}
-		if err := store.CheckPutKey(stored, key); err != nil {
+		if err := store.CheckPutKey(stored, key, options...); err != nil {
 			return err
 		}
 		_, err := l.Organization(ctx, key.Organization)

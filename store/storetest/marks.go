@@ -254,7 +254,7 @@ func pairAtEveryMark(k *kit) {
 		}
 		next := whole("key", "acme", n)
 		next.Revision = key.Revision
-		key = k.put(next, store.AllowEmptyList)
+		key = k.put(next)
 		if n%4 == 1 {
 			organization.Requirement = policy.NotRequired
 			organization = k.putOrganization(organization)
@@ -311,7 +311,7 @@ func stoppedWatcher(k *kit) {
 	together(writers, func(i int) {
 		key := plainKey(apikey.ID(fmt.Sprint("key-", i)), "acme")
 		for range k.rounds(4000) / writers {
-			stored, err := k.store.PutKey(k.ctx, key)
+			stored, err := k.store.PutKey(k.ctx, key, store.AllowOpen)
 			if err != nil {
 				k.Errorf("PutKey while a watcher does not go on: %v", err)
 				return

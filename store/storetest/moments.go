@@ -51,7 +51,7 @@ func noMixture(k *kit) {
 		}
 		next := whole("key", "acme", n)
 		next.Revision = key.Revision
-		key = k.put(next, store.AllowEmptyList)
+		key = k.put(next)
 		past.keys = append(past.keys, key.Revision)
 		if n%4 == 1 {
 			organization.Requirement = policy.NotRequired
@@ -151,7 +151,7 @@ func readYourWrites(k *kit) {
 	for n := range k.rounds(50) {
 		next := whole("key", "acme", n)
 		next.Revision = stored.Revision
-		stored = k.put(next, store.AllowEmptyList)
+		stored = k.put(next)
 		k.wantEverywhere(stored)
 
 		organization.Requirement = policy.Requirement(n % 3)
@@ -209,7 +209,7 @@ func readOthersWrites(k *kit) {
 	k.whileWriting(k.rounds(200), func(n int) {
 		next := whole("key", "acme", n)
 		next.Revision = stored.Revision
-		stored = k.put(next, store.AllowEmptyList)
+		stored = k.put(next)
 		floor.Store(stored.Revision)
 	},
 		see("Lookup", func() (apikey.Key, error) {

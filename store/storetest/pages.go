@@ -206,7 +206,7 @@ func pagesWhileWriting(k *kit) {
 		}
 		for n := 0; !over.Load(); n++ {
 			id := apikey.ID(fmt.Sprintf("k%02d-%d", (n*7)%20, i))
-			if _, err := k.store.PutKey(k.ctx, plainKey(id, "acme")); err != nil {
+			if _, err := k.store.PutKey(k.ctx, plainKey(id, "acme"), store.AllowOpen); err != nil {
 				k.Errorf("PutKey: %v", err)
 				return
 			}

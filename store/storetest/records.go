@@ -60,7 +60,7 @@ func replacedKey(k *kit) {
 		if stored, err := k.store.Key(k.ctx, "key"); err == nil {
 			want.Revision = stored.Revision
 		}
-		want.Revision = k.put(want, store.AllowEmptyList).Revision
+		want.Revision = k.put(want).Revision
 		k.wantEverywhere(want)
 	}
 }

@@ -16,6 +16,7 @@ var refusalCases = []testCase{
 	{sentence: "S16", name: "a key needs its organization", run: keyWithoutOrganization},
 	{sentence: "S17", name: "a key cannot move", run: movedKey},
 	{sentence: "S18", name: "a list is not emptied unless it is said", run: emptiedList},
+	{sentence: "S18", name: "a key is not created open unless it is said", run: createdOpen},
 	{sentence: "S18", name: "a list that was empty may stay so", run: emptyList},
 	{sentence: "S19", name: "an organization with keys is not deleted", run: organizationWithKeys},
 }
@@ -51,7 +52,7 @@ func invalidKeys(k *kit) {
 			if key.Validate() == nil {
 				k.Fatalf("a key with %s is valid: the case is wrong", name)
 			}
-			_, err := k.store.PutKey(k.ctx, key)
+			_, err := k.store.PutKey(k.ctx, key, store.AllowOpen)
 			k.wantError(err, store.ErrInvalid, "PutKey of a key with %s", name)
 		}
 	}
@@ -77,15 +78,15 @@ func invalidOrganizations(k *kit) {
 }
 
 func keyWithoutOrganization(k *kit) {
-	_, err := k.store.PutKey(k.ctx, plainKey("key", "acme"))
+	_, err := k.store.PutKey(k.ctx, plainKey("key", "acme"), store.AllowOpen)
 	k.wantError(err, store.ErrNotFound, "PutKey for an organization that never was")
 	k.organization("acme")
-	_, err = k.store.PutKey(k.ctx, plainKey("key", "Acme"))
+	_, err = k.store.PutKey(k.ctx, plainKey("key", "Acme"), store.AllowOpen)
 	k.wantError(err, store.ErrNotFound, "PutKey for an organization that differs in a letter's case")
 	if err := k.store.DeleteOrganization(k.ctx, "acme", 0); err != nil {
 		k.Fatalf("DeleteOrganization: %v", err)
 	}
-	_, err = k.store.PutKey(k.ctx, plainKey("key", "acme"))
+	_, err = k.store.PutKey(k.ctx, plainKey("key", "acme"), store.AllowOpen)
 	k.wantError(err, store.ErrNotFound, "PutKey for an organization that was deleted")
 	k.wantAbsent("acme", "key")
 	if got := k.organizations(0); len(got) > 0 {
@@ -99,7 +100,7 @@ func movedKey(k *kit) {
 	stored := k.put(richKey("key", "acme"))
 	moved := stored.Clone()
 	moved.Organization = "other"
-	_, err := k.store.PutKey(k.ctx, moved, store.AllowEmptyList)
+	_, err := k.store.PutKey(k.ctx, moved, store.AllowOpen)
 	k.wantError(err, store.ErrInvalid, "PutKey with another organization")
 	k.wantEverywhere(stored)
 	if got := ids(k.keys("other", 0)); len(got) > 0 {
@@ -115,10 +116,10 @@ func emptiedList(k *kit) {
 		stored := k.put(key)
 		key.Revision, key.AccessList = stored.Revision, accesslist.List{}
 		_, err := k.store.PutKey(k.ctx, key)
-		k.wantError(err, store.ErrOpensList, "PutKey of key %q without any of its %d entries", id, list.Len())
+		k.wantError(err, store.ErrOpensKey, "PutKey of key %q without any of its %d entries", id, list.Len())
 		k.wantEverywhere(stored)
 
-		key.Revision = k.put(key, store.AllowEmptyList).Revision
+		key.Revision = k.put(key).Revision
 		k.wantEverywhere(key)
 	}
 }
@@ -129,13 +130,28 @@ func expiredList() accesslist.List {
 	return must(accesslist.New(entry))
 }
 
+func createdOpen(k *kit) {
+	k.organization("acme")
+	before := k.snapshot()
+	_, err := k.store.PutKey(k.ctx, plainKey("key", "acme"))
+	k.wantError(err, store.ErrOpensKey, "PutKey of a new key without entries")
+	k.wantUnchanged(before, "PutKey of a new key without entries")
+	k.wantAbsent("acme", "key")
+	k.wantEverywhere(k.put(plainKey("key", "acme")))
+}
+
 func emptyList(k *kit) {
 	k.organization("acme")
 	key := k.put(plainKey("key", "acme"))
+	replace := func(what string) {
+		var err error
+		key, err = k.store.PutKey(k.ctx, key)
+		k.wantError(err, nil, "PutKey without AllowOpen that %s", what)
+	}
 	key.Description = "changed"
-	key = k.put(key)
+	replace("leaves an open key open")
 	key.AccessList = must(accesslist.Parse("192.0.2.1"))
-	key = k.put(key) // narrowing needs no word
+	replace("adds the first entry")
 	key.AccessList = must(accesslist.Parse("192.0.2.2", "192.0.2.3"))
 	k.wantEverywhere(k.put(key))
 }

@@ -23,9 +23,9 @@ var revisionCases = []testCase{
 func createExisting(k *kit) {
 	organization := k.putOrganization(policy.Organization{ID: "acme", Requirement: policy.Required})
 	key := k.put(plainKey("key", "acme", "192.0.2.1"))
-	_, err := k.store.PutKey(k.ctx, whole("key", "acme", 3))
+	_, err := k.store.PutKey(k.ctx, whole("key", "acme", 3), store.AllowOpen)
 	k.wantError(err, store.ErrExists, "PutKey of a key that is there, with revision zero")
-	_, err = k.store.PutKey(k.ctx, plainKey("key", "acme", "192.0.2.1"))
+	_, err = k.store.PutKey(k.ctx, plainKey("key", "acme", "192.0.2.1"), store.AllowOpen)
 	k.wantError(err, store.ErrExists, "PutKey of an equal key that is there, with revision zero")
 	k.wantEverywhere(key)
 	_, err = k.store.PutOrganization(k.ctx, policy.Organization{ID: "acme"})
@@ -48,7 +48,7 @@ func replaceStale(k *kit) {
 		}
 		stale := whole("key", "acme", 3)
 		stale.Revision = revision
-		_, err := k.store.PutKey(k.ctx, stale)
+		_, err := k.store.PutKey(k.ctx, stale, store.AllowOpen)
 		k.wantError(err, store.ErrConflict, "PutKey with revision %d in place of revision %d", revision, second.Revision)
 		_, err = k.store.PutOrganization(k.ctx, policy.Organization{ID: "acme", Revision: organization.Revision + revision})
 		k.wantError(err, store.ErrConflict, "PutOrganization with revision %d in place of revision %d", organization.Revision+revision, organization.Revision)
@@ -63,11 +63,11 @@ func replaceMissing(k *kit) {
 	k.organization("acme")
 	gone := k.put(plainKey("gone", "acme"))
 	k.delete("gone")
-	_, err := k.store.PutKey(k.ctx, gone)
+	_, err := k.store.PutKey(k.ctx, gone, store.AllowOpen)
 	k.wantError(err, store.ErrNotFound, "PutKey with the revision of a key that was deleted")
 	never := plainKey("never", "acme")
 	never.Revision = 1
-	_, err = k.store.PutKey(k.ctx, never)
+	_, err = k.store.PutKey(k.ctx, never, store.AllowOpen)
 	k.wantError(err, store.ErrNotFound, "PutKey with a revision, of a key that never was")
 	_, err = k.store.PutOrganization(k.ctx, policy.Organization{ID: "never", Revision: 1})
 	k.wantError(err, store.ErrNotFound, "PutOrganization with a revision, of one that never was")
@@ -245,7 +245,7 @@ func putOrDelete(k *kit) {
 		var errs [2]error
 		together(2, func(i int) {
 			if i == 0 {
-				_, errs[i] = k.store.PutKey(k.ctx, stored)
+				_, errs[i] = k.store.PutKey(k.ctx, stored, store.AllowOpen)
 			} else {
 				errs[i] = k.store.DeleteKey(k.ctx, "key", stored.Revision)
 			}

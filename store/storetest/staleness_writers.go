@@ -173,7 +173,7 @@ func (w *staleWriter) putKey(ctx context.Context, id apikey.ID, organization str
 		key.Revision = base.revision
 	}
 	return w.attempt(ctx, keyName(id), &phase{version: version, base: base}, func(ctx context.Context) (uint64, error) {
-		stored, err := w.store.PutKey(ctx, key, store.AllowEmptyList)
+		stored, err := w.store.PutKey(ctx, key, store.AllowOpen)
 		return stored.Revision, err
 	})
 }

@@ -20,36 +20,26 @@ import (
 	"github.com/sallyport-go/sallyport/store/memory"
 )
 
-// contract reads the sentences from package store's own documentation.
+// contract reads the sentences from package store's own documentation: the items of its
+// lists that begin with a name, such as "  - S13. ".
 func contract(t *testing.T) map[string]string {
-	comment := regexp.MustCompile(`(?m)^\s*// ?`)
-	read := func(name string) string {
+	found := map[string]string{}
+	item := regexp.MustCompile(`^  - ([LSUW]\d+)\. (.*)`)
+	for _, name := range []string{"doc.go", "load.go", "watch.go", "usage.go"} {
 		source, err := os.ReadFile("../" + name)
 		require.NoError(t, err)
-		return string(source)
-	}
-	words := func(text string) string {
-		return strings.Join(strings.Fields(strings.NewReplacer("[", "", "]", "").Replace(comment.ReplaceAllString(text, ""))), " ")
-	}
-	found := map[string]string{}
-	add := func(id, text string) {
-		require.NotContains(t, found, id, "the sentence is there twice")
-		found[id] = text
-	}
-	for _, m := range regexp.MustCompile(`(?s)//   - (S\d+)\. (.*?)\n//(?:\n|   - )`).FindAllStringSubmatch(strings.ReplaceAll(read("doc.go"), "\n//   - S", "\n//\n//   - S"), -1) {
-		add(m[1], words(m[2]))
-	}
-	id := regexp.MustCompile(`\b([LUW]\d+): `)
-	for _, name := range []string{"load.go", "watch.go", "usage.go"} {
-		for _, block := range regexp.MustCompile(`(?m)(?:^\t//.*\n)+`).FindAllString(read(name), -1) {
-			text := words(block)
-			places := id.FindAllStringSubmatchIndex(text, -1)
-			for i, place := range places {
-				end := len(text)
-				if i+1 < len(places) {
-					end = places[i+1][0]
-				}
-				add(text[place[2]:place[3]], strings.TrimSpace(text[place[1]:end]))
+		current := ""
+		for line := range strings.Lines(string(source)) {
+			comment, _ := strings.CutPrefix(strings.TrimSpace(line), "//")
+			comment = strings.NewReplacer("[", "", "]", "").Replace(strings.TrimPrefix(comment, " "))
+			if m := item.FindStringSubmatch(comment); m != nil {
+				current = m[1]
+				require.NotContains(t, found, current, "the sentence is there twice")
+				found[current] = m[2]
+			} else if strings.HasPrefix(comment, "    ") && current != "" {
+				found[current] += " " + strings.TrimSpace(comment)
+			} else {
+				current = ""
 			}
 		}
 	}

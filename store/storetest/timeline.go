@@ -51,7 +51,7 @@ func (t *timeline) given() uint64 {
 // store failed, which fails the case, since FailNow is for the case's own goroutine.
 func (t *timeline) putKey(key apikey.Key) (apikey.Key, bool) {
 	t.Helper()
-	stored, err := t.store.PutKey(t.ctx, key, store.AllowEmptyList)
+	stored, err := t.store.PutKey(t.ctx, key, store.AllowOpen)
 	if err != nil {
 		t.Errorf("PutKey of key %q with revision %d: %v", key.ID, key.Revision, err)
 		return stored, false

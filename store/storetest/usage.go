@@ -124,7 +124,7 @@ func countingChangesNothing(k *kit) {
 	before := k.snapshot()
 	k.record(r, used("key", "192.0.2.1", 1, moment))
 	k.wantUnchanged(before, "RecordUsage")
-	if _, err := k.store.PutKey(k.ctx, before.keys[0]); err != nil {
+	if _, err := k.store.PutKey(k.ctx, before.keys[0], store.AllowOpen); err != nil {
 		k.Errorf("PutKey with the revision from before RecordUsage: %v", err)
 	}
 }

@@ -102,7 +102,7 @@ func (k *kit) script(step func()) {
 	}
 	put := func(key apikey.Key) apikey.Key {
 		k.Helper()
-		stored := k.put(key, store.AllowEmptyList)
+		stored := k.put(key)
 		step()
 		return stored
 	}
@@ -196,7 +196,7 @@ func revisionCoversWrites(k *kit) {
 		defer writing.Add(-1)
 		key := plainKey(apikey.ID(fmt.Sprint("key-", i)), "acme")
 		for range k.rounds(20) {
-			stored, err := k.store.PutKey(k.ctx, key)
+			stored, err := k.store.PutKey(k.ctx, key, store.AllowOpen)
 			if err != nil {
 				k.Errorf("PutKey: %v", err)
 				return
@@ -240,7 +240,7 @@ func revisionIsThere(k *kit) {
 	k.whileWriting(k.rounds(200), func(n int) {
 		next := whole("key", "acme", n)
 		next.Revision = stored.Revision
-		stored = k.put(next, store.AllowEmptyList)
+		stored = k.put(next)
 		past.keys = append(past.keys, stored.Revision)
 	}, read(0), read(1))
 	for _, all := range readings {
@@ -294,7 +294,7 @@ func concurrentWritesAreTold(k *kit) {
 	together(writers, func(i int) {
 		key := plainKey(apikey.ID(fmt.Sprint("key-", i)), "acme")
 		for range k.rounds(20) {
-			stored, err := k.store.PutKey(k.ctx, key)
+			stored, err := k.store.PutKey(k.ctx, key, store.AllowOpen)
 			if err != nil {
 				k.Errorf("PutKey: %v", err)
 				return

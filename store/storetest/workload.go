@@ -232,7 +232,7 @@ func outcomeOf(err error) outcome {
 	if err == nil {
 		return acknowledged
 	}
-	for _, refusal := range []error{store.ErrExists, store.ErrNotFound, store.ErrConflict, store.ErrInvalid, store.ErrOpensList, store.ErrNotEmpty} {
+	for _, refusal := range []error{store.ErrExists, store.ErrNotFound, store.ErrConflict, store.ErrInvalid, store.ErrOpensKey, store.ErrNotEmpty} {
 		if errors.Is(err, refusal) {
 			return refused
 		}

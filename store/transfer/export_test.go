@@ -112,7 +112,7 @@ func TestManyRecords(t *testing.T) {
 		require.NoError(t, err)
 		for n := range []int{0, 150, 1050}[o] {
 			id := apikey.ID(fmt.Sprintf("%d-%d", o, n*7919%1050))
-			_, err := s.PutKey(ctx, plainKey(id, organization, "10.0.0.0/8"))
+			_, err := s.PutKey(ctx, plainKey(id, organization, "10.0.0.0/8"), store.AllowOpen)
 			require.NoError(t, err)
 			batch = append(batch, store.UsageRecord{Key: id, Entry: netip.MustParsePrefix("10.0.0.0/8"), Usage: accesslist.Usage{Count: uint64(n) + 1}})
 		}
@@ -154,7 +154,7 @@ func TestOneMoment(t *testing.T) {
 	require.NoError(t, err)
 	var stored []apikey.Key
 	for n := range keys {
-		key, err := s.PutKey(ctx, plainKey(apikey.ID(fmt.Sprintf("%03d", n)), "acme"))
+		key, err := s.PutKey(ctx, plainKey(apikey.ID(fmt.Sprintf("%03d", n)), "acme"), store.AllowOpen)
 		require.NoError(t, err)
 		stored = append(stored, key)
 	}
@@ -165,7 +165,7 @@ func TestOneMoment(t *testing.T) {
 			for n := range stored {
 				stored[n].Description = strconv.Itoa(version)
 				var err error
-				if stored[n], err = s.PutKey(ctx, stored[n]); err != nil {
+				if stored[n], err = s.PutKey(ctx, stored[n], store.AllowOpen); err != nil {
 					t.Error(err)
 				}
 			}
@@ -412,7 +412,7 @@ func TestExportToAFailingWriter(t *testing.T) {
 	for n := range 300 { // more than any buffer holds
 		key := plainKey(apikey.ID(fmt.Sprint(n)), "acme")
 		key.Description = strings.Repeat("x", 1000)
-		_, err := s.PutKey(t.Context(), key)
+		_, err := s.PutKey(t.Context(), key, store.AllowOpen)
 		require.NoError(t, err)
 	}
 	whole := export(t, s)

@@ -28,8 +28,9 @@ type Result struct {
 //  3. It reads everything back and compares. A record not kept is ErrDiffers.
 //
 // Records get new revisions from the store; a write with an old revision is
-// store.ErrConflict. With a [store.Loader] many are written at once, otherwise one by one.
-// Usage is written for keys without any, and not at all if store.As finds no
+// store.ErrConflict. Keys without entries are restored as they were, without being asked
+// for (rule A10). With a [store.Loader] many records are written at once, otherwise one by
+// one. Usage is written for keys without any, and not at all if store.As finds no
 // store.UsageRecorder. Nobody else should write to the store, or count in it, meanwhile.
 //
 // With an error the Result has the records written before it.
@@ -143,7 +144,7 @@ func (i *importer) create(ctx context.Context, organizations []policy.Organizati
 		return nil
 	}
 	if i.loader != nil {
-		if err := i.loader.Load(ctx, organizations, keys); err != nil {
+		if err := i.loader.Load(ctx, organizations, keys, store.AllowOpen); err != nil {
 			return fmt.Errorf("loading %d organizations and %d keys: %w", len(organizations), len(keys), err)
 		}
 		i.result.Written.Organizations += len(organizations)
@@ -158,7 +159,7 @@ func (i *importer) create(ctx context.Context, organizations []policy.Organizati
 		return err
 	}
 	return putAll(&i.result.Written.Keys, keys, func(key apikey.Key) error {
-		_, err := i.store.PutKey(ctx, key)
+		_, err := i.store.PutKey(ctx, key, store.AllowOpen) // as it was
 		return written(nameOf(key.Organization, key.ID), err)
 	})
 }

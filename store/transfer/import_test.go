@@ -93,7 +93,7 @@ func TestImportOverOtherRecords(t *testing.T) {
 			key := must(s.Key(t.Context(), "a"))
 			key.Revision = 0
 			change(&key)
-			_, err := to.PutKey(t.Context(), key)
+			_, err := to.PutKey(t.Context(), key, store.AllowOpen)
 			require.NoError(t, err)
 			for _, to := range []store.Store{to, &loading{Store: to}} {
 				result, err := importInto(to, file)
@@ -157,7 +157,7 @@ func TestTimesAreComparedToTheMicrosecond(t *testing.T) {
 		s := memory.New()
 		_, err := s.PutOrganization(t.Context(), policy.Organization{ID: "acme"})
 		require.NoError(t, err)
-		_, err = s.PutKey(t.Context(), key)
+		_, err = s.PutKey(t.Context(), key, store.AllowOpen)
 		require.NoError(t, err)
 		return s
 	}
@@ -241,10 +241,10 @@ func (s trippedRecorder) Usage(ctx context.Context, id apikey.ID) (store.KeyUsag
 
 type trippedLoader struct{ trippedRecorder }
 
-func (s trippedLoader) Load(ctx context.Context, organizations []policy.Organization, keys []apikey.Key) error {
+func (s trippedLoader) Load(ctx context.Context, organizations []policy.Organization, keys []apikey.Key, options ...store.PutOption) error {
 	s.call(storetest.MethodLoad)
 	loader, _ := store.As[store.Loader](s.Faulty)
-	return loader.Load(ctx, organizations, keys)
+	return loader.Load(ctx, organizations, keys, options...)
 }
 
 // An import that was interrupted, at whatever call and whether or not that call was made,

@@ -15,6 +15,7 @@ import (
 	"github.com/sallyport-go/sallyport/accesslist"
 	"github.com/sallyport-go/sallyport/apikey"
 	"github.com/sallyport-go/sallyport/policy"
+	"github.com/sallyport-go/sallyport/store"
 	"github.com/sallyport-go/sallyport/store/memory"
 )
 
@@ -34,7 +35,7 @@ func TestLongLines(t *testing.T) {
 		if id == "long" {
 			key.AccessList = must(accesslist.New(entries...))
 		}
-		_, err = s.PutKey(t.Context(), key)
+		_, err = s.PutKey(t.Context(), key, store.AllowOpen)
 		require.NoError(t, err)
 	}
 	file := export(t, bare{s})

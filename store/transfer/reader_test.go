@@ -27,7 +27,7 @@ func small(t testing.TB) string {
 		require.NoError(t, err)
 	}
 	for _, key := range []apikey.Key{plainKey("a", "acme", "192.0.2.1"), plainKey("b", "acme")} {
-		_, err := s.PutKey(ctx, key)
+		_, err := s.PutKey(ctx, key, store.AllowOpen)
 		require.NoError(t, err)
 		require.NoError(t, s.RecordUsage(ctx, []store.UsageRecord{{
 			Key: key.ID, Secret: key.Secrets[0].ID(), Usage: accesslist.Usage{Count: 3, Last: moment, LastAddress: clientAddress},

@@ -331,7 +331,7 @@ func TestBound(t *testing.T) {
 	_, err := s.stored.PutOrganization(t.Context(), policy.Organization{ID: "acme"})
 	require.NoError(t, err)
 	for n := range 10 * limit {
-		key, err := s.stored.PutKey(t.Context(), plainKey(n))
+		key, err := s.stored.PutKey(t.Context(), plainKey(n), store.AllowOpen)
 		require.NoError(t, err)
 		s.keys = append(s.keys, key)
 	}
@@ -345,7 +345,7 @@ func TestBound(t *testing.T) {
 		largest += len(batch)
 		return s.stored.RecordUsage(ctx, batch)
 	}), usage.WithLimit(limit), usage.WithInterval(time.Hour), usage.WithErrorHandler(told.handle))
-	entry := policy.Request{Client: clients[0], Prover: policy.AlreadyProven{}, Organization: "acme"}
+	entry := policy.Request{Client: clients[0], Verifier: policy.AlreadyVerified{}, Organization: "acme"}
 	calls := func(from, to int) {
 		for n := from; n < to; n++ {
 			key := s.keys[n]
@@ -354,7 +354,7 @@ func TestBound(t *testing.T) {
 			request := entry
 			request.Key = key.ID
 			decision := policy.Evaluate(policy.NewSubject(&key, &policy.Organization{ID: "acme"}), request, begin)
-			r.Observe(t.Context(), request, decision)
+			r.Observe(t.Context(), decision)
 		}
 	}
 
