@@ -26,7 +26,7 @@ import (
 	"github.com/sallyport-go/sallyport/policy"
 	"github.com/sallyport-go/sallyport/store"
 	"github.com/sallyport-go/sallyport/store/memory"
-	"github.com/sallyport-go/sallyport/store/storetest"
+	"github.com/sallyport-go/sallyport/store/storetest/faulty"
 	"github.com/sallyport-go/sallyport/store/transfer"
 )
 
@@ -64,7 +64,7 @@ func TestRoundTrip(t *testing.T) {
 		"memory":       memory.New(),
 		"with Load":    &loading{Store: memory.New()},
 		"without feed": func() store.Store { m := memory.New(); return feedless{m, m} }(),
-		"wrapped":      storetest.NewFaulty(memory.New()),
+		"wrapped":      faulty.New(memory.New()),
 	} {
 		t.Run(name, func(t *testing.T) {
 			result, err := importInto(to, file)
@@ -321,18 +321,18 @@ func TestExportOfBrokenListings(t *testing.T) {
 // An error of the store is Export's, and names what was asked for.
 func TestExportFromAFailingStore(t *testing.T) {
 	for _, test := range []struct {
-		method storetest.Method
+		method faulty.Method
 		feed   bool
 		want   string
 	}{
-		{storetest.MethodWatch, true, "store/transfer: export: broken on demand"},
-		{storetest.MethodOrganizations, false, "store/transfer: export: listing the organizations: broken on demand"},
-		{storetest.MethodKeys, false, `store/transfer: export: listing the keys of organization "\"<&>\"\\": broken on demand`},
-		{storetest.MethodUsage, true, `store/transfer: export: the usage of key "a" of organization "Acme": broken on demand`},
-		{storetest.MethodUsage, false, `store/transfer: export: the usage of key "a" of organization "Acme": broken on demand`},
+		{faulty.Watch, true, "store/transfer: export: broken on demand"},
+		{faulty.Organizations, false, "store/transfer: export: listing the organizations: broken on demand"},
+		{faulty.Keys, false, `store/transfer: export: listing the keys of organization "\"<&>\"\\": broken on demand`},
+		{faulty.Usage, true, `store/transfer: export: the usage of key "a" of organization "Acme": broken on demand`},
+		{faulty.Usage, false, `store/transfer: export: the usage of key "a" of organization "Acme": broken on demand`},
 	} {
-		f := storetest.NewFaulty(rich(t))
-		f.Break(storetest.Fail(errBroken), test.method)
+		f := faulty.New(rich(t))
+		f.Break(faulty.Fail(errBroken), test.method)
 		var from store.Store = f
 		if !test.feed {
 			recorder, _ := store.As[store.UsageRecorder](f)
@@ -342,7 +342,7 @@ func TestExportFromAFailingStore(t *testing.T) {
 		require.ErrorIs(t, err, errBroken)
 		require.EqualError(t, err, test.want)
 
-		f.Break(storetest.Panic("out of order"), test.method)
+		f.Break(faulty.Panic("out of order"), test.method)
 		_, err = transfer.Export(t.Context(), from, &bytes.Buffer{})
 		require.ErrorContains(t, err, "panic: out of order")
 	}
@@ -351,8 +351,8 @@ func TestExportFromAFailingStore(t *testing.T) {
 // A key that is deleted while its export is under way has no usage left to ask for.
 func TestUsageOfADeletedKey(t *testing.T) {
 	s := rich(t)
-	f := storetest.NewFaulty(s)
-	f.Break(storetest.Fail(store.ErrNotFound), storetest.MethodUsage)
+	f := faulty.New(s)
+	f.Break(faulty.Fail(store.ErrNotFound), faulty.Usage)
 	var file bytes.Buffer
 	counts, err := transfer.Export(t.Context(), f, &file)
 	require.NoError(t, err)

@@ -27,10 +27,10 @@ type Result struct {
 //     import, run it again.
 //  3. It reads everything back and compares. A record not kept is ErrDiffers.
 //
+// Keys without entries are restored as they were (rule A10).
 // Records get new revisions from the store; a write with an old revision is
-// store.ErrConflict. Keys without entries are restored as they were, without being asked
-// for (rule A10). With a [store.Loader] many records are written at once, otherwise one by
-// one. Usage is written for keys without any, and not at all if store.As finds no
+// store.ErrConflict. With a [store.Loader] many are written at once, otherwise one by one.
+// Usage is written for keys without any, and not at all if store.As finds no
 // store.UsageRecorder. Nobody else should write to the store, or count in it, meanwhile.
 //
 // With an error the Result has the records written before it.

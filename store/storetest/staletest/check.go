@@ -1,4 +1,4 @@
-package storetest
+package staletest
 
 import (
 	"context"
@@ -14,7 +14,7 @@ import (
 	"github.com/sallyport-go/sallyport/store"
 )
 
-// A StalenessCheck finds out whether sources that follow a store, such as replicas, keep
+// A Check finds out whether sources that follow a store, such as replicas, keep
 // to the bound on staleness that they promise, while connections are cut and servers
 // are killed. It writes to the store, looks up in the sources all the while, and checks
 // every answer against what was written, when it was called and when it had returned.
@@ -33,7 +33,7 @@ import (
 // another write to the same revision has happened it no longer can have, and an answer
 // that had it was wrong. An identifier whose creation was in doubt, and was not found
 // then, is not used again.
-type StalenessCheck struct {
+type Check struct {
 	// Store is what is written to. What it reads and writes itself is the truth (S9),
 	// and it may fail.
 	Store store.Store
@@ -54,8 +54,8 @@ type StalenessCheck struct {
 	healing time.Duration // how long sources may take to become right; for tests
 }
 
-// A StalenessResult is what a [StalenessCheck] saw.
-type StalenessResult struct {
+// A Result is what a [Check] saw.
+type Result struct {
 	Writes  int           // that returned without an error
 	Doubts  int           // that failed, so that they may have happened or not
 	Answers int           // of Lookup, without errors
@@ -69,15 +69,15 @@ const healing = 30 * time.Second
 // Run writes and reads for c.Duration. It fails t for every wrong answer that it sees,
 // and if the sources do not come to what the store has within half a minute after the
 // end of the disturbance.
-func (c StalenessCheck) Run(t testing.TB) StalenessResult {
+func (c Check) Run(t testing.TB) Result {
 	t.Helper()
 	if c.healing == 0 {
 		c.healing = healing
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), c.Duration+c.healing+patience)
+	ctx, cancel := context.WithTimeout(context.Background(), c.Duration+c.healing+time.Minute)
 	defer cancel()
 	truth := newTruth(c.Bound)
-	writers := newStaleWriters(truth, c.Store)
+	writers := newWriters(truth, c.Store)
 	for _, w := range writers {
 		if err := w.begin(ctx); err != nil {
 			t.Fatalf("before anything was disturbed: %v", err)

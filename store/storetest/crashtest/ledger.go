@@ -1,4 +1,4 @@
-package storetest
+package crashtest
 
 import (
 	"bytes"
@@ -9,6 +9,7 @@ import (
 	"sync"
 
 	"github.com/sallyport-go/sallyport/policy"
+	"github.com/sallyport-go/sallyport/store/storetest/internal/fixture"
 )
 
 // A Ledger knows what a store must have after a crash, and what it may have (S25, S26).
@@ -18,16 +19,16 @@ import (
 // concurrent use.
 type Ledger struct {
 	mu       sync.Mutex
-	line     []byte                        // the beginning of one
-	records  map[recordName]*crashedRecord // all that were ever announced
-	underway map[int]*announcedWrite       // by writer: those that did not end
-	doubts   []*announcedWrite             // those of which nobody knows whether they happened
-	given    map[uint64]crashRecord        // by revision, what it was given to
-	floor    uint64                        // no revision up to this may be given again
-	returned uint64                        // the greatest of a write that returned
-	mark     uint64                        // the last that the feed told
-	count    int                           // of acknowledged writes
-	problems []problem                     // found while reading
+	line     []byte                              // the beginning of one
+	records  map[fixture.RecordName]*knownRecord // all that were ever announced
+	underway map[int]*announcedWrite             // by writer: those that did not end
+	doubts   []*announcedWrite                   // those of which nobody knows whether they happened
+	given    map[uint64]record                   // by revision, what it was given to
+	floor    uint64                              // no revision up to this may be given again
+	returned uint64                              // the greatest of a write that returned
+	mark     uint64                              // the last that the feed told
+	count    int                                 // of acknowledged writes
+	problems []problem                           // found while reading
 }
 
 // A problem is what is wrong, and with which sentence.
@@ -39,11 +40,11 @@ type announcedWrite struct {
 	floor, mark uint64 // the Ledger's when it began
 }
 
-// A crashedRecord is what is known of one record.
-type crashedRecord struct {
-	stored   crashRecord // Deleted if it is not there
-	revision uint64      // zero: not known
-	since    uint64      // if it is not known, it is greater than this
+// A knownRecord is what is known of one record.
+type knownRecord struct {
+	stored   record // Deleted if it is not there
+	revision uint64 // zero: not known
+	since    uint64 // if it is not known, it is greater than this
 
 	counted uint64 // calls whose recording was acknowledged
 	late    uint64 // calls whose recording was in doubt, found not to have happened, and may yet
@@ -65,7 +66,7 @@ func (l *Ledger) Write(p []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.records == nil {
-		l.records, l.underway, l.given = map[recordName]*crashedRecord{}, map[int]*announcedWrite{}, map[uint64]crashRecord{}
+		l.records, l.underway, l.given = map[fixture.RecordName]*knownRecord{}, map[int]*announcedWrite{}, map[uint64]record{}
 	}
 	l.line = append(l.line, p...)
 	for {
@@ -109,10 +110,10 @@ func (l *Ledger) read(text string) {
 	}
 	delete(l.underway, a.Writer)
 	switch a.Outcome {
-	case acknowledged:
+	case fixture.Acknowledged:
 		l.count++
 		l.acknowledge(w, a.Revision)
-	case inDoubt:
+	case fixture.InDoubt:
 		l.doubts = append(l.doubts, w)
 	}
 }
@@ -127,7 +128,7 @@ func (l *Ledger) acknowledge(w *announcedWrite, revision uint64) {
 }
 
 // give notes that a write gave a record its revision (S12, S26).
-func (l *Ledger) give(w *announcedWrite, r crashRecord, revision uint64) {
+func (l *Ledger) give(w *announcedWrite, r record, revision uint64) {
 	if other, ok := l.given[revision]; ok && other != r {
 		l.problem("S26", "revision %d was given to %v and, later, to %v", revision, other.name(), r.name())
 	} else if revision <= w.floor {
@@ -158,17 +159,17 @@ func (l *Ledger) happened(w *announcedWrite, revision uint64) {
 	}
 }
 
-func (l *Ledger) record(name recordName) *crashedRecord {
+func (l *Ledger) record(name fixture.RecordName) *knownRecord {
 	known := l.records[name]
 	if known == nil {
-		known = &crashedRecord{stored: crashRecord{Key: name.key, Organization: name.organization, Deleted: true}}
+		known = &knownRecord{stored: record{Key: name.Key, Organization: name.Organization, Deleted: true}}
 		l.records[name] = known
 	}
 	return known
 }
 
 // is reports whether a record that was found is as a write left it.
-func (r crashRecord) is(found foundRecord) bool {
+func (r record) is(found foundRecord) bool {
 	if r.Deleted || !found.there {
 		return r.Deleted == !found.there
 	}
@@ -182,5 +183,5 @@ type foundRecord struct {
 	version      int                // of a key
 	requirement  policy.Requirement // of an organization
 	revision     uint64
-	used         uint64 // calls of crashEntry
+	used         uint64 // calls of usedEntry
 }

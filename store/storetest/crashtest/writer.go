@@ -1,9 +1,8 @@
-package storetest
+package crashtest
 
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -17,6 +16,7 @@ import (
 	"github.com/sallyport-go/sallyport/apikey"
 	"github.com/sallyport-go/sallyport/policy"
 	"github.com/sallyport-go/sallyport/store"
+	"github.com/sallyport-go/sallyport/store/storetest/internal/fixture"
 )
 
 // WriteUntilKilled writes to a store from several goroutines: it creates, replaces,
@@ -34,9 +34,9 @@ func WriteUntilKilled(ctx context.Context, s store.Store, seed uint64, to io.Wri
 	defer end(nil)
 	out := &announcer{to: to}
 	var wait sync.WaitGroup
-	for i := range crashWriters {
+	for i := range writerCount {
 		wait.Go(func() {
-			w := &crashWriter{
+			w := &writer{
 				announcer: out, store: s, number: i, seed: seed, random: rand.New(rand.NewPCG(seed, uint64(i))),
 				organizations: map[string]policy.Organization{}, keys: map[apikey.ID]apikey.Key{},
 			}
@@ -53,48 +53,41 @@ func WriteUntilKilled(ctx context.Context, s store.Store, seed uint64, to io.Wri
 }
 
 const (
-	crashWriters = 4
-	crashPrefix  = "crash-"
+	writerCount = 4
+	idPrefix    = "crash-"
 
 	// How much one writer keeps, so that a store does not grow over many rounds.
-	maxCrashOrganizations = 4
-	maxCrashKeys          = 12
+	maxOrganizations = 4
+	maxKeys          = 12
 )
 
 // An announcement is a line: a write that begins, how it ended, or a mark that the feed
 // told. Lines begin with linePrefix, since a test's output has others.
 type announcement struct {
-	Writer   int           `json:"writer"`
-	Begins   []crashRecord `json:"begins,omitempty"`
-	Usage    bool          `json:"usage,omitzero"` // it is usage that is recorded
-	Outcome  outcome       `json:"outcome,omitzero"`
-	Revision uint64        `json:"revision,omitzero"` // that the write was given, or of the mark
+	Writer   int             `json:"writer"`
+	Begins   []record        `json:"begins,omitempty"`
+	Usage    bool            `json:"usage,omitzero"` // it is usage that is recorded
+	Outcome  fixture.Outcome `json:"outcome,omitzero"`
+	Revision uint64          `json:"revision,omitzero"` // that the write was given, or of the mark
 }
 
-const linePrefix = "storetest: "
+// marked is the outcome of no write: the feed delivered a mark.
+const marked fixture.Outcome = "marked"
 
-// An outcome is how a write ended.
-type outcome string
+const linePrefix = "crashtest: "
 
-const (
-	acknowledged outcome = "acknowledged"
-	refused      outcome = "refused" // it did not happen
-	inDoubt      outcome = "in doubt"
-	marked       outcome = "marked" // no write: the feed told a mark
-)
-
-// A crashRecord is what a write makes of one record.
-type crashRecord struct {
+// A record is what a write makes of one record.
+type record struct {
 	Key          apikey.ID          `json:"key,omitzero"` // empty for an organization
 	Organization string             `json:"organization"`
 	Deleted      bool               `json:"deleted,omitzero"`
-	Version      int                `json:"version,omitzero"` // of a key: see whole
+	Version      int                `json:"version,omitzero"` // of a key: see fixture.Whole
 	Requirement  policy.Requirement `json:"requirement,omitzero"`
-	Count        uint64             `json:"count,omitzero"` // of calls of crashEntry
+	Count        uint64             `json:"count,omitzero"` // of calls of usedEntry
 }
 
-func (r crashRecord) name() recordName {
-	return nameOf(store.Change{Organization: r.Organization, Key: r.Key})
+func (r record) name() fixture.RecordName {
+	return fixture.NameOf(store.Change{Organization: r.Organization, Key: r.Key})
 }
 
 // An announcer writes lines, one at a time.
@@ -106,7 +99,7 @@ type announcer struct {
 func (a *announcer) announce(line announcement) error {
 	text, err := json.Marshal(line)
 	if err != nil {
-		return fmt.Errorf("storetest: %w", err)
+		return fmt.Errorf("crashtest: %w", err)
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -123,11 +116,11 @@ func (a *announcer) tellMarks(ctx context.Context, watcher store.Watcher) {
 	}
 }
 
-// A crashWriter writes to records of its own. All its writes but creations are
+// A writer writes to records of its own. All its writes but creations are
 // conditional on the revision, and an identifier whose creation is in doubt is not
 // used again, so that a write which was in doubt cannot come into force after a later
 // one.
-type crashWriter struct {
+type writer struct {
 	*announcer
 	store    store.Store
 	recorder store.UsageRecorder // nil if there is none
@@ -143,9 +136,9 @@ type crashWriter struct {
 	latest        apikey.ID   // the key that was put last
 }
 
-func (w *crashWriter) prefix() string { return fmt.Sprintf("%s%d-", crashPrefix, w.number) }
+func (w *writer) prefix() string { return fmt.Sprintf("%s%d-", idPrefix, w.number) }
 
-func (w *crashWriter) run(ctx context.Context) error {
+func (w *writer) run(ctx context.Context) error {
 	if err := w.find(ctx); err != nil {
 		return err
 	}
@@ -157,7 +150,7 @@ func (w *crashWriter) run(ctx context.Context) error {
 }
 
 // find reads what earlier calls left.
-func (w *crashWriter) find(ctx context.Context) error {
+func (w *writer) find(ctx context.Context) error {
 	for organization, err := range store.AllOrganizations(ctx, w.store) {
 		if err != nil {
 			return err
@@ -177,24 +170,24 @@ func (w *crashWriter) find(ctx context.Context) error {
 }
 
 // step makes one write, of a kind that chance and what is there decide.
-func (w *crashWriter) step(ctx context.Context) error {
+func (w *writer) step(ctx context.Context) error {
 	kind := w.random.IntN(100)
 	switch {
 	case len(w.organizations) == 0:
 		return w.createOrganization(ctx)
-	case len(w.keys) == 0 || kind < 25 && len(w.keys) < maxCrashKeys:
+	case len(w.keys) == 0 || kind < 25 && len(w.keys) < maxKeys:
 		return w.createKey(ctx)
 	case kind < 50:
 		return w.replaceKey(ctx)
-	case kind < 65 || len(w.keys) > maxCrashKeys:
+	case kind < 65 || len(w.keys) > maxKeys:
 		return w.deleteKey(ctx)
-	case kind < 70 && len(w.organizations) < maxCrashOrganizations:
+	case kind < 70 && len(w.organizations) < maxOrganizations:
 		return w.createOrganization(ctx)
 	case kind < 78:
 		return w.replaceOrganization(ctx)
 	case kind < 82:
 		return w.deleteOrganization(ctx)
-	case kind < 86 && w.loader != nil && len(w.organizations) < maxCrashOrganizations:
+	case kind < 86 && w.loader != nil && len(w.organizations) < maxOrganizations:
 		return w.load(ctx)
 	case w.recorder != nil:
 		return w.recordUsage(ctx)
@@ -204,20 +197,20 @@ func (w *crashWriter) step(ctx context.Context) error {
 
 // write announces a write, makes it, and announces how it ended. done is false, without
 // an error, if the store refused it.
-func (w *crashWriter) write(ctx context.Context, begins announcement, do func() (revision uint64, err error)) (done bool, err error) {
+func (w *writer) write(ctx context.Context, begins announcement, do func() (revision uint64, err error)) (done bool, err error) {
 	begins.Writer = w.number
 	if err := w.announce(begins); err != nil {
 		return false, err
 	}
 	revision, err := do()
-	ends := announcement{Writer: w.number, Outcome: outcomeOf(err), Revision: revision}
-	if ends.Outcome != acknowledged {
+	ends := announcement{Writer: w.number, Outcome: fixture.OutcomeOf(err), Revision: revision}
+	if ends.Outcome != fixture.Acknowledged {
 		ends.Revision = 0
 	}
 	if told := w.announce(ends); told != nil {
 		return false, told
 	}
-	if ends.Outcome == refused { // what is there is not what this writer knows
+	if ends.Outcome == fixture.Refused { // what is there is not what this writer knows
 		clear(w.organizations)
 		clear(w.keys)
 		return false, w.find(ctx)
@@ -225,23 +218,8 @@ func (w *crashWriter) write(ctx context.Context, begins announcement, do func() 
 	return err == nil, err
 }
 
-// outcomeOf returns what an error says of a write: S3 has it that one which the
-// contract names changed nothing, but for ErrClosed, whose Close may have cut the
-// connection, and any other may be that exception.
-func outcomeOf(err error) outcome {
-	if err == nil {
-		return acknowledged
-	}
-	for _, refusal := range []error{store.ErrExists, store.ErrNotFound, store.ErrConflict, store.ErrInvalid, store.ErrOpensKey, store.ErrNotEmpty} {
-		if errors.Is(err, refusal) {
-			return refused
-		}
-	}
-	return inDoubt
-}
-
-func (w *crashWriter) putOrganization(ctx context.Context, o policy.Organization) error {
-	begins := announcement{Begins: []crashRecord{{Organization: o.ID, Requirement: o.Requirement}}}
+func (w *writer) putOrganization(ctx context.Context, o policy.Organization) error {
+	begins := announcement{Begins: []record{{Organization: o.ID, Requirement: o.Requirement}}}
 	done, err := w.write(ctx, begins, func() (uint64, error) {
 		var err error
 		o, err = w.store.PutOrganization(ctx, o)
@@ -253,11 +231,11 @@ func (w *crashWriter) putOrganization(ctx context.Context, o policy.Organization
 	return err
 }
 
-func (w *crashWriter) createOrganization(ctx context.Context) error {
+func (w *writer) createOrganization(ctx context.Context) error {
 	return w.putOrganization(ctx, policy.Organization{ID: w.freshID(), Requirement: policy.Requirement(w.random.IntN(3))})
 }
 
-func (w *crashWriter) replaceOrganization(ctx context.Context) error {
+func (w *writer) replaceOrganization(ctx context.Context) error {
 	o := w.organizations[w.anyOrganization()]
 	o.Requirement = (o.Requirement + 1) % 3
 	return w.putOrganization(ctx, o)
@@ -265,19 +243,19 @@ func (w *crashWriter) replaceOrganization(ctx context.Context) error {
 
 // deleteOrganization deletes one that has no keys, or else does something for there to
 // be one.
-func (w *crashWriter) deleteOrganization(ctx context.Context) error {
+func (w *writer) deleteOrganization(ctx context.Context) error {
 	empty := maps.Clone(w.organizations)
 	for _, key := range w.keys {
 		delete(empty, key.Organization)
 	}
 	switch {
-	case len(w.organizations) < maxCrashOrganizations/2:
+	case len(w.organizations) < maxOrganizations/2:
 		return w.createOrganization(ctx)
 	case len(empty) == 0:
 		return w.deleteKey(ctx)
 	}
 	id := anyOf(w.random, empty)
-	done, err := w.write(ctx, announcement{Begins: []crashRecord{{Organization: id, Deleted: true}}}, func() (uint64, error) {
+	done, err := w.write(ctx, announcement{Begins: []record{{Organization: id, Deleted: true}}}, func() (uint64, error) {
 		return 0, w.store.DeleteOrganization(ctx, id, w.organizations[id].Revision)
 	})
 	if done {
@@ -286,8 +264,8 @@ func (w *crashWriter) deleteOrganization(ctx context.Context) error {
 	return err
 }
 
-func (w *crashWriter) putKey(ctx context.Context, key apikey.Key, version int) error {
-	begins := announcement{Begins: []crashRecord{{Key: key.ID, Organization: key.Organization, Version: version}}}
+func (w *writer) putKey(ctx context.Context, key apikey.Key, version int) error {
+	begins := announcement{Begins: []record{{Key: key.ID, Organization: key.Organization, Version: version}}}
 	done, err := w.write(ctx, begins, func() (uint64, error) {
 		var err error
 		key, err = w.store.PutKey(ctx, key)
@@ -299,30 +277,30 @@ func (w *crashWriter) putKey(ctx context.Context, key apikey.Key, version int) e
 	return err
 }
 
-func (w *crashWriter) createKey(ctx context.Context) error {
+func (w *writer) createKey(ctx context.Context) error {
 	id := apikey.ID(w.freshID())
 	if n := len(w.deleted); n > 0 && w.random.IntN(2) == 0 {
 		id, w.deleted = w.deleted[n-1], w.deleted[:n-1]
 	}
 	version := w.freshVersion()
-	return w.putKey(ctx, whole(id, w.anyOrganization(), version), version)
+	return w.putKey(ctx, fixture.Whole(id, w.anyOrganization(), version), version)
 }
 
-func (w *crashWriter) replaceKey(ctx context.Context) error {
+func (w *writer) replaceKey(ctx context.Context) error {
 	key, version := w.keys[w.anyKey()], w.freshVersion()
-	next := whole(key.ID, key.Organization, version)
+	next := fixture.Whole(key.ID, key.Organization, version)
 	next.Revision = key.Revision
 	return w.putKey(ctx, next, version)
 }
 
 // deleteKey deletes, every other time, the key that was put last: if it had the
 // greatest revision of all, nothing that is left says that it was given.
-func (w *crashWriter) deleteKey(ctx context.Context) error {
+func (w *writer) deleteKey(ctx context.Context) error {
 	key, there := w.keys[w.latest]
 	if !there || w.random.IntN(2) == 0 {
 		key = w.keys[w.anyKey()]
 	}
-	done, err := w.write(ctx, announcement{Begins: []crashRecord{{Key: key.ID, Organization: key.Organization, Deleted: true}}}, func() (uint64, error) {
+	done, err := w.write(ctx, announcement{Begins: []record{{Key: key.ID, Organization: key.Organization, Deleted: true}}}, func() (uint64, error) {
 		return 0, w.store.DeleteKey(ctx, key.ID, key.Revision)
 	})
 	if done {
@@ -333,15 +311,15 @@ func (w *crashWriter) deleteKey(ctx context.Context) error {
 }
 
 // load loads an organization and keys for it and for another.
-func (w *crashWriter) load(ctx context.Context) error {
+func (w *writer) load(ctx context.Context) error {
 	organization := policy.Organization{ID: w.freshID(), Requirement: policy.Requirement(w.random.IntN(3))}
-	begins := announcement{Begins: []crashRecord{{Organization: organization.ID, Requirement: organization.Requirement}}}
+	begins := announcement{Begins: []record{{Organization: organization.ID, Requirement: organization.Requirement}}}
 	var keys []apikey.Key
 	for _, owner := range []string{organization.ID, w.anyOrganization(), organization.ID} {
 		version := w.freshVersion()
-		key := whole(apikey.ID(w.freshID()), owner, version)
+		key := fixture.Whole(apikey.ID(w.freshID()), owner, version)
 		keys = append(keys, key)
-		begins.Begins = append(begins.Begins, crashRecord{Key: key.ID, Organization: owner, Version: version})
+		begins.Begins = append(begins.Begins, record{Key: key.ID, Organization: owner, Version: version})
 	}
 	done, err := w.write(ctx, begins, func() (uint64, error) { return 0, w.loader.Load(ctx, []policy.Organization{organization}, keys) })
 	if !done {
@@ -359,39 +337,39 @@ func (w *crashWriter) load(ctx context.Context) error {
 	return nil
 }
 
-// crashEntry is on the list of every key that a crashWriter writes, and its usage is
+// usedEntry is on the list of every key that a writer writes, and its usage is
 // recorded.
-var crashEntry = netip.MustParsePrefix("192.0.2.0/32")
+var usedEntry = netip.MustParsePrefix("192.0.2.0/32")
 
 // recordUsage records usage of up to three keys in one batch.
-func (w *crashWriter) recordUsage(ctx context.Context) error {
+func (w *writer) recordUsage(ctx context.Context) error {
 	begins, batch := announcement{Usage: true}, []store.UsageRecord(nil)
 	ids := slices.Sorted(maps.Keys(w.keys))
 	w.random.Shuffle(len(ids), func(i, j int) { ids[i], ids[j] = ids[j], ids[i] })
 	for _, id := range ids[:min(len(ids), 3)] {
 		count := 1 + w.random.Uint64N(9)
-		begins.Begins = append(begins.Begins, crashRecord{Key: id, Organization: w.keys[id].Organization, Count: count})
-		batch = append(batch, store.UsageRecord{Key: id, Entry: crashEntry, Usage: accesslist.Usage{Count: count, Last: moment, LastAddress: crashEntry.Addr()}})
+		begins.Begins = append(begins.Begins, record{Key: id, Organization: w.keys[id].Organization, Count: count})
+		batch = append(batch, store.UsageRecord{Key: id, Entry: usedEntry, Usage: accesslist.Usage{Count: count, Last: fixture.Moment, LastAddress: usedEntry.Addr()}})
 	}
 	_, err := w.write(ctx, begins, func() (uint64, error) { return 0, w.recorder.RecordUsage(ctx, batch) })
 	return err
 }
 
 // freshID returns an identifier that was never used.
-func (w *crashWriter) freshID() string {
+func (w *writer) freshID() string {
 	w.made++
 	return fmt.Sprintf("%s%x-%d", w.prefix(), w.seed, w.made)
 }
 
-// freshVersion returns a version, for whole, that has at least one entry: a list that
+// freshVersion returns a version, for fixture.Whole, that has at least one entry: a list that
 // was lost is never what was written.
-func (w *crashWriter) freshVersion() int {
+func (w *writer) freshVersion() int {
 	w.made++
 	return int(w.seed%1000)*1_000_000 + 4*(w.made%200_000) + 1 + w.random.IntN(3)
 }
 
-func (w *crashWriter) anyOrganization() string { return anyOf(w.random, w.organizations) }
-func (w *crashWriter) anyKey() apikey.ID       { return anyOf(w.random, w.keys) }
+func (w *writer) anyOrganization() string { return anyOf(w.random, w.organizations) }
+func (w *writer) anyKey() apikey.ID       { return anyOf(w.random, w.keys) }
 
 // anyOf returns one of the keys of a map, the same for the same chance.
 func anyOf[K ~string, V any](random *rand.Rand, all map[K]V) K {

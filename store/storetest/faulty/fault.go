@@ -1,10 +1,9 @@
-package storetest
+package faulty
 
 import (
 	"context"
 	"time"
 
-	"github.com/sallyport-go/sallyport/apikey"
 	"github.com/sallyport-go/sallyport/policy"
 )
 
@@ -70,59 +69,4 @@ func Panic(value any) Fault {
 // decoder does that is wrong. Calls of other methods are served.
 func Garble(garble func(subject policy.Subject, found bool) (policy.Subject, bool)) Fault {
 	return Fault{garble: garble}
-}
-
-// ReturnZero has Lookup find any key and return the zero Subject.
-func ReturnZero() Fault {
-	return Garble(func(policy.Subject, bool) (policy.Subject, bool) { return policy.Subject{}, true })
-}
-
-// ReturnOtherKey has Lookup return the record under another ID, as a database does
-// that folds case.
-func ReturnOtherKey() Fault {
-	return garbleRecords(func(key *apikey.Key, _ *policy.Organization) { key.ID += "x" })
-}
-
-// ReturnOtherOrganization has Lookup return an organization that is not the key's,
-// and that requires nothing, as a join does that went wrong.
-func ReturnOtherOrganization() Fault {
-	return garbleRecords(func(_ *apikey.Key, organization *policy.Organization) {
-		*organization = policy.Organization{ID: organization.ID + "x", Revision: organization.Revision}
-	})
-}
-
-// ReturnBadRequirement has Lookup return a requirement that is none of the
-// constants. Package policy judges it as policy.Required.
-func ReturnBadRequirement() Fault {
-	return garbleRecords(func(_ *apikey.Key, organization *policy.Organization) { organization.Requirement = 0xff })
-}
-
-// ReturnNoOrganization has Lookup return the key without its organization.
-func ReturnNoOrganization() Fault {
-	return Garble(func(subject policy.Subject, found bool) (policy.Subject, bool) {
-		if !found {
-			return subject, found
-		}
-		key := subject.Key()
-		return policy.NewSubject(&key, nil), true
-	})
-}
-
-// ReturnNoKey has Lookup return the organization without the key.
-func ReturnNoKey() Fault {
-	return Garble(func(subject policy.Subject, found bool) (policy.Subject, bool) {
-		organization := subject.Organization()
-		return policy.NewSubject(nil, &organization), true
-	})
-}
-
-func garbleRecords(change func(*apikey.Key, *policy.Organization)) Fault {
-	return Garble(func(subject policy.Subject, found bool) (policy.Subject, bool) {
-		if !found {
-			return subject, found
-		}
-		key, organization := subject.Key(), subject.Organization()
-		change(&key, &organization)
-		return policy.NewSubject(&key, &organization), true
-	})
 }

@@ -1,4 +1,4 @@
-package storetest
+package staletest
 
 import (
 	"fmt"
@@ -11,6 +11,7 @@ import (
 
 	"github.com/sallyport-go/sallyport/apikey"
 	"github.com/sallyport-go/sallyport/policy"
+	"github.com/sallyport-go/sallyport/store/storetest/internal/fixture"
 )
 
 // A truth is what a store has had and when, as well as that can be known from outside:
@@ -20,9 +21,9 @@ type truth struct {
 	start time.Time
 
 	mu       sync.Mutex
-	tracks   map[recordName]*track
+	tracks   map[fixture.RecordName]*track
 	keys     []apikey.ID // of the tracks
-	result   StalenessResult
+	result   Result
 	problems []string
 }
 
@@ -55,19 +56,19 @@ const (
 )
 
 func newTruth(bound time.Duration) *truth {
-	return &truth{bound: bound, start: time.Now(), tracks: map[recordName]*track{}}
+	return &truth{bound: bound, start: time.Now(), tracks: map[fixture.RecordName]*track{}}
 }
 
 func (t *truth) now() time.Duration { return time.Since(t.start) }
 
 // add begins the track of a record that is not there.
-func (t *truth) add(name recordName) {
+func (t *truth) add(name fixture.RecordName) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	absent := &phase{absent: true, called: always, known: always, superseded: never}
 	t.tracks[name] = &track{current: absent, versions: map[int]*phase{}, revisions: map[uint64]*phase{}, absences: []*phase{absent}}
-	if name.key != "" {
-		t.keys = append(t.keys, name.key)
+	if name.Key != "" {
+		t.keys = append(t.keys, name.Key)
 	}
 }
 
@@ -81,14 +82,14 @@ func (t *truth) anyKey(random *rand.Rand) apikey.ID {
 	return t.keys[random.IntN(len(t.keys))]
 }
 
-func (t *truth) currentOf(name recordName) *phase {
+func (t *truth) currentOf(name fixture.RecordName) *phase {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.tracks[name].current
 }
 
 // call notes that a write is about to be called.
-func (t *truth) call(name recordName, p *phase) {
+func (t *truth) call(name fixture.RecordName, p *phase) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	tr := t.tracks[name]
@@ -97,20 +98,20 @@ func (t *truth) call(name recordName, p *phase) {
 	switch {
 	case p.absent:
 		tr.absences = append(tr.absences, p)
-	case name.key != "":
+	case name.Key != "":
 		tr.versions[p.version] = p
 	}
 }
 
 // returned notes how a write returned.
-func (t *truth) returned(name recordName, p *phase, o outcome, revision uint64) {
+func (t *truth) returned(name fixture.RecordName, p *phase, o fixture.Outcome, revision uint64) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	switch o {
-	case acknowledged:
+	case fixture.Acknowledged:
 		t.result.Writes++
 		t.happened(name, p, revision)
-	case refused:
+	case fixture.Refused:
 		if p.known == never { // and nobody has read it
 			t.never(name, p)
 		} else {
@@ -122,13 +123,13 @@ func (t *truth) returned(name recordName, p *phase, o outcome, revision uint64) 
 }
 
 // happened notes that a write is in force. What was to replace the same never will be.
-func (t *truth) happened(name recordName, p *phase, revision uint64) {
+func (t *truth) happened(name fixture.RecordName, p *phase, revision uint64) {
 	tr := t.tracks[name]
 	if p.known != never {
 		return // it was read before it returned
 	}
 	p.known, p.revision = t.now(), revision
-	if name.key == "" && !p.absent {
+	if name.Key == "" && !p.absent {
 		tr.revisions[revision] = p
 	}
 	tr.current.superseded = p.known
@@ -142,7 +143,7 @@ func (t *truth) happened(name recordName, p *phase, revision uint64) {
 }
 
 // never notes that a write did not happen and can no longer.
-func (t *truth) never(name recordName, p *phase) {
+func (t *truth) never(name fixture.RecordName, p *phase) {
 	tr := t.tracks[name]
 	p.dead = true
 	tr.pending = slices.DeleteFunc(tr.pending, func(other *phase) bool { return other == p })
@@ -157,12 +158,12 @@ func (t *truth) never(name recordName, p *phase) {
 func (t *truth) readKey(key apikey.Key, there bool, id apikey.ID) *phase {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	name := keyName(id)
+	name := fixture.KeyName(id)
 	tr := t.tracks[name]
 	if !there {
 		return t.read(name, 0, func(p *phase) bool { return p.absent })
 	}
-	version, problem := versionOf(key)
+	version, problem := fixture.VersionOf(key)
 	if problem != "" {
 		t.problem("the store has a key %q that %s", id, problem)
 	}
@@ -176,7 +177,7 @@ func (t *truth) readKey(key apikey.Key, there bool, id apikey.ID) *phase {
 func (t *truth) readOrganization(o policy.Organization) *phase {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	name := organizationName(o.ID)
+	name := fixture.OrganizationName(o.ID)
 	tr := t.tracks[name]
 	if p := tr.revisions[o.Revision]; p != nil {
 		return p
@@ -184,7 +185,7 @@ func (t *truth) readOrganization(o policy.Organization) *phase {
 	return t.read(name, o.Revision, func(p *phase) bool { return p != tr.current && !p.absent && p.requirement == o.Requirement })
 }
 
-func (t *truth) read(name recordName, revision uint64, is func(*phase) bool) *phase {
+func (t *truth) read(name fixture.RecordName, revision uint64, is func(*phase) bool) *phase {
 	tr := t.tracks[name]
 	if is(tr.current) {
 		return tr.current
@@ -224,7 +225,7 @@ func (t *truth) judge(a answer) {
 		return
 	}
 	key, organization := a.subject.Key(), a.subject.Organization()
-	version, problem := versionOf(key)
+	version, problem := fixture.VersionOf(key)
 	if key.ID != a.id {
 		problem = "is another"
 	}
@@ -232,7 +233,7 @@ func (t *truth) judge(a answer) {
 		t.problem("%s answered with key %q, which %s", what, key.ID, problem)
 		return
 	}
-	k := t.tracks[keyName(a.id)].versions[version]
+	k := t.tracks[fixture.KeyName(a.id)].versions[version]
 	if k == nil || k.revision > 0 && k.revision != key.Revision {
 		t.problem("%s answered with version %d, revision %d, which was never written", what, version, key.Revision)
 		return
@@ -252,7 +253,7 @@ func (t *truth) judge(a answer) {
 
 // organizationOf returns the phase of an organization, or of a pending one like it.
 func (t *truth) organizationOf(o policy.Organization) *phase {
-	tr := t.tracks[organizationName(o.ID)]
+	tr := t.tracks[fixture.OrganizationName(o.ID)]
 	if tr == nil {
 		return nil
 	}
@@ -275,7 +276,7 @@ func (t *truth) organizationOf(o policy.Organization) *phase {
 func (t *truth) judgeAbsence(what string, a answer) {
 	var youngest *phase
 	var pending []*phase
-	for _, p := range slices.Backward(t.tracks[keyName(a.id)].absences) {
+	for _, p := range slices.Backward(t.tracks[fixture.KeyName(a.id)].absences) {
 		if p.called > a.after {
 			continue
 		}
@@ -316,7 +317,7 @@ func (t *truth) settled() map[apikey.ID]bool {
 	defer t.mu.Unlock()
 	all := map[apikey.ID]bool{}
 	for _, id := range t.keys {
-		if len(t.tracks[keyName(id)].pending) == 0 {
+		if len(t.tracks[fixture.KeyName(id)].pending) == 0 {
 			all[id] = true
 		}
 	}
@@ -327,7 +328,7 @@ func (t *truth) settled() map[apikey.ID]bool {
 func (t *truth) differs(id apikey.ID, subject policy.Subject, found bool, err error) string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	want := t.tracks[keyName(id)].current
+	want := t.tracks[fixture.KeyName(id)].current
 	if err != nil {
 		return err.Error()
 	}
@@ -341,14 +342,14 @@ func (t *truth) differs(id apikey.ID, subject policy.Subject, found bool, err er
 	if key.Revision != want.revision {
 		return fmt.Sprintf("revision %d; want %d", key.Revision, want.revision)
 	}
-	if tr := t.tracks[organizationName(organization.ID)]; tr == nil || len(tr.pending) == 0 && tr.current.revision != organization.Revision {
+	if tr := t.tracks[fixture.OrganizationName(organization.ID)]; tr == nil || len(tr.pending) == 0 && tr.current.revision != organization.Revision {
 		return fmt.Sprintf("the organization %+v; want the latest", organization)
 	}
 	return ""
 }
 
 // report fails the test for what was wrong.
-func (t *truth) report(tb testing.TB) StalenessResult {
+func (t *truth) report(tb testing.TB) Result {
 	tb.Helper()
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -1,4 +1,4 @@
-package storetest
+package staletest
 
 import (
 	"context"
@@ -13,11 +13,12 @@ import (
 	"github.com/sallyport-go/sallyport/apikey"
 	"github.com/sallyport-go/sallyport/policy"
 	"github.com/sallyport-go/sallyport/store"
+	"github.com/sallyport-go/sallyport/store/storetest/internal/fixture"
 )
 
-// A staleWriter writes for a check of staleness, and tells the truth of it. Its records
+// A writer writes for a check of staleness, and tells the truth of it. Its records
 // are its own, but for the keys that several writers replace.
-type staleWriter struct {
+type writer struct {
 	*truth
 	store        store.Store
 	random       *rand.Rand
@@ -32,12 +33,12 @@ type staleWriter struct {
 	pair         bool // it writes one key and its organization as noMixture does
 }
 
-func newStaleWriters(t *truth, s store.Store) (all []*staleWriter) {
+func newWriters(t *truth, s store.Store) (all []*writer) {
 	run := fmt.Sprintf("stale-%x-", time.Now().UnixNano())
 	versions := new(atomic.Int64)
 	shared := []apikey.ID{apikey.ID(run + "shared-0"), apikey.ID(run + "shared-1")}
 	for i := range 4 {
-		all = append(all, &staleWriter{
+		all = append(all, &writer{
 			truth: t, store: s, random: rand.New(rand.NewPCG(uint64(i), 7)), versions: versions, run: fmt.Sprint(run, i, "-"),
 			organization: fmt.Sprint(run, i), shared: shared, sharedOwner: fmt.Sprint(run, 0), pair: i == 3,
 		})
@@ -46,8 +47,8 @@ func newStaleWriters(t *truth, s store.Store) (all []*staleWriter) {
 }
 
 // begin makes the writer's records. The first makes those that are shared.
-func (w *staleWriter) begin(ctx context.Context) error {
-	w.add(organizationName(w.organization))
+func (w *writer) begin(ctx context.Context) error {
+	w.add(fixture.OrganizationName(w.organization))
 	if !w.putOrganization(ctx, policy.Required) {
 		return errors.New("an organization could not be created")
 	}
@@ -58,35 +59,35 @@ func (w *staleWriter) begin(ctx context.Context) error {
 	for range keys {
 		id := w.freshKey()
 		w.keys = append(w.keys, id)
-		if !w.putKey(ctx, id, w.organization, w.currentOf(keyName(id)), w.version(1)) {
+		if !w.putKey(ctx, id, w.organization, w.currentOf(fixture.KeyName(id)), w.version(1)) {
 			return fmt.Errorf("key %q could not be created", id)
 		}
 	}
 	if w.organization != w.sharedOwner {
 		return nil
 	}
-	w.add(keyName(apikey.ID(w.run + "never-there")))
+	w.add(fixture.KeyName(apikey.ID(w.run + "never-there")))
 	for _, id := range w.shared {
-		w.add(keyName(id))
-		if !w.putKey(ctx, id, w.sharedOwner, w.currentOf(keyName(id)), w.version(1)) {
+		w.add(fixture.KeyName(id))
+		if !w.putKey(ctx, id, w.sharedOwner, w.currentOf(fixture.KeyName(id)), w.version(1)) {
 			return fmt.Errorf("key %q could not be created", id)
 		}
 	}
 	return nil
 }
 
-func (w *staleWriter) freshKey() apikey.ID {
+func (w *writer) freshKey() apikey.ID {
 	w.made++
 	id := apikey.ID(fmt.Sprint(w.run, w.made))
-	w.add(keyName(id))
+	w.add(fixture.KeyName(id))
 	return id
 }
 
 // version returns a version that nobody has written, with so many entries: see whole.
-func (w *staleWriter) version(entries int) int { return int(w.versions.Add(1))*4 + entries }
+func (w *writer) version(entries int) int { return int(w.versions.Add(1))*4 + entries }
 
 // step makes one write.
-func (w *staleWriter) step(ctx context.Context) {
+func (w *writer) step(ctx context.Context) {
 	w.steps++
 	if w.pair {
 		w.stepPair(ctx)
@@ -94,7 +95,7 @@ func (w *staleWriter) step(ctx context.Context) {
 	}
 	slot := w.random.IntN(len(w.keys))
 	id := w.keys[slot]
-	name := keyName(id)
+	name := fixture.KeyName(id)
 	current := w.currentOf(name)
 	switch kind := w.random.IntN(10); {
 	case kind == 0:
@@ -113,10 +114,10 @@ func (w *staleWriter) step(ctx context.Context) {
 
 // stepPair goes round states of which none is "nothing required and no entries". Each
 // is in force before the next is begun.
-func (w *staleWriter) stepPair(ctx context.Context) {
+func (w *writer) stepPair(ctx context.Context) {
 	id, n := w.keys[0], w.steps%4
 	put := func() bool {
-		return w.putKey(ctx, id, w.organization, w.currentOf(keyName(id)), w.version(n))
+		return w.putKey(ctx, id, w.organization, w.currentOf(fixture.KeyName(id)), w.version(n))
 	}
 	require := func(requirement policy.Requirement) func() bool {
 		return func() bool { return w.putOrganization(ctx, requirement) }
@@ -139,14 +140,14 @@ func (w *staleWriter) stepPair(ctx context.Context) {
 
 // attempt makes a write and reports whether it is in force. Unless it returned, settle
 // finds out.
-func (w *staleWriter) attempt(ctx context.Context, name recordName, p *phase, do func(ctx context.Context) (uint64, error)) bool {
+func (w *writer) attempt(ctx context.Context, name fixture.RecordName, p *phase, do func(ctx context.Context) (uint64, error)) bool {
 	w.call(name, p)
 	call, cancel := context.WithTimeout(ctx, callTimeout)
 	revision, err := do(call)
 	cancel()
-	o := outcomeOf(err)
+	o := fixture.OutcomeOf(err)
 	w.returned(name, p, o, revision)
-	if o != acknowledged {
+	if o != fixture.Acknowledged {
 		_, _ = w.settle(ctx, w.store, name)
 	}
 	return w.inForce(p)
@@ -158,42 +159,42 @@ func (t *truth) inForce(p *phase) bool {
 	return p.known != never
 }
 
-func (w *staleWriter) putOrganization(ctx context.Context, requirement policy.Requirement) bool {
-	base := w.currentOf(organizationName(w.organization))
+func (w *writer) putOrganization(ctx context.Context, requirement policy.Requirement) bool {
+	base := w.currentOf(fixture.OrganizationName(w.organization))
 	p := &phase{requirement: requirement, base: base}
-	return w.attempt(ctx, organizationName(w.organization), p, func(ctx context.Context) (uint64, error) {
+	return w.attempt(ctx, fixture.OrganizationName(w.organization), p, func(ctx context.Context) (uint64, error) {
 		stored, err := w.store.PutOrganization(ctx, policy.Organization{ID: w.organization, Requirement: requirement, Revision: base.revision})
 		return stored.Revision, err
 	})
 }
 
-func (w *staleWriter) putKey(ctx context.Context, id apikey.ID, organization string, base *phase, version int) bool {
-	key := whole(id, organization, version)
+func (w *writer) putKey(ctx context.Context, id apikey.ID, organization string, base *phase, version int) bool {
+	key := fixture.Whole(id, organization, version)
 	if !base.absent {
 		key.Revision = base.revision
 	}
-	return w.attempt(ctx, keyName(id), &phase{version: version, base: base}, func(ctx context.Context) (uint64, error) {
+	return w.attempt(ctx, fixture.KeyName(id), &phase{version: version, base: base}, func(ctx context.Context) (uint64, error) {
 		stored, err := w.store.PutKey(ctx, key, store.AllowOpen)
 		return stored.Revision, err
 	})
 }
 
-func (w *staleWriter) deleteKey(ctx context.Context, id apikey.ID, base *phase) bool {
-	return w.attempt(ctx, keyName(id), &phase{absent: true, base: base}, func(ctx context.Context) (uint64, error) {
+func (w *writer) deleteKey(ctx context.Context, id apikey.ID, base *phase) bool {
+	return w.attempt(ctx, fixture.KeyName(id), &phase{absent: true, base: base}, func(ctx context.Context) (uint64, error) {
 		return 0, w.store.DeleteKey(ctx, id, base.revision)
 	})
 }
 
 // putShared replaces a key that others replace too, as programs do: it reads it first.
-func (w *staleWriter) putShared(ctx context.Context) {
+func (w *writer) putShared(ctx context.Context) {
 	id := w.shared[w.random.IntN(len(w.shared))]
-	if base, err := w.settle(ctx, w.store, keyName(id)); err == nil {
+	if base, err := w.settle(ctx, w.store, fixture.KeyName(id)); err == nil {
 		w.putKey(ctx, id, w.sharedOwner, base, w.version(w.random.IntN(4)))
 	}
 }
 
 // settle reads a record from the store until that succeeds, and returns what it is.
-func (t *truth) settle(ctx context.Context, s store.Store, name recordName) (*phase, error) {
+func (t *truth) settle(ctx context.Context, s store.Store, name fixture.RecordName) (*phase, error) {
 	for {
 		call, cancel := context.WithTimeout(ctx, callTimeout)
 		p, err := t.readFrom(call, s, name)
@@ -209,9 +210,9 @@ func (t *truth) settle(ctx context.Context, s store.Store, name recordName) (*ph
 	}
 }
 
-func (t *truth) readFrom(ctx context.Context, s store.Store, name recordName) (*phase, error) {
-	if name.key == "" {
-		o, err := s.Organization(ctx, name.organization)
+func (t *truth) readFrom(ctx context.Context, s store.Store, name fixture.RecordName) (*phase, error) {
+	if name.Key == "" {
+		o, err := s.Organization(ctx, name.Organization)
 		if errors.Is(err, store.ErrNotFound) { // its creation is in doubt
 			return t.currentOf(name), nil
 		}
@@ -220,16 +221,16 @@ func (t *truth) readFrom(ctx context.Context, s store.Store, name recordName) (*
 		}
 		return t.readOrganization(o), nil
 	}
-	key, err := s.Key(ctx, name.key)
+	key, err := s.Key(ctx, name.Key)
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		return nil, err
 	}
-	return t.readKey(key, err == nil, name.key), nil
+	return t.readKey(key, err == nil, name.Key), nil
 }
 
 // settleAll reads everything, for what is in force at the end.
 func (t *truth) settleAll(ctx context.Context, s store.Store) error {
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	t.mu.Lock()
 	names := slices.Collect(maps.Keys(t.tracks))

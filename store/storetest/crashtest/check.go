@@ -1,4 +1,4 @@
-package storetest
+package crashtest
 
 import (
 	"context"
@@ -8,11 +8,16 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/sallyport-go/sallyport/apikey"
 	"github.com/sallyport-go/sallyport/policy"
 	"github.com/sallyport-go/sallyport/store"
+	"github.com/sallyport-go/sallyport/store/storetest/internal/fixture"
 )
+
+// checkTimeout is how long Check may take.
+const checkTimeout = time.Minute
 
 // Check looks whether a store has what it must have after its process or its server was
 // killed. Every write that had returned is there, and of those that had not each is
@@ -28,7 +33,7 @@ func (l *Ledger) Check(t testing.TB, s store.Store) {
 	t.Helper()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), checkTimeout)
 	defer cancel()
 	if err := l.check(ctx, s); err != nil {
 		l.problem("S25", "the store cannot be read: %v", err)
@@ -38,7 +43,7 @@ func (l *Ledger) Check(t testing.TB, s store.Store) {
 			t.Errorf("and %d more", len(l.problems)-i)
 			break
 		}
-		t.Errorf("after a crash: %s\n    %s: %s", p.text, p.sentence, sentences[p.sentence])
+		t.Errorf("after a crash: %s\n    %s: %s", p.text, p.sentence, fixture.Sentences[p.sentence])
 	}
 	l.problems = nil
 }
@@ -59,7 +64,7 @@ func (l *Ledger) check(ctx context.Context, s store.Store) error {
 		return err
 	}
 	l.settle(found)
-	for _, name := range slices.SortedFunc(maps.Keys(l.records), compareNames) {
+	for _, name := range slices.SortedFunc(maps.Keys(l.records), fixture.CompareNames) {
 		l.compare(name, l.records[name], found[name])
 	}
 	if watcher, ok := store.As[store.Watcher](s); ok {
@@ -69,17 +74,17 @@ func (l *Ledger) check(ctx context.Context, s store.Store) error {
 }
 
 // readAll returns all that a store lists.
-func readAll(ctx context.Context, s store.Store) (all snapshot, err error) {
+func readAll(ctx context.Context, s store.Store) (all fixture.Snapshot, err error) {
 	for organization, err := range store.AllOrganizations(ctx, s) {
 		if err != nil {
 			return all, fmt.Errorf("Organizations: %w", err)
 		}
-		all.organizations = append(all.organizations, organization)
+		all.Organizations = append(all.Organizations, organization)
 		for key, err := range store.AllKeys(ctx, s, organization.ID) {
 			if err != nil {
 				return all, fmt.Errorf("Keys(%q): %w", organization.ID, err)
 			}
-			all.keys = append(all.keys, key)
+			all.Keys = append(all.Keys, key)
 		}
 	}
 	return all, nil
@@ -87,28 +92,28 @@ func readAll(ctx context.Context, s store.Store) (all snapshot, err error) {
 
 // find returns what the store has of the ledger's records, and reports what is there by
 // half or was never written.
-func (l *Ledger) find(ctx context.Context, s store.Store, all snapshot) (map[recordName]foundRecord, error) {
-	found := map[recordName]foundRecord{}
+func (l *Ledger) find(ctx context.Context, s store.Store, all fixture.Snapshot) (map[fixture.RecordName]foundRecord, error) {
+	found := map[fixture.RecordName]foundRecord{}
 	organizations := map[string]policy.Organization{}
-	for _, o := range all.organizations {
+	for _, o := range all.Organizations {
 		organizations[o.ID] = o
-		if !strings.HasPrefix(o.ID, crashPrefix) {
+		if !strings.HasPrefix(o.ID, idPrefix) {
 			continue
 		}
-		found[organizationName(o.ID)] = foundRecord{there: true, organization: o.ID, requirement: o.Requirement, revision: o.Revision}
+		found[fixture.OrganizationName(o.ID)] = foundRecord{there: true, organization: o.ID, requirement: o.Requirement, revision: o.Revision}
 		if got, err := s.Organization(ctx, o.ID); err != nil || got != o {
 			l.problem("S26", "Organizations has %+v, and Organization %+v (error %v)", o, got, err)
 		}
 	}
 	listed := map[apikey.ID]apikey.Key{}
-	for _, key := range all.keys {
-		if strings.HasPrefix(string(key.ID), crashPrefix) {
+	for _, key := range all.Keys {
+		if strings.HasPrefix(string(key.ID), idPrefix) {
 			listed[key.ID] = key
 		}
 	}
 	recorder, records := store.As[store.UsageRecorder](s)
 	for id, key := range listed {
-		version, problem := versionOf(key)
+		version, problem := fixture.VersionOf(key)
 		if problem != "" {
 			l.problem("S26", "key %q %s", id, problem)
 		}
@@ -118,9 +123,9 @@ func (l *Ledger) find(ctx context.Context, s store.Store, all snapshot) (map[rec
 			if err != nil {
 				return nil, fmt.Errorf("Usage(%q): %w", id, err)
 			}
-			f.used = usage.Entries[crashEntry].Count
+			f.used = usage.Entries[usedEntry].Count
 		}
-		found[keyName(id)] = f
+		found[fixture.KeyName(id)] = f
 	}
 	for name := range found {
 		if l.records[name] == nil && !slices.ContainsFunc(l.doubts, func(w *announcedWrite) bool { return w.has(name) }) {
@@ -130,15 +135,15 @@ func (l *Ledger) find(ctx context.Context, s store.Store, all snapshot) (map[rec
 	return found, l.findKeys(ctx, s, listed, organizations)
 }
 
-func (w *announcedWrite) has(name recordName) bool {
-	return slices.ContainsFunc(w.Begins, func(r crashRecord) bool { return r.name() == name })
+func (w *announcedWrite) has(name fixture.RecordName) bool {
+	return slices.ContainsFunc(w.Begins, func(r record) bool { return r.name() == name })
 }
 
 // findKeys looks whether all ways to read a key agree, whether it is there or not.
 func (l *Ledger) findKeys(ctx context.Context, s store.Store, listed map[apikey.ID]apikey.Key, organizations map[string]policy.Organization) error {
 	ids := map[apikey.ID]bool{}
 	for name := range l.records {
-		ids[name.key] = true
+		ids[name.Key] = true
 	}
 	for _, w := range l.doubts {
 		for _, r := range w.Begins {
@@ -152,15 +157,15 @@ func (l *Ledger) findKeys(ctx context.Context, s store.Store, listed map[apikey.
 		if err != nil && !errors.Is(err, store.ErrNotFound) {
 			return fmt.Errorf("Key(%q): %w", id, err)
 		}
-		if there != (err == nil) || there && difference(key, want) != "" {
-			l.problem("S26", "key %q is in Keys: %v; and in Key: %v, %s", id, there, err == nil, difference(key, want))
+		if there != (err == nil) || there && fixture.Difference(key, want) != "" {
+			l.problem("S26", "key %q is in Keys: %v; and in Key: %v, %s", id, there, err == nil, fixture.Difference(key, want))
 		}
 		subject, found, err := s.Lookup(ctx, id)
 		if err != nil {
 			return fmt.Errorf("Lookup(%q): %w", id, err)
 		}
-		if there != found || there && difference(subject.Key(), want) != "" {
-			l.problem("S26", "key %q is in Keys: %v; and in Lookup: %v, %s", id, there, found, difference(subject.Key(), want))
+		if there != found || there && fixture.Difference(subject.Key(), want) != "" {
+			l.problem("S26", "key %q is in Keys: %v; and in Lookup: %v, %s", id, there, found, fixture.Difference(subject.Key(), want))
 		} else if there && subject.Organization() != organizations[want.Organization] {
 			l.problem("S26", "Lookup(%q) has the organization %+v; want %+v", id, subject.Organization(), organizations[want.Organization])
 		}
@@ -170,7 +175,7 @@ func (l *Ledger) findKeys(ctx context.Context, s store.Store, listed map[apikey.
 
 // settle finds out which of the writes in doubt happened. Those that did not may yet,
 // if a server has them still.
-func (l *Ledger) settle(found map[recordName]foundRecord) {
+func (l *Ledger) settle(found map[fixture.RecordName]foundRecord) {
 	var still []*announcedWrite
 	for _, w := range slices.Clone(l.doubts) {
 		if w.Usage {
@@ -197,7 +202,7 @@ func (l *Ledger) settle(found map[recordName]foundRecord) {
 }
 
 // settleUsage finds out whether a batch in doubt was recorded.
-func (l *Ledger) settleUsage(w *announcedWrite, found map[recordName]foundRecord) {
+func (l *Ledger) settleUsage(w *announcedWrite, found map[fixture.RecordName]foundRecord) {
 	var recorded, not int
 	for _, r := range w.Begins {
 		f, known := found[r.name()], l.record(r.name())
@@ -218,7 +223,7 @@ func (l *Ledger) settleUsage(w *announcedWrite, found map[recordName]foundRecord
 }
 
 // compare looks whether a record is as it must be.
-func (l *Ledger) compare(name recordName, known *crashedRecord, f foundRecord) {
+func (l *Ledger) compare(name fixture.RecordName, known *knownRecord, f foundRecord) {
 	switch {
 	case !known.stored.is(f):
 		l.problem("S25", "%v: it is %s; want it %s, as the last write that returned left it", name, f, known.stored)
@@ -237,9 +242,9 @@ func (l *Ledger) compare(name recordName, known *crashedRecord, f foundRecord) {
 	}
 	// From here on it is as it was found.
 	known.revision = f.revision
-	known.stored = crashRecord{Key: name.key, Organization: f.organization, Deleted: !f.there, Version: f.version, Requirement: f.requirement}
-	if name.key == "" {
-		known.stored.Organization = name.organization
+	known.stored = record{Key: name.Key, Organization: f.organization, Deleted: !f.there, Version: f.version, Requirement: f.requirement}
+	if name.Key == "" {
+		known.stored.Organization = name.Organization
 	}
 }
 
@@ -247,10 +252,10 @@ func (f foundRecord) String() string {
 	if !f.there {
 		return "not there"
 	}
-	return fmt.Sprintf("%v, revision %d", crashRecord{Organization: f.organization, Version: f.version, Requirement: f.requirement}, f.revision)
+	return fmt.Sprintf("%v, revision %d", record{Organization: f.organization, Version: f.version, Requirement: f.requirement}, f.revision)
 }
 
-func (r crashRecord) String() string {
+func (r record) String() string {
 	switch {
 	case r.Deleted:
 		return "not there"
@@ -262,7 +267,7 @@ func (r crashRecord) String() string {
 
 // checkFeed looks whether the feed tells what there is: to who begins anew, and to who
 // had come to the last mark before the crash.
-func (l *Ledger) checkFeed(ctx context.Context, watcher store.Watcher, all snapshot) error {
+func (l *Ledger) checkFeed(ctx context.Context, watcher store.Watcher, all fixture.Snapshot) error {
 	latest, err := watcher.Revision(ctx)
 	if err != nil {
 		return fmt.Errorf("Revision: %w", err)
@@ -270,21 +275,21 @@ func (l *Ledger) checkFeed(ctx context.Context, watcher store.Watcher, all snaps
 	if latest < l.returned {
 		l.problem("W1", "Revision is %d, and a write had returned with revision %d", latest, l.returned)
 	}
-	m := newMirror()
-	if err := m.reach(ctx, watcher, latest); err != nil {
+	m := fixture.NewMirror()
+	if err := m.Reach(ctx, watcher, latest); err != nil {
 		return fmt.Errorf("a watch from zero, waiting for a mark of revision %d or later: %w", latest, err)
 	}
-	for _, d := range m.differences(all) {
+	for _, d := range m.Differences(all) {
 		l.problem("W6", "a copy made by a watch from zero is not the store: %s", d)
 	}
 	if l.mark == 0 {
 		return nil
 	}
-	told := map[recordName]store.Change{}
-	m = &mirror{mark: l.mark, records: map[recordName]store.Change{}, since: map[recordName]store.Change{}}
-	err = m.follow(ctx, watcher, func(change store.Change) bool {
+	told := map[fixture.RecordName]store.Change{}
+	m = &fixture.Mirror{Mark: l.mark, Records: map[fixture.RecordName]store.Change{}, Since: map[fixture.RecordName]store.Change{}}
+	err = m.Follow(ctx, watcher, func(change store.Change) bool {
 		if !change.IsMark() {
-			told[nameOf(change)] = change
+			told[fixture.NameOf(change)] = change
 		}
 		return !change.IsMark() || change.Revision < latest
 	})
@@ -299,21 +304,21 @@ func (l *Ledger) checkFeed(ctx context.Context, watcher store.Watcher, all snaps
 }
 
 // compareTold looks whether what was told since the last mark is what was written.
-func (l *Ledger) compareTold(told map[recordName]store.Change, all snapshot) {
-	since := snapshot{}
-	for _, o := range all.organizations {
-		if _, ok := told[organizationName(o.ID)]; ok || o.Revision > l.mark {
-			since.organizations = append(since.organizations, o)
+func (l *Ledger) compareTold(told map[fixture.RecordName]store.Change, all fixture.Snapshot) {
+	since := fixture.Snapshot{}
+	for _, o := range all.Organizations {
+		if _, ok := told[fixture.OrganizationName(o.ID)]; ok || o.Revision > l.mark {
+			since.Organizations = append(since.Organizations, o)
 		}
 	}
-	for _, key := range all.keys {
-		if _, ok := told[keyName(key.ID)]; ok || key.Revision > l.mark {
-			since.keys = append(since.keys, key)
+	for _, key := range all.Keys {
+		if _, ok := told[fixture.KeyName(key.ID)]; ok || key.Revision > l.mark {
+			since.Keys = append(since.Keys, key)
 		}
 	}
 	there := maps.Clone(told)
-	maps.DeleteFunc(there, func(_ recordName, c store.Change) bool { return c.Deleted })
-	for _, d := range (&mirror{records: there}).differences(since) {
+	maps.DeleteFunc(there, func(_ fixture.RecordName, c store.Change) bool { return c.Deleted })
+	for _, d := range (&fixture.Mirror{Records: there}).Differences(since) {
 		l.problem("W4", "of what was written since revision %d, a mark told before the crash, a watch from there did not tell all, nor ErrCompacted: %s", l.mark, d)
 	}
 	for name, known := range l.records {

@@ -1,4 +1,4 @@
-package storetest
+package staletest
 
 import (
 	"context"
@@ -17,7 +17,13 @@ import (
 	"github.com/sallyport-go/sallyport/policy"
 	"github.com/sallyport-go/sallyport/store"
 	"github.com/sallyport-go/sallyport/store/memory"
+	"github.com/sallyport-go/sallyport/store/storetest/faulty"
+	"github.com/sallyport-go/sallyport/store/storetest/internal/fixture"
+	"github.com/sallyport-go/sallyport/store/storetest/internal/recorder"
+	"github.com/sallyport-go/sallyport/store/storetest/internal/teststore"
 )
+
+var errKilled = errors.New("the server was killed")
 
 // A laggard is a replica that is late.
 type laggard struct {
@@ -80,8 +86,8 @@ func TestStalenessOfSoundSources(t *testing.T) {
 	m := memory.New()
 	late := newLaggard(m, 20*time.Millisecond, all)
 	defer late.stop()
-	result := StalenessCheck{
-		Store: m, Sources: []policy.Source{m, NewFaulty(m), late}, Bound: 20 * time.Second, Duration: time.Second,
+	result := Check{
+		Store: m, Sources: []policy.Source{m, faulty.New(m), late}, Bound: 20 * time.Second, Duration: time.Second,
 	}.Run(t)
 	assert.Positive(t, result.Writes)
 	assert.Positive(t, result.Answers)
@@ -94,19 +100,19 @@ func TestStalenessOfSoundSources(t *testing.T) {
 // Writes of which nobody knows whether they happened, or happened only later, are none
 // of a sound source's mistakes, which here is the store itself.
 func TestStalenessWithDoubts(t *testing.T) {
-	m := newLoading()
+	m := teststore.NewLoading()
 	slow := &tardy{Store: m}
 	defer slow.late.Wait()
-	f := NewFaulty(slow)
-	errs := []Fault{LoseReply(errKilled), Fail(errKilled), LoseReply(context.DeadlineExceeded)}
-	result := StalenessCheck{
+	f := faulty.New(slow)
+	errs := []faulty.Fault{faulty.LoseReply(errKilled), faulty.Fail(errKilled), faulty.LoseReply(context.DeadlineExceeded)}
+	result := Check{
 		Store: f, Sources: []policy.Source{m, f}, Bound: 0, Duration: time.Second,
 		Disturb: func(ctx context.Context) {
 			random := rand.New(rand.NewPCG(1, 2))
 			for ctx.Err() == nil {
-				f.BreakNext(3, errs[random.IntN(len(errs))], MethodPutKey, MethodDeleteKey, MethodPutOrganization)
+				f.BreakNext(3, errs[random.IntN(len(errs))], faulty.PutKey, faulty.DeleteKey, faulty.PutOrganization)
 				if random.IntN(4) == 0 {
-					f.BreakNext(2, errs[0], MethodKey, MethodOrganization, MethodLookup)
+					f.BreakNext(2, errs[0], faulty.Key, faulty.Organization, faulty.Lookup)
 				}
 				pause(ctx, random)
 			}
@@ -225,35 +231,37 @@ func TestStalenessCatchesBrokenSources(t *testing.T) {
 					return subject, found, err
 				}
 				key, organization := subject.Key(), subject.Organization()
-				next := whole(id, key.Organization, 1_000_000_000)
+				next := fixture.Whole(id, key.Organization, 1_000_000_000)
 				return policy.NewSubject(&next, &organization), true, nil
 			})
 		}, "which was never written"},
 		"loses lists": {time.Minute, func(_ *testing.T, m *memory.Store) policy.Source {
-			f := NewFaulty(m)
-			f.Break(garbleRecords(func(key *apikey.Key, _ *policy.Organization) { key.AccessList = plainKey("x", "x").AccessList }), MethodLookup)
+			f := faulty.New(m)
+			f.Break(garbleRecords(func(key *apikey.Key, _ *policy.Organization) { key.AccessList = fixture.Plain("x", "x").AccessList }), faulty.Lookup)
 			return f
 		}, "number of entries"},
 		"answers with another key": {time.Minute, func(_ *testing.T, m *memory.Store) policy.Source {
-			f := NewFaulty(m)
-			f.Break(ReturnOtherKey(), MethodLookup)
+			f := faulty.New(m)
+			f.Break(garbleRecords(func(key *apikey.Key, _ *policy.Organization) { key.ID += "x" }), faulty.Lookup)
 			return f
 		}, "answered with key"},
 		"answers with another organization": {time.Minute, func(_ *testing.T, m *memory.Store) policy.Source {
-			f := NewFaulty(m)
-			f.Break(ReturnOtherOrganization(), MethodLookup)
+			f := faulty.New(m)
+			f.Break(garbleRecords(func(_ *apikey.Key, o *policy.Organization) {
+				*o = policy.Organization{ID: o.ID + "x", Revision: o.Revision}
+			}), faulty.Lookup)
 			return f
 		}, "answered with the organization"},
 		"never answers": {time.Minute, func(_ *testing.T, m *memory.Store) policy.Source {
-			f := NewFaulty(m)
-			f.Break(Fail(errors.New("no connection")), MethodLookup)
+			f := faulty.New(m)
+			f.Break(faulty.Fail(errors.New("no connection")), faulty.Lookup)
 			return f
 		}, "no source answered"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			requireFound(t, test.want, func() StalenessCheck {
+			requireFound(t, test.want, func() Check {
 				m := memory.New()
-				return StalenessCheck{Store: m, Sources: []policy.Source{test.source(t, m)}, Bound: test.bound, Duration: 300 * time.Millisecond, healing: 50 * time.Millisecond}
+				return Check{Store: m, Sources: []policy.Source{test.source(t, m)}, Bound: test.bound, Duration: 300 * time.Millisecond, healing: 50 * time.Millisecond}
 			})
 		})
 	}
@@ -261,25 +269,25 @@ func TestStalenessCatchesBrokenSources(t *testing.T) {
 
 // requireFound runs a check until it finds what is wrong: on a busy machine too little may
 // be asked in one run, and something else may be too late.
-func requireFound(t *testing.T, want string, check func() StalenessCheck) {
+func requireFound(t *testing.T, want string, check func() Check) {
 	t.Helper()
-	var got *recorder
+	var got *recorder.TB
 	for range 20 {
-		got = record(t, func(t testing.TB) { check().Run(t) })
-		if regexp.MustCompile(want).MatchString(strings.Join(got.failures, "\n")) {
-			t.Logf("%s", got.failures[0])
+		got = recorder.Record(t, func(t testing.TB) { check().Run(t) })
+		if regexp.MustCompile(want).MatchString(strings.Join(got.Failures, "\n")) {
+			t.Logf("%s", got.Failures[0])
 			return
 		}
 	}
-	require.Fail(t, "it is not found", "want %s, and the last failures are %q", want, got.failures)
+	require.Fail(t, "it is not found", "want %s, and the last failures are %q", want, got.Failures)
 }
 
 // A source that shows what the store never came to have, as one does that reads what
 // was not committed.
 func TestStalenessCatchesWhatNeverHappened(t *testing.T) {
-	requireFound(t, "a write that did not happen|which was never in force", func() StalenessCheck {
+	requireFound(t, "a write that did not happen|which was never in force", func() Check {
 		s := &uncommitted{Store: memory.New()}
-		return StalenessCheck{Store: s, Sources: []policy.Source{policy.SourceFunc(s.dirty)}, Bound: time.Minute, Duration: time.Second}
+		return Check{Store: s, Sources: []policy.Source{policy.SourceFunc(s.dirty)}, Bound: time.Minute, Duration: time.Second}
 	})
 }
 
@@ -309,9 +317,20 @@ func (s *uncommitted) dirty(ctx context.Context, id apikey.ID) (policy.Subject, 
 }
 
 func TestStalenessNeedsAStore(t *testing.T) {
-	f := NewFaulty(memory.New())
-	f.Break(Fail(errKilled), MethodPutOrganization)
-	got := record(t, func(t testing.TB) { StalenessCheck{Store: f, Duration: time.Millisecond}.Run(t) })
-	require.NotEmpty(t, got.failures)
-	assert.Contains(t, got.failures[0], "before anything was disturbed")
+	f := faulty.New(memory.New())
+	f.Break(faulty.Fail(errKilled), faulty.PutOrganization)
+	got := recorder.Record(t, func(t testing.TB) { Check{Store: f, Duration: time.Millisecond}.Run(t) })
+	require.NotEmpty(t, got.Failures)
+	assert.Contains(t, got.Failures[0], "before anything was disturbed")
+}
+
+func garbleRecords(change func(*apikey.Key, *policy.Organization)) faulty.Fault {
+	return faulty.Garble(func(subject policy.Subject, found bool) (policy.Subject, bool) {
+		if !found {
+			return subject, found
+		}
+		key, organization := subject.Key(), subject.Organization()
+		change(&key, &organization)
+		return policy.NewSubject(&key, &organization), true
+	})
 }
