@@ -3,7 +3,6 @@ package postgres
 import (
 	"context"
 	"fmt"
-	"slices"
 
 	"github.com/jackc/pgx/v5/pgtype"
 
@@ -112,8 +111,12 @@ func (s *Store) checkLoad(ctx context.Context, l *load) error {
 	}, forLoadSQL, notNil(l.keyIDs), notNil(l.organizationIDs), notNil(elsewhere)); err != nil {
 		return err
 	}
+	stored := map[string]bool{}
+	for _, owner := range owners {
+		stored[owner] = true
+	}
 	for _, key := range l.keys {
-		if !l.owners[key.Organization] && !slices.Contains(owners, key.Organization) {
+		if !l.owners[key.Organization] && !stored[key.Organization] {
 			return noOrganization(key)
 		}
 	}
