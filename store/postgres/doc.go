@@ -80,8 +80,9 @@
 //	AND ((k.document->'accessList'->(n::integer - 1)->>'expires')::timestamptz > now()) IS NOT FALSE
 //	ORDER BY 1, 2, 3;
 //
-// Both read the whole table, in some 50 ms for 100,000 keys. An index of type gin on entries
-// makes a search by entries @> '{203.0.113.0/24}' fast, and every write of a list slower.
+// Both read the whole table: 0.1 s for 100,000 keys. An operator who asks often can create an
+// index USING gin (entries), which serves entries @> '{203.0.113.0/24}'. It is not made by
+// Migrate, since creating keys becomes a tenth slower.
 //
 // Do not write to the tables: the revision would not change, so no watcher would learn of
 // it, and a copy would go on as before. To revoke a key by hand all the same, record the
