@@ -39,7 +39,7 @@ func ExampleFaulty() {
 	_, _ = keys.PutKey(ctx, key)
 
 	engine := policy.New(keys)
-	request := policy.Request{Key: key.ID, Proof: secret, Client: netip.MustParseAddr("192.0.2.1"), Organization: "acme"}
+	request := policy.Request{Key: key.ID, Secret: secret, Client: netip.MustParseAddr("192.0.2.1"), Organization: "acme"}
 	fmt.Println(engine.Decide(ctx, request).Reason)
 	keys.Break(storetest.Fail(errors.New("no connection")), storetest.MethodLookup)
 	fmt.Println(engine.Decide(ctx, request).Reason)
