@@ -116,8 +116,8 @@ func (k *kit) delete(id apikey.ID) {
 	}
 }
 
-// key reads a key that is there.
-func (k *kit) key(id apikey.ID) apikey.Key {
+// readKey reads a key that is there.
+func (k *kit) readKey(id apikey.ID) apikey.Key {
 	k.Helper()
 	key, err := k.store.Key(k.ctx, id)
 	if err != nil {
@@ -205,7 +205,7 @@ func (k *kit) wantAbsent(organization string, id apikey.ID) {
 // wantEverywhere checks that every reading method has the key as it is.
 func (k *kit) wantEverywhere(want apikey.Key) {
 	k.Helper()
-	k.wantKey("Key", k.key(want.ID), want)
+	k.wantKey("Key", k.readKey(want.ID), want)
 	k.wantKey("Lookup", k.lookup(want.ID).Key(), want)
 	listed := k.keys(want.Organization, 0)
 	i := slices.IndexFunc(listed, func(key apikey.Key) bool { return key.ID == want.ID })
@@ -263,12 +263,6 @@ func (k *kit) close() {
 	}
 }
 
-// damage spoils what the store keeps of a key.
-func (k *kit) damage(id apikey.ID) {
-	k.Helper()
-	k.option("Damage", func() { k.runner.damage(k.TB, k.adapter, id) })
-}
-
 // reopen closes the store and opens it again.
 func (k *kit) reopen() {
 	k.Helper()
@@ -296,7 +290,7 @@ func (k *kit) wantUnchanged(before fixture.Snapshot, after string) {
 		return
 	}
 	for _, key := range before.Keys {
-		k.wantKey("after "+after+", Key", k.key(key.ID), key)
+		k.wantKey("after "+after+", Key", k.readKey(key.ID), key)
 		k.wantKey("after "+after+", Lookup", k.lookup(key.ID).Key(), key)
 	}
 }
