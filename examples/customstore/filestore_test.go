@@ -169,9 +169,9 @@ func TestUncertainWriteEndsTheUse(t *testing.T) {
 	require.ErrorIs(t, s.after(fmt.Errorf("sync: %w", errUncertain)), errUncertain)
 	_, err = s.Key(t.Context(), id)
 	require.ErrorIs(t, err, errUncertain)
-	decision := policy.New(s).Decide(t.Context(), policy.Request{Key: id, Proof: secret, Client: client, Organization: "acme"})
+	decision := policy.New(s).Decide(t.Context(), policy.Request{Key: id, Secret: secret, Client: client, Organization: "acme"})
 	require.Equal(t, policy.Unavailable, decision.Reason)
-	require.ErrorIs(t, decision.Err, errUncertain)
+	require.ErrorIs(t, decision.Cause, errUncertain)
 }
 
 // TestCrash kills a process that writes, at random moments, and looks at what it left:

@@ -20,6 +20,7 @@ import (
 	"github.com/sallyport-go/sallyport/apikey"
 	"github.com/sallyport-go/sallyport/policy"
 	"github.com/sallyport-go/sallyport/store"
+	"github.com/sallyport-go/sallyport/store/internal/faultproxy"
 	"github.com/sallyport-go/sallyport/store/internal/postgrestest"
 	"github.com/sallyport-go/sallyport/store/postgres"
 	"github.com/sallyport-go/sallyport/store/storetest/crashtest"
@@ -132,13 +133,13 @@ func waitFor(t testing.TB, s *postgres.Store) {
 
 // throughProxy returns a store that reaches the shared server by a proxy, by TCP and with
 // a password, and one that reaches it by itself.
-func throughProxy(t testing.TB) (s, direct *postgres.Store, p *proxy) {
+func throughProxy(t testing.TB) (s, direct *postgres.Store, p *faultproxy.Proxy) {
 	t.Helper()
 	server := postgrestest.Shared(t)
 	dsn := server.Database(t)
-	p = newProxy(t, server.Address())
+	p = faultproxy.Start(t, server.Address())
 	direct = newStore(t, newPool(t, dsn))
-	host, port, _ := strings.Cut(p.Addr().String(), ":")
+	host, port, _ := strings.Cut(p.Address(), ":")
 	s = openStore(t, newPool(t, fmt.Sprintf("%s host=%s port=%s password=%s sslmode=disable", dsn, host, port, postgrestest.Password)))
 	return s, direct, p
 }
@@ -167,7 +168,7 @@ func TestConnectionsSilent(t *testing.T) {
 	organization, key := acme(t, direct)
 	f := follow(t, s)
 	f.is(t, direct)
-	p.Silent()
+	p.Hold()
 	assert.Equal(t, policy.Unavailable, decided(s, "key"))
 	for name, do := range map[string]func(context.Context) error{
 		"Revision":        func(ctx context.Context) error { _, err := s.Revision(ctx); return err },
@@ -248,9 +249,9 @@ func TestCloseLeavesThePool(t *testing.T) {
 func TestUnreachable(t *testing.T) {
 	server := postgrestest.Shared(t)
 	host, port, _ := strings.Cut(server.Address(), ":")
-	nobody := newProxy(t, "")
-	require.NoError(t, nobody.Close())
-	_, noPort, _ := strings.Cut(nobody.Addr().String(), ":")
+	nobody := faultproxy.Start(t, "")
+	nobody.Close()
+	_, noPort, _ := strings.Cut(nobody.Address(), ":")
 	for _, c := range []struct{ dsn, want string }{
 		{fmt.Sprintf("host=%s port=%s user=postgres password=not-the-password sslmode=disable", host, port), "password authentication failed"},
 		{fmt.Sprintf("host=%s port=%s user=postgres password=not-the-password sslmode=disable", host, noPort), "connection refused"},

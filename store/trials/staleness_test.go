@@ -16,6 +16,7 @@ import (
 
 	"github.com/sallyport-go/sallyport/policy"
 	"github.com/sallyport-go/sallyport/store"
+	"github.com/sallyport-go/sallyport/store/internal/faultproxy"
 	"github.com/sallyport-go/sallyport/store/internal/postgrestest"
 	"github.com/sallyport-go/sallyport/store/replica"
 	"github.com/sallyport-go/sallyport/store/storetest/faulty"
@@ -69,16 +70,16 @@ func TestStaleness(t *testing.T) {
 	})
 	t.Run("postgres", func(t *testing.T) {
 		s := postgresSystem(t)
-		network := newProxy(t, s.server.Address())
+		network := faultproxy.Start(t, s.server.Address())
 		through := s
-		through.address = fmt.Sprintf("postgres postgres://postgres:%s@%s/postgres?sslmode=disable", postgrestest.Password, network.Addr())
+		through.address = fmt.Sprintf("postgres postgres://postgres:%s@%s/postgres?sslmode=disable", postgrestest.Password, network.Address())
 		dsn := strings.TrimPrefix(s.address, "postgres ")
 		staleness(t, s, []store.Store{through.open(t), through.open(t)}, map[string]func(ctx context.Context){
-			"connections are cut": func(ctx context.Context) { network.cut() },
+			"connections are reset": func(ctx context.Context) { network.Reset() },
 			"the network holds everything": func(ctx context.Context) {
-				network.hold()
+				network.Hold()
 				pause(ctx, 3*bound/2)
-				network.release()
+				network.Heal()
 			},
 			"listeners are killed": func(ctx context.Context) {
 				s.server.SQL(t, dsn, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND query ILIKE 'listen%'")

@@ -70,12 +70,12 @@ var clients = []netip.Addr{
 
 // request is one of the many that may be made; n chooses.
 func (s *service) request(key, n int) policy.Request {
-	r := policy.Request{Key: s.keys[key].ID, Proof: s.secrets[key], Client: clients[n%len(clients)], Organization: "acme"}
+	r := policy.Request{Key: s.keys[key].ID, Secret: s.secrets[key], Client: clients[n%len(clients)], Organization: "acme"}
 	switch n / len(clients) % 4 {
 	case 1:
-		r.Proof = s.second
+		r.Secret = s.second
 	case 2:
-		r.Proof, r.Prover = apikey.Secret{}, policy.AlreadyProven{}
+		r.Secret, r.Verifier = apikey.Secret{}, policy.AlreadyVerified{}
 	}
 	return r
 }
@@ -92,13 +92,13 @@ func (s *service) call(key, n int, now time.Time) call {
 	return call{request, policy.Evaluate(policy.NewSubject(&s.keys[key], &organization), request, now)}
 }
 
-func (c call) observedBy(r *usage.Recorder) { r.Observe(context.Background(), c.request, c.decision) }
+func (c call) observedBy(r *usage.Recorder) { r.Observe(context.Background(), c.decision) }
 
 // A count is usage kept in the obvious way.
 type count map[apikey.ID]store.KeyUsage
 
 func (c count) add(made call) {
-	record, ok := store.UsageOf(made.request, made.decision)
+	record, ok := store.UsageOf(made.decision)
 	if !ok || !record.Entry.IsValid() && record.Secret == "" {
 		return
 	}

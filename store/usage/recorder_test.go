@@ -345,7 +345,7 @@ func TestBound(t *testing.T) {
 		largest += len(batch)
 		return s.stored.RecordUsage(ctx, batch)
 	}), usage.WithLimit(limit), usage.WithInterval(time.Hour), usage.WithErrorHandler(told.handle))
-	entry := policy.Request{Client: clients[0], Prover: policy.AlreadyProven{}, Organization: "acme"}
+	entry := policy.Request{Client: clients[0], Verifier: policy.AlreadyVerified{}, Organization: "acme"}
 	calls := func(from, to int) {
 		for n := from; n < to; n++ {
 			key := s.keys[n]
@@ -354,7 +354,7 @@ func TestBound(t *testing.T) {
 			request := entry
 			request.Key = key.ID
 			decision := policy.Evaluate(policy.NewSubject(&key, &policy.Organization{ID: "acme"}), request, begin)
-			r.Observe(t.Context(), request, decision)
+			r.Observe(t.Context(), decision)
 		}
 	}
 

@@ -22,7 +22,7 @@ func Example() {
 	_, _ = keys.PutKey(ctx, key, store.AllowOpen)
 
 	engine := policy.New(keys)
-	request := policy.Request{Key: key.ID, Proof: secret, Client: netip.MustParseAddr("192.0.2.1"), Organization: "acme"}
+	request := policy.Request{Key: key.ID, Secret: secret, Client: netip.MustParseAddr("192.0.2.1"), Organization: "acme"}
 	fmt.Println(engine.Decide(ctx, request).Reason)
 	keys.Break(faulty.Fail(errors.New("no connection")), faulty.Lookup)
 	fmt.Println(engine.Decide(ctx, request).Reason)

@@ -49,7 +49,7 @@ func engineOver(t *testing.T) (*policy.Engine, *Store, func(apikey.ID) policy.Re
 		secrets[id] = secret
 	}
 	return policy.New(f), f, func(id apikey.ID) policy.Request {
-		return policy.Request{Key: id, Proof: secrets[id], Client: netip.MustParseAddr("192.0.2.1"), Organization: "acme"}
+		return policy.Request{Key: id, Secret: secrets[id], Client: netip.MustParseAddr("192.0.2.1"), Organization: "acme"}
 	}
 }
 
@@ -80,7 +80,7 @@ func TestEngineOverFaultyStore(t *testing.T) {
 					d := impatient.Decide(t.Context(), request(id))
 					assert.False(t, d.Allowed(), "%v", d)
 					assert.Equal(t, policy.Unavailable, d.Reason, "%v", d)
-					assert.Error(t, d.Err)
+					assert.Error(t, d.Cause)
 				}
 				f.Heal()
 				assert.True(t, engine.Decide(t.Context(), request(id)).Allowed(), "after it was healed")
