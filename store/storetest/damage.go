@@ -128,7 +128,7 @@ func listUntilError[T any](list func(store.PageRequest) (store.Page[T], error)) 
 }
 
 func unreadableKeyStays(d damagedKey) {
-	for _, revision := range []uint64{d.key.Revision, 0, d.key.Revision + 1} {
+	for _, revision := range []uint64{d.key.Revision, 0} {
 		next := fixture.Whole(d.key.ID, "acme", 7)
 		next.Revision = revision
 		_, err := d.store.PutKey(d.ctx, next, store.AllowOpen)
@@ -255,7 +255,7 @@ func (d damagedOrganization) wantOrganizationUnreadable() {
 
 func unreadableOrganizationStays(k *kit) {
 	d := k.damagedOrganization()
-	for _, revision := range []uint64{d.stored.Revision, 0, d.stored.Revision + 1} {
+	for _, revision := range []uint64{d.stored.Revision, 0} {
 		_, err := k.store.PutOrganization(k.ctx, policy.Organization{ID: "damaged", Revision: revision})
 		k.wantUnreadable(err, "PutOrganization with revision %d over one of revision %d that cannot be read", revision, d.stored.Revision)
 		d.wantOrganizationUnreadable()

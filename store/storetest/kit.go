@@ -7,6 +7,7 @@ import (
 	"runtime/debug"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/sallyport-go/sallyport/apikey"
@@ -27,7 +28,8 @@ type kit struct {
 	store    store.Store // calls of it are seen by the watchdog
 	adapter  store.Store // as newStore returned it
 	sentence string
-	closed   bool // by the case
+	cited    atomic.Bool // once in a case is enough
+	closed   bool        // by the case
 	cleanups []func()
 }
 
@@ -61,10 +63,16 @@ func (k *kit) option(name string, f func()) {
 	f()
 }
 
-// Errorf is that of testing.TB with the sentence.
+// Errorf is that of testing.TB with the sentence, or with its name where the case has
+// failed before.
 func (k *kit) Errorf(format string, args ...any) {
 	k.Helper()
-	k.TB.Errorf("%s\n    %s: %s", fmt.Sprintf(format, args...), k.sentence, fixture.Sentences[k.sentence])
+	text := fmt.Sprintf(format, args...)
+	if k.cited.Swap(true) {
+		k.TB.Errorf("%s (%s)", text, k.sentence)
+		return
+	}
+	k.TB.Errorf("%s\n    %s: %s", text, k.sentence, fixture.Sentences[k.sentence])
 }
 
 // Fatalf is that of testing.TB with the sentence.
