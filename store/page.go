@@ -2,8 +2,6 @@ package store
 
 import (
 	"context"
-	"encoding/base64"
-	"fmt"
 	"iter"
 
 	"github.com/sallyport-go/sallyport/apikey"
@@ -34,34 +32,6 @@ func (p PageRequest) Size() int {
 		return DefaultPageSize
 	}
 	return min(p.Limit, MaxPageSize)
-}
-
-// cursorPrefix tells a cursor from other text, and this form from later ones.
-const cursorPrefix = "1"
-
-// After returns the identifier that the page's records come after, for adapters
-// that page by identifier: the empty string on the first page, ErrInvalid if the
-// cursor is not one that [CursorAfter] made (S22).
-func (p PageRequest) After() (string, error) {
-	if p.Cursor == "" {
-		return "", nil
-	}
-	if p.Cursor[:1] == cursorPrefix {
-		id, err := base64.RawURLEncoding.DecodeString(p.Cursor[1:])
-		// A cursor that was made is written in one way and names what can be a
-		// record's: decoding alone would pass over line breaks in the text, and let
-		// through bytes that a database may refuse.
-		if err == nil && CursorAfter(string(id)) == p.Cursor && apikey.ValidateName("cursor", string(id)) == nil {
-			return string(id), nil
-		}
-	}
-	return "", fmt.Errorf("store: %w: cursor %.100q: want the Next of an earlier page", ErrInvalid, p.Cursor)
-}
-
-// CursorAfter returns the cursor of the page that comes after the record with this
-// identifier.
-func CursorAfter(id string) string {
-	return cursorPrefix + base64.RawURLEncoding.EncodeToString([]byte(id))
 }
 
 // A Page is some records of a listing.

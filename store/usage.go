@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"fmt"
 	"net/netip"
 
 	"github.com/sallyport-go/sallyport/accesslist"
@@ -69,17 +68,4 @@ type UsageRecorder interface {
 	//     Usage of those that it still has MUST be kept when the key is replaced.
 	//   - U6. The result MUST NOT be shared (S7).
 	Usage(ctx context.Context, id apikey.ID) (KeyUsage, error)
-}
-
-// CheckUsageBatch returns the error with which RecordUsage refuses a batch, or nil:
-// U7.
-func CheckUsageBatch(batch []UsageRecord) error {
-	keys := make(map[apikey.ID]struct{})
-	for _, record := range batch {
-		keys[record.Key] = struct{}{}
-	}
-	if len(keys) > MaxUsageKeys {
-		return fmt.Errorf("store: %w: a batch of usage of %d keys: want at most %d", ErrInvalid, len(keys), MaxUsageKeys)
-	}
-	return nil
 }

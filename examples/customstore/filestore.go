@@ -17,6 +17,7 @@ import (
 	"github.com/sallyport-go/sallyport/apikey"
 	"github.com/sallyport-go/sallyport/policy"
 	"github.com/sallyport-go/sallyport/store"
+	"github.com/sallyport-go/sallyport/store/adapter"
 )
 
 // A FileStore keeps each record in a file of its own:
@@ -124,7 +125,7 @@ func (s *FileStore) PutKey(ctx context.Context, key apikey.Key, options ...store
 	if err := s.usable(ctx); err != nil {
 		return apikey.Key{}, err
 	}
-	if err := store.CheckPutKey(stored(s.keys, key.ID), key, options...); err != nil {
+	if err := adapter.CheckPutKey(stored(s.keys, key.ID), key, options...); err != nil {
 		return apikey.Key{}, err
 	}
 	if _, found := s.organizations[key.Organization]; !found { // S16
@@ -147,7 +148,7 @@ func (s *FileStore) PutOrganization(ctx context.Context, organization policy.Org
 	if err := s.usable(ctx); err != nil {
 		return policy.Organization{}, err
 	}
-	if err := store.CheckPutOrganization(stored(s.organizations, organization.ID), organization); err != nil {
+	if err := adapter.CheckPutOrganization(stored(s.organizations, organization.ID), organization); err != nil {
 		return policy.Organization{}, err
 	}
 	organization.Revision = s.revision + 1
@@ -166,7 +167,7 @@ func (s *FileStore) DeleteKey(ctx context.Context, id apikey.ID, revision uint64
 	if err := s.usable(ctx); err != nil {
 		return err
 	}
-	if err := store.CheckDelete(fmt.Sprintf("key %q", id), s.keys[id].Revision, revision); err != nil {
+	if err := adapter.CheckDelete(adapter.KeyName(id), s.keys[id].Revision, revision); err != nil {
 		return err
 	}
 	if err := s.remove(keysDir, string(id)); err != nil {
@@ -183,7 +184,7 @@ func (s *FileStore) DeleteOrganization(ctx context.Context, id string, revision 
 	if err := s.usable(ctx); err != nil {
 		return err
 	}
-	if err := store.CheckDelete(fmt.Sprintf("organization %q", id), s.organizations[id].Revision, revision); err != nil {
+	if err := adapter.CheckDelete(adapter.OrganizationName(id), s.organizations[id].Revision, revision); err != nil {
 		return err
 	}
 	for _, key := range s.keys {
@@ -228,7 +229,7 @@ func (s *FileStore) Organizations(ctx context.Context, request store.PageRequest
 // page sorts all that is listed anew. A database has an index for it; for some
 // thousands of keys this will do.
 func page[ID ~string, T any](records map[ID]T, request store.PageRequest, listed func(T) bool) (store.Page[T], error) {
-	after, err := request.After()
+	after, err := adapter.After(request)
 	if err != nil {
 		return store.Page[T]{}, err
 	}
@@ -242,7 +243,7 @@ func page[ID ~string, T any](records map[ID]T, request store.PageRequest, listed
 	page := store.Page[T]{}
 	if size := request.Size(); len(ids) > size {
 		ids = ids[:size]
-		page.Next = store.CursorAfter(string(ids[size-1]))
+		page.Next = adapter.CursorAfter(string(ids[size-1]))
 	}
 	for _, id := range ids {
 		page.Items = append(page.Items, records[id])

@@ -230,7 +230,7 @@ func TestUsageOfAFullBatch(t *testing.T) {
 	for _, secret := range []string{"01234567", "89abcdef"} {
 		usage.add([]store.UsageRecord{{Secret: secret, Usage: accesslist.Usage{Count: 1_000_000, Last: at, LastAddress: netip.MustParseAddr("203.113.255.255")}}})
 	}
-	value, err := encode(usage)
+	value, err := usage.encode()
 	require.NoError(t, err)
 	require.Less(t, store.MaxUsageKeys*(len(value)+200), 1536<<10, "%s...", value[:100])
 }

@@ -7,6 +7,7 @@ import (
 	"github.com/sallyport-go/sallyport/apikey"
 	"github.com/sallyport-go/sallyport/policy"
 	"github.com/sallyport-go/sallyport/store"
+	"github.com/sallyport-go/sallyport/store/adapter"
 )
 
 // Load is as store.Loader says: one transaction, in which each table gets all of its rows
@@ -52,7 +53,7 @@ type load struct {
 func newLoad(organizations []policy.Organization, keys []apikey.Key, options []store.PutOption) (*load, error) {
 	l := &load{owners: map[string]bool{}}
 	for _, o := range organizations {
-		if err := store.CheckPutOrganization(nil, o); err != nil {
+		if err := adapter.CheckPutOrganization(nil, o); err != nil {
 			return nil, err
 		}
 		if l.owners[o.ID] {
@@ -65,7 +66,7 @@ func newLoad(organizations []policy.Organization, keys []apikey.Key, options []s
 	seen := map[apikey.ID]bool{}
 	for _, key := range keys {
 		key = storable(key)
-		if err := store.CheckPutKey(nil, key, options...); err != nil {
+		if err := adapter.CheckPutKey(nil, key, options...); err != nil {
 			return nil, err
 		}
 		if seen[key.ID] {

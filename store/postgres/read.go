@@ -7,6 +7,7 @@ import (
 	"github.com/sallyport-go/sallyport/apikey"
 	"github.com/sallyport-go/sallyport/policy"
 	"github.com/sallyport-go/sallyport/store"
+	"github.com/sallyport-go/sallyport/store/adapter"
 )
 
 // Text that cannot be an identifier is not asked for, since no record has it, and the
@@ -91,7 +92,7 @@ func (s *Store) Organizations(ctx context.Context, request store.PageRequest) (s
 		return store.Page[policy.Organization]{}, err
 	}
 	defer leave()
-	after, err := request.After()
+	after, err := adapter.After(request)
 	if err != nil {
 		return store.Page[policy.Organization]{}, err
 	}
@@ -113,7 +114,7 @@ func (s *Store) Keys(ctx context.Context, organization string, request store.Pag
 		return store.Page[apikey.Key]{}, err
 	}
 	defer leave()
-	after, err := request.After()
+	after, err := adapter.After(request)
 	if err != nil || !isOrganization(organization) {
 		return store.Page[apikey.Key]{}, err
 	}
@@ -134,7 +135,7 @@ func page[T any](records []T, request store.PageRequest, id func(T) string) stor
 	if len(records) <= size {
 		return store.Page[T]{Items: records}
 	}
-	return store.Page[T]{Items: records[:size], Next: store.CursorAfter(id(records[size-1]))}
+	return store.Page[T]{Items: records[:size], Next: adapter.CursorAfter(id(records[size-1]))}
 }
 
 // Revision is as store.Watcher says. It asks the server each time, and fails where that

@@ -15,6 +15,7 @@ import (
 	"github.com/sallyport-go/sallyport/accesslist"
 	"github.com/sallyport-go/sallyport/apikey"
 	"github.com/sallyport-go/sallyport/store"
+	"github.com/sallyport-go/sallyport/store/adapter"
 )
 
 // Rows are locked in one order, that of the identifiers, keys before usage: so those who
@@ -53,7 +54,7 @@ func (s *Store) RecordUsage(ctx context.Context, batch []store.UsageRecord) erro
 		return err
 	}
 	defer leave()
-	if err := store.CheckUsageBatch(batch); err != nil {
+	if err := adapter.CheckUsageBatch(batch); err != nil {
 		return err
 	}
 	entries, secrets := map[used[netip.Prefix]]accesslist.Usage{}, map[used[string]]accesslist.Usage{}
