@@ -38,7 +38,7 @@ func TestDamage(t *testing.T) {
 		{"keys/acme/k1", `{"id":"k2","organization":"acme","disabled":false,"accessList":[],"secrets":[{"sum":"` + strings.Repeat("1", 64) + `"}]}`, "want key \"k1\"", "Lookup Key Keys PutKey"},
 		{"keys/acme/k1", gone, "ids/k1", "Lookup Key PutKey"},
 		{"organizations/acme", "x", "cannot be read", "Lookup Organization Organizations"},
-		{"organizations/acme", `{"id":"acme","requirement":"required","revision":2}`, "without one", "Lookup Organization Organizations"},
+		{"organizations/acme", `{"id":"acme","requirement":"required","revision":2}`, "revision 0", "Lookup Organization Organizations"},
 		{"organizations/acme", gone, "", "Lookup Organization PutKey"},
 		{"ids/k1", gone, "ids/k1", "Keys PutKey"},
 		{"ids/k1", "", "k1", "Lookup Key Keys PutKey"},
