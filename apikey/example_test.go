@@ -25,7 +25,7 @@ func Example() {
 	if err != nil {
 		panic(err)
 	}
-	index, err := shown.Prove(key.Secrets, time.Now())
+	index, err := shown.Verify(key.Secrets, time.Now())
 
 	fmt.Println(id == key.ID, index, err, key.Status(time.Now()))
 	// Output: true 0 <nil> active
@@ -52,16 +52,16 @@ func ExampleNew() {
 	// 2 1 [redacted]
 }
 
-// The answer for a key that was not found takes the same time as that for a wrong secret, if Prove is called for both.
-func ExampleSecret_Prove() {
+// The answer for a key that was not found takes the same time as that for a wrong secret, if Verify is called for both.
+func ExampleSecret_Verify() {
 	key, secret, _ := apikey.New("acme")
 	_, another, _ := apikey.New("acme")
 
-	index, err := secret.Prove(key.Secrets, time.Now())
+	index, err := secret.Verify(key.Secrets, time.Now())
 	fmt.Println(index, err)
-	_, wrong := another.Prove(key.Secrets, time.Now())
+	_, wrong := another.Verify(key.Secrets, time.Now())
 	fmt.Println(errors.Is(wrong, apikey.ErrWrongSecret))
-	_, noRecord := secret.Prove(nil, time.Now())
+	_, noRecord := secret.Verify(nil, time.Now())
 	fmt.Println(noRecord == wrong)
 	// Output:
 	// 0 <nil>
@@ -79,8 +79,8 @@ func ExampleRotate() {
 	}
 	today, tomorrow := time.Now(), time.Now().Add(24*time.Hour)
 	for _, secret := range []apikey.Secret{first, second} {
-		_, errToday := secret.Prove(key.Secrets, today)
-		_, errTomorrow := secret.Prove(key.Secrets, tomorrow)
+		_, errToday := secret.Verify(key.Secrets, today)
+		_, errTomorrow := secret.Verify(key.Secrets, tomorrow)
 		fmt.Println(errToday == nil, errTomorrow == nil)
 	}
 
@@ -119,9 +119,9 @@ func ExampleIssuer_Parse() {
 		fmt.Printf("%q %v\n", id, err)
 	}
 	// Output:
-	// "" apikey: malformed secret: it does not begin as a secret of this service does; right would be "sp_"
-	// "" apikey: malformed secret: one of its last 38 characters is no letter and no digit, perhaps white space was copied with it
-	// "" apikey: malformed secret: the checksum at its end does not fit; probably a typing error
+	// "" apikey: malformed secret: it does not begin as a secret of this service does: want "sp_"
+	// "" apikey: malformed secret: one of its last 38 characters is neither a letter nor a digit: want it without white space around it
+	// "" apikey: malformed secret: the checksum at its end does not fit, probably a typing error: want the text as it was shown
 	// "bbzwyxit3eylkdeqgytw" <nil>
 }
 
@@ -169,7 +169,7 @@ func ExampleNewServerKey() {
 	after, _, _ := issuer.New("acme")
 
 	_, shown, _ := issuer.Parse(oldSecret.Reveal())
-	_, err = shown.Prove(before.Secrets, time.Now())
+	_, err = shown.Verify(before.Secrets, time.Now())
 	fmt.Printf("%q %v, new ones under %q, %v\n", before.Secrets[0].ServerKey, err, after.Secrets[0].ServerKey, serverKey)
 	// Output: "" <nil>, new ones under "2026-05", [redacted]
 }

@@ -40,14 +40,14 @@ func (id ID) Validate() error {
 	return nil
 }
 
-// wordProblem says what keeps text from being an identifier of at most maxLength bytes, or returns "".
+// wordProblem says why text is no identifier of at most maxLength bytes, or returns "".
 func wordProblem(text string, maxLength int) string {
 	if len(text) == 0 || len(text) > maxLength {
-		return fmt.Sprintf("has %d bytes; right would be 1 to %d of A-Z, a-z, 0-9, - and _", len(text), maxLength)
+		return fmt.Sprintf("has %d bytes: want 1 to %d of A-Z, a-z, 0-9, - and _", len(text), maxLength)
 	}
 	for i := range len(text) {
 		if !isBase62(text[i]) && text[i] != '-' && text[i] != '_' {
-			return fmt.Sprintf("has the byte %q at position %d; right would be 1 to %d of A-Z, a-z, 0-9, - and _",
+			return fmt.Sprintf("has the byte %q at position %d: want 1 to %d of A-Z, a-z, 0-9, - and _",
 				text[i], i+1, maxLength)
 		}
 	}

@@ -32,11 +32,11 @@ func TestIDValidate(t *testing.T) {
 		require.NoError(t, good.Validate(), good)
 	}
 	for bad, want := range map[apikey.ID]string{
-		"":                                 "apikey: the key ID has 0 bytes; right would be 1 to 40",
-		apikey.ID(strings.Repeat("x", 41)): "apikey: the key ID has 41 bytes; right would be 1 to 40",
-		"a b":                              `apikey: the key ID has the byte ' ' at position 2; right would be`,
-		"ab\x00":                           `apikey: the key ID has the byte '\x00' at position 3; right would be`,
-		"é":                                `apikey: the key ID has the byte 'Ã' at position 1; right would be`,
+		"":                                 "apikey: the key ID has 0 bytes: want 1 to 40",
+		apikey.ID(strings.Repeat("x", 41)): "apikey: the key ID has 41 bytes: want 1 to 40",
+		"a b":                              `apikey: the key ID has the byte ' ' at position 2: want`,
+		"ab\x00":                           `apikey: the key ID has the byte '\x00' at position 3: want`,
+		"é":                                `apikey: the key ID has the byte 'Ã' at position 1: want`,
 	} {
 		require.ErrorContains(t, bad.Validate(), want)
 	}

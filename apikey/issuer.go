@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -12,83 +13,76 @@ import (
 // a prefix of its own, so that a scanner that finds one knows whose it is.
 const DefaultPrefix = "sp"
 
-// ErrTwoSecrets is what the error of [Issuer.Rotate] wraps when a key has two live secrets already (rule K4).
-var ErrTwoSecrets = errors.New("apikey: the key has two live secrets already")
-
-// IssuerConfig is what [NewIssuer] makes an issuer from. The zero IssuerConfig gives the default issuer.
+// IssuerConfig configures [NewIssuer]. The zero IssuerConfig gives the default issuer.
 type IssuerConfig struct {
-	// Prefix begins the text of every secret, followed by a _. It has 1 to 32 bytes, lowercase letters, digits and _,
+	// Prefix begins the text of every new secret, followed by a _. It has 1 to 32 lowercase letters, digits and _,
 	// begins with a letter and does not end with a _. "" means [DefaultPrefix].
 	Prefix string
+
+	// AcceptPrefixes are further prefixes that [Issuer.Parse] accepts, for secrets that were issued under another name
+	// of the service. They follow the rules of Prefix, and none may begin with another one and a _.
+	AcceptPrefixes []string
 
 	// ServerKeys are the keys of the HMAC-SHA-256 that is stored of a secret. The first hashes new secrets, the others
 	// still verify old ones, each for one more hash per call. None: secrets are hashed with plain SHA-256.
 	ServerKeys []ServerKey
 
-	// AcceptUnkeyed lets an issuer with server keys still verify the secrets that were hashed with plain SHA-256, while
-	// a service moves to server keys. It is a mistake without ServerKeys, which [NewIssuer] refuses: perhaps they were
-	// not loaded.
+	// AcceptUnkeyed lets an issuer with server keys still verify secrets that were hashed with plain SHA-256, while a
+	// service moves to server keys. Without ServerKeys [NewIssuer] refuses it: perhaps they were not loaded.
 	AcceptUnkeyed bool
 
-	// Clock tells the present, for the times that New and Rotate write. nil means time.Now.
+	// Clock gives the present, for the times that Issue, New and Rotate write. nil means time.Now.
 	Clock func() time.Time
 }
 
-// Issuer makes and reads the secrets of one service: it knows their prefix and the server keys. It is immutable and may
-// be used by several goroutines at once. A nil *Issuer and a zero Issuer are the default issuer: [DefaultPrefix], plain
-// SHA-256, time.Now.
+// Issuer makes and parses the secrets of one service: it knows their prefixes and the server keys. It is immutable and
+// safe for concurrent use. A nil *Issuer and a zero Issuer are the default issuer: [DefaultPrefix], plain SHA-256,
+// time.Now.
 type Issuer struct {
-	prefix string      // with the _ behind it
-	hashes []hashUnder // the first is that of new secrets
-	clock  func() time.Time
+	prefixes []string    // each with the _ behind it; the first begins new secrets
+	hashes   []hashUnder // the first hashes new secrets
+	clock    func() time.Time
 }
 
-// hashUnder is a way to hash a secret. A server key ID of "" stands for plain SHA-256.
+// hashUnder is one way to hash a secret. A server key ID of "" stands for plain SHA-256.
 type hashUnder struct {
 	serverKey string
 	sum       func(text []byte) [sha256.Size]byte
 }
 
-var defaultIssuer = &Issuer{prefix: DefaultPrefix + "_", hashes: []hashUnder{{sum: sha256.Sum256}}, clock: time.Now}
+var defaultIssuer = &Issuer{prefixes: []string{DefaultPrefix + "_"}, hashes: []hashUnder{{sum: sha256.Sum256}}, clock: time.Now}
 
-// orDefault lets the methods of Issuer, and of a zero Secret, do without one.
+// orDefault makes a nil or zero Issuer usable, and the zero Secret.
 func (i *Issuer) orDefault() *Issuer {
-	if i == nil || i.prefix == "" {
+	if i == nil || len(i.prefixes) == 0 {
 		return defaultIssuer
 	}
 	return i
 }
 
-// NewIssuer returns an issuer, or an error that joins all that is wrong with the configuration.
+// NewIssuer returns an issuer, or an error that joins everything wrong with the configuration.
 func NewIssuer(config IssuerConfig) (*Issuer, error) {
 	var errs []error
-	i := &Issuer{prefix: DefaultPrefix + "_", clock: time.Now}
-	if config.Prefix != "" {
-		if !validPrefix(config.Prefix) {
-			errs = append(errs, fmt.Errorf("apikey: the prefix %.*q; right would be 1 to %d lowercase letters, digits and _, "+
-				"a letter first and no _ last, for example %q", maxQuoted, config.Prefix, maxPrefixLength, DefaultPrefix))
-		}
-		i.prefix = config.Prefix + "_"
+	report := func(format string, args ...any) { errs = append(errs, fmt.Errorf("apikey: "+format, args...)) }
+	i := &Issuer{clock: config.Clock}
+	if i.clock == nil {
+		i.clock = time.Now
 	}
-	if config.Clock != nil {
-		i.clock = config.Clock
-	}
+	i.addPrefixes(config, report)
 
 	seen := map[string]bool{}
 	for n, key := range config.ServerKeys {
 		switch {
 		case key.sum == nil:
-			errs = append(errs, fmt.Errorf("apikey: ServerKeys[%d] is a zero ServerKey; right would be one from NewServerKey", n))
+			report("ServerKeys[%d] is a zero ServerKey: want one from NewServerKey", n)
 		case seen[key.id]:
-			errs = append(errs, fmt.Errorf("apikey: ServerKeys[%d] has the ID %q of an earlier one; "+
-				"right would be an ID that was never used for another key", n, key.id))
+			report("ServerKeys[%d] has the ID %q of an earlier one: want an ID that was never used for another key", n, key.id)
 		}
 		seen[key.id] = true
 		i.hashes = append(i.hashes, hashUnder{serverKey: key.id, sum: key.sum})
 	}
 	if config.AcceptUnkeyed && len(config.ServerKeys) == 0 {
-		errs = append(errs, errors.New("apikey: AcceptUnkeyed without ServerKeys; "+
-			"right would be at least one server key, or AcceptUnkeyed false"))
+		report("AcceptUnkeyed without ServerKeys: want at least one server key, or AcceptUnkeyed false")
 	}
 	if config.AcceptUnkeyed || len(config.ServerKeys) == 0 {
 		i.hashes = append(i.hashes, hashUnder{sum: sha256.Sum256})
@@ -99,6 +93,29 @@ func NewIssuer(config IssuerConfig) (*Issuer, error) {
 	return i, nil
 }
 
+func (i *Issuer) addPrefixes(config IssuerConfig, report func(format string, args ...any)) {
+	first := config.Prefix
+	if first == "" {
+		first = DefaultPrefix
+	}
+	for n, prefix := range append([]string{first}, config.AcceptPrefixes...) {
+		if !validPrefix(prefix) {
+			report("the prefix %.*q: want 1 to %d lowercase letters, digits and _, a letter first and no _ last, for example %q",
+				maxQuoted, prefix, maxPrefixLength, DefaultPrefix)
+			continue
+		}
+		prefix += "_"
+		for _, earlier := range i.prefixes {
+			if strings.HasPrefix(prefix, earlier) || strings.HasPrefix(earlier, prefix) {
+				// An ID may contain a _, so the text would not say where it begins.
+				report("AcceptPrefixes[%d] %q and the prefix %q begin alike: want prefixes of which none begins with another one and a _",
+					n-1, strings.TrimSuffix(prefix, "_"), strings.TrimSuffix(earlier, "_"))
+			}
+		}
+		i.prefixes = append(i.prefixes, prefix)
+	}
+}
+
 func validPrefix(prefix string) bool {
 	for k := range len(prefix) {
 		c := prefix[k]
@@ -106,22 +123,14 @@ func validPrefix(prefix string) bool {
 			return false
 		}
 	}
-	return len(prefix) <= maxPrefixLength && prefix[len(prefix)-1] != '_'
+	return prefix != "" && len(prefix) <= maxPrefixLength && prefix[len(prefix)-1] != '_'
 }
 
-// New returns a new key of the organization with these grants, and its secret. The secret is to be shown to its owner now:
-// it is not kept, and the key has only its hash (rule K1). The key is active, has an empty access list and never expires;
-// change it before it is stored. A bad organization or grant is an error.
+// New returns a new key of the organization with these grants, and its secret. Show the secret to its owner now: the key
+// keeps only its hash (rule K1). The key is active, has an empty access list and never expires; change it before it is
+// stored. A bad organization or grant is an error.
 func (i *Issuer) New(organization string, grants ...Grant) (Key, Secret, error) {
-	i = i.orDefault()
-	now := i.now()
-	key := Key{ID: NewID(), Organization: organization, Grants: slices.Clone(grants), Created: now}
-	stored, secret := i.newSecret(key.ID, now)
-	key.Secrets = []StoredSecret{stored}
-	if err := key.Validate(); err != nil {
-		return Key{}, Secret{}, err
-	}
-	return key, secret, nil
+	return i.Issue(Key{Organization: organization, Grants: grants})
 }
 
 // New returns a new key of the default issuer; see [Issuer.New].
@@ -129,37 +138,63 @@ func New(organization string, grants ...Grant) (Key, Secret, error) {
 	return (*Issuer)(nil).New(organization, grants...)
 }
 
+// Issue returns a copy of key with a new secret behind those that it has, and that secret, to be shown once. An empty ID
+// is replaced by [NewID], a zero Created by the present. Live secrets stay as they are and expired ones are dropped. The
+// key that was given is not changed, and nothing is stored.
+//
+// Issue makes a key from parts that a service already has, such as an ID. [Issuer.New] is the short form for a new key,
+// [Issuer.Rotate] the one that also ends the earlier secret. A key with two live secrets is refused with
+// [ErrTwoSecrets], a record that would not pass [Key.Validate] with its error.
+func (i *Issuer) Issue(key Key) (Key, Secret, error) {
+	i = i.orDefault()
+	now := i.clock().UTC().Round(0) // without zone and monotonic reading, so that it equals what is read back
+	issued := key.Clone()
+	if issued.ID == "" {
+		issued.ID = NewID()
+	}
+	if issued.Created.IsZero() {
+		issued.Created = now
+	}
+	issued.Secrets = slices.DeleteFunc(issued.Secrets, func(s StoredSecret) bool { return s.live(now) == 0 })
+	if len(issued.Secrets) >= maxSecrets {
+		return Key{}, Secret{}, twoSecretsError(key.ID, issued.Secrets)
+	}
+	secret := newSecret(newText(i.prefixes[0], issued.ID), i)
+	hash := i.hashes[0]
+	issued.Secrets = append(issued.Secrets, StoredSecret{ServerKey: hash.serverKey, Sum: hash.sum(secret.view()), Created: now})
+	if err := issued.Validate(); err != nil {
+		return Key{}, Secret{}, err
+	}
+	return issued, secret, nil
+}
+
+// Issue adds a secret of the default issuer to a key; see [Issuer.Issue].
+func Issue(key Key) (Key, Secret, error) { return (*Issuer)(nil).Issue(key) }
+
 // Rotate returns a copy of key with a new secret, and that secret, to be shown once (rule K4). The key that was given is
 // not changed, and nothing is stored.
 //
-// The secret that the key had stays valid for the overlap from now, or until its own Expires if that is earlier. With an
-// overlap of 0 every earlier secret ends at once, which is always possible: it is what to do when one leaked.
+// Each earlier secret stays valid for the overlap from now, or until its own Expires if that is earlier. With an overlap
+// of 0 every earlier secret ends at once; that is always possible, and the answer to a leak.
 //
-// Secrets that have expired are dropped. A key has at most two live ones: when it has two and the overlap is not 0, the
-// error wraps [ErrTwoSecrets] and tells until when the older one lives. A negative overlap and an invalid key ID are
-// errors too.
+// Expired secrets are dropped. A key with two live secrets is refused with [ErrTwoSecrets] unless the overlap is 0; the
+// error says until when the older one lives. A negative overlap and an invalid key are errors, too.
 func (i *Issuer) Rotate(key Key, overlap time.Duration) (Key, Secret, error) {
-	i = i.orDefault()
-	if err := key.ID.Validate(); err != nil {
-		return Key{}, Secret{}, err
-	}
 	if overlap < 0 {
-		return Key{}, Secret{}, fmt.Errorf("apikey: an overlap of %v is negative; right would be 0, "+
-			"to end the earlier secrets at once, or more", overlap)
+		return Key{}, Secret{}, fmt.Errorf("apikey: the overlap %v is negative: want 0, to end the earlier secrets at once, or more", overlap)
 	}
-
-	now := i.now()
+	end := i.orDefault().clock().UTC().Round(0).Add(overlap)
 	rotated := key.Clone()
-	rotated.Secrets = slices.DeleteFunc(rotated.Secrets, func(s StoredSecret) bool { return overlap == 0 || s.live(now) == 0 })
-	if len(rotated.Secrets) >= maxSecrets {
-		return Key{}, Secret{}, twoSecretsError(key.ID, rotated.Secrets)
+	if overlap == 0 {
+		rotated.Secrets = nil
 	}
 	for n := range rotated.Secrets {
-		rotated.Secrets[n].Expires = earlier(rotated.Secrets[n].Expires, now.Add(overlap))
+		rotated.Secrets[n].Expires = earlier(rotated.Secrets[n].Expires, end)
 	}
-	stored, secret := i.newSecret(key.ID, now)
-	rotated.Secrets = append(rotated.Secrets, stored)
-	return rotated, secret, nil
+	if rotated, secret, err := i.Issue(rotated); !errors.Is(err, ErrTwoSecrets) {
+		return rotated, secret, err
+	}
+	return i.Issue(key) // refuses with the times at which the secrets end today
 }
 
 // Rotate gives a key a new secret of the default issuer; see [Issuer.Rotate].
@@ -167,30 +202,21 @@ func Rotate(key Key, overlap time.Duration) (Key, Secret, error) {
 	return (*Issuer)(nil).Rotate(key, overlap)
 }
 
-// now has no monotonic reading and no zone, so that what is stored compares equal to what is read back.
-func (i *Issuer) now() time.Time { return i.clock().UTC().Round(0) }
-
-func (i *Issuer) newSecret(id ID, now time.Time) (StoredSecret, Secret) {
-	secret := newSecret(newText(i.prefix, id), i)
-	hash := i.hashes[0]
-	return StoredSecret{ServerKey: hash.serverKey, Sum: hash.sum(secret.view()), Created: now}, secret
-}
-
-// twoSecretsError tells when the first of the live secrets ends by itself, if one does.
+// twoSecretsError says when the first of the live secrets ends by itself, if one does.
 func twoSecretsError(id ID, live []StoredSecret) error {
 	var end time.Time
 	for _, s := range live {
 		end = earlier(end, s.Expires)
 	}
 	if end.IsZero() {
-		return fmt.Errorf("%w: key %q, and none of them expires; right would be an overlap of 0, which ends them at once",
+		return fmt.Errorf("%w: key %q, and none of them expires: want Rotate with an overlap of 0, which ends them at once",
 			ErrTwoSecrets, id)
 	}
-	return fmt.Errorf("%w: key %q, the older until %s; right would be to wait until then, "+
-		"or an overlap of 0, which ends both at once", ErrTwoSecrets, id, end.UTC().Format(time.RFC3339Nano))
+	return fmt.Errorf("%w: key %q, the older until %s: want to wait until then, or Rotate with an overlap of 0, which ends both at once",
+		ErrTwoSecrets, id, end.UTC().Format(time.RFC3339Nano))
 }
 
-// earlier takes a zero time for no bound.
+// earlier returns the earlier of two bounds. A zero time is no bound.
 func earlier(a, b time.Time) time.Time {
 	if b.IsZero() || !a.IsZero() && a.Before(b) {
 		return a

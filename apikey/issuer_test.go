@@ -18,7 +18,7 @@ func TestNewIssuerPrefix(t *testing.T) {
 	for _, bad := range []string{"A", "1a", "_a", "a_", "_", "a-b", "a b", "é", "a\x00", strings.Repeat("a", 33)} {
 		issuer, err := apikey.NewIssuer(apikey.IssuerConfig{Prefix: bad})
 		require.Nil(t, issuer)
-		require.ErrorContains(t, err, "right would be 1 to 32 lowercase letters, digits and _")
+		require.ErrorContains(t, err, "want 1 to 32 lowercase letters, digits and _")
 	}
 	require.Equal(t, "sp", apikey.DefaultPrefix)
 }
@@ -28,28 +28,28 @@ func TestNewIssuerFindsEveryMistake(t *testing.T) {
 	issuer, err := apikey.NewIssuer(apikey.IssuerConfig{
 		Prefix: "Acme", ServerKeys: []apikey.ServerKey{key, {}, key, serverKey(t, "k2")}})
 	require.Nil(t, issuer)
-	require.EqualError(t, err, `apikey: the prefix "Acme"; right would be 1 to 32 lowercase letters, digits and _, `+
+	require.EqualError(t, err, `apikey: the prefix "Acme": want 1 to 32 lowercase letters, digits and _, `+
 		`a letter first and no _ last, for example "sp"
-apikey: ServerKeys[1] is a zero ServerKey; right would be one from NewServerKey
-apikey: ServerKeys[2] has the ID "k1" of an earlier one; right would be an ID that was never used for another key`)
+apikey: ServerKeys[1] is a zero ServerKey: want one from NewServerKey
+apikey: ServerKeys[2] has the ID "k1" of an earlier one: want an ID that was never used for another key`)
 
 	_, err = apikey.NewIssuer(apikey.IssuerConfig{AcceptUnkeyed: true})
-	require.EqualError(t, err, "apikey: AcceptUnkeyed without ServerKeys; "+
-		"right would be at least one server key, or AcceptUnkeyed false")
+	require.EqualError(t, err, "apikey: AcceptUnkeyed without ServerKeys: " +
+		"want at least one server key, or AcceptUnkeyed false")
 }
 
 func TestNewServerKeyRefusesBadIDsAndShortKeys(t *testing.T) {
 	long := serverKeyBytes("k1")
 	for id, want := range map[string]string{
-		"":                      "apikey: the ID of a server key has 0 bytes; right would be 1 to 32 of",
-		strings.Repeat("k", 33): "apikey: the ID of a server key has 33 bytes; right would be 1 to 32 of",
+		"":                      "apikey: the ID of a server key has 0 bytes: want 1 to 32 of",
+		strings.Repeat("k", 33): "apikey: the ID of a server key has 33 bytes: want 1 to 32 of",
 		"k.1":                   "apikey: the ID of a server key has the byte '.' at position 2",
 	} {
 		_, err := apikey.NewServerKey(id, long)
 		require.ErrorContains(t, err, want)
 	}
 	_, err := apikey.NewServerKey("k1", long[:31])
-	require.EqualError(t, err, `apikey: the server key "k1" has 31 bytes; right would be at least 32 random ones`)
+	require.EqualError(t, err, `apikey: the server key "k1" has 31 bytes: want at least 32 random ones`)
 	requireNoBytes(t, err.Error(), long)
 	_, err = apikey.NewServerKey(strings.Repeat("k", 32), long[:32])
 	require.NoError(t, err)
@@ -63,7 +63,7 @@ func TestNewMakesAnActiveKeyWithAnOpenList(t *testing.T) {
 	require.Equal(t, apikey.StatusActive, key.Status(noon))
 	require.Zero(t, key.AccessList.Len())
 	require.Equal(t, apikey.Key{ID: key.ID, Organization: "acme", Grants: grants, Secrets: key.Secrets, Created: noon}, key)
-	requireProves(t, secret, key.Secrets, noon, 0)
+	requireVerifies(t, secret, key.Secrets, noon, 0)
 
 	grants[0].Role = "owner"
 	require.Equal(t, "viewer", key.Grants[0].Role, "the caller's slice is not shared")
@@ -83,16 +83,52 @@ func TestNewOfTheDefaultIssuerUsesThePresent(t *testing.T) {
 	require.NoError(t, err)
 	key, second, err := apikey.Rotate(key, time.Hour)
 	require.NoError(t, err)
-	requireProves(t, first, key.Secrets, time.Now(), 0)
-	requireProves(t, second, key.Secrets, time.Now(), 1)
+	requireVerifies(t, first, key.Secrets, time.Now(), 0)
+	requireVerifies(t, second, key.Secrets, time.Now(), 1)
 }
 
 func TestNewRefusesBadNames(t *testing.T) {
 	key, secret, err := apikey.New(" acme", apikey.Grant{})
 	require.True(t, key.Equal(apikey.Key{}))
 	require.True(t, secret.IsZero())
-	require.EqualError(t, err, `apikey: the organization " acme" begins or ends with white space; right would be without
-apikey: the role of Grants[0] is empty; right would be 1 to 256 bytes`)
+	require.EqualError(t, err, `apikey: the organization " acme" begins or ends with white space: want it without
+apikey: the role of Grants[0] is empty: want 1 to 256 bytes`)
+}
+
+// A service may have IDs of its own, and may hand out a second secret without ending the first.
+func TestIssueAddsASecretAndChangesNothingElse(t *testing.T) {
+	issuer := newIssuer(t, apikey.IssuerConfig{})
+	given := apikey.Key{ID: "deploy-7", Organization: "acme", Created: noon.Add(-time.Hour), Description: "from elsewhere"}
+	key, first, err := issuer.Issue(given)
+	require.NoError(t, err)
+	require.Empty(t, given.Secrets, "the key that was given is not changed")
+	want := given
+	want.Secrets = key.Secrets
+	require.Equal(t, want, key)
+	requireVerifies(t, first, key.Secrets, noon, 0)
+
+	second, shown, err := issuer.Issue(key)
+	require.NoError(t, err)
+	require.Len(t, key.Secrets, 1)
+	require.Equal(t, key.Secrets[0], second.Secrets[0], "a live secret stays as it is")
+	requireVerifies(t, first, second.Secrets, noon, 0)
+	requireVerifies(t, shown, second.Secrets, noon, 1)
+
+	_, _, err = issuer.Issue(second)
+	require.ErrorIs(t, err, apikey.ErrTwoSecrets)
+	second.Secrets[0].Expires = noon
+	third, _, err := issuer.Issue(second)
+	require.NoError(t, err, "an expired secret makes room")
+	require.Equal(t, second.Secrets[1], third.Secrets[0])
+
+	_, secret, err := issuer.Issue(apikey.Key{ID: "a b", Organization: "acme"})
+	require.ErrorContains(t, err, "the key ID has the byte ' '")
+	require.True(t, secret.IsZero())
+
+	fresh, _, err := apikey.Issue(apikey.Key{Organization: "acme"})
+	require.NoError(t, err)
+	require.NoError(t, fresh.Validate())
+	require.False(t, fresh.Created.IsZero())
 }
 
 func TestK4RotationKeepsTheOldSecretForTheOverlap(t *testing.T) {
@@ -126,7 +162,7 @@ func TestK4OverlapOfZeroEndsEveryEarlierSecret(t *testing.T) {
 	require.Len(t, key.Secrets, 1)
 	requireDenied(t, first, key.Secrets, noon, apikey.ErrWrongSecret)
 	requireDenied(t, second, key.Secrets, noon, apikey.ErrWrongSecret)
-	requireProves(t, third, key.Secrets, noon, 0)
+	requireVerifies(t, third, key.Secrets, noon, 0)
 }
 
 func TestK4AtMostTwoSecretsLive(t *testing.T) {
@@ -139,15 +175,15 @@ func TestK4AtMostTwoSecretsLive(t *testing.T) {
 	require.True(t, secret.IsZero())
 	require.ErrorIs(t, err, apikey.ErrTwoSecrets)
 	require.EqualError(t, err, `apikey: the key has two live secrets already: key "`+string(key.ID)+
-		`", the older until 2026-05-17T13:00:00.123456789Z; right would be to wait until then, `+
-		`or an overlap of 0, which ends both at once`)
+		`", the older until 2026-05-17T13:00:00.123456789Z: want to wait until then, `+
+		`or Rotate with an overlap of 0, which ends both at once`)
 
 	now = noon.Add(time.Hour) // the older one has expired, and is dropped
 	key, third := rotate(t, issuer, key, time.Minute)
 	require.Len(t, key.Secrets, 2)
 	requireDenied(t, first, key.Secrets, now, apikey.ErrWrongSecret)
-	requireProves(t, second, key.Secrets, now, 0)
-	requireProves(t, third, key.Secrets, now, 1)
+	requireVerifies(t, second, key.Secrets, now, 0)
+	requireVerifies(t, third, key.Secrets, now, 1)
 }
 
 func TestK4TwoSecretsThatDoNotExpire(t *testing.T) {
@@ -157,7 +193,7 @@ func TestK4TwoSecretsThatDoNotExpire(t *testing.T) {
 	key.Secrets[0].Expires = time.Time{}
 	_, _, err := issuer.Rotate(key, time.Hour)
 	require.ErrorIs(t, err, apikey.ErrTwoSecrets)
-	require.ErrorContains(t, err, "none of them expires; right would be an overlap of 0")
+	require.ErrorContains(t, err, "none of them expires: want Rotate with an overlap of 0")
 
 	key.Secrets[1].Expires = noon.Add(time.Minute)
 	_, _, err = issuer.Rotate(key, time.Hour)
@@ -180,7 +216,7 @@ func TestK4RotateAKeyWithoutSecretsAddsOne(t *testing.T) {
 	for _, overlap := range []time.Duration{0, time.Hour} {
 		key, secret := rotate(t, issuer, apikey.Key{ID: "k", Organization: "acme"}, overlap)
 		require.Len(t, key.Secrets, 1)
-		requireProves(t, secret, key.Secrets, noon, 0)
+		requireVerifies(t, secret, key.Secrets, noon, 0)
 	}
 }
 
@@ -188,7 +224,7 @@ func TestK4RotateRefuses(t *testing.T) {
 	key, _ := newKey(t, nil)
 	_, secret, err := apikey.Rotate(key, -time.Second)
 	require.True(t, secret.IsZero())
-	require.EqualError(t, err, "apikey: an overlap of -1s is negative; right would be 0, "+
+	require.EqualError(t, err, "apikey: the overlap -1s is negative: want 0, "+
 		"to end the earlier secrets at once, or more")
 
 	key.ID = "a b"

@@ -73,10 +73,10 @@ func (s Status) String() string {
 }
 
 // Status returns the status of the key at now: the first that applies of disabled, not yet valid, expired and active.
-// At NotBefore itself the key is valid, at Expires itself it has expired. The status of a nil key is StatusUnknown.
-func (k *Key) Status(now time.Time) Status {
+// At NotBefore itself the key is valid, at Expires itself it has expired. The zero Key is StatusUnknown.
+func (k Key) Status(now time.Time) Status {
 	switch {
-	case k == nil:
+	case k.ID == "":
 		return StatusUnknown
 	case k.Disabled:
 		return StatusDisabled
@@ -97,7 +97,7 @@ func (k Key) Clone() Key {
 
 // Equal reports whether two records are the same. Times are the same when they are the same instant, nil slices equal
 // empty ones, the order of grants and secrets counts, and so does Revision. go-cmp uses it. It is not how a secret is
-// checked; see [Secret.Prove].
+// checked; see [Secret.Verify].
 func (k Key) Equal(o Key) bool {
 	return k.ID == o.ID && k.Organization == o.Organization && k.Description == o.Description &&
 		k.Disabled == o.Disabled && k.AccessList.Equal(o.AccessList) &&

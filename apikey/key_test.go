@@ -15,22 +15,22 @@ import (
 func TestStatusOrderAndBounds(t *testing.T) {
 	early, late := noon.Add(-time.Nanosecond), noon.Add(time.Nanosecond)
 	for name, test := range map[string]struct {
-		key  *apikey.Key
+		key  apikey.Key
 		want apikey.Status
 	}{
-		"no key":                   {nil, apikey.StatusUnknown},
-		"no bounds":                {&apikey.Key{}, apikey.StatusActive},
-		"disabled":                 {&apikey.Key{Disabled: true}, apikey.StatusDisabled},
-		"disabled and not yet":     {&apikey.Key{Disabled: true, NotBefore: late}, apikey.StatusDisabled},
-		"disabled and expired":     {&apikey.Key{Disabled: true, Expires: early}, apikey.StatusDisabled},
-		"before NotBefore":         {&apikey.Key{NotBefore: late}, apikey.StatusNotYetValid},
-		"at NotBefore":             {&apikey.Key{NotBefore: noon}, apikey.StatusActive},
-		"after NotBefore":          {&apikey.Key{NotBefore: early}, apikey.StatusActive},
-		"before NotBefore, no end": {&apikey.Key{NotBefore: late, Expires: early}, apikey.StatusNotYetValid},
-		"before Expires":           {&apikey.Key{Expires: late}, apikey.StatusActive},
-		"at Expires":               {&apikey.Key{Expires: noon}, apikey.StatusExpired},
-		"after Expires":            {&apikey.Key{Expires: early}, apikey.StatusExpired},
-		"inside":                   {&apikey.Key{NotBefore: noon, Expires: late}, apikey.StatusActive},
+		"no key":                   {apikey.Key{}, apikey.StatusUnknown},
+		"no bounds":                {apikey.Key{ID: "k"}, apikey.StatusActive},
+		"disabled":                 {apikey.Key{ID: "k", Disabled: true}, apikey.StatusDisabled},
+		"disabled and not yet":     {apikey.Key{ID: "k", Disabled: true, NotBefore: late}, apikey.StatusDisabled},
+		"disabled and expired":     {apikey.Key{ID: "k", Disabled: true, Expires: early}, apikey.StatusDisabled},
+		"before NotBefore":         {apikey.Key{ID: "k", NotBefore: late}, apikey.StatusNotYetValid},
+		"at NotBefore":             {apikey.Key{ID: "k", NotBefore: noon}, apikey.StatusActive},
+		"after NotBefore":          {apikey.Key{ID: "k", NotBefore: early}, apikey.StatusActive},
+		"before NotBefore, no end": {apikey.Key{ID: "k", NotBefore: late, Expires: early}, apikey.StatusNotYetValid},
+		"before Expires":           {apikey.Key{ID: "k", Expires: late}, apikey.StatusActive},
+		"at Expires":               {apikey.Key{ID: "k", Expires: noon}, apikey.StatusExpired},
+		"after Expires":            {apikey.Key{ID: "k", Expires: early}, apikey.StatusExpired},
+		"inside":                   {apikey.Key{ID: "k", NotBefore: noon, Expires: late}, apikey.StatusActive},
 	} {
 		require.Equal(t, test.want, test.key.Status(noon), name)
 	}
@@ -52,16 +52,16 @@ func TestValidateName(t *testing.T) {
 		require.NoError(t, apikey.ValidateName("role", good))
 	}
 	for bad, want := range map[string]string{
-		"":                       "apikey: the role is empty; right would be 1 to 256 bytes",
+		"":                       "apikey: the role is empty: want 1 to 256 bytes",
 		" a":                     `apikey: the role " a" begins or ends with white space`,
 		"a\u00a0":                `apikey: the role "a\u00a0" begins or ends with white space`,
 		"a\n":                    `apikey: the role "a\n" begins or ends with white space`,
 		"a\tb":                   `apikey: the role "a\tb" has a control character at byte 2`,
 		"a\x7fb":                 `has a control character at byte 2`,
 		"a\u0085b":               `has a control character at byte 2`,
-		"a\xffb":                 `apikey: the role "a\xffb" is not valid UTF-8`,
-		"\xff":                   `is not valid UTF-8`,
-		strings.Repeat("x", 257): `xxx"... has 257 bytes; right would be at most 256`,
+		"a\xffb":                 `apikey: the role "a\xffb" is not UTF-8`,
+		"\xff":                   `is not UTF-8`,
+		strings.Repeat("x", 257): `xxx"... has 257 bytes: want at most 256`,
 	} {
 		err := apikey.ValidateName("role", bad)
 		require.ErrorContains(t, err, want)
@@ -84,7 +84,7 @@ func TestValidate(t *testing.T) {
 		"no description":       {func(k *apikey.Key) { k.Description = "" }, ""},
 		"white space":          {func(k *apikey.Key) { k.Description = " " }, ""},
 		"longest description":  {func(k *apikey.Key) { k.Description = strings.Repeat("x", 1024) }, ""},
-		"longer description":   {func(k *apikey.Key) { k.Description = strings.Repeat("x", 1025) }, "has 1025 bytes; right would be at most 1024"},
+		"longer description":   {func(k *apikey.Key) { k.Description = strings.Repeat("x", 1025) }, "has 1025 bytes: want at most 1024"},
 		"lines in description": {func(k *apikey.Key) { k.Description = "a\nb" }, `the description "a\nb" has a control character at byte 2`},
 		"a failed list": {func(k *apikey.Key) { k.AccessList, _ = accesslist.Parse("203.0.113.700") },
 			"the access list is one that was returned beside an error"},
@@ -93,7 +93,7 @@ func TestValidate(t *testing.T) {
 		"bad project":     {func(k *apikey.Key) { k.Grants[1].Project = " " }, "apikey: the project of Grants[1]"},
 		"project and all": {func(k *apikey.Key) { k.Grants[1].AllProjects = true }, `Grants[1] has AllProjects and the project "staging"`},
 		"grant twice":     {func(k *apikey.Key) { k.Grants[2] = k.Grants[0] }, `Grants[2] is Grants[0] again, with the role "backup.admin"`},
-		"no secrets":      {func(k *apikey.Key) { k.Secrets = nil }, "the key has 0 secrets; right would be one, or two"},
+		"no secrets":      {func(k *apikey.Key) { k.Secrets = nil }, "the key has 0 secrets: want one, or two"},
 		"one secret":      {func(k *apikey.Key) { k.Secrets = k.Secrets[:1] }, ""},
 		"three secrets": {func(k *apikey.Key) { k.Secrets = append(k.Secrets, apikey.StoredSecret{Sum: [32]byte{1}}) },
 			"the key has 3 secrets"},
@@ -106,7 +106,7 @@ func TestValidate(t *testing.T) {
 		"never valid":          {func(k *apikey.Key) { k.NotBefore = k.Expires }, "is never valid: NotBefore 2026-05-17T12:00:00.12345679Z is not before"},
 		"backwards":            {func(k *apikey.Key) { k.NotBefore = k.Expires.Add(1) }, "the key is never valid"},
 		"from now on":          {func(k *apikey.Key) { k.Expires = time.Time{} }, ""},
-		"NotBefore's year":     {func(k *apikey.Key) { k.NotBefore = year(-1) }, "NotBefore is in the year -1; right would be 1 to 9999"},
+		"NotBefore's year":     {func(k *apikey.Key) { k.NotBefore = year(-1) }, "NotBefore is in the year -1: want 1 to 9999"},
 		"Expires's year":       {func(k *apikey.Key) { k.Expires = year(10000) }, "Expires is in the year 10000"},
 		"Expires's first year": {func(k *apikey.Key) { k.Expires = year(9999) }, ""},
 		"created at no time":   {func(k *apikey.Key) { k.Created = time.Time{} }, ""},

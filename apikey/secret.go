@@ -16,7 +16,7 @@ const redacted = "[redacted]"
 //
 // A Secret redacts itself (rule K2): under every verb of fmt, in log/slog, JSON and text encodings it is "[redacted]",
 // also inside another value. [Secret.Reveal] is the only way to the text. Two Secrets cannot be compared with ==, which
-// would tell by its time how far they agree; [Secret.Prove] compares.
+// would tell by its time how far they agree; [Secret.Verify] compares.
 //
 // Secret shares memory with the string it was parsed from and is as immutable as that. It may be used by several
 // goroutines at once.

@@ -34,7 +34,7 @@ func NewServerKey(id string, key []byte) (ServerKey, error) {
 		return ServerKey{}, fmt.Errorf("apikey: the ID of a server key %s", problem)
 	}
 	if len(key) < minServerKeyLength {
-		return ServerKey{}, fmt.Errorf("apikey: the server key %q has %d bytes; right would be at least %d random ones",
+		return ServerKey{}, fmt.Errorf("apikey: the server key %q has %d bytes: want at least %d random ones",
 			id, len(key), minServerKeyLength)
 	}
 	return ServerKey{id: id, sum: keyedSum(bytes.Clone(key))}, nil

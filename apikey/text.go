@@ -2,9 +2,9 @@ package apikey
 
 import (
 	"crypto/rand"
-	"errors"
 	"fmt"
 	"hash/crc32"
+	"strconv"
 	"strings"
 	"unsafe"
 )
@@ -20,74 +20,75 @@ const (
 
 const base62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
-// ErrMalformedSecret is what every error of [Issuer.Parse] wraps.
-var ErrMalformedSecret = errors.New("apikey: malformed secret")
-
-// MalformedSecretError is the error of [Issuer.Parse]. It says what is wrong with a text and what would be right, and has
-// nothing of the text in it (rule K2). It wraps [ErrMalformedSecret].
-type MalformedSecretError struct {
-	Part    string // what is wrong: "length", "prefix", "id", "body" or "checksum"
-	Problem string // how, and what would be right
-}
-
-// Error returns one line without any part of the text that was refused.
-func (e *MalformedSecretError) Error() string { return ErrMalformedSecret.Error() + ": " + e.Problem }
-
-// Unwrap returns [ErrMalformedSecret].
-func (e *MalformedSecretError) Unwrap() error { return ErrMalformedSecret }
-
-// Parse reads the text of a secret that an issuer with the same prefix made, and returns the ID of its key and the secret.
-// It tells that the text is well formed and no more: [Secret.Prove] tells whether it is the key's. It does not allocate
-// memory, and the ID and the Secret share that of text.
+// Parse reads the text of a secret that an issuer with one of the same prefixes made, and returns the ID of its key and
+// the secret. It shows that the text is well formed and no more: [Secret.Verify] shows whether it is the key's. It does
+// not allocate memory, and the ID and the Secret share that of text.
 //
-// Every error is a [*MalformedSecretError]. None contains any of the text (rule K2), however long that is.
+// Every error wraps [ErrMalformedSecret]. None contains any of the text (rule K2), however long that is.
 func (i *Issuer) Parse(text string) (ID, Secret, error) {
 	i = i.orDefault()
-	minLength, maxLength := len(i.prefix)+1+1+tailLength, len(i.prefix)+maxIDLength+1+tailLength
-	if len(text) > maxLength {
-		return malformed("length", "it is too long; right would be at most %d characters", maxLength)
+	prefix := ""
+	for _, p := range i.prefixes {
+		if strings.HasPrefix(text, p) {
+			prefix = p
+		}
 	}
-	if !strings.HasPrefix(text, i.prefix) {
-		return malformed("prefix", "it does not begin as a secret of this service does; right would be %q", i.prefix)
-	}
-	if len(text) < minLength {
-		return malformed("length", "it is too short, perhaps cut off; right would be at least %d characters", minLength)
+	maxLength := maxPrefixLength + 1 + maxIDLength + 1 + tailLength
+	switch {
+	case len(text) > maxLength:
+		return malformed("it is too long: want at most %d characters", maxLength)
+	case prefix == "":
+		return malformed("it does not begin as a secret of this service does: want %s", quoted(i.prefixes))
+	case len(text) < len(prefix)+1+1+tailLength:
+		return malformed("it is too short, perhaps cut off: want at least %d characters", len(prefix)+1+1+tailLength)
 	}
 
-	id, tail := ID(text[len(i.prefix):len(text)-tailLength-1]), text[len(text)-tailLength:]
+	id, tail := ID(text[len(prefix):len(text)-tailLength-1]), text[len(text)-tailLength:]
 	for k := range len(tail) {
 		if !isBase62(tail[k]) {
-			return malformed("body", "one of its last %d characters is no letter and no digit, "+
-				"perhaps white space was copied with it", tailLength)
+			return malformed("one of its last %d characters is neither a letter nor a digit: want it without white space around it", tailLength)
 		}
 	}
 	if text[len(text)-tailLength-1] != '_' {
-		return malformed("length", "the last %d characters do not follow a _, as they should; "+
-			"perhaps some are missing or too many", tailLength)
+		return malformed("there is no _ before the last %d characters: want all of the text and nothing more", tailLength)
 	}
 	if wordProblem(string(id), maxIDLength) != "" {
-		return malformed("id", "the key ID in it has a character other than A-Z, a-z, 0-9, - and _")
+		return malformed("the key ID in it has a bad length or character: want 1 to %d of A-Z, a-z, 0-9, - and _", maxIDLength)
 	}
 	body, sum := text[:len(text)-checksumLength], text[len(text)-checksumLength:]
 	if want := checksum(body); string(want[:]) != sum {
-		return malformed("checksum", "the checksum at its end does not fit; probably a typing error")
+		return malformed("the checksum at its end does not fit, probably a typing error: want the text as it was shown")
 	}
 	return id, newSecret(text, i), nil
+}
+
+// quoted lists the prefixes, which are no secret.
+func quoted(prefixes []string) string {
+	texts := make([]string, len(prefixes))
+	for n, prefix := range prefixes {
+		texts[n] = strconv.Quote(prefix)
+	}
+	return strings.Join(texts, " or ")
 }
 
 // Parse reads the text of a secret of the default issuer; see [Issuer.Parse].
 func Parse(text string) (ID, Secret, error) { return (*Issuer)(nil).Parse(text) }
 
 // Pattern returns a regular expression that finds the secrets of this issuer in a text: for the secret scanner of a code
-// host or of a continuous integration (rule K2). It is valid in RE2 and PCRE, has no anchors and no groups. What it finds
-// may still be a lookalike; [Issuer.Parse] also looks at the checksum.
+// host or a CI (rule K2). It is valid in RE2 and PCRE and has neither anchors nor capturing groups. A match may still be
+// a lookalike; [Issuer.Parse] also checks the checksum.
 func (i *Issuer) Pattern() string {
-	return fmt.Sprintf("%s[0-9A-Za-z_-]{1,%d}_[0-9A-Za-z]{%d}", i.orDefault().prefix, maxIDLength, tailLength)
+	prefixes := i.orDefault().prefixes
+	prefix := prefixes[0]
+	if len(prefixes) > 1 {
+		prefix = "(?:" + strings.Join(prefixes, "|") + ")"
+	}
+	return fmt.Sprintf("%s[0-9A-Za-z_-]{1,%d}_[0-9A-Za-z]{%d}", prefix, maxIDLength, tailLength)
 }
 
 // malformed must never be given any of the text.
-func malformed(part, problem string, args ...any) (ID, Secret, error) {
-	return "", Secret{}, &MalformedSecretError{Part: part, Problem: fmt.Sprintf(problem, args...)}
+func malformed(problem string, args ...any) (ID, Secret, error) {
+	return "", Secret{}, fmt.Errorf("%w: "+problem, append([]any{ErrMalformedSecret}, args...)...)
 }
 
 // newText returns the text of a new secret. prefix has its _.

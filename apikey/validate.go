@@ -26,28 +26,28 @@ func ValidateName(what, name string) error {
 	return nil
 }
 
-// nameProblem says what keeps name from being one, or returns "".
+// nameProblem says why name is invalid, or returns "".
 func nameProblem(name string) string {
 	first, _ := utf8.DecodeRuneInString(name)
 	last, _ := utf8.DecodeLastRuneInString(name)
 	switch {
 	case name == "":
-		return fmt.Sprintf("is empty; right would be 1 to %d bytes", maxNameLength)
+		return fmt.Sprintf("is empty: want 1 to %d bytes", maxNameLength)
 	case unicode.IsSpace(first) || unicode.IsSpace(last):
-		return fmt.Sprintf("%.*q begins or ends with white space; right would be without", maxQuoted, name)
+		return fmt.Sprintf("%.*q begins or ends with white space: want it without", maxQuoted, name)
 	}
 	return textProblem(name, maxNameLength)
 }
 
 func textProblem(text string, maxLength int) string {
 	if len(text) > maxLength {
-		return fmt.Sprintf("%.*q... has %d bytes; right would be at most %d", maxQuoted, text, len(text), maxLength)
+		return fmt.Sprintf("%.*q... has %d bytes: want at most %d", maxQuoted, text, len(text), maxLength)
 	}
 	if !utf8.ValidString(text) {
-		return fmt.Sprintf("%.*q is not valid UTF-8, as would be right", maxQuoted, text)
+		return fmt.Sprintf("%.*q is not UTF-8: want UTF-8", maxQuoted, text)
 	}
 	if i := strings.IndexFunc(text, unicode.IsControl); i >= 0 {
-		return fmt.Sprintf("%.*q has a control character at byte %d; right would be without", maxQuoted, text, i+1)
+		return fmt.Sprintf("%.*q has a control character at byte %d: want it without", maxQuoted, text, i+1)
 	}
 	return ""
 }
@@ -75,7 +75,7 @@ func (k Key) Validate() error {
 		errs = append(errs, errors.New("apikey: the access list is one that was returned beside an error; look at that error"))
 	}
 	if !k.NotBefore.IsZero() && !k.Expires.IsZero() && !k.NotBefore.Before(k.Expires) {
-		report("the key is never valid: NotBefore %s is not before Expires %s, as would be right",
+		report("the key is never valid: NotBefore %s is not before Expires %s: want it before",
 			k.NotBefore.Format(time.RFC3339Nano), k.Expires.Format(time.RFC3339Nano))
 	}
 	validateGrants(k.Grants, report)
@@ -95,10 +95,10 @@ func validateGrants(grants []Grant, report func(format string, args ...any)) {
 			}
 		}
 		if g.Project != "" && g.AllProjects {
-			report("Grants[%d] has AllProjects and the project %.*q; right would be one of them", n, maxQuoted, g.Project)
+			report("Grants[%d] has AllProjects and the project %.*q: want one of them", n, maxQuoted, g.Project)
 		}
 		if earlier, ok := seen[g]; ok {
-			report("Grants[%d] is Grants[%d] again, with the role %.*q; right would be once", n, earlier, maxQuoted, g.Role)
+			report("Grants[%d] is Grants[%d] again, with the role %.*q: want once", n, earlier, maxQuoted, g.Role)
 		}
 		seen[g] = n
 	}
@@ -106,7 +106,7 @@ func validateGrants(grants []Grant, report func(format string, args ...any)) {
 
 func validateSecrets(secrets []StoredSecret, report func(format string, args ...any)) {
 	if len(secrets) == 0 || len(secrets) > maxSecrets {
-		report("the key has %d secrets; right would be one, or two during a rotation", len(secrets))
+		report("the key has %d secrets: want one, or two during a rotation", len(secrets))
 	}
 	seen := make(map[[sha256.Size]byte]int, len(secrets))
 	for n, s := range secrets {
@@ -116,9 +116,9 @@ func validateSecrets(secrets []StoredSecret, report func(format string, args ...
 			}
 		}
 		if s.Sum == ([sha256.Size]byte{}) {
-			report("Secrets[%d] has no hash; right would be one that New or Rotate made", n)
+			report("Secrets[%d] has no hash: want one that New or Rotate made", n)
 		} else if earlier, ok := seen[s.Sum]; ok {
-			report("Secrets[%d] is Secrets[%d] again, with the hash %s...; right would be once", n, earlier, s.ID())
+			report("Secrets[%d] is Secrets[%d] again, with the hash %s...: want once", n, earlier, s.ID())
 		}
 		seen[s.Sum] = n
 		if problem := yearProblem(s.Created); problem != "" {
@@ -133,7 +133,7 @@ func validateSecrets(secrets []StoredSecret, report func(format string, args ...
 // yearProblem keeps to what RFC 3339 can write and a database can hold. The year 1 is that of the zero time.
 func yearProblem(t time.Time) string {
 	if year := t.UTC().Year(); year < 1 || year > 9999 {
-		return fmt.Sprintf("is in the year %d; right would be 1 to 9999", year)
+		return fmt.Sprintf("is in the year %d: want 1 to 9999", year)
 	}
 	return ""
 }

@@ -70,7 +70,19 @@ type corpusRequest struct {
 		RequiresAccessList bool
 		Roles              []string
 	}
-	Console bool
+	Console  bool
+	Resolver *struct {
+		policy.Resource
+		Fails bool
+	}
+	Err string
+}
+
+// corpusErrs are the kinds of Request.Err by the names that the corpus has for them.
+var corpusErrs = map[string]error{
+	"no credentials": policy.ErrNoCredentials, "malformed credentials": policy.ErrMalformedCredentials,
+	"invalid credentials": policy.ErrInvalidCredentials, "undeclared endpoint": policy.ErrUndeclaredEndpoint,
+	"unavailable": policy.ErrUnavailable, "other": errors.New("two addresses"),
 }
 
 type corpusWant struct {
@@ -182,18 +194,30 @@ func (c corpusCase) request(t *testing.T, secrets corpusSecrets) policy.Request 
 	if c.Request.Client != "" {
 		r.Client = netip.MustParseAddr(c.Request.Client)
 	}
+	if resolver := c.Request.Resolver; resolver != nil {
+		r.Resolver = policy.ResolverFunc(func(context.Context) (policy.Resource, error) {
+			if resolver.Fails {
+				return resolver.Resource, errors.New("no connection")
+			}
+			return resolver.Resource, nil
+		})
+	}
+	if c.Request.Err != "" {
+		require.Contains(t, corpusErrs, c.Request.Err)
+		r.Err = fmt.Errorf("while reading: %w", corpusErrs[c.Request.Err])
+	}
 	for part := range strings.SplitSeq(c.Request.Proof, "+") {
 		switch part {
 		case "none":
-		case "already_proven":
-			r.Prover = policy.AlreadyProven{}
-		case "prover_accepts":
-			r.Prover = proverFunc(func(apikey.Key, time.Time) error { return nil })
-		case "prover_refuses":
-			r.Prover = proverFunc(func(apikey.Key, time.Time) error { return errors.New("refused") })
+		case "already_verified":
+			r.Verifier = policy.AlreadyVerified{}
+		case "verifier_accepts":
+			r.Verifier = verifierFunc(func(apikey.Key, time.Time) error { return nil })
+		case "verifier_refuses":
+			r.Verifier = verifierFunc(func(apikey.Key, time.Time) error { return errors.New("refused") })
 		default:
 			require.Contains(t, secrets, part, "an unknown proof")
-			r.Proof = secrets[part].shown
+			r.Secret = secrets[part].shown
 		}
 	}
 	return r
@@ -215,7 +239,7 @@ func (c corpusCase) subject(t *testing.T, secrets corpusSecrets) policy.Subject 
 		entries = append(entries, entry)
 	}
 	var err error
-	key.AccessList, err = accesslist.New(entries...)
+	key.AccessList, err = accesslist.List{}.With(entries...)
 	require.NoError(t, err)
 	for _, g := range k.Grants {
 		key.Grants = append(key.Grants, apikey.Grant(g))
@@ -280,8 +304,9 @@ func (c corpusCase) check(t *testing.T, by string, got policy.Decision, secrets 
 		text = entry.String()
 	}
 	require.Equal(t, c.Want.Entry, text, "%s: entry", by)
-	hasErr := slices.Contains([]policy.Reason{policy.Unavailable, policy.WrongSecret}, got.Reason)
-	require.Equal(t, hasErr, got.Err != nil, "%s: error %v", by, got.Err)
+	hasCause := slices.Contains([]policy.Reason{policy.InvalidRequest, policy.Unavailable, policy.WrongSecret}, got.Reason)
+	require.Equal(t, hasCause || c.Request.Err != "" && got.Reason == policy.UnknownKey, got.Cause != nil, "%s: cause %v", by, got.Cause)
+	require.Equal(t, !c.Want.Allowed, got.Err() != nil, "%s: error %v", by, got.Err())
 	if c.Want.Secret != "" {
 		require.Equal(t, secrets[c.Want.Secret].stored.ID(), got.SecretID(), "%s: secret", by)
 	}

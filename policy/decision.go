@@ -2,6 +2,7 @@ package policy
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/netip"
@@ -12,54 +13,100 @@ import (
 	"github.com/sallyport-go/sallyport/apikey"
 )
 
-// A Decision is the answer to one request, as the operator sees it (rule D1). What
-// the caller may see is its [Decision.Answer]. The zero Decision denies.
+// A Decision is the answer to one request, as the operator sees it (rule D1). The
+// caller's side of it is its [Decision.Answer]. The zero Decision denies.
 type Decision struct {
 	// Reason is the line of the order that answered.
 	Reason Reason
 
-	// WouldDeny is OrganizationRequiresAccessList when the organization's
-	// requirement is report only and line 10 would have answered under Required
-	// (rule Q2); otherwise zero. The call may have been allowed or denied all the
-	// same.
+	// WouldDeny is OrganizationRequiresAccessList when the organization's requirement is
+	// report only and line 10 would have answered under Required (rule Q2); otherwise
+	// zero. The call may have been allowed or denied all the same.
 	WouldDeny Reason
 
 	secret int32 // index of the key's secret that was proven, or -1
 
-	// Err is the error of the source when the reason is unavailable, and why the
-	// proof failed when it is wrong_secret; otherwise nil.
-	Err error
+	// Cause is the error behind the reason, for the operator: of the source or the Resolver
+	// for unavailable, of the verification for wrong_secret, of the guard that could not
+	// read the request. It is nil for most denials; [Decision.Err] is not.
+	Cause error
 
 	request asked
 	subject Subject
 	now     time.Time
 }
 
-// asked is a Request without its proof.
+// asked is the part of a Request that a decision keeps: no proof.
 type asked struct {
-	Key                   apikey.ID
-	Client                netip.Addr
-	Organization, Project string
-	Endpoint              Endpoint
-	Console               bool
-	ClientFrom            ClientOrigin
+	key        apikey.ID
+	client     netip.Addr
+	resource   Resource
+	endpoint   Endpoint
+	console    bool
+	clientFrom ClientOrigin
 }
 
-// begin notes what is asked. Nothing was proven yet.
+// begin notes the request. Nothing was proven yet.
 func (d *Decision) begin(r *Request) {
 	// One by one: a composite literal would be made elsewhere and copied.
-	d.request.Key = r.Key
-	d.request.Client = r.Client
-	d.request.Organization = r.Organization
-	d.request.Project = r.Project
-	d.request.Endpoint = r.Endpoint
-	d.request.Console = r.Console
-	d.request.ClientFrom = r.ClientFrom
+	d.request.key = r.Key
+	d.request.client = r.Client
+	d.request.resource.Organization = r.Organization
+	d.request.resource.Project = r.Project
+	d.request.endpoint = r.Endpoint
+	d.request.console = r.Console
+	d.request.clientFrom = r.ClientFrom
 	d.secret = -1
+}
+
+// finish redacts what was given as a key ID and is none: in the place of an ID there is
+// most often the secret (rule K2). The ID of a key that was found is valid.
+func (d *Decision) finish() {
+	if d.subject.key == nil {
+		d.request.key = apikey.ID(d.request.key.String())
+	}
 }
 
 // Allowed reports whether the call may be made.
 func (d Decision) Allowed() bool { return d.Reason.Allows() }
+
+// Err returns nil if the call may be made, and otherwise a [*DeniedError]: for programs
+// that check errors. Unlike Cause it is never nil for a denial.
+func (d Decision) Err() error {
+	if d.Allowed() {
+		return nil
+	}
+	return &DeniedError{d}
+}
+
+// KeyID returns the key ID that the caller gave, and "" if that is no valid ID.
+func (d Decision) KeyID() apikey.ID {
+	if d.request.key.Validate() != nil {
+		return ""
+	}
+	return d.request.key
+}
+
+// Client returns the client's address as it was judged: IPv4-mapped IPv6 is returned as
+// IPv4 (rule A5). It is the zero Addr if the request had none, and has a zone only if line
+// 1 refused it for that.
+func (d Decision) Client() netip.Addr {
+	if d.request.client.Zone() != "" {
+		return d.request.client // Unmap would drop the zone
+	}
+	return d.request.client.Unmap()
+}
+
+// ClientFrom returns where the client's address was found.
+func (d Decision) ClientFrom() ClientOrigin { return d.request.clientFrom }
+
+// Resource returns the resource that was judged, with the Value of its Resolver. Without
+// a Resolver it is the request's Organization and Project. It is zero if the request was
+// denied before its Resolver was called (lines 1 to 11).
+func (d Decision) Resource() Resource { return d.request.resource }
+
+// Endpoint returns the endpoint that was called. Its Roles are only to be read.
+func (d Decision) Endpoint() Endpoint { return d.request.endpoint }
 
 // Entry returns the entry of the access list that admitted the client: the most
 // specific where several cover it (rule A11). It is false unless the reason is
@@ -68,11 +115,12 @@ func (d Decision) Entry() (accesslist.Entry, bool) {
 	if d.Reason != AddressListed || d.subject.key == nil {
 		return accesslist.Entry{}, false
 	}
-	return d.subject.key.AccessList.Match(d.request.Client, d.now)
+	return d.subject.key.AccessList.Match(d.request.client, d.now)
 }
 
-// SecretID names the one of the key's secrets that was proven (rule K4), by
-// [apikey.StoredSecret.ID]; empty if none was, or if the proof was another.
+// SecretID returns the ID of the key's secret that was proven (rule K4), as
+// [apikey.StoredSecret.ID] gives it. It is empty if none was, or if another proof was
+// verified.
 func (d Decision) SecretID() string {
 	if d.secret < 0 || d.subject.key == nil {
 		return ""
@@ -80,25 +128,26 @@ func (d Decision) SecretID() string {
 	return d.subject.key.Secrets[d.secret].ID()
 }
 
-// Subject returns the key and organization that the decision was made by; the
+// Subject returns the key and organization that the request was judged by. It is the
 // zero Subject if none was found or looked for.
 func (d Decision) Subject() Subject { return d.subject }
 
 // Time returns when the request was judged, by the engine's clock. It is zero if the
-// request was answered before a key was looked up, and if nothing asked for the time:
-// the engine has no observer, and neither the key, its list nor a proof depends on it.
+// request was answered before a key was looked up. It is zero, too, if nothing asked for
+// the time: the engine has no observer, and neither the key, its list nor a proof depends
+// on it.
 func (d Decision) Time() time.Time { return d.now }
 
-// An Answer is what the caller may know of a decision (rule D1).
+// An Answer is the caller's side of a decision (rule D1).
 type Answer struct {
 	Status     int      // an HTTP status (RFC 9110): 200, 400, 401, 403 or 503
-	Code       string   // for programs, stable: "IP_ADDRESS_NOT_ON_ACCESS_LIST"; empty if allowed
-	Message    string   // for people: one sentence or two; empty if allowed
-	Parameters []string // lines 9 to 11: the client's address as it was seen (rule D3)
+	Code       string   // for programs, stable, such as "IP_ADDRESS_NOT_ON_ACCESS_LIST"; empty if allowed
+	Message    string   // for people, one or two sentences; empty if allowed
+	Parameters []string // lines 9 to 11: the client's address as the service saw it (rule D3)
 }
 
-// Answer returns the caller's side. An unknown key and a wrong secret give the
-// same (rule D2); a decision that was never made gives that of unavailable.
+// Answer returns the caller's side. An unknown key and a wrong secret give the same
+// answer (rule D2); a decision that was never made gives that of unavailable.
 func (d Decision) Answer() Answer {
 	line := lines[0]
 	if int(d.Reason) < len(lines) {
@@ -106,16 +155,25 @@ func (d Decision) Answer() Answer {
 	}
 	answer := Answer{Status: line.status, Code: line.code, Message: line.message}
 	switch d.Reason {
+	case InvalidRequest:
+		switch {
+		case errors.Is(d.Cause, ErrNoCredentials):
+			answer = Answer{Status: 401, Code: "API_KEY_REQUIRED", Message: "An API key is required."}
+		case errors.Is(d.Cause, ErrUndeclaredEndpoint):
+			answer = Answer{Status: 403, Code: "API_KEY_CANNOT_USE_ENDPOINT", Message: "API keys cannot be used with this endpoint."}
+		case errors.Is(d.Cause, ErrMalformedCredentials):
+			answer.Message = "The credentials are malformed, or there are several."
+		}
 	case AddressNotListed, OrganizationRequiresAccessList, EndpointRequiresAccessList:
-		client := d.request.Client.Unmap().String()
+		client := d.Client().String()
 		answer.Parameters = []string{client}
 		answer.Message = fmt.Sprintf(line.message, client)
 	}
 	return answer
 }
 
-// attributes are what String and LogValue tell, in order; what is empty is left
-// out.
+// attributes are the name and value pairs of String and LogValue, in order, without the
+// empty ones.
 func (d Decision) attributes() []slog.Attr {
 	var attrs []slog.Attr
 	add := func(name, value string) {
@@ -123,30 +181,28 @@ func (d Decision) attributes() []slog.Attr {
 			attrs = append(attrs, slog.String(name, value))
 		}
 	}
-	add("key", d.request.Key.String())
+	add("key", d.request.key.String())
 	add("secret", d.SecretID())
-	if client := d.request.Client; client.Zone() != "" {
-		add("client", client.String()) // Unmap would drop what line 1 refuses
-	} else if client.IsValid() {
-		add("client", client.Unmap().String())
+	if client := d.Client(); client.IsValid() {
+		add("client", client.String())
 	}
-	if d.request.ClientFrom != OriginUnknown {
-		add("client_from", d.request.ClientFrom.String())
+	if d.request.clientFrom != OriginUnknown {
+		add("client_from", d.request.clientFrom.String())
 	}
 	if entry, ok := d.Entry(); ok {
 		add("entry", entry.String())
 	}
-	add("organization", d.request.Organization)
-	add("project", d.request.Project)
-	add("endpoint", d.request.Endpoint.Name)
+	add("organization", d.request.resource.Organization)
+	add("project", d.request.resource.Project)
+	add("endpoint", d.request.endpoint.Name)
 	if d.subject.organization != nil {
 		add("requirement", d.subject.organization.Requirement.String())
 	}
 	if d.WouldDeny != 0 {
 		add("would_deny", d.WouldDeny.String())
 	}
-	if d.Err != nil {
-		add("error", d.Err.Error())
+	if d.Cause != nil {
+		add("error", d.Cause.Error())
 	}
 	return attrs
 }
@@ -158,9 +214,9 @@ func (d Decision) verdict() string {
 	return "deny"
 }
 
-// String returns one line for a log: the verdict, the reason, and what was
-// compared as name="value" pairs, quoted as Go strings, since some of it is the
-// caller's.
+// String returns one line for a log: the verdict, the reason, and the compared values as
+// name="value" pairs. The values are quoted as Go strings, since some come from the
+// caller.
 func (d Decision) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s %s", d.verdict(), d.Reason)

@@ -64,7 +64,7 @@ allow address_listed
 func TestExplainReportOnly(t *testing.T) {
 	f := openFixture(t)
 	f.organization.Requirement = policy.ReportOnly
-	f.request.Proof, f.request.Prover = apikey.Secret{}, policy.AlreadyProven{}
+	f.verifyBy(policy.AlreadyVerified{})
 	requireText(t, `
 allow open_list key="key-1" client="203.0.113.7" organization="acme" endpoint="things.read" requirement="report_only" would_deny="organization_requires_access_list"
 allow open_list
@@ -72,7 +72,7 @@ allow open_list
  2 console_forbidden                 no   the call is to the API
  3 unavailable                       no   the source answered
  4 unknown_key                       no   key "key-1" belongs to organization "acme", revision 0
- 5 wrong_secret                      no   proven otherwise than by a secret
+ 5 wrong_secret                      no   verified by other means than a secret
  6 key_disabled                      no   the key is switched on
  7 key_not_yet_valid                 no   the not-before is unset
  8 key_expired                       no   the expiry is unset
@@ -106,14 +106,14 @@ func lastLine(d policy.Decision) string {
 
 func TestExplainTheLineThatAnswered(t *testing.T) {
 	for want, change := range map[string]func(*fixture){
-		` 1 invalid_request                   yes  key "key-1", client "fe80::1%eth0", organization "acme", project ""`: func(f *fixture) { f.request.Client = netip.MustParseAddr("fe80::1%eth0") },
-		` 1 invalid_request                   yes  key "", client "invalid IP", organization "", project ""`:            func(f *fixture) { f.request = policy.Request{} },
-		` 2 console_forbidden                 yes  the call is to the console`:                                          func(f *fixture) { f.request.Console = true },
+		` 1 invalid_request                   yes  key "key-1", client "fe80::1%eth0", organization "acme", project ""; "policy: the request has no valid client address: want Request.Client, an address without a zone"`: func(f *fixture) { f.request.Client = netip.MustParseAddr("fe80::1%eth0") },
+		` 1 invalid_request                   yes  key "", client "invalid IP", organization "", project ""; "policy: the request has no key ID: want Request.Key"`:                                                        func(f *fixture) { f.request = policy.Request{} },
+		` 2 console_forbidden                 yes  the call is to the console`: func(f *fixture) { f.request.Console = true },
 		` 3 unavailable                       yes  "policy: the source returned key \"key-2\" for key \"key-1\": want the same bytes"`: func(f *fixture) {
 			f.key.ID = "key-2"
 		},
 		` 5 wrong_secret                      yes  "refused", with 1 secret stored`: func(f *fixture) {
-			f.request.Prover = proverFunc(func(apikey.Key, time.Time) error { return errors.New("refused") })
+			f.verifyBy(verifierFunc(func(apikey.Key, time.Time) error { return errors.New("refused") }))
 		},
 		` 6 key_disabled                      yes  the key is switched off`: func(f *fixture) { f.key.Disabled = true },
 		` 7 key_not_yet_valid                 yes  the not-before is 2026-06-01T12:00:00.000000001Z, now is 2026-06-01T12:00:00Z`: func(f *fixture) {
@@ -138,8 +138,8 @@ func TestExplainTheLineThatAnswered(t *testing.T) {
 		`13 project_not_granted               yes  the request names project "beta"; grants: none`: func(f *fixture) {
 			f.request.Project, f.key.Grants = "beta", nil
 		},
-		`13 project_not_granted               yes  the request names project "beta"; grants: "r" in all projects (does not reach it)`: func(f *fixture) {
-			f.request.Organization, f.request.Project, f.key.Grants = "", "beta", []apikey.Grant{{Role: "r", AllProjects: true}}
+		`13 project_not_granted               yes  the request names project "beta"; grants: "r" in project "alpha" (does not reach it)`: func(f *fixture) {
+			f.request.Project, f.key.Grants = "beta", []apikey.Grant{{Role: "r", Project: "alpha"}}
 		},
 		`14 role_missing                      yes  the endpoint asks for one of ["owner"]; grants: "r" in the organization (reaches it), "r" in all projects (does not reach it)`: func(f *fixture) {
 			f.request.Endpoint.Roles, f.key.Grants = []string{"owner"}, []apikey.Grant{{Role: "r"}, {Role: "r", AllProjects: true}}
@@ -154,14 +154,13 @@ func TestExplainTheLineThatAnswered(t *testing.T) {
 	f := newFixture(t)
 	unknown := policy.Evaluate(policy.Subject{}, f.request, noon)
 	require.Equal(t, ` 4 unknown_key                       yes  there is no key "key-1"`, lastLine(unknown))
-	f.request.Organization, f.request.Project = "", "alpha"
-	require.Contains(t, f.evaluate().Explain(), "12 wrong_organization                no   the request names no organization\n")
+	f.request.Project = "alpha"
 	f.request.Client = netip.MustParseAddr("::ffff:203.0.113.7%eth0")
 	require.Contains(t, f.evaluate().String(), `deny invalid_request key="key-1" client="::ffff:203.0.113.7%eth0"`)
 	f.request.Client = netip.MustParseAddr("203.0.113.7")
 	down := f.decide(&memory{err: errors.New("down")})
 	require.Equal(t, ` 3 unavailable                       yes  "policy: the source failed: down"`, lastLine(down))
-	require.Equal(t, `deny unavailable key="key-1" client="203.0.113.7" project="alpha" endpoint="things.read" error="policy: the source failed: down"`, down.String())
+	require.Equal(t, `deny unavailable key="key-1" client="203.0.113.7" organization="acme" project="alpha" endpoint="things.read" error="policy: the source failed: down"`, down.String())
 }
 
 // A Decision that somebody put together, for a test of their own, has nothing but
@@ -185,7 +184,7 @@ func TestExplainDecisionsPutTogetherByHand(t *testing.T) {
 // What an audit log keeps is what String tells, whether or not there is something to
 // tell of each.
 func TestDecisionJSON(t *testing.T) {
-	for _, d := range []policy.Decision{{}, openFixture(t).evaluate(), {Reason: policy.AddressListed}, {Reason: 99, Err: errors.New("a\nb")}} {
+	for _, d := range []policy.Decision{{}, openFixture(t).evaluate(), {Reason: policy.AddressListed}, {Reason: 99, Cause: errors.New("a\nb")}} {
 		data, err := json.Marshal(d)
 		require.NoError(t, err)
 		var fields map[string]any
@@ -243,7 +242,9 @@ func TestLogInjection(t *testing.T) {
 			f.request.Endpoint.Roles = []string{"owner"}
 		},
 		"record": func() { f.key.ID, f.key.Organization, f.organization.ID = "key-2", forged, forged },
-		"prover": func() { f.request.Prover = proverFunc(func(apikey.Key, time.Time) error { return errors.New(forged) }) },
+		"verifier": func() {
+			f.verifyBy(verifierFunc(func(apikey.Key, time.Time) error { return errors.New(forged) }))
+		},
 	}
 	for name, change := range changes {
 		f = newFixture(t)
@@ -275,4 +276,46 @@ func TestClientFrom(t *testing.T) {
 			require.Contains(t, policy.Evaluate(f.subject(), f.request, noon).String(), ` client_from="`+want+`"`)
 		}
 	}
+}
+
+// Unlike Cause, Err is non-nil for every denial, and its text is the caller's side.
+func TestDecisionErr(t *testing.T) {
+	f := newFixture(t)
+	require.NoError(t, f.evaluate().Err())
+	for reason := policy.Reason(0); reason <= policy.OpenList+1; reason++ {
+		d := policy.Decision{Reason: reason, Cause: errors.New("dial tcp 10.0.0.5:5432")}
+		if reason.Allows() {
+			require.NoError(t, d.Err())
+			continue
+		}
+		err := d.Err()
+		require.ErrorIs(t, err, d.Cause)
+		require.NotContains(t, err.Error(), "10.0.0.5")
+		require.Equal(t, "policy: denied: "+d.Answer().Code+": "+d.Answer().Message, err.Error())
+		var denied *policy.DeniedError
+		require.ErrorAs(t, err, &denied)
+		require.Equal(t, d, denied.Decision)
+	}
+	// Rule D2: the error does not tell an unknown key from a wrong secret either.
+	require.Equal(t, policy.Decision{Reason: policy.UnknownKey}.Err().Error(), policy.Decision{Reason: policy.WrongSecret}.Err().Error())
+}
+
+// Rule K2: what was given in the place of a key ID may be the secret.
+func TestK2KeyIDIsNoSecret(t *testing.T) {
+	f := newFixture(t)
+	require.EqualValues(t, "key-1", f.evaluate().KeyID())
+	f.request.Key = apikey.ID(f.secret.Reveal())
+	d := f.decide(&memory{})
+	requireDenied(t, d, policy.UnknownKey)
+	require.Empty(t, d.KeyID())
+	requireNoSecret(t, d, f.secret)
+}
+
+func TestDecisionClient(t *testing.T) {
+	f := newFixture(t)
+	f.request.Client = netip.MustParseAddr("::ffff:203.0.113.7")
+	require.Equal(t, netip.MustParseAddr("203.0.113.7"), f.evaluate().Client())
+	f.request.Client = netip.MustParseAddr("::ffff:203.0.113.7%eth0")
+	require.Equal(t, f.request.Client, f.evaluate().Client(), "the zone that line 1 refuses")
+	require.Equal(t, netip.Addr{}, policy.Decision{}.Client())
 }

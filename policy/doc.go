@@ -10,13 +10,13 @@
 //
 // # The order
 //
-// Every request gets one outcome and one reason: that of the first line that
-// applies. Authentication comes before the address and the address before what the
+// Every request gets one outcome and one reason: the first line that applies. Authentication comes before the address and the address before what the
 // key may do, so that a stolen key used from elsewhere learns nothing of its rights.
 //
 //	line  when                                                        reason                            HTTP
 //	 1    no key ID, no valid client address, an address with a zone, invalid_request                   400
-//	      neither organization nor project
+//	      neither an organization nor a Resolver, two proofs, or a
+//	      request that could not be read
 //	 2    the call is to the console                                  console_forbidden                 403
 //	 3    the source failed, timed out, was cancelled, is too stale,  unavailable                       503
 //	      or returned a record that cannot be read
@@ -28,16 +28,24 @@
 //	 9    the list has entries and no live one covers the client      address_not_listed                403
 //	10    the list has no entries, the organization requires one      organization_requires_access_list 403
 //	11    the list has no entries, the endpoint requires one          endpoint_requires_access_list     403
-//	12    the request names an organization that is not the key's     wrong_organization                403
+//	12    the organization of the request is not the key's            wrong_organization                403
 //	13    the request names a project that no grant reaches           project_not_granted               403
 //	14    the endpoint names roles, no grant that reaches the         role_missing                      403
 //	      resource has one
 //	15    a live entry covers the client                              address_listed                    allow
 //	16    the list has no entries                                     open_list                         allow
 //
-// Whatever is unknown is denied: the zero Request, Reason and Decision deny, a
-// source that fails or panics or hangs is a denial, and an organization whose
-// requirement is none of the three known ones requires a list.
+// A [Resolver] finds the resource where the request does not name it. It is called once,
+// after line 11, so that a guessed or stolen key causes no look-up of the embedding
+// program's. If it fails, the answer is unavailable; if it names no organization,
+// invalid_request. The decision hands on the resource that was judged; see
+// [Decision.Resource].
+//
+// The unknown is denied:
+//
+//   - The zero Request, Reason and Decision deny.
+//   - A source that fails, panics or hangs is a denial.
+//   - An organization with an unknown requirement requires a list.
 //
 // # Rules
 //
@@ -78,14 +86,14 @@
 //     secret has at least 160 bits from crypto/rand and cannot be guessed.
 //   - K2. A secret's text has a recognizable prefix and a checksum, and never appears in
 //     a log, an error or JSON.
-//   - K3. Proving takes the same time for an unknown key and for a wrong secret.
+//   - K3. Verifying takes the same time for an unknown key and for a wrong secret.
 //   - K4. Rotation keeps the old secret alive for a stated overlap, which may be zero;
 //     each secret has its own last use.
 //   - K5. A grant is a role and where it holds: the organization itself, one project, or
 //     all projects of the organization. A grant at the organization reaches no project;
 //     a grant in a project reaches neither the organization nor another project; "all
-//     projects" reaches a project only when the request also names the key's
-//     organization. Roles are the embedding program's words, and none implies another.
+//     projects" reaches every project of the key's organization, which every request
+//     names. Roles are the embedding program's words, and none implies another.
 //   - K6. Deleting a key deletes its list, its grants and its secrets. A key cannot move
 //     to another organization.
 //   - K7. Decide believes the request about which organization owns a project. Take it

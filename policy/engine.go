@@ -27,7 +27,7 @@ type Engine struct {
 	immediate ImmediateSource // the source, if it is one
 	clock     func() time.Time
 	timeout   time.Duration
-	observers []func(context.Context, Request, Decision)
+	observers []func(context.Context, Decision)
 	lookups   atomic.Int64
 }
 
@@ -55,11 +55,9 @@ func WithTimeout(timeout time.Duration) Option {
 
 // WithObserver adds a function that is called with every decision before Decide
 // returns, in the caller's goroutine: the place for audit and metrics. It cannot
-// change the answer: the request comes without its proof, and a panic in it ends
-// there, with a record in slog's default log. What it must not do is write to the
-// request's slices, or wait: the caller waits with it. Several observers are called
-// in turn.
-func WithObserver(observe func(ctx context.Context, request Request, decision Decision)) Option {
+// change the answer, and a panic in it ends there, with a record in slog's default log.
+// It must not wait, since the caller waits with it. Several observers are called in turn.
+func WithObserver(observe func(ctx context.Context, decision Decision)) Option {
 	return func(e *Engine) {
 		if observe != nil {
 			e.observers = append(e.observers, observe)
@@ -83,16 +81,23 @@ func New(source Source, options ...Option) *Engine {
 	return e
 }
 
-// Decide answers a request. There is no error beside the decision: a source that
-// fails, takes longer than the timeout, panics, or returns what cannot be right
-// makes the decision unavailable, with Err set, and so does a ctx that is done, or
-// an Engine that is nil or zero. A caller who looks at nothing but Allowed is safe.
+// Decide answers a request. There is no error beside the decision. These make the
+// decision unavailable, with the error as its Cause:
+//
+//   - a source that fails, takes longer than the timeout, panics, or returns a record that
+//     contradicts itself or the request,
+//   - a Resolver that fails or panics,
+//   - a ctx that is done,
+//   - an Engine that is nil or zero.
+//
+// A caller that looks at nothing but Allowed is safe.
 func (e *Engine) Decide(ctx context.Context, request Request) (d Decision) {
 	if e == nil {
 		e = New(nil)
 	}
 	d.begin(&request)
 	e.decide(ctx, &request, &d)
+	d.finish()
 	for _, observe := range e.observers {
 		notify(observe, ctx, d)
 	}
@@ -100,41 +105,44 @@ func (e *Engine) Decide(ctx context.Context, request Request) (d Decision) {
 }
 
 func (e *Engine) decide(ctx context.Context, request *Request, d *Decision) {
-	returned := false // asking recover takes a while
+	returned := false // recover() costs time, so it is called only after a panic
 	defer func() {
 		if !returned {
 			d.panicked(request, recover())
 		}
 	}()
-	if d.Reason = request.refused(); d.Reason == 0 {
+	if d.Reason, d.Cause = request.refused(); d.Reason == 0 {
 		subject, err := e.lookup(ctx, request.Key)
 		if err != nil {
-			d.Reason, d.Err = Unavailable, err
+			d.Reason, d.Cause = Unavailable, err
 		} else {
 			// Reading the clock costs as much as looking an address up, so it is read only
-			// where something asks for the time.
+			// where something depends on the time.
 			var now time.Time
-			if len(e.observers) > 0 || subject.dependsOnTime() || !request.alreadyProven() {
+			if len(e.observers) > 0 || subject.dependsOnTime() || !request.alreadyVerified() {
 				now = e.clock()
 			}
-			d.evaluate(subject, request, now)
+			d.evaluate(ctx, subject, request, now)
 		}
 	}
 	returned = true
 }
 
-// panicked makes the decision what it is after the source, the clock or a Prover
-// panicked.
+// panicked makes the decision unavailable after a panic of the source, the clock, a
+// Verifier or a Resolver.
 func (d *Decision) panicked(request *Request, cause any) {
 	*d = Decision{}
 	d.begin(request)
-	d.Reason, d.Err = Unavailable, fmt.Errorf("policy: panic while deciding: %v", cause)
+	d.Reason, d.Cause = Unavailable, fmt.Errorf("policy: panic while deciding: %v", cause)
 }
 
 // lookup asks the source. A key that does not exist is the zero Subject.
 func (e *Engine) lookup(ctx context.Context, id apikey.ID) (Subject, error) {
 	if err := ctx.Err(); err != nil {
 		return Subject{}, fmt.Errorf("policy: before the look-up: %w", context.Cause(ctx))
+	}
+	if id == "" { // unreadable credentials that name no key (rule K2)
+		return Subject{}, nil
 	}
 	if e.immediate != nil {
 		return sound(e.immediate.LookupNow(id))
@@ -144,8 +152,8 @@ func (e *Engine) lookup(ctx context.Context, id apikey.ID) (Subject, error) {
 
 // wait asks a source that may take its time.
 func (e *Engine) wait(ctx context.Context, id apikey.ID) (Subject, error) {
-	// What cannot be a key's ID has no key. A database is not asked, because some
-	// answer such texts with an error: PostgreSQL does for a NUL byte.
+	// An invalid ID has no key. Some databases answer such texts with an error, as
+	// PostgreSQL does for a NUL byte.
 	if id.Validate() != nil {
 		return Subject{}, nil
 	}
@@ -201,18 +209,13 @@ func unsound(found bool, err error) error {
 	return nil
 }
 
-// notify calls an observer with the request as the decision keeps it: without the
-// proof.
-func notify(observe func(context.Context, Request, Decision), ctx context.Context, d Decision) {
+// notify calls an observer and ends its panics.
+func notify(observe func(context.Context, Decision), ctx context.Context, d Decision) {
 	defer func() { _ = recover() }() // the log's own panic
 	defer func() {
 		if p := recover(); p != nil {
 			slog.ErrorContext(ctx, "policy: an observer panicked; the decision stands", "panic", p, "decision", d)
 		}
 	}()
-	r := &d.request
-	observe(ctx, Request{
-		Key: r.Key, Client: r.Client, ClientFrom: r.ClientFrom, Organization: r.Organization, Project: r.Project,
-		Endpoint: r.Endpoint, Console: r.Console,
-	}, d)
+	observe(ctx, d)
 }

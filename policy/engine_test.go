@@ -82,7 +82,7 @@ func TestOptionsThatSayNothingChangeNothing(t *testing.T) {
 	block := make(chan struct{})
 	defer close(block)
 	d := policy.New(hanging(block, nil), policy.WithTimeout(0)).Decide(context.Background(), f.request)
-	require.ErrorContains(t, d.Err, "within 1s")
+	require.ErrorContains(t, d.Cause, "within 1s")
 
 	// The clock is time.Now by itself.
 	f.key.Expires = time.Now().Add(time.Hour)
@@ -94,25 +94,25 @@ func TestOptionsThatSayNothingChangeNothing(t *testing.T) {
 func TestLine3PanicsWhileDeciding(t *testing.T) {
 	f := openFixture(t)
 	observed := 0
-	observer := policy.WithObserver(func(_ context.Context, _ policy.Request, d policy.Decision) {
+	observer := policy.WithObserver(func(_ context.Context, d policy.Decision) {
 		observed++
 		requireDenied(t, d, policy.Unavailable)
 	})
 	d := f.decide(f.source(), observer, policy.WithClock(func() time.Time { panic("no clock") }))
 	requireDenied(t, d, policy.Unavailable)
-	require.ErrorContains(t, d.Err, "panic while deciding: no clock")
+	require.ErrorContains(t, d.Cause, "panic while deciding: no clock")
 	require.Equal(t, policy.Subject{}, d.Subject(), "nothing of a decision that was not finished")
 
-	f.request.Prover = proverFunc(func(apikey.Key, time.Time) error { panic("no prover") })
+	f.verifyBy(verifierFunc(func(apikey.Key, time.Time) error { panic("no verifier") }))
 	d = f.decide(f.source(), observer)
 	requireDenied(t, d, policy.Unavailable)
-	require.ErrorContains(t, d.Err, "no prover")
+	require.ErrorContains(t, d.Cause, "no verifier")
 	require.Equal(t, policy.Subject{}, d.Subject())
 	require.Zero(t, d.Time())
-	var typedNil proverFunc
-	f.request.Prover = typedNil
+	var typedNil verifierFunc
+	f.verifyBy(typedNil)
 	requireDenied(t, f.decide(f.source(), observer), policy.Unavailable)
-	f.request.Prover = nil
+	f.verifyBy(nil)
 	requireDenied(t, f.decide(panicking{}, observer), policy.Unavailable)
 	require.Equal(t, 4, observed)
 }
@@ -124,27 +124,25 @@ func (panicking) LookupNow(apikey.ID) (policy.Subject, bool, error) { panic("bro
 
 func TestObserverSeesEveryDecisionWithoutTheProof(t *testing.T) {
 	f := openFixture(t)
-	f.request.Prover = policy.AlreadyProven{}
+	f.verifyBy(policy.AlreadyVerified{})
+	f.request.ClientFrom = policy.OriginPeer
 	type key struct{}
 	ctx := context.WithValue(context.Background(), key{}, "the caller's")
 	var seen []policy.Decision
 	calls := ""
 	source := f.source()
-	engine := policy.New(source, policy.WithClock(atNoon), policy.WithObserver(func(ctx context.Context, r policy.Request, d policy.Decision) {
+	engine := policy.New(source, policy.WithClock(atNoon), policy.WithObserver(func(ctx context.Context, d policy.Decision) {
 		require.Equal(t, "the caller's", ctx.Value(key{}))
-		require.True(t, r.Proof.IsZero())
-		require.Nil(t, r.Prover)
-		require.Equal(t, f.request.Key, r.Key)
-		require.Equal(t, f.request.Client, r.Client)
-		require.Equal(t, f.request.Organization, r.Organization)
-		require.Equal(t, f.request.Endpoint, r.Endpoint)
+		require.Equal(t, f.request.Key, d.KeyID())
+		require.Equal(t, f.request.Client, d.Client())
+		require.Equal(t, policy.OriginPeer, d.ClientFrom())
+		require.Equal(t, policy.Resource{Organization: f.request.Organization}, d.Resource())
+		require.Equal(t, f.request.Endpoint, d.Endpoint())
 		requireNoSecret(t, d, f.secret)
 		seen = append(seen, d)
 		calls += "1"
 		d.Reason = policy.Unavailable // its own copy
-		r.Organization = "globex"
-	}), policy.WithObserver(func(_ context.Context, r policy.Request, d policy.Decision) {
-		require.Equal(t, "acme", r.Organization)
+	}), policy.WithObserver(func(_ context.Context, d policy.Decision) {
 		require.Equal(t, seen[len(seen)-1], d)
 		calls += "2"
 	}))
@@ -171,8 +169,8 @@ func TestObserverThatPanicsChangesNothing(t *testing.T) {
 	log := captureLog(t, func(b *bytes.Buffer) slog.Handler { return slog.NewJSONHandler(b, nil) })
 	others := 0
 	options := []policy.Option{
-		policy.WithObserver(func(context.Context, policy.Request, policy.Decision) { panic("the audit log is full") }),
-		policy.WithObserver(func(context.Context, policy.Request, policy.Decision) { others++ }),
+		policy.WithObserver(func(context.Context, policy.Decision) { panic("the audit log is full") }),
+		policy.WithObserver(func(context.Context, policy.Decision) { others++ }),
 	}
 	d := f.decide(f.source(), options...)
 	require.Equal(t, policy.OpenList, d.Reason)
@@ -199,13 +197,13 @@ func TestTheClockIsReadWhereTheTimeMatters(t *testing.T) {
 		"a list":         {func(f *fixture) { f.key.AccessList = list(t, "203.0.113.7") }, nil, 0},
 		"an expiry":      {func(f *fixture) { f.key.Expires = noon.Add(1) }, nil, 1},
 		"a not-before":   {func(f *fixture) { f.key.NotBefore = noon }, nil, 1},
-		"a secret":       {func(f *fixture) { f.request.Proof, f.request.Prover = f.secret, nil }, nil, 1},
-		"another proof":  {func(f *fixture) { f.request.Prover = proverFunc(func(apikey.Key, time.Time) error { return nil }) }, nil, 1},
-		"an observer":    {func(*fixture) {}, []policy.Option{policy.WithObserver(func(context.Context, policy.Request, policy.Decision) {})}, 1},
+		"a secret":       {func(f *fixture) { f.request.Secret, f.request.Verifier = f.secret, nil }, nil, 1},
+		"another proof":  {func(f *fixture) { f.verifyBy(verifierFunc(func(apikey.Key, time.Time) error { return nil })) }, nil, 1},
+		"an observer":    {func(*fixture) {}, []policy.Option{policy.WithObserver(func(context.Context, policy.Decision) {})}, 1},
 		"an entry's end": {func(f *fixture) { f.key.AccessList, _ = accesslist.New(expired(t, "203.0.113.7", noon.Add(1))) }, nil, 1},
 	} {
 		f := openFixture(t)
-		f.request.Proof, f.request.Prover = apikey.Secret{}, policy.AlreadyProven{}
+		f.verifyBy(policy.AlreadyVerified{})
 		test.change(f)
 		reads := 0
 		d := f.decide(f.source(), append(test.options, policy.WithClock(func() time.Time { reads++; return noon }))...)
@@ -223,7 +221,7 @@ func (brokenLog) Enabled(context.Context, slog.Level) bool { panic("the log is b
 func TestObserverThatPanicsWithALogThatPanics(t *testing.T) {
 	f := openFixture(t)
 	captureLog(t, func(b *bytes.Buffer) slog.Handler { return brokenLog{} })
-	d := f.decide(f.source(), policy.WithObserver(func(context.Context, policy.Request, policy.Decision) { panic("first") }))
+	d := f.decide(f.source(), policy.WithObserver(func(context.Context, policy.Decision) { panic("first") }))
 	require.Equal(t, policy.OpenList, d.Reason)
 }
 
@@ -240,7 +238,7 @@ func TestEngineConcurrently(t *testing.T) {
 	var observed atomic.Int64
 	engine := policy.New(policy.SourceFunc(func(context.Context, apikey.ID) (policy.Subject, bool, error) { return *subject.Load(), true, nil }),
 		policy.WithClock(atNoon), policy.WithTimeout(time.Minute),
-		policy.WithObserver(func(context.Context, policy.Request, policy.Decision) { observed.Add(1) }))
+		policy.WithObserver(func(context.Context, policy.Decision) { observed.Add(1) }))
 	request := f.request
 	var group sync.WaitGroup
 	for range 8 {

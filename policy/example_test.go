@@ -29,7 +29,7 @@ func Example() {
 	engine := policy.New(source)
 	for _, client := range []string{"198.51.100.20", "192.0.2.1"} {
 		d := engine.Decide(context.Background(), policy.Request{
-			Key: key.ID, Proof: secret, Client: netip.MustParseAddr(client),
+			Key: key.ID, Secret: secret, Client: netip.MustParseAddr(client),
 			Organization: "acme", Endpoint: policy.Endpoint{Name: "backup.restore", Roles: []string{"backup.admin"}},
 		})
 		fmt.Println(d.Allowed(), d.Reason)
@@ -63,7 +63,7 @@ func ExampleRequest() {
 	path, header := "gamma", "acme"
 
 	request := policy.Request{
-		Key: "k3vq7zt2mwc5x4hjp6na", Prover: policy.AlreadyProven{}, Client: netip.MustParseAddr("203.0.113.7"),
+		Key: "k3vq7zt2mwc5x4hjp6na", Verifier: policy.AlreadyVerified{}, Client: netip.MustParseAddr("203.0.113.7"),
 		Project: path, Endpoint: policy.Endpoint{Name: "projects.read", Roles: []string{"reader"}},
 	}
 
@@ -85,7 +85,7 @@ func ExampleDecision_Explain() {
 	key := exampleKey()
 	subject := policy.NewSubject(key, &policy.Organization{ID: "acme", Requirement: policy.Required})
 	d := policy.Evaluate(subject, policy.Request{
-		Key: key.ID, Prover: policy.AlreadyProven{}, Client: netip.MustParseAddr("198.51.100.1"),
+		Key: key.ID, Verifier: policy.AlreadyVerified{}, Client: netip.MustParseAddr("198.51.100.1"),
 		Organization: "acme", Endpoint: policy.Endpoint{Name: "projects.list"},
 	}, time.Date(2026, time.June, 1, 12, 0, 0, 0, time.UTC))
 	fmt.Println(d)
@@ -97,7 +97,7 @@ func ExampleDecision_Explain() {
 	//  2 console_forbidden                 no   the call is to the API
 	//  3 unavailable                       no   the source answered
 	//  4 unknown_key                       no   key "k3vq7zt2mwc5x4hjp6na" belongs to organization "acme", revision 0
-	//  5 wrong_secret                      no   proven otherwise than by a secret
+	//  5 wrong_secret                      no   verified by other means than a secret
 	//  6 key_disabled                      no   the key is switched on
 	//  7 key_not_yet_valid                 no   the not-before is unset
 	//  8 key_expired                       no   the expiry is unset
@@ -109,7 +109,7 @@ func ExampleDecision_Answer() {
 	key := exampleKey()
 	subject := policy.NewSubject(key, &policy.Organization{ID: "acme"})
 	answer := policy.Evaluate(subject, policy.Request{
-		Key: key.ID, Prover: policy.AlreadyProven{}, Client: netip.MustParseAddr("::ffff:198.51.100.1"), Organization: "acme",
+		Key: key.ID, Verifier: policy.AlreadyVerified{}, Client: netip.MustParseAddr("::ffff:198.51.100.1"), Organization: "acme",
 	}, time.Now()).Answer()
 	fmt.Println(answer.Status, answer.Code, answer.Parameters)
 	fmt.Println(answer.Message)
@@ -125,7 +125,7 @@ func ExampleEvaluate() {
 	key := exampleKey()
 	key.AccessList = accesslist.List{}
 	request := policy.Request{
-		Key: key.ID, Prover: policy.AlreadyProven{}, Client: netip.MustParseAddr("203.0.113.7"), Organization: "acme",
+		Key: key.ID, Verifier: policy.AlreadyVerified{}, Client: netip.MustParseAddr("203.0.113.7"), Organization: "acme",
 	}
 	for _, requirement := range []policy.Requirement{policy.NotRequired, policy.ReportOnly, policy.Required} {
 		subject := policy.NewSubject(key, &policy.Organization{ID: "acme", Requirement: requirement})
@@ -150,15 +150,15 @@ func ExampleWithObserver() {
 		return policy.NewSubject(key, &policy.Organization{ID: "acme"}), id == key.ID, nil
 	})
 	counts := map[policy.Reason]int{}
-	engine := policy.New(source, policy.WithObserver(func(_ context.Context, request policy.Request, d policy.Decision) {
+	engine := policy.New(source, policy.WithObserver(func(_ context.Context, d policy.Decision) {
 		counts[d.Reason]++
 		if entry, ok := d.Entry(); ok {
-			fmt.Printf("%s was let in by %s\n", request.Client, entry)
+			fmt.Printf("%s was let in by %s\n", d.Client(), entry)
 		}
 	}))
 	for _, client := range []string{"203.0.113.7", "198.51.100.1", "198.51.100.2"} {
 		engine.Decide(context.Background(), policy.Request{
-			Key: key.ID, Prover: policy.AlreadyProven{}, Client: netip.MustParseAddr(client), Organization: "acme",
+			Key: key.ID, Verifier: policy.AlreadyVerified{}, Client: netip.MustParseAddr(client), Organization: "acme",
 		})
 	}
 	fmt.Println("refused for their address:", counts[policy.AddressNotListed])

@@ -33,31 +33,35 @@ func (d Decision) Explain() string {
 // compared says what was compared on a line that was looked at. A Decision that
 // was put together by hand has no subject; it reads as one of a zero key.
 func (d Decision) compared(line Reason) string {
-	r, key := &d.request, d.key()
+	r, resource, key := &d.request, &d.request.resource, d.key()
 	switch line {
 	case InvalidRequest:
-		return fmt.Sprintf("key %q, client %q, organization %q, project %q", r.Key, r.Client, r.Organization, r.Project)
+		text := fmt.Sprintf("key %q, client %q, organization %q, project %q", r.key, r.client, resource.Organization, resource.Project)
+		if d.Reason == InvalidRequest && d.Cause != nil {
+			text += fmt.Sprintf("; %q", d.Cause.Error())
+		}
+		return text
 	case ConsoleForbidden:
-		if r.Console {
+		if r.console {
 			return "the call is to the console"
 		}
 		return "the call is to the API"
 	case Unavailable:
 		if d.Reason == Unavailable {
-			return fmt.Sprintf("%q", fmt.Sprint(d.Err))
+			return fmt.Sprintf("%q", fmt.Sprint(d.Cause))
 		}
 		return "the source answered"
 	case UnknownKey:
 		if d.subject.key == nil {
-			return fmt.Sprintf("there is no key %q", r.Key)
+			return fmt.Sprintf("there is no key %q", r.key)
 		}
 		return fmt.Sprintf("key %q belongs to organization %q, revision %d", key.ID, key.Organization, key.Revision)
 	case WrongSecret:
 		switch {
-		case d.Err != nil:
-			return fmt.Sprintf("%q, with %s stored", d.Err.Error(), count(len(key.Secrets), "secret", "secrets"))
+		case d.Cause != nil:
+			return fmt.Sprintf("%q, with %s stored", d.Cause.Error(), count(len(key.Secrets), "secret", "secrets"))
 		case d.SecretID() == "":
-			return "proven otherwise than by a secret"
+			return "verified by other means than a secret"
 		}
 		return "proven by secret " + d.SecretID()
 	case KeyDisabled:
@@ -78,25 +82,22 @@ func (d Decision) compared(line Reason) string {
 		}
 		return fmt.Sprintf("%s; the requirement of organization %q is %s%s", d.entries(), key.Organization, d.subject.Organization().Requirement, would)
 	case EndpointRequiresAccessList:
-		if r.Endpoint.RequiresAccessList {
-			return fmt.Sprintf("%s; endpoint %q requires one", d.entries(), r.Endpoint.Name)
+		if r.endpoint.RequiresAccessList {
+			return fmt.Sprintf("%s; endpoint %q requires one", d.entries(), r.endpoint.Name)
 		}
-		return fmt.Sprintf("%s; endpoint %q requires none", d.entries(), r.Endpoint.Name)
+		return fmt.Sprintf("%s; endpoint %q requires none", d.entries(), r.endpoint.Name)
 	case WrongOrganization:
-		if r.Organization == "" {
-			return "the request names no organization"
-		}
-		return fmt.Sprintf("the request names organization %q, the key belongs to %q", r.Organization, key.Organization)
+		return fmt.Sprintf("the request names organization %q, the key belongs to %q", resource.Organization, key.Organization)
 	case ProjectNotGranted:
-		if r.Project == "" {
+		if resource.Project == "" {
 			return "the request names no project"
 		}
-		return fmt.Sprintf("the request names project %q; grants: %s", r.Project, d.grants())
+		return fmt.Sprintf("the request names project %q; grants: %s", resource.Project, d.grants())
 	case RoleMissing:
-		if len(r.Endpoint.Roles) == 0 {
+		if len(r.endpoint.Roles) == 0 {
 			return "the endpoint asks for no role"
 		}
-		return fmt.Sprintf("the endpoint asks for one of %q; grants: %s", r.Endpoint.Roles, d.grants())
+		return fmt.Sprintf("the endpoint asks for one of %q; grants: %s", r.endpoint.Roles, d.grants())
 	}
 	return "the list has no entries and nothing requires one"
 }
@@ -123,7 +124,7 @@ func count(n int, one, many string) string {
 }
 
 func (d Decision) comparedAddress() string {
-	list, client := d.key().AccessList, d.request.Client.Unmap()
+	list, client := d.key().AccessList, d.Client()
 	if list.IsEmpty() {
 		return d.entries()
 	}
@@ -156,7 +157,7 @@ func (d Decision) grants() string {
 			where = fmt.Sprintf("project %q", grant.Project)
 		}
 		reached := "does not reach it"
-		if reaches(grant, d.request.Organization, d.request.Project) {
+		if reaches(grant, d.request.resource.Project) {
 			reached = "reaches it"
 		}
 		texts = append(texts, fmt.Sprintf("%q in %s (%s)", grant.Role, where, reached))

@@ -73,17 +73,17 @@ func TestLine3ErrorsNeverOpen(t *testing.T) {
 				d := f.decide(test.lookup, policy.WithTimeout(time.Millisecond))
 				// A slow machine may see the deadline of any of them first.
 				requireDenied(t, d, policy.Unavailable)
-				require.Error(t, d.Err)
+				require.Error(t, d.Cause)
 			}
 			if test.is == context.DeadlineExceeded {
-				require.ErrorIs(t, f.decide(test.lookup, policy.WithTimeout(time.Millisecond)).Err, test.is)
+				require.ErrorIs(t, f.decide(test.lookup, policy.WithTimeout(time.Millisecond)).Cause, test.is)
 				return
 			}
 			d := f.decide(test.lookup)
 			requireDenied(t, d, policy.Unavailable)
-			require.ErrorContains(t, d.Err, test.says)
+			require.ErrorContains(t, d.Cause, test.says)
 			if test.is != nil {
-				require.ErrorIs(t, d.Err, test.is)
+				require.ErrorIs(t, d.Cause, test.is)
 			}
 			require.Equal(t, policy.Subject{}, d.Subject())
 		})
@@ -111,7 +111,7 @@ func TestLine3RecordsThatCannotBeRight(t *testing.T) {
 			test.change(f)
 			for _, d := range []policy.Decision{f.evaluate(), f.decide(f.source()), f.decide(f.source().waiting())} {
 				requireDenied(t, d, policy.Unavailable)
-				require.ErrorContains(t, d.Err, test.says)
+				require.ErrorContains(t, d.Cause, test.says)
 			}
 		})
 	}
@@ -119,11 +119,11 @@ func TestLine3RecordsThatCannotBeRight(t *testing.T) {
 	key, organization := f.key, f.organization
 	d := policy.Evaluate(policy.NewSubject(&key, nil), f.request, noon)
 	requireDenied(t, d, policy.Unavailable)
-	require.EqualError(t, d.Err, `policy: the source returned key "key-1" without its organization "acme"`)
+	require.EqualError(t, d.Cause, `policy: the source returned key "key-1" without its organization "acme"`)
 	require.Equal(t, policy.Organization{}, d.Subject().Organization())
 	d = policy.Evaluate(policy.NewSubject(nil, &organization), f.request, noon)
 	requireDenied(t, d, policy.Unavailable)
-	require.EqualError(t, d.Err, `policy: the source returned organization "acme" without key "key-1"`)
+	require.EqualError(t, d.Cause, `policy: the source returned organization "acme" without key "key-1"`)
 	require.Equal(t, apikey.Key{}, d.Subject().Key())
 }
 
@@ -184,9 +184,9 @@ func TestLine3EngineWithoutSource(t *testing.T) {
 		"nil engine":       none.Decide(ctx, f.request),
 	} {
 		requireDenied(t, d, policy.Unavailable)
-		require.Error(t, d.Err, name)
+		require.Error(t, d.Cause, name)
 	}
-	require.ErrorContains(t, f.decide(nil).Err, "the engine has no source")
+	require.ErrorContains(t, f.decide(nil).Cause, "the engine has no source")
 	f.request.Key = "not an ID"
 	requireDenied(t, zero.Decide(ctx, f.request), policy.Unavailable)
 }
@@ -202,10 +202,10 @@ func TestLine3Contexts(t *testing.T) {
 		engine := policy.New(source, policy.WithTimeout(time.Minute))
 		d := engine.Decide(cancelled, f.request)
 		requireDenied(t, d, policy.Unavailable)
-		require.ErrorIs(t, d.Err, gaveUp)
+		require.ErrorIs(t, d.Cause, gaveUp)
 		d = engine.Decide(past, f.request)
 		requireDenied(t, d, policy.Unavailable)
-		require.ErrorIs(t, d.Err, context.DeadlineExceeded)
+		require.ErrorIs(t, d.Cause, context.DeadlineExceeded)
 		//lint:ignore SA1012 a nil context is what is tried
 		requireDenied(t, engine.Decide(nil, f.request), policy.Unavailable)
 	}
@@ -220,8 +220,8 @@ func TestLine3Contexts(t *testing.T) {
 	defer close(block)
 	d := policy.New(hanging(block, nil), policy.WithTimeout(time.Hour)).Decide(soon, f.request)
 	requireDenied(t, d, policy.Unavailable)
-	require.ErrorIs(t, d.Err, context.DeadlineExceeded)
-	require.NotContains(t, d.Err.Error(), "1h", "it was not the engine's timeout")
+	require.ErrorIs(t, d.Cause, context.DeadlineExceeded)
+	require.NotContains(t, d.Cause.Error(), "1h", "it was not the engine's timeout")
 }
 
 // hanging is a source that does not heed its context until block is closed, and
@@ -243,8 +243,8 @@ func TestLine3SourceThatHangsIgnoringItsContext(t *testing.T) {
 	began := time.Now()
 	d := f.decide(hanging(block, nil), policy.WithTimeout(20*time.Millisecond))
 	requireDenied(t, d, policy.Unavailable)
-	require.ErrorIs(t, d.Err, context.DeadlineExceeded)
-	require.ErrorContains(t, d.Err, "the source did not answer within 20ms")
+	require.ErrorIs(t, d.Cause, context.DeadlineExceeded)
+	require.ErrorContains(t, d.Cause, "the source did not answer within 20ms")
 	require.Less(t, time.Since(began), 10*time.Second)
 }
 
@@ -264,7 +264,7 @@ func TestLine3BoundOnLookups(t *testing.T) {
 	for range bound + 1 { // and as often as that, since being refused must not count
 		d := engine.Decide(context.Background(), f.request)
 		requireDenied(t, d, policy.Unavailable)
-		require.ErrorContains(t, d.Err, "4096 look-ups are under way")
+		require.ErrorContains(t, d.Cause, "4096 look-ups are under way")
 	}
 	require.Equal(t, int64(bound), asked.Load(), "past the bound the source is not asked")
 	close(block)
@@ -300,6 +300,6 @@ func TestZeroValuesDeny(t *testing.T) {
 	// A key that is nothing but its names proves nothing, whatever is shown.
 	f.key = apikey.Key{ID: "key-1", Organization: "acme"}
 	requireDenied(t, f.evaluate(), policy.WrongSecret)
-	f.request.Proof = apikey.Secret{}
+	f.request.Secret = apikey.Secret{}
 	requireDenied(t, f.evaluate(), policy.WrongSecret)
 }

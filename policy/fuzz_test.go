@@ -156,7 +156,14 @@ func (d *dice) world() *world {
 	w.request = &plainRequest{
 		key: d.text("key-1", "key-1", "KEY-1", ""), client: d.client(entries), organization: d.text("acme", "", "globex", "ACME"), project: d.project(),
 		endpointRequires: d.flip(), console: d.rarely(),
-		secret: d.of("first", "first", "second", "first", "", "other key's"), prover: d.of("", "", "already proven", "accepts", "", "refuses"),
+		secret: d.of("first", "first", "second", "first", "", "other key's"), verifier: d.of("", "", "already verified", "accepts", "", "refuses"),
+		resolver: d.of("", "finds", "", "fails"),
+	}
+	if d.flip() && w.request.verifier != "" {
+		w.request.secret = ""
+	}
+	if d.rarely() {
+		w.request.unreadable = d.of("malformed", "invalid credentials", "unavailable")
 	}
 	for range d.next() % 3 {
 		w.request.roles = append(w.request.roles, d.role())
@@ -165,7 +172,7 @@ func (d *dice) world() *world {
 	unfit := func(r rune) bool {
 		return !strings.ContainsRune("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_", r)
 	}
-	if strings.ContainsFunc(w.request.key, unfit) {
+	if w.request.key == "" || strings.ContainsFunc(w.request.key, unfit) {
 		w.key, w.organization, w.sourceFails = nil, nil, false
 	}
 	return w
@@ -223,7 +230,7 @@ func decideByDice(t *testing.T, b *builder, data []byte) plainAnswer {
 	}
 	// What a decision tells does not depend on who made it.
 	requireReadable(t, decisions[0])
-	requireNoSecret(t, decisions[0], request.Proof)
+	requireNoSecret(t, decisions[0], request.Secret)
 	return want
 }
 

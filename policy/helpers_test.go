@@ -60,7 +60,7 @@ func newFixture(t testing.TB) *fixture {
 		organization: policy.Organization{ID: "acme"},
 		secret:       secret,
 		request: policy.Request{
-			Key: "key-1", Proof: secret, Client: netip.MustParseAddr("203.0.113.7"),
+			Key: "key-1", Secret: secret, Client: netip.MustParseAddr("203.0.113.7"),
 			Organization: "acme", Endpoint: policy.Endpoint{Name: "things.read"},
 		},
 	}
@@ -73,6 +73,11 @@ func (f *fixture) subject() policy.Subject {
 }
 
 func (f *fixture) source() *memory { return &memory{subject: f.subject(), found: true} }
+
+// verifyBy replaces the secret by another proof.
+func (f *fixture) verifyBy(v policy.Verifier) {
+	f.request.Secret, f.request.Verifier = apikey.Secret{}, v
+}
 
 func (f *fixture) evaluate() policy.Decision { return policy.Evaluate(f.subject(), f.request, noon) }
 
@@ -99,7 +104,7 @@ func expired(t testing.TB, text string, expires time.Time) accesslist.Entry {
 // newSecret returns another secret of a key.
 func newSecret(t testing.TB, id apikey.ID) (apikey.StoredSecret, apikey.Secret) {
 	t.Helper()
-	key, secret, err := apikey.Rotate(apikey.Key{ID: id}, 0)
+	key, secret, err := apikey.Issue(apikey.Key{ID: id, Organization: "acme"})
 	require.NoError(t, err)
 	return key.Secrets[0], secret
 }
@@ -120,7 +125,7 @@ func requireDenied(t testing.TB, d policy.Decision, reason policy.Reason) {
 	require.True(t, strings.HasPrefix(d.Explain(), "deny "), d.Explain())
 }
 
-// proverFunc is a function as a Prover.
-type proverFunc func(apikey.Key, time.Time) error
+// verifierFunc is a function as a Verifier.
+type verifierFunc func(apikey.Key, time.Time) error
 
-func (f proverFunc) Prove(key apikey.Key, now time.Time) error { return f(key, now) }
+func (f verifierFunc) Verify(key apikey.Key, now time.Time) error { return f(key, now) }

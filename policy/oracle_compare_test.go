@@ -20,15 +20,15 @@ import (
 type builder struct {
 	stored map[string]apikey.StoredSecret
 	shown  map[string]apikey.Secret
-	accept policy.Prover
-	refuse policy.Prover
+	accept policy.Verifier
+	refuse policy.Verifier
 }
 
 func newBuilder(t testing.TB) *builder {
 	b := &builder{
 		stored: map[string]apikey.StoredSecret{}, shown: map[string]apikey.Secret{},
-		accept: proverFunc(func(apikey.Key, time.Time) error { return nil }),
-		refuse: proverFunc(func(apikey.Key, time.Time) error { return errors.New("refused") }),
+		accept: verifierFunc(func(apikey.Key, time.Time) error { return nil }),
+		refuse: verifierFunc(func(apikey.Key, time.Time) error { return errors.New("refused") }),
 	}
 	for _, name := range []string{"first", "second", "other key's"} {
 		b.stored[name], b.shown[name] = newSecret(t, "key-1")
@@ -56,7 +56,7 @@ func (b *builder) subject(t testing.TB, w *world) policy.Subject {
 			entries = append(entries, entry)
 		}
 		var err error
-		key.AccessList, err = accesslist.New(entries...)
+		key.AccessList, err = accesslist.List{}.With(entries...)
 		require.NoError(t, err)
 		for _, g := range k.grants {
 			key.Grants = append(key.Grants, apikey.Grant{Role: g.role, Project: g.project, AllProjects: g.allProjects})
@@ -77,19 +77,37 @@ func (b *builder) subject(t testing.TB, w *world) policy.Subject {
 
 func (b *builder) request(r *plainRequest) policy.Request {
 	request := policy.Request{
-		Key: apikey.ID(r.key), Organization: r.organization, Project: r.project, Console: r.console, Proof: b.shown[r.secret],
+		Key: apikey.ID(r.key), Organization: r.organization, Project: r.project, Console: r.console, Secret: b.shown[r.secret],
 		Endpoint: policy.Endpoint{Name: "things.read", RequiresAccessList: r.endpointRequires, Roles: r.roles},
 	}
 	if r.client != "" {
 		request.Client = netip.MustParseAddr(r.client)
 	}
-	switch r.prover {
-	case "already proven":
-		request.Prover = policy.AlreadyProven{}
+	if r.resolver != "" {
+		resource := policy.Resource{Organization: r.organization, Project: r.project}
+		request.Organization, request.Project = "", ""
+		request.Resolver = policy.ResolverFunc(func(context.Context) (policy.Resource, error) {
+			if r.resolver == "fails" {
+				return resource, errors.New("no connection")
+			}
+			return resource, nil
+		})
+	}
+	switch r.unreadable {
+	case "malformed":
+		request.Err = policy.ErrMalformedCredentials
+	case "invalid credentials":
+		request.Err = policy.ErrInvalidCredentials
+	case "unavailable":
+		request.Err = policy.ErrUnavailable
+	}
+	switch r.verifier {
+	case "already verified":
+		request.Verifier = policy.AlreadyVerified{}
 	case "accepts":
-		request.Prover = b.accept
+		request.Verifier = b.accept
 	case "refuses":
-		request.Prover = b.refuse
+		request.Verifier = b.refuse
 	}
 	return request
 }
@@ -103,8 +121,10 @@ func (b *builder) difference(w *world, want plainAnswer, got policy.Decision) st
 		return fmt.Sprintf("allowed %t", want.allowed())
 	case int(got.WouldDeny) != want.wouldDeny:
 		return fmt.Sprintf("would deny by line %d", want.wouldDeny)
-	case (got.Err != nil) != (want.line == 3 || want.line == 5):
-		return "an error with lines 3 and 5 only"
+	case (got.Cause != nil) != (want.line == 1 || want.line == 3 || want.line == 5 || want.line == 4 && w.request.unreadable != ""):
+		return "a cause with lines 1, 3 and 5, and with credentials of no key"
+	case (got.Err() == nil) != want.allowed():
+		return "an error for each denial"
 	}
 	wantEntry, gotEntry := "", ""
 	if want.line == 15 {
@@ -120,7 +140,7 @@ func (b *builder) difference(w *world, want plainAnswer, got policy.Decision) st
 		return ""
 	}
 	secret := ""
-	if name := w.secretProven(); name != "" {
+	if name := w.secretProven(); name != "" && w.request.verifier == "" {
 		secret = b.stored[name].ID()
 	}
 	if got.SecretID() != secret {
@@ -187,8 +207,8 @@ func oracleWorlds() (worlds []*world) {
 
 // A plainProof is what is stored as secrets and what is shown.
 type plainProof struct {
-	stored         []plainSecret
-	secret, prover string
+	stored                       []plainSecret
+	secret, verifier, unreadable string
 }
 
 var oracleProofs = []plainProof{
@@ -198,18 +218,26 @@ var oracleProofs = []plainProof{
 	{stored: []plainSecret{{name: "first", expires: at(1)}, {name: "second"}}, secret: "first"},
 	{stored: []plainSecret{{name: "first", expires: at(0)}, {name: "second"}}, secret: "first"},
 	{stored: []plainSecret{{name: "first", expires: at(0)}, {name: "second"}}, secret: "second"},
-	{stored: []plainSecret{{name: "first"}}, prover: "already proven"},
-	{stored: []plainSecret{{name: "first"}}, secret: "first", prover: "refuses"},
+	{stored: []plainSecret{{name: "first"}}, verifier: "already verified"},
+	{stored: []plainSecret{{name: "first"}}, verifier: "refuses"},
+	{stored: []plainSecret{{name: "first"}}, secret: "first", verifier: "accepts"},
+	{stored: []plainSecret{{name: "first"}}, secret: "first", unreadable: "invalid credentials"},
+	{stored: []plainSecret{{name: "first"}}, secret: "first", unreadable: "unavailable"},
 }
 
 // oracleRequests are all combinations of what is asked, but for the proof.
 func oracleRequests() (requests []*plainRequest) {
-	for _, organization := range []string{"", "acme", "globex"} {
-		for _, project := range []string{"", "alpha", "gamma"} {
-			for _, endpointRequires := range []bool{false, true} {
-				for _, roles := range oracleRoles {
-					requests = append(requests, &plainRequest{key: "key-1", client: "203.0.113.7",
-						organization: organization, project: project, endpointRequires: endpointRequires, roles: roles})
+	for _, resolver := range []string{"", "finds", "fails"} {
+		for _, organization := range []string{"", "acme", "globex"} {
+			for _, project := range []string{"", "alpha", "gamma"} {
+				if resolver == "fails" && (organization == "" || project != "") {
+					continue // what a failing resolver names does not matter
+				}
+				for _, endpointRequires := range []bool{false, true} {
+					for _, roles := range oracleRoles {
+						requests = append(requests, &plainRequest{key: "key-1", client: "203.0.113.7", resolver: resolver,
+							organization: organization, project: project, endpointRequires: endpointRequires, roles: roles})
+					}
 				}
 			}
 		}
@@ -251,7 +279,7 @@ func TestOracle(t *testing.T) {
 			subject := b.subject(t, w)
 			source.subject, source.found = subject, w.key != nil
 			for _, plain := range requests {
-				plain.secret, plain.prover = proof.secret, proof.prover
+				plain.secret, plain.verifier, plain.unreadable = proof.secret, proof.verifier, proof.unreadable
 				w.request = plain
 				request := b.request(plain)
 				compare(w, subject, request)

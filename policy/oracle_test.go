@@ -52,8 +52,10 @@ type plainRequest struct {
 	endpointRequires      bool
 	roles                 []string
 	console               bool
+	resolver              string // "finds" the two above, "fails", or "" for none
+	unreadable            string // "malformed", "invalid credentials", "unavailable", or "" for a request that could be read
 	secret                string // the name of the secret that is shown, "" for none
-	prover                string // "already proven", "accepts", "refuses" or "" for none
+	verifier              string // "already verified", "accepts", "refuses" or "" for none
 }
 
 // A world is all that a decision depends on.
@@ -75,10 +77,16 @@ var order = [...]struct {
 }{
 	{1, func(w *world) bool {
 		r := w.request
-		return r.key == "" || r.client == "" || strings.Contains(r.client, "%") || r.organization == "" && r.project == ""
+		if r.unreadable == "unavailable" {
+			return false
+		}
+		return r.unreadable == "malformed" || r.key == "" && r.unreadable == "" || r.client == "" || strings.Contains(r.client, "%") ||
+			r.organization == "" && r.resolver == "" || r.secret != "" && r.verifier != ""
 	}},
 	{2, func(w *world) bool { return w.request.console }},
-	{3, func(w *world) bool { return w.sourceFails || !w.recordIsSound() }},
+	{3, func(w *world) bool {
+		return w.request.unreadable == "unavailable" || w.sourceFails || !w.recordIsSound()
+	}},
 	{4, func(w *world) bool { return w.key == nil }},
 	{5, func(w *world) bool { return !w.proven() }},
 	{6, func(w *world) bool { return w.key.disabled }},
@@ -90,9 +98,9 @@ var order = [...]struct {
 		return len(w.key.entries) == 0 && required
 	}},
 	{11, func(w *world) bool { return len(w.key.entries) == 0 && w.request.endpointRequires }},
-	{12, func(w *world) bool {
-		return w.request.organization != "" && w.request.organization != w.key.organization
-	}},
+	{3, func(w *world) bool { return w.request.resolver == "fails" }},
+	{1, func(w *world) bool { return w.request.organization == "" }},
+	{12, func(w *world) bool { return w.request.organization != w.key.organization }},
 	{13, func(w *world) bool { return w.request.project != "" && len(w.rolesThatReach()) == 0 }},
 	{14, func(w *world) bool {
 		return len(w.request.roles) > 0 && !intersect(w.request.roles, w.rolesThatReach())
@@ -131,14 +139,14 @@ func (w *world) recordIsSound() bool {
 		w.organization.id == w.key.organization
 }
 
-// proven: a secret that is shown must be a live one of the key; a prover that is
-// there must accept; and at least one of the two must be there.
+// proven: a secret that is shown must be a live one of the key, a verifier must accept,
+// one of the two must be there, and the credentials must not be those of no key.
 func (w *world) proven() bool {
 	r := w.request
-	if r.secret == "" && r.prover == "" || r.prover == "refuses" {
+	if r.secret == "" && r.verifier == "" || r.verifier == "refuses" {
 		return false
 	}
-	return r.secret == "" || w.secretProven() != ""
+	return r.unreadable == "" && (r.secret == "" || w.secretProven() != "")
 }
 
 // secretProven is the name of the secret that was shown, if the key has it and it
@@ -174,7 +182,7 @@ func (w *world) rolesThatReach() (roles []string) {
 		case g.allProjects && g.project != "":
 			// It contradicts itself.
 		case g.allProjects:
-			if r.project != "" && r.organization == w.key.organization {
+			if r.project != "" {
 				roles = append(roles, g.role)
 			}
 		case g.project != "":

@@ -35,7 +35,7 @@ var lines = [...]struct {
 	message    string
 }{
 	{"undecided", "ACCESS_CONTROL_UNAVAILABLE", 503, "Access could not be checked. Try again later."},
-	{"invalid_request", "INVALID_REQUEST", 400, "The request lacks an API key, a client address, or the organization or project that it is about."},
+	{"invalid_request", "INVALID_REQUEST", 400, "The request lacks an API key, a client address, or the organization that it is about."},
 	{"console_forbidden", "API_KEY_CANNOT_USE_CONSOLE", 403, "API keys cannot be used with the console."},
 	{"unavailable", "ACCESS_CONTROL_UNAVAILABLE", 503, "Access could not be checked. Try again later."},
 	{"unknown_key", "INVALID_API_KEY", 401, "The API key is not valid."},

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"time"
@@ -8,42 +9,50 @@ import (
 	"github.com/sallyport-go/sallyport/apikey"
 )
 
-// A Request is what is asked of [Engine.Decide]: who calls, what shows that it is
-// they, from where, and what is called. The zero Request is denied as
-// invalid_request.
+// A Request is a call to judge: the caller, its proof, its address, and the endpoint and
+// resource that it calls. The zero Request is denied as invalid_request.
 type Request struct {
 	// Key is the public ID that the caller gave.
 	Key apikey.ID
 
-	// Proof is the secret that the caller showed, as apikey.Parse or an Issuer's
-	// Parse returned it. The zero Secret proves nothing.
-	Proof apikey.Secret
+	// Secret is the secret that the caller sent, as apikey.Parse or an Issuer's Parse
+	// returned it. The zero Secret proves nothing.
+	Secret apikey.Secret
 
-	// Prover checks another kind of proof, such as an HTTP Digest response. nil
-	// means that Proof alone decides; if both are set, both must hold.
-	Prover Prover
+	// Verifier checks another kind of proof, such as an HTTP Digest response. Either
+	// Secret or Verifier is set; a request with both is invalid.
+	Verifier Verifier
 
-	// Client is the address that the call came from: the peer of the connection, or
-	// what a trusted proxy said. IPv4-mapped IPv6 is taken as the IPv4 address that
-	// it maps (rule A5); an address with a zone is refused.
+	// Client is the address of the caller: the peer of the connection, or what a trusted
+	// proxy reported. IPv4-mapped IPv6 is taken as the IPv4 address that it maps (rule A5);
+	// an address with a zone is refused.
 	Client netip.Addr
 
-	// ClientFrom says where Client was found. It is for logs and does not influence the
+	// ClientFrom is where Client was found. It is for logs and does not influence the
 	// decision.
 	ClientFrom ClientOrigin
 
-	// Organization and Project name the resource. At least one is given. With a
-	// project the resource is that project, otherwise the organization itself. Take
-	// both from the resource's own record, never from the caller (rule K7).
+	// Organization and Project name the resource: the project, or without one the
+	// organization itself. Take both from the resource's own record, never from the
+	// caller (rule K7).
 	Organization string
 	Project      string
 
-	// Endpoint is what is called, and what it asks of a key.
+	// Resolver finds the resource where Organization and Project are empty. It is called
+	// once, after line 11: guessed and stolen keys cause no call. A request with both an
+	// Organization or Project and a Resolver is invalid.
+	Resolver Resolver
+
+	// Endpoint is the operation that is called, and its conditions on a key.
 	Endpoint Endpoint
 
-	// Console says that the call is to the console, where people sign in and keys
-	// are refused.
+	// Console marks a call to the console, where people sign in and keys are refused.
 	Console bool
+
+	// Err is why the request could not be read, set by the guard that read it. See
+	// [ErrNoCredentials] and its siblings for the kinds; any other error is line 1. It is
+	// the decision's Cause. A request with an Err is never allowed.
+	Err error
 }
 
 // A ClientOrigin is where a client's address was found.
@@ -51,8 +60,8 @@ type ClientOrigin uint8
 
 // The origins.
 const (
-	OriginUnknown       ClientOrigin = iota // it was not said
-	OriginPeer                              // it is the peer of the connection
+	OriginUnknown       ClientOrigin = iota // not stated
+	OriginPeer                              // the peer of the connection
 	OriginForwarded                         // the Forwarded header of a trusted proxy (RFC 7239)
 	OriginXForwardedFor                     // the X-Forwarded-For header of a trusted proxy
 	OriginHeader                            // another header, which a trusted proxy overwrites
@@ -61,7 +70,7 @@ const (
 var origins = [...]string{"unknown", "peer", "forwarded", "x_forwarded_for", "header"}
 
 // String returns "unknown", "peer", "forwarded", "x_forwarded_for" or "header", and
-// "origin(9)" for a value that is none of them.
+// "origin(9)" for any other value.
 func (o ClientOrigin) String() string {
 	if int(o) < len(origins) {
 		return origins[o]
@@ -78,68 +87,104 @@ type Endpoint struct {
 	// organization requires.
 	RequiresAccessList bool
 
-	// Roles, if there are any, are those of which the key needs one, in a grant that
-	// reaches the resource (rule K5). They are compared byte by byte. The slice is
-	// read only.
+	// Roles lists the roles of which the key needs one, in a grant that reaches the
+	// resource (rule K5). Without roles any key will do. They are compared byte by byte.
+	// The slice is only read.
 	Roles []string
 }
 
-// A Prover is a proof other than a secret's text.
-type Prover interface {
-	// Prove returns nil if the proof holds for the key at now, and otherwise why it
-	// does not. For a key that does not exist it is called with the zero Key and
-	// should take as long as for one that does (rule K3); what it returns then
-	// does not matter. It must be safe for concurrent use.
-	Prove(key apikey.Key, now time.Time) error
+// A Verifier checks a proof other than a secret's text.
+type Verifier interface {
+	// Verify returns nil if the proof holds for the key at now, and otherwise the reason.
+	// For a key that does not exist it is called with the zero Key and should take as long
+	// as for one that does (rule K3); its result is then ignored. It must be safe for
+	// concurrent use.
+	Verify(key apikey.Key, now time.Time) error
 }
 
-// AlreadyProven is the Prover for a key whose possession was proven before, for
-// instance by mutual TLS or by a gateway. Whoever sets it vouches for that: Decide
-// then takes the key ID at its word.
-type AlreadyProven struct{}
+// AlreadyVerified is the Verifier for a key whose possession was verified before, for
+// instance by mutual TLS or by a gateway. Setting it vouches for that: Decide then takes
+// the key ID at its word.
+type AlreadyVerified struct{}
 
-// Prove returns nil.
-func (AlreadyProven) Prove(apikey.Key, time.Time) error { return nil }
+// Verify returns nil.
+func (AlreadyVerified) Verify(apikey.Key, time.Time) error { return nil }
 
-// invalid reports whether line 1 applies.
-func (r *Request) invalid() bool {
-	return r.Key == "" || !r.Client.Is4() && (!r.Client.IsValid() || r.Client.Zone() != "") || r.Organization == "" && r.Project == ""
+// refused is lines 1 and 2, and line 3 for a request that could not be read: those need
+// no look-up.
+func (r *Request) refused() (Reason, error) {
+	unavailable := r.Err != nil && errors.Is(r.Err, ErrUnavailable)
+	if r.Err != nil && !unavailable && !errors.Is(r.Err, ErrInvalidCredentials) {
+		return InvalidRequest, r.Err
+	}
+	if err := r.invalid(); err != nil && !unavailable { // then parts may be missing that the caller sent
+		return InvalidRequest, err
+	}
+	if r.Console {
+		return ConsoleForbidden, nil
+	}
+	if unavailable {
+		return Unavailable, r.Err
+	}
+	return 0, nil
 }
 
-// alreadyProven reports whether there is nothing to prove.
-func (r *Request) alreadyProven() bool {
-	_, ok := r.Prover.(AlreadyProven)
-	return ok && r.Proof.IsZero()
+// Why a request is invalid.
+var (
+	errNoKey        = errors.New("policy: the request has no key ID: want Request.Key")
+	errNoClient     = errors.New("policy: the request has no valid client address: want Request.Client, an address without a zone")
+	errNoResource   = errors.New("policy: the request has no resource: want an Organization, or a Resolver")
+	errTwoResources = errors.New("policy: the request has an Organization or a Project, and a Resolver: want one of the two")
+	errTwoProofs    = errors.New("policy: the request has a Secret and a Verifier: want one of the two")
+)
+
+// invalid returns which part of the request is missing or contradicts another.
+func (r *Request) invalid() error {
+	switch {
+	case r.Key == "" && r.Err == nil:
+		return errNoKey
+	case !r.Client.Is4() && (!r.Client.IsValid() || r.Client.Zone() != ""):
+		return errNoClient
+	case r.Organization == "" && r.Resolver == nil:
+		return errNoResource
+	case r.Resolver != nil && (r.Organization != "" || r.Project != ""):
+		return errTwoResources
+	case r.Verifier != nil && !r.Secret.IsZero():
+		return errTwoProofs
+	}
+	return nil
 }
 
-// someKey is cloned where there is no key, since cloning takes time.
+// alreadyVerified reports whether nothing is left to verify.
+func (r *Request) alreadyVerified() bool {
+	_, ok := r.Verifier.(AlreadyVerified)
+	return ok && r.Err == nil
+}
+
+// someKey is cloned in place of a missing key, since cloning takes time.
 var someKey = apikey.Key{Grants: make([]apikey.Grant, 1), Secrets: make([]apikey.StoredSecret, 1)}
 
-// prove returns which of the key's secrets was proven, -1 if it was another kind
-// of proof, and an error if nothing was. It does the same work for no key (nil).
-func (r *Request) prove(key *apikey.Key, now time.Time) (secret int32, err error) {
-	var stored []apikey.StoredSecret
-	if key != nil {
-		stored = key.Secrets
-	}
-	secret = -1
-	if r.Prover == nil || !r.Proof.IsZero() {
-		var index int
-		index, err = r.Proof.Prove(stored, now)
-		secret = int32(index)
-	}
-	if r.Prover != nil {
-		cloned := key
-		if key == nil {
-			cloned = &someKey
+// verify returns the index of the key's secret that was proven, -1 for another kind of
+// proof, and an error if nothing was. It does the same work without a key (nil).
+func (r *Request) verify(key *apikey.Key, now time.Time) (secret int32, err error) {
+	if r.Verifier == nil || r.Err != nil {
+		var stored []apikey.StoredSecret
+		if key != nil {
+			stored = key.Secrets
 		}
-		shown := cloned.Clone() // a prover may keep it
-		if key == nil {
-			shown = apikey.Key{}
+		index, err := r.Secret.Verify(stored, now)
+		if r.Err != nil {
+			return -1, r.Err
 		}
-		if proverErr := r.Prover.Prove(shown, now); err == nil {
-			err = proverErr
-		}
+		return int32(index), err
 	}
-	return secret, err
+	cloned := key
+	if key == nil {
+		cloned = &someKey
+	}
+	shown := cloned.Clone() // a verifier may keep it
+	if key == nil {
+		shown = apikey.Key{}
+	}
+	return -1, r.Verifier.Verify(shown, now)
 }

@@ -14,13 +14,13 @@ import (
 	"github.com/sallyport-go/sallyport/policy"
 )
 
-// countingProver notes the keys that it was called with.
-type countingProver struct {
+// countingVerifier notes the keys that it was called with.
+type countingVerifier struct {
 	keys []apikey.Key
 	err  error
 }
 
-func (p *countingProver) Prove(key apikey.Key, now time.Time) error {
+func (p *countingVerifier) Verify(key apikey.Key, now time.Time) error {
 	if !now.Equal(noon) {
 		return errors.New("another time")
 	}
@@ -28,53 +28,47 @@ func (p *countingProver) Prove(key apikey.Key, now time.Time) error {
 	return p.err
 }
 
-// Rule K3: an unknown key costs the same proof as a wrong one.
-func TestK3UnknownKeyIsProvenToo(t *testing.T) {
+// Rule K3: an unknown key costs the same verification as a wrong proof.
+func TestK3UnknownKeyIsVerifiedToo(t *testing.T) {
 	for _, refused := range []error{nil, errors.New("refused")} {
-		for _, withSecret := range []bool{false, true} {
-			f := newFixture(t)
-			prover := &countingProver{err: refused}
-			f.request.Prover = prover
-			f.request.Proof = apikey.Secret{}
-			if withSecret {
-				f.request.Proof = f.secret
-			}
-			requireDenied(t, f.decide(&memory{}), policy.UnknownKey)
-			require.Len(t, prover.keys, 1)
-			require.Equal(t, apikey.Key{}, prover.keys[0], "for an unknown key the zero Key")
+		f := newFixture(t)
+		verifier := &countingVerifier{err: refused}
+		f.verifyBy(verifier)
+		requireDenied(t, f.decide(&memory{}), policy.UnknownKey)
+		require.Len(t, verifier.keys, 1)
+		require.Equal(t, apikey.Key{}, verifier.keys[0], "for an unknown key the zero Key")
 
-			known := f.decide(f.source())
-			require.Equal(t, refused == nil, known.Allowed())
-			require.Len(t, prover.keys, 2)
-			require.Equal(t, f.key, prover.keys[1])
-		}
+		known := f.decide(f.source())
+		require.Equal(t, refused == nil, known.Allowed())
+		require.Len(t, verifier.keys, 2)
+		require.Equal(t, f.key, verifier.keys[1])
 	}
 }
 
-// Rule K3: also when the secret has failed already, the prover is asked.
-func TestK3ProverIsAskedBesideAWrongSecret(t *testing.T) {
+// Line 1: of two proofs, neither is looked at.
+func TestLine1ASecretBesideAVerifierIsInvalid(t *testing.T) {
 	f := newFixture(t)
-	prover := new(countingProver)
-	f.request.Prover = prover
-	_, f.request.Proof = newSecret(t, "key-1")
-	d := f.decide(f.source())
-	requireDenied(t, d, policy.WrongSecret)
-	require.ErrorIs(t, d.Err, apikey.ErrWrongSecret, "the first of two errors is told")
-	require.Len(t, prover.keys, 1)
-	require.Empty(t, d.SecretID())
+	verifier := new(countingVerifier)
+	f.request.Verifier = verifier
+	source := f.source()
+	d := f.decide(source)
+	requireDenied(t, d, policy.InvalidRequest)
+	require.ErrorContains(t, d.Cause, "a Secret and a Verifier: want one of the two")
+	require.Empty(t, verifier.keys)
+	require.Zero(t, source.asked)
 }
 
-// A prover is shown a key of its own: what it does to it changes nothing.
-func TestProverCannotChangeTheKey(t *testing.T) {
+// A verifier is shown a key of its own: what it does to it changes nothing.
+func TestVerifierCannotChangeTheKey(t *testing.T) {
 	f := newFixture(t)
 	f.request.Project, f.request.Endpoint.Roles = "alpha", []string{"owner"}
-	f.request.Prover = proverFunc(func(key apikey.Key, _ time.Time) error {
+	f.verifyBy(verifierFunc(func(key apikey.Key, _ time.Time) error {
 		for i := range key.Grants {
 			key.Grants[i].Role = "owner"
 		}
 		key.Secrets[0] = apikey.StoredSecret{}
 		return nil
-	})
+	}))
 	source := f.source()
 	requireDenied(t, f.decide(source), policy.RoleMissing)
 	requireDenied(t, f.decide(source), policy.RoleMissing)
@@ -95,12 +89,12 @@ func TestK4SecretID(t *testing.T) {
 	rotated.Secrets[0].Expires = noon.Add(1)
 	f.key = rotated
 	require.Equal(t, rotated.Secrets[0].ID(), f.evaluate().SecretID())
-	f.request.Proof = second
+	f.request.Secret = second
 	require.Equal(t, rotated.Secrets[1].ID(), f.evaluate().SecretID())
 	require.Contains(t, f.evaluate().String(), ` secret="`+rotated.Secrets[1].ID()+`"`)
 	f.request.Client = netip.MustParseAddr("192.0.2.1")
 	require.Equal(t, rotated.Secrets[1].ID(), f.evaluate().SecretID(), "a denied call tells it too")
-	f.request.Proof, f.request.Prover = apikey.Secret{}, policy.AlreadyProven{}
+	f.verifyBy(policy.AlreadyVerified{})
 	require.Empty(t, f.evaluate().SecretID())
 }
 
@@ -108,7 +102,7 @@ func TestK4SecretID(t *testing.T) {
 // enumeration: CVE-2023-32691, CVE-2025-54499, CVE-2022-24912).
 func TestD2UnknownKeyAndWrongSecretLookTheSame(t *testing.T) {
 	f := newFixture(t)
-	_, f.request.Proof = newSecret(t, "key-1")
+	_, f.request.Secret = newSecret(t, "key-1")
 	wrong, unknown := f.decide(f.source()), f.decide(&memory{})
 	requireDenied(t, wrong, policy.WrongSecret)
 	requireDenied(t, unknown, policy.UnknownKey)
@@ -137,7 +131,7 @@ func TestD2NothingIsToldBeforeTheProof(t *testing.T) {
 		change(f)
 		proven := f.decide(f.source())
 		require.Greater(t, proven.Reason, policy.WrongSecret, name)
-		f.request.Proof = apikey.Secret{}
+		f.request.Secret = apikey.Secret{}
 		requireDenied(t, f.decide(f.source()), policy.WrongSecret)
 	}
 }
@@ -169,7 +163,7 @@ func TestD3Parameters(t *testing.T) {
 // that the call came from.
 func TestD1AnswerTellsNothingOfTheRecord(t *testing.T) {
 	for reason := policy.Reason(0); reason <= policy.OpenList+1; reason++ {
-		d := policy.Decision{Reason: reason, Err: errors.New("dial tcp 10.0.0.5:5432")}
+		d := policy.Decision{Reason: reason, Cause: errors.New("dial tcp 10.0.0.5:5432")}
 		answer := d.Answer()
 		require.NotContains(t, answer.Message, "10.0.0.5")
 		require.NotContains(t, answer.Message, "%")
@@ -185,7 +179,7 @@ func TestK2NoSecretIsTold(t *testing.T) {
 	f := newFixture(t)
 	_, other := newSecret(t, "key-1")
 	for _, proof := range []apikey.Secret{f.secret, other} {
-		f.request.Proof = proof
+		f.request.Secret = proof
 		decisions := []policy.Decision{f.evaluate(), f.decide(f.source()), f.decide(&memory{}), f.decide(&memory{err: errors.New("down")}), f.decide(nil)}
 		f.request.Console = true
 		decisions = append(decisions, f.evaluate())
@@ -197,6 +191,6 @@ func TestK2NoSecretIsTold(t *testing.T) {
 	}
 	panics := policy.SourceFunc(func(context.Context, apikey.ID) (policy.Subject, bool, error) { panic(f.request) })
 	d := f.decide(panics)
-	requireNoSecret(t, d, f.request.Proof)
+	requireNoSecret(t, d, f.request.Secret)
 	require.True(t, strings.Contains(d.String(), "[redacted]"), "the panic's value was told: %s", d)
 }

@@ -35,12 +35,12 @@ func speedFixture(t testing.TB, n int, withProof bool) *fixture {
 		entries = append(entries, expired(t, fmt.Sprintf("10.%d.%d.0/24", (n-1-i)/100, (n-1-i)%100), expires))
 	}
 	var err error
-	f.key.AccessList, err = accesslist.New(entries...)
+	f.key.AccessList, err = accesslist.List{}.With(entries...)
 	require.NoError(t, err)
 	f.request.Client = netip.MustParseAddr(fmt.Sprintf("10.%d.%d.77", max(n-1, 0)/100, max(n-1, 0)%100))
 	f.request.Project, f.request.Endpoint.Roles = "alpha", []string{"writer", "reader"}
 	if !withProof {
-		f.request.Proof, f.request.Prover = apikey.Secret{}, policy.AlreadyProven{}
+		f.verifyBy(policy.AlreadyVerified{})
 	}
 	return f
 }
@@ -77,7 +77,7 @@ func TestDenialsDoNotAllocate(t *testing.T) {
 	f := speedFixture(t, 20, true)
 	ctx := context.Background()
 	observed := 0
-	observer := policy.WithObserver(func(context.Context, policy.Request, policy.Decision) { observed++ })
+	observer := policy.WithObserver(func(context.Context, policy.Decision) { observed++ })
 	engine := policy.New(f.source(), policy.WithClock(atNoon), observer)
 	empty := policy.New(&memory{}, policy.WithClock(atNoon), observer)
 	_, wrong := newSecret(t, "key-1")
@@ -85,7 +85,7 @@ func TestDenialsDoNotAllocate(t *testing.T) {
 	for want, change := range map[policy.Reason]func(*policy.Request){
 		policy.InvalidRequest:    func(r *policy.Request) { r.Client = netip.Addr{} },
 		policy.ConsoleForbidden:  func(r *policy.Request) { r.Console = true },
-		policy.WrongSecret:       func(r *policy.Request) { r.Proof = wrong },
+		policy.WrongSecret:       func(r *policy.Request) { r.Secret = wrong },
 		policy.WrongOrganization: func(r *policy.Request) { r.Organization = "globex" },
 		policy.ProjectNotGranted: func(r *policy.Request) { r.Project = "beta" },
 		policy.RoleMissing:       func(r *policy.Request) { r.Endpoint.Roles = r.Endpoint.Roles[:1] },
@@ -98,9 +98,9 @@ func TestDenialsDoNotAllocate(t *testing.T) {
 	require.Equal(t, policy.UnknownKey, empty.Decide(ctx, proven).Reason)
 	require.Zero(t, testing.AllocsPerRun(100, func() { empty.Decide(ctx, proven) }))
 
-	// Rule K3: a Prover is given a copy of the key, and for no key as much is copied.
+	// Rule K3: a Verifier is given a copy of the key, and for no key as much is copied.
 	refused := proven
-	refused.Proof, refused.Prover = apikey.Secret{}, proverFunc(func(apikey.Key, time.Time) error { return apikey.ErrWrongSecret })
+	refused.Secret, refused.Verifier = apikey.Secret{}, verifierFunc(func(apikey.Key, time.Time) error { return apikey.ErrWrongSecret })
 	require.Equal(t, policy.WrongSecret, engine.Decide(ctx, refused).Reason)
 	known := testing.AllocsPerRun(100, func() { engine.Decide(ctx, refused) })
 	require.Equal(t, known, testing.AllocsPerRun(100, func() { empty.Decide(ctx, refused) }))

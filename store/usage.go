@@ -22,16 +22,16 @@ type UsageRecord struct {
 // false for a call that was denied, which is not counted (rule A11). Its Last is the
 // decision's Time, which an engine that has an observer always reads; without one it
 // may be zero, and then the call is counted and its time is not known.
-func UsageOf(request policy.Request, decision policy.Decision) (UsageRecord, bool) {
+func UsageOf(decision policy.Decision) (UsageRecord, bool) {
 	if !decision.Allowed() {
 		return UsageRecord{}, false
 	}
 	entry, _ := decision.Entry()
 	return UsageRecord{
-		Key:    request.Key,
+		Key:    decision.KeyID(),
 		Entry:  entry.Prefix(),
 		Secret: decision.SecretID(),
-		Usage:  accesslist.Usage{Count: 1, Last: decision.Time(), LastAddress: request.Client.Unmap()},
+		Usage:  accesslist.Usage{Count: 1, Last: decision.Time(), LastAddress: decision.Client()},
 	}, true
 }
 

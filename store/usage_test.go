@@ -41,13 +41,13 @@ func TestA11UsageOf(t *testing.T) {
 
 	engine := policy.New(s, policy.WithClock(func() time.Time { return now }))
 	request := func(id apikey.ID, secret apikey.Secret, client string) policy.Request {
-		return policy.Request{Key: id, Proof: secret, Client: netip.MustParseAddr(client), Organization: "acme"}
+		return policy.Request{Key: id, Secret: secret, Client: netip.MustParseAddr(client), Organization: "acme"}
 	}
 	for client, entry := range map[string]string{
 		"10.1.2.3": "10.1.2.0/24", "10.1.9.9": "10.1.0.0/16", "10.9.9.9": "10.0.0.0/8", "192.0.2.1": "0.0.0.0/0", "::ffff:10.1.2.3": "10.1.2.0/24",
 	} {
 		r := request(key.ID, secret, client)
-		got, ok := store.UsageOf(r, engine.Decide(ctx, r))
+		got, ok := store.UsageOf(engine.Decide(ctx, r))
 		assert.True(t, ok)
 		assert.Equal(t, store.UsageRecord{
 			Key: key.ID, Entry: netip.MustParsePrefix(entry), Secret: key.Secrets[0].ID(),
@@ -55,13 +55,13 @@ func TestA11UsageOf(t *testing.T) {
 		}, got, client)
 	}
 	r := request(open.ID, openSecret, "2001:db8::1")
-	got, ok := store.UsageOf(r, engine.Decide(ctx, r))
+	got, ok := store.UsageOf(engine.Decide(ctx, r))
 	assert.True(t, ok)
 	assert.Equal(t, store.UsageRecord{
 		Key: open.ID, Secret: open.Secrets[0].ID(), Usage: accesslist.Usage{Count: 1, Last: now, LastAddress: netip.MustParseAddr("2001:db8::1")},
 	}, got, "an open list has no entry")
-	r.Proof, r.Prover = apikey.Secret{}, policy.AlreadyProven{}
-	got, ok = store.UsageOf(r, engine.Decide(ctx, r))
+	r.Secret, r.Verifier = apikey.Secret{}, policy.AlreadyVerified{}
+	got, ok = store.UsageOf(engine.Decide(ctx, r))
 	assert.True(t, ok)
 	assert.Empty(t, got.Secret, "it was another kind of proof")
 
@@ -70,17 +70,17 @@ func TestA11UsageOf(t *testing.T) {
 		"wrong secret":   request(key.ID, openSecret, "10.1.2.3"),
 		"unknown key":    request("gone", secret, "10.1.2.3"),
 		"no request":     {},
-		"another's":      {Key: key.ID, Proof: secret, Client: netip.MustParseAddr("10.1.2.3"), Organization: "other"},
-		"console":        {Key: key.ID, Proof: secret, Client: netip.MustParseAddr("10.1.2.3"), Organization: "acme", Console: true},
-		"needs an entry": {Key: open.ID, Proof: openSecret, Client: netip.MustParseAddr("10.1.2.3"), Organization: "acme", Endpoint: policy.Endpoint{RequiresAccessList: true}},
+		"another's":      {Key: key.ID, Secret: secret, Client: netip.MustParseAddr("10.1.2.3"), Organization: "other"},
+		"console":        {Key: key.ID, Secret: secret, Client: netip.MustParseAddr("10.1.2.3"), Organization: "acme", Console: true},
+		"needs an entry": {Key: open.ID, Secret: openSecret, Client: netip.MustParseAddr("10.1.2.3"), Organization: "acme", Endpoint: policy.Endpoint{RequiresAccessList: true}},
 	} {
 		d := engine.Decide(ctx, r)
 		require.False(t, d.Allowed(), name)
-		got, ok := store.UsageOf(r, d)
+		got, ok := store.UsageOf(d)
 		assert.False(t, ok, name)
 		assert.Zero(t, got, name)
 	}
-	got, ok = store.UsageOf(request(key.ID, secret, "10.1.2.3"), policy.Decision{})
+	got, ok = store.UsageOf(policy.Decision{})
 	assert.False(t, ok, "a decision that was never made")
 	assert.Zero(t, got)
 }
@@ -98,13 +98,13 @@ func TestUsageReachesFindings(t *testing.T) {
 	require.NoError(t, err)
 
 	var batch []store.UsageRecord
-	engine := policy.New(s, policy.WithObserver(func(_ context.Context, request policy.Request, decision policy.Decision) {
-		if record, ok := store.UsageOf(request, decision); ok {
+	engine := policy.New(s, policy.WithObserver(func(_ context.Context, decision policy.Decision) {
+		if record, ok := store.UsageOf(decision); ok {
 			batch = append(batch, record)
 		}
 	}))
 	for _, client := range []string{"192.0.2.1", "192.0.2.1", "192.0.2.9"} {
-		engine.Decide(ctx, policy.Request{Key: key.ID, Proof: secret, Client: netip.MustParseAddr(client), Organization: "acme"})
+		engine.Decide(ctx, policy.Request{Key: key.ID, Secret: secret, Client: netip.MustParseAddr(client), Organization: "acme"})
 	}
 	require.Len(t, batch, 2)
 	require.NoError(t, s.RecordUsage(ctx, batch))

@@ -18,6 +18,7 @@ import (
 	"github.com/sallyport-go/sallyport/policy"
 	"github.com/sallyport-go/sallyport/store"
 	"github.com/sallyport-go/sallyport/store/storetest"
+	"github.com/sallyport-go/sallyport/store/storetest/crashtest"
 )
 
 var client = netip.MustParseAddr("203.0.113.7")
@@ -168,9 +169,9 @@ func TestUncertainWriteEndsTheUse(t *testing.T) {
 	require.ErrorIs(t, s.after(fmt.Errorf("sync: %w", errUncertain)), errUncertain)
 	_, err = s.Key(t.Context(), id)
 	require.ErrorIs(t, err, errUncertain)
-	decision := policy.New(s).Decide(t.Context(), policy.Request{Key: id, Proof: secret, Client: client, Organization: "acme"})
+	decision := policy.New(s).Decide(t.Context(), policy.Request{Key: id, Secret: secret, Client: client, Organization: "acme"})
 	require.Equal(t, policy.Unavailable, decision.Reason)
-	require.ErrorIs(t, decision.Err, errUncertain)
+	require.ErrorIs(t, decision.Cause, errUncertain)
 }
 
 // TestCrash kills a process that writes, at random moments, and looks at what it left:
@@ -185,7 +186,7 @@ func TestCrash(t *testing.T) {
 		rounds = 10
 	}
 	dir := t.TempDir()
-	var ledger storetest.Ledger
+	var ledger crashtest.Ledger
 	for range rounds {
 		child := exec.Command(os.Args[0], "-test.run", "^TestCrash$")
 		child.Env = append(os.Environ(), "CUSTOMSTORE_CRASH_DIR="+dir)
@@ -214,7 +215,7 @@ func crashChild(ctx context.Context, dir string) error {
 		return err
 	}
 	time.AfterFunc(time.Duration(rand.IntN(30_000))*time.Microsecond, func() { _ = self.Kill() })
-	return storetest.WriteUntilKilled(ctx, s, rand.Uint64(), os.Stdout)
+	return crashtest.WriteUntilKilled(ctx, s, rand.Uint64(), os.Stdout)
 }
 
 func files(t *testing.T, dir, sub string) []string {

@@ -56,7 +56,7 @@ func run(ctx context.Context, out io.Writer, args []string) (err error) {
 	}
 	defer func() { err = errors.Join(err, keys.Close()) }()
 	decision := policy.New(keys).Decide(ctx, policy.Request{
-		Key: id, Proof: secret, Client: netip.MustParseAddr("203.0.113.7"), Organization: "acme",
+		Key: id, Secret: secret, Client: netip.MustParseAddr("203.0.113.7"), Organization: "acme",
 	})
 	_, err = fmt.Fprint(out, decision.Explain())
 	return err

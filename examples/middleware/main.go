@@ -39,7 +39,7 @@ import (
 )
 
 func main() {
-	counters := policyhttp.NewCounters()
+	counters := new(policyhttp.Counters)
 	expvar.Publish("access", counters)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()

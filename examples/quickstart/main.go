@@ -29,7 +29,7 @@ func run(w io.Writer) {
 		must(key, err)
 		key.AccessList = list
 		must(keys.PutKey(ctx, key, options...))
-		return policy.Request{Key: key.ID, Proof: secret, Organization: organization}
+		return policy.Request{Key: key.ID, Secret: secret, Organization: organization}
 	}
 	listed := newKey("acme", must(accesslist.Parse("203.0.113.7", "198.51.100.0/24")))
 	empty, open := newKey("acme", accesslist.List{}, store.AllowOpen), newKey("beta", accesslist.List{}, store.AllowOpen)
@@ -48,7 +48,7 @@ func run(w io.Writer) {
 	decide("no list, the organization requires one", "203.0.113.7", empty, read)
 	decide("no list, none required", "192.0.2.1", open, read)
 	decide("no list, the endpoint requires one", "192.0.2.1", open, restore)
-	decide("a wrong secret", "203.0.113.7", policy.Request{Key: listed.Key, Proof: open.Proof, Organization: "acme"}, read)
+	decide("a wrong secret", "203.0.113.7", policy.Request{Key: listed.Key, Secret: open.Secret, Organization: "acme"}, read)
 	must(table, table.Flush())
 }
 

@@ -54,7 +54,7 @@ func newReplay(c config, list accesslist.List, p *progress, maxKeys int) *replay
 		subject:  policy.NewSubject(key, &policy.Organization{ID: organization, Requirement: c.requirement}),
 		request: policy.Request{
 			Key:          key.ID,
-			Prover:       policy.AlreadyProven{}, // a log has no secrets
+			Verifier:     policy.AlreadyVerified{}, // a log has no secrets
 			Organization: organization,
 			Endpoint:     policy.Endpoint{Name: "replayed", RequiresAccessList: c.endpointRequires},
 		},

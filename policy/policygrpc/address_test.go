@@ -166,7 +166,7 @@ func TestForwardingOfATrustedPeer(t *testing.T) {
 				continue
 			}
 			requireDenied(t, err, codes.InvalidArgument, "INVALID_REQUEST")
-			assert.ErrorContains(t, s.guard.Check(incoming("127.0.0.1:4711", append(test.pairs, s.authorized()...)...), restore, nil).Err, "policyhttp: ", name)
+			assert.ErrorContains(t, s.guard.Check(incoming("127.0.0.1:4711", append(test.pairs, s.authorized()...)...), restore, nil).Cause, "policyhttp: ", name)
 		}
 	}
 }
@@ -197,7 +197,7 @@ func TestPeerWithoutAnAddress(t *testing.T) {
 	} {
 		d := guard.Check(peerContext(ctx, peerOf), restore, nil)
 		assert.Equal(t, policy.InvalidRequest, d.Reason, "%s: %s", name, d)
-		assert.ErrorContains(t, d.Err, "the peer of the connection is", name)
+		assert.ErrorContains(t, d.Cause, "the peer of the connection is", name)
 	}
 	for name, peerOf := range map[string]*peer.Peer{
 		"trusted on TCP":             {Addr: addr{"tcp", "127.0.0.1:4711"}},
@@ -225,8 +225,8 @@ func TestUnixSocket(t *testing.T) {
 		serve   func(*service, net.Listener, string)
 		allowed bool
 	}{
-		"undeclared":              {policyhttp.FromPeer(), (*service).serveUnix, false},
-		"undeclared, by net/http": {policyhttp.FromPeer(), (*service).serveUnixHTTP, false},
+		"undeclared":              {policyhttp.ClientAddress{}, (*service).serveUnix, false},
+		"undeclared, by net/http": {policyhttp.ClientAddress{}, (*service).serveUnixHTTP, false},
 		"declared":                {policyhttp.FromTrustedProxies(policyhttp.XForwardedFor).WithUnixSocket(), (*service).serveUnix, true},
 		"declared, by net/http":   {policyhttp.FromTrustedProxies(policyhttp.XForwardedFor).WithUnixSocket(), (*service).serveUnixHTTP, true},
 	} {

@@ -53,7 +53,7 @@
 //	                   that is not declared
 //	UNAVAILABLE        the source or the Resource failed
 //
-// Each has one google.rpc.ErrorInfo as its details: the code of [policyhttp.Answer] as the
+// Each has one google.rpc.ErrorInfo as its details: the code of [policy.Decision.Answer] as the
 // reason, such as IP_ADDRESS_NOT_ON_ACCESS_LIST, the domain of Config, and where the
 // address was what was judged (lines 9 to 11 of the rules) the client's address as
 // clientAddress in its metadata. Before the secret was proven every failure of it is the

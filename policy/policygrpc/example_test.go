@@ -45,9 +45,10 @@ func Example() {
 	httpGuard, err := policyhttp.New(policyhttp.Config{Engine: policy.New(keys)})
 	must(err)
 
-	records := map[string][2]string{ // whose the backups are
-		"nightly": {"acme", "alpha"},
-		"foreign": {"globex", "gamma"},
+	type backup struct{ organization, project, host string }
+	records := map[string]backup{
+		"nightly": {"acme", "alpha", "db1"},
+		"foreign": {"globex", "gamma", "db9"},
 	}
 	guard, err := policygrpc.New(policygrpc.Config{
 		Guard:  httpGuard,
@@ -55,12 +56,13 @@ func Example() {
 		Methods: map[string]policygrpc.Method{
 			"/backups.v1.Backups/Restore": {
 				Endpoint: policy.Endpoint{Roles: []string{"backup.admin"}, RequiresAccessList: true},
-				Resource: func(_ context.Context, message any) (organization, project string, err error) {
+				Resource: func(_ context.Context, message any) (policy.Resource, error) {
 					record, ok := records[message.(*wrapperspb.StringValue).Value]
-					if !ok {
-						return " ", "", nil // nobody's, and answered like somebody else's
+					if !ok { // answered like somebody else's
+						return policy.Resource{Organization: policy.NoOrganization}, nil
 					}
-					return record[0], record[1], nil
+					// The handler gets the record by policygrpc.ValueOf[backup].
+					return policy.Resource{Organization: record.organization, Project: record.project, Value: record}, nil
 				},
 			},
 			"/grpc.health.v1.Health/Check": {Open: true},

@@ -17,8 +17,8 @@ import (
 
 // Config is how a Guard judges calls. [New] finds all that is wrong with it.
 type Config struct {
-	// Guard recognizes callers. Required. Its Deny, its realm and the order of its schemes
-	// do not matter here, and a Digest scheme is not used.
+	// Guard reads credentials and addresses. Required. Its Deny, its realm and the order of
+	// its schemes do not matter here, and a Digest scheme is not used.
 	Guard *policyhttp.Guard
 
 	// Methods are the methods that can be called, by their full names such as
@@ -64,10 +64,10 @@ func New(config Config) (*Guard, error) {
 	}
 	var mistakes []error
 	if g.guard == nil {
-		mistakes = append(mistakes, errors.New("policygrpc: Config.Guard is nil; right would be one that policyhttp.New returned"))
+		mistakes = append(mistakes, errors.New("policygrpc: Config.Guard is nil: want one that policyhttp.New returned"))
 	}
 	if !utf8.ValidString(g.domain) {
-		mistakes = append(mistakes, fmt.Errorf("policygrpc: Config.Domain is %q; right would be UTF-8, such as backups.example.com", g.domain))
+		mistakes = append(mistakes, fmt.Errorf("policygrpc: Config.Domain is %q: want UTF-8, such as backups.example.com", g.domain))
 	}
 	for _, name := range slices.Sorted(maps.Keys(g.methods)) {
 		method := g.methods[name]
@@ -91,11 +91,11 @@ func (m Method) check(name string) error {
 	service, method, _ := strings.Cut(strings.TrimPrefix(name, "/"), "/")
 	switch {
 	case name != "/"+service+"/"+method || service == "" || method == "" || strings.Contains(method, "/"):
-		return errors.New(`is not the full name of a method; right would be one such as "/backups.v1.Backups/Restore"`)
+		return errors.New(`is not the full name of a method: want one such as "/backups.v1.Backups/Restore"`)
 	case m.Open && (m.Resource != nil || m.Endpoint.RequiresAccessList || len(m.Endpoint.Roles) > 0):
-		return errors.New("is open and asks something of a key; right would be one of the two")
+		return errors.New("is open and asks something of a key: want one of the two")
 	case !m.Open && m.Resource == nil:
-		return errors.New("has no Resource; right would be one, or Open for a method that everybody may call")
+		return errors.New("has no Resource: want one, or Open for a method that everybody may call")
 	}
 	return nil
 }
@@ -161,20 +161,28 @@ func DecisionOf(ctx context.Context) (policy.Decision, bool) {
 	return d, ok
 }
 
+// ValueOf returns the record that the method's [Resource] read for the call that was let
+// in, from its context: what was judged is what is served, and the record is not read
+// twice. It is false outside of a handler behind the guard, and if the Resource's Value is
+// no T.
+func ValueOf[T any](ctx context.Context) (T, bool) {
+	d, _ := DecisionOf(ctx)
+	value, ok := d.Resource().Value.(T)
+	return value, ok
+}
+
 // undeclared is the name of the endpoint in decisions about methods that are not in
-// Config.Methods. Their own names are the caller's words, where the server has a handler
-// for unknown ones, and would not do as names to count by.
+// Config.Methods. Their own names come from the caller where the server has a handler for
+// unknown ones, and would not do as names to count by.
 const undeclared = "undeclared method"
 
-var errUndeclared = errors.New("policygrpc: the method is not in Config.Methods")
-
-// Check judges a call and answers nothing. The interceptors do that by themselves; it is for
-// handlers of streams, which ask again while one lasts. ctx is that of the call,
+// Check judges a call and answers nothing. The interceptors do that by themselves; Check is
+// for handlers of streams that judge again while the stream lasts. ctx is that of the call,
 // with its peer and its metadata, message is given to the method's Resource, and fullMethod
 // is its name as grpc.Method(ctx) returns it.
 //
-// It does not panic: what goes wrong in it denies, and is the decision's Err. A method that
-// is not declared is denied, and one that is open too, since there is nothing to judge.
+// It does not panic: a failure in it denies, and is the decision's Cause. An undeclared
+// method is denied, and so is an open one, since there is nothing to judge.
 func (g *Guard) Check(ctx context.Context, fullMethod string, message any) policy.Decision {
 	if ctx == nil {
 		ctx = context.Background()
@@ -182,13 +190,14 @@ func (g *Guard) Check(ctx context.Context, fullMethod string, message any) polic
 	if g == nil {
 		g = new(Guard)
 	}
-	method, declared := g.methods[fullMethod]
-	if !declared {
-		method = Method{Endpoint: policy.Endpoint{Name: undeclared}, Resource: func(context.Context, any) (string, string, error) {
-			return "", "", fmt.Errorf("%w: %s", errUndeclared, cut(fullMethod))
-		}}
+	call := policyhttp.Call{Remote: remoteOf(ctx), Header: headerOf(ctx)}
+	if method, declared := g.methods[fullMethod]; declared {
+		call.Endpoint, call.Resolver = method.Endpoint, method.Resource.of(message)
+	} else {
+		call.Endpoint.Name = undeclared
+		call.Err = fmt.Errorf("policygrpc: %w: %s is not in Config.Methods", policy.ErrUndeclaredEndpoint, cut(fullMethod))
 	}
-	return g.guard.Route(method.Endpoint, method.Resource.of(ctx, message)).Check(request(ctx))
+	return g.guard.Check(ctx, call)
 }
 
 // Undeclared returns the full names of the methods that a server has and that are not in

@@ -25,6 +25,7 @@ import (
 	"github.com/sallyport-go/sallyport/policy"
 	"github.com/sallyport-go/sallyport/policy/policygrpc"
 	"github.com/sallyport-go/sallyport/policy/policyhttp"
+	"github.com/sallyport-go/sallyport/policy/policyhttp/digest"
 )
 
 func TestAllowed(t *testing.T) {
@@ -99,7 +100,7 @@ func TestEveryReason(t *testing.T) {
 			change: func(s *service) {
 				for name := range s.methods {
 					s.change(name, func(m *policygrpc.Method) {
-						m.Resource = func(context.Context, any) (string, string, error) { return "", "", nil }
+						m.Resource = func(context.Context, any) (policy.Resource, error) { return policy.Resource{Organization: ""}, nil }
 					})
 				}
 			},
@@ -158,7 +159,9 @@ func TestEveryReason(t *testing.T) {
 			change: func(s *service) {
 				for name := range s.methods {
 					s.change(name, func(m *policygrpc.Method) {
-						m.Resource = func(context.Context, any) (string, string, error) { return "acme", "alpha", nil }
+						m.Resource = func(context.Context, any) (policy.Resource, error) {
+							return policy.Resource{Organization: "acme", Project: "alpha"}, nil
+						}
 					})
 				}
 			},
@@ -211,8 +214,8 @@ func TestOpenList(t *testing.T) {
 	}
 }
 
-// Rule D2: before the secret was proven, every failure of it is the same to the byte, and
-// takes one look-up (rule K3).
+// Rule D2: before the secret was proven, every failure of it is the same to the byte. It
+// takes one look-up (rule K3), and none if it names no key (rule K2).
 func TestNothingTellsAnUnknownKeyFromAWrongSecret(t *testing.T) {
 	s := newService(t)
 	rotated, current, err := apikey.Rotate(s.key, 0)
@@ -237,7 +240,10 @@ func TestNothingTellsAnUnknownKeyFromAWrongSecret(t *testing.T) {
 	var wantStatus []byte
 	var wantTrailer metadata.MD
 	for name, authorization := range shown {
-		before := len(s.asked)
+		before, lookups := len(s.asked), 1
+		if name == "a text that is no secret" || name == "a mistyped secret" {
+			lookups = 0
+		}
 		var header, trailer metadata.MD
 		ctx := metadata.AppendToOutgoingContext(context.Background(), "authorization", authorization)
 		err := s.conn.Invoke(ctx, restore, wrapperspb.String("nightly"), new(wrapperspb.StringValue), grpc.Header(&header), grpc.Trailer(&trailer))
@@ -250,7 +256,7 @@ func TestNothingTellsAnUnknownKeyFromAWrongSecret(t *testing.T) {
 		assert.Equal(t, wantStatus, got, name)
 		assert.Equal(t, wantTrailer, trailer, name)
 		assert.Empty(t, header, name)
-		assert.Len(t, s.asked, before+1, "%s: one look-up", name)
+		assert.Len(t, s.asked, before+lookups, "%s: look-ups", name)
 
 		_, err = s.stream(follow, "authorization", authorization)
 		got, err = proto.MarshalOptions{Deterministic: true}.Marshal(status.Convert(err).Proto())
@@ -263,13 +269,12 @@ func TestNothingTellsAnUnknownKeyFromAWrongSecret(t *testing.T) {
 // Credentials that are none, or that nobody sends by an honest mistake.
 func TestCredentialsThatAreRefused(t *testing.T) {
 	s := newService(t)
-	s.schemes = []policyhttp.Scheme{policyhttp.Bearer(), policyhttp.Basic(), policyhttp.Digest(policyhttp.DigestConfig{
-		Credentials: new(policyhttp.MemoryDigestCredentials),
-		Algorithms:  []policyhttp.DigestAlgorithm{policyhttp.DigestSHA256},
-	})}
+	httpDigest, err := digest.New(digest.Config{Credentials: new(digest.MemoryCredentials), Algorithms: []digest.Algorithm{digest.SHA256}})
+	require.NoError(t, err)
+	s.schemes = []policyhttp.Scheme{policyhttp.Bearer(), policyhttp.Basic(), httpDigest}
 	s.start()
 	good := bearer(s.secret.Reveal())
-	const digest = `username="k", realm="api", nonce="n", uri="/", response="0", qop=auth, nc=00000001, cnonce="c"`
+	const digestText = `username="k", realm="api", nonce="n", uri="/", response="0", qop=auth, nc=00000001, cnonce="c"`
 	for name, test := range map[string]struct {
 		pairs  []string
 		code   codes.Code
@@ -279,12 +284,12 @@ func TestCredentialsThatAreRefused(t *testing.T) {
 		"under another name":          {[]string{"x-api-key", s.secret.Reveal()}, codes.Unauthenticated, "API_KEY_REQUIRED"},
 		"of another scheme":           {[]string{"authorization", "Negotiate abc"}, codes.Unauthenticated, "API_KEY_REQUIRED"},
 		"the secret without a scheme": {[]string{"authorization", s.secret.Reveal()}, codes.Unauthenticated, "API_KEY_REQUIRED"},
-		"Digest":                      {[]string{"authorization", "Digest " + digest}, codes.Unauthenticated, "API_KEY_REQUIRED"},
-		"digest":                      {[]string{"authorization", "dIgEsT " + digest}, codes.Unauthenticated, "API_KEY_REQUIRED"},
+		"Digest":                      {[]string{"authorization", "Digest " + digestText}, codes.Unauthenticated, "API_KEY_REQUIRED"},
+		"digest":                      {[]string{"authorization", "dIgEsT " + digestText}, codes.Unauthenticated, "API_KEY_REQUIRED"},
 		"empty":                       {[]string{"authorization", ""}, codes.InvalidArgument, "INVALID_REQUEST"},
 		"twice":                       {[]string{"authorization", good, "authorization", good}, codes.InvalidArgument, "INVALID_REQUEST"},
-		"twice, one of Digest":        {[]string{"authorization", good, "authorization", "Digest " + digest}, codes.InvalidArgument, "INVALID_REQUEST"},
-		"twice, Digest first":         {[]string{"authorization", "Digest " + digest, "authorization", good}, codes.InvalidArgument, "INVALID_REQUEST"},
+		"twice, one of Digest":        {[]string{"authorization", good, "authorization", "Digest " + digestText}, codes.InvalidArgument, "INVALID_REQUEST"},
+		"twice, Digest first":         {[]string{"authorization", "Digest " + digestText, "authorization", good}, codes.InvalidArgument, "INVALID_REQUEST"},
 		"in one with a comma":         {[]string{"authorization", good + "," + good}, codes.InvalidArgument, "INVALID_REQUEST"},
 		"no base64":                   {[]string{"authorization", "Basic %%%"}, codes.InvalidArgument, "INVALID_REQUEST"},
 		"no colon":                    {[]string{"authorization", "Basic aGVsbG8="}, codes.InvalidArgument, "INVALID_REQUEST"},
@@ -311,15 +316,16 @@ func TestUndeclaredMethod(t *testing.T) {
 	s.start()
 	for _, method := range []string{forgot, "/made.up/Method", "/made.up/" + strings.Repeat("x", 300)} {
 		_, err := s.call(method, s.authorized()...)
-		requireDenied(t, err, codes.PermissionDenied, "API_KEY_CANNOT_USE_METHOD")
+		requireDenied(t, err, codes.PermissionDenied, "API_KEY_CANNOT_USE_ENDPOINT")
 		d := s.last()
-		assert.Equal(t, policy.Unavailable, d.Reason)
-		assert.ErrorContains(t, d.Err, "the method is not in Config.Methods: \""+method[:10])
-		assert.Less(t, len(d.Err.Error()), 400)
+		assert.Equal(t, policy.InvalidRequest, d.Reason)
+		assert.ErrorIs(t, d.Cause, policy.ErrUndeclaredEndpoint)
+		assert.ErrorContains(t, d.Cause, "undeclared endpoint: \""+method[:10])
+		assert.Less(t, len(d.Cause.Error()), 400)
 		assert.Equal(t, "undeclared method", d.LogValue().Group()[endpointAt(d)].Value.String())
 
 		_, err = s.call(method, "authorization", bearer("sp_not_a_secret"))
-		requireDenied(t, err, codes.PermissionDenied, "API_KEY_CANNOT_USE_METHOD") // nothing of the key
+		requireDenied(t, err, codes.PermissionDenied, "API_KEY_CANNOT_USE_ENDPOINT") // nothing of the key
 		_, err = s.call(method)
 		requireDenied(t, err, codes.Unauthenticated, "API_KEY_REQUIRED")
 	}
@@ -430,10 +436,12 @@ func TestCheckAgain(t *testing.T) {
 // Whatever the Resource does, it does not open anything.
 func TestResourceThatFails(t *testing.T) {
 	for name, resource := range map[string]policygrpc.Resource{
-		"an error": func(context.Context, any) (string, string, error) { return "acme", "", errors.New("the disk is gone") },
-		"a panic":  func(context.Context, any) (string, string, error) { panic("the disk is gone") },
-		"another message": func(_ context.Context, message any) (string, string, error) {
-			return message.(*healthpb.HealthCheckRequest).Service, "", nil
+		"an error": func(context.Context, any) (policy.Resource, error) {
+			return policy.Resource{Organization: "acme"}, errors.New("the disk is gone")
+		},
+		"a panic": func(context.Context, any) (policy.Resource, error) { panic("the disk is gone") },
+		"another message": func(_ context.Context, message any) (policy.Resource, error) {
+			return policy.Resource{Organization: message.(*healthpb.HealthCheckRequest).Service}, nil
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -443,7 +451,7 @@ func TestResourceThatFails(t *testing.T) {
 			for kind, err := range s.both(s.authorized()...) {
 				requireDenied(t, err, codes.Unavailable, "ACCESS_CONTROL_UNAVAILABLE")
 				assert.NotContains(t, err.Error(), "disk", kind)
-				assert.Error(t, s.last().Err)
+				assert.Error(t, s.last().Cause)
 			}
 			s.requireNotServed()
 		})
@@ -454,9 +462,9 @@ func TestResourceThatFails(t *testing.T) {
 func TestResourceSeesTheMessage(t *testing.T) {
 	s := newService(t)
 	var seen []any
-	resource := func(_ context.Context, message any) (string, string, error) {
+	resource := func(_ context.Context, message any) (policy.Resource, error) {
 		seen = append(seen, message)
-		return "acme", "", nil
+		return policy.Resource{Organization: "acme"}, nil
 	}
 	s.methods = map[string]policygrpc.Method{restore: {Resource: resource}, follow: {Resource: resource}}
 	s.start()
@@ -467,6 +475,40 @@ func TestResourceSeesTheMessage(t *testing.T) {
 	require.Len(t, seen, 2)
 	require.Equal(t, "nightly", seen[0].(*wrapperspb.StringValue).Value)
 	require.Nil(t, seen[1])
+}
+
+// A guessed key, and one from elsewhere, cause no call of the Resource; the handler gets
+// the record that it read.
+func TestResourceIsCalledOnceAfterTheKeyIsKnown(t *testing.T) {
+	type backup struct{ host string }
+	s := newService(t)
+	calls := 0
+	resource := func(context.Context, any) (policy.Resource, error) {
+		calls++
+		return policy.Resource{Organization: "acme", Value: backup{"db1"}}, nil
+	}
+	s.backups.unary = func(ctx context.Context, _ string) (string, error) {
+		record, ok := policygrpc.ValueOf[backup](ctx)
+		require.True(t, ok)
+		_, ok = policygrpc.ValueOf[string](ctx)
+		require.False(t, ok)
+		return record.host, nil
+	}
+	s.methods = map[string]policygrpc.Method{restore: {Resource: resource}, follow: {Resource: resource}}
+	s.start()
+	_, guessed, err := apikey.New("acme")
+	require.NoError(t, err)
+	for _, pairs := range [][]string{{}, {"authorization", "Bearer " + guessed.Reveal()}, {"authorization", "Bearer x"}} {
+		for range s.both(pairs...) {
+		}
+	}
+	require.Zero(t, calls)
+	answer, err := s.call(restore, s.authorized()...)
+	require.NoError(t, err)
+	require.Equal(t, "db1", answer)
+	require.Equal(t, 1, calls)
+	_, ok := policygrpc.ValueOf[backup](context.Background())
+	require.False(t, ok)
 }
 
 func TestMetadataResource(t *testing.T) {
@@ -493,6 +535,17 @@ func TestMetadataResource(t *testing.T) {
 	}
 }
 
+// A Guard that New did not check may have a method without a Resource: it is denied.
+func TestMethodWithoutAResource(t *testing.T) {
+	s := newService(t)
+	s.methods[restore] = policygrpc.Method{Open: true}
+	s.start()
+	_, err := s.call(restore)
+	require.NoError(t, err, "open to everybody")
+	d := s.guard.Check(incoming("127.0.0.1:4711", s.authorized()...), restore, nil)
+	require.Equal(t, policy.InvalidRequest, d.Reason, "judged, there is nothing to judge by")
+}
+
 func TestMistakesOfTheConfiguration(t *testing.T) {
 	resource := policygrpc.Metadata("x-organization", "")
 	guard, err := policygrpc.New(policygrpc.Config{
@@ -516,10 +569,10 @@ func TestMistakesOfTheConfiguration(t *testing.T) {
 	require.Nil(t, guard)
 	lines := strings.Split(err.Error(), "\n")
 	require.Len(t, lines, 2+11)
-	assert.Equal(t, "policygrpc: Config.Guard is nil; right would be one that policyhttp.New returned", lines[0])
-	assert.Equal(t, `policygrpc: Config.Domain is "caf\xe9"; right would be UTF-8, such as backups.example.com`, lines[1])
+	assert.Equal(t, "policygrpc: Config.Guard is nil: want one that policyhttp.New returned", lines[0])
+	assert.Equal(t, `policygrpc: Config.Domain is "caf\xe9": want UTF-8, such as backups.example.com`, lines[1])
 	for _, line := range lines[2:] {
-		assert.Regexp(t, `^policygrpc: Config\.Methods\["[^"]*"\] (is not the full name of a method|is open and asks something of a key|has no Resource); right would be `, line)
+		assert.Regexp(t, `^policygrpc: Config\.Methods\["[^"]*"\] (is not the full name of a method|is open and asks something of a key|has no Resource): want `, line)
 	}
 }
 

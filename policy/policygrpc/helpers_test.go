@@ -122,7 +122,7 @@ func newService(t testing.TB) *service {
 	require.NoError(t, err)
 	key.AccessList, err = accesslist.Parse("127.0.0.1")
 	require.NoError(t, err)
-	acme := func(context.Context, any) (string, string, error) { return "acme", "", nil }
+	acme := func(context.Context, any) (policy.Resource, error) { return policy.Resource{Organization: "acme"}, nil }
 	return &service{
 		t: t, key: key, secret: secret, organization: policy.Organization{ID: "acme"},
 		methods: map[string]policygrpc.Method{restore: {Resource: acme}, follow: {Resource: acme}},
@@ -166,7 +166,7 @@ func (s *service) startOn(listener net.Listener, target string) *service {
 
 func (s *service) newGuard() *policygrpc.Guard {
 	s.t.Helper()
-	engine := policy.New(source{s}, policy.WithObserver(func(_ context.Context, _ policy.Request, d policy.Decision) {
+	engine := policy.New(source{s}, policy.WithObserver(func(_ context.Context, d policy.Decision) {
 		s.mutex.Lock()
 		defer s.mutex.Unlock()
 		s.decisions = append(s.decisions, d)

@@ -2,45 +2,60 @@ package policygrpc
 
 import (
 	"context"
-	"net/http"
 
-	"github.com/sallyport-go/sallyport/policy/policyhttp"
+	"google.golang.org/grpc/metadata"
+
+	"github.com/sallyport-go/sallyport/policy"
 )
 
-// A Resource says what a call is about: an organization, or one of its projects, or a
-// project alone. It is called before it is known who is calling, for every call that shows
-// credentials of any kind. message is that of a unary call, and nil for a stream, of which
-// none was read yet; what a stream is about is in its metadata.
+// A Resource finds the object of a call: its organization, its project if it has one, and,
+// if the program wants that, the record that it read for the handler, which gets it by
+// [ValueOf]. It is called once, after line 11 of the rules: guessed and stolen keys cause
+// no call. message is that of a unary call, and nil for a stream, of which none was read
+// yet; the object of a stream is in its metadata.
 //
 // It takes both names from the resource's own record, never from the caller (rule K7): the
-// message names a backup, and the backup's record says whose it is. For one that does not
-// exist it returns an organization that there cannot be, such as " ": then the answer is that
-// to a backup of another organization. With no name at all, whoever makes up credentials
-// would be told that it does not exist.
+// message names a backup, and the backup's record names its owner. For one that does not
+// exist it returns [policy.NoOrganization]: the answer is then that for a backup of another
+// organization.
 //
-// With neither name, and with one of more than 256 bytes, the call is denied as
-// invalid_request (INVALID_ARGUMENT). With an error it is denied as unavailable
-// (UNAVAILABLE), as it is if the Resource panics, by a type assertion on a message that is
-// another for instance; the error is for the operator.
-type Resource func(ctx context.Context, message any) (organization, project string, err error)
+// Without an organization, and with a name of more than 256 bytes, the call is denied as
+// invalid_request (INVALID_ARGUMENT). With an error, and if the Resource panics (by a type
+// assertion on another message, for instance), it is denied as unavailable (UNAVAILABLE);
+// the error is for the operator.
+type Resource func(ctx context.Context, message any) (policy.Resource, error)
 
-// of returns the Resource of one call as policyhttp wants it.
-func (r Resource) of(ctx context.Context, message any) policyhttp.Resource {
+// of returns the Resource of one call.
+func (r Resource) of(message any) policy.Resolver {
 	if r == nil {
 		return nil
 	}
-	return func(*http.Request) (string, string, error) { return r(ctx, message) }
+	return policy.ResolverFunc(func(ctx context.Context) (policy.Resource, error) { return r(ctx, message) })
 }
 
 // Metadata returns a Resource that reads both names from the metadata, for services behind
 // a gateway that knows the resource and overwrites these in every call: from anybody else,
-// they are the caller's word. "" stands for one that there is not. If one that is named is
-// missing, empty or there twice, the call is denied as invalid_request.
+// they are the caller's word. project is "" where the method is about an organization. If
+// one is missing, empty or there twice, the call is denied as invalid_request.
 //
 // An organization alone is safe from anybody: the rules compare it with the key's.
 func Metadata(organization, project string) Resource {
-	headers := policyhttp.Headers(organization, project)
-	return func(ctx context.Context, _ any) (string, string, error) {
-		return headers(&http.Request{Header: headerOf(ctx)})
+	return func(ctx context.Context, _ any) (policy.Resource, error) {
+		md, _ := metadata.FromIncomingContext(ctx)
+		resource := policy.Resource{Organization: single(md, organization)}
+		if project != "" {
+			if resource.Project = single(md, project); resource.Project == "" {
+				return policy.Resource{}, nil
+			}
+		}
+		return resource, nil
 	}
+}
+
+// single returns the value of a name that is there once.
+func single(md metadata.MD, name string) string {
+	if values := md.Get(name); len(values) == 1 {
+		return values[0]
+	}
+	return ""
 }

@@ -1,7 +1,6 @@
 package policygrpc
 
 import (
-	"errors"
 	"net/http"
 
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
@@ -9,23 +8,19 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/sallyport-go/sallyport/policy"
-	"github.com/sallyport-go/sallyport/policy/policyhttp"
 )
 
 // clientAddress is the name of the client's address among the metadata of an ErrorInfo.
 const clientAddress = "clientAddress"
 
-// Status returns what the caller may know of a decision over gRPC (rule D1): that of
-// [policyhttp.Answer] as a status with a google.rpc.ErrorInfo. It is OK, whose Err is nil,
+// Status returns the caller's side of a decision (rule D1): [policy.Decision.Answer] as a
+// status with a google.rpc.ErrorInfo. It is OK, whose Err is nil,
 // for a decision that allows, and for no other.
 func (g *Guard) Status(d policy.Decision) *status.Status {
 	if d.Allowed() {
 		return status.New(codes.OK, "")
 	}
-	answer := policyhttp.Answer(d)
-	if errors.Is(d.Err, errUndeclared) {
-		answer = policy.Answer{Status: http.StatusForbidden, Code: "API_KEY_CANNOT_USE_METHOD", Message: "API keys cannot be used with this method."}
-	}
+	answer := d.Answer()
 	info := &errdetails.ErrorInfo{Reason: answer.Code, Domain: defaultDomain}
 	if g != nil && g.domain != "" {
 		info.Domain = g.domain

@@ -12,29 +12,31 @@ import (
 	"github.com/sallyport-go/sallyport/policy"
 )
 
-// ClientAddress says where the address of a client is to be found: one declared
-// topology, made by [FromPeer], [FromTrustedProxies], [FromHops] or [FromHeader]. It is
-// a small value to copy and share. The zero ClientAddress is FromPeer: the peer of the
-// connection, and no header is ever read.
+// ClientAddress declares where a client's address is found: one topology, made by
+// [FromTrustedProxies], [FromHops] or [FromHeader]. It is a small value to copy and share.
+// The zero ClientAddress is the peer of the connection: no header is ever read.
 //
-// Where a header is declared, it is read only if the peer of the connection is trusted.
-// Any other peer is itself the client, whatever headers it sends, because its address is
-// the one thing about it that it cannot choose. So who goes around the proxies gains
-// nothing, but a proxy that was forgotten in the declaration is taken for every client
-// behind it, and an access list that covers it admits them all: [Guard.Doctor] shows it.
+// A declared header is read only if the peer of the connection is trusted. Any other peer
+// is itself the client, whatever headers it sends: its address is the one thing about it
+// that it cannot choose. So a caller gains nothing by going around the proxies. But a proxy
+// missing from the declaration is taken for every client behind it, and an access list
+// that covers it admits them all: [Guard.Doctor] shows it.
 //
-// What a trusted peer sends is believed or refused; there is no falling back to another
-// header or to the peer, since whoever could spoil the header would choose the fallback.
-// Refused, with the reason for the operator, are a header that is missing (a client can
-// have one removed on the way by naming it in Connection), one that is there twice,
-// another spelling of its name (X_Forwarded_For, which some servers take for the same),
-// an address in it that cannot be read, and a client that would be one of the trusted
-// addresses. What is left of the client in a list is not read at all. Headers that were
-// not declared are ignored: every client can add one, and proxies pass on what they do
-// not know.
+// A trusted peer's header is believed or refused. There is no falling back to another
+// header or to the peer, since a caller could choose the fallback by spoiling the header.
+// The request is refused, with the reason for the operator, if the header
 //
-// Two lines of a list header are refused although RFC 9110 section 5.3 has them read as
-// one list: of a proxy that appends to the first line and passes the second on, the second
+//   - is missing (a client can have one removed on the way by naming it in Connection),
+//   - occurs twice,
+//   - is spelled differently (X_Forwarded_For), since some servers take the two for one,
+//   - contains an unparsable address,
+//   - names a trusted address as the client.
+//
+// Addresses to the left of the client in a list are not parsed. Undeclared headers are
+// ignored: every client can add one, and proxies pass on unknown headers.
+//
+// Two lines of a list header are refused, although RFC 9110 section 5.3 has them read as
+// one list. Some proxies append to the first line and pass the second on; then the second
 // is the caller's, and would be read first. HAProxy's "option forwardfor" adds a line
 // instead of appending to the caller's, so have it delete that before: "http-request
 // del-header x-forwarded-for".
@@ -43,17 +45,17 @@ import (
 // chooses the name of its own end. It is refused unless [ClientAddress.WithUnixSocket]
 // declares that it comes from the proxy.
 //
-// With the PROXY protocol no header is needed: a listener that speaks it gives its
-// connections the client's address as their RemoteAddr, which is the peer here. Have it
-// take the protocol from the load balancer's addresses only.
+// The PROXY protocol needs no header: its listener gives connections the client's address
+// as their RemoteAddr, the peer here. Have it take the protocol from the load balancer's
+// addresses only.
 //
-// The peer is taken from Request.RemoteAddr. Nothing before the guard may rewrite that
-// from a header, as some middleware does; an address without a port, which most such
-// middleware leaves there, is refused.
+// The peer is Request.RemoteAddr. Middleware before the guard must not rewrite that from a
+// header. Most such middleware leaves an address without a port there, and that is
+// refused.
 type ClientAddress struct {
 	topology   topology
 	list       ForwardingHeader // of FromTrustedProxies and FromHops
-	name       string           // of the header that is read, in canonical form
+	name       string           // the header's, in canonical form
 	origin     policy.ClientOrigin
 	hops       int
 	trusted    accesslist.List
@@ -70,23 +72,20 @@ const (
 	fromHeader
 )
 
-// FromPeer is the peer of the connection and nothing else. It is the zero ClientAddress.
-func FromPeer() ClientAddress { return ClientAddress{} }
-
-// FromTrustedProxies reads the list that proxies append to, from right to left, and stops
-// at the first address that none of the trusted prefixes covers: that is the client. It is
-// the choice for proxies whose addresses are known.
+// FromTrustedProxies reads the list of a header from right to left, and takes the first
+// address that none of the trusted prefixes covers. It is the choice for proxies with
+// known addresses.
 //
 // If all are covered the call is refused, since a proxy is not a client. So name the
-// proxies' own addresses and not a whole network that clients call from as well.
+// proxies' own addresses, and not a whole network with clients in it.
 func FromTrustedProxies(header ForwardingHeader, trusted ...netip.Prefix) ClientAddress {
 	return fromList(fromTrustedProxies, header, 1, trusted)
 }
 
-// FromHops reads the list that proxies append to and takes the address that is the
-// hops-th from the right: 1 is what the peer appended, which is the address that
-// connected to it; 2 is what the proxy before the peer appended. It is the choice where
-// the addresses of the proxies in between are not known, and their number is.
+// FromHops reads the list of a header and takes the hops-th address from the right. Each
+// proxy appends the address that connected to it: 1 is the one appended by the peer, 2 the
+// one appended by the proxy before the peer. It is the choice for a known number of proxies
+// between unknown addresses.
 //
 // The number must be exact for every way into the service. If it is too small, the client
 // is one of the proxies; if it is too large, the client is whatever the caller wrote.
@@ -94,9 +93,9 @@ func FromHops(header ForwardingHeader, hops int, peers ...netip.Prefix) ClientAd
 	return fromList(fromHops, header, hops, peers)
 }
 
-// FromHeader takes the one address that is the whole value of a header, such as
-// CF-Connecting-IP or X-Real-IP. It is the choice where the edge overwrites that header
-// with the address that connected to it, whatever the caller sent.
+// FromHeader takes the one address in a header, such as CF-Connecting-IP or X-Real-IP. It
+// is the choice for an edge that overwrites the header with the address of its own peer,
+// whatever the caller sent.
 func FromHeader(name string, peers ...netip.Prefix) ClientAddress {
 	a := ClientAddress{topology: fromHeader, name: http.CanonicalHeaderKey(name), origin: policy.OriginHeader}
 	a.trust(peers)
@@ -106,7 +105,7 @@ func FromHeader(name string, peers ...netip.Prefix) ClientAddress {
 	case a.name == XForwardedFor.String() || a.name == Forwarded.String():
 		a.err = fmt.Errorf("policyhttp: %s is a list, and FromHeader reads a single address: want FromTrustedProxies or FromHops", a.name)
 	case slices.Contains([]string{"Authorization", "Proxy-Authorization", "Cookie"}, a.name):
-		// What cannot be read is quoted for the operator, and this is a secret.
+		// An unparsable address is quoted for the operator, and this is a secret.
 		a.err = fmt.Errorf("policyhttp: %s does not hold an address: want a header that the edge sets, such as CF-Connecting-IP", a.name)
 	}
 	return a
@@ -127,13 +126,13 @@ func fromList(topology topology, header ForwardingHeader, hops int, trusted []ne
 	return a
 }
 
-// trust compiles the prefixes. A block that is there twice is no mistake: such lists are
-// often put together from several.
+// trust compiles the prefixes. A doubled block is no mistake: such lists are often put
+// together from several.
 func (a *ClientAddress) trust(prefixes []netip.Prefix) {
 	var entries []accesslist.Entry
 	var errs []error
 	for i, prefix := range prefixes {
-		entry, err := accesslist.Parser{AllowIPv6: true}.Entry(prefix)
+		entry, err := accesslist.Parser{AllowIPv6: true}.NewEntry(prefix)
 		switch {
 		case err != nil:
 			errs = append(errs, err)
@@ -143,9 +142,9 @@ func (a *ClientAddress) trust(prefixes []netip.Prefix) {
 			entries = append(entries, entry)
 		}
 	}
-	// Of entries that are whole and distinct there is no error; and beside one, the list
-	// covers nobody.
-	a.trusted, _ = accesslist.New(entries...)
+	// Whole and distinct entries give no error, and without entries the list covers nobody:
+	// see check.
+	a.trusted, _ = accesslist.List{}.With(entries...)
 	if len(errs) > 0 {
 		a.err = fmt.Errorf("policyhttp: trusted addresses: %w", errors.Join(errs...))
 	}
@@ -158,8 +157,8 @@ var (
 )
 
 // WithUnixSocket returns the topology with connections on a Unix socket trusted like a
-// peer of a trusted address. Only for a socket that nobody but the proxy may connect to:
-// give its file the permissions for that.
+// peer of a trusted address. Only the proxy may be able to connect to the socket: give its
+// file the permissions for that.
 func (a ClientAddress) WithUnixSocket() ClientAddress {
 	a.unixSocket = true
 	if a.topology == fromPeer && a.err == nil {
@@ -178,7 +177,7 @@ func (a *ClientAddress) check() error {
 	return a.err
 }
 
-// String says the topology in words, for a log or an operator.
+// String describes the topology, for a log or an operator.
 func (a ClientAddress) String() string {
 	if err := a.check(); err != nil {
 		return "none: " + err.Error()

@@ -74,7 +74,7 @@ func topologies() map[string]policyhttp.ClientAddress {
 
 func TestThePeerIsTheDefault(t *testing.T) {
 	var zero policyhttp.ClientAddress
-	for _, a := range []policyhttp.ClientAddress{zero, policyhttp.FromPeer()} {
+	for _, a := range []policyhttp.ClientAddress{zero, policyhttp.ClientAddress{}} {
 		require.NoError(t, a.Err())
 		for _, header := range []http.Header{nil, {}, forged()} {
 			wantClient(t, a, "203.0.113.7:5000", header, "203.0.113.7", policy.OriginPeer)
@@ -88,7 +88,7 @@ func TestThePeerIsTheDefault(t *testing.T) {
 
 func TestAPeerThatIsNoAddressAndPort(t *testing.T) {
 	all := topologies()
-	all["peer"] = policyhttp.FromPeer()
+	all["peer"] = policyhttp.ClientAddress{}
 	for _, a := range all {
 		for _, remote := range []string{
 			"203.0.113.7", "2001:db8::7", "[2001:db8::7]", // middleware that rewrites RemoteAddr leaves this
@@ -311,7 +311,7 @@ func TestAliasesOfEveryLetter(t *testing.T) {
 
 func TestUnixSocket(t *testing.T) {
 	for _, remote := range []string{"", "@", "@proxy", "/run/proxy.sock"} {
-		wantRefused(t, policyhttp.FromPeer(), remote, forged(), "policyhttp: the connection is on a Unix socket, which has no peer address: want a topology that declares it WithUnixSocket")
+		wantRefused(t, policyhttp.ClientAddress{}, remote, forged(), "policyhttp: the connection is on a Unix socket, which has no peer address: want a topology that declares it WithUnixSocket")
 		for name, a := range topologies() {
 			wantRefused(t, a, remote, forged(), "the connection is on a Unix socket")
 			require.NoError(t, a.WithUnixSocket().Err(), name)
@@ -346,7 +346,7 @@ func TestMistakesInATopology(t *testing.T) {
 		a    policyhttp.ClientAddress
 		says string
 	}{
-		{policyhttp.FromPeer().WithUnixSocket(), "policyhttp: a Unix socket has no peer to take the address of: want WithUnixSocket on FromTrustedProxies, FromHops or FromHeader"},
+		{policyhttp.ClientAddress{}.WithUnixSocket(), "policyhttp: a Unix socket has no peer to take the address of: want WithUnixSocket on FromTrustedProxies, FromHops or FromHeader"},
 		{policyhttp.FromTrustedProxies(policyhttp.XForwardedFor), nobody},
 		{policyhttp.FromHops(policyhttp.Forwarded, 1), nobody},
 		{policyhttp.FromHeader("X-Real-IP"), nobody},
@@ -418,7 +418,7 @@ func TestRefusalsQuoteLittle(t *testing.T) {
 		remote string
 		header http.Header
 	}{
-		{policyhttp.FromPeer(), "\x1b[31m\n" + strings.Repeat("x", 1e6), nil},
+		{policyhttp.ClientAddress{}, "\x1b[31m\n" + strings.Repeat("x", 1e6), nil},
 		{policyhttp.FromTrustedProxies(policyhttp.XForwardedFor, proxies...), trustedPeer, lines("X-Forwarded-For", "\x1b[31m\n"+strings.Repeat("x", 1e6))},
 		{policyhttp.FromTrustedProxies(policyhttp.Forwarded, proxies...), trustedPeer, lines("Forwarded", `for="`+"\x1b[31m\n"+strings.Repeat("x", 1e6)+`"`)},
 		{policyhttp.FromTrustedProxies(policyhttp.Forwarded, proxies...), trustedPeer, lines("Forwarded", `for="`+strings.Repeat("\u00e4", 1e6)+`"`)},
@@ -449,7 +449,7 @@ func TestResolveAllocatesNothing(t *testing.T) {
 		remote string
 		header http.Header
 	}{
-		"peer":                {policyhttp.FromPeer(), strangePeer, forged()},
+		"peer":                {policyhttp.ClientAddress{}, strangePeer, forged()},
 		"untrusted peer":      {policyhttp.FromTrustedProxies(policyhttp.XForwardedFor, proxies...), strangePeer, forged()},
 		"X-Forwarded-For":     {policyhttp.FromTrustedProxies(policyhttp.XForwardedFor, proxies...), trustedPeer, browser("X-Forwarded-For", "192.0.2.1, 203.0.113.7, 10.0.0.2")},
 		"with ports":          {policyhttp.FromTrustedProxies(policyhttp.XForwardedFor, proxies...), trustedPeer, browser("X-Forwarded-For", "[2001:db8::7]:4711, 10.0.0.2:80")},
@@ -472,7 +472,7 @@ func BenchmarkResolve(b *testing.B) {
 		"X-Forwarded-For": {"192.0.2.1, 203.0.113.7, 10.0.0.2"}, "Forwarded": {`for=192.0.2.1, for=203.0.113.7;proto=https, for="10.0.0.2"`}, "X-Real-Ip": {"203.0.113.7"},
 	}
 	all := topologies()
-	all["peer"] = policyhttp.FromPeer()
+	all["peer"] = policyhttp.ClientAddress{}
 	for name, a := range all {
 		b.Run(name, func(b *testing.B) {
 			b.ReportAllocs()

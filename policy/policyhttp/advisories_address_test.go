@@ -42,7 +42,7 @@ func wantStopped(t *testing.T, remote string, header http.Header, seen string, a
 		switch {
 		case d.Allowed():
 			t.Errorf("%v\npeer %q, %v: let in, as %v", address, remote, header, client)
-		case seen == "" && (err == nil || d.Reason != policy.InvalidRequest || d.Err == nil):
+		case seen == "" && (err == nil || d.Reason != policy.InvalidRequest || d.Cause == nil):
 			t.Errorf("%v\npeer %q, %v: %v is taken for the client; want it refused", address, remote, header, client)
 		case seen != "" && (client.String() != seen || d.Reason != policy.AddressNotListed || d.Answer().Parameters[0] != seen):
 			t.Errorf("%v\npeer %q, %v: %v, %v; want %s, not listed", address, remote, header, client, err, seen)
@@ -319,6 +319,6 @@ func TestTykNothingEqualsNothing(t *testing.T) {
 		require.Error(t, err)
 		require.Equal(t, nobody, client)
 	}
-	d := policy.Evaluate(policy.Subject{}, policy.Request{Key: "k", Prover: policy.AlreadyProven{}, Client: nobody, Organization: "acme"}, accesslist.Entry{}.Added)
+	d := policy.Evaluate(policy.Subject{}, policy.Request{Key: "k", Verifier: policy.AlreadyVerified{}, Client: nobody, Organization: "acme"}, accesslist.Entry{}.Added)
 	require.Equal(t, policy.InvalidRequest, d.Reason)
 }

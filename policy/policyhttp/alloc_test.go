@@ -31,10 +31,10 @@ func speedRoutes(t testing.TB, s *service, next http.Handler) map[string]http.Ha
 		observers []policy.Option
 	}{
 		"function":    {s.resource, nil},
-		"path values": {policyhttp.PathValues("org", ""), nil},
+		"path values": {policyhttp.PathOrganization("org"), nil},
 		"headers":     {policyhttp.Headers("x-organization", "x-project"), nil},
 		"observers": {s.resource, []policy.Option{
-			policy.WithObserver(policyhttp.NewCounters().Observe),
+			policy.WithObserver(new(policyhttp.Counters).Observe),
 			policy.WithObserver(policyhttp.Log(slog.New(slog.DiscardHandler), policyhttp.LogOptions{})),
 		}},
 		"sampled log": {s.resource, []policy.Option{

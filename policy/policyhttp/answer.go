@@ -2,7 +2,6 @@ package policyhttp
 
 import (
 	"encoding/json"
-	"errors"
 	"log/slog"
 	"net/http"
 	"strconv"
@@ -13,23 +12,6 @@ import (
 // retryAfter is how many seconds a caller is asked to wait after a 503.
 const retryAfter = "5"
 
-// Answer returns what the caller may know of a decision over HTTP (rule D1): that of
-// [policy.Decision.Answer], except where the Authorization header is what was wrong.
-// Without credentials of an accepted scheme the status is 401 and the code
-// API_KEY_REQUIRED, since that is what makes clients send them (RFC 9110 section
-// 11.6.1); for malformed ones the message says so.
-func Answer(d policy.Decision) policy.Answer {
-	answer := d.Answer()
-	switch {
-	case d.Reason != policy.InvalidRequest:
-	case errors.Is(d.Err, errNoCredentials):
-		answer = policy.Answer{Status: http.StatusUnauthorized, Code: "API_KEY_REQUIRED", Message: "An API key is required."}
-	case errors.Is(d.Err, errMalformed):
-		answer.Message = "The Authorization header is malformed, or there are two."
-	}
-	return answer
-}
-
 // WriteProblem writes the answer to a denied call as application/problem+json (RFC
 // 9457). It is what a Guard does unless Config.Deny says otherwise:
 //
@@ -37,10 +19,10 @@ func Answer(d policy.Decision) policy.Answer {
 //	"detail":"IP address 192.0.2.1 is not on the access list of the API key.",
 //	"code":"IP_ADDRESS_NOT_ON_ACCESS_LIST","parameters":["192.0.2.1"]}
 //
-// code and parameters are the Code and the Parameters of [Answer]; parameters may be
+// code and parameters are the Code and the Parameters of [policy.Decision.Answer]; parameters may be
 // empty and is never null. To HEAD it writes the same without the body.
 func WriteProblem(w http.ResponseWriter, r *http.Request, d policy.Decision) {
-	answer := Answer(d)
+	answer := d.Answer()
 	writeJSON(w, r, answer.Status, "application/problem+json", struct {
 		Type       string   `json:"type"`
 		Title      string   `json:"title"`
@@ -51,15 +33,15 @@ func WriteProblem(w http.ResponseWriter, r *http.Request, d policy.Decision) {
 	}{"about:blank", http.StatusText(answer.Status), answer.Status, answer.Message, answer.Code, neverNull(answer.Parameters)})
 }
 
-// WriteCloudAPI writes the answer to a denied call in the form that the clients of a
-// large cloud's API parse, with the code also in the header X-Error-Code. To HEAD it
-// writes the same without the body.
+// WriteAtlasError writes the answer to a denied call in the error format of the MongoDB
+// Atlas Administration API, for services whose clients were written for it. The code is
+// also in the header X-Error-Code. To HEAD it writes the same without the body.
 //
 //	{"detail":"IP address 192.0.2.1 is not on the access list of the API key.",
 //	"error":403,"errorCode":"IP_ADDRESS_NOT_ON_ACCESS_LIST",
 //	"parameters":["192.0.2.1"],"reason":"Forbidden"}
-func WriteCloudAPI(w http.ResponseWriter, r *http.Request, d policy.Decision) {
-	answer := Answer(d)
+func WriteAtlasError(w http.ResponseWriter, r *http.Request, d policy.Decision) {
+	answer := d.Answer()
 	w.Header().Set("X-Error-Code", answer.Code)
 	writeJSON(w, r, answer.Status, "application/json", struct {
 		Detail     string   `json:"detail"`
@@ -109,7 +91,7 @@ func (t *Route) answer(w http.ResponseWriter, r *http.Request, d policy.Decision
 	t.guard.deny(noticed, r, d)
 	returned = true
 	if !noticed.answered { // the server would answer 200
-		w.WriteHeader(Answer(d).Status)
+		w.WriteHeader(d.Answer().Status)
 	}
 }
 
@@ -118,17 +100,27 @@ func setHeader(w http.ResponseWriter, t *Route, d policy.Decision) {
 	header := w.Header()
 	header.Set("Cache-Control", "no-store")
 	header.Del("WWW-Authenticate")
-	switch Answer(d).Status {
+	switch d.Answer().Status {
 	case http.StatusUnauthorized:
-		stale := errors.Is(d.Err, errStale)
-		for i := range t.guard.schemes {
-			for _, challenge := range t.guard.schemes[i].challenge(t.guard, stale) {
+		for _, scheme := range t.guard.schemes {
+			for _, challenge := range challengesOf(scheme, t.guard.realm, d.Cause) {
 				header.Add("WWW-Authenticate", challenge)
 			}
 		}
 	case http.StatusServiceUnavailable:
 		header.Set("Retry-After", retryAfter)
 	}
+}
+
+// challengesOf returns the challenges of a scheme, and none if it panics: the call is
+// denied with or without them.
+func challengesOf(scheme Scheme, realm string, cause error) (challenges []string) {
+	defer func() {
+		if p := recover(); p != nil {
+			slog.Error("policyhttp: the Challenges of a scheme panicked; the 401 goes without them", "scheme", scheme.Name(), "panic", p)
+		}
+	}()
+	return scheme.Challenges(realm, cause)
 }
 
 // noticing notices whether there was an answer. It is between Deny and the server's

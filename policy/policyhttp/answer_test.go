@@ -57,12 +57,12 @@ func TestAnswersToTheByte(t *testing.T) {
 		{
 			request("Bearer"),
 			"400\nmap[Cache-Control:[no-store] Content-Length:[LENGTH] Content-Type:[application/problem+json] X-Content-Type-Options:[nosniff]]\n" +
-				`{"type":"about:blank","title":"Bad Request","status":400,"detail":"The Authorization header is malformed, or there are two.","code":"INVALID_REQUEST","parameters":[]}`,
+				`{"type":"about:blank","title":"Bad Request","status":400,"detail":"The credentials are malformed, or there are several.","code":"INVALID_REQUEST","parameters":[]}`,
 			"400\nmap[Cache-Control:[no-store] Content-Length:[LENGTH] Content-Type:[application/json] X-Content-Type-Options:[nosniff] X-Error-Code:[INVALID_REQUEST]]\n" +
-				`{"detail":"The Authorization header is malformed, or there are two.","error":400,"errorCode":"INVALID_REQUEST","parameters":[],"reason":"Bad Request"}`,
+				`{"detail":"The credentials are malformed, or there are several.","error":400,"errorCode":"INVALID_REQUEST","parameters":[],"reason":"Bad Request"}`,
 		},
 	} {
-		for want, deny := range map[string]func(http.ResponseWriter, *http.Request, policy.Decision){test.problem: nil, test.cloud: policyhttp.WriteCloudAPI} {
+		for want, deny := range map[string]func(http.ResponseWriter, *http.Request, policy.Decision){test.problem: nil, test.cloud: policyhttp.WriteAtlasError} {
 			body := strings.SplitN(want, "\n", 3)[2]
 			want = strings.Replace(want, "LENGTH", strconv.Itoa(len(body)), 1)
 			s.config.Deny = deny
@@ -95,14 +95,14 @@ func TestAnswerReplacesHeaders(t *testing.T) {
 
 // A Deny may be used without a guard: the decision is all that it needs.
 func TestAnswerOfADecision(t *testing.T) {
-	require.Equal(t, 503, policyhttp.Answer(policy.Decision{}).Status)
-	require.Equal(t, 400, policyhttp.Answer(policy.Decision{Reason: policy.InvalidRequest}).Status)
-	require.Equal(t, policy.Decision{Reason: policy.KeyDisabled}.Answer(), policyhttp.Answer(policy.Decision{Reason: policy.KeyDisabled}))
-	require.Equal(t, 200, policyhttp.Answer(policy.Decision{Reason: policy.OpenList}).Status)
+	require.Equal(t, 503, policy.Decision{}.Answer().Status)
+	require.Equal(t, 400, policy.Decision{Reason: policy.InvalidRequest}.Answer().Status)
+	require.Equal(t, "API_KEY_DISABLED", policy.Decision{Reason: policy.KeyDisabled}.Answer().Code)
+	require.Equal(t, 200, policy.Decision{Reason: policy.OpenList}.Answer().Status)
 	s := newService(t)
 	d := s.route.Check(request())
 	require.Equal(t, policy.InvalidRequest, d.Reason)
-	require.Equal(t, policy.Answer{Status: 401, Code: "API_KEY_REQUIRED", Message: "An API key is required."}, policyhttp.Answer(d))
+	require.Equal(t, policy.Answer{Status: 401, Code: "API_KEY_REQUIRED", Message: "An API key is required."}, d.Answer())
 }
 
 // Over a real connection: HEAD has the length of what GET would have sent.

@@ -59,9 +59,9 @@ func TestLog(t *testing.T) {
 		reason, err string
 	}{
 		{request(), "invalid_request", "policyhttp: no credentials: the request has no Authorization header"},
-		{request("Bearer"), "invalid_request", "policyhttp: malformed credentials: what follows Bearer is not one token; right would be the text of a secret"},
+		{request("Bearer"), "invalid_request", "policyhttp: malformed credentials: the Bearer token is not a token: want the text of a secret and nothing else"},
 		{request(s.secret.Reveal()), "invalid_request", "policyhttp: no credentials: the Authorization header is of a scheme that is not among Config.Schemes"},
-		{request("Bearer "+s.secret.Reveal(), "x"), "invalid_request", "policyhttp: malformed credentials: 2 Authorization headers; right would be one"},
+		{request("Bearer "+s.secret.Reveal(), "x"), "invalid_request", "policyhttp: malformed credentials: 2 Authorization headers: want one"},
 		{noPeer, "invalid_request", ""},
 		{withBearer(s.secret.Reveal()[1:]), "unknown_key", ""},
 		{withBasic(string(s.key.ID), s.secret.Reveal()+"x"), "wrong_secret", ""},
@@ -78,12 +78,12 @@ func TestLog(t *testing.T) {
 		if test.err != "" {
 			require.Equal(t, test.err, got[0]["error"])
 		}
-		require.Equal(t, s.route.Check(test.r).Err.Error(), got[0]["error"], "the same as in the decision")
+		require.Equal(t, s.route.Check(test.r).Cause.Error(), got[0]["error"], "the same as in the decision")
 		lines()
 	}
 
 	s.sourceErr = http.ErrServerClosed
-	s.serve(withBearer("x"))
+	s.serve(withBasic(string(s.key.ID), "x"))
 	require.Equal(t, "policy: the source failed: http: Server closed", lines()[0]["error"])
 }
 
@@ -163,7 +163,7 @@ func TestLogSamplesConcurrently(t *testing.T) {
 	for range 8 {
 		wg.Go(func() {
 			for range 125 {
-				observe(context.Background(), policy.Request{}, d)
+				observe(context.Background(), d)
 			}
 		})
 	}
@@ -207,12 +207,12 @@ func TestCounters(t *testing.T) {
 	})
 	require.EqualValues(t, 2, counters.Count(policy.AddressListed))
 	require.EqualValues(t, 2, counters.WouldDeny())
-	counters.Observe(context.Background(), policy.Request{}, policy.Decision{Reason: 99})
-	counters.Observe(context.Background(), policy.Request{}, policy.Decision{})
+	counters.Observe(context.Background(), policy.Decision{Reason: 99})
+	counters.Observe(context.Background(), policy.Decision{})
 	require.EqualValues(t, 2, counters.Count(0))
 	require.EqualValues(t, 2, counters.Count(99))
 	require.EqualValues(t, 2, counters.Count(policy.AddressListed))
-	require.Zero(t, policyhttp.NewCounters().WouldDeny())
+	require.Zero(t, new(policyhttp.Counters).WouldDeny())
 }
 
 // requireCounts reads the JSON: every reason of the order and would_deny, zero unless

@@ -3,6 +3,7 @@ package policyhttp
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"strings"
 	"unsafe"
 
@@ -10,9 +11,10 @@ import (
 	"github.com/sallyport-go/sallyport/policy"
 )
 
-// DecisionOf returns the decision that let a request in, from its context: which key it
-// was, which secret, which entry of its list. It is false outside of a handler under
-// Protect. Under two guards it is the inner one's.
+// DecisionOf returns the decision on an allowed request, from its context: the key, its
+// secret, the entry of its list, the resource. It is false outside of a handler under
+// Protect. Under two guards it is the inner one's, and until that has decided the outer
+// one's.
 func DecisionOf(ctx context.Context) (policy.Decision, bool) {
 	if ctx == nil {
 		return policy.Decision{}, false
@@ -24,48 +26,33 @@ func DecisionOf(ctx context.Context) (policy.Decision, bool) {
 	return c.decision, true
 }
 
-type (
-	decisionKey struct{} // the *call whose decision is made
-	problemKey  struct{} // the *call that is being decided
-)
+// ValueOf returns the record from the Value of the route's [Resource], out of the context
+// of an allowed request. A handler that uses it serves what was judged, and does not read
+// the record twice. It is false outside of a handler under Protect, and if the Value is no
+// T.
+func ValueOf[T any](ctx context.Context) (T, bool) {
+	d, _ := DecisionOf(ctx)
+	value, ok := d.Resource().Value.(T)
+	return value, ok
+}
 
-// A call is one request to a Route. It is the context of an allowed one itself, which
-// makes it the one piece of memory that the guard allocates, besides the copy of the
-// request that carries it.
+type decisionKey struct{} // the *call whose decision is made
+
+// A call is one request to a Route, the resolver of its resource, and the context of an
+// allowed one. So the guard allocates one piece of memory, besides the copy of the request
+// with that context.
 type call struct {
-	context.Context                 // the request's
-	decision        policy.Decision // is written once, before anybody is given the call as a context
-	problem         error           // why the request could not be read, for the operator; is written before the decision is asked for
-	key             [maxKey]byte
+	context.Context // the request's
+	request         *http.Request
+	resource        Resource
+	decision        policy.Decision // written once, before the call is given away as a context
+	key             keyMemory
 }
 
-// maxKey is the length of the longest valid key ID.
-const maxKey = 40
+// Resolve asks the route's Resource.
+func (c *call) Resolve(context.Context) (policy.Resource, error) { return c.resource(c.request) }
 
-// keep returns the ID in memory of its own. What the caller showed is in one piece with
-// the secret, and is wiped, while decisions are kept: in contexts, in queues of logs, and
-// in a source that hangs.
-func (c *call) keep(id apikey.ID) apikey.ID {
-	if len(id) > len(c.key) {
-		return apikey.ID(strings.Clone(string(id)))
-	}
-	n := copy(c.key[:], id)
-	return apikey.ID(unsafe.String(&c.key[0], n)) // nothing writes to it again
-}
-
-// explain tells the operator why, where the engine could not know. A request that could
-// not be read proves nothing, whatever the source says.
-func (c *call) explain(d *policy.Decision) {
-	if c.problem == nil || d.Reason == policy.Unavailable {
-		return
-	}
-	if d.Allowed() {
-		d.Reason = policy.WrongSecret
-	}
-	d.Err = c.problem
-}
-
-// Value adds the decision to what the request's context holds.
+// Value adds the decision to the values of the request's context.
 func (c *call) Value(key any) any {
 	if _, ok := key.(decisionKey); ok {
 		return c
@@ -73,31 +60,22 @@ func (c *call) Value(key any) any {
 	return c.Context.Value(key)
 }
 
-// String spares those who print a context the look through all of its fields.
+// String keeps the printing of a context from looking through all of its fields.
 func (c *call) String() string { return fmt.Sprintf("%v.WithDecision", c.Context) }
 
-// asking is a call as the engine is given it. It has no decision yet: a source that was
-// left behind hanging may still read it while the decision is written.
-type asking call
+// maxKey is the length of the longest valid key ID.
+const maxKey = 40
 
-// Value adds the problem, for Log, and hides what an outer guard decided.
-func (a *asking) Value(key any) any {
-	switch key.(type) {
-	case problemKey:
-		return (*call)(a)
-	case decisionKey:
-		return nil
+// A keyMemory has room for a key ID.
+type keyMemory [maxKey]byte
+
+// keep returns the ID in memory of its own. The given one may be a piece of the text with
+// the secret, and that is wiped. Decisions are kept: in contexts, in queues of logs, and in
+// a source that hangs.
+func (m *keyMemory) keep(id apikey.ID) apikey.ID {
+	if id == "" || len(id) > len(m) {
+		return apikey.ID(strings.Clone(string(id)))
 	}
-	return a.Context.Value(key)
-}
-
-// String is as that of call.
-func (a *asking) String() string { return fmt.Sprintf("%v.Asking", a.Context) }
-
-// explained returns what an observer was told with the problem that its context has.
-func explained(ctx context.Context, d policy.Decision) policy.Decision {
-	if c, _ := ctx.Value(problemKey{}).(*call); c != nil {
-		c.explain(&d)
-	}
-	return d
+	n := copy(m[:], id)
+	return apikey.ID(unsafe.String(&m[0], n)) // nothing writes to it again
 }

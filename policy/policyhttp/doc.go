@@ -1,13 +1,16 @@
-// Package policyhttp is a guard for net/http: it finds out who is calling and from
-// where, has a [policy.Engine] decide, and tells the caller no more than the caller may
+// Package policyhttp is a guard for net/http. It reads a caller's credentials and address,
+// has a [policy.Engine] decide, and answers denied calls with as much as the caller may
 // know.
 //
-// Use it in front of the handlers of an API whose callers are programs with API keys. Do
-// not use it for people in browsers (there are no sessions, and browsers send Basic
-// credentials by themselves with requests that another site caused), for signed
-// requests, where no secret is sent, or without TLS on the way, since Bearer and Basic
-// send the secret itself. It does not limit rates; the one defence against guessing is
-// that a secret has 190 random bits.
+// Use it in front of the handlers of an API for programs with API keys. Do not use it
+//
+//   - for people in browsers: there are no sessions, and browsers send Basic credentials
+//     by themselves with requests that another site caused,
+//   - for signed requests, where no secret is sent,
+//   - without TLS: Bearer, Basic and KeyHeader send the secret itself.
+//
+// It does not limit rates. The defence against guessing is the length of a secret, 190
+// random bits.
 //
 // # The smallest use
 //
@@ -15,93 +18,121 @@
 //	...
 //	mux.Handle("GET /organizations/{org}/things", guard.Protect(
 //		policy.Endpoint{Name: "things.list", Roles: []string{"reader"}},
-//		policyhttp.PathValues("org", ""),
+//		policyhttp.PathOrganization("org"),
 //		listThings))
 //
-// [New] finds all mistakes of the configuration. [Guard.Protect] names what is called and
-// where the organization and the project come from, and calls the handler for what is
-// allowed only: with the ResponseWriter that it was given itself, so that Flusher,
-// Hijacker and http.ResponseController go on working, and with the decision in the
-// context ([DecisionOf]). It starts no goroutine. [Route.Check] only judges.
+// [New] finds all mistakes of the configuration. [Guard.Protect] names the endpoint and
+// its [Resource], and calls the handler for allowed requests only. The handler gets the
+// server's own ResponseWriter, so Flusher, Hijacker and http.ResponseController go on
+// working, and the decision in the request's context ([DecisionOf]). The guard starts no
+// goroutine. [Route.Check] only judges.
 //
-// What Protect returns is an http.Handler, and [Route.Protect] is a middleware: with chi
-// it is router.With(route.Protect), with echo echo.WrapMiddleware(route.Protect). With
-// gin, protect a handler that takes the request over and calls Next, and abort when it
-// was not called. Put the guard on the route and not on the whole router: where a router
-// matches the path after its middleware has run, [PathValues] finds nothing, and every
-// call is denied with a 400. gin and echo have path values of their own; a [Resource]
-// reads them from the context if a middleware puts them there, or [PathValues] if one
-// hands them to Request.SetPathValue.
+// Protect returns an http.Handler, and [Route.Protect] is a middleware: with chi it is
+// router.With(route.Protect), with echo echo.WrapMiddleware(route.Protect). With gin,
+// protect a handler that takes the request over and calls Next, and abort if it was not
+// called. Put the guard on the route and not on the whole router: some routers match the
+// path after their middleware has run, [PathOrganization] then finds nothing, and every
+// call is denied with a 400. gin and echo have path values of their own: a middleware
+// hands them to Request.SetPathValue, or a [Resource] reads them from the context.
+//
+// # The resource
+//
+// A [Resource] finds the organization and the project of a request. It is called once, for
+// callers with a verified key and an admitted address: nobody else causes a look-up in the
+// program's tables, or learns anything from it. Take both names from the resource's own
+// record (rule K7). The handler takes them from the decision, and the record from
+// [ValueOf], so that it serves what was judged: a handler that reads the path again may
+// unescape it differently.
 //
 // # Credentials
 //
-// There is one Authorization header, of a scheme in Config.Schemes:
+// A request has one header with credentials, of a scheme in Config.Schemes:
 //
-//   - [Bearer]: the text of a secret (RFC 6750).
+//   - [Bearer]: the text of a secret in the Authorization header (RFC 6750).
 //   - [Basic]: the key's ID as the user, the secret as the password (RFC 7617).
-//   - [Digest]: a response to a challenge (RFC 7616), for clients that can do nothing else.
-//     It has a price, and keys opt in to it one by one: read its documentation first.
+//   - [KeyHeader]: the text of a secret in a header of its own, such as X-API-Key, for
+//     clients that cannot send Authorization.
+//   - HTTP Digest (RFC 7616) of package digest, for clients that know nothing else. It has
+//     a price, and keys opt in to it one by one: read its documentation first.
+//   - A [Scheme] of the program's own, for keys of another format.
 //
-// A secret in the URL or in a form is never looked for. A secret's text has at most 120
-// bytes, a user and password together 161, and the whole header 8192; what is longer is
-// malformed. So are two headers, control characters, base64 that is not exactly that of
-// a text, and no colon in it: nobody sends these by an honest mistake, and a proxy may
-// have read them otherwise.
+// Bearer and Basic are the default; the others are off unless configured. A secret in the
+// URL or in a form is never looked for. Malformed credentials (400) are
+//
+//   - a secret's text of more than 120 bytes, a user and password of more than 161, a
+//     header of more than 8192,
+//   - two values of a header, or credentials in two headers,
+//   - control characters,
+//   - base64 other than the one encoding of a text in UTF-8 with a colon.
+//
+// No client sends these by an honest mistake, and a proxy may have read them differently.
+//
+// Credentials that name a key cost one look-up in the source, whether or not the key
+// exists. A text that is no secret, by its prefix or its checksum, names no key: it is
+// refused without a look-up (rule K2).
 //
 // # The address
 //
-// [Config].Address declares where the client's address comes from; the zero value is the
+// [Config].Address declares where the client's address comes from. The zero value is the
 // peer of the connection, and no header is read. See [ClientAddress] for services behind
 // proxies. [Guard.Doctor] shows an operator what the guard makes of a request.
 //
-// The PROXY protocol is not a header and not read here. A listener that understands it
-// (several packages have one) stands in front of the http.Server and returns connections
-// whose RemoteAddr is the client's; Config.Address stays the zero value. What must be
-// true of it: it takes the protocol from the balancer's addresses only, or nobody else
-// can reach the port; it refuses a connection from there without one, or of its LOCAL
-// command, rather than taking the balancer for the client; and it limits the time to wait
-// for it. Otherwise whoever reaches the port is whoever they say.
+// The PROXY protocol is not a header, and not read here. Put a listener that understands
+// it (several packages have one) in front of the http.Server. Its connections have the
+// client's address as their RemoteAddr, and Config.Address stays the zero value. The
+// listener must
+//
+//   - take the protocol from the balancer's addresses only, unless nobody else can reach
+//     the port,
+//   - refuse a connection from there without the protocol or with its LOCAL command,
+//     instead of taking the balancer for the client,
+//   - limit the time it waits for the protocol.
+//
+// Otherwise callers choose their own address.
 //
 // # Answers
 //
-// A denied call is answered by Config.Deny: [WriteProblem] unless set, [WriteCloudAPI] for
-// clients of that form, or a function of the program's. Its request body is not read.
+// A denied call is answered by Config.Deny: [WriteProblem] unless set, [WriteAtlasError]
+// for clients of that format, or a function of the program's. Its request body is not
+// read.
 //
 //	status  when                                                      with
-//	400     malformed credentials; no address or no resource can be
-//	        made out of the request
+//	400     malformed credentials; the request has no valid address
+//	        or no organization
 //	401     no credentials of an accepted scheme; an unknown key, a   WWW-Authenticate, one
-//	        wrong secret or none; a key that is switched off,         line for each challenge
-//	        expired or not valid yet
+//	        wrong secret or none; a disabled or expired key, or one   line for each challenge
+//	        that is not valid yet
 //	403     the access list, the organization, the project, the role
-//	503     the source, the Resource or Deny failed                   Retry-After: 5
+//	503     the source, a scheme, the Resource or Deny failed         Retry-After: 5
 //
-// All of them have Cache-Control: no-store. Before the secret was proven every failure of
-// it is the same 401 to the byte (rule D2): an unknown key, a wrong secret, a text that is
-// no secret, a user who is not the one of the password. Each takes one look-up in the
-// source, and one proof of the same work (rule K3). A mistyped secret is therefore
-// looked up too, under the ID that was shown or the ID "not-a-secret". What is left is what
-// a source does for a key that it has: in memory, among many keys, its record is read into
-// a processor's cache, which takes some tenth of the time of the answer. [Log] adds to it,
-// since its line for a key that exists is longer, and so does [Digest], by a few percent.
-// Whoever can measure that learns that an ID exists; it is one of 100 random bits, and no
+// All of them have Cache-Control: no-store. Before the secret is verified, every denial of
+// lines 4 and 5 is the same 401 to the byte (rule D2): an unknown key, a wrong secret, a
+// text that is no secret, a user that is not the one of the password. For a key that
+// exists and one that does not, the same credentials cost the same look-up and the same
+// verification (rule K3). Three differences in time remain:
+//
+//   - A source in memory reads the record of an existing key into a processor's cache,
+//     which takes some tenth of the time of the answer where there are many keys.
+//   - [Log] writes a longer line for a key that exists.
+//   - Digest adds a few percent.
+//
+// A caller who can measure these learns that an ID exists: one of 100 random bits, and no
 // secret.
 //
-// HEAD has the headers of GET and no body. OPTIONS is judged like any other method; so a
-// CORS preflight, which browsers send without credentials, must be answered before the
-// guard is asked: by a CORS middleware around it, or under http.ServeMux by a handler for
-// the pattern "OPTIONS /", beside patterns that name their methods. The middleware also
-// adds its headers to denied answers, without which a browser does not show them to the
-// script.
+// HEAD has the headers of GET and no body. OPTIONS is judged like any other method.
+// Browsers send CORS preflights without credentials, so answer these before the guard: by
+// a CORS middleware around it, or under http.ServeMux by a handler for the pattern
+// "OPTIONS /" beside patterns with methods. The middleware also adds its headers to denied
+// answers; without them a browser hides the answer from the script.
 //
 // # Audit and metrics
 //
 // [Log] and [Counters] are observers for [policy.WithObserver]. They see every decision of
-// the engine, and with Log the operator also sees why a request could not be read.
+// the engine, with its Cause: why a request could not be read, which source failed.
 //
-// # What it does not do
+// # Not included
 //
-// It does not remember callers, cache decisions or keys, or lock out who guesses. It does
-// not look at what a handler answers. An allowed request whose handler takes long goes on
-// after its key was revoked, and so does a hijacked connection.
+// The guard does not remember callers, cache decisions or keys, or lock out a guesser. It
+// does not look at a handler's answer. A long allowed request goes on after its key was
+// revoked, and so does a hijacked connection.
 package policyhttp

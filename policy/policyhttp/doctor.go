@@ -7,19 +7,23 @@ import (
 	"strings"
 )
 
-// Doctor returns a handler that shows an operator what the guard sees of the request
-// that asks: the peer, the declared topology, what became of each address in the header,
-// the client, which scheme of credentials there is and, if route is not nil, that route's
-// decision, explained. Mount it where the route finds its resource, such as under a
-// pattern with the same path values. The decision is a real one: observers see it.
+// Doctor returns a handler that shows an operator the request as the guard sees it:
 //
-// It is served to those for whom isOperator is true, and is not found for anybody else:
-// a stranger would learn from it which addresses are trusted and which keys exist. A nil
-// isOperator is true for nobody. Have it ask for a session or a token, or mount the
-// handler where only operators come; the address is what is still to be found out.
+//   - the peer and the declared topology,
+//   - the verdict on each address in the header, and the client,
+//   - the scheme of the credentials,
+//   - the route's decision, explained, if route is not nil.
 //
-// The answer is text, is not to be cached, and has neither credentials nor cookies in it.
-// It is for reading: its wording may change.
+// Mount it where the route finds its resource, such as under a pattern with the same path
+// values. The decision is a real one: observers see it.
+//
+// If isOperator is nil, panics or returns false, the answer is 404: it would show strangers
+// which addresses are trusted and which keys exist. Have isOperator ask for a session or a
+// token, or mount the handler where only operators come. Do not go by the address, which
+// is still to be found out.
+//
+// The answer is text, is not cached, and contains neither credentials nor cookies. It is
+// for reading: its wording may change.
 func (g *Guard) Doctor(isOperator func(*http.Request) bool, route *Route) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Cache-Control", "no-store")
@@ -33,7 +37,7 @@ func (g *Guard) Doctor(isOperator func(*http.Request) bool, route *Route) http.H
 	})
 }
 
-// permitted asks isOperator. If that panics, the answer is no.
+// permitted asks isOperator, and returns false if that panics.
 func permitted(isOperator func(*http.Request) bool, r *http.Request) (ok bool) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -71,14 +75,14 @@ func (g *Guard) examine(r *http.Request, route *Route) string {
 	} else {
 		line("client", "%s, from %s", client, from)
 	}
-	line("credentials", "%s", describeCredentials(r.Header["Authorization"]))
+	line("credentials", "%s", g.describeCredentials(r.Header))
 	if route != nil {
 		d := route.Check(r)
-		if d.Err != nil {
-			line("error", "%v", d.Err)
+		if d.Cause != nil {
+			line("error", "%v", d.Cause)
 		}
 		if !d.Allowed() {
-			answer := Answer(d)
+			answer := d.Answer()
 			line("answer", "%d %s", answer.Status, answer.Code)
 		}
 		b.WriteString("\n" + d.Explain())
@@ -103,14 +107,13 @@ func (a *ClientAddress) describePeer(remote string) string {
 	return peer.String() + ", which is not trusted and so is itself the client; if it is a proxy of yours, declare its address"
 }
 
-// addressHeaders are the headers that are mostly used for a client's address.
+// addressHeaders are the usual headers for a client's address.
 var addressHeaders = []string{
 	"Forwarded", "X-Forwarded-For", "X-Real-Ip", "X-Client-Ip", "X-Cluster-Client-Ip", "True-Client-Ip",
 	"Cf-Connecting-Ip", "Fastly-Client-Ip", "Fly-Client-Ip", "X-Azure-Clientip", "X-Original-Forwarded-For",
 }
 
-// headersNotRead names the headers of the request that may have an address in them and
-// that were not read, except one.
+// headersNotRead names the request's headers that usually hold an address, except one.
 func headersNotRead(header http.Header, except string) string {
 	var names []string
 	for _, name := range addressHeaders {
@@ -121,21 +124,15 @@ func headersNotRead(header http.Header, except string) string {
 	return strings.Join(names, ", ")
 }
 
-// describeCredentials names the scheme only where it is a known one: of a header without
-// a scheme, the first word is the secret.
-func describeCredentials(authorization []string) string {
-	switch len(authorization) {
-	case 0:
-		return "no Authorization header"
-	case 1:
-	default:
-		return fmt.Sprintf("%d Authorization headers", len(authorization))
+// describeCredentials names a known scheme only: the first word of a header without a
+// scheme is the secret.
+func (g *Guard) describeCredentials(header http.Header) string {
+	scheme, _, err := g.presented(header)
+	switch {
+	case err != nil:
+		return err.Error()
+	case scheme.Name() != "":
+		return scheme.Header() + " with the scheme " + scheme.Name()
 	}
-	scheme, _, _ := strings.Cut(authorization[0], " ")
-	for _, known := range []string{"Bearer", "Basic", "Digest"} {
-		if strings.EqualFold(scheme, known) {
-			return "Authorization with the scheme " + known
-		}
-	}
-	return "Authorization with a scheme that is none of Bearer, Basic and Digest"
+	return scheme.Header()
 }

@@ -36,7 +36,7 @@ func guardOf(t *testing.T, address policyhttp.ClientAddress) (*policyhttp.Guard,
 	}))
 	guard, err := policyhttp.New(policyhttp.Config{Engine: engine, Address: address})
 	require.NoError(t, err)
-	acme := func(*http.Request) (string, string, error) { return "acme", "", nil }
+	acme := names("acme", "")
 	return guard, guard.Route(policy.Endpoint{Name: "backups.list"}, acme), secret
 }
 
@@ -73,12 +73,12 @@ func TestDoctorShowsWhatTheGuardSees(t *testing.T) {
 			"topology     the peer of the connection; no header is read\n" +
 			"peer         203.0.113.7\n" +
 			"client       203.0.113.7, from peer\n" +
-			"credentials  no Authorization header\n"},
+			"credentials  policyhttp: no credentials: the request has no Authorization header\n"},
 		{policyhttp.ClientAddress{}, "203.0.113.7", http.Header{"Authorization": {"a", "b"}}, "" +
 			"topology     the peer of the connection; no header is read\n" +
 			"peer         \"203.0.113.7\", which is not an address and a port\n" +
 			"client       none: policyhttp: the peer of the connection is \"203.0.113.7\": want an address without a zone and a port, as net/http sets RemoteAddr; middleware that rewrites it must not come before the guard\n" +
-			"credentials  2 Authorization headers\n"},
+			"credentials  policyhttp: malformed credentials: 2 Authorization headers: want one\n"},
 		{policyhttp.ClientAddress{}, "@", http.Header{"Authorization": {"Basic"}}, "" +
 			"topology     the peer of the connection; no header is read\n" +
 			"peer         a connection on a Unix socket, which is not declared\n" +
@@ -111,7 +111,7 @@ func TestDoctorShowsWhatTheGuardSees(t *testing.T) {
 			"peer         198.51.100.66, which is not trusted and so is itself the client; if it is a proxy of yours, declare its address\n" +
 			"not read     X-Forwarded-For\n" +
 			"client       198.51.100.66, from peer\n" +
-			"credentials  no Authorization header\n"},
+			"credentials  policyhttp: no credentials: the request has no Authorization header\n"},
 		{policyhttp.FromTrustedProxies(policyhttp.XForwardedFor, proxies...), trustedPeer, lines("X-Forwarded-For", "203.0.113.7, unknown, 10.0.0.2"), "" +
 			"topology     the first address from the right of X-Forwarded-For that is not trusted" + trusted +
 			"peer         10.0.0.1, which is trusted\n" +
@@ -119,7 +119,7 @@ func TestDoctorShowsWhatTheGuardSees(t *testing.T) {
 			"             \"10.0.0.2\": a trusted proxy\n" +
 			"             \"unknown\": cannot be read\n" +
 			"client       none: policyhttp: X-Forwarded-For, number 2 from the right, is \"unknown\": want an IP address without a zone, such as \"192.0.2.1\", \"192.0.2.1:4711\" or \"[2001:db8::1]:4711\"\n" +
-			"credentials  no Authorization header\n"},
+			"credentials  policyhttp: no credentials: the request has no Authorization header\n"},
 		{policyhttp.FromHops(policyhttp.XForwardedFor, 2, proxies...), trustedPeer, lines("X-Forwarded-For", "10.0.0.3, 198.51.100.1"), "" +
 			"topology     address 2 from the right of X-Forwarded-For" + trusted +
 			"peer         10.0.0.1, which is trusted\n" +
@@ -127,28 +127,28 @@ func TestDoctorShowsWhatTheGuardSees(t *testing.T) {
 			"             \"198.51.100.1\": a proxy, by the number of hops\n" +
 			"             \"10.0.0.3\": a trusted address, which cannot be the client\n" +
 			"client       none: policyhttp: X-Forwarded-For, number 2 from the right, is 10.0.0.3, which is a trusted address: want the client's, so perhaps more hops\n" +
-			"credentials  no Authorization header\n"},
+			"credentials  policyhttp: no credentials: the request has no Authorization header\n"},
 		{policyhttp.FromHeader("X-Real-IP").WithUnixSocket(), "@", http.Header{"X-Real-Ip": {"203.0.113.7"}, "Authorization": {"Negotiate x"}}, "" +
 			"topology     the address in X-Real-Ip; trusted: connections on a Unix socket\n" +
 			"peer         a connection on a Unix socket, which is trusted\n" +
 			"X-Real-Ip:\n" +
 			"             \"203.0.113.7\": the client\n" +
 			"client       203.0.113.7, from header\n" +
-			"credentials  Authorization with a scheme that is none of Bearer, Basic and Digest\n"},
+			"credentials  policyhttp: no credentials: the Authorization header is of a scheme that is not among Config.Schemes\n"},
 		{policyhttp.FromHeader("X-Real-IP", proxies...), trustedPeer, lines("X-Real-Ip", "203.0.113.7, 10.0.0.2"), "" +
 			"topology     the address in X-Real-Ip" + trusted +
 			"peer         10.0.0.1, which is trusted\n" +
 			"X-Real-Ip:\n" +
 			"             \"203.0.113.7, 10.0.0.2\": cannot be read\n" +
 			"client       none: policyhttp: X-Real-Ip is \"203.0.113.7, 10.0.0.2\": want one IP address without a zone and nothing else\n" +
-			"credentials  no Authorization header\n"},
+			"credentials  policyhttp: no credentials: the request has no Authorization header\n"},
 		{policyhttp.FromHeader("X-Real-IP", proxies...), trustedPeer, lines("X-Real-Ip", "10.0.0.2"), "" +
 			"topology     the address in X-Real-Ip" + trusted +
 			"peer         10.0.0.1, which is trusted\n" +
 			"X-Real-Ip:\n" +
 			"             \"10.0.0.2\": a trusted address, which cannot be the client\n" +
 			"client       none: policyhttp: X-Real-Ip is 10.0.0.2, which is a trusted address: want the client's, so an edge that overwrites the header\n" +
-			"credentials  no Authorization header\n"},
+			"credentials  policyhttp: no credentials: the request has no Authorization header\n"},
 	} {
 		guard, _, _ := guardOf(t, test.address)
 		response, body := shown(guard.Doctor(anybody, nil), asked(test.remote, test.header))
@@ -157,6 +157,23 @@ func TestDoctorShowsWhatTheGuardSees(t *testing.T) {
 		require.Equal(t, "no-store", response.Header.Get("Cache-Control"))
 		require.Equal(t, "text/plain; charset=utf-8", response.Header.Get("Content-Type"))
 		require.Equal(t, "nosniff", response.Header.Get("X-Content-Type-Options"))
+	}
+}
+
+// The header of a key is named and not shown, and that of another scheme neither.
+func TestDoctorNamesTheScheme(t *testing.T) {
+	guard, err := policyhttp.New(policyhttp.Config{Engine: policy.New(nil), Schemes: []policyhttp.Scheme{policyhttp.Bearer(), policyhttp.KeyHeader("X-API-Key")}})
+	require.NoError(t, err)
+	for want, header := range map[string]http.Header{
+		"X-Api-Key":                            {"X-Api-Key": {"hidden"}},
+		"Authorization with the scheme Bearer": {"Authorization": {"bearer hidden"}},
+		"policyhttp: no credentials: the request has no Authorization or X-Api-Key header":                               {},
+		"policyhttp: malformed credentials: 2 X-Api-Key headers: want one":                                               {"X-Api-Key": {"hidden", "hidden"}},
+		"policyhttp: malformed credentials: credentials in the headers Authorization and X-Api-Key: want one of the two": {"X-Api-Key": {"hidden"}, "Authorization": {"bearer hidden"}},
+	} {
+		_, body := shown(guard.Doctor(anybody, nil), asked("203.0.113.7:5000", header))
+		require.Contains(t, body, "credentials  "+want+"\n")
+		require.NotContains(t, body, "hidden")
 	}
 }
 
@@ -263,7 +280,7 @@ func TestUnixSocketCallersCannotNameThemselves(t *testing.T) {
 		address    policyhttp.ClientAddress
 		peer, want string
 	}{
-		{policyhttp.FromPeer(), "which is not declared", "client       none: policyhttp: the connection is on a Unix socket"},
+		{policyhttp.ClientAddress{}, "which is not declared", "client       none: policyhttp: the connection is on a Unix socket"},
 		{policyhttp.FromTrustedProxies(policyhttp.XForwardedFor, proxies...), "which is not declared", "client       none: policyhttp: the connection is on a Unix socket"},
 		{policyhttp.FromTrustedProxies(policyhttp.XForwardedFor, proxies...).WithUnixSocket(), "which is trusted", "client       203.0.113.9, from x_forwarded_for\n"},
 	} {

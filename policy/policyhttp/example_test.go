@@ -23,13 +23,12 @@ func exampleKeys(addresses ...string) (*memory.Store, apikey.Secret) {
 	ctx, keys := context.Background(), memory.New()
 	_, err := keys.PutOrganization(ctx, policy.Organization{ID: "acme"})
 	must(err)
-	key := apikey.Key{
-		ID: "nightly-backup", Organization: "acme",
-		Grants: []apikey.Grant{{Role: "reader"}, {Role: "reader", AllProjects: true}},
-	}
-	key.AccessList, err = accesslist.Parse(addresses...)
+	list, err := accesslist.Parse(addresses...)
 	must(err)
-	key, secret, err := apikey.Rotate(key, 0)
+	key, secret, err := apikey.Issue(apikey.Key{
+		ID: "nightly-backup", Organization: "acme", AccessList: list,
+		Grants: []apikey.Grant{{Role: "reader"}, {Role: "reader", AllProjects: true}},
+	})
 	must(err)
 	_, err = keys.PutKey(ctx, key)
 	must(err)
@@ -49,6 +48,10 @@ func get(handler http.Handler, path, secret string) *httptest.ResponseRecorder {
 	if secret != "" {
 		r.Header.Set("Authorization", "Bearer "+secret)
 	}
+	return recorded(handler, r)
+}
+
+func recorded(handler http.Handler, r *http.Request) *httptest.ResponseRecorder {
 	w := httptest.NewRecorder()
 	handler.ServeHTTP(w, r)
 	return w
@@ -62,12 +65,12 @@ func Example() {
 	must(err)
 	listThings := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		decision, _ := policyhttp.DecisionOf(r.Context())
-		_, _ = fmt.Fprintf(w, "the things, for %s", decision.Subject().Key().ID)
+		_, _ = fmt.Fprintf(w, "the things of %s, for %s", decision.Resource().Organization, decision.KeyID())
 	})
 	mux := http.NewServeMux()
 	mux.Handle("GET /organizations/{org}/things", guard.Protect(
 		policy.Endpoint{Name: "things.list", Roles: []string{"reader"}},
-		policyhttp.PathValues("org", ""),
+		policyhttp.PathOrganization("org"),
 		listThings))
 
 	server := httptest.NewServer(mux)
@@ -89,24 +92,24 @@ func Example() {
 	call("/organizations/globex/things", "nightly-backup", secret.Reveal())
 	call("/organizations/acme/things", "", "")
 	// Output:
-	// 200 the things, for nightly-backup
+	// 200 the things of acme, for nightly-backup
 	// 403 {"type":"about:blank","title":"Forbidden","status":403,"detail":"The API key does not belong to this organization.","code":"API_KEY_NOT_IN_ORGANIZATION","parameters":[]}
 	// 401 {"type":"about:blank","title":"Unauthorized","status":401,"detail":"An API key is required.","code":"API_KEY_REQUIRED","parameters":[]}
 }
 
-// Answers of one's own. What the caller may know is Answer(d); d itself is for the log.
+// Answers of the program's own. The caller may see d.Answer(); d itself is for the log.
 func ExampleConfig_deny() {
 	keys, secret := exampleKeys("198.51.100.0/24")
 	guard, err := policyhttp.New(policyhttp.Config{
 		Engine: policy.New(keys),
 		Deny: func(w http.ResponseWriter, r *http.Request, d policy.Decision) {
-			answer := policyhttp.Answer(d)
+			answer := d.Answer()
 			http.Error(w, answer.Code+": "+answer.Message, answer.Status)
 		},
 	})
 	must(err)
 	handler := guard.Protect(policy.Endpoint{Name: "things.list"},
-		func(*http.Request) (string, string, error) { return "acme", "", nil },
+		acme,
 		http.NotFoundHandler())
 
 	answer := get(handler, "/things", secret.Reveal())
@@ -120,36 +123,69 @@ func ExampleConfig_deny() {
 	// [Bearer realm="api" Basic realm="api", charset="UTF-8"]
 }
 
-// The organization comes from the project's own record (rule K7). Another organization's
-// project and one that does not exist look the same to the caller.
+// acme is the Resource of a service with one organization.
+func acme(*http.Request) (policy.Resource, error) {
+	return policy.Resource{Organization: "acme"}, nil
+}
+
+// A Resource reads the project's own record, which names its organization (rule K7), and
+// hands the record on. Another organization's project and an unknown one get the same
+// answer.
 func ExampleResource() {
 	keys, secret := exampleKeys("203.0.113.0/24")
 	guard, err := policyhttp.New(policyhttp.Config{Engine: policy.New(keys)})
 	must(err)
 
-	owners := map[string]string{"alpha": "acme", "gamma": "globex"} // the projects' records
-	project := func(r *http.Request) (organization, project string, err error) {
+	type record struct{ organization, title string }
+	projects := map[string]*record{"alpha": {"acme", "Alpha"}, "gamma": {"globex", "Gamma"}}
+	project := func(r *http.Request) (policy.Resource, error) {
 		id := r.PathValue("project")
-		owner, exists := owners[id]
+		p, exists := projects[id]
 		if !exists {
-			owner = " " // nobody's, and answered like somebody else's
+			return policy.Resource{Organization: policy.NoOrganization, Project: id}, nil
 		}
-		return owner, id, nil
+		return policy.Resource{Organization: p.organization, Project: id, Value: p}, nil
 	}
 	mux := http.NewServeMux()
 	mux.Handle("GET /projects/{project}", guard.Protect(policy.Endpoint{Name: "projects.read"}, project,
-		http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, "a project") })))
+		http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			p, _ := policyhttp.ValueOf[*record](r.Context()) // what was judged
+			_, _ = io.WriteString(w, p.title)
+		})))
 	for _, path := range []string{"/projects/alpha", "/projects/gamma", "/projects/nonesuch"} {
 		answer := get(mux, path, secret.Reveal())
 		fmt.Println(path, answer.Code, strings.Contains(answer.Body.String(), "API_KEY_NOT_IN_ORGANIZATION"))
 	}
+	fmt.Println(get(mux, "/projects/alpha", secret.Reveal()).Body)
 	// Output:
 	// /projects/alpha 200 false
 	// /projects/gamma 403 true
 	// /projects/nonesuch 403 true
+	// Alpha
 }
 
-// An audit log: denied calls are all written, and of the allowed ones every hundredth.
+// PathProject is the short form for handlers that need no more than the name.
+func ExamplePathProject() {
+	keys, secret := exampleKeys("203.0.113.0/24")
+	guard, err := policyhttp.New(policyhttp.Config{Engine: policy.New(keys)})
+	must(err)
+
+	owners := map[string]string{"alpha": "acme", "gamma": "globex"} // of the projects' table
+	owner := func(_ context.Context, project string) (organization string, err error) { return owners[project], nil }
+	mux := http.NewServeMux()
+	mux.Handle("GET /projects/{project}", guard.Protect(policy.Endpoint{Name: "projects.read"}, policyhttp.PathProject("project", owner),
+		http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			decision, _ := policyhttp.DecisionOf(r.Context())
+			_, _ = io.WriteString(w, "project "+decision.Resource().Project)
+		})))
+	fmt.Println(get(mux, "/projects/alpha", secret.Reveal()).Body)
+	fmt.Println(get(mux, "/projects/gamma", secret.Reveal()).Code)
+	// Output:
+	// project alpha
+	// 403
+}
+
+// An audit log of all denied calls, and of every hundredth allowed one.
 func ExampleLog() {
 	keys, secret := exampleKeys("203.0.113.0/24")
 	logger := slog.New(slog.NewTextHandler(os.Stdout, &slog.HandlerOptions{
@@ -160,14 +196,14 @@ func ExampleLog() {
 			return a
 		},
 	}))
-	counters := policyhttp.NewCounters() // expvar.Publish("access", counters)
+	counters := new(policyhttp.Counters) // expvar.Publish("access", counters)
 	guard, err := policyhttp.New(policyhttp.Config{Engine: policy.New(keys,
 		policy.WithObserver(policyhttp.Log(logger, policyhttp.LogOptions{AllowEvery: 100})),
 		policy.WithObserver(counters.Observe),
 	)})
 	must(err)
 	handler := guard.Protect(policy.Endpoint{Name: "things.list"},
-		func(*http.Request) (string, string, error) { return "acme", "", nil },
+		acme,
 		http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 
 	for range 10 {
@@ -179,6 +215,6 @@ func ExampleLog() {
 	// Output:
 	// level=INFO msg="access decision" allowed=true reason=address_listed key=nightly-backup client=203.0.113.7 client_from=peer entry=203.0.113.0/24 organization=acme endpoint=things.list requirement=not_required left_out=0
 	// level=WARN msg="access decision" allowed=false reason=invalid_request client=203.0.113.7 client_from=peer endpoint=things.list error="policyhttp: no credentials: the request has no Authorization header"
-	// level=WARN msg="access decision" allowed=false reason=unknown_key key=not-a-secret client=203.0.113.7 client_from=peer organization=acme endpoint=things.list error="policyhttp: the credentials prove nothing: apikey: malformed secret: it is too short, perhaps cut off; right would be at least 43 characters"
+	// level=WARN msg="access decision" allowed=false reason=unknown_key client=203.0.113.7 client_from=peer endpoint=things.list error="policyhttp: the Bearer token: credentials of no key: apikey: malformed secret: it is too short, perhaps cut off: want at least 43 characters"
 	// let in: 10
 }

@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// A ForwardingHeader is a header that each proxy appends an address to: that of whoever
-// connected to it. The zero ForwardingHeader is none.
+// A ForwardingHeader is a header to which each proxy appends the address that connected to
+// it. The zero ForwardingHeader is invalid.
 type ForwardingHeader uint8
 
 // The forwarding headers.
@@ -17,14 +17,14 @@ const (
 	// them or not. IPv6 may stand in brackets, and a port may follow IPv4 or the brackets.
 	XForwardedFor ForwardingHeader = iota + 1
 
-	// Forwarded is the header of RFC 7239, of which the "for" parameters are read. What is
-	// no IP address there, "unknown" and hidden names such as "_proxy" included, names
-	// nobody and is refused where it is reached.
+	// Forwarded is the header of RFC 7239. Its "for" parameters are read. Values other than
+	// IP addresses, such as "unknown" and hidden names like "_proxy", name nobody and are
+	// refused where they are reached.
 	Forwarded
 )
 
 // String returns the name of the header in canonical form, and "forwarding header 9" for
-// a value that is none.
+// an invalid value.
 func (h ForwardingHeader) String() string {
 	switch h {
 	case XForwardedFor:
@@ -178,9 +178,9 @@ func forParameter(element string) (string, error) {
 	return node, nil
 }
 
-// cutValue cuts the value of a parameter off the front of a text: a token, or what is
-// between quotes with its escapes. A token may have the three signs of an address with a
-// port, which RFC 7239 section 6 wants in quotes and which mean nothing else here.
+// cutValue cuts the value of a parameter off the front of a text: a token, or a quoted text
+// with its escapes. A token may have the three signs of an address with a port. RFC 7239
+// section 6 wants these in quotes, but they have no other meaning here.
 func cutValue(text string) (value, rest string, err error) {
 	if !strings.HasPrefix(text, `"`) {
 		end := strings.IndexFunc(text, func(c rune) bool { return !isToken(c) && c != ':' && c != '[' && c != ']' })

@@ -12,7 +12,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sallyport-go/sallyport/policy"
-	"github.com/sallyport-go/sallyport/policy/policyhttp"
 )
 
 var (
@@ -77,14 +76,14 @@ func FuzzAuthorization(f *testing.F) {
 		require.Equal(t, status, w.Code, "%q", value)
 		require.Equal(t, status == http.StatusOK, d.Allowed())
 		require.Equal(t, status == http.StatusOK, w.Body.String() == "served")
-		require.Equal(t, status, policyhttp.Answer(d).Status)
-		require.Equal(t, status == http.StatusBadRequest || policyhttp.Answer(d).Code == "API_KEY_REQUIRED", d.Reason == policy.InvalidRequest)
-		require.Equal(t, d.Reason == policy.InvalidRequest, len(s.asked) == 0)
+		require.Equal(t, status, d.Answer().Status)
+		require.Equal(t, status == http.StatusBadRequest || d.Answer().Code == "API_KEY_REQUIRED", d.Reason == policy.InvalidRequest)
+		require.Equal(t, d.Reason == policy.InvalidRequest || d.KeyID() == "", len(s.asked) == 0)
 		for _, asked := range s.asked {
 			require.NoError(t, asked.Validate())
 		}
-		requireNoSecret(t, s.secret, w.Body.String(), fmt.Sprint(w.Header()), fmt.Sprint(d.Err), d.String(), d.Explain(), fmt.Sprintf("%+v", d))
-		require.Equal(t, status != http.StatusOK, d.Err != nil)
+		requireNoSecret(t, s.secret, w.Body.String(), fmt.Sprint(w.Header()), fmt.Sprint(d.Cause), d.String(), d.Explain(), fmt.Sprintf("%+v", d))
+		require.Equal(t, status != http.StatusOK, d.Cause != nil)
 
 		for _, two := range [][]string{{value, value}, {value, "Bearer " + secret}, {"Bearer " + secret, value}} {
 			require.Equal(t, http.StatusBadRequest, s.serve(request(two...)).Code)

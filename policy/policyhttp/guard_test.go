@@ -1,13 +1,11 @@
 package policyhttp_test
 
 import (
-	"bytes"
 	"context"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"io"
-	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -55,7 +53,7 @@ func newService(t testing.TB) *service {
 		t: t, key: key, secret: secret,
 		organization: policy.Organization{ID: "acme"},
 		endpoint:     policy.Endpoint{Name: "things.read"},
-		resource:     func(*http.Request) (string, string, error) { return "acme", "", nil },
+		resource:     names("acme", ""),
 	}
 	s.start()
 	return s
@@ -148,7 +146,7 @@ func TestGuardAllows(t *testing.T) {
 		require.Equal(t, s.key.ID, decision.Subject().Key().ID)
 		require.Equal(t, s.key.Secrets[0].ID(), decision.SecretID())
 		require.Contains(t, decision.String(), ` client="203.0.113.7" client_from="peer" `)
-		require.NoError(t, decision.Err)
+		require.NoError(t, decision.Cause)
 		require.Empty(t, w.Header(), "an allowed answer is the handler's alone")
 		require.True(t, s.route.Check(r).Allowed())
 	}
@@ -188,80 +186,9 @@ func TestGuardDenies(t *testing.T) {
 }
 
 func names(organization, project string) policyhttp.Resource {
-	return func(*http.Request) (string, string, error) { return organization, project, nil }
-}
-
-// What is wrong with the resource or the address denies before anything else, and the
-// operator learns why.
-func TestGuardRequestIsIncomplete(t *testing.T) {
-	for name, test := range map[string]struct {
-		resource policyhttp.Resource
-		remote   string
-		err      string
-	}{
-		"no resource":       {nil, clientAddress + ":1", "neither an organization nor a project"},
-		"no names":          {names("", ""), clientAddress + ":1", "neither an organization nor a project"},
-		"long organization": {names(strings.Repeat("a", 257), "p"), clientAddress + ":1", "more than 256 bytes"},
-		"long project":      {names("acme", strings.Repeat("p", 257)), clientAddress + ":1", "more than 256 bytes"},
-		"no peer":           {names("acme", ""), "", "Unix socket"},
-		"no address":        {names("acme", ""), "localhost:1", "localhost"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			s := newService(t)
-			s.resource = test.resource
-			s.start()
-			for _, r := range s.both() {
-				r.RemoteAddr = test.remote
-				requireDenied(t, s.serve(r), 400, "INVALID_REQUEST")
-				require.ErrorContains(t, s.route.Check(r).Err, test.err)
-			}
-			require.Empty(t, s.asked, "nothing is looked up for a request that is denied by line 1")
-		})
+	return func(*http.Request) (policy.Resource, error) {
+		return policy.Resource{Organization: organization, Project: project}, nil
 	}
-	s := newService(t)
-	s.resource = names(strings.Repeat("a", 256), strings.Repeat("p", 256))
-	s.start()
-	requireDenied(t, s.serve(withBearer(s.secret.Reveal())), 403, "API_KEY_NOT_IN_ORGANIZATION")
-}
-
-// A failure of the embedding program's is neither an admission nor the caller's fault.
-func TestGuardResourceFails(t *testing.T) {
-	cause := errors.New("the projects' table is locked")
-	for name, resource := range map[string]policyhttp.Resource{
-		"error":           func(*http.Request) (string, string, error) { return "", "", cause },
-		"error and names": func(*http.Request) (string, string, error) { return "acme", "", cause },
-		"panic":           func(*http.Request) (string, string, error) { panic(cause) },
-		"abort":           func(*http.Request) (string, string, error) { panic(http.ErrAbortHandler) },
-		"nil pointer":     func(r *http.Request) (string, string, error) { return r.TLS.ServerName, "", nil },
-	} {
-		t.Run(name, func(t *testing.T) {
-			s := newService(t)
-			s.resource = resource
-			var seen []policy.Decision
-			s.observers = []policy.Option{policy.WithObserver(func(_ context.Context, _ policy.Request, d policy.Decision) { seen = append(seen, d) })}
-			s.start()
-			for _, r := range s.both() {
-				requireDenied(t, s.serve(r), 503, "ACCESS_CONTROL_UNAVAILABLE")
-				d := s.route.Check(r)
-				require.Equal(t, policy.Unavailable, d.Reason)
-				require.ErrorContains(t, d.Err, "policyhttp: ")
-				if strings.HasPrefix(name, "error") {
-					require.ErrorIs(t, d.Err, cause)
-				}
-			}
-			require.Empty(t, s.asked)
-			require.Len(t, seen, 4, "the engine's observers hear of it")
-			require.Equal(t, policy.Unavailable, seen[0].Reason)
-		})
-	}
-}
-
-func TestResourceIsAskedOnlyForCallersWithCredentials(t *testing.T) {
-	s := newService(t)
-	s.resource = func(*http.Request) (string, string, error) { t.Error("asked"); return "acme", "", nil }
-	s.start()
-	requireDenied(t, s.serve(request()), 401, "API_KEY_REQUIRED")
-	requireDenied(t, s.serve(request("Bearer")), 400, "INVALID_REQUEST")
 }
 
 func TestCheckDoesNotPanic(t *testing.T) {
@@ -276,7 +203,7 @@ func TestCheckDoesNotPanic(t *testing.T) {
 		for _, r := range append(slices.Collect(values(s.both())), nil) {
 			d := route.Check(r)
 			require.Equal(t, policy.Unavailable, d.Reason, name)
-			require.ErrorContains(t, d.Err, "New")
+			require.ErrorContains(t, d.Cause, "New")
 			if r != nil {
 				w := httptest.NewRecorder()
 				route.Protect(served).ServeHTTP(w, r)
@@ -287,7 +214,7 @@ func TestCheckDoesNotPanic(t *testing.T) {
 	for _, r := range []*http.Request{nil, {}, {RemoteAddr: clientAddress + ":1"}} {
 		d := s.route.Check(r)
 		require.False(t, d.Allowed())
-		require.Error(t, d.Err)
+		require.Error(t, d.Cause)
 	}
 }
 
@@ -311,15 +238,15 @@ func TestProtectWithoutHandler(t *testing.T) {
 // All mistakes are found at once, when the guard is made.
 func TestNewFindsMistakes(t *testing.T) {
 	guard, err := policyhttp.New(policyhttp.Config{
-		Address: policyhttp.FromPeer().WithUnixSocket(),
-		Schemes: []policyhttp.Scheme{policyhttp.Bearer(), {}, policyhttp.Basic(), policyhttp.Bearer(), policyhttp.Digest(policyhttp.DigestConfig{})},
+		Address: policyhttp.ClientAddress{}.WithUnixSocket(),
+		Schemes: []policyhttp.Scheme{policyhttp.Bearer(), nil, policyhttp.Basic(), policyhttp.Bearer(), policyhttp.KeyHeader("Cookie")},
 		Realm:   `the "api"`,
 	})
 	require.Nil(t, guard)
 	for _, part := range []string{
-		"policyhttp: Config.Engine is nil; right would be ", "policyhttp: Config.Address: ", "policyhttp: Config.Realm: ",
-		"policyhttp: Config.Schemes[1] is the zero Scheme; right would be ", "policyhttp: Config.Schemes[3] is Bearer for the second time; right would be once",
-		"policyhttp: Config.Schemes[4]: ",
+		"policyhttp: Config.Engine is nil: want ", "policyhttp: Config.Address: ", "policyhttp: Config.Realm: ",
+		"policyhttp: Config.Schemes[1] is nil: want ", "policyhttp: Config.Schemes[3] reads Authorization Bearer like an earlier one: want each scheme once",
+		"policyhttp: Config.Schemes[4] has the header Cookie: want ",
 	} {
 		require.ErrorContains(t, err, part)
 	}
@@ -442,121 +369,6 @@ func TestPreflight(t *testing.T) {
 	}
 }
 
-// Under http.ServeMux, with the names in the path.
-func TestServeMux(t *testing.T) {
-	s := newService(t)
-	guard, err := policyhttp.New(s.config)
-	require.NoError(t, err)
-	mux := http.NewServeMux()
-	mux.Handle("GET /organizations/{org}", guard.Protect(s.endpoint, policyhttp.PathValues("org", ""), served))
-	mux.Handle("GET /organizations/{org}/projects/{project}", guard.Protect(s.endpoint, policyhttp.PathValues("org", "project"), served))
-	mux.Handle("GET /projects/{project}", guard.Protect(s.endpoint, policyhttp.PathValues("", "project"), served))
-	mux.Handle("GET /wrong/{organization}", guard.Protect(s.endpoint, policyhttp.PathValues("org", ""), served))
-	mux.Handle("GET /half/{org}", guard.Protect(s.endpoint, policyhttp.PathValues("org", "project"), served))
-	s.key.Grants = append(s.key.Grants, apikey.Grant{Role: "reader", Project: "alpha"})
-	for path, status := range map[string]int{
-		"/organizations/acme": 200, "/organizations/globex": 403, "/organizations/ACME": 403, "/organizations/ac%6De": 200,
-		"/organizations/acme/projects/alpha": 200, "/organizations/acme/projects/beta": 403, "/organizations/globex/projects/alpha": 403,
-		"/projects/alpha": 200, "/projects/beta": 403, "/wrong/acme": 400, "/half/acme": 400,
-	} {
-		r := withBearer(s.secret.Reveal())
-		r.URL.Path, r.URL.RawPath = mustUnescape(t, path), path
-		w := httptest.NewRecorder()
-		mux.ServeHTTP(w, r)
-		require.Equal(t, status, w.Code, "%s: %s", path, w.Body)
-	}
-}
-
-func mustUnescape(t *testing.T, path string) string {
-	r, err := http.NewRequest(http.MethodGet, "http://example.com"+path, nil)
-	require.NoError(t, err)
-	return r.URL.Path
-}
-
-func TestHeadersResource(t *testing.T) {
-	resource := policyhttp.Headers("x-organization", "X-Project")
-	for _, test := range []struct {
-		header                http.Header
-		organization, project string
-	}{
-		{http.Header{"X-Organization": {"acme"}, "X-Project": {"alpha"}}, "acme", "alpha"},
-		{http.Header{"X-Organization": {"acme"}, "X-Project": {"alpha", "beta"}}, "", ""},
-		{http.Header{"X-Organization": {"acme"}, "X-Project": {""}}, "", ""},
-		{http.Header{"X-Organization": {"acme"}}, "", ""},
-		{http.Header{"X-Project": {"alpha"}}, "", ""},
-		{nil, "", ""},
-	} {
-		organization, project, err := resource(&http.Request{Header: test.header})
-		require.NoError(t, err)
-		require.Equal(t, test.organization, organization)
-		require.Equal(t, test.project, project)
-	}
-	organization, project, err := policyhttp.Headers("X-Organization", "")(&http.Request{Header: http.Header{"X-Organization": {"acme"}}})
-	require.NoError(t, err)
-	require.Equal(t, "acme", organization)
-	require.Empty(t, project)
-}
-
-// Of two guards, the inner one's decision is the handler's; and each asks for itself.
-func TestNestedGuards(t *testing.T) {
-	outer, inner := newService(t), newService(t)
-	inner.key, inner.secret = outer.key, outer.secret
-	inner.endpoint.Name = "inner"
-	inner.observers = []policy.Option{policy.WithObserver(func(ctx context.Context, _ policy.Request, _ policy.Decision) {
-		_, ok := policyhttp.DecisionOf(ctx)
-		require.False(t, ok, "the outer guard's decision is not that of a request which the inner one is still judging")
-	})}
-	inner.start()
-	called := false
-	handler := outer.route.Protect(inner.route.Protect(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-		called = true
-		d, ok := policyhttp.DecisionOf(r.Context())
-		require.True(t, ok)
-		require.Contains(t, d.String(), `endpoint="inner"`)
-	})))
-	handler.ServeHTTP(httptest.NewRecorder(), withBearer(outer.secret.Reveal()))
-	require.True(t, called)
-}
-
-type contextKey struct{}
-
-// The context of an allowed request is the request's own, and the decision.
-func TestContext(t *testing.T) {
-	_, ok := policyhttp.DecisionOf(context.Background())
-	require.False(t, ok)
-	var none context.Context
-	_, ok = policyhttp.DecisionOf(none)
-	require.False(t, ok)
-
-	s := newService(t)
-	var asked context.Context
-	s.observers = []policy.Option{policy.WithObserver(func(ctx context.Context, _ policy.Request, _ policy.Decision) { asked = ctx })}
-	s.start()
-	ctx, cancel := context.WithCancel(context.WithValue(context.Background(), contextKey{}, "kept"))
-	defer cancel()
-	var got context.Context
-	s.route.Protect(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { got = r.Context() })).
-		ServeHTTP(httptest.NewRecorder(), withBearer(s.secret.Reveal()).WithContext(ctx))
-	for _, c := range []context.Context{got, asked} {
-		require.Equal(t, "kept", c.Value(contextKey{}))
-		require.NoError(t, c.Err())
-		require.True(t, ctx.Done() == c.Done())
-		require.Nil(t, c.Value("another"))
-	}
-	require.Equal(t, "context.Background.WithValue(policyhttp_test.contextKey, kept).WithCancel.WithDecision", got.(interface{ String() string }).String())
-	require.Equal(t, "context.Background.WithValue(policyhttp_test.contextKey, kept).WithCancel.Asking", asked.(interface{ String() string }).String())
-	child, cancelChild := context.WithCancel(got)
-	defer cancelChild()
-	_, ok = policyhttp.DecisionOf(child)
-	require.True(t, ok)
-	cancel()
-	require.ErrorIs(t, child.Err(), context.Canceled)
-
-	// A caller who has gone is denied.
-	d := s.route.Check(withBearer(s.secret.Reveal()).WithContext(ctx))
-	require.Equal(t, policy.Unavailable, d.Reason)
-}
-
 // A source that is left behind hanging still has the ID that it was asked for, and a
 // context without a decision, whenever it looks; -race tells if anybody writes to what it
 // reads.
@@ -582,89 +394,4 @@ func TestSourceLeftBehind(t *testing.T) {
 	route.Check(withBasic(strings.Repeat("x", 40), strings.Repeat("y", 112)))
 	close(release)
 	require.Equal(t, s.key.ID, <-told)
-}
-
-// captureDefaultLog returns what is written to slog's default log during the test.
-func captureDefaultLog(t *testing.T) *bytes.Buffer {
-	before, logged := slog.Default(), new(bytes.Buffer)
-	slog.SetDefault(slog.New(slog.NewTextHandler(logged, nil)))
-	t.Cleanup(func() { slog.SetDefault(before) })
-	return logged
-}
-
-// Custom answers.
-func TestDeny(t *testing.T) {
-	s := newService(t)
-	s.config.Deny = func(w http.ResponseWriter, r *http.Request, d policy.Decision) {
-		require.Equal(t, policy.InvalidRequest, d.Reason)
-		require.Equal(t, 401, policyhttp.Answer(d).Status)
-		require.Equal(t, "no-store", w.Header().Get("Cache-Control"))
-		require.NotEmpty(t, w.Header().Values("WWW-Authenticate"))
-		w.Header().Del("WWW-Authenticate")
-		http.Error(w, "go away", http.StatusTeapot)
-		require.NoError(t, http.NewResponseController(w).Flush())
-	}
-	s.start()
-	w := s.serve(request())
-	require.Equal(t, 418, w.Code)
-	require.Equal(t, "go away\n", w.Body.String())
-	require.True(t, w.Flushed)
-	require.Empty(t, w.Header().Values("WWW-Authenticate"))
-}
-
-// A Deny that goes wrong must not look like a success.
-func TestDenyFails(t *testing.T) {
-	s := newService(t)
-	for name, test := range map[string]struct {
-		deny   func(w http.ResponseWriter, r *http.Request, d policy.Decision)
-		panics any
-		status int
-		body   string
-	}{
-		"writes nothing":        {func(http.ResponseWriter, *http.Request, policy.Decision) {}, nil, 401, ""},
-		"panics":                {func(http.ResponseWriter, *http.Request, policy.Decision) { panic("deny") }, nil, 503, "ACCESS_CONTROL_UNAVAILABLE"},
-		"panics after a header": {func(w http.ResponseWriter, _ *http.Request, _ policy.Decision) { w.WriteHeader(403); panic("deny") }, "deny", 403, ""},
-		"panics in the body": {func(w http.ResponseWriter, _ *http.Request, _ policy.Decision) {
-			_, _ = w.Write([]byte("a"))
-			panic("deny")
-		}, "deny", 200, "a"},
-		"aborts":       {func(http.ResponseWriter, *http.Request, policy.Decision) { panic(http.ErrAbortHandler) }, http.ErrAbortHandler, 200, ""},
-		"nil function": {func(w http.ResponseWriter, _ *http.Request, _ policy.Decision) { var f func(); f() }, nil, 503, "ACCESS_CONTROL_UNAVAILABLE"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			s.config.Deny = test.deny
-			s.start()
-			logged := captureDefaultLog(t)
-			w := httptest.NewRecorder()
-			handler := s.route.Protect(served)
-			run := func() { handler.ServeHTTP(w, request()) }
-			if test.panics != nil {
-				require.PanicsWithValue(t, test.panics, run)
-			} else {
-				run()
-				require.NotEqual(t, 200, w.Code)
-				require.Equal(t, "no-store", w.Header().Get("Cache-Control"))
-			}
-			require.Equal(t, test.status, w.Code)
-			require.Contains(t, w.Body.String(), test.body)
-			require.NotContains(t, w.Body.String(), "served")
-			require.Equal(t, test.status == 503, strings.Contains(logged.String(), "Config.Deny panicked"), logged)
-			if test.status == 503 {
-				requireDenied(t, w, 503, "ACCESS_CONTROL_UNAVAILABLE")
-			}
-		})
-	}
-}
-
-// An informational answer is none: what follows it is.
-func TestDenyWritesOnlyAHint(t *testing.T) {
-	s := newService(t)
-	s.config.Deny = func(w http.ResponseWriter, _ *http.Request, _ policy.Decision) { w.WriteHeader(http.StatusEarlyHints) }
-	s.start()
-	server := httptest.NewServer(s.route.Protect(served))
-	defer server.Close()
-	answer, err := server.Client().Get(server.URL)
-	require.NoError(t, err)
-	require.NoError(t, answer.Body.Close())
-	require.Equal(t, 401, answer.StatusCode)
 }

@@ -19,11 +19,8 @@ type Counters struct {
 	wouldDeny atomic.Int64
 }
 
-// NewCounters returns counters that are at zero.
-func NewCounters() *Counters { return new(Counters) }
-
 // Observe counts a decision. It does not allocate memory.
-func (c *Counters) Observe(_ context.Context, _ policy.Request, d policy.Decision) {
+func (c *Counters) Observe(_ context.Context, d policy.Decision) {
 	c.of(d.Reason).Add(1)
 	if d.WouldDeny != 0 {
 		c.wouldDeny.Add(1)

@@ -11,25 +11,24 @@ import (
 	"github.com/sallyport-go/sallyport/policy"
 )
 
-// Resolve returns the address of the client and where it was found. It is for those who
-// have no http.Request, such as a gRPC server; a [Guard] calls it by itself.
+// Resolve returns the client's address and where it was found. It is for servers without
+// an http.Request; a [Guard] calls it by itself.
 //
-// remote is the peer as net/http has it in Request.RemoteAddr: an address and a port, or
-// for a Unix socket "", "@" or a path that begins with a slash. The keys of header are
-// canonical, as http.CanonicalHeaderKey makes them; one that is not is taken for another
-// spelling and refused.
+// remote is the peer, as in Request.RemoteAddr: an address and a port, or for a Unix socket
+// "", "@" or a path that begins with a slash. The keys of header are canonical, as of
+// http.CanonicalHeaderKey; any other is taken for another spelling and refused.
 //
-// The address is valid, IPv4 if it was IPv4-mapped IPv6 (rule A5), and has no zone. With
-// an error it is the zero Addr, from is OriginUnknown, and the error says what was wrong
-// and what would be right. It quotes what the peer sent: it is for the operator.
+// The address is valid, IPv4 if it was IPv4-mapped IPv6 (rule A5), and has no zone. With an
+// error it is the zero Addr and from is OriginUnknown. The error names the problem and the
+// repair. It quotes the header: it is for the operator.
 func (a ClientAddress) Resolve(remote string, header http.Header) (client netip.Addr, from policy.ClientOrigin, err error) {
 	return a.resolve(remote, header, nil)
 }
 
-// A judgement is what became of one address of a header.
+// A judgement is the verdict on one address of a header.
 type judgement struct{ text, verdict string }
 
-// resolve is Resolve, which adds its judgements to seen unless that is nil.
+// resolve is Resolve, and adds its judgements to seen unless that is nil.
 func (a *ClientAddress) resolve(remote string, header http.Header, seen *[]judgement) (netip.Addr, policy.ClientOrigin, error) {
 	if err := a.check(); err != nil {
 		return netip.Addr{}, policy.OriginUnknown, err
@@ -55,8 +54,8 @@ func (a *ClientAddress) resolve(remote string, header http.Header, seen *[]judge
 	return client, a.origin, nil
 }
 
-// remoteOf returns the peer as Resolve wants it. On a Unix socket RemoteAddr is the name
-// that the caller gave its own end, and a file may be called "203.0.113.7:80".
+// remoteOf returns the peer for Resolve. On a Unix socket RemoteAddr is the name of the
+// caller's own end, and a caller may name that file "203.0.113.7:80".
 func remoteOf(r *http.Request) string {
 	if local, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr); ok && strings.HasPrefix(local.Network(), "unix") {
 		return "@"
@@ -64,7 +63,7 @@ func remoteOf(r *http.Request) string {
 	return r.RemoteAddr
 }
 
-// parsePeer reads what Resolve calls remote.
+// parsePeer parses the remote of Resolve.
 func parsePeer(remote string) (peer netip.Addr, unix bool, err error) {
 	if remote == "" || remote[0] == '@' || remote[0] == '/' {
 		return netip.Addr{}, true, nil
@@ -113,8 +112,8 @@ func (a *ClientAddress) value(header http.Header) (string, error) {
 	}
 }
 
-// sameName reports whether two names of equal length are one to a server that, like CGI,
-// tells neither case nor one sign from another.
+// sameName reports whether two names of equal length are one to a server like CGI, which
+// ignores case and takes one sign for another.
 func sameName(a, b string) bool {
 	for i := range len(a) {
 		c, d := lower(a[i]), lower(b[i])
@@ -136,7 +135,7 @@ func alphanumeric(c rune) bool {
 	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9'
 }
 
-// find returns the client that the value of the header names.
+// find returns the client in the header's value.
 func (a *ClientAddress) find(value string, seen *[]judgement) (netip.Addr, error) {
 	if a.topology != fromHeader {
 		return a.walk(value, seen)
@@ -154,8 +153,8 @@ func (a *ClientAddress) find(value string, seen *[]judgement) (netip.Addr, error
 	return client.Unmap(), nil
 }
 
-// walk goes over a list from right to left up to the client. It does not read on, so that
-// nothing that the client wrote, who may have sent the list's beginning, has any effect.
+// walk reads a list from right to left up to the client, and no further: the rest may be
+// the client's own text and must have no effect.
 func (a *ClientAddress) walk(list string, seen *[]judgement) (netip.Addr, error) {
 	rest, more := list, true
 	for n := 1; more; n++ {
@@ -193,8 +192,8 @@ func judge(seen *[]judgement, text, verdict string) {
 	}
 }
 
-// judgeRest adds what is left of the client, which the walk does not look at, because an
-// operator who forgot a proxy finds the real client there.
+// judgeRest adds the addresses to the left of the client. The walk does not look at them,
+// but after forgetting a proxy an operator finds the real client there.
 func (a *ClientAddress) judgeRest(seen *[]judgement, rest string, more bool) {
 	const most = 10
 	for n := 0; seen != nil && more && n < most; n++ {
@@ -205,7 +204,7 @@ func (a *ClientAddress) judgeRest(seen *[]judgement, rest string, more bool) {
 	}
 }
 
-// cut quotes a text of the caller's, and cuts a long one.
+// cut quotes a text from the caller, and cuts a long one.
 func cut(text string) string {
 	const most = 100
 	if len(text) > most {

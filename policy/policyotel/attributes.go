@@ -11,7 +11,7 @@ import (
 	"github.com/sallyport-go/sallyport/policy"
 )
 
-// What metrics and spans tell.
+// The attributes of metrics, which spans have, too.
 const (
 	allowedKey   = attribute.Key("sallyport.allowed")
 	reasonKey    = attribute.Key("sallyport.reason")
@@ -20,18 +20,8 @@ const (
 	outcomeKey   = attribute.Key("sallyport.lookup.outcome")
 )
 
-// What spans alone tell.
-const (
-	keyKey          = attribute.Key("sallyport.key")
-	secretKey       = attribute.Key("sallyport.secret")
-	clientKey       = attribute.Key("sallyport.client")
-	clientFromKey   = attribute.Key("sallyport.client_from")
-	entryKey        = attribute.Key("sallyport.entry")
-	organizationKey = attribute.Key("sallyport.organization")
-	projectKey      = attribute.Key("sallyport.project")
-	requirementKey  = attribute.Key("sallyport.requirement")
-	errorKey        = attribute.Key("sallyport.error")
-)
+// spanPrefix is that of the attributes of spans: the names of the decision's own.
+const spanPrefix = "sallyport."
 
 // attributes collects those that have something to tell.
 type attributes []attribute.KeyValue
@@ -56,29 +46,16 @@ func metricAttributes(endpoint string, reason, wouldDeny policy.Reason) attribut
 	return a
 }
 
-// spanAttributes are the operator's side of a decision.
-func spanAttributes(request policy.Request, d policy.Decision) attributes {
-	a := metricAttributes(request.Endpoint.Name, d.Reason, d.WouldDeny)
-	a.add(keyKey, string(request.Key))
-	a.add(secretKey, d.SecretID())
-	if client := request.Client; client.Zone() != "" {
-		a.add(clientKey, client.String()) // Unmap would drop what line 1 refuses
-	} else if client.IsValid() {
-		a.add(clientKey, client.Unmap().String())
-	}
-	if request.ClientFrom != policy.OriginUnknown {
-		a.add(clientFromKey, request.ClientFrom.String())
-	}
-	if entry, ok := d.Entry(); ok {
-		a.add(entryKey, entry.String())
-	}
-	a.add(organizationKey, request.Organization)
-	a.add(projectKey, request.Project)
-	if organization := d.Subject().Organization(); organization.ID != "" {
-		a.add(requirementKey, organization.Requirement.String())
-	}
-	if d.Err != nil {
-		a.add(errorKey, d.Err.Error())
+// spanAttributes are the operator's side of a decision: the attributes that the decision
+// itself logs. They have no secret in them, even if one was given as the key's ID.
+func spanAttributes(d policy.Decision) attributes {
+	a := metricAttributes(d.Endpoint().Name, d.Reason, d.WouldDeny)
+	for _, own := range d.LogValue().Group() {
+		switch key := attribute.Key(spanPrefix + own.Key); key {
+		case allowedKey, reasonKey, wouldDenyKey, endpointKey: // in metricAttributes
+		default:
+			a.add(key, own.Value.String())
+		}
 	}
 	return a
 }

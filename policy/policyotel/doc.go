@@ -45,13 +45,11 @@
 //	sallyport.client          the client's address
 //	sallyport.client_from     where that was found, such as peer or x_forwarded_for
 //	sallyport.entry           the entry of the access list that admitted it
-//	sallyport.organization    what was asked for
+//	sallyport.organization    the resource that was called
 //	sallyport.project
 //	sallyport.requirement     that of the key's organization
-//	sallyport.error           why, if the reason is unavailable or wrong_secret
-//
-// Why a guard could not read a request (reason invalid_request) is not among them; that is
-// in the line of policyhttp.Log.
+//	sallyport.error           the decision's Cause: why, if the reason is invalid_request,
+//	                          unavailable or wrong_secret
 //
 // Nothing is sampled here and no span's status is touched, except that of spans of our
 // own: those are in error when access could not be checked.

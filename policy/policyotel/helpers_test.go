@@ -80,7 +80,7 @@ func (s *service) engine(options ...policy.Option) *policy.Engine {
 // request is one that is allowed.
 func (s *service) request() policy.Request {
 	return policy.Request{
-		Key: s.key.ID, Proof: s.secret, Client: netip.MustParseAddr(listed), ClientFrom: policy.OriginPeer,
+		Key: s.key.ID, Secret: s.secret, Client: netip.MustParseAddr(listed), ClientFrom: policy.OriginPeer,
 		Organization: "acme", Endpoint: policy.Endpoint{Name: "things.read"},
 	}
 }

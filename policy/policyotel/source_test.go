@@ -59,7 +59,7 @@ func TestSourceThatPanics(t *testing.T) {
 	s.lookup = func(context.Context) error { panic("the source broke") }
 	d := s.engine().Decide(context.Background(), s.request())
 	require.Equal(t, policy.Unavailable, d.Reason)
-	require.ErrorContains(t, d.Err, "the source broke")
+	require.ErrorContains(t, d.Cause, "the source broke")
 	require.Equal(t, map[string]uint64{"sallyport.lookup.outcome=failed": 1}, s.durations("sallyport.lookup.duration"))
 	require.Empty(t, s.exporter.GetSpans())
 }

@@ -98,13 +98,13 @@ func (t *Telemetry) made() bool { return t != nil && t.decisions != nil }
 
 // Observe counts a decision and puts it on the span in ctx, if that is recorded. Give it to
 // [policy.WithObserver].
-func (t *Telemetry) Observe(ctx context.Context, request policy.Request, d policy.Decision) {
+func (t *Telemetry) Observe(ctx context.Context, d policy.Decision) {
 	if !t.made() {
 		return
 	}
-	t.decisions.Add(ctx, 1, t.series.of(request.Endpoint.Name, d).add...)
+	t.decisions.Add(ctx, 1, t.series.of(d.Endpoint().Name, d).add...)
 	if span := trace.SpanFromContext(ctx); span.IsRecording() {
-		span.SetAttributes(spanAttributes(request, d)...)
+		span.SetAttributes(spanAttributes(d)...)
 	}
 }
 

@@ -38,7 +38,7 @@ func TestEveryReason(t *testing.T) {
 		policy.WrongSecret: func(s *service, r *policy.Request) {
 			_, other, err := apikey.New("acme")
 			require.NoError(s.t, err)
-			r.Proof = other
+			r.Secret = other
 		},
 		policy.KeyDisabled:      func(s *service, _ *policy.Request) { s.key.Disabled = true },
 		policy.KeyNotYetValid:   func(s *service, _ *policy.Request) { s.key.NotBefore = future },
@@ -70,8 +70,8 @@ func TestEveryReason(t *testing.T) {
 			assert.Equal(t, fmt.Sprint(reason.Allows()), attrs["sallyport.allowed"])
 			assert.Equal(t, reason.String(), attrs["sallyport.reason"])
 			assert.Equal(t, string(request.Key), attrs["sallyport.key"])
-			if d.Err != nil {
-				assert.Equal(t, d.Err.Error(), attrs["sallyport.error"])
+			if d.Cause != nil {
+				assert.Equal(t, d.Cause.Error(), attrs["sallyport.error"])
 			}
 			// The server's span is the server's: no event, and its status is not ours to set.
 			assert.Empty(t, span.Events)
@@ -115,10 +115,14 @@ func TestSpanOfARefusedRequest(t *testing.T) {
 		"sallyport.reason":  "invalid_request",
 		"sallyport.key":     string(s.key.ID),
 		"sallyport.client":  "fe80::1%eth0",
+		"sallyport.error":   "policy: the request has no valid client address: want Request.Client, an address without a zone",
 	}, told(span))
 
 	_, span = s.decideUnder(s.engine(), policy.Request{})
-	require.Equal(t, map[string]string{"sallyport.allowed": "false", "sallyport.reason": "invalid_request"}, told(span))
+	require.Equal(t, map[string]string{
+		"sallyport.allowed": "false", "sallyport.reason": "invalid_request",
+		"sallyport.error": "policy: the request has no key ID: want Request.Key",
+	}, told(span))
 	require.Equal(t, map[string]int64{"sallyport.allowed=false,sallyport.reason=invalid_request": 2}, s.counts())
 }
 
@@ -189,7 +193,7 @@ func TestNoSecretIsExported(t *testing.T) {
 	require.NoError(t, err)
 	engine := s.engine()
 	wrong := s.request()
-	wrong.Proof = other
+	wrong.Secret = other
 	elsewhere := s.request()
 	elsewhere.Client = netip.MustParseAddr("192.0.2.1")
 	for _, request := range []policy.Request{s.request(), wrong, elsewhere} {
@@ -211,6 +215,17 @@ func TestNoSecretIsExported(t *testing.T) {
 	}
 }
 
+// Rule K2: the secret that somebody gives in the place of a key's ID is not exported.
+func TestK2SecretInThePlaceOfAnIDIsNotExported(t *testing.T) {
+	s := newService(t)
+	request := s.request()
+	request.Key = apikey.ID(s.secret.Reveal())
+	d, span := s.decideUnder(s.engine(), request)
+	require.Equal(t, policy.UnknownKey, d.Reason)
+	require.Equal(t, "[invalid key ID]", told(span)["sallyport.key"])
+	require.NotContains(t, fmt.Sprint(span), s.secret.Reveal())
+}
+
 // An exporter drops the whole batch for one text that is not UTF-8, so that a caller could
 // make the spans of others vanish.
 func TestTextThatIsNotUTF8(t *testing.T) {
@@ -221,7 +236,8 @@ func TestTextThatIsNotUTF8(t *testing.T) {
 	for name, value := range told(span) {
 		assert.True(t, utf8.ValidString(value), "%s is %q", name, value)
 	}
-	assert.Equal(t, "k\uFFFD", told(span)["sallyport.key"])
+	assert.Equal(t, "[invalid key ID]", told(span)["sallyport.key"])
+	assert.Equal(t, "acme\uFFFD", told(span)["sallyport.organization"])
 	for series := range s.counts() {
 		assert.True(t, utf8.ValidString(series), "%q", series)
 	}
@@ -354,10 +370,10 @@ func TestInstrumentsThatCannotBeMade(t *testing.T) {
 // memory: what is past the bound is counted all the same, and not remembered.
 func TestManyEndpointNames(t *testing.T) {
 	s := newService(t)
-	d := policy.Decision{Reason: policy.OpenList}
 	const many = 2500
 	for i := range many {
-		s.telemetry.Observe(context.Background(), policy.Request{Endpoint: policy.Endpoint{Name: fmt.Sprint("thing-", i)}}, d)
+		d := policy.Evaluate(policy.Subject{}, policy.Request{Endpoint: policy.Endpoint{Name: fmt.Sprint("thing-", i)}}, time.Time{})
+		s.telemetry.Observe(context.Background(), d)
 	}
 	var total int64
 	for _, n := range s.counts() {
@@ -373,9 +389,9 @@ func TestObserveDoesNotAllocate(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newService(t, options...)
-			ctx, request, d := context.Background(), s.request(), policy.Decision{Reason: policy.AddressListed}
-			s.telemetry.Observe(ctx, request, d) // the first of its series
-			require.Zero(t, testing.AllocsPerRun(100, func() { s.telemetry.Observe(ctx, request, d) }))
+			ctx, d := context.Background(), policy.Decision{Reason: policy.AddressListed}
+			s.telemetry.Observe(ctx, d) // the first of its series
+			require.Zero(t, testing.AllocsPerRun(100, func() { s.telemetry.Observe(ctx, d) }))
 		})
 	}
 }

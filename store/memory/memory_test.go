@@ -57,7 +57,7 @@ func stored(t testing.TB, n int) (*memory.Store, policy.Request) {
 		require.NoError(t, err)
 	}
 	return s, policy.Request{
-		Key: key.ID, Proof: secret, Client: netip.MustParseAddr("192.0.2.7"), Organization: "acme", Project: "web",
+		Key: key.ID, Secret: secret, Client: netip.MustParseAddr("192.0.2.7"), Organization: "acme", Project: "web",
 		Endpoint: policy.Endpoint{Name: "deploy", Roles: []string{"admin", "writer"}},
 	}
 }
@@ -96,7 +96,7 @@ func TestStoreIsImmediate(t *testing.T) {
 	require.NoError(t, s.Close())
 	d := policy.New(s).Decide(t.Context(), request)
 	assert.Equal(t, policy.Unavailable, d.Reason)
-	assert.ErrorIs(t, d.Err, store.ErrClosed)
+	assert.ErrorIs(t, d.Cause, store.ErrClosed)
 }
 
 // Every line of the order that a store can lead to takes effect with the write that

@@ -66,7 +66,7 @@ func (k *assembly) addKey(r *row) error {
 }
 
 func (k *assembly) addEntry(r *row) error {
-	entry, err := accesslist.Parser{AllowIPv6: true}.Entry(r.address.Prefix)
+	entry, err := accesslist.Parser{AllowIPv6: true}.NewEntry(r.address.Prefix)
 	entry.Comment = r.text.String
 	k.entries = append(k.entries, entry)
 	last := &k.entries[len(k.entries)-1]
@@ -110,7 +110,7 @@ func (k *assembly) check() (err error) {
 			inPlace("secrets", &k.key.Secrets, k.secrets, k.want.secrets))
 	}
 	if err == nil {
-		k.key.AccessList, err = accesslist.New(k.entries...)
+		k.key.AccessList, err = accesslist.List{}.With(k.entries...)
 	}
 	if err == nil {
 		err = k.key.Validate()

@@ -47,7 +47,7 @@ func Example() {
 		log.Fatal(err)
 	}
 	fmt.Println(policy.New(keys).Decide(ctx, policy.Request{
-		Key: key.ID, Proof: secret, Client: netip.MustParseAddr("203.0.113.7"), Organization: "acme",
+		Key: key.ID, Secret: secret, Client: netip.MustParseAddr("203.0.113.7"), Organization: "acme",
 	}))
 }
 

@@ -20,9 +20,10 @@ import (
 	"github.com/sallyport-go/sallyport/apikey"
 	"github.com/sallyport-go/sallyport/policy"
 	"github.com/sallyport-go/sallyport/store"
+	"github.com/sallyport-go/sallyport/store/internal/faultproxy"
 	"github.com/sallyport-go/sallyport/store/internal/postgrestest"
 	"github.com/sallyport-go/sallyport/store/postgres"
-	"github.com/sallyport-go/sallyport/store/storetest"
+	"github.com/sallyport-go/sallyport/store/storetest/crashtest"
 )
 
 // within is how long a call may take whose server does not answer.
@@ -90,7 +91,7 @@ func TestServerKilled(t *testing.T) {
 	s := newStore(t, newPool(t, server.DSN()))
 	acme(t, s)
 	f := follow(t, s)
-	var ledger storetest.Ledger
+	var ledger crashtest.Ledger
 	rounds := 3
 	if testing.Short() {
 		rounds = 1
@@ -98,7 +99,7 @@ func TestServerKilled(t *testing.T) {
 	for round := range rounds {
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan error, 1)
-		go func() { ended <- storetest.WriteUntilKilled(ctx, s, uint64(round), &ledger) }()
+		go func() { ended <- crashtest.WriteUntilKilled(ctx, s, uint64(round), &ledger) }()
 		before := ledger.Acknowledged()
 		require.Eventually(t, func() bool { return ledger.Acknowledged() > before+100 }, patience, time.Millisecond)
 		if round%3 == 2 {
@@ -132,13 +133,13 @@ func waitFor(t testing.TB, s *postgres.Store) {
 
 // throughProxy returns a store that reaches the shared server by a proxy, by TCP and with
 // a password, and one that reaches it by itself.
-func throughProxy(t testing.TB) (s, direct *postgres.Store, p *proxy) {
+func throughProxy(t testing.TB) (s, direct *postgres.Store, p *faultproxy.Proxy) {
 	t.Helper()
 	server := postgrestest.Shared(t)
 	dsn := server.Database(t)
-	p = newProxy(t, server.Address())
+	p = faultproxy.Start(t, server.Address())
 	direct = newStore(t, newPool(t, dsn))
-	host, port, _ := strings.Cut(p.Addr().String(), ":")
+	host, port, _ := strings.Cut(p.Address(), ":")
 	s = openStore(t, newPool(t, fmt.Sprintf("%s host=%s port=%s password=%s sslmode=disable", dsn, host, port, postgrestest.Password)))
 	return s, direct, p
 }
@@ -167,7 +168,7 @@ func TestConnectionsSilent(t *testing.T) {
 	organization, key := acme(t, direct)
 	f := follow(t, s)
 	f.is(t, direct)
-	p.Silent()
+	p.Hold()
 	assert.Equal(t, policy.Unavailable, decided(s, "key"))
 	for name, do := range map[string]func(context.Context) error{
 		"Revision":        func(ctx context.Context) error { _, err := s.Revision(ctx); return err },
@@ -248,9 +249,9 @@ func TestCloseLeavesThePool(t *testing.T) {
 func TestUnreachable(t *testing.T) {
 	server := postgrestest.Shared(t)
 	host, port, _ := strings.Cut(server.Address(), ":")
-	nobody := newProxy(t, "")
-	require.NoError(t, nobody.Close())
-	_, noPort, _ := strings.Cut(nobody.Addr().String(), ":")
+	nobody := faultproxy.Start(t, "")
+	nobody.Close()
+	_, noPort, _ := strings.Cut(nobody.Address(), ":")
 	for _, c := range []struct{ dsn, want string }{
 		{fmt.Sprintf("host=%s port=%s user=postgres password=not-the-password sslmode=disable", host, port), "password authentication failed"},
 		{fmt.Sprintf("host=%s port=%s user=postgres password=not-the-password sslmode=disable", host, noPort), "connection refused"},

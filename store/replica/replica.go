@@ -62,8 +62,8 @@ type Replica struct {
 	bound   time.Duration
 	handle  func(error)
 
-	clock      *clock                      // by which all times are counted
-	freshUntil atomic.Int64                // in nanoseconds; look-ups from then on are refused
+	clock      *clock                       // by which all times are counted
+	freshUntil atomic.Int64                 // in nanoseconds; look-ups from then on are refused
 	copy       atomic.Pointer[records.Copy] // nil until it is loaded
 
 	stop context.CancelFunc

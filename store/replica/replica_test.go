@@ -187,9 +187,9 @@ func (b *bench) wantStale(text string) {
 	assert.False(b, found)
 	assert.ErrorIs(b, err, ErrStale)
 	assert.ErrorContains(b, err, text)
-	d := policy.New(b.replica).Decide(b.ctx, policy.Request{Key: b.key.ID, Proof: b.secret, Client: netip.MustParseAddr("192.0.2.1"), Organization: "acme"})
+	d := policy.New(b.replica).Decide(b.ctx, policy.Request{Key: b.key.ID, Secret: b.secret, Client: netip.MustParseAddr("192.0.2.1"), Organization: "acme"})
 	assert.Equal(b, policy.Unavailable, d.Reason)
-	assert.ErrorIs(b, d.Err, ErrStale)
+	assert.ErrorIs(b, d.Cause, ErrStale)
 }
 
 func TestReplicaFollows(t *testing.T) {
@@ -610,9 +610,9 @@ func TestReplicaOfAnUnreadableRecord(t *testing.T) {
 		b.ready()
 		b.put()
 		require.NoError(b, b.replica.WaitFor(b.ctx, b.key.Revision))
-		d := policy.New(b.replica).Decide(b.ctx, policy.Request{Key: b.key.ID, Proof: b.secret, Client: netip.MustParseAddr("192.0.2.1"), Organization: "acme"})
+		d := policy.New(b.replica).Decide(b.ctx, policy.Request{Key: b.key.ID, Secret: b.secret, Client: netip.MustParseAddr("192.0.2.1"), Organization: "acme"})
 		assert.Equal(b, policy.Unavailable, d.Reason)
-		assert.ErrorIs(b, d.Err, half)
+		assert.ErrorIs(b, d.Cause, half)
 		_, found, err := b.replica.LookupNow("other")
 		assert.NoError(b, err)
 		assert.True(b, found)

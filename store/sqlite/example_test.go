@@ -40,7 +40,7 @@ func ExampleOpen() {
 	defer keys.Close()
 	engine := policy.New(keys)
 	for _, client := range []string{"203.0.113.7", "192.0.2.1"} {
-		d := engine.Decide(ctx, policy.Request{Key: key.ID, Proof: secret, Client: netip.MustParseAddr(client), Organization: "acme"})
+		d := engine.Decide(ctx, policy.Request{Key: key.ID, Secret: secret, Client: netip.MustParseAddr(client), Organization: "acme"})
 		fmt.Println(d.Allowed(), d.Reason)
 	}
 	// Output:

@@ -144,7 +144,7 @@ func firstError(t testing.TB, s store.Watcher, after uint64) error {
 // decide asks an engine about a call that the key's list and proof admit.
 func decide(s policy.Source, id apikey.ID, client string) policy.Decision {
 	return policy.New(s).Decide(context.Background(), policy.Request{
-		Key: id, Prover: policy.AlreadyProven{}, Client: netip.MustParseAddr(client), Organization: "acme",
+		Key: id, Verifier: policy.AlreadyVerified{}, Client: netip.MustParseAddr(client), Organization: "acme",
 	})
 }
 
@@ -154,7 +154,7 @@ func wantUnavailable(t testing.TB, s policy.Source, id apikey.ID) {
 	d := decide(s, id, "192.0.2.1")
 	assert.Equal(t, policy.Unavailable, d.Reason)
 	assert.False(t, d.Allowed())
-	assert.ErrorContains(t, d.Err, "source failed: store")
+	assert.ErrorContains(t, d.Cause, "source failed: store")
 }
 
 // everyCall has the calls that need the file, for a store with the contents of twoKeys and an

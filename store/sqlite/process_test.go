@@ -21,7 +21,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/sallyport-go/sallyport/store"
-	"github.com/sallyport-go/sallyport/store/storetest"
+	"github.com/sallyport-go/sallyport/store/storetest/crashtest"
 )
 
 // These tests start their own program again, as another process that has the file open.
@@ -36,7 +36,7 @@ var children = map[string]func(path string) error{
 	"count": func(path string) error { return withStore(path, countAtOnce) },
 	"crash": func(path string) error {
 		return withStore(path, func(s *Store) error {
-			return storetest.WriteUntilKilled(context.Background(), s, rand.Uint64(), os.Stdout)
+			return crashtest.WriteUntilKilled(context.Background(), s, rand.Uint64(), os.Stdout)
 		})
 	},
 	"open": func(path string) error { return withStore(path, func(*Store) error { return nil }) },
@@ -257,7 +257,7 @@ func TestCrash(t *testing.T) {
 	if testing.Short() {
 		rounds = 3
 	}
-	var ledger storetest.Ledger
+	var ledger crashtest.Ledger
 	for range rounds {
 		before := ledger.Acknowledged()
 		child := command(t, "crash", path)

@@ -8,6 +8,7 @@ import (
 	"github.com/sallyport-go/sallyport/apikey"
 	"github.com/sallyport-go/sallyport/policy"
 	"github.com/sallyport-go/sallyport/store"
+	"github.com/sallyport-go/sallyport/store/storetest/internal/fixture"
 )
 
 var refusalCases = []testCase{
@@ -32,7 +33,7 @@ func invalidKeys(k *kit) {
 		"no organization":         func(o *apikey.Key) { o.Organization = "" },
 		"a padded organization":   func(o *apikey.Key) { o.Organization = "acme " },
 		"no secret":               func(o *apikey.Key) { o.Secrets = nil },
-		"three secrets":           func(o *apikey.Key) { o.Secrets = append(o.Clone().Secrets, plainKey("third", "acme").Secrets...) },
+		"three secrets":           func(o *apikey.Key) { o.Secrets = append(o.Clone().Secrets, fixture.Plain("third", "acme").Secrets...) },
 		"a secret without a hash": func(o *apikey.Key) { o.Secrets = []apikey.StoredSecret{{}} },
 		"the same grant twice":    func(o *apikey.Key) { o.Grants = []apikey.Grant{{Role: "a"}, {Role: "a"}} },
 		"a grant without a role":  func(o *apikey.Key) { o.Grants = []apikey.Grant{{}} },
@@ -40,7 +41,7 @@ func invalidKeys(k *kit) {
 		"a long description":      func(o *apikey.Key) { o.Description = strings.Repeat("x", 1025) },
 		"text that is not UTF-8":  func(o *apikey.Key) { o.Description = "\xff" },
 		"a NUL in its text":       func(o *apikey.Key) { o.Description = "a\x00b" },
-		"an end before its begin": func(o *apikey.Key) { o.NotBefore, o.Expires = moment, moment },
+		"an end before its begin": func(o *apikey.Key) { o.NotBefore, o.Expires = fixture.Moment, fixture.Moment },
 		"a time in the year 0":    func(o *apikey.Key) { o.Created = time.Date(0, 1, 1, 0, 0, 0, 0, time.UTC) },
 	} {
 		for _, id := range []apikey.ID{"new", "here"} { // one to create, one to replace
@@ -78,15 +79,15 @@ func invalidOrganizations(k *kit) {
 }
 
 func keyWithoutOrganization(k *kit) {
-	_, err := k.store.PutKey(k.ctx, plainKey("key", "acme"), store.AllowOpen)
+	_, err := k.store.PutKey(k.ctx, fixture.Plain("key", "acme"), store.AllowOpen)
 	k.wantError(err, store.ErrNotFound, "PutKey for an organization that never was")
 	k.organization("acme")
-	_, err = k.store.PutKey(k.ctx, plainKey("key", "Acme"), store.AllowOpen)
+	_, err = k.store.PutKey(k.ctx, fixture.Plain("key", "Acme"), store.AllowOpen)
 	k.wantError(err, store.ErrNotFound, "PutKey for an organization that differs in a letter's case")
 	if err := k.store.DeleteOrganization(k.ctx, "acme", 0); err != nil {
 		k.Fatalf("DeleteOrganization: %v", err)
 	}
-	_, err = k.store.PutKey(k.ctx, plainKey("key", "acme"), store.AllowOpen)
+	_, err = k.store.PutKey(k.ctx, fixture.Plain("key", "acme"), store.AllowOpen)
 	k.wantError(err, store.ErrNotFound, "PutKey for an organization that was deleted")
 	k.wantAbsent("acme", "key")
 	if got := k.organizations(0); len(got) > 0 {
@@ -110,8 +111,8 @@ func movedKey(k *kit) {
 
 func emptiedList(k *kit) {
 	k.organization("acme")
-	for id, list := range map[apikey.ID]accesslist.List{"one": must(accesslist.Parse("192.0.2.1")), "many": richList(), "expired": expiredList()} {
-		key := plainKey(id, "acme")
+	for id, list := range map[apikey.ID]accesslist.List{"one": fixture.Must(accesslist.Parse("192.0.2.1")), "many": richList(), "expired": expiredList()} {
+		key := fixture.Plain(id, "acme")
 		key.AccessList = list
 		stored := k.put(key)
 		key.Revision, key.AccessList = stored.Revision, accesslist.List{}
@@ -125,24 +126,24 @@ func emptiedList(k *kit) {
 }
 
 func expiredList() accesslist.List {
-	entry := must(accesslist.ParseEntry("192.0.2.1"))
+	entry := fixture.Must(accesslist.ParseEntry("192.0.2.1"))
 	entry.Expires = time.Date(2001, 1, 1, 0, 0, 0, 0, time.UTC)
-	return must(accesslist.New(entry))
+	return fixture.Must(accesslist.New(entry))
 }
 
 func createdOpen(k *kit) {
 	k.organization("acme")
 	before := k.snapshot()
-	_, err := k.store.PutKey(k.ctx, plainKey("key", "acme"))
+	_, err := k.store.PutKey(k.ctx, fixture.Plain("key", "acme"))
 	k.wantError(err, store.ErrOpensKey, "PutKey of a new key without entries")
 	k.wantUnchanged(before, "PutKey of a new key without entries")
 	k.wantAbsent("acme", "key")
-	k.wantEverywhere(k.put(plainKey("key", "acme")))
+	k.wantEverywhere(k.put(fixture.Plain("key", "acme")))
 }
 
 func emptyList(k *kit) {
 	k.organization("acme")
-	key := k.put(plainKey("key", "acme"))
+	key := k.put(fixture.Plain("key", "acme"))
 	replace := func(what string) {
 		var err error
 		key, err = k.store.PutKey(k.ctx, key)
@@ -150,16 +151,16 @@ func emptyList(k *kit) {
 	}
 	key.Description = "changed"
 	replace("leaves an open key open")
-	key.AccessList = must(accesslist.Parse("192.0.2.1"))
+	key.AccessList = fixture.Must(accesslist.Parse("192.0.2.1"))
 	replace("adds the first entry")
-	key.AccessList = must(accesslist.Parse("192.0.2.2", "192.0.2.3"))
+	key.AccessList = fixture.Must(accesslist.Parse("192.0.2.2", "192.0.2.3"))
 	k.wantEverywhere(k.put(key))
 }
 
 func organizationWithKeys(k *kit) {
 	organization := k.organization("acme")
 	k.organization("acme2")
-	key := k.put(plainKey("key", "acme"))
+	key := k.put(fixture.Plain("key", "acme"))
 	for _, revision := range []uint64{0, organization.Revision} {
 		err := k.store.DeleteOrganization(k.ctx, "acme", revision)
 		k.wantError(err, store.ErrNotEmpty, "DeleteOrganization(%d) of one that has a key", revision)

@@ -141,7 +141,7 @@ func decide() error {
 
 func untilDenied(source policy.Source, id apikey.ID) error {
 	engine := policy.New(source)
-	request := policy.Request{Key: id, Prover: policy.AlreadyProven{}, Client: someAddress, Organization: "acme"}
+	request := policy.Request{Key: id, Verifier: policy.AlreadyVerified{}, Client: someAddress, Organization: "acme"}
 	if d := engine.Decide(context.Background(), request); !d.Allowed() {
 		return fmt.Errorf("key %q before it is revoked: %v", id, d)
 	}

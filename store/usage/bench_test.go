@@ -24,7 +24,7 @@ func BenchmarkObserve(b *testing.B) {
 		b.ReportAllocs()
 		for i := 0; b.Loop(); i++ {
 			c := &calls[i%len(calls)]
-			_, _ = store.UsageOf(c.request, c.decision)
+			_, _ = store.UsageOf(c.decision)
 		}
 	})
 	b.Run("serial", func(b *testing.B) {
@@ -33,7 +33,7 @@ func BenchmarkObserve(b *testing.B) {
 		b.ReportAllocs()
 		for i := 0; b.Loop(); i++ {
 			c := &calls[i%len(calls)]
-			r.Observe(ctx, c.request, c.decision)
+			r.Observe(ctx, c.decision)
 		}
 	})
 	for name, keys := range map[string]int{"parallel": len(calls), "parallel, one key": 1} {
@@ -45,7 +45,7 @@ func BenchmarkObserve(b *testing.B) {
 			b.RunParallel(func(pb *testing.PB) {
 				for i := int(begin.Add(4001)); pb.Next(); i++ {
 					c := &calls[i%keys]
-					r.Observe(ctx, c.request, c.decision)
+					r.Observe(ctx, c.decision)
 				}
 			})
 		})

@@ -19,7 +19,7 @@ import (
 	"github.com/sallyport-go/sallyport/policy"
 	"github.com/sallyport-go/sallyport/store"
 	"github.com/sallyport-go/sallyport/store/memory"
-	"github.com/sallyport-go/sallyport/store/storetest"
+	"github.com/sallyport-go/sallyport/store/storetest/faulty"
 	"github.com/sallyport-go/sallyport/store/usage"
 )
 
@@ -27,7 +27,7 @@ var begin = time.Date(2031, 5, 6, 7, 8, 9, 0, time.UTC)
 
 // A service is a store that can be broken, and keys in it.
 type service struct {
-	*storetest.Faulty
+	*faulty.Store
 	recorder store.UsageRecorder // the store's
 	stored   *memory.Store       // what is behind it
 	keys     []apikey.Key
@@ -38,9 +38,9 @@ type service struct {
 // newService returns one with keys that have a list, and two secrets each.
 func newService(t testing.TB, keys int) *service {
 	s := &service{stored: memory.New()}
-	s.Faulty = storetest.NewFaulty(s.stored)
+	s.Store = faulty.New(s.stored)
 	var ok bool
-	s.recorder, ok = store.As[store.UsageRecorder](s.Faulty)
+	s.recorder, ok = store.As[store.UsageRecorder](s.Store)
 	require.True(t, ok)
 	_, err := s.PutOrganization(t.Context(), policy.Organization{ID: "acme"})
 	require.NoError(t, err)
@@ -70,12 +70,12 @@ var clients = []netip.Addr{
 
 // request is one of the many that may be made; n chooses.
 func (s *service) request(key, n int) policy.Request {
-	r := policy.Request{Key: s.keys[key].ID, Proof: s.secrets[key], Client: clients[n%len(clients)], Organization: "acme"}
+	r := policy.Request{Key: s.keys[key].ID, Secret: s.secrets[key], Client: clients[n%len(clients)], Organization: "acme"}
 	switch n / len(clients) % 4 {
 	case 1:
-		r.Proof = s.second
+		r.Secret = s.second
 	case 2:
-		r.Proof, r.Prover = apikey.Secret{}, policy.AlreadyProven{}
+		r.Secret, r.Verifier = apikey.Secret{}, policy.AlreadyVerified{}
 	}
 	return r
 }
@@ -92,13 +92,13 @@ func (s *service) call(key, n int, now time.Time) call {
 	return call{request, policy.Evaluate(policy.NewSubject(&s.keys[key], &organization), request, now)}
 }
 
-func (c call) observedBy(r *usage.Recorder) { r.Observe(context.Background(), c.request, c.decision) }
+func (c call) observedBy(r *usage.Recorder) { r.Observe(context.Background(), c.decision) }
 
 // A count is usage kept in the obvious way.
 type count map[apikey.ID]store.KeyUsage
 
 func (c count) add(made call) {
-	record, ok := store.UsageOf(made.request, made.decision)
+	record, ok := store.UsageOf(made.decision)
 	if !ok || !record.Entry.IsValid() && record.Secret == "" {
 		return
 	}

@@ -34,7 +34,7 @@ func TestObserveAllocatesNothing(t *testing.T) {
 		next := func() call { i++; return calls[i%len(calls)] }
 		bare := testing.AllocsPerRun(1000, func() {
 			c := next()
-			_, _ = store.UsageOf(c.request, c.decision)
+			_, _ = store.UsageOf(c.decision)
 		})
 		assert.Equal(t, bare, testing.AllocsPerRun(1000, func() { next().observedBy(r) }), name)
 	}

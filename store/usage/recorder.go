@@ -116,8 +116,8 @@ func New(to store.UsageRecorder, options ...Option) *Recorder {
 // store nor for the goroutine that writes, and does not use the context. A decision that
 // denied is not counted (rule A11), and one that neither an entry admitted nor a secret
 // proved has nothing that it could be counted by.
-func (r *Recorder) Observe(_ context.Context, request policy.Request, decision policy.Decision) {
-	record, ok := store.UsageOf(request, decision)
+func (r *Recorder) Observe(_ context.Context, decision policy.Decision) {
+	record, ok := store.UsageOf(decision)
 	if ok && (record.Entry.IsValid() || record.Secret != "") {
 		r.table.add(record)
 	}

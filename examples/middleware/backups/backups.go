@@ -69,7 +69,7 @@ func (s *Service) Handler(protect Protector) http.Handler {
 
 	// An organization's name in the path is nobody's claim: the rules compare it with that
 	// of the key.
-	organization := policyhttp.PathValues("organization", "")
+	organization := policyhttp.PathOrganization("organization")
 	handle("GET /organizations/{organization}/projects", organization,
 		policy.Endpoint{Name: "projects.list", Roles: []string{Reader, Operator, Admin}}, s.listProjects)
 	handle("GET /projects/{project}", s.project,
@@ -87,29 +87,29 @@ func (s *Service) Handler(protect Protector) http.Handler {
 	return mux
 }
 
-// project is the policyhttp.Resource of all that is in a project. Which organization
-// owns it is in the project's own record, and whatever the caller says about that is
-// never read (rule K7): a key of one organization with a grant in all of its projects
-// would otherwise open the projects of another by naming its own.
-func (s *Service) project(r *http.Request) (organization, project string, err error) {
-	id := r.PathValue("project")
-	if project, ok := s.projects[id]; ok {
-		return project.Organization, id, nil
+// project is the Resource of everything in a project. The project's own record names the
+// organization that owns it, and whatever the caller says about that is never read (rule
+// K7). The record goes on to the handler, which serves what was judged.
+func (s *Service) project(r *http.Request) (policy.Resource, error) {
+	project, ok := s.projects[r.PathValue("project")]
+	if !ok { // refused like a project of another organization
+		return policy.Resource{Organization: policy.NoOrganization}, nil
 	}
-	return Nobody, id, nil
+	return policy.Resource{Organization: project.Organization, Project: project.ID, Value: project}, nil
 }
 
-// Nobody owns the projects that do not exist: they are refused with the same words as
-// those of other organizations, so that nobody can try out which there are. With no
-// organization at all the answer would be that of a project of one's own without a
-// grant. It begins with a space, which a key's organization cannot
-// (apikey.ValidateName).
-const Nobody = " nobody"
+// judged returns the project that the guard has let the request in to.
+func judged(r *http.Request) Project {
+	project, _ := policyhttp.ValueOf[Project](r.Context())
+	return project
+}
 
 func (s *Service) listProjects(w http.ResponseWriter, r *http.Request) {
+	decision, _ := policyhttp.DecisionOf(r.Context())
+	organization := decision.Resource().Organization
 	projects := []Project{}
 	for _, id := range slices.Sorted(maps.Keys(s.projects)) {
-		if s.projects[id].Organization == r.PathValue("organization") {
+		if s.projects[id].Organization == organization {
 			projects = append(projects, s.projects[id])
 		}
 	}
@@ -119,19 +119,19 @@ func (s *Service) listProjects(w http.ResponseWriter, r *http.Request) {
 // A handler behind the guard need not ask whether the project exists: without a record
 // the call was denied.
 func (s *Service) readProject(w http.ResponseWriter, r *http.Request) {
-	write(w, http.StatusOK, s.projects[r.PathValue("project")])
+	write(w, http.StatusOK, judged(r))
 }
 
 func (s *Service) listBackups(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
-	backups := slices.Clone(s.backups[r.PathValue("project")])
+	backups := slices.Clone(s.backups[judged(r).ID])
 	s.mu.Unlock()
 	write(w, http.StatusOK, backups)
 }
 
 func (s *Service) createBackup(w http.ResponseWriter, r *http.Request) {
 	decision, _ := policyhttp.DecisionOf(r.Context())
-	write(w, http.StatusCreated, s.add(r.PathValue("project"), decision.Subject().Key().ID.String()))
+	write(w, http.StatusCreated, s.add(judged(r).ID, decision.Subject().Key().ID.String()))
 }
 
 func (s *Service) restoreBackup(w http.ResponseWriter, r *http.Request) {
@@ -170,7 +170,7 @@ func (s *Service) add(project, by string) Backup {
 func (s *Service) change(r *http.Request, change func(backups []Backup, i int) []Backup) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	project, id := r.PathValue("project"), r.PathValue("backup")
+	project, id := judged(r).ID, r.PathValue("backup")
 	i := slices.IndexFunc(s.backups[project], func(b Backup) bool { return b.ID == id })
 	if i < 0 {
 		return false

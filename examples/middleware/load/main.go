@@ -106,7 +106,7 @@ func handlers(ctx context.Context) (guarded, bare http.Handler, secret apikey.Se
 	audit := slog.New(slog.NewTextHandler(io.Discard, nil))
 	guard, err := policyhttp.New(policyhttp.Config{Engine: policy.New(keys,
 		policy.WithObserver(policyhttp.Log(audit, policyhttp.LogOptions{AllowEvery: 100})),
-		policy.WithObserver(policyhttp.NewCounters().Observe),
+		policy.WithObserver(new(policyhttp.Counters).Observe),
 	)})
 	if err != nil {
 		return nil, nil, secret, err

@@ -50,18 +50,18 @@ func newService(ctx context.Context) (*service, map[apikey.ID]apikey.Secret, err
 
 // project takes the organization from the project's own record, never from the caller
 // (rule K7). A project that does not exist is refused like one of another organization.
-func project(r *http.Request) (organization, project string, err error) {
+func project(r *http.Request) (policy.Resource, error) {
 	switch id := r.PathValue("project"); id {
 	case "":
-		return "", "", nil // the guard is in front of the router: a mistake, and a 400
+		return policy.Resource{}, nil // the guard is in front of the router: a mistake, and a 400
 	case "atlas", "a/b":
-		return "acme", id, nil
+		return policy.Resource{Organization: "acme", Project: id}, nil
 	case "gamma":
-		return "globex", id, nil
+		return policy.Resource{Organization: "globex", Project: id}, nil
 	case "broken":
-		return "", "", errors.New("the project's record cannot be read")
+		return policy.Resource{}, errors.New("the project's record cannot be read")
 	default:
-		return " nobody", id, nil // no key's organization begins with a space
+		return policy.Resource{Organization: policy.NoOrganization}, nil
 	}
 }
 

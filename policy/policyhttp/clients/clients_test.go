@@ -14,6 +14,7 @@ import (
 
 	"github.com/sallyport-go/sallyport/policy"
 	"github.com/sallyport-go/sallyport/policy/policyhttp"
+	"github.com/sallyport-go/sallyport/policy/policyhttp/digest"
 )
 
 // Names of scenarios that some clients fail.
@@ -82,10 +83,10 @@ type scenario struct {
 }
 
 var (
-	algorithmMD5    = []policyhttp.DigestAlgorithm{policyhttp.DigestMD5}
-	algorithmSHA256 = []policyhttp.DigestAlgorithm{policyhttp.DigestSHA256}
-	bothMD5First    = []policyhttp.DigestAlgorithm{policyhttp.DigestMD5, policyhttp.DigestSHA256}
-	bothSHA256First = []policyhttp.DigestAlgorithm{policyhttp.DigestSHA256, policyhttp.DigestMD5}
+	algorithmMD5    = []digest.Algorithm{digest.MD5}
+	algorithmSHA256 = []digest.Algorithm{digest.SHA256}
+	bothMD5First    = []digest.Algorithm{digest.MD5, digest.SHA256}
+	bothSHA256First = []digest.Algorithm{digest.SHA256, digest.MD5}
 )
 
 // awkward is a target with what clients like to change.
@@ -94,16 +95,16 @@ const awkward = "/things/a%2Fb/%C3%A9?name=a%2Fb&space=x%20y&plus=a+b&empty=&lis
 func scenarios() []scenario {
 	member := func(s *service) account { return s.member }
 	get := []call{{Method: "GET", Target: "/things"}}
-	digest := []string{"Digest"}
-	offered := func(name string, schemes []string, algorithms []policyhttp.DigestAlgorithm) scenario {
+	onlyDigest := []string{"Digest"}
+	offered := func(name string, schemes []string, algorithms []digest.Algorithm) scenario {
 		return scenario{
-			name: name, table: challenges, schemes: digest, options: options{schemes: schemes, algorithms: algorithms},
+			name: name, table: challenges, schemes: onlyDigest, options: options{schemes: schemes, algorithms: algorithms},
 			who: member, calls: get, want: "200", check: served,
 		}
 	}
 	sent := func(name string, calls []call, want string, check func(*testing.T, *client, *service, []reply)) scenario {
 		return scenario{
-			name: name, table: nonces, schemes: digest, options: options{schemes: digest, algorithms: bothMD5First},
+			name: name, table: nonces, schemes: onlyDigest, options: options{schemes: onlyDigest, algorithms: bothMD5First},
 			who: member, calls: calls, want: want, check: check,
 		}
 	}
@@ -121,7 +122,7 @@ func scenarios() []scenario {
 	atOnce := sent(staleAtOnce, get, "200", nil)
 	atOnce.options.staleAnswer = true
 	realm := func(name, realm string) scenario {
-		sc := offered(name, digest, bothMD5First)
+		sc := offered(name, onlyDigest, bothMD5First)
 		sc.options.config.Realm = realm
 		return sc
 	}
@@ -135,7 +136,7 @@ func scenarios() []scenario {
 			_ = json.Unmarshal(body, &problem)
 			return problem.Code
 		}),
-		elsewhere("the same, cloud API", options{config: policyhttp.Config{Deny: policyhttp.WriteCloudAPI}}, func(body []byte) string {
+		elsewhere("the same, cloud API", options{config: policyhttp.Config{Deny: policyhttp.WriteAtlasError}}, func(body []byte) string {
 			var told struct{ ErrorCode string }
 			_ = json.Unmarshal(body, &told)
 			return told.ErrorCode
@@ -148,10 +149,10 @@ func scenarios() []scenario {
 			},
 		},
 
-		offered("MD5", digest, algorithmMD5),
-		offered(onlySHA256, digest, algorithmSHA256),
-		offered("MD5, SHA-256", digest, bothMD5First),
-		offered(sha256First, digest, bothSHA256First),
+		offered("MD5", onlyDigest, algorithmMD5),
+		offered(onlySHA256, onlyDigest, algorithmSHA256),
+		offered("MD5, SHA-256", onlyDigest, bothMD5First),
+		offered(sha256First, onlyDigest, bothSHA256First),
 		offered("Digest (MD5, SHA-256), Bearer, Basic", []string{"Digest", "Bearer", "Basic"}, bothMD5First),
 		offered(digestLast, []string{"Bearer", "Basic", "Digest"}, algorithmMD5),
 		realm(realmOfWords, "the api"),
@@ -223,7 +224,7 @@ func judge(t *testing.T, c *client, sc scenario, scheme string, s *service, repl
 		want = sc.want
 	}
 	sc.table.set(row, sc.name, got)
-	require.Equal(t, want, got, "if it is this client that has changed: what is known of it is said here and in DigestConfig; replies: %+v", replies)
+	require.Equal(t, want, got, "if it is this client that has changed: what is known of it is said here and in digest.Config; replies: %+v", replies)
 	if sc.check != nil && !known {
 		sc.check(t, c, s, replies)
 	}
@@ -318,7 +319,7 @@ func expired(t *testing.T, c *client, s *service, replies []reply) {
 func replayed(t *testing.T, c *client, s *service, _ []reply) {
 	replays := 0
 	for _, saw := range s.sightings() {
-		if errors.Is(saw.err, policyhttp.ErrReplayed) {
+		if errors.Is(saw.err, digest.ErrReplayed) {
 			replays++
 			require.True(t, saw.stale)
 			require.Equal(t, http.StatusUnauthorized, saw.status)
@@ -387,7 +388,7 @@ func TestDigestOverSeveralConnections(t *testing.T) {
 			require.False(t, taken[saw.nonce+saw.count])
 			taken[saw.nonce+saw.count] = true
 		}
-		require.NotErrorIs(t, saw.err, policyhttp.ErrReplayed)
+		require.NotErrorIs(t, saw.err, digest.ErrReplayed)
 	}
 	require.Len(t, taken, len(statuses))
 }

@@ -1,17 +1,17 @@
-// Package clients is a test module and has nothing to import: it tests package policyhttp
-// end to end, over real sockets, with the HTTP clients that callers use and behind the
-// proxies that services stand behind.
+// Package clients is a test module and has nothing to import. It tests packages policyhttp
+// and digest end to end, over real sockets, with the HTTP clients of real callers and behind
+// common proxies.
 //
 // The clients are curl, Python's requests and urllib, digest-fetch and urllib of npm, and
 // in Go net/http, icholy/digest and mongodb-forks/digest. The proxies are nginx and
-// HAProxy. [install.sh] installs what is missing of them on Debian.
+// HAProxy. [install.sh] installs the missing ones on Debian.
 //
-// The test of a tool that is not there is skipped, with a line that says so; with
+// The test of a missing tool is skipped, with a line in the log. With
 // SALLYPORT_CLIENTS=required in the environment it fails. At the end, `go test -v` prints
-// which versions were tested and what came of each client and each forgery.
+// the tested versions and the result of each client and each forgery.
 //
 // The callers, the proxies and the service have different addresses of the loopback block
-// 127.0.0.0/8, which Linux has without being configured.
+// 127.0.0.0/8. Linux has these without configuration.
 //
 // [install.sh]: install.sh
 package clients

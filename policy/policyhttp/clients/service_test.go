@@ -23,6 +23,7 @@ import (
 	"github.com/sallyport-go/sallyport/apikey"
 	"github.com/sallyport-go/sallyport/policy"
 	"github.com/sallyport-go/sallyport/policy/policyhttp"
+	"github.com/sallyport-go/sallyport/policy/policyhttp/digest"
 	"github.com/sallyport-go/sallyport/store/memory"
 )
 
@@ -33,7 +34,7 @@ type account struct{ user, secret string }
 type options struct {
 	config      policyhttp.Config
 	schemes     []string // in the order of the challenges; none: what a Guard accepts by itself
-	algorithms  []policyhttp.DigestAlgorithm
+	algorithms  []digest.Algorithm
 	listed      string       // the address that the member's key may call from; "": 127.0.0.1
 	listener    net.Listener // nil: some port of 127.0.0.1
 	staleAnswer bool         // the nonces of the first challenge expire before they are answered
@@ -74,7 +75,7 @@ const nowhere = "203.0.113.7"
 func newService(t testing.TB, o options) *service {
 	t.Helper()
 	s := new(service)
-	credentials := new(policyhttp.MemoryDigestCredentials)
+	credentials := new(digest.MemoryCredentials)
 	if o.listed == "" {
 		o.listed = "127.0.0.1"
 	}
@@ -84,7 +85,9 @@ func newService(t testing.TB, o options) *service {
 			"Bearer": policyhttp.Bearer,
 			"Basic":  policyhttp.Basic,
 			"Digest": func() policyhttp.Scheme {
-				return policyhttp.Digest(policyhttp.DigestConfig{Credentials: credentials, Algorithms: o.algorithms, Clock: s.now})
+				scheme, err := digest.New(digest.Config{Credentials: credentials, Algorithms: o.algorithms, Clock: s.now})
+				require.NoError(t, err)
+				return scheme
 			},
 		}[name]())
 	}
@@ -94,13 +97,13 @@ func newService(t testing.TB, o options) *service {
 	}
 	o.config.Deny = func(w http.ResponseWriter, r *http.Request, d policy.Decision) {
 		if saw, ok := r.Context().Value(sightingKey{}).(*sighting); ok {
-			saw.err = d.Err
+			saw.err = d.Cause
 		}
 		deny(w, r, d)
 	}
 	guard, err := policyhttp.New(o.config)
 	require.NoError(t, err)
-	acme := func(*http.Request) (string, string, error) { return "acme", "", nil }
+	acme := func(*http.Request) (policy.Resource, error) { return policy.Resource{Organization: "acme"}, nil }
 	protected := guard.Protect(policy.Endpoint{Name: "things"}, acme, http.HandlerFunc(s.repeat))
 
 	server := httptest.NewUnstartedServer(s.watch(protected, o.staleAnswer))
@@ -116,7 +119,7 @@ func newService(t testing.TB, o options) *service {
 }
 
 // keys makes the accounts, and returns the store of their keys.
-func (s *service) keys(t testing.TB, o options, credentials *policyhttp.MemoryDigestCredentials) *memory.Store {
+func (s *service) keys(t testing.TB, o options, credentials *digest.MemoryCredentials) *memory.Store {
 	t.Helper()
 	keys := memory.New()
 	_, err := keys.PutOrganization(t.Context(), policy.Organization{ID: "acme"})
@@ -129,7 +132,7 @@ func (s *service) keys(t testing.TB, o options, credentials *policyhttp.MemoryDi
 		_, err = keys.PutKey(t.Context(), key)
 		require.NoError(t, err)
 		for _, algorithm := range o.algorithms {
-			credential, err := policyhttp.NewDigestCredential(key, secret, o.config.Realm, algorithm)
+			credential, err := digest.NewCredential(key, secret, o.config.Realm, algorithm)
 			require.NoError(t, err)
 			require.NoError(t, credentials.Add(key.ID, algorithm, credential))
 		}
@@ -151,7 +154,7 @@ func (s *service) keys(t testing.TB, o options, credentials *policyhttp.MemoryDi
 func (s *service) now() time.Time { return time.Now().Add(time.Duration(s.later.Load())) }
 
 // expireNonces makes all nonces too old that there are by now.
-func (s *service) expireNonces() { s.later.Add(int64(policyhttp.DefaultNonceLifetime)) }
+func (s *service) expireNonces() { s.later.Add(int64(digest.DefaultNonceLifetime)) }
 
 // repeat answers with the method, the target and the body of a request. After one to
 // /last the nonces have expired.
@@ -164,9 +167,9 @@ func (s *service) repeat(w http.ResponseWriter, r *http.Request) {
 }
 
 // observe tells the watching handler what the guard made of a request.
-func observe(ctx context.Context, request policy.Request, d policy.Decision) {
+func observe(ctx context.Context, d policy.Decision) {
 	if saw, ok := ctx.Value(sightingKey{}).(*sighting); ok {
-		saw.client, saw.from, saw.reason = request.Client, request.ClientFrom, d.Reason
+		saw.client, saw.from, saw.reason = d.Client(), d.ClientFrom(), d.Reason
 	}
 }
 

@@ -18,6 +18,8 @@ import (
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.uber.org/zap"
+
+	"github.com/sallyport-go/sallyport/store/internal/faultproxy"
 )
 
 // patience is how long a cluster may take for what it must come to by itself.
@@ -32,7 +34,7 @@ type Cluster struct {
 // A member is one process, with the proxy through which clients reach it.
 type member struct {
 	config   memberConfig
-	proxy    *proxy
+	proxy    *faultproxy.Proxy
 	id       uint64    // zero until it is known
 	process  *exec.Cmd // nil if it does not run
 	commands io.WriteCloser
@@ -49,14 +51,11 @@ func Start(t testing.TB, members int) *Cluster {
 	var initial []string
 	for i := range members {
 		client, peer := addresses[2*i], "http://"+addresses[2*i+1]
-		proxy, err := newProxy(client)
-		if err != nil {
-			t.Fatalf("etcdtest: %v", err)
-		}
+		proxy := faultproxy.Start(t, client)
 		name := fmt.Sprint("member-", i)
 		initial = append(initial, name+"="+peer)
 		c.members = append(c.members, &member{proxy: proxy, config: memberConfig{
-			Name: name, Dir: filepath.Join(dir, name), Client: "http://" + client, Advertise: "http://" + proxy.address(), Peer: peer,
+			Name: name, Dir: filepath.Join(dir, name), Client: "http://" + client, Advertise: "http://" + proxy.Address(), Peer: peer,
 		}})
 	}
 	for _, m := range c.members {
@@ -236,7 +235,7 @@ func (c *Cluster) Stop(t testing.TB) {
 
 // Cut holds whatever clients and a member send each other, until Heal. No connection
 // breaks.
-func (c *Cluster) Cut(i int) { c.members[i].proxy.hold() }
+func (c *Cluster) Cut(i int) { c.members[i].proxy.Hold() }
 
 // Isolate has a member and the others lose what they send each other, until Heal, while
 // clients reach all of them.
@@ -248,7 +247,7 @@ func (c *Cluster) Isolate(t testing.TB, i int) {
 // Heal undoes Cut and Isolate.
 func (c *Cluster) Heal(t testing.TB, i int) {
 	t.Helper()
-	c.members[i].proxy.release()
+	c.members[i].proxy.Heal()
 	c.tellPeers(t, i, "mend")
 }
 
@@ -318,9 +317,6 @@ func (c *Cluster) end(t testing.TB) {
 		c.showLogs(t)
 	}
 	c.Stop(t)
-	for _, m := range c.members {
-		m.proxy.close()
-	}
 }
 
 // showLogs puts the end of the members' logs into the test's.

@@ -83,7 +83,7 @@ func wantUnavailable(t testing.TB, s policy.Source, id apikey.ID) {
 		Key: id, Client: netip.MustParseAddr("203.0.113.9"), Organization: "acme", Endpoint: policy.Endpoint{Name: "any"},
 	})
 	require.Equal(t, policy.Unavailable, decision.Reason, "%v", decision)
-	require.Error(t, decision.Err)
+	require.Error(t, decision.Cause)
 }
 
 // short returns a context for a call that is expected to fail by its deadline at the

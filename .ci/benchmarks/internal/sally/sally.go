@@ -1,0 +1,86 @@
+// Package sally is sallyport as a program would use it: keys in store/memory, and an Engine with
+// the options that it comes with.
+package sally
+
+import (
+	"context"
+	"net/netip"
+	"time"
+
+	"github.com/sallyport-go/sallyport/accesslist"
+	"github.com/sallyport-go/sallyport/apikey"
+	"github.com/sallyport-go/sallyport/policy"
+	"github.com/sallyport-go/sallyport/store"
+	"github.com/sallyport-go/sallyport/store/memory"
+	"sallyport.test/benchmarks/internal/work"
+)
+
+// An Engine is sallyport's.
+type Engine struct {
+	Store  *memory.Store
+	engine *policy.Engine
+}
+
+// New puts a world into a store.
+func New(w *work.World) (*Engine, error) {
+	ctx, s := context.Background(), memory.New()
+	for i := range w.Organizations() {
+		o := w.Organization(i)
+		_, err := s.PutOrganization(ctx, policy.Organization{ID: o.ID, Requirement: policy.Requirement(o.Requirement)})
+		if err != nil {
+			return nil, err
+		}
+	}
+	for i := range w.Keys {
+		key, err := Key(w.Key(i))
+		if err == nil {
+			_, err = s.PutKey(ctx, key, store.AllowOpen) // as the world has it
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	return &Engine{s, policy.New(s)}, nil
+}
+
+// Key makes sallyport's record of a key.
+func Key(k work.Key) (apikey.Key, error) {
+	list, err := List(k.List)
+	return apikey.Key{
+		ID: apikey.ID(k.ID), Organization: k.Organization.ID, Disabled: k.Disabled, Expires: k.Expires,
+		AccessList: list,
+		Grants:     []apikey.Grant{{Role: k.Role}},
+		Secrets:    []apikey.StoredSecret{{Sum: k.Sum, Created: created}},
+		Created:    created,
+	}, err
+}
+
+var created = time.Date(2026, 1, 2, 15, 4, 5, 0, time.UTC)
+
+// List compiles blocks.
+func List(blocks []netip.Prefix) (accesslist.List, error) {
+	entries := make([]accesslist.Entry, len(blocks))
+	for i, block := range blocks {
+		var err error
+		if entries[i], err = (accesslist.Parser{}).NewEntry(block); err != nil {
+			return accesslist.List{}, err
+		}
+	}
+	return accesslist.List{}.With(entries...)
+}
+
+// Decide answers a request.
+func (e *Engine) Decide(r *work.Request) bool {
+	var secret apikey.Secret
+	var verifier policy.Verifier
+	if r.Proof != nil {
+		secret = r.Proof.Secret
+	} else {
+		verifier = policy.AlreadyVerified{}
+	}
+	d := e.engine.Decide(context.Background(), policy.Request{
+		Key: apikey.ID(r.Key), Secret: secret, Verifier: verifier, Client: r.Client, Organization: r.Organization,
+		Endpoint: policy.Endpoint{Name: r.Endpoint.Name, RequiresAccessList: r.Endpoint.RequiresList, Roles: r.Endpoint.Roles},
+	})
+	return d.Allowed()
+}

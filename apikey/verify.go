@@ -1,0 +1,92 @@
+package apikey
+
+import (
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/hex"
+	"time"
+)
+
+// StoredSecret is what is kept of a secret: a hash and never the text (rule K1).
+type StoredSecret struct {
+	// ServerKey is the ID of the server key of the HMAC-SHA-256 that Sum is. "" means that Sum is a plain SHA-256.
+	ServerKey string
+
+	// Sum is the hash of the secret's whole text, prefix and checksum included.
+	Sum [sha256.Size]byte
+
+	// Created is when the secret was made.
+	Created time.Time
+
+	// Expires is the end of the overlap in which this secret is accepted beside a newer one (rule K4). At that instant
+	// it is no longer accepted. Zero: accepted until it is rotated away.
+	Expires time.Time
+}
+
+// ID returns the first 8 hexadecimal digits of the hash, for example "9f86d081". It names the secret in usage records and
+// logs, beside the ID of its key; it cannot be turned into the secret and does not prove anything.
+func (s StoredSecret) ID() string { return hex.EncodeToString(s.Sum[:4]) }
+
+// live has no branches on its result: [Secret.Verify] takes the same time for every record.
+func (s *StoredSecret) live(now time.Time) int {
+	return toInt(s.Expires.IsZero()) | toInt(now.Before(s.Expires))
+}
+
+// Verify returns the index in stored of the secret that equals s and is live at now: its Expires is zero or after now.
+// Otherwise the index is -1 and the error is [ErrWrongSecret] or [ErrUnknownServerKey].
+//
+// The work does not depend on the record (rule K3). The text is hashed under every hash of its issuer and compared in
+// constant time with two stored secrets, or with all of them if a broken record has more; a dummy takes the place of a
+// missing one. A caller without a record calls Verify(nil, now): neither time nor answer differs from a wrong secret's.
+// Verify does not allocate memory.
+func (s Secret) Verify(stored []StoredSecret, now time.Time) (index int, err error) {
+	issuer := s.issuer.orDefault()
+	dummy := StoredSecret{ServerKey: issuer.hashes[0].serverKey}
+	slots := max(len(stored), maxSecrets)
+	shown := toInt(!s.IsZero())
+
+	index = -1
+	for h := range issuer.hashes {
+		hash := &issuer.hashes[h]
+		sum := hash.sum(s.view())
+		for i := range slots {
+			slot, present := slotAt(stored, i, &dummy)
+			match := subtle.ConstantTimeCompare(sum[:], slot.Sum[:]) & toInt(slot.ServerKey == hash.serverKey)
+			index = subtle.ConstantTimeSelect(match&slot.live(now)&present&shown, i, index)
+		}
+	}
+
+	uncheckable := 0
+	for i := range slots {
+		slot, present := slotAt(stored, i, &dummy)
+		known := 0
+		for h := range issuer.hashes {
+			known |= toInt(slot.ServerKey == issuer.hashes[h].serverKey)
+		}
+		uncheckable |= (known ^ 1) & slot.live(now) & present
+	}
+
+	switch {
+	case index >= 0:
+		return index, nil
+	case uncheckable&shown == 1:
+		return -1, ErrUnknownServerKey
+	}
+	return -1, ErrWrongSecret
+}
+
+// slotAt returns the stored secret at i, or the dummy and 0 beyond the last.
+func slotAt(stored []StoredSecret, i int, dummy *StoredSecret) (slot *StoredSecret, present int) {
+	if i < len(stored) {
+		return &stored[i], 1
+	}
+	return dummy, 0
+}
+
+// toInt is 1 for true. The compiler makes it an instruction and not a branch.
+func toInt(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}

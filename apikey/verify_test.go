@@ -1,0 +1,226 @@
+package apikey_test
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/sallyport-go/sallyport/apikey"
+)
+
+func requireVerifies(t *testing.T, secret apikey.Secret, stored []apikey.StoredSecret, now time.Time, index int) {
+	t.Helper()
+	got, err := secret.Verify(stored, now)
+	require.NoError(t, err)
+	require.Equal(t, index, got)
+}
+
+func requireDenied(t *testing.T, secret apikey.Secret, stored []apikey.StoredSecret, now time.Time, want error) {
+	t.Helper()
+	got, err := secret.Verify(stored, now)
+	require.Equal(t, want, err, "the sentinel itself: an answer to a stranger allocates nothing")
+	require.Equal(t, -1, got)
+}
+
+// parsed is the secret as a caller would show it.
+func parsed(t testing.TB, issuer *apikey.Issuer, secret apikey.Secret) apikey.Secret {
+	t.Helper()
+	_, shown, err := issuer.Parse(secret.Reveal())
+	require.NoError(t, err)
+	return shown
+}
+
+func TestK1StoredIsTheHashAndNeverTheText(t *testing.T) {
+	plain := newIssuer(t, apikey.IssuerConfig{})
+	key, secret := newKey(t, plain)
+	require.Equal(t, []apikey.StoredSecret{{Sum: sha256.Sum256([]byte(secret.Reveal())), Created: noon}}, key.Secrets)
+	for how, output := range printed(t, key, 1) {
+		t.Run(how, func(t *testing.T) { requireNoLeak(t, output, secret) })
+	}
+}
+
+func TestStoredSecretID(t *testing.T) {
+	require.Equal(t, "9f86d081", apikey.StoredSecret{Sum: sha256.Sum256([]byte("test"))}.ID())
+	require.Equal(t, "00000000", apikey.StoredSecret{}.ID())
+}
+
+// The sum is computed a second time by crypto/hmac itself, and for one text it was computed by OpenSSL and by Python:
+// printf %s sp_bbzw… | openssl dgst -sha256 -hmac k1!k1!…
+func TestK1HMACKnownAnswer(t *testing.T) {
+	issuer := newIssuer(t, apikey.IssuerConfig{ServerKeys: []apikey.ServerKey{serverKey(t, "k1")}})
+	for range 3 { // the later rounds take a state from the pool
+		key, secret := newKey(t, issuer)
+		mac := hmac.New(sha256.New, serverKeyBytes("k1"))
+		mac.Write([]byte(secret.Reveal()))
+		require.Equal(t, mac.Sum(nil), key.Secrets[0].Sum[:])
+		require.Equal(t, "k1", key.Secrets[0].ServerKey)
+	}
+
+	const text = "sp_bbzwyxit3eylkdeqgytw_S1Dg4mM4KZlV7KHGtSGLf39kg0V4ObTZ3zaMkX"
+	_, shown, err := issuer.Parse(text)
+	require.NoError(t, err)
+	sum, err := hex.DecodeString("c385e3e1f47ac9eb15a574f4e0f4a509cd7c96645053dee03966cfcf9fe7b639")
+	require.NoError(t, err)
+	requireVerifies(t, shown, []apikey.StoredSecret{{ServerKey: "k1", Sum: [32]byte(sum)}}, noon, 0)
+}
+
+func TestNewServerKeyCopiesTheBytes(t *testing.T) {
+	raw := serverKeyBytes("k1")
+	key, err := apikey.NewServerKey("k1", raw)
+	require.NoError(t, err)
+	clear(raw)
+	issuer := newIssuer(t, apikey.IssuerConfig{ServerKeys: []apikey.ServerKey{key}})
+	stored, secret := newKey(t, newIssuer(t, apikey.IssuerConfig{ServerKeys: []apikey.ServerKey{serverKey(t, "k1")}}))
+	requireVerifies(t, parsed(t, issuer, secret), stored.Secrets, noon, 0)
+}
+
+func TestK4VerifyTellsWhichLiveSecretMatched(t *testing.T) {
+	issuer := newIssuer(t, apikey.IssuerConfig{})
+	key, first := newKey(t, issuer)
+	key, second := rotate(t, issuer, key, time.Hour)
+	_, stranger := newKey(t, issuer)
+
+	requireVerifies(t, first, key.Secrets, noon, 0)
+	requireVerifies(t, second, key.Secrets, noon, 1)
+	requireVerifies(t, parsed(t, issuer, second), key.Secrets, noon, 1)
+	requireDenied(t, stranger, key.Secrets, noon, apikey.ErrWrongSecret)
+
+	end := noon.Add(time.Hour)
+	requireVerifies(t, first, key.Secrets, end.Add(-time.Nanosecond), 0)
+	requireDenied(t, first, key.Secrets, end, apikey.ErrWrongSecret)
+	requireVerifies(t, second, key.Secrets, end.Add(time.Hour), 1)
+
+	// A record with more than two is not valid, and yet none of its secrets is overlooked.
+	more := append([]apikey.StoredSecret{{}, {Sum: [32]byte{1}}}, key.Secrets...)
+	requireVerifies(t, second, more, noon, 3)
+	requireDenied(t, stranger, more, noon, apikey.ErrWrongSecret)
+}
+
+func TestK3NoRecordIsAWrongSecret(t *testing.T) {
+	for _, issuer := range []*apikey.Issuer{
+		nil,
+		newIssuer(t, apikey.IssuerConfig{ServerKeys: []apikey.ServerKey{serverKey(t, "k1")}}),
+	} {
+		_, secret := newKey(t, issuer)
+		requireDenied(t, secret, nil, noon, apikey.ErrWrongSecret)
+		requireDenied(t, secret, []apikey.StoredSecret{}, noon, apikey.ErrWrongSecret)
+	}
+}
+
+func TestZeroSecretVerifysNothing(t *testing.T) {
+	ofNothing := []apikey.StoredSecret{{Sum: sha256.Sum256(nil)}, {}, {ServerKey: "unknown"}}
+	requireDenied(t, apikey.Secret{}, ofNothing, noon, apikey.ErrWrongSecret)
+	requireDenied(t, apikey.Secret{}, nil, noon, apikey.ErrWrongSecret)
+}
+
+func TestServerKeyRotation(t *testing.T) {
+	old, next := serverKey(t, "old"), serverKey(t, "next")
+	before := newIssuer(t, apikey.IssuerConfig{ServerKeys: []apikey.ServerKey{old}})
+	during := newIssuer(t, apikey.IssuerConfig{ServerKeys: []apikey.ServerKey{next, old}})
+	after := newIssuer(t, apikey.IssuerConfig{ServerKeys: []apikey.ServerKey{next}})
+
+	key, secret := newKey(t, before)
+	requireVerifies(t, parsed(t, before, secret), key.Secrets, noon, 0)
+	requireVerifies(t, parsed(t, during, secret), key.Secrets, noon, 0)
+	requireDenied(t, parsed(t, after, secret), key.Secrets, noon, apikey.ErrUnknownServerKey)
+	requireDenied(t, parsed(t, nil, secret), key.Secrets, noon, apikey.ErrUnknownServerKey)
+
+	key, second := rotate(t, during, key, time.Hour)
+	require.Equal(t, "next", key.Secrets[1].ServerKey)
+	requireVerifies(t, parsed(t, during, secret), key.Secrets, noon, 0)
+	requireVerifies(t, parsed(t, during, second), key.Secrets, noon, 1)
+	requireVerifies(t, parsed(t, after, second), key.Secrets, noon, 1)
+
+	// Once the old one has expired it explains nothing any more.
+	_, stranger := newKey(t, after)
+	requireDenied(t, stranger, key.Secrets, noon, apikey.ErrUnknownServerKey)
+	requireDenied(t, stranger, key.Secrets, noon.Add(time.Hour), apikey.ErrWrongSecret)
+}
+
+// The sum of one server key under the name of another proves nothing.
+func TestServerKeyIDCounts(t *testing.T) {
+	issuer := newIssuer(t, apikey.IssuerConfig{
+		ServerKeys: []apikey.ServerKey{serverKey(t, "a"), serverKey(t, "b")}, AcceptUnkeyed: true})
+	key, secret := newKey(t, issuer)
+	for _, id := range []string{"b", ""} {
+		key.Secrets[0].ServerKey = id
+		requireDenied(t, secret, key.Secrets, noon, apikey.ErrWrongSecret)
+	}
+}
+
+func TestAcceptUnkeyed(t *testing.T) {
+	keys := []apikey.ServerKey{serverKey(t, "k1")}
+	strict := newIssuer(t, apikey.IssuerConfig{ServerKeys: keys})
+	moving := newIssuer(t, apikey.IssuerConfig{ServerKeys: keys, AcceptUnkeyed: true})
+
+	key, secret := newKey(t, nil)
+	requireDenied(t, parsed(t, strict, secret), key.Secrets, noon, apikey.ErrUnknownServerKey)
+	requireVerifies(t, parsed(t, moving, secret), key.Secrets, noon, 0)
+
+	key, second := rotate(t, moving, key, time.Hour)
+	require.Equal(t, "k1", key.Secrets[1].ServerKey, "new secrets are hashed under the server key")
+	requireVerifies(t, second, key.Secrets, noon, 1)
+	requireVerifies(t, parsed(t, moving, secret), key.Secrets, noon, 0)
+}
+
+func TestVerifyAndParseDoNotAllocate(t *testing.T) {
+	for name, config := range map[string]apikey.IssuerConfig{
+		"sha256": {},
+		"hmac":   {ServerKeys: []apikey.ServerKey{serverKey(t, "k1")}},
+		"both":   {ServerKeys: []apikey.ServerKey{serverKey(t, "k1"), serverKey(t, "k2")}, AcceptUnkeyed: true},
+	} {
+		issuer := newIssuer(t, config)
+		limit := float64(allocsOfPool * len(config.ServerKeys))
+		key, secret := newKey(t, issuer)
+		_, stranger := newKey(t, issuer)
+		text := secret.Reveal()
+		unknown := []apikey.StoredSecret{{ServerKey: "unknown"}}
+		for what, prove := range map[string]func() error{
+			"right":              func() error { _, err := secret.Verify(key.Secrets, noon); return err },
+			"wrong":              func() error { _, err := stranger.Verify(key.Secrets, noon); return err },
+			"no record":          func() error { _, err := secret.Verify(nil, noon); return err },
+			"unknown server key": func() error { _, err := secret.Verify(unknown, noon); return err },
+		} {
+			var err error
+			allocs := testing.AllocsPerRun(1000, func() { err = prove() })
+			require.LessOrEqual(t, allocs, limit, "%s, %s", name, what)
+			require.Equal(t, what == "right", err == nil)
+		}
+
+		var err error
+		var id apikey.ID
+		var shown apikey.Secret
+		require.Zero(t, testing.AllocsPerRun(1000, func() { id, shown, err = issuer.Parse(text) }), name)
+		require.NoError(t, err)
+		require.Equal(t, key.ID, id)
+		requireVerifies(t, shown, key.Secrets, noon, 0)
+	}
+}
+
+func TestVerifyByManyAtOnce(t *testing.T) {
+	issuer := newIssuer(t, apikey.IssuerConfig{ServerKeys: []apikey.ServerKey{serverKey(t, "k1")}})
+	errs := make(chan error, 8)
+	var group sync.WaitGroup
+	for range cap(errs) {
+		key, secret := newKey(t, issuer)
+		group.Go(func() {
+			for range 200 {
+				if n, err := secret.Verify(key.Secrets, noon); n != 0 || err != nil {
+					errs <- fmt.Errorf("index %d: %w", n, err)
+					return
+				}
+			}
+		})
+	}
+	group.Wait()
+	close(errs)
+	for err := range errs {
+		require.NoError(t, err)
+	}
+}

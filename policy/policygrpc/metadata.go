@@ -1,0 +1,39 @@
+package policygrpc
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"strings"
+
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/peer"
+)
+
+// headerOf returns the metadata under the canonical names of policyhttp.Call. It has all of
+// them, since another spelling of the header with the address is refused.
+func headerOf(ctx context.Context) http.Header {
+	md, _ := metadata.FromIncomingContext(ctx)
+	header := make(http.Header, len(md))
+	for name, values := range md {
+		header[http.CanonicalHeaderKey(name)] = values
+	}
+	return header
+}
+
+// remoteOf returns the peer as policyhttp.Call wants it.
+func remoteOf(ctx context.Context) string {
+	const none = "none" // which is refused. "" would be a Unix socket.
+	p, ok := peer.FromContext(ctx)
+	switch {
+	case !ok || p.Addr == nil:
+		return none
+	case isUnix(p.Addr) || isUnix(p.LocalAddr):
+		return "@" // the name is the caller's, who may have called its end "203.0.113.7:80"
+	case p.Addr.String() == "":
+		return none
+	}
+	return p.Addr.String()
+}
+
+func isUnix(addr net.Addr) bool { return addr != nil && strings.HasPrefix(addr.Network(), "unix") }

@@ -1,0 +1,362 @@
+// Package digest is HTTP Digest (RFC 7616) as a [policyhttp.Scheme]: the ID of a key is the
+// user name, the text of its secret the password, with qop auth. It is for clients written
+// for a service with Digest. Do not use it for anybody else: Bearer and Basic over TLS are
+// the better choice.
+//
+// # The price
+//
+// To check a response the service must keep the hash of user name, realm and secret, and a
+// client needs no more than that to make one. A reader of the stored [Credential] of a key
+// can sign in with it, while the stored SHA-256 of a secret proves nothing (rule K1). So a
+// key has to be opted in: one without a Credential is answered like a wrong secret.
+//
+// Only the method, the target and the nonce are signed. Digest protects neither the body
+// nor the headers of a request: that is TLS's part.
+//
+// # Nonces
+//
+// A response is accepted once, and only with a fresh nonce of ours. Clients count the
+// requests with a nonce in nc. A right response takes its count, and no other request can
+// use that. Counts have to rise, except that the last 63 below the highest may come late,
+// since requests on several connections overtake each other. If only the nonce or the count
+// of a response is wrong, the challenge has stale=true: the client then tries again with the
+// new nonce and asks nobody. So [policyhttp.Route.Check] denies a request that it has
+// allowed before.
+//
+// # The target
+//
+// The parameter uri has to be the target of the request as it arrived, query included and
+// nothing unescaped. One of the two may have scheme and host in addition, for clients of a
+// forward proxy. So a proxy in front must not rewrite the path. Clients that leave a part of
+// it out are refused: Python requests drops ";" and the rest. The header repeats the target,
+// so a target of more than some 7500 bytes makes it too long.
+//
+// userhash, auth-int, the -sess algorithms and Authentication-Info are not supported.
+package digest
+
+import (
+	"context"
+	"crypto/fips140"
+	"crypto/md5"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/sallyport-go/sallyport/apikey"
+	"github.com/sallyport-go/sallyport/policy"
+	"github.com/sallyport-go/sallyport/policy/policyhttp"
+)
+
+// An Algorithm is the hash of Digest credentials, by its name in RFC 7616.
+type Algorithm string
+
+// The algorithms. -sess and SHA-512-256 are not supported; hardly any client knows them.
+const (
+	MD5    Algorithm = "MD5"
+	SHA256 Algorithm = "SHA-256"
+)
+
+// The defaults of [Config].
+const (
+	DefaultNonceLifetime = 5 * time.Minute
+	DefaultMaxNonces     = 65536
+)
+
+// minNonceKey is the length of the HMAC's hash; RFC 2104 section 3 discourages less.
+const minNonceKey = sha256.Size
+
+// Config configures [New].
+type Config struct {
+	// Credentials has the stored credentials of the keys. Required. A reader of its table can
+	// sign in with all of them; see [Credential].
+	Credentials Credentials
+
+	// Algorithms are the offered ones, with a challenge for each in this order. Required,
+	// since no order serves everybody. RFC 7616 section 3.7 wants the preferred one first, but
+	// many clients look at the first challenge only, or at the last, and give up if they
+	// do not know its algorithm:
+	//
+	//	                                       MD5  SHA-256  SHA-256, MD5  MD5, SHA-256
+	//	curl 7.88, Go icholy/digest, Go
+	//	mongodb-forks/digest, Python requests  ok   ok       ok            ok
+	//	Python urllib, npm digest-fetch and
+	//	urllib                                 ok   fails    fails         ok
+	//	wget 1.21                              ok   fails    ok            fails
+	//
+	// So MD5 alone serves them all, and MD5, SHA-256 all but wget. Collisions of MD5 do not
+	// help to answer a challenge, or to find a secret of 160 random bits. In FIPS 140-only
+	// mode MD5 is refused.
+	//
+	// A key needs a credential for each algorithm: the client chooses.
+	Algorithms []Algorithm
+
+	// NonceLifetime is how long a nonce is accepted; DefaultNonceLifetime if it is zero. The
+	// answer to an older one has a new one, and the client tries again by itself.
+	NonceLifetime time.Duration
+
+	// MaxNonces is the number of nonces remembered with their counts, each in some 200 bytes;
+	// DefaultMaxNonces if it is zero. A nonce is remembered from its first right response
+	// until it expires. If there are more, the ones used first are forgotten and refused from
+	// then on, as if they had expired. That costs their clients another round trip and lets no
+	// replay through.
+	MaxNonces int
+
+	// NonceKey signs nonces: at least 32 bytes from crypto/rand, the same in all instances of
+	// the service. nil means a new key, which no other instance has. Without ShareNonces its
+	// one use is in the operator's log, to tell another instance's nonce from an invented
+	// one.
+	NonceKey []byte
+
+	// ShareNonces accepts the nonces of other instances with the same NonceKey.
+	//
+	// Without it, an instance answers another's nonce with a new one of its own (stale=true).
+	// That is right for a single instance, and behind a load balancer that keeps a client at
+	// one instance, for example by its address. Behind other balancers clients are sent from
+	// nonce to nonce and give up.
+	//
+	// With it, they are not, but each instance knows only its own used counts. A captured
+	// request can be sent once more to each of the other instances, from an address on the
+	// key's list, until the nonce expires. TLS keeps requests from being captured; shorten
+	// NonceLifetime without it.
+	ShareNonces bool
+
+	// Clock tells the age of nonces; time.Now if it is nil.
+	Clock func() time.Time
+}
+
+// New returns the scheme, with nonces of its own: guards that serve the same clients share
+// one. The error joins everything wrong with the configuration.
+func New(config Config) (policyhttp.Scheme, error) {
+	if err := errors.Join(config.mistakes()...); err != nil {
+		return nil, err
+	}
+	d := &digest{credentials: config.Credentials, algorithms: slices.Clone(config.Algorithms)}
+	lifetime, most, clock := config.NonceLifetime, config.MaxNonces, config.Clock
+	if lifetime == 0 {
+		lifetime = DefaultNonceLifetime
+	}
+	if most == 0 {
+		most = DefaultMaxNonces
+	}
+	if clock == nil {
+		clock = time.Now
+	}
+	d.nonces = newNonces(config.NonceKey, config.ShareNonces, lifetime, most, clock)
+	return d, nil
+}
+
+func (c *Config) mistakes() (mistakes []error) {
+	add := func(format string, args ...any) {
+		mistakes = append(mistakes, fmt.Errorf("digest: Config."+format, args...))
+	}
+	if c.Credentials == nil {
+		add("Credentials is nil: want where the credentials of keys are stored")
+	}
+	if len(c.Algorithms) == 0 {
+		add("Algorithms is empty: want MD5, SHA256 or both")
+	}
+	for i, algorithm := range c.Algorithms {
+		if err := algorithm.check(); err != nil {
+			add("Algorithms[%d]: %w", i, err)
+		} else if slices.Contains(c.Algorithms[:i], algorithm) {
+			add("Algorithms[%d] is %s for the second time: want once", i, algorithm)
+		}
+	}
+	if c.NonceLifetime < 0 {
+		add("NonceLifetime is %v: want some minutes, or zero for %v", c.NonceLifetime, DefaultNonceLifetime)
+	}
+	if c.MaxNonces < 0 {
+		add("MaxNonces is %d: want as many as are used in a NonceLifetime, or zero for %d", c.MaxNonces, DefaultMaxNonces)
+	}
+	if c.NonceKey != nil && len(c.NonceKey) < minNonceKey {
+		add("NonceKey has %d bytes: want at least %d random ones, or nil for a key that is made now", len(c.NonceKey), minNonceKey)
+	}
+	if c.ShareNonces && c.NonceKey == nil {
+		add("ShareNonces is set without a NonceKey: want the same key in all instances")
+	}
+	return mistakes
+}
+
+// check returns nil if the algorithm can be used.
+func (a Algorithm) check() error { return a.checkIn(fips140.Enforced()) }
+
+// checkIn is check with or without the FIPS 140-only mode, in which crypto/md5 panics.
+func (a Algorithm) checkIn(fips bool) error {
+	switch {
+	case a != MD5 && a != SHA256:
+		return fmt.Errorf("the algorithm is %.40q: want %q or %q", string(a), MD5, SHA256)
+	case a == MD5 && fips:
+		return errors.New("MD5 is not allowed in FIPS 140-only mode: want SHA-256")
+	}
+	return nil
+}
+
+// digits is how many hexadecimal digits a hash has.
+func (a Algorithm) digits() int {
+	if a == MD5 {
+		return 2 * md5.Size
+	}
+	return 2 * sha256.Size
+}
+
+// appendHash appends the hash of text in hexadecimal.
+func (a Algorithm) appendHash(to, text []byte) []byte {
+	if a == MD5 {
+		sum := md5.Sum(text)
+		return hex.AppendEncode(to, sum[:])
+	}
+	sum := sha256.Sum256(text)
+	return hex.AppendEncode(to, sum[:])
+}
+
+// hashOf is H(A1) of RFC 7616 section 3.4.2. It stands for the password from then on.
+func (a Algorithm) hashOf(user, realm, password string) string {
+	return string(a.appendHash(nil, []byte(user+":"+realm+":"+password)))
+}
+
+// digest is the scheme.
+type digest struct {
+	credentials Credentials
+	algorithms  []Algorithm
+	nonces      *nonces
+}
+
+func (d *digest) Header() string { return "Authorization" }
+
+func (d *digest) Name() string { return "Digest" }
+
+// Challenges returns a challenge for each algorithm, with stale=true if the response was
+// right and only its nonce cannot be used.
+func (d *digest) Challenges(realm string, cause error) []string {
+	challenges := make([]string, 0, len(d.algorithms))
+	for _, algorithm := range d.algorithms {
+		challenge := `Digest realm="` + realm + `", qop="auth", algorithm=` + string(algorithm) + `, nonce="` + d.nonces.issue(algorithm, realm) + `"`
+		if errors.Is(cause, errStale) {
+			challenge += ", stale=true"
+		}
+		challenges = append(challenges, challenge)
+	}
+	return challenges
+}
+
+// Read parses the credentials of a request, and looks up the stored ones to check them
+// with: for every key ID, whether or not the key exists.
+func (d *digest) Read(ctx context.Context, presented policyhttp.Presented) (policyhttp.Credentials, error) {
+	r := presented.Request
+	if r == nil {
+		return policyhttp.Credentials{}, fmt.Errorf("digest: %w: the call is not HTTP", policy.ErrNoCredentials)
+	}
+	h, err := parseHeader(presented.Text)
+	if err != nil {
+		return policyhttp.Credentials{}, err
+	}
+	shown := policyhttp.Credentials{Key: apikey.ID(h.username)}
+	algorithm, offered := d.algorithm(h.algorithm)
+	switch {
+	case shown.Key.Validate() != nil:
+		return policyhttp.Credentials{}, invalid("the user name is not the ID of a key")
+	case !offered:
+		return shown, invalid("the algorithm is not among Config.Algorithms")
+	case !algorithm.isHash(h.response):
+		return policyhttp.Credentials{}, malformed("response is not a hash: want %d digits of 0-9 and a-f", algorithm.digits())
+	case !sameTarget(h.uri, r):
+		return policyhttp.Credentials{}, malformed("uri is not the target of the request as it arrived here: want the same path and query, which no proxy may change")
+	case h.realm != presented.Realm:
+		return shown, invalid("another realm: want %q", presented.Realm)
+	}
+	stored, err := d.lookup(ctx, shown.Key, algorithm)
+	if err != nil {
+		return policyhttp.Credentials{}, err
+	}
+	shown.Verifier = &response{nonces: d.nonces, header: h, method: r.Method, algorithm: algorithm, stored: stored}
+	return shown, nil
+}
+
+// invalid must never be given anything of the credentials (rule K2).
+func invalid(format string, arguments ...any) error {
+	return fmt.Errorf("digest: %w: "+format, append([]any{policy.ErrInvalidCredentials}, arguments...)...)
+}
+
+// algorithm returns the algorithm named by a client. None is MD5 (RFC 7616 section 3.4).
+func (d *digest) algorithm(name string) (_ Algorithm, offered bool) {
+	if name == "" {
+		name = string(MD5)
+	}
+	for _, algorithm := range d.algorithms {
+		if strings.EqualFold(name, string(algorithm)) {
+			return algorithm, true
+		}
+	}
+	return "", false
+}
+
+// isHash reports whether text is a hash as RFC 7616 writes it: in lower-case digits.
+func (a Algorithm) isHash(text string) bool {
+	return len(text) == a.digits() && strings.Trim(text, "0123456789abcdef") == ""
+}
+
+// sameTarget reports whether uri is the target of the request (RFC 7616 section 3.4.6). A
+// client behind a forward proxy names scheme and host in one of the two or in both; all
+// others send the same bytes twice. Nothing is unescaped or cleaned.
+func sameTarget(uri string, r *http.Request) bool {
+	if uri == r.RequestURI {
+		return true
+	}
+	host, path := cutAuthority(uri)
+	_, requested := cutAuthority(r.RequestURI)
+	return path == requested && (host == "" || strings.EqualFold(host, r.Host))
+}
+
+// cutAuthority returns the authority of an absolute URI and the rest. Anything else it
+// returns as it is.
+func cutAuthority(target string) (authority, path string) {
+	scheme, rest, found := strings.Cut(target, "://")
+	if !found || !strings.EqualFold(scheme, "http") && !strings.EqualFold(scheme, "https") {
+		return "", target
+	}
+	end := strings.IndexAny(rest, "/?")
+	if end < 0 {
+		return rest, "/"
+	}
+	authority, path = rest[:end], rest[end:]
+	if path[0] == '?' {
+		path = "/" + path
+	}
+	return authority, path
+}
+
+// lookup asks the embedding program for a key's credentials. Its errors, its panics and
+// invalid credentials wrap ErrUnavailable (line 3 of the rules).
+func (d *digest) lookup(ctx context.Context, key apikey.ID, algorithm Algorithm) (stored []Credential, err error) {
+	returned := false
+	defer func() {
+		if !returned {
+			stored, err = nil, unavailable(fmt.Errorf("panic: %v", recover()))
+		}
+	}()
+	if _, inMemory := d.credentials.(*MemoryCredentials); !inMemory {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, policy.DefaultTimeout)
+		defer cancel()
+	}
+	stored, err = d.credentials.Credentials(ctx, key, algorithm)
+	if err != nil {
+		err = unavailable(err)
+	}
+	for i := 0; i < len(stored) && err == nil; i++ {
+		if problem := stored[i].check(algorithm); problem != nil {
+			err = unavailable(problem)
+		}
+	}
+	returned = true
+	return stored, err
+}
+
+func unavailable(err error) error {
+	return fmt.Errorf("digest: %w: the stored credentials could not be read: %w", policy.ErrUnavailable, err)
+}

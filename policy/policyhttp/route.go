@@ -1,0 +1,139 @@
+package policyhttp
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+
+	"github.com/sallyport-go/sallyport/policy"
+)
+
+// A Route is a Guard for one endpoint. A nil or zero Route denies every request as
+// unavailable.
+type Route struct {
+	guard    *Guard
+	endpoint policy.Endpoint
+	resource Resource
+}
+
+// Route returns the guard of one endpoint. resource finds the organization and the project
+// of a request; see [Resource].
+func (g *Guard) Route(endpoint policy.Endpoint, resource Resource) *Route {
+	endpoint.Roles = slices.Clone(endpoint.Roles)
+	return &Route{guard: g, endpoint: endpoint, resource: resource}
+}
+
+// Protect returns a handler that calls next for allowed requests, and answers the others.
+// It is Route and [Route.Protect] in one.
+func (g *Guard) Protect(endpoint policy.Endpoint, resource Resource, next http.Handler) http.Handler {
+	return g.Route(endpoint, resource).Protect(next)
+}
+
+// Protect returns a handler that calls next for allowed requests, and answers the others
+// without reading their body. next gets the ResponseWriter unchanged, and the decision in
+// the request's context: see [DecisionOf] and [ValueOf]. As a method value Protect is a
+// middleware for chi, and for anything else that takes a func(http.Handler) http.Handler.
+// A nil next answers 404.
+func (t *Route) Protect(next http.Handler) http.Handler {
+	if next == nil {
+		next = http.NotFoundHandler()
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c := t.check(r)
+		if !c.decision.Allowed() {
+			t.answer(w, r, c.decision)
+			return
+		}
+		next.ServeHTTP(w, r.WithContext(c))
+	})
+}
+
+// Check judges a request and answers nothing: for servers that are not made of handlers,
+// and for handlers that serve some requests without a key. It reads the request's header,
+// RemoteAddr and context, and the Resource and the schemes may read more, but not the body.
+// It does not panic: a failure denies, and is the decision's Cause. A response of Digest is
+// good for one Check only.
+func (t *Route) Check(r *http.Request) policy.Decision { return t.check(r).decision }
+
+var errNotMade = errors.New("policyhttp: the guard is nil or zero: want one that New returned")
+
+func (t *Route) check(r *http.Request) *call {
+	c := &call{Context: context.Background(), request: r}
+	if t == nil || t.guard == nil || t.guard.engine == nil {
+		c.decision = policy.Decision{Reason: policy.Unavailable, Cause: errNotMade}
+		return c
+	}
+	in := Call{Endpoint: t.endpoint}
+	if t.resource != nil {
+		c.resource, in.Resolver = t.resource, c
+	}
+	if r == nil {
+		in.Err = errNoRequest
+	} else {
+		c.Context, in.Remote, in.Header = r.Context(), remoteOf(r), r.Header
+	}
+	c.decision = t.guard.decide(c.Context, &in, r, &c.key)
+	return c
+}
+
+var errNoRequest = fmt.Errorf("policyhttp: %w: the request is nil", policy.ErrUnavailable)
+
+// A Call is a request of another transport than net/http; see [Guard.Check].
+type Call struct {
+	// Remote and Header are what [ClientAddress.Resolve] takes. The header has the
+	// credentials, too.
+	Remote string
+	Header http.Header
+
+	Endpoint policy.Endpoint // what is called
+	Resolver policy.Resolver // finds the resource
+
+	// Err, if it is set, is why the call cannot be judged; see [policy.Request].Err. The
+	// address and the credentials are still read, and their problems are answered first.
+	Err error
+}
+
+// Check judges a call of another transport than net/http, such as gRPC, and answers
+// nothing. It does not panic. A scheme that needs an HTTP request, such as Digest, does
+// not accept it.
+func (g *Guard) Check(ctx context.Context, call Call) policy.Decision {
+	if g == nil || g.engine == nil {
+		return policy.Decision{Reason: policy.Unavailable, Cause: errNotMade}
+	}
+	return g.decide(ctx, &call, nil, new(keyMemory))
+}
+
+// decide reads the credentials and the address, has the engine decide, and wipes the
+// memory that credentials were decoded into. r is nil for a call that is not HTTP.
+func (g *Guard) decide(ctx context.Context, in *Call, r *http.Request, memory *keyMemory) policy.Decision {
+	request, scratch := g.read(ctx, in, r, memory)
+	d := g.engine.Decide(ctx, request)
+	scratch.release()
+	return d
+}
+
+// read makes the rules' request out of a call. A problem with it becomes the request's
+// Err, which denies.
+func (g *Guard) read(ctx context.Context, in *Call, r *http.Request, memory *keyMemory) (request policy.Request, scratch *scratch) {
+	returned := false
+	defer func() {
+		if !returned {
+			request.Err = fmt.Errorf("policyhttp: %w: panic while reading the request: %v", policy.ErrUnavailable, recover())
+		}
+	}()
+	request.Endpoint, request.Resolver = in.Endpoint, in.Resolver
+	request.Client, request.ClientFrom, request.Err = g.address.Resolve(in.Remote, in.Header)
+	if request.Err == nil {
+		var shown Credentials
+		shown, request.Err = g.credentials(ctx, in.Header, r)
+		request.Key, request.Secret, request.Verifier = memory.keep(shown.Key), shown.Secret, shown.Verifier
+		scratch = shown.scratch
+	}
+	if in.Err != nil && (request.Err == nil || errors.Is(request.Err, policy.ErrInvalidCredentials)) {
+		request.Err = in.Err
+	}
+	returned = true
+	return request, scratch
+}
