@@ -82,8 +82,8 @@ func checkReplace(name Name, stored, given uint64) error {
 }
 
 // CheckLoad returns the error with which Load refuses records whatever is stored, or nil:
-// L2. The adapter itself checks what is stored: that no record exists ([Exists]), and
-// that the organization of each key exists or is among the records ([NoOrganization]).
+// L2. The adapter itself checks what is stored: every record must be absent ([Exists]),
+// and each key's organization must exist or be among the records ([NoOrganization]).
 func CheckLoad(organizations []policy.Organization, keys []apikey.Key, options ...store.PutOption) error {
 	if n := len(organizations) + len(keys); n > store.MaxLoad {
 		return fmt.Errorf("store: %w: %d records in one Load: want at most %d", store.ErrInvalid, n, store.MaxLoad)

@@ -1,6 +1,10 @@
-// Package adapter has the parts that adapters of store.Store share: checks that decide
-// a write, pages and their cursors, the stored form of a record, the log and the waker
-// behind a change feed, and the errors of the contract.
+// Package adapter has the common parts of adapters of store.Store:
+//
+//   - checks that decide a write
+//   - pages and their cursors
+//   - the stored form of a record
+//   - the log and the waker of a change feed
+//   - the errors of the contract
 //
 // Use it to write an adapter. Programs that use a store need only package store.
 // examples/customstore is an adapter made with it, step by step.

@@ -36,8 +36,7 @@ func (l *Log) Add(change store.Change) {
 }
 
 // Since returns the changes after a revision, in ascending order. The error is
-// store.ErrCompacted (W4). For delivery take the [Latest] of them; their records are
-// still those that were added, see [Own].
+// store.ErrCompacted (W4). Deliver the [Latest] of them, each as [Own].
 func (l *Log) Since(after uint64) ([]store.Change, error) {
 	if err := CheckWatch(after, l.forgotten, l.revision); err != nil {
 		return nil, err
@@ -52,8 +51,8 @@ func (l *Log) Since(after uint64) ([]store.Change, error) {
 }
 
 // Latest returns the last entry for each record, in the order of the log: between two
-// marks each record is delivered once (W6). A log is in ascending order of revisions;
-// name returns the name of the record that an entry is of. The log stays as it is.
+// marks each record is delivered once (W6). A log is in ascending order of revisions; name
+// returns the record's name of an entry. The log is not changed.
 func Latest[E any](log []E, name func(E) Name) []E {
 	latest := make([]E, 0, len(log))
 	seen := make(map[Name]struct{}, len(log))

@@ -11,17 +11,17 @@ import (
 // cursorPrefix tells a cursor from other text, and this form from later ones.
 const cursorPrefix = "1"
 
-// After returns the identifier after which the page begins, for adapters that page by
-// identifier (S20, S21). It is empty for the first page. The error is store.ErrInvalid
-// if the cursor is not one that [CursorAfter] made (S22).
+// After returns the identifier before the page, empty for the first page: records with
+// greater identifiers follow (S20, S21). The error is store.ErrInvalid if the cursor was
+// not made by [CursorAfter] (S22).
 func After(page store.PageRequest) (string, error) {
 	if page.Cursor == "" {
 		return "", nil
 	}
 	if page.Cursor[:1] == cursorPrefix {
 		id, err := base64.RawURLEncoding.DecodeString(page.Cursor[1:])
-		// Decoding alone would skip line breaks and accept bytes that a database may
-		// refuse. A cursor that was made reads back as itself and names an identifier.
+		// Decoding alone would skip line breaks and accept bytes that databases refuse. A
+		// genuine cursor reads back as itself and has an identifier.
 		if err == nil && CursorAfter(string(id)) == page.Cursor && apikey.ValidateName("cursor", string(id)) == nil {
 			return string(id), nil
 		}
@@ -35,9 +35,9 @@ func CursorAfter(id string) string {
 	return cursorPrefix + base64.RawURLEncoding.EncodeToString([]byte(id))
 }
 
-// NewPage returns the page that was asked for, of the records that follow [After] in
-// ascending order. Give it one record more than page.Size() if there are so many: the
-// last one only says that another page follows. id returns a record's identifier.
+// NewPage returns the page of the records that follow [After], in ascending order. Read up
+// to page.Size()+1 records: the one too many says that another page follows. id returns a
+// record's identifier.
 func NewPage[T any](page store.PageRequest, records []T, id func(T) string) store.Page[T] {
 	size := page.Size()
 	if len(records) <= size {

@@ -8,12 +8,12 @@ import (
 	"github.com/sallyport-go/sallyport/policy"
 )
 
-// The stored form of a record is one JSON document. An adapter keeps beside it what it
-// searches by, such as the ID, the organization and the revision. If the two disagree,
-// something else has written the record: it cannot be trusted, so it cannot be read.
+// The stored form of a record is one JSON document. Beside it an adapter keeps the columns
+// of its searches, such as ID, organization and revision. If the two disagree, something
+// else has written the record: it cannot be trusted, so it cannot be read.
 
 // EncodeKey returns the stored form of a key. A new field of a key needs no change of the
-// adapter's tables, and an older program refuses a document with a field it does not know.
+// adapter's tables. An older program refuses a document with an unknown field.
 func EncodeKey(key apikey.Key) ([]byte, error) {
 	document, err := json.Marshal(key)
 	if err != nil {
@@ -22,11 +22,11 @@ func EncodeKey(key apikey.Key) ([]byte, error) {
 	return document, nil
 }
 
-// DecodeKey returns the key in a document, if it has the ID, the organization and the
-// revision that stand beside the document. An adapter whose database counts the revisions
-// keeps revision zero in the document and asks for that.
+// DecodeKey returns the key in a document. Its ID, organization and revision must be those
+// given, which stand beside the document. If the database itself counts revisions, the
+// document has revision zero.
 //
-// The error says what is wrong with the document, for [Unreadable].
+// The error says what is wrong with the document; wrap it by [Unreadable].
 func DecodeKey(document []byte, id apikey.ID, organization string, revision uint64) (apikey.Key, error) {
 	var key apikey.Key
 	// Not by json.Unmarshal, which would scan the document once more.

@@ -2,18 +2,17 @@ package adapter
 
 import "sync"
 
-// A Waker tells watchers that something may have been written. A wake-up is a hint: a
-// watcher reads the store to know. The zero Waker is ready for use, by any number of
-// goroutines.
+// A Waker wakes watchers after a write. A wake-up is a hint: the watcher reads the store to
+// know. The zero Waker is ready for use, by any number of goroutines.
 type Waker struct {
 	mu      sync.Mutex
 	waiting map[chan struct{}]struct{}
 }
 
-// Wait returns a channel that receives a token after each [Waker.Wake]. Wake-ups that the
-// watcher has not taken yet are one token. stop ends the wait.
+// Wait returns a channel that receives a token after each [Waker.Wake]. Several wake-ups
+// not taken yet are one token. stop ends the wait.
 //
-// Call Wait before reading the store: what is written after the read then wakes.
+// Call Wait before reading the store, or a write in between wakes nobody.
 func (w *Waker) Wait() (woken <-chan struct{}, stop func()) {
 	token := make(chan struct{}, 1)
 	w.mu.Lock()

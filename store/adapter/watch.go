@@ -39,12 +39,12 @@ func Watch(follow func(Deliver) error) iter.Seq2[store.Change, error] {
 	}
 }
 
-// Follow delivers what was written after a revision, and then what follows, with a mark
-// after each batch (W6). It ends when read or deliver fails, and returns that error.
+// Follow delivers the changes after a revision and then those to come, with a mark after
+// each batch (W6). It ends when read or deliver fails, and returns that error.
 //
-// read delivers a batch and returns the revision of its mark. The batch is what was
-// written after the revision given, each record once; after revision zero it is every
-// record in the store. read MUST return an error when ctx is done or the store is closed.
+// read delivers a batch and returns the revision of its mark. The batch has the changes
+// after the revision given, each record once. After revision zero it has every record in
+// the store. read MUST return an error when ctx is done or the store is closed.
 //
 // Between batches Follow waits until woken has a token, see [Waker], or ctx is done.
 func Follow(ctx context.Context, after uint64, woken <-chan struct{}, read func(after uint64, deliver Deliver) (mark uint64, err error), deliver Deliver) error {
@@ -66,8 +66,8 @@ func Follow(ctx context.Context, after uint64, woken <-chan struct{}, read func(
 	}
 }
 
-// Own returns the change with records of its own, which share nothing with those given
-// (W8). An adapter that keeps records in memory delivers such copies.
+// Own returns the change with copies of its records (W8). An adapter with records in memory
+// delivers such copies.
 func Own(change store.Change) store.Change {
 	if change.KeyRecord != nil {
 		key := change.KeyRecord.Clone()
@@ -80,11 +80,11 @@ func Own(change store.Change) store.Change {
 	return change
 }
 
-// Confirm returns a change of the log with its record, as found in the store in the same
-// snapshot; found is nil if the record is absent. It is for adapters whose log names the
-// records and has no copies of them.
+// Confirm returns a change of the log with its record, as found in the same snapshot of
+// the store; found is nil if the record is absent. It is for adapters whose log has only
+// the names of records.
 //
-// A record that is not as its latest change left it was written by other means: it is
+// If the record is not as its latest change left it, it was written by other means and is
 // delivered with Err (W8). An absent record is delivered as deleted.
 func Confirm(change store.Change, found *store.Change) store.Change {
 	if found == nil {

@@ -51,51 +51,6 @@ func (s *Store) PutOrganization(ctx context.Context, put policy.Organization) (p
 	return put, nil
 }
 
-// DeleteOrganization implements [store.Store]. It takes two round trips.
-func (s *Store) DeleteOrganization(ctx context.Context, id string, revision uint64) error {
-	if err := s.ready(ctx); err != nil {
-		return err
-	}
-	name, keys := s.names.organization(id), s.names.keys(id)
-	organization := clientv3.OpGet(name, clientv3.WithKeysOnly())
-	// The comparison that there is no key has every member read all those that there are,
-	// values too, and take no other write meanwhile. So the first key is asked for before.
-	response, err := s.transact(ctx, nil, []clientv3.Op{organization,
-		clientv3.OpGet(keys, clientv3.WithPrefix(), clientv3.WithLimit(1), clientv3.WithKeysOnly())}, nil)
-	if err != nil {
-		return err
-	}
-	stored := valuesOf(response)
-	if err := checkDelete(adapter.OrganizationName(id), stored[0], revision); err != nil {
-		return err
-	}
-	if stored[1] != nil {
-		return adapter.NotEmpty(id)
-	}
-	isGiven := isThere(name)
-	if revision != 0 {
-		isGiven = hasRevision(name, revision)
-	}
-	response, err = s.transact(ctx,
-		// That there is no key includes one that is being created: PutKey compares that
-		// its organization is there, and of two transactions one comes first.
-		[]clientv3.Cmp{isGiven, clientv3.Compare(clientv3.CreateRevision(keys).WithPrefix(), "=", 0)},
-		[]clientv3.Op{clientv3.OpDelete(name), s.touchRevision()},
-		[]clientv3.Op{organization})
-	if err != nil || response.Succeeded {
-		return err
-	}
-	if err := checkDelete(adapter.OrganizationName(id), valuesOf(response)[0], revision); err != nil {
-		return err
-	}
-	return adapter.NotEmpty(id)
-}
-
-// checkDelete decides S14 by the stored value, nil if it is absent.
-func checkDelete(name adapter.Name, stored *mvccpb.KeyValue, revision uint64) error {
-	return adapter.CheckDelete(name, revisionOf(stored), revision)
-}
-
 // PutKey implements [store.Store]. It takes one round trip, and before it that of Key if
 // the key has no entries and store.AllowOpen is not given.
 func (s *Store) PutKey(ctx context.Context, put apikey.Key, options ...store.PutOption) (apikey.Key, error) {
@@ -176,6 +131,51 @@ func (s *Store) refusal(response *clientv3.TxnResponse, put apikey.Key, options 
 		return adapter.NoOrganization(put)
 	}
 	return fmt.Errorf("store/etcd: key %q was refused, with nothing to speak against it", put.ID)
+}
+
+// DeleteOrganization implements [store.Store]. It takes two round trips.
+func (s *Store) DeleteOrganization(ctx context.Context, id string, revision uint64) error {
+	if err := s.ready(ctx); err != nil {
+		return err
+	}
+	name, keys := s.names.organization(id), s.names.keys(id)
+	organization := clientv3.OpGet(name, clientv3.WithKeysOnly())
+	// The comparison that there is no key has every member read all those that there are,
+	// values too, and take no other write meanwhile. So the first key is asked for before.
+	response, err := s.transact(ctx, nil, []clientv3.Op{organization,
+		clientv3.OpGet(keys, clientv3.WithPrefix(), clientv3.WithLimit(1), clientv3.WithKeysOnly())}, nil)
+	if err != nil {
+		return err
+	}
+	stored := valuesOf(response)
+	if err := checkDelete(adapter.OrganizationName(id), stored[0], revision); err != nil {
+		return err
+	}
+	if stored[1] != nil {
+		return adapter.NotEmpty(id)
+	}
+	isGiven := isThere(name)
+	if revision != 0 {
+		isGiven = hasRevision(name, revision)
+	}
+	response, err = s.transact(ctx,
+		// That there is no key includes one that is being created: PutKey compares that
+		// its organization is there, and of two transactions one comes first.
+		[]clientv3.Cmp{isGiven, clientv3.Compare(clientv3.CreateRevision(keys).WithPrefix(), "=", 0)},
+		[]clientv3.Op{clientv3.OpDelete(name), s.touchRevision()},
+		[]clientv3.Op{organization})
+	if err != nil || response.Succeeded {
+		return err
+	}
+	if err := checkDelete(adapter.OrganizationName(id), valuesOf(response)[0], revision); err != nil {
+		return err
+	}
+	return adapter.NotEmpty(id)
+}
+
+// checkDelete decides S14 by the stored value, nil if it is absent.
+func checkDelete(name adapter.Name, stored *mvccpb.KeyValue, revision uint64) error {
+	return adapter.CheckDelete(name, revisionOf(stored), revision)
 }
 
 // DeleteKey implements [store.Store]. It takes one round trip for a key that this Store
