@@ -11,6 +11,7 @@ import (
 	"github.com/sallyport-go/sallyport/apikey"
 	"github.com/sallyport-go/sallyport/policy"
 	"github.com/sallyport-go/sallyport/store"
+	"github.com/sallyport-go/sallyport/store/adapter"
 	"github.com/sallyport-go/sallyport/store/memory"
 	"github.com/sallyport-go/sallyport/store/storetest/internal/teststore"
 )
@@ -158,7 +159,7 @@ var brokenWrites = []brokenStore{
 		b.DoKeys = func(ctx context.Context, organization string, request store.PageRequest) (store.Page[apikey.Key], error) {
 			page, err := sound.Keys(ctx, organization, request)
 			if n := len(page.Items); n == request.Size() {
-				page.Next = store.CursorAfter(string(page.Items[n-1].ID))
+				page.Next = adapter.CursorAfter(string(page.Items[n-1].ID))
 			}
 			return page, err
 		}
@@ -197,7 +198,7 @@ var brokenWrites = []brokenStore{
 	})},
 	{name: "begins again on a bad cursor", sentence: "S22", make: with(func(b *teststore.Broken, sound *memory.Store) {
 		b.DoKeys = func(ctx context.Context, organization string, request store.PageRequest) (store.Page[apikey.Key], error) {
-			if _, err := request.After(); err != nil {
+			if _, err := adapter.After(request); err != nil {
 				request.Cursor = ""
 			}
 			return sound.Keys(ctx, organization, request)
@@ -205,6 +206,22 @@ var brokenWrites = []brokenStore{
 	})},
 	{name: "ignores Close", sentence: "S23", make: with(func(b *teststore.Broken, sound *memory.Store) {
 		b.DoClose = func() error { return nil }
+	})},
+	{name: "looks at the context before it looks whether it is closed", sentence: "S23", make: with(func(b *teststore.Broken, sound *memory.Store) {
+		b.DoKey = func(ctx context.Context, id apikey.ID) (apikey.Key, error) {
+			if err := ctx.Err(); err != nil {
+				return apikey.Key{}, err
+			}
+			return sound.Key(ctx, id)
+		}
+	})},
+	{name: "looks at the record before it looks whether it is closed", sentence: "S23", make: with(func(b *teststore.Broken, sound *memory.Store) {
+		b.DoPutKey = func(ctx context.Context, key apikey.Key, o ...putOption) (apikey.Key, error) {
+			if err := key.Validate(); err != nil {
+				return apikey.Key{}, errors.Join(store.ErrInvalid, err)
+			}
+			return sound.PutKey(ctx, key, o...)
+		}
 	})},
 	{name: "has no keys after Close", sentence: "S23", make: with(func(b *teststore.Broken, sound *memory.Store) {
 		b.DoLookup = func(ctx context.Context, id apikey.ID) (policy.Subject, bool, error) {

@@ -10,7 +10,9 @@ import (
 	"github.com/sallyport-go/sallyport/apikey"
 	"github.com/sallyport-go/sallyport/policy"
 	"github.com/sallyport-go/sallyport/store"
+	"github.com/sallyport-go/sallyport/store/adapter"
 	"github.com/sallyport-go/sallyport/store/memory"
+	"github.com/sallyport-go/sallyport/store/storetest/internal/fixture"
 )
 
 // A Loading is the memory store as a store.Loader. All writes take turns.
@@ -54,7 +56,7 @@ func (l *Loading) CheckLoad(ctx context.Context, organizations []policy.Organiza
 		} else if j := slices.IndexFunc(organizations[:i], func(o policy.Organization) bool { return o.ID == organization.ID }); j >= 0 {
 			stored = &policy.Organization{Revision: 1}
 		}
-		if err := store.CheckPutOrganization(stored, organization); err != nil {
+		if err := adapter.CheckPutOrganization(stored, organization); err != nil {
 			return err
 		}
 		if stored != nil {
@@ -68,7 +70,7 @@ func (l *Loading) CheckLoad(ctx context.Context, organizations []policy.Organiza
 		} else if j := slices.IndexFunc(keys[:i], func(k apikey.Key) bool { return k.ID == key.ID }); j >= 0 {
 			stored = &apikey.Key{Revision: 1}
 		}
-		if err := store.CheckPutKey(stored, key, options...); err != nil {
+		if err := adapter.CheckPutKey(stored, key, options...); err != nil {
 			return err
 		}
 		_, err := l.Organization(ctx, key.Organization)
@@ -139,12 +141,12 @@ func NewLoader() *Loader {
 	return b
 }
 
-// Flood writes more than the memory store's feed remembers.
+// Flood creates more keys than the memory store's feed remembers.
 func Flood(t testing.TB, s store.Store) {
-	organization, err := s.PutOrganization(context.Background(), policy.Organization{ID: "flood"})
-	for range 33_000 {
+	_, err := s.PutOrganization(context.Background(), policy.Organization{ID: "flood"})
+	for i := range 33_000 {
 		if err == nil {
-			organization, err = s.PutOrganization(context.Background(), organization)
+			_, err = s.PutKey(context.Background(), fixture.Plain(apikey.ID(fmt.Sprint("flood-", i)), "flood", "192.0.2.1"))
 		}
 	}
 	if err != nil {

@@ -1,0 +1,125 @@
+package postgres
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/jackc/pgx/v5/pgtype"
+
+	"github.com/sallyport-go/sallyport/apikey"
+	"github.com/sallyport-go/sallyport/policy"
+	"github.com/sallyport-go/sallyport/store"
+	"github.com/sallyport-go/sallyport/store/adapter"
+)
+
+// Load implements [store.Loader]. It is one transaction, in which each table gets its rows
+// by one statement.
+func (s *Store) Load(ctx context.Context, organizations []policy.Organization, keys []apikey.Key, options ...store.PutOption) error {
+	leave, err := s.enter(ctx)
+	if err != nil {
+		return err
+	}
+	defer leave()
+	if n := len(organizations) + len(keys); n > store.MaxLoad {
+		return fmt.Errorf("store/postgres: %w: %d records to load: want at most %d", store.ErrInvalid, n, store.MaxLoad)
+	}
+	l, err := newLoad(organizations, keys, options)
+	if err != nil || len(l.changes) == 0 {
+		return err
+	}
+	what := fmt.Sprintf("%d organizations and %d keys", len(organizations), len(keys))
+	return s.retry(what, func() error {
+		if err := s.checkLoad(ctx, l); err != nil {
+			return err
+		}
+		b := s.newBatch(l.changes...)
+		b.insertOrganizations(organizations)
+		b.insertKeys(keys)
+		_, err := s.commit(ctx, b)
+		return err
+	})
+}
+
+// A load is new records.
+type load struct {
+	keys    []apikey.Key
+	changes []change // of the organizations, then of the keys
+
+	organizationIDs []string
+	keyIDs          []string
+	owners          map[string]bool // the keys' organizations: whether they are among the records
+}
+
+// newLoad refuses what a Put would refuse whatever is stored (L2), and a record that is
+// among them twice.
+func newLoad(organizations []policy.Organization, keys []apikey.Key, options []store.PutOption) (*load, error) {
+	l := &load{keys: keys, owners: map[string]bool{}}
+	for _, o := range organizations {
+		if err := adapter.CheckPutOrganization(nil, o); err != nil {
+			return nil, err
+		}
+		if l.owners[o.ID] {
+			return nil, exists("organization", o.ID)
+		}
+		l.owners[o.ID] = true
+		l.organizationIDs = append(l.organizationIDs, o.ID)
+		l.changes = append(l.changes, change{organization: o.ID})
+	}
+	seen := map[apikey.ID]bool{}
+	for _, key := range keys {
+		if err := adapter.CheckPutKey(nil, key, options...); err != nil {
+			return nil, err
+		}
+		if seen[key.ID] {
+			return nil, exists("key", key.ID)
+		}
+		seen[key.ID] = true
+		if !l.owners[key.Organization] {
+			l.owners[key.Organization] = false // to be looked up
+		}
+		l.keyIDs = append(l.keyIDs, string(key.ID))
+		l.changes = append(l.changes, changeOf(key.Organization, key.ID, false))
+	}
+	return l, nil
+}
+
+// forLoadSQL finds what stands in the way of a load. $1 are its keys, $2 its
+// organizations, and $3 other organizations its keys belong to.
+const forLoadSQL = selectState + `,
+	(SELECT id FROM sallyport.keys WHERE id = ANY ($1) ORDER BY id LIMIT 1),
+	(SELECT id FROM sallyport.organizations WHERE id = ANY ($2) ORDER BY id LIMIT 1),
+	ARRAY(SELECT id FROM sallyport.organizations WHERE id = ANY ($3))` + fromState
+
+// checkLoad refuses records that exist, and a key whose organization does not. The write
+// itself sees whether that has changed since.
+func (s *Store) checkLoad(ctx context.Context, l *load) error {
+	var elsewhere []string
+	for owner, among := range l.owners {
+		if !among {
+			elsewhere = append(elsewhere, owner)
+		}
+	}
+	var key, organization pgtype.Text
+	var owners []string
+	if _, err := s.read(ctx, s.querier(), []any{&key, &organization, &owners}, func() error {
+		switch {
+		case key.Valid:
+			return exists("key", key.String)
+		case organization.Valid:
+			return exists("organization", organization.String)
+		}
+		return nil
+	}, forLoadSQL, notNil(l.keyIDs), notNil(l.organizationIDs), notNil(elsewhere)); err != nil {
+		return err
+	}
+	stored := map[string]bool{}
+	for _, owner := range owners {
+		stored[owner] = true
+	}
+	for _, key := range l.keys {
+		if !l.owners[key.Organization] && !stored[key.Organization] {
+			return noOrganization(key)
+		}
+	}
+	return nil
+}
