@@ -75,7 +75,8 @@
 //   - A9. An entry is found and removed by exactly what it is, never by containment.
 //     Overlapping entries may coexist.
 //   - A10. Adding the first entry narrows an open key at once. Removing the last one
-//     opens it, so no operation does that unless the caller says so in the call.
+//     opens it, and a key created without entries is open from the start: no operation
+//     does either unless the caller says so in the call.
 //   - A11. A served call is counted on the entry that covered it, the most specific
 //     where several did. A denied call is not counted.
 //

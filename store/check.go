@@ -31,17 +31,25 @@ func CheckPutKey(stored *apikey.Key, key apikey.Key, options ...PutOption) error
 		return fmt.Errorf("store: %w: %w", ErrInvalid, err)
 	}
 	name := fmt.Sprintf("key %q", key.ID)
-	if stored == nil {
-		return checkPut(name, 0, key.Revision)
+	var revision uint64
+	if stored != nil {
+		revision = stored.Revision
 	}
-	if err := checkPut(name, stored.Revision, key.Revision); err != nil {
+	if err := checkPut(name, revision, key.Revision); err != nil {
 		return err
+	}
+	opens := key.AccessList.IsEmpty() && !slices.Contains(options, AllowOpen)
+	if stored == nil {
+		if opens {
+			return fmt.Errorf("store: new key %q has no entries: %w", key.ID, ErrOpensKey)
+		}
+		return nil
 	}
 	if stored.Organization != key.Organization {
 		return fmt.Errorf("store: %w: key %q belongs to organization %q and cannot move to %q: create another", ErrInvalid, key.ID, stored.Organization, key.Organization)
 	}
-	if key.AccessList.IsEmpty() && !stored.AccessList.IsEmpty() && !slices.Contains(options, AllowEmptyList) {
-		return fmt.Errorf("store: key %q has %d entries: %w", key.ID, stored.AccessList.Len(), ErrOpensList)
+	if opens && !stored.AccessList.IsEmpty() {
+		return fmt.Errorf("store: key %q would lose its %d entries: %w", key.ID, stored.AccessList.Len(), ErrOpensKey)
 	}
 	return nil
 }

@@ -29,7 +29,7 @@ func newKey(t testing.TB, id apikey.ID, organization string, addresses ...string
 func wantError(t *testing.T, err, want error) {
 	t.Helper()
 	for _, known := range []error{
-		store.ErrNotFound, store.ErrExists, store.ErrConflict, store.ErrInvalid, store.ErrOpensList, store.ErrNotEmpty, store.ErrClosed, store.ErrCompacted,
+		store.ErrNotFound, store.ErrExists, store.ErrConflict, store.ErrInvalid, store.ErrOpensKey, store.ErrNotEmpty, store.ErrClosed, store.ErrCompacted,
 	} {
 		if known == want {
 			assert.ErrorIs(t, err, known)
@@ -117,11 +117,11 @@ func TestCheckPutKeyRefusals(t *testing.T) {
 		"moved":                       {stored, func(k *apikey.Key) { k.Organization = "other" }, nil, store.ErrInvalid},
 		"moved in a letter's case":    {stored, func(k *apikey.Key) { k.Organization = "Acme" }, nil, store.ErrInvalid},
 		"moved and stale":             {stored, func(k *apikey.Key) { k.Organization, k.Revision = "other", 4 }, nil, store.ErrConflict},
-		"emptied":                     {stored, func(k *apikey.Key) { k.AccessList = open.AccessList }, nil, store.ErrOpensList},
-		"emptied with another option": {stored, func(k *apikey.Key) { k.AccessList = open.AccessList }, []store.PutOption{0, 2}, store.ErrOpensList},
-		"emptied with leave":          {stored, func(k *apikey.Key) { k.AccessList = open.AccessList }, []store.PutOption{0, store.AllowEmptyList}, nil},
+		"emptied":                     {stored, func(k *apikey.Key) { k.AccessList = open.AccessList }, nil, store.ErrOpensKey},
+		"emptied with another option": {stored, func(k *apikey.Key) { k.AccessList = open.AccessList }, []store.PutOption{0, 2}, store.ErrOpensKey},
+		"emptied with leave":          {stored, func(k *apikey.Key) { k.AccessList = open.AccessList }, []store.PutOption{0, store.AllowOpen}, nil},
 		"emptied and stale":           {stored, func(k *apikey.Key) { k.AccessList, k.Revision = open.AccessList, 4 }, nil, store.ErrConflict},
-		"moved with leave to empty":   {stored, func(k *apikey.Key) { k.Organization = "other" }, []store.PutOption{store.AllowEmptyList}, store.ErrInvalid},
+		"moved with leave to empty":   {stored, func(k *apikey.Key) { k.Organization = "other" }, []store.PutOption{store.AllowOpen}, store.ErrInvalid},
 		"empty as before":             {open, func(k *apikey.Key) { k.Description = "x" }, nil, nil},
 		"shorter":                     {stored, func(k *apikey.Key) { k.AccessList = newKey(t, "key", "acme", "192.0.2.1").AccessList }, nil, nil},
 	} {
@@ -132,9 +132,17 @@ func TestCheckPutKeyRefusals(t *testing.T) {
 		})
 	}
 	err := store.CheckPutKey(&stored, open)
-	assert.ErrorContains(t, err, `key "key" has 2 entries`)
-	assert.ErrorContains(t, err, "AllowEmptyList", "it says what would be right")
-	wantError(t, store.CheckPutKey(nil, newKey(t, "key", "acme")), nil)
+	assert.ErrorContains(t, err, `key "key" would lose its 2 entries`)
+	assert.ErrorContains(t, err, "AllowOpen", "it says what would be right")
+
+	created := newKey(t, "key", "acme")
+	err = store.CheckPutKey(nil, created)
+	wantError(t, err, store.ErrOpensKey)
+	assert.ErrorContains(t, err, `new key "key" has no entries`)
+	wantError(t, store.CheckPutKey(nil, created, 0, 2), store.ErrOpensKey)
+	wantError(t, store.CheckPutKey(nil, created, store.AllowOpen), nil)
+	wantError(t, store.CheckPutKey(&stored, created), store.ErrExists)
+	wantError(t, store.CheckPutKey(nil, open), store.ErrNotFound)
 }
 
 func TestCheckDelete(t *testing.T) {

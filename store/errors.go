@@ -18,8 +18,9 @@ var (
 	// ErrInvalid: the record, or the cursor, cannot be accepted (S15, S17, S22).
 	ErrInvalid = errors.New("invalid")
 
-	// ErrOpensList: the Put would have taken the key's last entry (S18).
-	ErrOpensList = errors.New("this would leave the access list empty and open the key to every address: say so with AllowEmptyList")
+	// ErrOpensKey: the Put would have created a key without entries, or taken the last
+	// entry of one (S18).
+	ErrOpensKey = errors.New("an empty access list opens the key to every address: want entries, or AllowOpen")
 
 	// ErrNotEmpty: the organization still has keys (S19).
 	ErrNotEmpty = errors.New("the organization has keys: delete them first")

@@ -7,18 +7,21 @@ import (
 	"github.com/sallyport-go/sallyport/policy"
 )
 
-// MaxLoad is how many records one call of Load may have.
+// MaxLoad is the largest number of records in one call of Load.
 const MaxLoad = 1000
 
-// A Loader is a Store that takes many new records at once, for those to whom one
-// transaction is much faster than many. Without it, records are put one by one.
+// A Loader is a Store that creates many records in one call. Without it records are put
+// one by one, which is much slower where each write is a transaction.
 type Loader interface {
-	// Load creates organizations and keys, whose revisions are zero; a key's
-	// organization may be there or among them. L1: with an error nothing of it MUST have
-	// been stored (S3). L2: a record MUST be refused as a Put would refuse it: with
-	// ErrExists, also if it is there twice, with ErrInvalid, or with ErrNotFound, also if
-	// it has a revision; more than MaxLoad records with ErrInvalid.
-	// L3: each record MUST get a revision of its own, as by a Put (S12), and be told to
-	// those who watch.
-	Load(ctx context.Context, organizations []policy.Organization, keys []apikey.Key) error
+	// Load creates organizations and keys. A key's organization may be stored already or
+	// be among them.
+	//
+	//   - L1. If Load returns an error, it MUST have stored nothing (S3).
+	//   - L2. A record MUST be refused as a Put with the same options would refuse it:
+	//     with ErrInvalid, ErrExists, ErrNotFound or ErrOpensKey. A record that occurs
+	//     twice MUST be refused with ErrExists. A record with a revision MUST be refused
+	//     with ErrNotFound. More than [MaxLoad] records MUST be refused with ErrInvalid.
+	//   - L3. Each record MUST get a revision of its own, as by a Put (S12). Each MUST
+	//     be delivered to watchers.
+	Load(ctx context.Context, organizations []policy.Organization, keys []apikey.Key, options ...PutOption) error
 }

@@ -93,7 +93,7 @@ func TestAll(t *testing.T) {
 	for i := range n {
 		_, err := s.PutOrganization(ctx, policy.Organization{ID: fmt.Sprintf("organization %04d", i)})
 		require.NoError(t, err)
-		_, err = s.PutKey(ctx, newKey(t, apikey.ID(fmt.Sprintf("key-%04d", i)), "organization 0000"))
+		_, err = s.PutKey(ctx, newKey(t, apikey.ID(fmt.Sprintf("key-%04d", i)), "organization 0000"), store.AllowOpen)
 		require.NoError(t, err)
 	}
 	got := 0
@@ -143,7 +143,7 @@ func TestAllEndsWithAnError(t *testing.T) {
 	_, err := s.PutOrganization(ctx, policy.Organization{ID: "acme"})
 	require.NoError(t, err)
 	for i := range 10 {
-		_, err = s.PutKey(ctx, newKey(t, apikey.ID(fmt.Sprint("key-", i)), "acme"))
+		_, err = s.PutKey(ctx, newKey(t, apikey.ID(fmt.Sprint("key-", i)), "acme"), store.AllowOpen)
 		require.NoError(t, err)
 	}
 	var got []apikey.ID
@@ -172,7 +172,7 @@ func TestAllMayBeLeft(t *testing.T) {
 	_, err := s.PutOrganization(ctx, policy.Organization{ID: "acme"})
 	require.NoError(t, err)
 	for i := range 10 {
-		_, err = s.PutKey(ctx, newKey(t, apikey.ID(fmt.Sprint("key-", i)), "acme"))
+		_, err = s.PutKey(ctx, newKey(t, apikey.ID(fmt.Sprint("key-", i)), "acme"), store.AllowOpen)
 		require.NoError(t, err)
 	}
 	f := &failing{s, 2}

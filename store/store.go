@@ -37,7 +37,7 @@ type Store interface {
 
 	// PutKey creates (revision zero) or replaces (the stored revision) a key, and
 	// returns it with its new revision. Errors: ErrExists, ErrConflict, ErrNotFound
-	// (also for its organization), ErrInvalid, ErrOpensList.
+	// (also for its organization), ErrInvalid, ErrOpensKey.
 	PutKey(ctx context.Context, key apikey.Key, options ...PutOption) (apikey.Key, error)
 
 	// DeleteKey deletes a key with all that it has, if its revision is the one given
@@ -56,9 +56,9 @@ type Store interface {
 // A PutOption says in the call what PutKey would otherwise refuse.
 type PutOption uint8
 
-// AllowEmptyList lets PutKey take the last entry from a key's access list, which
-// opens the key to every address where nothing requires a list (rule A10).
-const AllowEmptyList PutOption = 1
+// AllowOpen lets PutKey create a key without entries, or take the last entry of a
+// key. Where nothing requires a list such a key is open to every address (rule A10).
+const AllowOpen PutOption = 1
 
 // As finds an optional interface, such as [Watcher], in a store or in what it
 // wraps: it returns the first of s, s.Unwrap(), and so on, that is a T. A wrapper

@@ -46,22 +46,28 @@ type KeyUsage struct {
 // MaxUsageKeys is how many keys the records of one batch may be of.
 const MaxUsageKeys = 100
 
-// A UsageRecorder is a Store that counts. Without it, usage is not known. Package
+// A UsageRecorder is a Store that counts usage. Without it usage is not known. Package
 // store/usage gathers the batches.
 type UsageRecorder interface {
-	// RecordUsage adds records to what is known. It is for batches, apart from
-	// decisions, and never changes a revision. U1: counts MUST be added up. U2: Last
-	// and LastAddress MUST become those of the latest call known. U3: records of a
-	// key that is not there MUST be passed over without an error, since it may have
-	// been deleted meanwhile. U4: with an error nothing of the batch MUST have been
-	// recorded, with the exception that S3 makes, and then the whole of it. U7: a batch
-	// of the records of more than MaxUsageKeys keys MUST be refused with ErrInvalid.
+	// RecordUsage adds the records of a batch to what is known. Call it apart from
+	// decisions; it changes no revision.
+	//
+	//   - U1. Counts MUST be added up.
+	//   - U2. Last and LastAddress MUST become those of the latest call known.
+	//   - U3. Records of an absent key MUST be skipped without an error: the key may
+	//     have been deleted meanwhile.
+	//   - U4. If RecordUsage returns an error, it MUST have recorded nothing of the
+	//     batch. The exception is that of S3, and then it MUST have recorded the whole
+	//     batch or nothing.
+	//   - U7. A batch with records of more than [MaxUsageKeys] keys MUST be refused with
+	//     ErrInvalid.
 	RecordUsage(ctx context.Context, batch []UsageRecord) error
 
-	// Usage returns how a key was used, or ErrNotFound if there is no such key. U5:
-	// usage of entries and secrets that the key no longer has may be left out; of those
-	// that it still has it MUST be kept when the key is replaced. U6: what is returned
-	// MUST NOT be shared.
+	// Usage returns how a key was used, or ErrNotFound if the key is absent.
+	//
+	//   - U5. Usage of an entry or a secret that the key no longer has may be left out.
+	//     Usage of those that it still has MUST be kept when the key is replaced.
+	//   - U6. The result MUST NOT be shared (S7).
 	Usage(ctx context.Context, id apikey.ID) (KeyUsage, error)
 }
 

@@ -33,11 +33,11 @@ func TestA11UsageOf(t *testing.T) {
 	require.NoError(t, err)
 	key.AccessList, err = list.With(expired)
 	require.NoError(t, err)
-	_, err = s.PutKey(ctx, key)
+	_, err = s.PutKey(ctx, key, store.AllowOpen)
 	require.NoError(t, err)
 	open, openSecret, err := apikey.New("acme")
 	require.NoError(t, err)
-	_, err = s.PutKey(ctx, open)
+	_, err = s.PutKey(ctx, open, store.AllowOpen)
 	require.NoError(t, err)
 
 	engine := policy.New(s, policy.WithClock(func() time.Time { return now }))
@@ -95,7 +95,7 @@ func TestUsageReachesFindings(t *testing.T) {
 	require.NoError(t, err)
 	key.AccessList, err = accesslist.Parse("192.0.2.1", "192.0.2.2")
 	require.NoError(t, err)
-	_, err = s.PutKey(ctx, key)
+	_, err = s.PutKey(ctx, key, store.AllowOpen)
 	require.NoError(t, err)
 
 	var batch []store.UsageRecord

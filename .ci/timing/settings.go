@@ -17,6 +17,7 @@ import (
 	"github.com/sallyport-go/sallyport/apikey"
 	"github.com/sallyport-go/sallyport/policy"
 	"github.com/sallyport-go/sallyport/policy/policyhttp"
+	"github.com/sallyport-go/sallyport/policy/policyhttp/digest"
 	"github.com/sallyport-go/sallyport/store/memory"
 )
 
@@ -66,9 +67,10 @@ func newSettings(keys int) (settings []*setting, err error) {
 	}
 	quiet := policy.New(s.store)
 	logged := policy.New(s.store, policy.WithObserver(policyhttp.Log(slog.New(slog.NewJSONHandler(io.Discard, nil)), policyhttp.LogOptions{})))
-	digest := policyhttp.Digest(policyhttp.DigestConfig{
-		Credentials: &s.credentials, Algorithms: []policyhttp.DigestAlgorithm{policyhttp.DigestSHA256},
-	})
+	httpDigest, err := digest.New(digest.Config{Credentials: &s.credentials, Algorithms: []digest.Algorithm{digest.SHA256}})
+	if err != nil {
+		return nil, err
+	}
 	for _, kind := range []struct {
 		name    string
 		engine  *policy.Engine
@@ -77,14 +79,14 @@ func newSettings(keys int) (settings []*setting, err error) {
 	}{
 		{"Bearer", quiet, nil, s.bearer()},
 		{"Basic", quiet, nil, s.basic()},
-		{"Digest", quiet, []policyhttp.Scheme{digest}, s.digest()},
+		{"Digest", quiet, []policyhttp.Scheme{httpDigest}, s.digest()},
 		{"Bearer with Log", logged, nil, s.bearer()},
 	} {
 		guard, err := policyhttp.New(policyhttp.Config{Engine: kind.engine, Schemes: kind.schemes})
 		if err != nil {
 			return nil, err
 		}
-		resource := func(*http.Request) (string, string, error) { return organization, "", nil }
+		resource := func(*http.Request) (policy.Resource, error) { return policy.Resource{Organization: organization}, nil }
 		handler := guard.Protect(policy.Endpoint{Name: "things.read"}, resource, http.NotFoundHandler())
 		settings = append(settings,
 			&setting{kind.name + ", one key", true, handler, kind.classes},
@@ -97,7 +99,7 @@ func newSettings(keys int) (settings []*setting, err error) {
 // and large.
 type stored struct {
 	store       *memory.Store
-	credentials policyhttp.MemoryDigestCredentials
+	credentials digest.MemoryCredentials
 
 	plain   []apikey.ID // one secret, one grant, one entry
 	bare    []apikey.ID // the same without a digest credential
@@ -147,9 +149,9 @@ func (s *stored) fill(keys int) error {
 			return err
 		}
 		for _, secret := range secrets {
-			credential, err := policyhttp.NewDigestCredential(key, secret, "", policyhttp.DigestSHA256)
+			credential, err := digest.NewCredential(key, secret, "", digest.SHA256)
 			if err == nil {
-				err = s.credentials.Add(key.ID, policyhttp.DigestSHA256, credential)
+				err = s.credentials.Add(key.ID, digest.SHA256, credential)
 			}
 			if err != nil {
 				return err
@@ -234,7 +236,7 @@ func (s *stored) digest() []class {
 
 // otherSecret returns the text of a new secret for a key, which is stored nowhere.
 func otherSecret(id apikey.ID) string {
-	_, secret, err := apikey.Rotate(apikey.Key{ID: id}, 0)
+	_, secret, err := apikey.Issue(apikey.Key{ID: id, Organization: organization})
 	if err != nil {
 		panic(err) // the ID is that of a key
 	}

@@ -18,6 +18,7 @@ import (
 	"github.com/sallyport-go/sallyport/policy"
 	"github.com/sallyport-go/sallyport/store"
 	"github.com/sallyport-go/sallyport/store/storetest"
+	"github.com/sallyport-go/sallyport/store/storetest/crashtest"
 )
 
 var client = netip.MustParseAddr("203.0.113.7")
@@ -185,7 +186,7 @@ func TestCrash(t *testing.T) {
 		rounds = 10
 	}
 	dir := t.TempDir()
-	var ledger storetest.Ledger
+	var ledger crashtest.Ledger
 	for range rounds {
 		child := exec.Command(os.Args[0], "-test.run", "^TestCrash$")
 		child.Env = append(os.Environ(), "CUSTOMSTORE_CRASH_DIR="+dir)
@@ -214,7 +215,7 @@ func crashChild(ctx context.Context, dir string) error {
 		return err
 	}
 	time.AfterFunc(time.Duration(rand.IntN(30_000))*time.Microsecond, func() { _ = self.Kill() })
-	return storetest.WriteUntilKilled(ctx, s, rand.Uint64(), os.Stdout)
+	return crashtest.WriteUntilKilled(ctx, s, rand.Uint64(), os.Stdout)
 }
 
 func files(t *testing.T, dir, sub string) []string {

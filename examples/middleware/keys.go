@@ -10,6 +10,7 @@ import (
 	"github.com/sallyport-go/sallyport/apikey"
 	"github.com/sallyport-go/sallyport/examples/middleware/backups"
 	"github.com/sallyport-go/sallyport/policy"
+	"github.com/sallyport-go/sallyport/store"
 	"github.com/sallyport-go/sallyport/store/memory"
 )
 
@@ -56,8 +57,10 @@ func addKeys(ctx context.Context, keys *memory.Store) ([]credential, error) {
 		{"stranger", globex, "is another organization's", "",
 			[]apikey.Grant{{Role: backups.Admin, AllProjects: true}}},
 	} {
-		list := accesslist.List{} // admits every address
-		if want.list != "" {
+		list, options := accesslist.List{}, []store.PutOption{}
+		if want.list == "" {
+			options = append(options, store.AllowOpen) // it admits every address, and is meant to
+		} else {
 			var err error
 			if list, err = accesslist.Parse(want.list); err != nil {
 				return nil, err
@@ -72,7 +75,7 @@ func addKeys(ctx context.Context, keys *memory.Store) ([]credential, error) {
 		if err != nil {
 			return nil, err
 		}
-		if key, err = keys.PutKey(ctx, key); err != nil {
+		if key, err = keys.PutKey(ctx, key, options...); err != nil {
 			return nil, err
 		}
 		made = append(made, credential{key, secret, want.purpose})

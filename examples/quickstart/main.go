@@ -12,6 +12,7 @@ import (
 	"github.com/sallyport-go/sallyport/accesslist"
 	"github.com/sallyport-go/sallyport/apikey"
 	"github.com/sallyport-go/sallyport/policy"
+	"github.com/sallyport-go/sallyport/store"
 	"github.com/sallyport-go/sallyport/store/memory"
 )
 
@@ -23,15 +24,15 @@ func run(w io.Writer) {
 	ctx, keys := context.Background(), memory.New()
 	must(keys.PutOrganization(ctx, policy.Organization{ID: "acme", Requirement: policy.Required}))
 	must(keys.PutOrganization(ctx, policy.Organization{ID: "beta", Requirement: policy.NotRequired}))
-	newKey := func(organization string, list accesslist.List) policy.Request {
+	newKey := func(organization string, list accesslist.List, options ...store.PutOption) policy.Request {
 		key, secret, err := apikey.New(organization) // the secret is shown once: here its owner keeps it
 		must(key, err)
 		key.AccessList = list
-		must(keys.PutKey(ctx, key))
+		must(keys.PutKey(ctx, key, options...))
 		return policy.Request{Key: key.ID, Secret: secret, Organization: organization}
 	}
 	listed := newKey("acme", must(accesslist.Parse("203.0.113.7", "198.51.100.0/24")))
-	empty, open := newKey("acme", accesslist.List{}), newKey("beta", accesslist.List{})
+	empty, open := newKey("acme", accesslist.List{}, store.AllowOpen), newKey("beta", accesslist.List{}, store.AllowOpen)
 
 	engine, table := policy.New(keys), tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "REQUEST\tFROM\tALLOWED\tREASON")

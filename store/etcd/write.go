@@ -100,7 +100,7 @@ func checkDelete[ID ~string](kind string, id ID, stored *mvccpb.KeyValue, revisi
 }
 
 // PutKey is as store.Store says. It takes one round trip, and that of Key before it if
-// the key has no entries and store.AllowEmptyList is not given.
+// the key has no entries and store.AllowOpen is not given.
 func (s *Store) PutKey(ctx context.Context, put apikey.Key, options ...store.PutOption) (apikey.Key, error) {
 	if err := s.ready(ctx); err != nil {
 		return apikey.Key{}, err
@@ -112,14 +112,17 @@ func (s *Store) PutKey(ctx context.Context, put apikey.Key, options ...store.Put
 	if err != nil {
 		return apikey.Key{}, err
 	}
-	if put.Revision != 0 && put.AccessList.IsEmpty() && !slices.Contains(options, store.AllowEmptyList) {
-		// Whether this takes the last entry (S18) is not for a comparison to see. The
-		// one below sees to it that the list is still the one that was read.
-		stored, err := s.Key(ctx, put.ID)
-		if err != nil {
+	if put.AccessList.IsEmpty() && !slices.Contains(options, store.AllowOpen) {
+		// Whether this opens the key (S18) is not for a comparison to see. The one below
+		// sees to it that the record is still the one that was read.
+		var stored *apikey.Key
+		switch read, err := s.Key(ctx, put.ID); {
+		case err == nil:
+			stored = &read
+		case !errors.Is(err, store.ErrNotFound):
 			return apikey.Key{}, err
 		}
-		if err := store.CheckPutKey(&stored, put, options...); err != nil {
+		if err := store.CheckPutKey(stored, put, options...); err != nil {
 			return apikey.Key{}, err
 		}
 	}

@@ -43,6 +43,7 @@ func ExampleStore_PutKey() {
 	_, _ = keys.PutOrganization(ctx, policy.Organization{ID: "acme"})
 	key, _, _ := apikey.New("acme")
 	key.ID = "backup"
+	key.AccessList, _ = accesslist.Parse("198.51.100.0/24")
 	_, _ = keys.PutKey(ctx, key)
 
 	for {
@@ -64,15 +65,16 @@ func ExampleStore_PutKey() {
 		break
 	}
 
-	// To take the last entry opens the key, so it has to be said.
+	// Taking the last entry, as creating a key without one, opens the key: it has to be
+	// said.
 	key, _ = keys.Key(ctx, "backup")
 	key.AccessList = accesslist.List{}
 	_, err := keys.PutKey(ctx, key)
 	fmt.Println(err)
-	_, err = keys.PutKey(ctx, key, store.AllowEmptyList)
+	_, err = keys.PutKey(ctx, key, store.AllowOpen)
 	fmt.Println(err)
 	// Output:
-	// 1 <nil>
-	// store: key "backup" has 1 entries: this would leave the access list empty and open the key to every address: say so with AllowEmptyList
+	// 2 <nil>
+	// store: key "backup" would lose its 2 entries: an empty access list opens the key to every address: want entries, or AllowOpen
 	// <nil>
 }

@@ -50,10 +50,10 @@ func stored(t testing.TB, n int) (*memory.Store, policy.Request) {
 		key.AccessList, err = accesslist.Parse(texts...)
 		require.NoError(t, err)
 	}
-	_, err = s.PutKey(ctx, key)
+	_, err = s.PutKey(ctx, key, store.AllowOpen)
 	require.NoError(t, err)
 	for i := range 1000 {
-		_, err = s.PutKey(ctx, apikey.Key{ID: apikey.ID(fmt.Sprint("other-", i)), Organization: "acme", Secrets: key.Secrets})
+		_, err = s.PutKey(ctx, apikey.Key{ID: apikey.ID(fmt.Sprint("other-", i)), Organization: "acme", Secrets: key.Secrets}, store.AllowOpen)
 		require.NoError(t, err)
 	}
 	return s, policy.Request{
@@ -115,7 +115,7 @@ func TestDecisionsFollowWrites(t *testing.T) {
 		key, err := s.Key(ctx, request.Key)
 		require.NoError(t, err)
 		change(&key)
-		_, err = s.PutKey(ctx, key, store.AllowEmptyList)
+		_, err = s.PutKey(ctx, key, store.AllowOpen)
 		require.NoError(t, err)
 	}
 	demand := func(requirement policy.Requirement) {

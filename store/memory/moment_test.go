@@ -26,7 +26,7 @@ func TestS8LookupNowDuringRehash(t *testing.T) {
 	key := apikey.Key{ID: "key", Organization: "acme", Secrets: []apikey.StoredSecret{{Sum: [32]byte{1}}}}
 	listed, err := accesslist.Parse("192.0.2.1")
 	require.NoError(t, err)
-	if key, err = s.PutKey(ctx, key); err != nil {
+	if key, err = s.PutKey(ctx, key, store.AllowOpen); err != nil {
 		t.Fatal(err)
 	}
 
@@ -59,7 +59,7 @@ func TestS8LookupNowDuringRehash(t *testing.T) {
 	wait.Go(func() { // rehashes
 		for n := 0; !over.Load(); n++ {
 			other := apikey.Key{ID: apikey.ID(fmt.Sprint("other-", n)), Organization: "acme", Secrets: secrets}
-			if _, err := s.PutKey(ctx, other); err != nil {
+			if _, err := s.PutKey(ctx, other, store.AllowOpen); err != nil {
 				t.Error(err)
 			}
 			if n >= 40 {
@@ -71,7 +71,7 @@ func TestS8LookupNowDuringRehash(t *testing.T) {
 	})
 	step := func(list accesslist.List) {
 		key.AccessList = list
-		key, err = s.PutKey(ctx, key, store.AllowEmptyList)
+		key, err = s.PutKey(ctx, key, store.AllowOpen)
 		require.NoError(t, err)
 		keys = append(keys, key.Revision)
 	}

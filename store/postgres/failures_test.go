@@ -19,7 +19,7 @@ import (
 	"github.com/sallyport-go/sallyport/store/internal/faultproxy"
 	"github.com/sallyport-go/sallyport/store/internal/postgrestest"
 	"github.com/sallyport-go/sallyport/store/postgres"
-	"github.com/sallyport-go/sallyport/store/storetest"
+	"github.com/sallyport-go/sallyport/store/storetest/crashtest"
 )
 
 // within is how long a call may take whose server does not answer.
@@ -71,7 +71,7 @@ func TestServerKilled(t *testing.T) {
 	s := newStore(t, newPool(t, server.DSN()))
 	acme(t, s)
 	f := follow(t, s)
-	var ledger storetest.Ledger
+	var ledger crashtest.Ledger
 	rounds := 3
 	if testing.Short() {
 		rounds = 1
@@ -79,7 +79,7 @@ func TestServerKilled(t *testing.T) {
 	for round := range rounds {
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan error, 1)
-		go func() { ended <- storetest.WriteUntilKilled(ctx, s, uint64(round), &ledger) }()
+		go func() { ended <- crashtest.WriteUntilKilled(ctx, s, uint64(round), &ledger) }()
 		before := ledger.Acknowledged()
 		require.Eventually(t, func() bool { return ledger.Acknowledged() > before+100 }, patience, time.Millisecond)
 		if round%3 == 2 {

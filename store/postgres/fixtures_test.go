@@ -73,7 +73,7 @@ func acme(t testing.TB, s store.Store) (policy.Organization, apikey.Key) {
 	t.Helper()
 	organization, err := s.PutOrganization(context.Background(), policy.Organization{ID: "acme"})
 	require.NoError(t, err)
-	key, err := s.PutKey(context.Background(), newKey(t, "key", "acme"))
+	key, err := s.PutKey(context.Background(), newKey(t, "key", "acme"), store.AllowOpen)
 	require.NoError(t, err)
 	return organization, key
 }

@@ -13,7 +13,7 @@ import (
 
 // Load implements [store.Loader]. It is one transaction, in which each table gets its rows
 // by one statement.
-func (s *Store) Load(ctx context.Context, organizations []policy.Organization, keys []apikey.Key) error {
+func (s *Store) Load(ctx context.Context, organizations []policy.Organization, keys []apikey.Key, options ...store.PutOption) error {
 	leave, err := s.enter(ctx)
 	if err != nil {
 		return err
@@ -22,7 +22,7 @@ func (s *Store) Load(ctx context.Context, organizations []policy.Organization, k
 	if n := len(organizations) + len(keys); n > store.MaxLoad {
 		return fmt.Errorf("store/postgres: %w: %d records to load: want at most %d", store.ErrInvalid, n, store.MaxLoad)
 	}
-	l, err := newLoad(organizations, keys)
+	l, err := newLoad(organizations, keys, options)
 	if err != nil || len(l.changes) == 0 {
 		return err
 	}
@@ -51,7 +51,7 @@ type load struct {
 
 // newLoad refuses what a Put would refuse whatever is stored (L2), and a record that is
 // among them twice.
-func newLoad(organizations []policy.Organization, keys []apikey.Key) (*load, error) {
+func newLoad(organizations []policy.Organization, keys []apikey.Key, options []store.PutOption) (*load, error) {
 	l := &load{keys: keys, owners: map[string]bool{}}
 	for _, o := range organizations {
 		if err := store.CheckPutOrganization(nil, o); err != nil {
@@ -66,7 +66,7 @@ func newLoad(organizations []policy.Organization, keys []apikey.Key) (*load, err
 	}
 	seen := map[apikey.ID]bool{}
 	for _, key := range keys {
-		if err := store.CheckPutKey(nil, key); err != nil {
+		if err := store.CheckPutKey(nil, key, options...); err != nil {
 			return nil, err
 		}
 		if seen[key.ID] {

@@ -72,10 +72,10 @@ func TestWithTx(t *testing.T) {
 			assert.ErrorIs(t, err, store.ErrNotFound)
 
 			// What is refused leaves the rest as it is.
-			_, err = within.PutKey(ctx, newKey(t, string(id), "acme"))
+			_, err = within.PutKey(ctx, newKey(t, string(id), "acme"), store.AllowOpen)
 			require.ErrorIs(t, err, store.ErrExists)
 			require.ErrorIs(t, within.DeleteOrganization(ctx, "acme", 0), store.ErrNotEmpty)
-			require.ErrorIs(t, within.(store.Loader).Load(ctx, nil, []apikey.Key{newKey(t, "x", "gone")}), store.ErrNotFound)
+			require.ErrorIs(t, within.(store.Loader).Load(ctx, nil, []apikey.Key{newKey(t, "x", "gone")}, store.AllowOpen), store.ErrNotFound)
 			require.NoError(t, within.(store.UsageRecorder).RecordUsage(ctx, []store.UsageRecord{usage(stored, 2)}))
 			require.NoError(t, within.Close())
 			_, err = within.Key(ctx, id)

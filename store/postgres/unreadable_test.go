@@ -242,7 +242,7 @@ func TestUnreadableOrganization(t *testing.T) {
 	require.NoError(t, err)
 	acme, err = s.PutOrganization(ctx, acme)
 	require.NoError(t, err)
-	_, err = s.PutKey(ctx, newKey(t, "key", "acme"))
+	_, err = s.PutKey(ctx, newKey(t, "key", "acme"), store.AllowOpen)
 	require.NoError(t, err)
 	exec(t, pool, `CREATE SCHEMA safe; CREATE TABLE safe.organizations AS TABLE sallyport.organizations`)
 	const absent = `its organization "acme" is not there`

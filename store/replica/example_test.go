@@ -37,7 +37,7 @@ func Example() {
 	engine := policy.New(copied)
 
 	key, secret, _ := apikey.New("acme", apikey.Grant{Role: "reader"})
-	key, _ = keys.PutKey(ctx, key)
+	key, _ = keys.PutKey(ctx, key, store.AllowOpen)
 	_ = copied.WaitFor(ctx, key.Revision) // for this process; others have it milliseconds later
 	request := policy.Request{Key: key.ID, Secret: secret, Client: netip.MustParseAddr("203.0.113.7"), Organization: "acme"}
 	fmt.Println(engine.Decide(ctx, request).Reason)
@@ -56,7 +56,7 @@ func BenchmarkLookupNow(b *testing.B) {
 	for range 10_000 {
 		key, _, _ := apikey.New("acme", apikey.Grant{Role: "reader"})
 		ids = append(ids, key.ID)
-		if _, err := keys.PutKey(ctx, key); err != nil {
+		if _, err := keys.PutKey(ctx, key, store.AllowOpen); err != nil {
 			b.Fatal(err)
 		}
 	}

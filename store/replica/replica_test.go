@@ -150,7 +150,7 @@ func inTimeFrom(t *testing.T, before, test func(b *bench)) {
 func (b *bench) put() {
 	b.Helper()
 	var err error
-	b.key, err = b.current().PutKey(b.ctx, b.key)
+	b.key, err = b.current().PutKey(b.ctx, b.key, store.AllowOpen)
 	require.NoError(b, err)
 }
 
@@ -517,7 +517,7 @@ func TestReplicaIsLoadedWhileItAsks(t *testing.T) {
 			}
 		})
 		time.Sleep(DefaultMaxStaleness/checksPerBound + time.Second/4) // the store is being asked
-		_, err = before.PutKey(b.ctx, b.key)
+		_, err = before.PutKey(b.ctx, b.key, store.AllowOpen)
 		require.NoError(b, err)
 		time.Sleep(time.Minute)
 		assert.EqualValues(b, 1, b.replica.Revision())
@@ -596,7 +596,7 @@ func TestReplicaOfAnUnreadableRecord(t *testing.T) {
 		id, half := b.key.ID, errors.New("half a row")
 		other := b.key
 		other.ID, other.Revision = "other", 0
-		_, err := b.store.PutKey(b.ctx, other)
+		_, err := b.store.PutKey(b.ctx, other, store.AllowOpen)
 		require.NoError(b, err)
 		b.set(func() {
 			b.feed = func(_ context.Context, t told) told {
@@ -624,7 +624,7 @@ func TestReplicaOfManyKeys(t *testing.T) {
 		for i := range 3 * loadStep {
 			key := b.key
 			key.ID, key.Revision = apikey.ID(fmt.Sprint("key-", i)), 0
-			_, err := b.store.PutKey(b.ctx, key)
+			_, err := b.store.PutKey(b.ctx, key, store.AllowOpen)
 			require.NoError(b, err)
 		}
 		b.ready()
@@ -789,7 +789,7 @@ func TestLookupNowAllocatesNothing(t *testing.T) {
 	require.NoError(t, err)
 	key, _, err := apikey.New("acme")
 	require.NoError(t, err)
-	_, err = s.PutKey(t.Context(), key)
+	_, err = s.PutKey(t.Context(), key, store.AllowOpen)
 	require.NoError(t, err)
 	r, err := New(s, WithMaxStaleness(time.Hour))
 	require.NoError(t, err)

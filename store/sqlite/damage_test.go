@@ -85,7 +85,7 @@ func TestDamagedKey(t *testing.T) {
 			putKey(t, s, second)
 
 			// It cannot be replaced, since nobody can tell what would be lost, but deleted.
-			_, err = s.PutKey(t.Context(), newKey(t, "first", "acme"))
+			_, err = s.PutKey(t.Context(), newKey(t, "first", "acme"), store.AllowOpen)
 			require.ErrorContains(t, err, `key "first" cannot be read: `)
 			require.NoError(t, s.DeleteKey(t.Context(), "first", 0))
 			_, err = s.Key(t.Context(), "first")
@@ -264,7 +264,7 @@ func TestDamagedProgress(t *testing.T) {
 	s := open(t, path)
 	_, err := s.PutOrganization(t.Context(), policy.Organization{ID: "other"})
 	require.ErrorContains(t, err, "store/sqlite: put an organization: all 9223372036854775807 revisions were given")
-	_, err = s.PutKey(t.Context(), newKey(t, "third", "acme"))
+	_, err = s.PutKey(t.Context(), newKey(t, "third", "acme"), store.AllowOpen)
 	require.ErrorContains(t, err, "revisions were given")
 	require.ErrorContains(t, s.DeleteKey(t.Context(), "first", 0), "revisions were given")
 	sqlTo(t, path, "DELETE FROM keys")
@@ -449,7 +449,7 @@ func TestDamagedFile(t *testing.T) {
 						break
 					}
 				}
-				_, err = s.PutKey(t.Context(), newKey(t, "third", "acme"))
+				_, err = s.PutKey(t.Context(), newKey(t, "third", "acme"), store.AllowOpen)
 				if err == nil {
 					_, err = s.Key(t.Context(), "third")
 				}

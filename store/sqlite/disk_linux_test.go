@@ -69,7 +69,7 @@ func putOnFailingDisk(path string) error {
 	if _, err := s.PutOrganization(ctx, policy.Organization{ID: "acme"}); err != nil {
 		return err
 	}
-	if _, err := s.PutKey(ctx, key); err != nil {
+	if _, err := s.PutKey(ctx, key, store.AllowOpen); err != nil {
 		return err
 	}
 	if err := diskFaults[os.Getenv(faultVariable)](); err != nil {
@@ -77,7 +77,7 @@ func putOnFailingDisk(path string) error {
 	}
 	key.ID = "during"
 	for range 3 {
-		_, err = s.PutKey(ctx, key)
+		_, err = s.PutKey(ctx, key, store.AllowOpen)
 		if err == nil {
 			return errors.New("PutKey returned no error")
 		}

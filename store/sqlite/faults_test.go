@@ -222,11 +222,11 @@ func TestEveryFailure(t *testing.T) {
 			_, err := s.PutOrganization(ctx, policy.Organization{ID: "other"})
 			return err
 		},
-		"PutKey creates": func(s *Store) error { _, err := s.PutKey(ctx, newKey(t, "third", "acme")); return err },
+		"PutKey creates": func(s *Store) error { _, err := s.PutKey(ctx, newKey(t, "third", "acme"), store.AllowOpen); return err },
 		"PutKey replaces": func(s *Store) error {
 			key := newKey(t, "first", "acme", "192.0.2.9")
 			key.Revision = 2
-			_, err := s.PutKey(ctx, key)
+			_, err := s.PutKey(ctx, key, store.AllowOpen)
 			return err
 		},
 		"DeleteKey": func(s *Store) error { return s.DeleteKey(ctx, "first", 2) },
@@ -238,7 +238,7 @@ func TestEveryFailure(t *testing.T) {
 			return err
 		},
 		"Load": func(s *Store) error {
-			return s.Load(ctx, []policy.Organization{{ID: "other"}}, []apikey.Key{newKey(t, "third", "other"), newKey(t, "fourth", "acme")})
+			return s.Load(ctx, []policy.Organization{{ID: "other"}}, []apikey.Key{newKey(t, "third", "other"), newKey(t, "fourth", "acme")}, store.AllowOpen)
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

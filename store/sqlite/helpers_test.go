@@ -62,7 +62,7 @@ func putOrganization(t testing.TB, s store.Store, id string) policy.Organization
 
 func putKey(t testing.TB, s store.Store, key apikey.Key) apikey.Key {
 	t.Helper()
-	stored, err := s.PutKey(context.Background(), key)
+	stored, err := s.PutKey(context.Background(), key, store.AllowOpen)
 	require.NoError(t, err)
 	return stored
 }
@@ -187,7 +187,7 @@ func everyCall(t testing.TB) map[string]func(ctx context.Context, s *Store) erro
 			return err
 		},
 		"PutKey": func(ctx context.Context, s *Store) error {
-			_, err := s.PutKey(ctx, newKey(t, "third", "acme"))
+			_, err := s.PutKey(ctx, newKey(t, "third", "acme"), store.AllowOpen)
 			return err
 		},
 		"DeleteKey":          func(ctx context.Context, s *Store) error { return s.DeleteKey(ctx, "second", 0) },

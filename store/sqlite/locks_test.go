@@ -61,7 +61,10 @@ func TestLockedForWriting(t *testing.T) {
 			_, err := s.PutOrganization(ctx, policy.Organization{ID: "other"})
 			return err
 		},
-		"PutKey":      func(ctx context.Context) error { _, err := s.PutKey(ctx, newKey(t, "third", "acme")); return err },
+		"PutKey": func(ctx context.Context) error {
+			_, err := s.PutKey(ctx, newKey(t, "third", "acme"), store.AllowOpen)
+			return err
+		},
 		"DeleteKey":   func(ctx context.Context) error { return s.DeleteKey(ctx, "first", 0) },
 		"Load":        func(ctx context.Context) error { return s.Load(ctx, nil, nil) },
 		"RecordUsage": func(ctx context.Context) error { return s.RecordUsage(ctx, nil) },

@@ -21,7 +21,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/sallyport-go/sallyport/store"
-	"github.com/sallyport-go/sallyport/store/storetest"
+	"github.com/sallyport-go/sallyport/store/storetest/crashtest"
 )
 
 // These tests start their own program again, as another process that has the file open.
@@ -36,7 +36,7 @@ var children = map[string]func(path string) error{
 	"count": func(path string) error { return withStore(path, countAtOnce) },
 	"crash": func(path string) error {
 		return withStore(path, func(s *Store) error {
-			return storetest.WriteUntilKilled(context.Background(), s, rand.Uint64(), os.Stdout)
+			return crashtest.WriteUntilKilled(context.Background(), s, rand.Uint64(), os.Stdout)
 		})
 	},
 	"open": func(path string) error { return withStore(path, func(*Store) error { return nil }) },
@@ -114,7 +114,7 @@ func putOnDemand(path string) error {
 				return err
 			}
 			key.Description = in.Text()
-			if key, err = s.PutKey(context.Background(), key); err != nil {
+			if key, err = s.PutKey(context.Background(), key, store.AllowOpen); err != nil {
 				return err
 			}
 			fmt.Println(key.Revision, time.Now().UnixNano())
@@ -163,7 +163,7 @@ func TestTwoProcesses(t *testing.T) {
 		latest, err := s.Revision(t.Context())
 		require.NoError(t, err)
 		assert.Equal(t, revision, latest)
-		_, err = s.PutKey(t.Context(), old)
+		_, err = s.PutKey(t.Context(), old, store.AllowOpen)
 		require.ErrorIs(t, err, store.ErrConflict)
 		var last store.Change
 		for change := (store.Change{}); !change.IsMark() || change.Revision < revision; {
@@ -191,7 +191,7 @@ func TestTwoStores(t *testing.T) {
 		read, err := to.Key(t.Context(), "shared")
 		require.NoError(t, err)
 		assert.Equal(t, written, read)
-		_, err = to.PutKey(t.Context(), old)
+		_, err = to.PutKey(t.Context(), old, store.AllowOpen)
 		require.ErrorIs(t, err, store.ErrConflict)
 		changes, _ := told(t, to, mark)
 		assert.Equal(t, []store.Change{{Revision: written.Revision, Organization: "acme", Key: "shared", KeyRecord: &written}}, changes)
@@ -231,7 +231,7 @@ func countOne(s *Store) error {
 		}
 		n, _ := strconv.Atoi(key.Description)
 		key.Description = strconv.Itoa(n + 1)
-		if _, err := s.PutKey(context.Background(), key); !errors.Is(err, store.ErrConflict) {
+		if _, err := s.PutKey(context.Background(), key, store.AllowOpen); !errors.Is(err, store.ErrConflict) {
 			return err
 		}
 	}
@@ -257,7 +257,7 @@ func TestCrash(t *testing.T) {
 	if testing.Short() {
 		rounds = 3
 	}
-	var ledger storetest.Ledger
+	var ledger crashtest.Ledger
 	for range rounds {
 		before := ledger.Acknowledged()
 		child := command(t, "crash", path)

@@ -89,7 +89,7 @@ func TestLongIdentifiers(t *testing.T) {
 		require.ErrorIs(t, s.DeleteKey(ctx, id, 0), store.ErrNotFound)
 		require.ErrorIs(t, s.DeleteOrganization(ctx, long, 0), store.ErrNotFound)
 		require.NoError(t, s.RecordUsage(ctx, []store.UsageRecord{{Key: id, Entry: listed, Secret: "5ec2e700"}}))
-		_, err = s.PutKey(ctx, apikey.Key{ID: id, Organization: "acme"})
+		_, err = s.PutKey(ctx, apikey.Key{ID: id, Organization: "acme"}, store.AllowOpen)
 		require.ErrorIs(t, err, store.ErrInvalid)
 	}
 }
@@ -106,7 +106,7 @@ func TestManyRecordsInterrupted(t *testing.T) {
 		batch = append(batch, calls(1, time.Time{}, ""))
 	}
 	for _, write := range []func(ctx context.Context) error{
-		func(ctx context.Context) error { return s.Load(ctx, nil, keys) },
+		func(ctx context.Context) error { return s.Load(ctx, nil, keys, store.AllowOpen) },
 		func(ctx context.Context) error { return s.RecordUsage(ctx, batch) },
 	} {
 		ctx := &endingContext{Context: t.Context(), calls: 20}
@@ -121,7 +121,7 @@ func TestManyRecordsInterrupted(t *testing.T) {
 func TestWriteGivenUp(t *testing.T) {
 	s := open(t, twoKeys(t))
 	before := contentsOf(t, s)
-	_, err := s.PutKey(&endingContext{Context: t.Context(), calls: 1}, newKey(t, "third", "acme"))
+	_, err := s.PutKey(&endingContext{Context: t.Context(), calls: 1}, newKey(t, "third", "acme"), store.AllowOpen)
 	require.ErrorIs(t, err, context.Canceled)
 	assert.True(t, before.equal(contentsOf(t, s)))
 }

@@ -103,7 +103,7 @@ func TestChangesAreForgotten(t *testing.T) {
 	for i := range 300 {
 		keys = append(keys, newKey(t, apikey.ID(fmt.Sprint("key-", i)), "acme"))
 	}
-	require.NoError(t, s.Load(t.Context(), nil, keys))
+	require.NoError(t, s.Load(t.Context(), nil, keys, store.AllowOpen))
 	assert.Equal(t, uint64(601), oldest())
 	require.ErrorIs(t, watchError(t, s, 500), store.ErrCompacted)
 }

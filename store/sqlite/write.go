@@ -36,7 +36,7 @@ func (s *Store) PutKey(ctx context.Context, put apikey.Key, options ...store.Put
 }
 
 // Load is as store.Loader says: one transaction, which waits for the disk once.
-func (s *Store) Load(ctx context.Context, organizations []policy.Organization, keys []apikey.Key) error {
+func (s *Store) Load(ctx context.Context, organizations []policy.Organization, keys []apikey.Key, options ...store.PutOption) error {
 	return s.transact(ctx, "load records", func(t *transaction) error {
 		if n := len(organizations) + len(keys); n > store.MaxLoad {
 			return fmt.Errorf("store/sqlite: %w: %d records in one Load: want at most %d", store.ErrInvalid, n, store.MaxLoad)
@@ -47,7 +47,7 @@ func (s *Store) Load(ctx context.Context, organizations []policy.Organization, k
 			}
 		}
 		for _, key := range keys {
-			if _, err := t.putKey(key); err != nil {
+			if _, err := t.putKey(key, options...); err != nil {
 				return err
 			}
 			if err := ctx.Err(); err != nil {

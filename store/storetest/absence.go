@@ -9,6 +9,7 @@ import (
 	"github.com/sallyport-go/sallyport/apikey"
 	"github.com/sallyport-go/sallyport/policy"
 	"github.com/sallyport-go/sallyport/store"
+	"github.com/sallyport-go/sallyport/store/storetest/internal/fixture"
 )
 
 var absenceCases = []testCase{
@@ -31,9 +32,9 @@ func lookupOfMissing(k *kit) {
 	missing("in an empty store")
 	k.organization("acme")
 	missing("without keys")
-	k.put(plainKey("here", "acme"))
+	k.put(fixture.Plain("here", "acme"))
 	missing("beside another key")
-	k.put(plainKey("gone", "acme"))
+	k.put(fixture.Plain("gone", "acme"))
 	k.delete("gone")
 	missing("after it was deleted")
 }
@@ -47,10 +48,10 @@ func readOfMissing(k *kit) {
 	}
 	missing("in an empty store")
 	k.organization("here")
-	k.put(plainKey("here", "here"))
+	k.put(fixture.Plain("here", "here"))
 	missing("beside others")
 	k.organization("gone")
-	k.put(plainKey("gone", "here"))
+	k.put(fixture.Plain("gone", "here"))
 	k.delete("gone")
 	if err := k.store.DeleteOrganization(k.ctx, "gone", 0); err != nil {
 		k.Fatalf("DeleteOrganization: %v", err)
@@ -61,7 +62,7 @@ func readOfMissing(k *kit) {
 func presentIsFound(k *kit) {
 	k.organization("acme")
 	for i := range 50 {
-		want := k.put(plainKey(apikey.ID(fmt.Sprint("key-", i)), "acme"))
+		want := k.put(fixture.Plain(apikey.ID(fmt.Sprint("key-", i)), "acme"))
 		k.wantKey("Lookup", k.lookup(want.ID).Key(), want)
 		if got := k.lookup(want.ID).Organization().ID; got != "acme" {
 			k.Errorf("Lookup of key %q has organization %q; want its own, \"acme\"", want.ID, got)
@@ -72,7 +73,7 @@ func presentIsFound(k *kit) {
 // failureIsNotAbsence fails the store in the one way that works with any of them.
 func failureIsNotAbsence(k *kit) {
 	k.organization("acme")
-	k.put(plainKey("here", "acme"))
+	k.put(fixture.Plain("here", "acme"))
 	ctx, cancel := context.WithCancel(k.ctx)
 	cancel()
 	if _, found, err := k.store.Lookup(ctx, "here"); !found && err == nil {
@@ -109,7 +110,7 @@ var strangeTexts = []string{
 
 func anyText(k *kit) {
 	k.organization("here")
-	k.put(plainKey("here", "here"))
+	k.put(fixture.Plain("here", "here"))
 	before := k.snapshot()
 	recorder, records := store.As[store.UsageRecorder](k.store)
 	for _, text := range strangeTexts {
@@ -129,7 +130,7 @@ func anyText(k *kit) {
 		if records {
 			_, err := recorder.Usage(k.ctx, id)
 			k.wantError(err, store.ErrNotFound, "Usage(%.100q)", text)
-			if err := recorder.RecordUsage(k.ctx, []store.UsageRecord{used(id, "192.0.2.1", 1, moment)}); err != nil {
+			if err := recorder.RecordUsage(k.ctx, []store.UsageRecord{used(id, "192.0.2.1", 1, fixture.Moment)}); err != nil {
 				k.Errorf("RecordUsage for key %.100q: %v; want no error", text, err)
 			}
 		}
@@ -146,7 +147,7 @@ func similarKeys(k *kit) {
 	k.organization("acme")
 	stored := map[apikey.ID]apikey.Key{}
 	for i, id := range similar {
-		stored[id] = k.put(whole(id, "acme", i))
+		stored[id] = k.put(fixture.Whole(id, "acme", i))
 	}
 	for _, id := range similar {
 		k.wantEverywhere(stored[id])
@@ -175,7 +176,7 @@ func similarOrganizations(k *kit) {
 	stored := make([]policy.Organization, len(similar))
 	for i, id := range similar {
 		stored[i] = k.putOrganization(policy.Organization{ID: id, Requirement: policy.Requirement(i % 3)})
-		k.put(plainKey(keyOf(i), id))
+		k.put(fixture.Plain(keyOf(i), id))
 	}
 	for i, id := range similar {
 		if got := k.readOrganization(id); got != stored[i] {

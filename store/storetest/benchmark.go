@@ -10,6 +10,7 @@ import (
 	"github.com/sallyport-go/sallyport/apikey"
 	"github.com/sallyport-go/sallyport/policy"
 	"github.com/sallyport-go/sallyport/store"
+	"github.com/sallyport-go/sallyport/store/storetest/internal/fixture"
 )
 
 // benchmarkKeys is how many keys Benchmark measures among, in ten organizations.
@@ -76,7 +77,7 @@ func Benchmark(b *testing.B, newStore func(tb testing.TB) store.Store) {
 			if err != nil {
 				b.Fatal(err)
 			}
-			key, err = s.PutKey(ctx, key)
+			key, err = s.PutKey(ctx, key, store.AllowOpen)
 		}
 	})
 	created := 0 // over all runs of the next one
@@ -84,7 +85,7 @@ func Benchmark(b *testing.B, newStore func(tb testing.TB) store.Store) {
 		b.ReportAllocs()
 		for b.Loop() {
 			created++
-			if _, err := s.PutKey(ctx, plainKey(apikey.ID(fmt.Sprint("created-", created)), benchmarkOrganization(1))); err != nil {
+			if _, err := s.PutKey(ctx, fixture.Plain(apikey.ID(fmt.Sprint("created-", created)), benchmarkOrganization(1)), store.AllowOpen); err != nil {
 				b.Fatal(err)
 			}
 		}
@@ -109,10 +110,10 @@ func fill(ctx context.Context, b *testing.B, s store.Store) {
 	}
 	together(writers, func(w int) {
 		for i := w; i < benchmarkKeys; i += writers {
-			key := plainKey(benchmarkIDs[i], benchmarkOrganization(i))
-			key.AccessList = must(accesslist.Parse(fmt.Sprintf("10.%d.%d.0/24", i>>8, i&0xff), "192.0.2.7", "2.0.0.0/8"))
+			key := fixture.Plain(benchmarkIDs[i], benchmarkOrganization(i))
+			key.AccessList = fixture.Must(accesslist.Parse(fmt.Sprintf("10.%d.%d.0/24", i>>8, i&0xff), "192.0.2.7", "2.0.0.0/8"))
 			key.Grants = []apikey.Grant{{Role: "reader", AllProjects: true}}
-			if _, err := s.PutKey(ctx, key); err != nil {
+			if _, err := s.PutKey(ctx, key, store.AllowOpen); err != nil {
 				b.Errorf("PutKey: %v", err)
 				return
 			}

@@ -9,25 +9,26 @@ import (
 
 	"github.com/sallyport-go/sallyport/store"
 	"github.com/sallyport-go/sallyport/store/memory"
+	"github.com/sallyport-go/sallyport/store/storetest/internal/teststore"
 )
 
 // Broken in what they tell: W1 to W5.
 var brokenFeeds = []brokenStore{
-	{name: "has a revision ahead of what is there", sentence: "W1", make: with(func(b *broken, sound *memory.Store) {
-		b.revision = func(ctx context.Context) (uint64, error) {
+	{name: "has a revision ahead of what is there", sentence: "W1", make: with(func(b *teststore.Broken, sound *memory.Store) {
+		b.DoRevision = func(ctx context.Context) (uint64, error) {
 			revision, err := sound.Revision(ctx)
 			return revision + 1, err
 		}
 	})},
-	{name: "has a revision though it is closed", sentence: "W1", make: with(func(b *broken, sound *memory.Store) {
-		b.revision = func(ctx context.Context) (uint64, error) {
+	{name: "has a revision though it is closed", sentence: "W1", make: with(func(b *teststore.Broken, sound *memory.Store) {
+		b.DoRevision = func(ctx context.Context) (uint64, error) {
 			revision, _ := sound.Revision(ctx)
 			return revision, nil
 		}
 	})},
-	{name: "has a revision that lags", sentence: "W1", make: with(func(b *broken, sound *memory.Store) {
+	{name: "has a revision that lags", sentence: "W1", make: with(func(b *teststore.Broken, sound *memory.Store) {
 		var known atomic.Uint64
-		b.revision = func(ctx context.Context) (uint64, error) {
+		b.DoRevision = func(ctx context.Context) (uint64, error) {
 			latest, err := sound.Revision(ctx)
 			return known.Swap(latest), err
 		}
@@ -39,8 +40,8 @@ var brokenFeeds = []brokenStore{
 	{name: "leaves out what was compacted", sentence: "W4", make: forgetful, options: []Option{Compact(forget)}},
 	{name: "leaves out what was before it was opened again", sentence: "W4", make: forgetful,
 		options: []Option{Reopen(func(t testing.TB, s store.Store) store.Store { forget(t, s); return s })}},
-	{name: "waits until it has come so far", sentence: "W4", make: with(func(b *broken, sound *memory.Store) {
-		b.watch = func(ctx context.Context, after uint64) iter.Seq2[store.Change, error] {
+	{name: "waits until it has come so far", sentence: "W4", make: with(func(b *teststore.Broken, sound *memory.Store) {
+		b.DoWatch = func(ctx context.Context, after uint64) iter.Seq2[store.Change, error] {
 			latest, err := sound.Revision(ctx)
 			if err == nil && after > latest {
 				after = latest
@@ -48,16 +49,16 @@ var brokenFeeds = []brokenStore{
 			return sound.Watch(ctx, after)
 		}
 	})},
-	{name: "cannot begin anew once it was compacted", sentence: "W4", make: with(func(b *broken, sound *memory.Store) {
-		b.watch = func(ctx context.Context, after uint64) iter.Seq2[store.Change, error] {
+	{name: "cannot begin anew once it was compacted", sentence: "W4", make: with(func(b *teststore.Broken, sound *memory.Store) {
+		b.DoWatch = func(ctx context.Context, after uint64) iter.Seq2[store.Change, error] {
 			if latest, err := sound.Revision(ctx); err == nil && latest > 10_000 && after < latest-10_000 {
 				return func(yield func(store.Change, error) bool) { yield(store.Change{}, store.ErrCompacted) }
 			}
 			return sound.Watch(ctx, after)
 		}
-	}), options: []Option{Compact(flood)}},
-	{name: "yields the error with a change", sentence: "W5", make: with(func(b *broken, sound *memory.Store) {
-		b.watch = func(ctx context.Context, after uint64) iter.Seq2[store.Change, error] {
+	}), options: []Option{Compact(teststore.Flood)}},
+	{name: "yields the error with a change", sentence: "W5", make: with(func(b *teststore.Broken, sound *memory.Store) {
+		b.DoWatch = func(ctx context.Context, after uint64) iter.Seq2[store.Change, error] {
 			return func(yield func(store.Change, error) bool) {
 				for told, err := range sound.Watch(ctx, after) {
 					if err != nil {
@@ -70,8 +71,8 @@ var brokenFeeds = []brokenStore{
 			}
 		}
 	})},
-	{name: "ends in silence", sentence: "W5", make: with(func(b *broken, sound *memory.Store) {
-		b.watch = func(ctx context.Context, after uint64) iter.Seq2[store.Change, error] {
+	{name: "ends in silence", sentence: "W5", make: with(func(b *teststore.Broken, sound *memory.Store) {
+		b.DoWatch = func(ctx context.Context, after uint64) iter.Seq2[store.Change, error] {
 			return func(yield func(store.Change, error) bool) {
 				for told, err := range sound.Watch(ctx, after) {
 					if err != nil || !yield(told, nil) {
@@ -81,8 +82,8 @@ var brokenFeeds = []brokenStore{
 			}
 		}
 	})},
-	{name: "goes on after its consumer has stopped", sentence: "W5", make: with(func(b *broken, sound *memory.Store) {
-		b.watch = func(ctx context.Context, after uint64) iter.Seq2[store.Change, error] {
+	{name: "goes on after its consumer has stopped", sentence: "W5", make: with(func(b *teststore.Broken, sound *memory.Store) {
+		b.DoWatch = func(ctx context.Context, after uint64) iter.Seq2[store.Change, error] {
 			return func(yield func(store.Change, error) bool) {
 				for told, err := range sound.Watch(ctx, after) {
 					if yield(told, err); err != nil {
@@ -96,15 +97,15 @@ var brokenFeeds = []brokenStore{
 
 // forgetfulStore forgets changes and does not say so.
 type forgetfulStore struct {
-	*broken
+	*teststore.Broken
 	mu     sync.Mutex
 	forgot uint64
 }
 
 func forgetful() store.Store {
-	b, sound := newBroken()
-	f := &forgetfulStore{broken: b}
-	b.watch = func(ctx context.Context, after uint64) iter.Seq2[store.Change, error] {
+	b, sound := teststore.New()
+	f := &forgetfulStore{Broken: b}
+	b.DoWatch = func(ctx context.Context, after uint64) iter.Seq2[store.Change, error] {
 		f.mu.Lock()
 		defer f.mu.Unlock()
 		if after > 0 { // from zero it tells everything

@@ -12,6 +12,7 @@ import (
 	"github.com/sallyport-go/sallyport/apikey"
 	"github.com/sallyport-go/sallyport/store"
 	"github.com/sallyport-go/sallyport/store/memory"
+	"github.com/sallyport-go/sallyport/store/storetest/internal/teststore"
 )
 
 // Broken in their marks and in how they tell: W6 to W8.
@@ -102,8 +103,8 @@ var brokenMarks = []brokenStore{
 		c.Deleted = c.Deleted || c.IsMark()
 		return c, true
 	})},
-	{name: "tells a record as it is now", sentence: "W6", make: with(func(b *broken, sound *memory.Store) {
-		b.watch = toldBy(sound, func(ctx context.Context, c store.Change) store.Change {
+	{name: "tells a record as it is now", sentence: "W6", make: with(func(b *teststore.Broken, sound *memory.Store) {
+		b.DoWatch = toldBy(sound, func(ctx context.Context, c store.Change) store.Change {
 			if c.KeyRecord != nil {
 				if now, err := sound.Key(ctx, c.Key); err == nil {
 					now.Revision = c.Revision
@@ -135,22 +136,22 @@ var brokenMarks = []brokenStore{
 		}
 		return c, true
 	})},
-	{name: "begins with records of several moments", sentence: "W6", make: with(func(b *broken, sound *memory.Store) {
-		b.watch = func(ctx context.Context, after uint64) iter.Seq2[store.Change, error] {
+	{name: "begins with records of several moments", sentence: "W6", make: with(func(b *teststore.Broken, sound *memory.Store) {
+		b.DoWatch = func(ctx context.Context, after uint64) iter.Seq2[store.Change, error] {
 			if after > 0 {
 				return sound.Watch(ctx, after)
 			}
 			return page(ctx, sound)
 		}
 	})},
-	{name: "waits for its watchers", sentence: "W7", make: with(func(b *broken, sound *memory.Store) {
+	{name: "waits for its watchers", sentence: "W7", make: with(func(b *teststore.Broken, sound *memory.Store) {
 		var told sync.RWMutex
-		b.putKey = func(ctx context.Context, key apikey.Key, o ...putOption) (apikey.Key, error) {
+		b.DoPutKey = func(ctx context.Context, key apikey.Key, o ...putOption) (apikey.Key, error) {
 			told.Lock()
 			defer told.Unlock()
 			return sound.PutKey(ctx, key, o...)
 		}
-		b.watch = func(ctx context.Context, after uint64) iter.Seq2[store.Change, error] {
+		b.DoWatch = func(ctx context.Context, after uint64) iter.Seq2[store.Change, error] {
 			return func(yield func(store.Change, error) bool) {
 				for change, err := range sound.Watch(ctx, after) {
 					told.RLock()
@@ -162,9 +163,9 @@ var brokenMarks = []brokenStore{
 			}
 		}
 	})},
-	{name: "tells one watcher at a time", sentence: "W7", make: with(func(b *broken, sound *memory.Store) {
+	{name: "tells one watcher at a time", sentence: "W7", make: with(func(b *teststore.Broken, sound *memory.Store) {
 		turn := make(chan struct{}, 1)
-		b.watch = func(ctx context.Context, after uint64) iter.Seq2[store.Change, error] {
+		b.DoWatch = func(ctx context.Context, after uint64) iter.Seq2[store.Change, error] {
 			return func(yield func(store.Change, error) bool) {
 				for change, err := range sound.Watch(ctx, after) {
 					select {
@@ -181,8 +182,8 @@ var brokenMarks = []brokenStore{
 			}
 		}
 	})},
-	{name: "loses what a slow watcher has no room for", sentence: "W7", make: with(func(b *broken, sound *memory.Store) {
-		b.watch = func(ctx context.Context, after uint64) iter.Seq2[store.Change, error] {
+	{name: "loses what a slow watcher has no room for", sentence: "W7", make: with(func(b *teststore.Broken, sound *memory.Store) {
+		b.DoWatch = func(ctx context.Context, after uint64) iter.Seq2[store.Change, error] {
 			return lossy(sound.Watch(ctx, after))
 		}
 	})},
@@ -196,10 +197,10 @@ var brokenMarks = []brokenStore{
 	{name: "tells what cannot be read as deleted", sentence: "W8", options: []Option{Damage(damage)}, make: damagedFeed(func(c store.Change) (store.Change, error) {
 		return store.Change{Revision: c.Revision, Organization: c.Organization, Key: c.Key, Deleted: true}, nil
 	})},
-	{name: "shares what it tells", sentence: "W8", make: with(func(b *broken, sound *memory.Store) {
+	{name: "shares what it tells", sentence: "W8", make: with(func(b *teststore.Broken, sound *memory.Store) {
 		var mu sync.Mutex
 		shared := map[uint64]store.Change{}
-		b.watch = toldBy(sound, func(_ context.Context, c store.Change) store.Change {
+		b.DoWatch = toldBy(sound, func(_ context.Context, c store.Change) store.Change {
 			mu.Lock()
 			defer mu.Unlock()
 			if kept, ok := shared[c.Revision]; ok && !c.IsMark() {
@@ -232,7 +233,7 @@ func toldBy(sound *memory.Store, change func(context.Context, store.Change) stor
 func damagedFeed(f func(store.Change) (store.Change, error)) func() store.Store {
 	return func() store.Store {
 		d := soundButDamaged().(*damagedStore)
-		d.watch = d.tells(f)
+		d.DoWatch = d.tells(f)
 		return d
 	}
 }

@@ -12,26 +12,28 @@ import (
 	"github.com/sallyport-go/sallyport/policy"
 	"github.com/sallyport-go/sallyport/store"
 	"github.com/sallyport-go/sallyport/store/memory"
+	"github.com/sallyport-go/sallyport/store/storetest/internal/fixture"
+	"github.com/sallyport-go/sallyport/store/storetest/internal/teststore"
 )
 
 // Broken in what they serve and what they read: S1 to S9.
 var brokenReads = []brokenStore{
 	{name: "serves one call at a time", sentence: "S1", make: busy},
-	{name: "ignores the context", sentence: "S2", make: with(func(b *broken, sound *memory.Store) {
-		b.lookup = func(_ context.Context, id apikey.ID) (policy.Subject, bool, error) {
+	{name: "ignores the context", sentence: "S2", make: with(func(b *teststore.Broken, sound *memory.Store) {
+		b.DoLookup = func(_ context.Context, id apikey.ID) (policy.Subject, bool, error) {
 			return sound.Lookup(context.Background(), id)
 		}
 	})},
-	{name: "writes before it looks at the context", sentence: "S2", make: with(func(b *broken, sound *memory.Store) {
-		b.putKey = func(ctx context.Context, key apikey.Key, o ...putOption) (apikey.Key, error) {
+	{name: "writes before it looks at the context", sentence: "S2", make: with(func(b *teststore.Broken, sound *memory.Store) {
+		b.DoPutKey = func(ctx context.Context, key apikey.Key, o ...putOption) (apikey.Key, error) {
 			stored, err := sound.PutKey(context.WithoutCancel(ctx), key, o...)
 			return stored, errors.Join(err, ctx.Err())
 		}
 	})},
-	{name: "keeps a part of a refused write", sentence: "S3", make: with(func(b *broken, sound *memory.Store) {
-		b.putKey = func(ctx context.Context, key apikey.Key, o ...putOption) (apikey.Key, error) {
+	{name: "keeps a part of a refused write", sentence: "S3", make: with(func(b *teststore.Broken, sound *memory.Store) {
+		b.DoPutKey = func(ctx context.Context, key apikey.Key, o ...putOption) (apikey.Key, error) {
 			stored, err := sound.PutKey(ctx, key, o...)
-			if errors.Is(err, store.ErrOpensList) {
+			if errors.Is(err, store.ErrOpensKey) {
 				half, _ := sound.Key(ctx, key.ID)
 				half.Description = key.Description
 				_, _ = sound.PutKey(ctx, half)
@@ -39,8 +41,8 @@ var brokenReads = []brokenStore{
 			return stored, err
 		}
 	})},
-	{name: "tells a missing key as an error", sentence: "S4", make: with(func(b *broken, sound *memory.Store) {
-		b.lookup = func(ctx context.Context, id apikey.ID) (policy.Subject, bool, error) {
+	{name: "tells a missing key as an error", sentence: "S4", make: with(func(b *teststore.Broken, sound *memory.Store) {
+		b.DoLookup = func(ctx context.Context, id apikey.ID) (policy.Subject, bool, error) {
 			subject, found, err := sound.Lookup(ctx, id)
 			if err == nil && !found {
 				err = store.ErrNotFound
@@ -48,8 +50,8 @@ var brokenReads = []brokenStore{
 			return subject, found, err
 		}
 	})},
-	{name: "tells an error as a missing key", sentence: "S4", make: with(func(b *broken, sound *memory.Store) {
-		b.lookup = func(ctx context.Context, id apikey.ID) (policy.Subject, bool, error) {
+	{name: "tells an error as a missing key", sentence: "S4", make: with(func(b *teststore.Broken, sound *memory.Store) {
+		b.DoLookup = func(ctx context.Context, id apikey.ID) (policy.Subject, bool, error) {
 			subject, found, err := sound.Lookup(ctx, id)
 			return subject, found && err == nil, nil
 		}
@@ -64,8 +66,8 @@ var brokenReads = []brokenStore{
 		return string(folded)
 	})},
 	{name: "trims identifiers", sentence: "S5", make: renamed(strings.TrimSpace)},
-	{name: "fails on a NUL", sentence: "S5", make: with(func(b *broken, sound *memory.Store) {
-		b.lookup = func(ctx context.Context, id apikey.ID) (policy.Subject, bool, error) {
+	{name: "fails on a NUL", sentence: "S5", make: with(func(b *teststore.Broken, sound *memory.Store) {
+		b.DoLookup = func(ctx context.Context, id apikey.ID) (policy.Subject, bool, error) {
 			if slices.Contains([]byte(id), 0) {
 				return policy.Subject{}, false, errors.New("invalid byte sequence for encoding UTF8: 0x00")
 			}
@@ -73,14 +75,14 @@ var brokenReads = []brokenStore{
 		}
 	})},
 	{name: "loses the last entry", sentence: "S6", make: onKeys(func(key apikey.Key) apikey.Key {
-		return entries(key, func(all []accesslist.Entry) []accesslist.Entry { return all[:max(len(all)-1, 1)] })
+		return teststore.Entries(key, func(all []accesslist.Entry) []accesslist.Entry { return all[:max(len(all)-1, 1)] })
 	})},
 	{name: "loses comments", sentence: "S6", make: onEntries(func(e *accesslist.Entry) { e.Comment = "" })},
 	{name: "loses expiries of entries", sentence: "S6", make: onEntries(func(e *accesslist.Entry) { e.Expires = time.Time{} })},
 	{name: "keeps times to the millisecond", sentence: "S6", make: onEntries(func(e *accesslist.Entry) { e.Added = e.Added.Truncate(time.Millisecond) })},
 	{name: "drops expired entries", sentence: "S6", make: onKeys(func(key apikey.Key) apikey.Key {
-		live := slices.DeleteFunc(slices.Collect(key.AccessList.All()), func(e accesslist.Entry) bool { return e.ExpiredAt(moment) })
-		key.AccessList = must(accesslist.New(live...))
+		live := slices.DeleteFunc(slices.Collect(key.AccessList.All()), func(e accesslist.Entry) bool { return e.ExpiredAt(fixture.Moment) })
+		key.AccessList = fixture.Must(accesslist.List{}.With(live...))
 		return key
 	})},
 	{name: "sorts grants", sentence: "S6", make: onKeys(func(key apikey.Key) apikey.Key {
@@ -96,41 +98,41 @@ var brokenReads = []brokenStore{
 	{name: "reads a list that cannot be read as empty", sentence: "S6",
 		make:    damaged,
 		options: []Option{Damage(damage)}},
-	{name: "shares what was passed in", sentence: "S7", make: with(func(b *broken, sound *memory.Store) {
+	{name: "shares what was passed in", sentence: "S7", make: with(func(b *teststore.Broken, sound *memory.Store) {
 		passed := map[apikey.ID]apikey.Key{}
-		b.putKey = func(ctx context.Context, key apikey.Key, o ...putOption) (apikey.Key, error) {
+		b.DoPutKey = func(ctx context.Context, key apikey.Key, o ...putOption) (apikey.Key, error) {
 			stored, err := sound.PutKey(ctx, key, o...)
 			passed[key.ID] = key
 			return stored, err
 		}
-		b.onRead(func(key apikey.Key) apikey.Key {
+		b.OnRead(func(key apikey.Key) apikey.Key {
 			key.Grants = slices.Clone(passed[key.ID].Grants)
 			return key
 		})
 	})},
-	{name: "shares what it reads", sentence: "S7", make: with(func(b *broken, sound *memory.Store) {
+	{name: "shares what it reads", sentence: "S7", make: with(func(b *teststore.Broken, sound *memory.Store) {
 		shared := map[apikey.ID]apikey.Key{}
-		b.onRead(func(key apikey.Key) apikey.Key {
+		b.OnRead(func(key apikey.Key) apikey.Key {
 			if shared[key.ID].Revision != key.Revision {
 				shared[key.ID] = key
 			}
 			return shared[key.ID]
 		})
 	})},
-	{name: "shares what Put returns", sentence: "S7", make: with(func(b *broken, sound *memory.Store) {
+	{name: "shares what Put returns", sentence: "S7", make: with(func(b *teststore.Broken, sound *memory.Store) {
 		given := map[apikey.ID]apikey.Key{}
-		b.putKey = func(ctx context.Context, key apikey.Key, o ...putOption) (apikey.Key, error) {
+		b.DoPutKey = func(ctx context.Context, key apikey.Key, o ...putOption) (apikey.Key, error) {
 			stored, err := sound.PutKey(ctx, key, o...)
 			given[key.ID] = stored
 			return stored, err
 		}
-		b.onRead(func(key apikey.Key) apikey.Key {
+		b.OnRead(func(key apikey.Key) apikey.Key {
 			key.Secrets = slices.Clone(given[key.ID].Secrets)
 			return key
 		})
 	})},
-	{name: "reads the key and the organization at different moments", sentence: "S8", make: with(func(b *broken, sound *memory.Store) {
-		b.lookup = func(ctx context.Context, id apikey.ID) (policy.Subject, bool, error) {
+	{name: "reads the key and the organization at different moments", sentence: "S8", make: with(func(b *teststore.Broken, sound *memory.Store) {
+		b.DoLookup = func(ctx context.Context, id apikey.ID) (policy.Subject, bool, error) {
 			key, err := sound.Key(ctx, id)
 			if err != nil {
 				return policy.Subject{}, false, nil
@@ -140,8 +142,8 @@ var brokenReads = []brokenStore{
 			return policy.NewSubject(&key, &organization), err == nil, err
 		}
 	})},
-	{name: "reads the entries after the rest of the key", sentence: "S8", make: with(func(b *broken, sound *memory.Store) {
-		b.key = func(ctx context.Context, id apikey.ID) (apikey.Key, error) {
+	{name: "reads the entries after the rest of the key", sentence: "S8", make: with(func(b *teststore.Broken, sound *memory.Store) {
+		b.DoKey = func(ctx context.Context, id apikey.ID) (apikey.Key, error) {
 			key, err := sound.Key(ctx, id)
 			if err != nil {
 				return key, err

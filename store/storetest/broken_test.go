@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"iter"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -16,116 +15,18 @@ import (
 	"github.com/sallyport-go/sallyport/policy"
 	"github.com/sallyport-go/sallyport/store"
 	"github.com/sallyport-go/sallyport/store/memory"
+	"github.com/sallyport-go/sallyport/store/storetest/internal/teststore"
 )
 
 // Stores that break one sentence each, in a way that stores have been broken. Each
 // is the memory store with some methods replaced by functions.
 
-type broken struct {
-	*memory.Store
-	lookup             func(ctx context.Context, id apikey.ID) (policy.Subject, bool, error)
-	organization       func(ctx context.Context, id string) (policy.Organization, error)
-	putOrganization    func(ctx context.Context, o policy.Organization) (policy.Organization, error)
-	deleteOrganization func(ctx context.Context, id string, revision uint64) error
-	key                func(ctx context.Context, id apikey.ID) (apikey.Key, error)
-	putKey             func(ctx context.Context, key apikey.Key, options ...store.PutOption) (apikey.Key, error)
-	deleteKey          func(ctx context.Context, id apikey.ID, revision uint64) error
-	keys               func(ctx context.Context, organization string, page store.PageRequest) (store.Page[apikey.Key], error)
-	close              func() error
-	revision           func(ctx context.Context) (uint64, error)
-	watch              func(ctx context.Context, after uint64) iter.Seq2[store.Change, error]
-	recordUsage        func(ctx context.Context, batch []store.UsageRecord) error
-	usage              func(ctx context.Context, id apikey.ID) (store.KeyUsage, error)
-}
-
-func newBroken() (b *broken, sound *memory.Store) {
-	m := memory.New()
-	return brokenOf(m), m
-}
-
-func brokenOf(m *memory.Store) *broken {
-	return &broken{
-		Store: m, lookup: m.Lookup, organization: m.Organization, putOrganization: m.PutOrganization, deleteOrganization: m.DeleteOrganization,
-		key: m.Key, putKey: m.PutKey, deleteKey: m.DeleteKey, keys: m.Keys, close: m.Close,
-		revision: m.Revision, watch: m.Watch, recordUsage: m.RecordUsage, usage: m.Usage,
-	}
-}
-
-func (b *broken) Lookup(ctx context.Context, id apikey.ID) (policy.Subject, bool, error) {
-	return b.lookup(ctx, id)
-}
-func (b *broken) Organization(ctx context.Context, id string) (policy.Organization, error) {
-	return b.organization(ctx, id)
-}
-func (b *broken) PutOrganization(ctx context.Context, o policy.Organization) (policy.Organization, error) {
-	return b.putOrganization(ctx, o)
-}
-func (b *broken) DeleteOrganization(ctx context.Context, id string, revision uint64) error {
-	return b.deleteOrganization(ctx, id, revision)
-}
-func (b *broken) Key(ctx context.Context, id apikey.ID) (apikey.Key, error) { return b.key(ctx, id) }
-func (b *broken) PutKey(ctx context.Context, key apikey.Key, options ...store.PutOption) (apikey.Key, error) {
-	return b.putKey(ctx, key, options...)
-}
-func (b *broken) DeleteKey(ctx context.Context, id apikey.ID, revision uint64) error {
-	return b.deleteKey(ctx, id, revision)
-}
-func (b *broken) Keys(ctx context.Context, organization string, page store.PageRequest) (store.Page[apikey.Key], error) {
-	return b.keys(ctx, organization, page)
-}
-func (b *broken) Close() error                                 { return b.close() }
-func (b *broken) Revision(ctx context.Context) (uint64, error) { return b.revision(ctx) }
-func (b *broken) Watch(ctx context.Context, after uint64) iter.Seq2[store.Change, error] {
-	return b.watch(ctx, after)
-}
-func (b *broken) RecordUsage(ctx context.Context, batch []store.UsageRecord) error {
-	return b.recordUsage(ctx, batch)
-}
-func (b *broken) Usage(ctx context.Context, id apikey.ID) (store.KeyUsage, error) {
-	return b.usage(ctx, id)
-}
-
-// onRead has a function change every key that is read, by whichever method.
-func (b *broken) onRead(change func(apikey.Key) apikey.Key) {
-	lookup, key, keys := b.lookup, b.key, b.keys
-	b.lookup = func(ctx context.Context, id apikey.ID) (policy.Subject, bool, error) {
-		subject, found, err := lookup(ctx, id)
-		if !found || err != nil {
-			return subject, found, err
-		}
-		k, o := change(subject.Key()), subject.Organization()
-		return policy.NewSubject(&k, &o), true, nil
-	}
-	b.key = func(ctx context.Context, id apikey.ID) (apikey.Key, error) {
-		k, err := key(ctx, id)
-		if err == nil {
-			k = change(k)
-		}
-		return k, err
-	}
-	b.keys = func(ctx context.Context, organization string, request store.PageRequest) (store.Page[apikey.Key], error) {
-		page, err := keys(ctx, organization, request)
-		for i := range page.Items {
-			page.Items[i] = change(page.Items[i])
-		}
-		return page, err
-	}
-}
-
-// entries changes the entries of a key's list.
-func entries(key apikey.Key, change func([]accesslist.Entry) []accesslist.Entry) apikey.Key {
-	if !key.AccessList.IsEmpty() {
-		key.AccessList = must(accesslist.New(change(slices.Collect(key.AccessList.All()))...))
-	}
-	return key
-}
-
 // onEntries is a store that does something to every entry that it reads.
 func onEntries(change func(*accesslist.Entry)) func() store.Store {
 	return func() store.Store {
-		b, _ := newBroken()
-		b.onRead(func(key apikey.Key) apikey.Key {
-			return entries(key, func(all []accesslist.Entry) []accesslist.Entry {
+		b, _ := teststore.New()
+		b.OnRead(func(key apikey.Key) apikey.Key {
+			return teststore.Entries(key, func(all []accesslist.Entry) []accesslist.Entry {
 				for i := range all {
 					change(&all[i])
 				}
@@ -138,8 +39,8 @@ func onEntries(change func(*accesslist.Entry)) func() store.Store {
 
 func onKeys(change func(apikey.Key) apikey.Key) func() store.Store {
 	return func() store.Store {
-		b, _ := newBroken()
-		b.onRead(change)
+		b, _ := teststore.New()
+		b.OnRead(change)
 		return b
 	}
 }
@@ -153,9 +54,9 @@ type brokenStore struct {
 }
 
 // with makes a store of what change does to a sound one.
-func with(change func(b *broken, sound *memory.Store)) func() store.Store {
+func with(change func(b *teststore.Broken, sound *memory.Store)) func() store.Store {
 	return func() store.Store {
-		b, sound := newBroken()
+		b, sound := teststore.New()
 		change(b, sound)
 		return b
 	}
@@ -176,8 +77,8 @@ func feed(change func(store.Change) (store.Change, bool)) func() store.Store {
 // feeds has a function make something else of each change that is told. There is one
 // of it for every watch.
 func feeds(anew func() func(store.Change) []store.Change) func() store.Store {
-	return with(func(b *broken, sound *memory.Store) {
-		b.watch = func(ctx context.Context, after uint64) iter.Seq2[store.Change, error] {
+	return with(func(b *teststore.Broken, sound *memory.Store) {
+		b.DoWatch = func(ctx context.Context, after uint64) iter.Seq2[store.Change, error] {
 			return func(yield func(store.Change, error) bool) {
 				change := anew()
 				for told, err := range sound.Watch(ctx, after) {
@@ -199,21 +100,21 @@ func feeds(anew func() func(store.Change) []store.Change) func() store.Store {
 // renamed is a store that changes identifiers before it compares them, as a
 // database's collation does.
 func renamed(rename func(string) string) func() store.Store {
-	return with(func(b *broken, sound *memory.Store) {
-		b.lookup = func(ctx context.Context, id apikey.ID) (policy.Subject, bool, error) {
+	return with(func(b *teststore.Broken, sound *memory.Store) {
+		b.DoLookup = func(ctx context.Context, id apikey.ID) (policy.Subject, bool, error) {
 			return sound.Lookup(ctx, apikey.ID(rename(string(id))))
 		}
-		b.key = func(ctx context.Context, id apikey.ID) (apikey.Key, error) {
+		b.DoKey = func(ctx context.Context, id apikey.ID) (apikey.Key, error) {
 			return sound.Key(ctx, apikey.ID(rename(string(id))))
 		}
-		b.deleteKey = func(ctx context.Context, id apikey.ID, revision uint64) error {
+		b.DoDeleteKey = func(ctx context.Context, id apikey.ID, revision uint64) error {
 			return sound.DeleteKey(ctx, apikey.ID(rename(string(id))), revision)
 		}
-		b.putKey = func(ctx context.Context, key apikey.Key, options ...store.PutOption) (apikey.Key, error) {
+		b.DoPutKey = func(ctx context.Context, key apikey.Key, options ...store.PutOption) (apikey.Key, error) {
 			key.ID = apikey.ID(rename(string(key.ID)))
 			return sound.PutKey(ctx, key, options...)
 		}
-		b.organization = func(ctx context.Context, id string) (policy.Organization, error) {
+		b.DoOrganization = func(ctx context.Context, id string) (policy.Organization, error) {
 			return sound.Organization(ctx, rename(id))
 		}
 	})
@@ -221,9 +122,9 @@ func renamed(rename func(string) string) func() store.Store {
 
 // busy refuses to serve two calls at once, as SQLite does without a busy timeout.
 func busy() store.Store {
-	b, sound := newBroken()
+	b, sound := teststore.New()
 	var mu sync.Mutex
-	b.putKey = func(ctx context.Context, key apikey.Key, options ...store.PutOption) (apikey.Key, error) {
+	b.DoPutKey = func(ctx context.Context, key apikey.Key, options ...store.PutOption) (apikey.Key, error) {
 		if !mu.TryLock() {
 			return apikey.Key{}, errors.New("database is locked")
 		}
@@ -236,9 +137,9 @@ func busy() store.Store {
 
 // stale answers look-ups from a cache, as one does who forgets to drop it.
 func stale() store.Store {
-	b, sound := newBroken()
+	b, sound := teststore.New()
 	var cache sync.Map
-	b.lookup = func(ctx context.Context, id apikey.ID) (policy.Subject, bool, error) {
+	b.DoLookup = func(ctx context.Context, id apikey.ID) (policy.Subject, bool, error) {
 		if subject, ok := cache.Load(id); ok {
 			return subject.(policy.Subject), true, nil
 		}
@@ -254,17 +155,17 @@ func stale() store.Store {
 // ownRevisions counts the revisions of every key by itself, and forgets the count of
 // a key that is deleted.
 func ownRevisions() store.Store {
-	b, sound := newBroken()
+	b, sound := teststore.New()
 	var mu sync.Mutex
 	count := map[apikey.ID]uint64{}
 	own := func(key apikey.Key) apikey.Key { key.Revision = count[key.ID]; return key }
-	b.key = func(ctx context.Context, id apikey.ID) (apikey.Key, error) {
+	b.DoKey = func(ctx context.Context, id apikey.ID) (apikey.Key, error) {
 		mu.Lock()
 		defer mu.Unlock()
 		key, err := sound.Key(ctx, id)
 		return own(key), err
 	}
-	b.putKey = func(ctx context.Context, key apikey.Key, options ...store.PutOption) (apikey.Key, error) {
+	b.DoPutKey = func(ctx context.Context, key apikey.Key, options ...store.PutOption) (apikey.Key, error) {
 		mu.Lock()
 		defer mu.Unlock()
 		if stored, err := sound.Key(ctx, key.ID); err == nil && key.Revision == count[key.ID] {
@@ -276,7 +177,7 @@ func ownRevisions() store.Store {
 		}
 		return own(stored), err
 	}
-	b.deleteKey = func(ctx context.Context, id apikey.ID, _ uint64) error {
+	b.DoDeleteKey = func(ctx context.Context, id apikey.ID, _ uint64) error {
 		mu.Lock()
 		defer mu.Unlock()
 		delete(count, id)
@@ -288,10 +189,10 @@ func ownRevisions() store.Store {
 // highestPlusOne gives the highest revision that is stored plus one, so that a
 // deleted record's is given again. It has keys only, and one organization.
 func highestPlusOne() store.Store {
-	b, sound := newBroken()
+	b, sound := teststore.New()
 	var mu sync.Mutex
 	revisions := map[apikey.ID]uint64{"": 1}
-	b.putKey = func(ctx context.Context, key apikey.Key, options ...store.PutOption) (apikey.Key, error) {
+	b.DoPutKey = func(ctx context.Context, key apikey.Key, options ...store.PutOption) (apikey.Key, error) {
 		mu.Lock()
 		defer mu.Unlock()
 		highest := uint64(0)
@@ -305,7 +206,7 @@ func highestPlusOne() store.Store {
 		}
 		return stored, err
 	}
-	b.deleteKey = func(ctx context.Context, id apikey.ID, _ uint64) error {
+	b.DoDeleteKey = func(ctx context.Context, id apikey.ID, _ uint64) error {
 		mu.Lock()
 		defer mu.Unlock()
 		delete(revisions, id)
@@ -316,8 +217,8 @@ func highestPlusOne() store.Store {
 
 // checkThenWrite compares the revision in one step and writes in another.
 func checkThenWrite() store.Store {
-	b, sound := newBroken()
-	b.putKey = func(ctx context.Context, key apikey.Key, options ...store.PutOption) (apikey.Key, error) {
+	b, sound := teststore.New()
+	b.DoPutKey = func(ctx context.Context, key apikey.Key, options ...store.PutOption) (apikey.Key, error) {
 		stored, err := sound.Key(ctx, key.ID)
 		if err != nil || stored.Revision != key.Revision {
 			return sound.PutKey(ctx, key, options...)
@@ -338,16 +239,16 @@ func checkThenWrite() store.Store {
 
 // lateReads shows a write to the feed at once and to reads a little later.
 func lateReads() store.Store {
-	b, sound := newBroken()
+	b, sound := teststore.New()
 	var mu sync.Mutex
 	written := map[apikey.ID]time.Time{}
-	b.putKey = func(ctx context.Context, key apikey.Key, options ...store.PutOption) (apikey.Key, error) {
+	b.DoPutKey = func(ctx context.Context, key apikey.Key, options ...store.PutOption) (apikey.Key, error) {
 		mu.Lock()
 		written[key.ID] = time.Now()
 		mu.Unlock()
 		return sound.PutKey(ctx, key, options...)
 	}
-	b.key = func(ctx context.Context, id apikey.ID) (apikey.Key, error) {
+	b.DoKey = func(ctx context.Context, id apikey.ID) (apikey.Key, error) {
 		key, err := sound.Key(ctx, id)
 		mu.Lock()
 		defer mu.Unlock()
@@ -361,9 +262,9 @@ func lateReads() store.Store {
 
 // damaged has a list that its storage no longer reads, and passes it off as empty.
 func damaged() store.Store {
-	b, _ := newBroken()
+	b, _ := teststore.New()
 	var unreadable sync.Map
-	b.onRead(func(key apikey.Key) apikey.Key {
+	b.OnRead(func(key apikey.Key) apikey.Key {
 		if _, ok := unreadable.Load(key.ID); ok {
 			key.AccessList = accesslist.List{}
 		}
@@ -373,7 +274,7 @@ func damaged() store.Store {
 }
 
 type damagedStore struct {
-	*broken
+	*teststore.Broken
 	unreadable *sync.Map
 }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/sallyport-go/sallyport/apikey"
 	"github.com/sallyport-go/sallyport/store"
 	"github.com/sallyport-go/sallyport/store/memory"
+	"github.com/sallyport-go/sallyport/store/storetest/internal/teststore"
 )
 
 // Broken in what they count: U1 to U7.
@@ -27,8 +28,8 @@ var brokenUsage = []brokenStore{
 		}
 		return sum
 	})},
-	{name: "refuses usage of a missing key", sentence: "U3", make: with(func(b *broken, sound *memory.Store) {
-		b.recordUsage = func(ctx context.Context, batch []store.UsageRecord) error {
+	{name: "refuses usage of a missing key", sentence: "U3", make: with(func(b *teststore.Broken, sound *memory.Store) {
+		b.DoRecordUsage = func(ctx context.Context, batch []store.UsageRecord) error {
 			for _, record := range batch {
 				if _, err := sound.Key(ctx, record.Key); err != nil {
 					return err
@@ -37,19 +38,19 @@ var brokenUsage = []brokenStore{
 			return sound.RecordUsage(ctx, batch)
 		}
 	})},
-	{name: "records a part of a batch", sentence: "U4", make: with(func(b *broken, sound *memory.Store) {
-		b.recordUsage = func(ctx context.Context, batch []store.UsageRecord) error {
+	{name: "records a part of a batch", sentence: "U4", make: with(func(b *teststore.Broken, sound *memory.Store) {
+		b.DoRecordUsage = func(ctx context.Context, batch []store.UsageRecord) error {
 			_ = sound.RecordUsage(context.WithoutCancel(ctx), batch[:1])
 			return sound.RecordUsage(ctx, batch[1:])
 		}
 	})},
-	{name: "forgets usage when the key is replaced", sentence: "U5", make: with(func(b *broken, sound *memory.Store) {
+	{name: "forgets usage when the key is replaced", sentence: "U5", make: with(func(b *teststore.Broken, sound *memory.Store) {
 		forgotten := map[apikey.ID]bool{}
-		b.putKey = func(ctx context.Context, key apikey.Key, o ...putOption) (apikey.Key, error) {
+		b.DoPutKey = func(ctx context.Context, key apikey.Key, o ...putOption) (apikey.Key, error) {
 			forgotten[key.ID] = key.Revision != 0
 			return sound.PutKey(ctx, key, o...)
 		}
-		b.usage = func(ctx context.Context, id apikey.ID) (store.KeyUsage, error) {
+		b.DoUsage = func(ctx context.Context, id apikey.ID) (store.KeyUsage, error) {
 			usage, err := sound.Usage(ctx, id)
 			if forgotten[id] {
 				usage = store.KeyUsage{}
@@ -57,9 +58,9 @@ var brokenUsage = []brokenStore{
 			return usage, err
 		}
 	})},
-	{name: "shares its usage", sentence: "U6", make: with(func(b *broken, sound *memory.Store) {
+	{name: "shares its usage", sentence: "U6", make: with(func(b *teststore.Broken, sound *memory.Store) {
 		var shared store.KeyUsage
-		b.usage = func(ctx context.Context, id apikey.ID) (store.KeyUsage, error) {
+		b.DoUsage = func(ctx context.Context, id apikey.ID) (store.KeyUsage, error) {
 			if shared.Entries == nil {
 				usage, err := sound.Usage(ctx, id)
 				if err != nil {
@@ -70,8 +71,8 @@ var brokenUsage = []brokenStore{
 			return shared, nil
 		}
 	})},
-	{name: "takes batches of any size", sentence: "U7", make: with(func(b *broken, sound *memory.Store) {
-		b.recordUsage = func(ctx context.Context, batch []store.UsageRecord) error {
+	{name: "takes batches of any size", sentence: "U7", make: with(func(b *teststore.Broken, sound *memory.Store) {
+		b.DoRecordUsage = func(ctx context.Context, batch []store.UsageRecord) error {
 			for part := range slices.Chunk(batch, store.MaxUsageKeys) {
 				if err := sound.RecordUsage(ctx, part); err != nil {
 					return err
@@ -80,8 +81,8 @@ var brokenUsage = []brokenStore{
 			return nil
 		}
 	})},
-	{name: "limits the records and not the keys", sentence: "U7", make: with(func(b *broken, sound *memory.Store) {
-		b.recordUsage = func(ctx context.Context, batch []store.UsageRecord) error {
+	{name: "limits the records and not the keys", sentence: "U7", make: with(func(b *teststore.Broken, sound *memory.Store) {
+		b.DoRecordUsage = func(ctx context.Context, batch []store.UsageRecord) error {
 			if len(batch) > store.MaxUsageKeys {
 				return store.ErrInvalid
 			}
@@ -92,10 +93,10 @@ var brokenUsage = []brokenStore{
 
 // usageOf is a store that sums usage in another way.
 func usageOf(sum func(known, more accesslist.Usage) accesslist.Usage) func() store.Store {
-	return with(func(b *broken, sound *memory.Store) {
+	return with(func(b *teststore.Broken, sound *memory.Store) {
 		var mu sync.Mutex
 		all := map[apikey.ID]store.KeyUsage{}
-		b.recordUsage = func(ctx context.Context, batch []store.UsageRecord) error {
+		b.DoRecordUsage = func(ctx context.Context, batch []store.UsageRecord) error {
 			mu.Lock()
 			defer mu.Unlock()
 			for _, record := range batch {
@@ -113,7 +114,7 @@ func usageOf(sum func(known, more accesslist.Usage) accesslist.Usage) func() sto
 			}
 			return nil
 		}
-		b.usage = func(ctx context.Context, id apikey.ID) (store.KeyUsage, error) {
+		b.DoUsage = func(ctx context.Context, id apikey.ID) (store.KeyUsage, error) {
 			mu.Lock()
 			defer mu.Unlock()
 			return store.KeyUsage{Entries: maps.Clone(all[id].Entries), Secrets: maps.Clone(all[id].Secrets)}, nil

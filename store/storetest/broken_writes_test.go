@@ -12,30 +12,31 @@ import (
 	"github.com/sallyport-go/sallyport/policy"
 	"github.com/sallyport-go/sallyport/store"
 	"github.com/sallyport-go/sallyport/store/memory"
+	"github.com/sallyport-go/sallyport/store/storetest/internal/teststore"
 )
 
 type putOption = store.PutOption
 
 // Broken in what they write, list and close: S10 to S24.
 var brokenWrites = []brokenStore{
-	{name: "overwrites on creation", sentence: "S10", make: with(func(b *broken, sound *memory.Store) {
-		b.putKey = func(ctx context.Context, key apikey.Key, o ...putOption) (apikey.Key, error) {
+	{name: "overwrites on creation", sentence: "S10", make: with(func(b *teststore.Broken, sound *memory.Store) {
+		b.DoPutKey = func(ctx context.Context, key apikey.Key, o ...putOption) (apikey.Key, error) {
 			if stored, err := sound.Key(ctx, key.ID); err == nil && key.Revision == 0 {
 				key.Revision = stored.Revision
 			}
-			return sound.PutKey(ctx, key, append(o, store.AllowEmptyList)...)
+			return sound.PutKey(ctx, key, append(o, store.AllowOpen)...)
 		}
 	})},
-	{name: "ignores the revision", sentence: "S11", make: with(func(b *broken, sound *memory.Store) {
-		b.putKey = func(ctx context.Context, key apikey.Key, o ...putOption) (apikey.Key, error) {
+	{name: "ignores the revision", sentence: "S11", make: with(func(b *teststore.Broken, sound *memory.Store) {
+		b.DoPutKey = func(ctx context.Context, key apikey.Key, o ...putOption) (apikey.Key, error) {
 			if stored, err := sound.Key(ctx, key.ID); err == nil && key.Revision != 0 {
 				key.Revision = stored.Revision
 			}
 			return sound.PutKey(ctx, key, o...)
 		}
 	})},
-	{name: "creates what it was asked to replace", sentence: "S11", make: with(func(b *broken, sound *memory.Store) {
-		b.putKey = func(ctx context.Context, key apikey.Key, o ...putOption) (apikey.Key, error) {
+	{name: "creates what it was asked to replace", sentence: "S11", make: with(func(b *teststore.Broken, sound *memory.Store) {
+		b.DoPutKey = func(ctx context.Context, key apikey.Key, o ...putOption) (apikey.Key, error) {
 			if _, err := sound.Key(ctx, key.ID); err != nil {
 				key.Revision = 0
 			}
@@ -44,28 +45,28 @@ var brokenWrites = []brokenStore{
 	})},
 	{name: "counts revisions by key", sentence: "S12", make: ownRevisions},
 	{name: "gives a deleted record's revision again", sentence: "S12", make: highestPlusOne},
-	{name: "returns what it was given", sentence: "S12", make: with(func(b *broken, sound *memory.Store) {
-		b.putKey = func(ctx context.Context, key apikey.Key, o ...putOption) (apikey.Key, error) {
+	{name: "returns what it was given", sentence: "S12", make: with(func(b *teststore.Broken, sound *memory.Store) {
+		b.DoPutKey = func(ctx context.Context, key apikey.Key, o ...putOption) (apikey.Key, error) {
 			stored, err := sound.PutKey(ctx, key, o...)
 			stored.Created = key.Created
 			return stored, err
 		}
-		b.onRead(func(key apikey.Key) apikey.Key {
+		b.OnRead(func(key apikey.Key) apikey.Key {
 			key.Created = key.Created.Truncate(time.Microsecond)
 			return key
 		})
 	})},
 	{name: "compares the revision before it writes", sentence: "S13", make: checkThenWrite},
-	{name: "deletes whatever the revision", sentence: "S14", make: with(func(b *broken, sound *memory.Store) {
-		b.deleteKey = func(ctx context.Context, id apikey.ID, _ uint64) error { return sound.DeleteKey(ctx, id, 0) }
+	{name: "deletes whatever the revision", sentence: "S14", make: with(func(b *teststore.Broken, sound *memory.Store) {
+		b.DoDeleteKey = func(ctx context.Context, id apikey.ID, _ uint64) error { return sound.DeleteKey(ctx, id, 0) }
 	})},
-	{name: "leaves usage behind", sentence: "S14", make: with(func(b *broken, sound *memory.Store) {
+	{name: "leaves usage behind", sentence: "S14", make: with(func(b *teststore.Broken, sound *memory.Store) {
 		left := map[apikey.ID]store.KeyUsage{}
-		b.deleteKey = func(ctx context.Context, id apikey.ID, revision uint64) error {
+		b.DoDeleteKey = func(ctx context.Context, id apikey.ID, revision uint64) error {
 			left[id], _ = sound.Usage(ctx, id)
 			return sound.DeleteKey(ctx, id, revision)
 		}
-		b.usage = func(ctx context.Context, id apikey.ID) (store.KeyUsage, error) {
+		b.DoUsage = func(ctx context.Context, id apikey.ID) (store.KeyUsage, error) {
 			usage, err := sound.Usage(ctx, id)
 			if old := left[id]; err == nil && len(old.Entries) > 0 {
 				usage = old
@@ -73,35 +74,35 @@ var brokenWrites = []brokenStore{
 			return usage, err
 		}
 	})},
-	{name: "leaves secrets behind", sentence: "S14", make: with(func(b *broken, sound *memory.Store) {
+	{name: "leaves secrets behind", sentence: "S14", make: with(func(b *teststore.Broken, sound *memory.Store) {
 		left := map[apikey.ID][]apikey.StoredSecret{}
-		b.deleteKey = func(ctx context.Context, id apikey.ID, revision uint64) error {
+		b.DoDeleteKey = func(ctx context.Context, id apikey.ID, revision uint64) error {
 			if key, err := sound.Key(ctx, id); err == nil {
 				left[id] = key.Secrets[:1]
 			}
 			return sound.DeleteKey(ctx, id, revision)
 		}
-		b.onRead(func(key apikey.Key) apikey.Key {
+		b.OnRead(func(key apikey.Key) apikey.Key {
 			key.Secrets = append(key.Secrets, left[key.ID]...)
 			return key
 		})
 	})},
-	{name: "mends what is invalid", sentence: "S15", make: with(func(b *broken, sound *memory.Store) {
-		b.putKey = func(ctx context.Context, key apikey.Key, o ...putOption) (apikey.Key, error) {
+	{name: "mends what is invalid", sentence: "S15", make: with(func(b *teststore.Broken, sound *memory.Store) {
+		b.DoPutKey = func(ctx context.Context, key apikey.Key, o ...putOption) (apikey.Key, error) {
 			if len(key.Grants) == 2 && key.Grants[0] == key.Grants[1] {
 				key.Grants = key.Grants[:1]
 			}
 			return sound.PutKey(ctx, key, o...)
 		}
 	})},
-	{name: "makes the organization of a key", sentence: "S16", make: with(func(b *broken, sound *memory.Store) {
-		b.putKey = func(ctx context.Context, key apikey.Key, o ...putOption) (apikey.Key, error) {
+	{name: "makes the organization of a key", sentence: "S16", make: with(func(b *teststore.Broken, sound *memory.Store) {
+		b.DoPutKey = func(ctx context.Context, key apikey.Key, o ...putOption) (apikey.Key, error) {
 			_, _ = sound.PutOrganization(ctx, policy.Organization{ID: key.Organization})
 			return sound.PutKey(ctx, key, o...)
 		}
 	})},
-	{name: "moves a key", sentence: "S17", make: with(func(b *broken, sound *memory.Store) {
-		b.putKey = func(ctx context.Context, key apikey.Key, o ...putOption) (apikey.Key, error) {
+	{name: "moves a key", sentence: "S17", make: with(func(b *teststore.Broken, sound *memory.Store) {
+		b.DoPutKey = func(ctx context.Context, key apikey.Key, o ...putOption) (apikey.Key, error) {
 			if stored, err := sound.Key(ctx, key.ID); err == nil && stored.Organization != key.Organization {
 				_ = sound.DeleteKey(ctx, key.ID, 0)
 				key.Revision = 0
@@ -109,33 +110,52 @@ var brokenWrites = []brokenStore{
 			return sound.PutKey(ctx, key, o...)
 		}
 	})},
-	{name: "opens lists without a word", sentence: "S18", make: with(func(b *broken, sound *memory.Store) {
-		b.putKey = func(ctx context.Context, key apikey.Key, _ ...putOption) (apikey.Key, error) {
-			return sound.PutKey(ctx, key, store.AllowEmptyList)
+	{name: "opens lists without a word", sentence: "S18", make: with(func(b *teststore.Broken, sound *memory.Store) {
+		b.DoPutKey = func(ctx context.Context, key apikey.Key, _ ...putOption) (apikey.Key, error) {
+			return sound.PutKey(ctx, key, store.AllowOpen)
 		}
 	})},
-	{name: "does not let a list be emptied", sentence: "S18", make: with(func(b *broken, sound *memory.Store) {
-		b.putKey = func(ctx context.Context, key apikey.Key, _ ...putOption) (apikey.Key, error) {
-			return sound.PutKey(ctx, key)
+	{name: "creates open keys without a word", sentence: "S18", make: with(func(b *teststore.Broken, sound *memory.Store) {
+		b.DoPutKey = func(ctx context.Context, key apikey.Key, o ...putOption) (apikey.Key, error) {
+			if key.Revision == 0 {
+				o = append(o, store.AllowOpen)
+			}
+			return sound.PutKey(ctx, key, o...)
 		}
 	})},
-	{name: "deletes the keys with their organization", sentence: "S19", make: with(func(b *broken, sound *memory.Store) {
-		b.deleteOrganization = func(ctx context.Context, id string, revision uint64) error {
+	{name: "does not let a list be emptied", sentence: "S18", make: with(func(b *teststore.Broken, sound *memory.Store) {
+		b.DoPutKey = func(ctx context.Context, key apikey.Key, o ...putOption) (apikey.Key, error) {
+			if key.Revision != 0 {
+				o = nil
+			}
+			return sound.PutKey(ctx, key, o...)
+		}
+	})},
+	{name: "wants leave for an open key that stays open", sentence: "S18", make: with(func(b *teststore.Broken, sound *memory.Store) {
+		b.DoPutKey = func(ctx context.Context, key apikey.Key, o ...putOption) (apikey.Key, error) {
+			if key.AccessList.IsEmpty() && !slices.Contains(o, store.AllowOpen) {
+				return apikey.Key{}, store.ErrOpensKey
+			}
+			return sound.PutKey(ctx, key, o...)
+		}
+	})},
+	{name: "deletes the keys with their organization", sentence: "S19", make: with(func(b *teststore.Broken, sound *memory.Store) {
+		b.DoDeleteOrganization = func(ctx context.Context, id string, revision uint64) error {
 			for key := range store.AllKeys(ctx, sound, id) {
 				_ = sound.DeleteKey(ctx, key.ID, 0)
 			}
 			return sound.DeleteOrganization(ctx, id, revision)
 		}
 	})},
-	{name: "sorts by a collation", sentence: "S20", make: with(func(b *broken, sound *memory.Store) {
-		b.keys = func(ctx context.Context, organization string, request store.PageRequest) (store.Page[apikey.Key], error) {
+	{name: "sorts by a collation", sentence: "S20", make: with(func(b *teststore.Broken, sound *memory.Store) {
+		b.DoKeys = func(ctx context.Context, organization string, request store.PageRequest) (store.Page[apikey.Key], error) {
 			page, err := sound.Keys(ctx, organization, request)
 			slices.SortStableFunc(page.Items, byFoldedCase)
 			return page, err
 		}
 	})},
-	{name: "has a last page with a Next", sentence: "S20", make: with(func(b *broken, sound *memory.Store) {
-		b.keys = func(ctx context.Context, organization string, request store.PageRequest) (store.Page[apikey.Key], error) {
+	{name: "has a last page with a Next", sentence: "S20", make: with(func(b *teststore.Broken, sound *memory.Store) {
+		b.DoKeys = func(ctx context.Context, organization string, request store.PageRequest) (store.Page[apikey.Key], error) {
 			page, err := sound.Keys(ctx, organization, request)
 			if n := len(page.Items); n == request.Size() {
 				page.Next = store.CursorAfter(string(page.Items[n-1].ID))
@@ -143,14 +163,14 @@ var brokenWrites = []brokenStore{
 			return page, err
 		}
 	})},
-	{name: "ignores the limit", sentence: "S20", make: with(func(b *broken, sound *memory.Store) {
-		b.keys = func(ctx context.Context, organization string, request store.PageRequest) (store.Page[apikey.Key], error) {
+	{name: "ignores the limit", sentence: "S20", make: with(func(b *teststore.Broken, sound *memory.Store) {
+		b.DoKeys = func(ctx context.Context, organization string, request store.PageRequest) (store.Page[apikey.Key], error) {
 			request.Limit = store.MaxPageSize
 			return sound.Keys(ctx, organization, request)
 		}
 	})},
-	{name: "pages by offset", sentence: "S21", make: with(func(b *broken, sound *memory.Store) {
-		b.keys = func(ctx context.Context, organization string, request store.PageRequest) (page store.Page[apikey.Key], err error) {
+	{name: "pages by offset", sentence: "S21", make: with(func(b *teststore.Broken, sound *memory.Store) {
+		b.DoKeys = func(ctx context.Context, organization string, request store.PageRequest) (page store.Page[apikey.Key], err error) {
 			offset := 0
 			_, _ = fmt.Sscanf(request.Cursor, "offset-%d", &offset)
 			for key, err := range store.AllKeys(ctx, sound, organization) {
@@ -166,8 +186,8 @@ var brokenWrites = []brokenStore{
 			return page, nil
 		}
 	})},
-	{name: "skips a record between pages", sentence: "S21", make: with(func(b *broken, sound *memory.Store) {
-		b.keys = func(ctx context.Context, organization string, request store.PageRequest) (store.Page[apikey.Key], error) {
+	{name: "skips a record between pages", sentence: "S21", make: with(func(b *teststore.Broken, sound *memory.Store) {
+		b.DoKeys = func(ctx context.Context, organization string, request store.PageRequest) (store.Page[apikey.Key], error) {
 			page, err := sound.Keys(ctx, organization, request)
 			if page.Next != "" && len(page.Items) > 1 {
 				page.Items = page.Items[:len(page.Items)-1]
@@ -175,19 +195,19 @@ var brokenWrites = []brokenStore{
 			return page, err
 		}
 	})},
-	{name: "begins again on a bad cursor", sentence: "S22", make: with(func(b *broken, sound *memory.Store) {
-		b.keys = func(ctx context.Context, organization string, request store.PageRequest) (store.Page[apikey.Key], error) {
+	{name: "begins again on a bad cursor", sentence: "S22", make: with(func(b *teststore.Broken, sound *memory.Store) {
+		b.DoKeys = func(ctx context.Context, organization string, request store.PageRequest) (store.Page[apikey.Key], error) {
 			if _, err := request.After(); err != nil {
 				request.Cursor = ""
 			}
 			return sound.Keys(ctx, organization, request)
 		}
 	})},
-	{name: "ignores Close", sentence: "S23", make: with(func(b *broken, sound *memory.Store) {
-		b.close = func() error { return nil }
+	{name: "ignores Close", sentence: "S23", make: with(func(b *teststore.Broken, sound *memory.Store) {
+		b.DoClose = func() error { return nil }
 	})},
-	{name: "has no keys after Close", sentence: "S23", make: with(func(b *broken, sound *memory.Store) {
-		b.lookup = func(ctx context.Context, id apikey.ID) (policy.Subject, bool, error) {
+	{name: "has no keys after Close", sentence: "S23", make: with(func(b *teststore.Broken, sound *memory.Store) {
+		b.DoLookup = func(ctx context.Context, id apikey.ID) (policy.Subject, bool, error) {
 			subject, found, err := sound.Lookup(ctx, id)
 			if errors.Is(err, store.ErrClosed) {
 				err = nil
@@ -195,9 +215,9 @@ var brokenWrites = []brokenStore{
 			return subject, found, err
 		}
 	})},
-	{name: "fails to close again", sentence: "S24", make: with(func(b *broken, sound *memory.Store) {
+	{name: "fails to close again", sentence: "S24", make: with(func(b *teststore.Broken, sound *memory.Store) {
 		var once sync.Once
-		b.close = func() error {
+		b.DoClose = func() error {
 			err := store.ErrClosed
 			once.Do(func() { err = sound.Close() })
 			return err

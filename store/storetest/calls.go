@@ -10,6 +10,7 @@ import (
 	"github.com/sallyport-go/sallyport/apikey"
 	"github.com/sallyport-go/sallyport/policy"
 	"github.com/sallyport-go/sallyport/store"
+	"github.com/sallyport-go/sallyport/store/storetest/internal/fixture"
 )
 
 var callCases = []testCase{
@@ -29,12 +30,12 @@ func manyAtOnce(k *kit) {
 	together(8, func(i int) {
 		id, own := apikey.ID(fmt.Sprint("key-", i)), fmt.Sprint("organization ", i)
 		for n := range k.rounds(20) {
-			key := whole(id, "shared", 1)
+			key := fixture.Whole(id, "shared", 1)
 			steps := []func() error{
-				func() (err error) { key, err = k.store.PutKey(k.ctx, key); return },
+				func() (err error) { key, err = k.store.PutKey(k.ctx, key, store.AllowOpen); return },
 				func() error { _, _, err := k.store.Lookup(k.ctx, id); return err },
 				func() error { _, err := k.store.Key(k.ctx, id); return err },
-				func() error { _, err := k.store.PutKey(k.ctx, key); return err },
+				func() error { _, err := k.store.PutKey(k.ctx, key, store.AllowOpen); return err },
 				func() error { _, err := k.store.Keys(k.ctx, "shared", store.PageRequest{}); return err },
 				func() error { _, err := k.store.PutOrganization(k.ctx, policy.Organization{ID: own}); return err },
 				func() error { _, err := k.store.Organization(k.ctx, own); return err },
@@ -42,7 +43,7 @@ func manyAtOnce(k *kit) {
 				func() error { return k.store.DeleteOrganization(k.ctx, own, 0) },
 			}
 			if records {
-				used := store.UsageRecord{Key: id, Secret: "x", Usage: accesslist.Usage{Count: 1, Last: moment}}
+				used := store.UsageRecord{Key: id, Secret: "x", Usage: accesslist.Usage{Count: 1, Last: fixture.Moment}}
 				steps = append(steps,
 					func() error { return recorder.RecordUsage(k.ctx, []store.UsageRecord{used}) },
 					func() error { _, err := recorder.Usage(k.ctx, id); return err })
@@ -77,7 +78,7 @@ type call struct {
 func (k *kit) everyCall() []call {
 	organization := k.organization("acme")
 	k.organization("empty")
-	key := k.put(plainKey("here", "acme", "192.0.2.1"))
+	key := k.put(fixture.Plain("here", "acme", "192.0.2.1"))
 	calls := []call{
 		{"Lookup of a key that is there", func(ctx context.Context) error { _, _, err := k.store.Lookup(ctx, "here"); return err }},
 		{"Lookup of a key that is not there", func(ctx context.Context) error { _, _, err := k.store.Lookup(ctx, "gone"); return err }},
@@ -99,11 +100,11 @@ func (k *kit) everyCall() []call {
 		{"PutKey that replaces", func(ctx context.Context) error {
 			other := key.Clone()
 			other.Description = "changed"
-			_, err := k.store.PutKey(ctx, other)
+			_, err := k.store.PutKey(ctx, other, store.AllowOpen)
 			return err
 		}},
 		{"PutKey that creates", func(ctx context.Context) error {
-			_, err := k.store.PutKey(ctx, plainKey("new", "acme"))
+			_, err := k.store.PutKey(ctx, fixture.Plain("new", "acme"), store.AllowOpen)
 			return err
 		}},
 		{"DeleteKey", func(ctx context.Context) error { return k.store.DeleteKey(ctx, "here", 0) }},
@@ -114,14 +115,14 @@ func (k *kit) everyCall() []call {
 	}
 	if loader, ok := store.As[store.Loader](k.store); ok {
 		calls = append(calls, call{"Load", func(ctx context.Context) error {
-			return loader.Load(ctx, []policy.Organization{{ID: "loaded"}}, []apikey.Key{plainKey("loaded", "loaded"), plainKey("loaded-too", "acme")})
+			return loader.Load(ctx, []policy.Organization{{ID: "loaded"}}, []apikey.Key{fixture.Plain("loaded", "loaded"), fixture.Plain("loaded-too", "acme")}, store.AllowOpen)
 		}})
 	}
 	if watcher, ok := store.As[store.Watcher](k.store); ok {
 		calls = append(calls,
 			call{"Revision", func(ctx context.Context) error { _, err := watcher.Revision(ctx); return err }},
 			call{"Watch", func(ctx context.Context) error {
-				ctx, cancel := context.WithTimeout(ctx, k.runner.patience) // in case it heeds nothing else
+				ctx, cancel := context.WithTimeout(ctx, k.limits.patience) // in case it heeds nothing else
 				defer cancel()
 				for _, err := range watcher.Watch(ctx, 0) {
 					if err != nil {
@@ -134,7 +135,7 @@ func (k *kit) everyCall() []call {
 	if recorder, ok := store.As[store.UsageRecorder](k.store); ok {
 		calls = append(calls,
 			call{"RecordUsage", func(ctx context.Context) error {
-				return recorder.RecordUsage(ctx, []store.UsageRecord{used("here", "192.0.2.1", 1, moment)})
+				return recorder.RecordUsage(ctx, []store.UsageRecord{used("here", "192.0.2.1", 1, fixture.Moment)})
 			}},
 			call{"Usage", func(ctx context.Context) error { _, err := recorder.Usage(ctx, "here"); return err }})
 	}
@@ -174,7 +175,7 @@ func refusedWrites(k *kit) {
 
 	// changed is what must not get through: another record in every field.
 	changed := func(change func(*apikey.Key)) apikey.Key {
-		other := whole("here", "acme", 7)
+		other := fixture.Whole("here", "acme", 7)
 		other.Revision = key.Revision
 		change(&other)
 		return other
@@ -222,13 +223,13 @@ func refusedWrites(k *kit) {
 
 func interruptedWrites(k *kit) {
 	k.organization("acme")
-	stored := k.put(whole("here", "acme", 1))
+	stored := k.put(fixture.Whole("here", "acme", 1))
 	for n := range k.rounds(50) {
 		// Later and later, so that some end while the write is under way.
 		ctx, cancel := context.WithTimeout(k.ctx, time.Duration(n)*20*time.Microsecond)
-		next := whole("here", "acme", 4*n+5)
+		next := fixture.Whole("here", "acme", 4*n+5)
 		next.Revision = stored.Revision
-		_, err := k.store.PutKey(ctx, next)
+		_, err := k.store.PutKey(ctx, next, store.AllowOpen)
 		cancel()
 		now := k.key("here")
 		k.wantWhole("after an interrupted PutKey", now)

@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"github.com/sallyport-go/sallyport/store"
+	"github.com/sallyport-go/sallyport/store/storetest/internal/fixture"
 )
 
 var closeCases = []testCase{
@@ -29,7 +30,7 @@ func closedStore(k *kit) {
 // or fail, but not say that what is there is not.
 func closeMeanwhile(k *kit) {
 	k.organization("acme")
-	k.put(plainKey("here", "acme", "192.0.2.1"))
+	k.put(fixture.Plain("here", "acme", "192.0.2.1"))
 	k.closed = true
 	together(4, func(i int) {
 		if i == 0 {

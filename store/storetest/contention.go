@@ -10,6 +10,7 @@ import (
 	"github.com/sallyport-go/sallyport/apikey"
 	"github.com/sallyport-go/sallyport/policy"
 	"github.com/sallyport-go/sallyport/store"
+	"github.com/sallyport-go/sallyport/store/storetest/internal/fixture"
 )
 
 var contentionCases = []testCase{
@@ -28,10 +29,10 @@ func concurrentRevisions(k *kit) {
 	var mu sync.Mutex
 	given := map[uint64]string{}
 	together(writers, func(i int) {
-		key := plainKey(apikey.ID(fmt.Sprint("key-", i)), "acme")
+		key := fixture.Plain(apikey.ID(fmt.Sprint("key-", i)), "acme")
 		for range k.rounds(20) {
 			least := floor.Load()
-			stored, err := k.store.PutKey(k.ctx, key)
+			stored, err := k.store.PutKey(k.ctx, key, store.AllowOpen)
 			if err != nil {
 				k.Errorf("PutKey of key %q, which nobody else writes: %v", key.ID, err)
 				return
@@ -75,9 +76,9 @@ func oneCreates(k *kit) {
 	for round := range k.rounds(30) {
 		id, organization := apikey.ID(fmt.Sprint("key-", round)), fmt.Sprint("organization ", round)
 		errs := make([]error, writers)
-		together(writers, func(i int) { _, errs[i] = k.store.PutKey(k.ctx, whole(id, "acme", i)) })
+		together(writers, func(i int) { _, errs[i] = k.store.PutKey(k.ctx, fixture.Whole(id, "acme", i), store.AllowOpen) })
 		winner := k.wantOneWinner("PutKey with revision zero", errs, store.ErrExists)
-		if got, want := k.key(id).Description, whole(id, "acme", winner).Description; got != want {
+		if got, want := k.key(id).Description, fixture.Whole(id, "acme", winner).Description; got != want {
 			k.Errorf("of several creations that of %q is stored; want that of %q, which succeeded", got, want)
 		}
 		together(writers, func(i int) {
@@ -89,17 +90,17 @@ func oneCreates(k *kit) {
 
 func oneReplaces(k *kit) {
 	organization := k.organization("acme")
-	key := k.put(whole("key", "acme", 1))
+	key := k.put(fixture.Whole("key", "acme", 1))
 	for range k.rounds(30) {
 		errs := make([]error, writers)
 		together(writers, func(i int) {
-			next := whole("key", "acme", i)
+			next := fixture.Whole("key", "acme", i)
 			next.Revision = key.Revision
-			_, errs[i] = k.store.PutKey(k.ctx, next, store.AllowEmptyList)
+			_, errs[i] = k.store.PutKey(k.ctx, next, store.AllowOpen)
 		})
 		winner := k.wantOneWinner("PutKey with the same revision", errs, store.ErrConflict)
 		key = k.key("key")
-		if want := whole("key", "acme", winner).Description; key.Description != want {
+		if want := fixture.Whole("key", "acme", winner).Description; key.Description != want {
 			k.Errorf("of several replacements that of %q is stored; want that of %q, which succeeded", key.Description, want)
 		}
 		together(writers, func(i int) { _, errs[i] = k.store.PutOrganization(k.ctx, organization) })
@@ -112,7 +113,7 @@ func oneReplaces(k *kit) {
 // change it, put it, and begin again on a conflict.
 func noLostUpdate(k *kit) {
 	k.organization("acme")
-	first := plainKey("counter", "acme")
+	first := fixture.Plain("counter", "acme")
 	first.Description = "0"
 	k.put(first)
 	each := k.rounds(20)
@@ -127,7 +128,7 @@ func noLostUpdate(k *kit) {
 				return err
 			}
 			key.Description = strconv.Itoa(n + 1)
-			if _, err := k.store.PutKey(k.ctx, key); !errors.Is(err, store.ErrConflict) {
+			if _, err := k.store.PutKey(k.ctx, key, store.AllowOpen); !errors.Is(err, store.ErrConflict) {
 				return err
 			}
 		}
@@ -151,7 +152,7 @@ func noOrphan(k *kit) {
 		var errs [2]error
 		together(2, func(i int) {
 			if i == 0 {
-				_, errs[i] = k.store.PutKey(k.ctx, plainKey("key", "acme"))
+				_, errs[i] = k.store.PutKey(k.ctx, fixture.Plain("key", "acme"), store.AllowOpen)
 			} else {
 				errs[i] = k.store.DeleteOrganization(k.ctx, "acme", 0)
 			}

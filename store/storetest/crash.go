@@ -1,20 +1,24 @@
 package storetest
 
-import "time"
+import (
+	"time"
+
+	"github.com/sallyport-go/sallyport/store/storetest/crashtest"
+)
 
 // These cases see what a Close under the writers' feet shows. For a process or a server
-// that is killed there is the Ledger itself.
+// that is killed package crashtest is for that.
 var crashCases = []testCase{
 	{sentence: "S25", name: "a write that returned before a Close is there after reopening", run: closedUnderWrites, needs: "Reopen"},
 	{sentence: "S26", name: "a write during a Close is there whole or not at all after reopening", run: closedUnderWrites, needs: "Reopen"},
 }
 
 func closedUnderWrites(k *kit) {
-	var ledger Ledger
+	var ledger crashtest.Ledger
 	for seed := range uint64(k.rounds(10)) {
 		s, enough := k.store, ledger.Acknowledged()+20+int(seed)*10
 		ended := make(chan error, 1)
-		go func() { ended <- WriteUntilKilled(k.ctx, s, seed, &ledger) }()
+		go func() { ended <- crashtest.WriteUntilKilled(k.ctx, s, seed, &ledger) }()
 		for ledger.Acknowledged() < enough {
 			select {
 			case err := <-ended:

@@ -13,56 +13,23 @@
 //
 //	func BenchmarkStore(b *testing.B) { storetest.Benchmark(b, open) }
 //
-// Every case has the name of the sentence that it checks, so that
+// Every case has the name of the sentence that it checks:
 //
 //	go test -race -run 'TestStore/^S13$'
 //
-// picks those of S13, and a failure cites the sentence. Run it under the race
-// detector: much of what stores get wrong is a record that two goroutines share.
-// With -short the cases that count on repetition repeat less.
+// runs the cases of S13. A failure cites the sentence. Run the kit under the race
+// detector: stores often share a record between two goroutines. With -short, cases that
+// repeat something repeat it less, and wait half as long.
 //
-// # Crashes
+// The kit ends, whatever the store does. A call fails its case if it has not returned
+// after 20 seconds, and so does a feed that delivers nothing while the case waits for
+// it. A case may take a minute. The failure names the method and the sentence. A case
+// whose store does not return even when its context is done is left behind, with its
+// goroutines. After the first wait in vain the kit waits a tenth as long.
 //
-// What a store keeps when its process or its server is killed (S25, S26) no case of Run
-// can show, since somebody must do the killing. [WriteUntilKilled] is the writing for
-// it and says what it does, line by line, and a [Ledger] reads the lines and checks what
-// is there afterwards. For a store that lives in its process, the test starts itself
-// again as the process to be killed; the Ledger is that one's Stdout:
-//
-//	func TestCrash(t *testing.T) {
-//		if dir := os.Getenv("CRASH_DIR"); dir != "" { // the child
-//			s := open(t, dir)
-//			t.Fatal(storetest.WriteUntilKilled(t.Context(), s, rand.Uint64(), os.Stdout))
-//		}
-//		var ledger storetest.Ledger
-//		for range 200 {
-//			child := exec.Command(os.Args[0], "-test.run", "^TestCrash$")
-//			child.Stdout = &ledger
-//			… // Start it, kill it at a random moment, and Wait
-//			ledger.Check(t, open(t, dir))
-//		}
-//	}
-//
-// For one that has a server, the writers run in the test and the Ledger is what they
-// write to:
-//
-//	time.AfterFunc(random, server.Kill)
-//	err := storetest.WriteUntilKilled(t.Context(), s, seed, &ledger)
-//	… // err is what the first of the writers got; start the server again
-//	ledger.Check(t, s)
-//
-// examples/customstore has the first of these in full.
-//
-// # Replicas
-//
-// A [StalenessCheck] writes to a store and asks the sources that follow it, while the
-// test cuts, kills and heals, and fails for every answer that is older than the bound, is
-// of the future, or was never true.
-//
-// # Faults
-//
-// [Faulty] wraps a store and fails on demand, for the tests of programs that must
-// stand a failing one.
+// Three other tools stand beside the kit: package crashtest checks what a store keeps when
+// its process or its server is killed, package staletest checks the bound on staleness of
+// a replica, and package faulty has a store that fails on demand.
 //
 // Do not use the kit as a program's own test of its store: it writes, deletes and
 // closes. The options [Reopen], [Damage] and [Compact] let it see what it otherwise

@@ -9,6 +9,7 @@ import (
 
 	"github.com/sallyport-go/sallyport/apikey"
 	"github.com/sallyport-go/sallyport/store"
+	"github.com/sallyport-go/sallyport/store/storetest/internal/fixture"
 )
 
 var feedCases = []testCase{
@@ -74,7 +75,7 @@ func (k *kit) writeForReaders(rounds int, after func()) {
 	k.organization("acme")
 	after()
 	for n := range rounds {
-		key := k.put(whole("key", "acme", n))
+		key := k.put(fixture.Whole("key", "acme", n))
 		after()
 		k.put(key)
 		after()
@@ -89,7 +90,7 @@ func (k *kit) writeForReaders(rounds int, after func()) {
 		}
 		after()
 	}
-	k.put(plainKey("end", "acme"))
+	k.put(fixture.Plain("end", "acme"))
 	after()
 }
 
@@ -101,19 +102,19 @@ func (k *kit) wantReadable(change store.Change) {
 	check := func(method string, revision uint64, err error) {
 		k.Helper()
 		if err == nil && revision < change.Revision {
-			k.Errorf("%s has revision %d after Watch told %s; want that one or a later one, or none if it was deleted", method, revision, shown(change))
+			k.Errorf("%s has revision %d after Watch told %s; want that one or a later one, or none if it was deleted", method, revision, fixture.Shown(change))
 		}
 		if err != nil && !errors.Is(err, store.ErrNotFound) {
-			k.Errorf("%s, after Watch told %s: %v", method, shown(change), err)
+			k.Errorf("%s, after Watch told %s: %v", method, fixture.Shown(change), err)
 		}
 		if errors.Is(err, store.ErrNotFound) && !change.Deleted {
 			if latest, err := k.watcher().Revision(k.ctx); err == nil && latest <= change.Revision {
-				k.Errorf("%s does not find the record after Watch told %s the latest write of all", method, shown(change))
+				k.Errorf("%s does not find the record after Watch told %s the latest write of all", method, fixture.Shown(change))
 			}
 		}
 	}
 	if change.Err != nil {
-		k.Errorf("Watch told %s and it can be read", shown(change))
+		k.Errorf("Watch told %s and it can be read", fixture.Shown(change))
 		return
 	}
 	if change.Key == "" {
@@ -138,17 +139,17 @@ func (k *kit) wantReadable(change store.Change) {
 
 func compacted(k *kit) {
 	k.organization("first") // or the first mark would be zero, from which everything is told
-	before, empty := k.mirror(), newMirror()
+	before, empty := k.mirror(), fixture.NewMirror()
 	k.script(func() {})
 	middle := k.mirror()
-	k.runner.compact(k.TB, k.store)
+	k.option("Compact", func() { k.runner.compact(k.TB, k.adapter) })
 	k.completeOrCompacted("after compaction", before)
 	k.completeOrCompacted("after compaction", middle)
 
 	// From zero it tells everything, whatever it forgot, and goes on from there.
 	k.reach(empty, k.revision())
 	k.wantMirror("by a watch from zero after compaction", empty)
-	k.put(plainKey("later", "acme"))
+	k.put(fixture.Plain("later", "acme"))
 	k.reach(empty, k.revision())
 	k.wantMirror("by a watch from the present, after compaction", empty)
 }
@@ -162,7 +163,7 @@ func watchFromBeyond(k *kit) {
 		for _, more := range []uint64{1, 2, 1000, 1 << 40} {
 			for change, err := range k.watcher().Watch(k.ctx, latest+more) {
 				if err == nil {
-					k.Errorf("Watch from revision %d, of a store that has come to %d, told %s; want ErrCompacted", latest+more, latest, shown(change))
+					k.Errorf("Watch from revision %d, of a store that has come to %d, told %s; want ErrCompacted", latest+more, latest, fixture.Shown(change))
 				} else {
 					k.wantError(err, store.ErrCompacted, "Watch from revision %d, of a store that has come to %d", latest+more, latest)
 				}
@@ -176,9 +177,9 @@ func watchFromBeyond(k *kit) {
 }
 
 func feedAfterReopening(k *kit) {
-	marked := []*mirror{k.mirror()}
+	marked := []*fixture.Mirror{k.mirror()}
 	k.script(func() {
-		next := marked[len(marked)-1].clone()
+		next := marked[len(marked)-1].Clone()
 		k.reach(next, k.revision())
 		marked = append(marked, next)
 	})
@@ -191,10 +192,10 @@ func feedAfterReopening(k *kit) {
 
 // completeOrCompacted checks that a watch from a mark long ago tells all of what was
 // written since, or says that it cannot, and waits for no write to do either.
-func (k *kit) completeOrCompacted(when string, m *mirror) {
+func (k *kit) completeOrCompacted(when string, m *fixture.Mirror) {
 	k.Helper()
-	from := m.mark
-	switch err := m.reach(k.ctx, k.watcher(), k.revision()); {
+	from := m.Mark
+	switch err := m.Reach(k.ctx, k.watcher(), k.revision()); {
 	case errors.Is(err, store.ErrCompacted):
 	case err != nil:
 		k.Fatalf("%s, Watch from the mark of revision %d: %v; want all changes or ErrCompacted", when, from, err)
@@ -239,7 +240,7 @@ func (k *kit) wantEnding(ended <-chan ending, want error, what string) {
 	case end := <-ended:
 		k.wantError(end.err, want, "%s, the last that Watch yielded", what)
 		if end.err != nil && end.change != (store.Change{}) {
-			k.Errorf("%s, Watch yielded %s with its error; want a zero Change", what, shown(end.change))
+			k.Errorf("%s, Watch yielded %s with its error; want a zero Change", what, fixture.Shown(end.change))
 		}
 		if end.more > 0 {
 			k.Errorf("%s, Watch yielded %d times after its error", what, end.more)
@@ -251,9 +252,9 @@ func (k *kit) wantEnding(ended <-chan ending, want error, what string) {
 
 func watchEndsWithContext(k *kit) {
 	k.organization("acme")
-	before := k.mirror().mark
-	k.put(plainKey("key", "acme"))
-	for _, after := range []uint64{0, before, k.mirror().mark} { // with something to tell, and with nothing
+	before := k.mirror().Mark
+	k.put(fixture.Plain("key", "acme"))
+	for _, after := range []uint64{0, before, k.mirror().Mark} { // with something to tell, and with nothing
 		ctx, cancel := context.WithCancel(k.ctx)
 		ended, told := k.watchToTheEnd(ctx, after)
 		<-told // a mark, if there is nothing else
@@ -270,7 +271,7 @@ func watchEndsWithContext(k *kit) {
 func watchEndsWithClose(k *kit) {
 	k.organization("acme")
 	var all []<-chan ending
-	for _, after := range []uint64{0, k.mirror().mark} {
+	for _, after := range []uint64{0, k.mirror().Mark} {
 		ended, told := k.watchToTheEnd(k.ctx, after)
 		<-told
 		all = append(all, ended)
@@ -288,11 +289,11 @@ func watchGoesOn(k *kit) {
 	k.organization("acme")
 	for n := range 5 {
 		for i := range 3 {
-			k.put(plainKey(apikey.ID(fmt.Sprintf("key-%d-%d", n, i)), "acme"))
+			k.put(fixture.Plain(apikey.ID(fmt.Sprintf("key-%d-%d", n, i)), "acme"))
 		}
 		ctx, cancel := context.WithCancel(k.ctx)
 		told := 0
-		err := m.follow(ctx, k.watcher(), func(store.Change) bool {
+		err := m.Follow(ctx, k.watcher(), func(store.Change) bool {
 			// Each round has three keys and a mark to tell, at least. It may tell of more
 			// before it notices.
 			if told++; told > n%4 {
@@ -311,10 +312,10 @@ func watchIsLeft(k *kit) {
 	before := k.mirror()
 	k.organization("acme")
 	for i := range 5 {
-		k.put(plainKey(apikey.ID(fmt.Sprint("key-", i)), "acme"))
+		k.put(fixture.Plain(apikey.ID(fmt.Sprint("key-", i)), "acme"))
 	}
 	for stop := range 5 {
-		for _, after := range []uint64{0, before.mark} {
+		for _, after := range []uint64{0, before.Mark} {
 			told := 0
 			for _, err := range k.watcher().Watch(k.ctx, after) {
 				if err != nil {
@@ -327,7 +328,7 @@ func watchIsLeft(k *kit) {
 		}
 	}
 	// Nothing that was left behind keeps the next one from being told, or a write.
-	k.put(plainKey("end", "acme"))
+	k.put(fixture.Plain("end", "acme"))
 	k.reach(before, k.revision())
 	k.wantMirror("by a watch after others were left", before)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"slices"
 	"sync"
 	"testing"
@@ -11,23 +12,59 @@ import (
 	"github.com/sallyport-go/sallyport/apikey"
 	"github.com/sallyport-go/sallyport/policy"
 	"github.com/sallyport-go/sallyport/store"
+	"github.com/sallyport-go/sallyport/store/storetest/internal/fixture"
 )
 
-// A kit is what a case works with: a fresh store, a context that ends when patience
-// does, and a testing.TB whose failures cite the sentence.
+// A kit is what a case works with: a fresh store, a context that ends when the case is
+// given up, and a testing.TB whose failures cite the sentence.
 type kit struct {
 	testing.TB
 	runner   *runner
+	watchdog watchdog
+	limits   limits
 	ctx      context.Context
-	store    store.Store
+	cancel   context.CancelCauseFunc
+	store    store.Store // calls of it are seen by the watchdog
+	adapter  store.Store // as newStore returned it
 	sentence string
 	closed   bool // by the case
+	cleanups []func()
+}
+
+// use makes a store of the adapter the case's own.
+func (k *kit) use(adapter store.Store) {
+	k.adapter, k.store = adapter, guard(adapter, &k.watchdog)
+}
+
+// atEnd has f called at the end of the case, before the store is closed.
+func (k *kit) atEnd(f func()) { k.cleanups = append(k.cleanups, f) }
+
+func (k *kit) finish() {
+	for _, f := range slices.Backward(k.cleanups) {
+		f()
+	}
+	if err := k.store.Close(); err != nil && !k.closed {
+		k.Errorf("Close at the end of the case: %v", err)
+	}
+}
+
+func (k *kit) recoverPanic() {
+	if p := recover(); p != nil {
+		k.Errorf("panic: %v\n%s", p, debug.Stack())
+	}
+}
+
+// option calls a function that was given to an option. It may take as long as the case.
+func (k *kit) option(name string, f func()) {
+	s := k.watchdog.begin(pending{method: "the function given to " + name, ctx: context.Background(), waits: true})
+	defer k.watchdog.end(s)
+	f()
 }
 
 // Errorf is that of testing.TB with the sentence.
 func (k *kit) Errorf(format string, args ...any) {
 	k.Helper()
-	k.TB.Errorf("%s\n    %s: %s", fmt.Sprintf(format, args...), k.sentence, sentences[k.sentence])
+	k.TB.Errorf("%s\n    %s: %s", fmt.Sprintf(format, args...), k.sentence, fixture.Sentences[k.sentence])
 }
 
 // Fatalf is that of testing.TB with the sentence.
@@ -62,9 +99,9 @@ func (k *kit) organization(id string) policy.Organization {
 }
 
 // put stores a key; it must succeed.
-func (k *kit) put(key apikey.Key, options ...store.PutOption) apikey.Key {
+func (k *kit) put(key apikey.Key) apikey.Key {
 	k.Helper()
-	stored, err := k.store.PutKey(k.ctx, key, options...)
+	stored, err := k.store.PutKey(k.ctx, key, store.AllowOpen)
 	if err != nil {
 		k.Fatalf("PutKey of key %q with revision %d: %v", key.ID, key.Revision, err)
 	}
@@ -182,7 +219,7 @@ func (k *kit) wantEverywhere(want apikey.Key) {
 // wantKey checks that a key is as it should be in every field.
 func (k *kit) wantKey(what string, got, want apikey.Key) {
 	k.Helper()
-	if d := difference(got, want); d != "" {
+	if d := fixture.Difference(got, want); d != "" {
 		k.Errorf("%s: key %q: %s", what, want.ID, d)
 	}
 }
@@ -226,39 +263,39 @@ func (k *kit) close() {
 	}
 }
 
+// damage spoils what the store keeps of a key.
+func (k *kit) damage(id apikey.ID) {
+	k.Helper()
+	k.option("Damage", func() { k.runner.damage(k.TB, k.adapter, id) })
+}
+
 // reopen closes the store and opens it again.
 func (k *kit) reopen() {
 	k.Helper()
-	k.store = k.runner.reopen(k.TB, k.store)
+	k.option("Reopen", func() { k.use(k.runner.reopen(k.TB, k.adapter)) })
 }
 
-// A snapshot is all that a store has.
-type snapshot struct {
-	organizations []policy.Organization
-	keys          []apikey.Key
-}
-
-func (k *kit) snapshot() snapshot {
+func (k *kit) snapshot() fixture.Snapshot {
 	k.Helper()
-	s := snapshot{organizations: k.organizations(0)}
-	for _, organization := range s.organizations {
-		s.keys = append(s.keys, k.keys(organization.ID, 0)...)
+	s := fixture.Snapshot{Organizations: k.organizations(0)}
+	for _, organization := range s.Organizations {
+		s.Keys = append(s.Keys, k.keys(organization.ID, 0)...)
 	}
 	return s
 }
 
 // wantUnchanged checks that the store has what it had.
-func (k *kit) wantUnchanged(before snapshot, after string) {
+func (k *kit) wantUnchanged(before fixture.Snapshot, after string) {
 	k.Helper()
 	now := k.snapshot()
-	if !slices.Equal(now.organizations, before.organizations) {
-		k.Errorf("after %s the organizations are %+v; want %+v as before", after, now.organizations, before.organizations)
+	if !slices.Equal(now.Organizations, before.Organizations) {
+		k.Errorf("after %s the organizations are %+v; want %+v as before", after, now.Organizations, before.Organizations)
 	}
-	if got, want := ids(now.keys), ids(before.keys); !slices.Equal(got, want) {
+	if got, want := ids(now.Keys), ids(before.Keys); !slices.Equal(got, want) {
 		k.Errorf("after %s the keys are %q; want %q as before", after, got, want)
 		return
 	}
-	for _, key := range before.keys {
+	for _, key := range before.Keys {
 		k.wantKey("after "+after+", Key", k.key(key.ID), key)
 		k.wantKey("after "+after+", Lookup", k.lookup(key.ID).Key(), key)
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/sallyport-go/sallyport/apikey"
 	"github.com/sallyport-go/sallyport/policy"
 	"github.com/sallyport-go/sallyport/store"
+	"github.com/sallyport-go/sallyport/store/storetest/internal/fixture"
 )
 
 var loadCases = []testCase{
@@ -32,7 +33,7 @@ func (k *kit) loader() store.Loader {
 		k.Fatalf("store.As finds no store.Loader in this store, though it did in another")
 	}
 	k.organization("here")
-	k.put(plainKey("here", "here", "192.0.2.1"))
+	k.put(fixture.Plain("here", "here", "192.0.2.1"))
 	return loader
 }
 
@@ -50,13 +51,13 @@ func sampleLoad() load {
 		l.organizations = append(l.organizations, policy.Organization{ID: fmt.Sprint("loaded ", i), Requirement: policy.Requirement(i)})
 	}
 	for i, organization := range []string{"loaded 2", "here", "loaded 0", "loaded 0", "here", "loaded 2"} {
-		l.keys = append(l.keys, whole(apikey.ID(fmt.Sprint("loaded-", i)), organization, i))
+		l.keys = append(l.keys, fixture.Whole(apikey.ID(fmt.Sprint("loaded-", i)), organization, i))
 	}
 	return l
 }
 
 func (l load) into(ctx context.Context, loader store.Loader) error {
-	return loader.Load(ctx, l.organizations, l.keys)
+	return loader.Load(ctx, l.organizations, l.keys, store.AllowOpen)
 }
 
 // A badRecord is one that Load must refuse, and how.
@@ -133,6 +134,9 @@ func refusedLoad(k *kit) {
 	eachBadLoad(func(name string, l load, want error) {
 		k.wantError(l.into(k.ctx, loader), want, "Load with %s", name)
 	})
+	l := sampleLoad()
+	k.wantError(loader.Load(k.ctx, l.organizations, l.keys), store.ErrOpensKey, "Load with a key without entries and without AllowOpen")
+	k.wantLoaded("after a Load that would have opened a key", l, false)
 }
 
 // wantLoaded checks that all of a load is there, or none of it.
@@ -164,7 +168,7 @@ func interruptedLoad(k *kit) {
 		var l load
 		l.organizations = []policy.Organization{{ID: fmt.Sprint("loaded ", n)}}
 		for i := range 50 {
-			l.keys = append(l.keys, whole(apikey.ID(fmt.Sprintf("loaded-%d-%d", n, i)), l.organizations[0].ID, i))
+			l.keys = append(l.keys, fixture.Whole(apikey.ID(fmt.Sprintf("loaded-%d-%d", n, i)), l.organizations[0].ID, i))
 		}
 		// Later and later, so that some end while the Load is under way.
 		ctx, cancel := context.WithTimeout(k.ctx, time.Duration(n)*100*time.Microsecond)
@@ -197,7 +201,7 @@ func loadOrPut(k *kit) {
 			if i == 0 {
 				loaded = l.into(k.ctx, loader)
 			} else {
-				_, put = k.store.PutKey(k.ctx, contested)
+				_, put = k.store.PutKey(k.ctx, contested, store.AllowOpen)
 			}
 		})
 		rest := l
@@ -223,9 +227,9 @@ func oneLoads(k *kit) {
 			own := fmt.Sprintf("loaded %d by %d", n, i)
 			loads[i].organizations = []policy.Organization{{ID: own}}
 			loads[i].keys = []apikey.Key{
-				plainKey(apikey.ID(fmt.Sprintf("first-%d-%d", n, i)), own),
-				plainKey(apikey.ID(fmt.Sprint("contested-", n)), "here"),
-				plainKey(apikey.ID(fmt.Sprintf("last-%d-%d", n, i)), own),
+				fixture.Plain(apikey.ID(fmt.Sprintf("first-%d-%d", n, i)), own),
+				fixture.Plain(apikey.ID(fmt.Sprint("contested-", n)), "here"),
+				fixture.Plain(apikey.ID(fmt.Sprintf("last-%d-%d", n, i)), own),
 			}
 		}
 		errs := make([]error, writers)
@@ -243,7 +247,7 @@ func oneLoads(k *kit) {
 func loadedIsThere(k *kit) {
 	loader := k.loader()
 	l := sampleLoad()
-	l.keys = append(l.keys, richKey("rich", "loaded 1"), plainKey("plain", "loaded 1"))
+	l.keys = append(l.keys, richKey("rich", "loaded 1"), fixture.Plain("plain", "loaded 1"))
 	passed := load{slices.Clone(l.organizations), nil}
 	for _, key := range l.keys {
 		passed.keys = append(passed.keys, key.Clone())
@@ -279,10 +283,10 @@ func largestLoad(k *kit) {
 	loader := k.loader()
 	full := load{organizations: []policy.Organization{{ID: "full"}, {ID: "empty"}}}
 	for i := range store.MaxLoad - len(full.organizations) {
-		full.keys = append(full.keys, plainKey(apikey.ID(fmt.Sprintf("full-%04d", i)), "full"))
+		full.keys = append(full.keys, fixture.Plain(apikey.ID(fmt.Sprintf("full-%04d", i)), "full"))
 	}
 	tooMuch := full
-	tooMuch.keys = append(slices.Clone(full.keys), plainKey("one-too-many", "full"))
+	tooMuch.keys = append(slices.Clone(full.keys), fixture.Plain("one-too-many", "full"))
 	k.wantError(tooMuch.into(k.ctx, loader), store.ErrInvalid, "Load of %d records", store.MaxLoad+1)
 	k.wantLoaded("after a Load of too many", tooMuch, false)
 	k.wantError(full.into(k.ctx, loader), nil, "Load of %d records", store.MaxLoad)
@@ -294,7 +298,7 @@ func largestLoad(k *kit) {
 func loadedRevisions(k *kit) {
 	loader := k.loader()
 	watcher, watches := store.As[store.Watcher](k.store)
-	var before, after *mirror
+	var before, after *fixture.Mirror
 	if watches {
 		before = k.mirror()
 	}

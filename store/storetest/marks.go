@@ -9,6 +9,7 @@ import (
 	"github.com/sallyport-go/sallyport/apikey"
 	"github.com/sallyport-go/sallyport/policy"
 	"github.com/sallyport-go/sallyport/store"
+	"github.com/sallyport-go/sallyport/store/storetest/internal/fixture"
 )
 
 var markCases = []testCase{
@@ -23,20 +24,20 @@ var markCases = []testCase{
 }
 
 // firstMark watches up to the first mark, which must come without a further write.
-func (k *kit) firstMark(what string, m *mirror) {
+func (k *kit) firstMark(what string, m *fixture.Mirror) {
 	k.Helper()
-	if err := m.follow(k.ctx, k.watcher(), func(change store.Change) bool { return !change.IsMark() }); err != nil {
-		k.Fatalf("%s, Watch from revision %d, waiting for a mark: %v", what, m.mark, err)
+	if err := m.Follow(k.ctx, k.watcher(), func(change store.Change) bool { return !change.IsMark() }); err != nil {
+		k.Fatalf("%s, Watch from revision %d, waiting for a mark: %v", what, m.Mark, err)
 	}
 }
 
 func beginsWithEverything(k *kit) {
 	look := func() {
 		k.Helper()
-		latest, m := k.revision(), newMirror()
+		latest, m := k.revision(), fixture.NewMirror()
 		k.firstMark("from zero", m)
-		if m.mark < latest {
-			k.Errorf("the first mark of a Watch from zero is of revision %d, and the store had come to %d before; want all of that before the mark", m.mark, latest)
+		if m.Mark < latest {
+			k.Errorf("the first mark of a Watch from zero is of revision %d, and the store had come to %d before; want all of that before the mark", m.Mark, latest)
 		}
 		k.wantMirror("by a watch from zero up to its first mark", m)
 	}
@@ -91,7 +92,7 @@ func markFollows(k *kit) {
 
 // A trail is what a mirror had at every mark, and the changes it was told.
 type trail struct {
-	*mirror
+	*fixture.Mirror
 	instants []instant
 	told     []store.Change
 }
@@ -101,7 +102,7 @@ func (t *trail) see(change store.Change) {
 		t.told = append(t.told, change)
 		return
 	}
-	t.instants = append(t.instants, instantOf(t.mirror))
+	t.instants = append(t.instants, instantOf(t.Mirror))
 }
 
 // copyAtEveryMark has several goroutines write all kinds of records of their own while
@@ -116,12 +117,12 @@ func copyAtEveryMark(k *kit) {
 		return k.Failed() || over.Load() && change.IsMark() && change.Revision >= end.Load()
 	}
 	keep := func(tr *trail) func() error {
-		return k.follow(tr.mirror, func(change store.Change) bool {
+		return k.follow(tr.Mirror, func(change store.Change) bool {
 			tr.see(change)
 			return !enough(change)
 		})
 	}
-	whole, restless, late := &trail{mirror: newMirror()}, &trail{mirror: newMirror()}, &trail{mirror: newMirror()}
+	whole, restless, late := &trail{Mirror: fixture.NewMirror()}, &trail{Mirror: fixture.NewMirror()}, &trail{Mirror: fixture.NewMirror()}
 	waits := []func() error{keep(whole), k.restless(restless, enough)}
 	together(writers, func(i int) { t.writeEverything(i, k.rounds(20)) })
 	waits = append(waits, keep(late))
@@ -158,8 +159,8 @@ func (k *kit) restless(t *trail, enough func(store.Change) bool) (wait func() er
 	ended := make(chan error, 1)
 	go func() {
 		for n, patience := 1, 0; ; n++ {
-			told, before, done := 0, t.mark, false
-			err := t.follow(ctx, watcher, func(change store.Change) bool {
+			told, before, done := 0, t.Mark, false
+			err := t.Follow(ctx, watcher, func(change store.Change) bool {
 				t.see(change)
 				told++
 				done = enough(change)
@@ -169,13 +170,13 @@ func (k *kit) restless(t *trail, enough func(store.Change) bool) (wait func() er
 				ended <- err
 				return
 			}
-			if patience += told; t.mark > before { // or it would never come to a mark
+			if patience += told; t.Mark > before { // or it would never come to a mark
 				patience = 0
 			}
 		}
 	}()
 	wait = sync.OnceValue(func() error { return <-ended })
-	k.Cleanup(func() {
+	k.atEnd(func() {
 		cancel()
 		_ = wait()
 	})
@@ -189,19 +190,19 @@ func (t *timeline) writeEverything(i, rounds int) {
 		own := organization.ID
 		id, passing, brief := apikey.ID(fmt.Sprint("key-", i)), apikey.ID(fmt.Sprint("passing-", i)), fmt.Sprint("brief ", i)
 		var key apikey.Key
-		if key, ok = t.putKey(whole(id, own, n)); !ok {
+		if key, ok = t.putKey(fixture.Whole(id, own, n)); !ok {
 			return
 		}
-		next := whole(id, own, n+1)
+		next := fixture.Whole(id, own, n+1)
 		next.Revision = key.Revision
 		organization.Requirement = policy.Requirement(n % 3)
 		for _, step := range []func() bool{
 			func() bool { _, ok := t.putOrganization(policy.Organization{ID: brief}); return ok },
-			func() bool { _, ok := t.putKey(whole(passing, brief, n)); return ok },
+			func() bool { _, ok := t.putKey(fixture.Whole(passing, brief, n)); return ok },
 			func() bool { _, ok := t.putKey(next); return ok },
 			func() bool { return t.deleteKey(passing, brief) },
 			func() bool { organization, ok = t.putOrganization(organization); return ok },
-			func() bool { _, ok := t.putKey(whole(passing, own, n)); return ok }, // elsewhere
+			func() bool { _, ok := t.putKey(fixture.Whole(passing, own, n)); return ok }, // elsewhere
 			func() bool { return t.deleteOrganization(brief) },
 			func() bool { return t.deleteKey(id, own) },
 			func() bool { return t.deleteKey(passing, own) },
@@ -215,7 +216,7 @@ func (t *timeline) writeEverything(i, rounds int) {
 }
 
 func (t *timeline) leave(id apikey.ID, organization string) bool {
-	_, ok := t.putKey(whole(id, organization, 1))
+	_, ok := t.putKey(fixture.Whole(id, organization, 1))
 	return ok
 }
 
@@ -223,14 +224,14 @@ func (t *timeline) leave(id apikey.ID, organization string) bool {
 // no entries", as noMixture does, and looks for it in a copy.
 func pairAtEveryMark(k *kit) {
 	organization := k.putOrganization(policy.Organization{ID: "acme", Requirement: policy.Required})
-	key := k.put(whole("key", "acme", 0))
+	key := k.put(fixture.Whole("key", "acme", 0))
 	var over atomic.Bool
-	see := func(m *mirror) func(store.Change) bool {
+	see := func(m *fixture.Mirror) func(store.Change) bool {
 		return func(change store.Change) bool {
-			if !change.IsMark() || m.records[keyName("key")].KeyRecord == nil {
+			if !change.IsMark() || m.Records[fixture.KeyName("key")].KeyRecord == nil {
 				return !over.Load()
 			}
-			key, organization := m.records[keyName("key")].KeyRecord, m.records[organizationName("acme")].OrganizationRecord
+			key, organization := m.Records[fixture.KeyName("key")].KeyRecord, m.Records[fixture.OrganizationName("acme")].OrganizationRecord
 			if organization == nil {
 				k.Errorf("at the mark of revision %d a copy has a key without its organization", change.Revision)
 			} else if key.AccessList.IsEmpty() && organization.Requirement == policy.NotRequired {
@@ -242,7 +243,7 @@ func pairAtEveryMark(k *kit) {
 	}
 	var waits []func() error
 	watch := func() {
-		for _, m := range []*mirror{newMirror(), k.mirror()} {
+		for _, m := range []*fixture.Mirror{fixture.NewMirror(), k.mirror()} {
 			waits = append(waits, k.follow(m, see(m)))
 		}
 	}
@@ -252,9 +253,9 @@ func pairAtEveryMark(k *kit) {
 			organization.Requirement = policy.Required
 			organization = k.putOrganization(organization)
 		}
-		next := whole("key", "acme", n)
+		next := fixture.Whole("key", "acme", n)
 		next.Revision = key.Revision
-		key = k.put(next, store.AllowEmptyList)
+		key = k.put(next)
 		if n%4 == 1 {
 			organization.Requirement = policy.NotRequired
 			organization = k.putOrganization(organization)
@@ -277,7 +278,7 @@ func pairAtEveryMark(k *kit) {
 // others watch.
 func stoppedWatcher(k *kit) {
 	k.organization("acme")
-	other, stopped := k.mirror(), []*mirror{newMirror(), k.mirror()}
+	other, stopped := k.mirror(), []*fixture.Mirror{fixture.NewMirror(), k.mirror()}
 	standing, goOn := make(chan struct{}), make(chan struct{})
 	release := sync.OnceFunc(func() { close(goOn) })
 	var end atomic.Uint64 // the revision to reach, once it is known
@@ -296,7 +297,7 @@ func stoppedWatcher(k *kit) {
 			return until == 0 || !change.IsMark() || change.Revision < until
 		}))
 	}
-	k.Cleanup(release)
+	k.atEnd(release)
 	// They go on when patience ends too, or a store that waits for them, whatever becomes
 	// of its context, would hold up the case for ever.
 	defer context.AfterFunc(k.ctx, release)()
@@ -309,9 +310,9 @@ func stoppedWatcher(k *kit) {
 	}
 
 	together(writers, func(i int) {
-		key := plainKey(apikey.ID(fmt.Sprint("key-", i)), "acme")
+		key := fixture.Plain(apikey.ID(fmt.Sprint("key-", i)), "acme")
 		for range k.rounds(4000) / writers {
-			stored, err := k.store.PutKey(k.ctx, key)
+			stored, err := k.store.PutKey(k.ctx, key, store.AllowOpen)
 			if err != nil {
 				k.Errorf("PutKey while a watcher does not go on: %v", err)
 				return
@@ -341,21 +342,21 @@ func stoppedWatcher(k *kit) {
 
 func unreadableIsTold(k *kit) {
 	k.organization("acme")
-	k.put(plainKey("damaged", "acme", "192.0.2.1", "192.0.2.2"))
-	sound := k.put(plainKey("sound", "acme", "192.0.2.1"))
-	k.runner.damage(k.TB, k.store, "damaged")
-	m := newMirror()
+	k.put(fixture.Plain("damaged", "acme", "192.0.2.1", "192.0.2.2"))
+	sound := k.put(fixture.Plain("sound", "acme", "192.0.2.1"))
+	k.damage("damaged")
+	m := fixture.NewMirror()
 	k.firstMark("with a record that cannot be read", m)
 	look := func() {
 		k.Helper()
-		damaged, ok := m.records[keyName("damaged")]
+		damaged, ok := m.Records[fixture.KeyName("damaged")]
 		if !ok || damaged.Err == nil {
 			k.Errorf("of a key whose list cannot be read, Watch from zero told %+v (told: %v); want Err", damaged.KeyRecord, ok)
 		}
-		if got := m.records[keyName("sound")].KeyRecord; got == nil || difference(*got, sound) != "" {
+		if got := m.Records[fixture.KeyName("sound")].KeyRecord; got == nil || fixture.Difference(*got, sound) != "" {
 			k.Errorf("beside a key that cannot be read, Watch told of another %+v; want it as it is", got)
 		}
-		if m.records[organizationName("acme")].OrganizationRecord == nil {
+		if m.Records[fixture.OrganizationName("acme")].OrganizationRecord == nil {
 			k.Errorf("beside a key that cannot be read, Watch did not tell of the organization")
 		}
 	}
@@ -369,13 +370,13 @@ func toldIsNotShared(k *kit) {
 	before := k.mirror()
 	organization := k.putOrganization(policy.Organization{ID: "acme", Requirement: policy.Required})
 	want := k.put(richKey("key", "acme"))
-	for _, from := range []*mirror{newMirror(), before.clone(), newMirror(), before.clone()} {
-		m := from.clone()
-		err := m.follow(k.ctx, k.watcher(), func(change store.Change) bool {
+	for _, from := range []*fixture.Mirror{fixture.NewMirror(), before.Clone(), fixture.NewMirror(), before.Clone()} {
+		m := from.Clone()
+		err := m.Follow(k.ctx, k.watcher(), func(change store.Change) bool {
 			if change.KeyRecord != nil {
 				k.wantKey("the record that Watch told", *change.KeyRecord, want)
 				spoil(*change.KeyRecord)
-				*change.KeyRecord = plainKey("spoilt", "spoilt")
+				*change.KeyRecord = fixture.Plain("spoilt", "spoilt")
 			}
 			if change.OrganizationRecord != nil {
 				if *change.OrganizationRecord != organization {

@@ -10,6 +10,7 @@ import (
 	"github.com/sallyport-go/sallyport/apikey"
 	"github.com/sallyport-go/sallyport/policy"
 	"github.com/sallyport-go/sallyport/store"
+	"github.com/sallyport-go/sallyport/store/storetest/internal/fixture"
 )
 
 var momentCases = []testCase{
@@ -25,7 +26,7 @@ var momentCases = []testCase{
 // way round, would show, and it would admit everyone.
 func noMixture(k *kit) {
 	organization := k.putOrganization(policy.Organization{ID: "acme", Requirement: policy.Required})
-	key := k.put(whole("key", "acme", 0))
+	key := k.put(fixture.Whole("key", "acme", 0))
 	past := history{keys: []uint64{key.Revision}, organizations: []uint64{organization.Revision}}
 	pairs := [2]map[pair]bool{{}, {}}
 
@@ -49,9 +50,9 @@ func noMixture(k *kit) {
 			organization = k.putOrganization(organization)
 			past.organizations = append(past.organizations, organization.Revision)
 		}
-		next := whole("key", "acme", n)
+		next := fixture.Whole("key", "acme", n)
 		next.Revision = key.Revision
-		key = k.put(next, store.AllowEmptyList)
+		key = k.put(next)
 		past.keys = append(past.keys, key.Revision)
 		if n%4 == 1 {
 			organization.Requirement = policy.NotRequired
@@ -147,11 +148,11 @@ func (k *kit) whileWriting(n int, write func(n int), readers ...func() error) {
 
 func readYourWrites(k *kit) {
 	organization := k.organization("acme")
-	stored := k.put(whole("key", "acme", 0))
+	stored := k.put(fixture.Whole("key", "acme", 0))
 	for n := range k.rounds(50) {
-		next := whole("key", "acme", n)
+		next := fixture.Whole("key", "acme", n)
 		next.Revision = stored.Revision
-		stored = k.put(next, store.AllowEmptyList)
+		stored = k.put(next)
 		k.wantEverywhere(stored)
 
 		organization.Requirement = policy.Requirement(n % 3)
@@ -164,7 +165,7 @@ func readYourWrites(k *kit) {
 		}
 
 		k.wantAbsent("acme", "brief")
-		k.put(whole("brief", "acme", n))
+		k.put(fixture.Whole("brief", "acme", n))
 		k.lookup("brief")
 		k.delete("brief")
 		k.wantAbsent("acme", "brief")
@@ -175,7 +176,7 @@ func requirementAtOnce(k *kit) {
 	organization := k.organization("acme")
 	var all []apikey.ID
 	for i := range 20 {
-		all = append(all, k.put(plainKey(apikey.ID(fmt.Sprint("key-", i)), "acme")).ID)
+		all = append(all, k.put(fixture.Plain(apikey.ID(fmt.Sprint("key-", i)), "acme")).ID)
 	}
 	for _, requirement := range []policy.Requirement{policy.Required, policy.ReportOnly, policy.NotRequired} {
 		for _, id := range all { // so that whoever keeps copies has one of each
@@ -193,7 +194,7 @@ func requirementAtOnce(k *kit) {
 
 func readOthersWrites(k *kit) {
 	k.organization("acme")
-	stored := k.put(whole("key", "acme", 0))
+	stored := k.put(fixture.Whole("key", "acme", 0))
 	var floor atomic.Uint64 // the revision of the latest PutKey that has returned
 	floor.Store(stored.Revision)
 	see := func(method string, read func() (apikey.Key, error)) func() error {
@@ -207,9 +208,9 @@ func readOthersWrites(k *kit) {
 		}
 	}
 	k.whileWriting(k.rounds(200), func(n int) {
-		next := whole("key", "acme", n)
+		next := fixture.Whole("key", "acme", n)
 		next.Revision = stored.Revision
-		stored = k.put(next, store.AllowEmptyList)
+		stored = k.put(next)
 		floor.Store(stored.Revision)
 	},
 		see("Lookup", func() (apikey.Key, error) {

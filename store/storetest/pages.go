@@ -11,6 +11,7 @@ import (
 	"github.com/sallyport-go/sallyport/apikey"
 	"github.com/sallyport-go/sallyport/policy"
 	"github.com/sallyport-go/sallyport/store"
+	"github.com/sallyport-go/sallyport/store/storetest/internal/fixture"
 )
 
 var pageCases = []testCase{
@@ -31,7 +32,7 @@ func keyOrder(k *kit) {
 		strings.Repeat("z", 39), strings.Repeat("z", 40),
 	}
 	for i := range want {
-		k.put(plainKey(apikey.ID(want[(i*11)%len(want)]), "acme")) // in another order
+		k.put(fixture.Plain(apikey.ID(want[(i*11)%len(want)]), "acme")) // in another order
 	}
 	for _, limit := range []int{0, 1, 3, len(want)} {
 		if got := ids(k.keys("acme", limit)); !slices.Equal(got, want) {
@@ -66,7 +67,7 @@ func pageSizes(k *kit) {
 		organization := fmt.Sprint("with ", n)
 		k.organization(organization)
 		for i := range n {
-			k.put(plainKey(apikey.ID(fmt.Sprintf("key-%d-%02d", n, i)), organization))
+			k.put(fixture.Plain(apikey.ID(fmt.Sprintf("key-%d-%02d", n, i)), organization))
 		}
 		request, left := store.PageRequest{Limit: 5}, n
 		for {
@@ -119,7 +120,7 @@ func keysOfOne(k *kit) {
 	for i, organization := range []string{"acme", "acme2", "acm", "Acme", "acme%", "acme/x", "without"} {
 		k.organization(organization)
 		if organization != "without" {
-			k.put(plainKey(apikey.ID(fmt.Sprint("key-", i)), organization))
+			k.put(fixture.Plain(apikey.ID(fmt.Sprint("key-", i)), organization))
 		}
 	}
 	for organization, want := range map[string]int{"acme": 1, "acm": 1, "acme%": 1, "without": 0, "not there": 0, "": 0} {
@@ -142,8 +143,8 @@ func pagesWhileChanging(k *kit) {
 	k.organization("acme")
 	var stay []string
 	for i := range 20 {
-		stay = append(stay, string(k.put(plainKey(apikey.ID(fmt.Sprintf("k%02d-stays", i)), "acme")).ID))
-		k.put(plainKey(apikey.ID(fmt.Sprintf("k%02d-goes", i)), "acme"))
+		stay = append(stay, string(k.put(fixture.Plain(apikey.ID(fmt.Sprintf("k%02d-stays", i)), "acme")).ID))
+		k.put(fixture.Plain(apikey.ID(fmt.Sprintf("k%02d-goes", i)), "acme"))
 	}
 	seen := map[string]int{}
 	request := store.PageRequest{Limit: 3}
@@ -171,9 +172,9 @@ func pagesWhileChanging(k *kit) {
 			_ = k.store.DeleteKey(k.ctx, first, 0)
 		}
 		_ = k.store.DeleteKey(k.ctx, apikey.ID(fmt.Sprintf("k%02d-goes", 19-n)), 0)
-		k.put(plainKey(apikey.ID(fmt.Sprintf("a%02d", n)), "acme"))
-		k.put(plainKey(reached[:3]+apikey.ID(fmt.Sprintf("-then%02d", n)), "acme"))
-		k.put(plainKey(apikey.ID(fmt.Sprintf("z%02d", n)), "acme"))
+		k.put(fixture.Plain(apikey.ID(fmt.Sprintf("a%02d", n)), "acme"))
+		k.put(fixture.Plain(reached[:3]+apikey.ID(fmt.Sprintf("-then%02d", n)), "acme"))
+		k.put(fixture.Plain(apikey.ID(fmt.Sprintf("z%02d", n)), "acme"))
 		k.put(k.key(apikey.ID(stay[(n*7)%20]))) // replaced, so it stays
 	}
 	for id, times := range seen {
@@ -192,7 +193,7 @@ func pagesWhileWriting(k *kit) {
 	k.organization("acme")
 	var stay []string
 	for i := range 20 {
-		stay = append(stay, string(k.put(plainKey(apikey.ID(fmt.Sprintf("k%02d", i)), "acme")).ID))
+		stay = append(stay, string(k.put(fixture.Plain(apikey.ID(fmt.Sprintf("k%02d", i)), "acme")).ID))
 	}
 	var over atomic.Bool
 	listings := k.rounds(30)
@@ -206,7 +207,7 @@ func pagesWhileWriting(k *kit) {
 		}
 		for n := 0; !over.Load(); n++ {
 			id := apikey.ID(fmt.Sprintf("k%02d-%d", (n*7)%20, i))
-			if _, err := k.store.PutKey(k.ctx, plainKey(id, "acme")); err != nil {
+			if _, err := k.store.PutKey(k.ctx, fixture.Plain(id, "acme"), store.AllowOpen); err != nil {
 				k.Errorf("PutKey: %v", err)
 				return
 			}
@@ -246,7 +247,7 @@ func (k *kit) listOnce(stay []string) {
 
 func badCursors(k *kit) {
 	k.organization("acme")
-	k.put(plainKey("key", "acme"))
+	k.put(fixture.Plain("key", "acme"))
 	for _, cursor := range []string{
 		" ", "\x00", "\xff\xfe", "no such cursor!", "' OR 1=1; --", "../..", "%zz", "{", "\n", "-1\x00",
 		store.CursorAfter("\x00\xff"), store.CursorAfter("key") + "\n", strings.Repeat("?", 100_000),

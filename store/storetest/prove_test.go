@@ -13,6 +13,9 @@ import (
 	"github.com/sallyport-go/sallyport/apikey"
 	"github.com/sallyport-go/sallyport/policy"
 	"github.com/sallyport-go/sallyport/store"
+	"github.com/sallyport-go/sallyport/store/storetest/internal/fixture"
+	"github.com/sallyport-go/sallyport/store/storetest/internal/recorder"
+	"github.com/sallyport-go/sallyport/store/storetest/internal/teststore"
 )
 
 var brokenStores = slices.Concat(brokenReads, brokenWrites, brokenLoads, brokenFeeds, brokenMarks, brokenUsage, brokenReopens)
@@ -21,15 +24,15 @@ var brokenStores = slices.Concat(brokenReads, brokenWrites, brokenLoads, brokenF
 func (b brokenStore) caughtBy(t *testing.T) (caught []string) {
 	r, err := newRunner(func(testing.TB) store.Store { return b.make() }, b.options)
 	require.NoError(t, err)
-	r.patience = time.Second
+	r.limits = limits{whole: 5 * time.Second, patience: time.Second}
 	for _, c := range cases {
 		if c.sentence != b.sentence || !r.has(c.needs) {
 			continue
 		}
-		got := record(t, func(t testing.TB) { r.run(t, c) })
-		if len(got.failures) > 0 {
+		got := recorder.Record(t, func(t testing.TB) { r.run(t, c) })
+		if len(got.Failures) > 0 {
 			caught = append(caught, c.title())
-			assert.Contains(t, got.failures[0], sentences[b.sentence])
+			assert.Contains(t, got.Failures[0], fixture.Sentences[b.sentence])
 		}
 	}
 	return caught
@@ -49,19 +52,21 @@ func TestBrokenStoresAreCaught(t *testing.T) {
 // What the broken stores are made from is sound, so that each is caught for its own
 // mistake.
 func TestUnbrokenStorePassesEverything(t *testing.T) {
-	r, err := newRunner(func(testing.TB) store.Store { return withLoad(func(*brokenLoader) {})() }, nil)
+	r, err := newRunner(func(testing.TB) store.Store { return teststore.NewLoader() }, nil)
 	require.NoError(t, err)
-	require.Empty(t, r.absent(t))
+	absent, ok := r.absent(t)
+	require.True(t, ok)
+	require.Empty(t, absent)
 	for _, c := range cases {
 		if c.needs == "" {
-			assert.Empty(t, record(t, func(t testing.TB) { r.run(t, c) }).failures, c.title())
+			assert.Empty(t, recorder.Record(t, func(t testing.TB) { r.run(t, c) }).Failures, c.title())
 		}
 	}
 	r, err = newRunner(func(testing.TB) store.Store { return soundButDamaged() }, []Option{Damage(damage)})
 	require.NoError(t, err)
 	for _, c := range cases {
 		if c.needs == "Damage" {
-			assert.Empty(t, record(t, func(t testing.TB) { r.run(t, c) }).failures, c.title())
+			assert.Empty(t, recorder.Record(t, func(t testing.TB) { r.run(t, c) }).Failures, c.title())
 		}
 	}
 }
@@ -76,19 +81,19 @@ func soundButDamaged() store.Store {
 		}
 		return nil
 	}
-	d.watch = d.tells(func(c store.Change) (store.Change, error) {
+	d.DoWatch = d.tells(func(c store.Change) (store.Change, error) {
 		c.KeyRecord, c.Err = nil, unreadable(c.Key)
 		return c, nil
 	})
-	d.lookup = func(ctx context.Context, id apikey.ID) (policy.Subject, bool, error) {
+	d.DoLookup = func(ctx context.Context, id apikey.ID) (policy.Subject, bool, error) {
 		subject, found, err := sound.Lookup(ctx, id)
 		return subject, found, errors.Join(err, unreadable(id))
 	}
-	d.key = func(ctx context.Context, id apikey.ID) (apikey.Key, error) {
+	d.DoKey = func(ctx context.Context, id apikey.ID) (apikey.Key, error) {
 		key, err := sound.Key(ctx, id)
 		return key, errors.Join(err, unreadable(id))
 	}
-	d.keys = func(ctx context.Context, organization string, request store.PageRequest) (store.Page[apikey.Key], error) {
+	d.DoKeys = func(ctx context.Context, organization string, request store.PageRequest) (store.Page[apikey.Key], error) {
 		page, err := sound.Keys(ctx, organization, request)
 		for _, key := range page.Items {
 			err = errors.Join(err, unreadable(key.ID))
@@ -99,7 +104,7 @@ func soundButDamaged() store.Store {
 }
 
 func TestEverySentenceHasABrokenStore(t *testing.T) {
-	for id := range sentences {
+	for id := range fixture.Sentences {
 		assert.True(t, slices.ContainsFunc(brokenStores, func(b brokenStore) bool { return b.sentence == id }), id)
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/sallyport-go/sallyport/apikey"
 	"github.com/sallyport-go/sallyport/policy"
 	"github.com/sallyport-go/sallyport/store"
+	"github.com/sallyport-go/sallyport/store/storetest/internal/fixture"
 )
 
 var recordCases = []testCase{
@@ -25,11 +26,11 @@ var recordCases = []testCase{
 
 func richKeyComesBack(k *kit) {
 	k.organization("acme")
-	k.put(plainKey("a-neighbour", "acme", "192.0.2.1"))
+	k.put(fixture.Plain("a-neighbour", "acme", "192.0.2.1"))
 	want := richKey("rich", "acme")
 	stored := k.put(want)
 	want.Revision = stored.Revision
-	k.put(plainKey("z-neighbour", "acme", "192.0.2.2"))
+	k.put(fixture.Plain("z-neighbour", "acme", "192.0.2.2"))
 	k.wantKey("PutKey", stored, want)
 	k.wantEverywhere(want)
 	// Once more through the store: what was read is as good as what was written.
@@ -42,7 +43,7 @@ func richKeyComesBack(k *kit) {
 
 func plainKeyComesBack(k *kit) {
 	k.organization("acme")
-	want := plainKey("plain", "acme")
+	want := fixture.Plain("plain", "acme")
 	want.Revision = k.put(want).Revision
 	k.wantEverywhere(want)
 	got := k.key("plain")
@@ -56,11 +57,11 @@ func plainKeyComesBack(k *kit) {
 
 func replacedKey(k *kit) {
 	k.organization("acme")
-	for _, want := range []apikey.Key{richKey("key", "acme"), plainKey("key", "acme"), richKey("key", "acme"), whole("key", "acme", 7)} {
+	for _, want := range []apikey.Key{richKey("key", "acme"), fixture.Plain("key", "acme"), richKey("key", "acme"), fixture.Whole("key", "acme", 7)} {
 		if stored, err := k.store.Key(k.ctx, "key"); err == nil {
 			want.Revision = stored.Revision
 		}
-		want.Revision = k.put(want, store.AllowEmptyList).Revision
+		want.Revision = k.put(want).Revision
 		k.wantEverywhere(want)
 	}
 }
@@ -86,18 +87,18 @@ func timesAreKept(k *kit) {
 		time.Date(2038, 1, 19, 3, 14, 8, 1000, time.UTC),
 		time.Date(9999, 12, 31, 23, 59, 59, 999999000, time.UTC),
 	} {
-		want := plainKey(apikey.ID(fmt.Sprint("key-", i)), "acme")
+		want := fixture.Plain(apikey.ID(fmt.Sprint("key-", i)), "acme")
 		want.Created, want.Expires = at, at
 		want.Secrets[0].Created, want.Secrets[0].Expires = at, at
-		entry := must(accesslist.ParseEntry("192.0.2.1"))
+		entry := fixture.Must(accesslist.ParseEntry("192.0.2.1"))
 		entry.Added, entry.Expires = at, at
-		want.AccessList = must(accesslist.New(entry))
+		want.AccessList = fixture.Must(accesslist.New(entry))
 		want.Revision = k.put(want).Revision
 		k.wantEverywhere(want)
 	}
 	// Below a microsecond a store may round, in either direction.
-	fine := plainKey("fine", "acme")
-	fine.Created = moment.Add(789 * time.Nanosecond)
+	fine := fixture.Plain("fine", "acme")
+	fine.Created = fixture.Moment.Add(789 * time.Nanosecond)
 	k.put(fine)
 	if off := k.key("fine").Created.Sub(fine.Created).Abs(); off >= time.Microsecond {
 		k.Errorf("Created is %v off; want less than a microsecond", off)
@@ -106,7 +107,7 @@ func timesAreKept(k *kit) {
 
 func expiredListComesBack(k *kit) {
 	k.organization("acme")
-	key := plainKey("key", "acme")
+	key := fixture.Plain("key", "acme")
 	key.AccessList = expiredList()
 	k.wantEverywhere(k.put(key))
 	if k.lookup("key").Key().AccessList.IsEmpty() {
@@ -127,7 +128,7 @@ func organizationComesBack(k *kit) {
 			k.Errorf("PutOrganization returned %+v; want %+v", want, put)
 		}
 		if _, err := k.store.Key(k.ctx, "key"); err != nil {
-			k.put(plainKey("key", "acme"))
+			k.put(fixture.Plain("key", "acme"))
 		}
 		if got := k.readOrganization("acme"); got != want {
 			k.Errorf("Organization is %+v; want %+v", got, want)
@@ -145,8 +146,8 @@ func recordsAfterReopening(k *kit) {
 	k.organization("acme")
 	k.putOrganization(policy.Organization{ID: "other \u00e9", Requirement: policy.Required})
 	k.put(richKey("rich", "acme"))
-	k.put(plainKey("plain", "other \u00e9"))
-	k.put(plainKey("gone", "acme"))
+	k.put(fixture.Plain("plain", "other \u00e9"))
+	k.put(fixture.Plain("gone", "acme"))
 	k.delete("gone")
 	before := k.snapshot()
 	k.reopen()
@@ -159,9 +160,9 @@ func recordsAfterReopening(k *kit) {
 
 func damagedList(k *kit) {
 	k.organization("acme")
-	k.put(plainKey("sound", "acme", "192.0.2.1"))
-	k.put(plainKey("damaged", "acme", "192.0.2.1", "192.0.2.2"))
-	k.runner.damage(k.TB, k.store, "damaged")
+	k.put(fixture.Plain("sound", "acme", "192.0.2.1"))
+	k.put(fixture.Plain("damaged", "acme", "192.0.2.1", "192.0.2.2"))
+	k.damage("damaged")
 	if subject, found, err := k.store.Lookup(k.ctx, "damaged"); err == nil {
 		k.Errorf("Lookup of a key whose list cannot be read: found %v with %d entries, and no error; want an error", found, subject.Key().AccessList.Len())
 	}

@@ -8,6 +8,7 @@ import (
 	"github.com/sallyport-go/sallyport/apikey"
 	"github.com/sallyport-go/sallyport/policy"
 	"github.com/sallyport-go/sallyport/store"
+	"github.com/sallyport-go/sallyport/store/storetest/internal/fixture"
 )
 
 var refusalCases = []testCase{
@@ -16,6 +17,7 @@ var refusalCases = []testCase{
 	{sentence: "S16", name: "a key needs its organization", run: keyWithoutOrganization},
 	{sentence: "S17", name: "a key cannot move", run: movedKey},
 	{sentence: "S18", name: "a list is not emptied unless it is said", run: emptiedList},
+	{sentence: "S18", name: "a key is not created open unless it is said", run: createdOpen},
 	{sentence: "S18", name: "a list that was empty may stay so", run: emptyList},
 	{sentence: "S19", name: "an organization with keys is not deleted", run: organizationWithKeys},
 }
@@ -31,7 +33,7 @@ func invalidKeys(k *kit) {
 		"no organization":         func(o *apikey.Key) { o.Organization = "" },
 		"a padded organization":   func(o *apikey.Key) { o.Organization = "acme " },
 		"no secret":               func(o *apikey.Key) { o.Secrets = nil },
-		"three secrets":           func(o *apikey.Key) { o.Secrets = append(o.Clone().Secrets, plainKey("third", "acme").Secrets...) },
+		"three secrets":           func(o *apikey.Key) { o.Secrets = append(o.Clone().Secrets, fixture.Plain("third", "acme").Secrets...) },
 		"a secret without a hash": func(o *apikey.Key) { o.Secrets = []apikey.StoredSecret{{}} },
 		"the same grant twice":    func(o *apikey.Key) { o.Grants = []apikey.Grant{{Role: "a"}, {Role: "a"}} },
 		"a grant without a role":  func(o *apikey.Key) { o.Grants = []apikey.Grant{{}} },
@@ -39,7 +41,7 @@ func invalidKeys(k *kit) {
 		"a long description":      func(o *apikey.Key) { o.Description = strings.Repeat("x", 1025) },
 		"text that is not UTF-8":  func(o *apikey.Key) { o.Description = "\xff" },
 		"a NUL in its text":       func(o *apikey.Key) { o.Description = "a\x00b" },
-		"an end before its begin": func(o *apikey.Key) { o.NotBefore, o.Expires = moment, moment },
+		"an end before its begin": func(o *apikey.Key) { o.NotBefore, o.Expires = fixture.Moment, fixture.Moment },
 		"a time in the year 0":    func(o *apikey.Key) { o.Created = time.Date(0, 1, 1, 0, 0, 0, 0, time.UTC) },
 	} {
 		for _, id := range []apikey.ID{"new", "here"} { // one to create, one to replace
@@ -51,7 +53,7 @@ func invalidKeys(k *kit) {
 			if key.Validate() == nil {
 				k.Fatalf("a key with %s is valid: the case is wrong", name)
 			}
-			_, err := k.store.PutKey(k.ctx, key)
+			_, err := k.store.PutKey(k.ctx, key, store.AllowOpen)
 			k.wantError(err, store.ErrInvalid, "PutKey of a key with %s", name)
 		}
 	}
@@ -77,15 +79,15 @@ func invalidOrganizations(k *kit) {
 }
 
 func keyWithoutOrganization(k *kit) {
-	_, err := k.store.PutKey(k.ctx, plainKey("key", "acme"))
+	_, err := k.store.PutKey(k.ctx, fixture.Plain("key", "acme"), store.AllowOpen)
 	k.wantError(err, store.ErrNotFound, "PutKey for an organization that never was")
 	k.organization("acme")
-	_, err = k.store.PutKey(k.ctx, plainKey("key", "Acme"))
+	_, err = k.store.PutKey(k.ctx, fixture.Plain("key", "Acme"), store.AllowOpen)
 	k.wantError(err, store.ErrNotFound, "PutKey for an organization that differs in a letter's case")
 	if err := k.store.DeleteOrganization(k.ctx, "acme", 0); err != nil {
 		k.Fatalf("DeleteOrganization: %v", err)
 	}
-	_, err = k.store.PutKey(k.ctx, plainKey("key", "acme"))
+	_, err = k.store.PutKey(k.ctx, fixture.Plain("key", "acme"), store.AllowOpen)
 	k.wantError(err, store.ErrNotFound, "PutKey for an organization that was deleted")
 	k.wantAbsent("acme", "key")
 	if got := k.organizations(0); len(got) > 0 {
@@ -99,7 +101,7 @@ func movedKey(k *kit) {
 	stored := k.put(richKey("key", "acme"))
 	moved := stored.Clone()
 	moved.Organization = "other"
-	_, err := k.store.PutKey(k.ctx, moved, store.AllowEmptyList)
+	_, err := k.store.PutKey(k.ctx, moved, store.AllowOpen)
 	k.wantError(err, store.ErrInvalid, "PutKey with another organization")
 	k.wantEverywhere(stored)
 	if got := ids(k.keys("other", 0)); len(got) > 0 {
@@ -109,41 +111,56 @@ func movedKey(k *kit) {
 
 func emptiedList(k *kit) {
 	k.organization("acme")
-	for id, list := range map[apikey.ID]accesslist.List{"one": must(accesslist.Parse("192.0.2.1")), "many": richList(), "expired": expiredList()} {
-		key := plainKey(id, "acme")
+	for id, list := range map[apikey.ID]accesslist.List{"one": fixture.Must(accesslist.Parse("192.0.2.1")), "many": richList(), "expired": expiredList()} {
+		key := fixture.Plain(id, "acme")
 		key.AccessList = list
 		stored := k.put(key)
 		key.Revision, key.AccessList = stored.Revision, accesslist.List{}
 		_, err := k.store.PutKey(k.ctx, key)
-		k.wantError(err, store.ErrOpensList, "PutKey of key %q without any of its %d entries", id, list.Len())
+		k.wantError(err, store.ErrOpensKey, "PutKey of key %q without any of its %d entries", id, list.Len())
 		k.wantEverywhere(stored)
 
-		key.Revision = k.put(key, store.AllowEmptyList).Revision
+		key.Revision = k.put(key).Revision
 		k.wantEverywhere(key)
 	}
 }
 
 func expiredList() accesslist.List {
-	entry := must(accesslist.ParseEntry("192.0.2.1"))
+	entry := fixture.Must(accesslist.ParseEntry("192.0.2.1"))
 	entry.Expires = time.Date(2001, 1, 1, 0, 0, 0, 0, time.UTC)
-	return must(accesslist.New(entry))
+	return fixture.Must(accesslist.New(entry))
+}
+
+func createdOpen(k *kit) {
+	k.organization("acme")
+	before := k.snapshot()
+	_, err := k.store.PutKey(k.ctx, fixture.Plain("key", "acme"))
+	k.wantError(err, store.ErrOpensKey, "PutKey of a new key without entries")
+	k.wantUnchanged(before, "PutKey of a new key without entries")
+	k.wantAbsent("acme", "key")
+	k.wantEverywhere(k.put(fixture.Plain("key", "acme")))
 }
 
 func emptyList(k *kit) {
 	k.organization("acme")
-	key := k.put(plainKey("key", "acme"))
+	key := k.put(fixture.Plain("key", "acme"))
+	replace := func(what string) {
+		var err error
+		key, err = k.store.PutKey(k.ctx, key)
+		k.wantError(err, nil, "PutKey without AllowOpen that %s", what)
+	}
 	key.Description = "changed"
-	key = k.put(key)
-	key.AccessList = must(accesslist.Parse("192.0.2.1"))
-	key = k.put(key) // narrowing needs no word
-	key.AccessList = must(accesslist.Parse("192.0.2.2", "192.0.2.3"))
+	replace("leaves an open key open")
+	key.AccessList = fixture.Must(accesslist.Parse("192.0.2.1"))
+	replace("adds the first entry")
+	key.AccessList = fixture.Must(accesslist.Parse("192.0.2.2", "192.0.2.3"))
 	k.wantEverywhere(k.put(key))
 }
 
 func organizationWithKeys(k *kit) {
 	organization := k.organization("acme")
 	k.organization("acme2")
-	key := k.put(plainKey("key", "acme"))
+	key := k.put(fixture.Plain("key", "acme"))
 	for _, revision := range []uint64{0, organization.Revision} {
 		err := k.store.DeleteOrganization(k.ctx, "acme", revision)
 		k.wantError(err, store.ErrNotEmpty, "DeleteOrganization(%d) of one that has a key", revision)

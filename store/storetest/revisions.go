@@ -8,6 +8,7 @@ import (
 	"github.com/sallyport-go/sallyport/apikey"
 	"github.com/sallyport-go/sallyport/policy"
 	"github.com/sallyport-go/sallyport/store"
+	"github.com/sallyport-go/sallyport/store/storetest/internal/fixture"
 )
 
 var revisionCases = []testCase{
@@ -22,10 +23,10 @@ var revisionCases = []testCase{
 
 func createExisting(k *kit) {
 	organization := k.putOrganization(policy.Organization{ID: "acme", Requirement: policy.Required})
-	key := k.put(plainKey("key", "acme", "192.0.2.1"))
-	_, err := k.store.PutKey(k.ctx, whole("key", "acme", 3))
+	key := k.put(fixture.Plain("key", "acme", "192.0.2.1"))
+	_, err := k.store.PutKey(k.ctx, fixture.Whole("key", "acme", 3), store.AllowOpen)
 	k.wantError(err, store.ErrExists, "PutKey of a key that is there, with revision zero")
-	_, err = k.store.PutKey(k.ctx, plainKey("key", "acme", "192.0.2.1"))
+	_, err = k.store.PutKey(k.ctx, fixture.Plain("key", "acme", "192.0.2.1"), store.AllowOpen)
 	k.wantError(err, store.ErrExists, "PutKey of an equal key that is there, with revision zero")
 	k.wantEverywhere(key)
 	_, err = k.store.PutOrganization(k.ctx, policy.Organization{ID: "acme"})
@@ -37,18 +38,18 @@ func createExisting(k *kit) {
 
 func replaceStale(k *kit) {
 	organization := k.organization("acme")
-	first := k.put(whole("key", "acme", 1))
-	second := whole("key", "acme", 2)
+	first := k.put(fixture.Whole("key", "acme", 1))
+	second := fixture.Whole("key", "acme", 2)
 	second.Revision = first.Revision
 	second = k.put(second)
-	neighbour := k.put(plainKey("neighbour", "acme"))
+	neighbour := k.put(fixture.Plain("neighbour", "acme"))
 	for _, revision := range []uint64{first.Revision, second.Revision - 1, second.Revision + 1, neighbour.Revision, organization.Revision, 1 << 40} {
 		if revision == second.Revision {
 			continue
 		}
-		stale := whole("key", "acme", 3)
+		stale := fixture.Whole("key", "acme", 3)
 		stale.Revision = revision
-		_, err := k.store.PutKey(k.ctx, stale)
+		_, err := k.store.PutKey(k.ctx, stale, store.AllowOpen)
 		k.wantError(err, store.ErrConflict, "PutKey with revision %d in place of revision %d", revision, second.Revision)
 		_, err = k.store.PutOrganization(k.ctx, policy.Organization{ID: "acme", Revision: organization.Revision + revision})
 		k.wantError(err, store.ErrConflict, "PutOrganization with revision %d in place of revision %d", organization.Revision+revision, organization.Revision)
@@ -61,13 +62,13 @@ func replaceStale(k *kit) {
 
 func replaceMissing(k *kit) {
 	k.organization("acme")
-	gone := k.put(plainKey("gone", "acme"))
+	gone := k.put(fixture.Plain("gone", "acme"))
 	k.delete("gone")
-	_, err := k.store.PutKey(k.ctx, gone)
+	_, err := k.store.PutKey(k.ctx, gone, store.AllowOpen)
 	k.wantError(err, store.ErrNotFound, "PutKey with the revision of a key that was deleted")
-	never := plainKey("never", "acme")
+	never := fixture.Plain("never", "acme")
 	never.Revision = 1
-	_, err = k.store.PutKey(k.ctx, never)
+	_, err = k.store.PutKey(k.ctx, never, store.AllowOpen)
 	k.wantError(err, store.ErrNotFound, "PutKey with a revision, of a key that never was")
 	_, err = k.store.PutOrganization(k.ctx, policy.Organization{ID: "never", Revision: 1})
 	k.wantError(err, store.ErrNotFound, "PutOrganization with a revision, of one that never was")
@@ -82,8 +83,8 @@ func putReturnsStored(k *kit) {
 	k.organization("acme")
 	// With parts that a store may round: what it returns is what it kept.
 	key := richKey("key", "acme")
-	key.Created = moment.Add(777 * time.Nanosecond)
-	key.Secrets[0].Expires = moment.Add(1999 * time.Nanosecond)
+	key.Created = fixture.Moment.Add(777 * time.Nanosecond)
+	key.Secrets[0].Expires = fixture.Moment.Add(1999 * time.Nanosecond)
 	for range 3 {
 		stored := k.put(key)
 		k.wantEverywhere(stored)
@@ -117,7 +118,7 @@ func revisionsRise(k *kit) {
 	for i := range 5 {
 		organization := k.organization(fmt.Sprint("organization ", i))
 		l.climb(organization.Revision, "a new organization")
-		key := k.put(plainKey(apikey.ID(fmt.Sprint("key-", i)), organization.ID))
+		key := k.put(fixture.Plain(apikey.ID(fmt.Sprint("key-", i)), organization.ID))
 		l.climb(key.Revision, "a new key")
 		l.climb(k.putOrganization(organization).Revision, "an organization replaced by an equal one")
 		key = k.put(key)
@@ -130,9 +131,9 @@ func revisionsRiseOverDeleted(k *kit) {
 	l := &ladder{kit: k}
 	l.climb(k.organization("acme").Revision, "a new organization")
 	for range 3 {
-		l.climb(k.put(plainKey("key", "acme")).Revision, "a key created where one was deleted")
+		l.climb(k.put(fixture.Plain("key", "acme")).Revision, "a key created where one was deleted")
 		k.delete("key")
-		l.climb(k.put(plainKey("other", "acme")).Revision, "a key created after another was deleted")
+		l.climb(k.put(fixture.Plain("other", "acme")).Revision, "a key created after another was deleted")
 		k.delete("other")
 		l.climb(k.organization("brief").Revision, "an organization created after deletions")
 		if err := k.store.DeleteOrganization(k.ctx, "brief", l.top); err != nil {
@@ -144,9 +145,9 @@ func revisionsRiseOverDeleted(k *kit) {
 func revisionsAfterReopening(k *kit) {
 	l := &ladder{kit: k}
 	l.climb(k.organization("acme").Revision, "a new organization")
-	l.climb(k.put(plainKey("key", "acme")).Revision, "a new key")
+	l.climb(k.put(fixture.Plain("key", "acme")).Revision, "a new key")
 	for range 3 {
-		l.climb(k.put(plainKey("gone", "acme")).Revision, "a new key")
+		l.climb(k.put(fixture.Plain("gone", "acme")).Revision, "a new key")
 		k.delete("gone")
 		k.reopen()
 		l.climb(k.put(k.key("key")).Revision, "after reopening, a key replaced")
@@ -184,7 +185,7 @@ func deletes(k *kit) {
 
 func deleteStale(k *kit) {
 	k.organization("acme")
-	first := k.put(plainKey("key", "acme"))
+	first := k.put(fixture.Plain("key", "acme"))
 	key := k.put(first)
 	brief := k.organization("brief")
 	organization := k.putOrganization(brief)
@@ -202,7 +203,7 @@ func deleteStale(k *kit) {
 
 func deleteMissing(k *kit) {
 	k.organization("acme")
-	revision := k.put(plainKey("key", "acme")).Revision
+	revision := k.put(fixture.Plain("key", "acme")).Revision
 	k.delete("key")
 	for _, id := range []apikey.ID{"key", "never"} {
 		for _, revision := range []uint64{0, 1, revision, 1 << 40} {
@@ -219,13 +220,13 @@ func createdAgain(k *kit) {
 	for _, organization := range []string{"acme", "acme", "other"} {
 		k.put(richKey("key", "acme"))
 		if records {
-			if err := recorder.RecordUsage(k.ctx, []store.UsageRecord{used("key", "10.0.0.0/8", 5, moment)}); err != nil {
+			if err := recorder.RecordUsage(k.ctx, []store.UsageRecord{used("key", "10.0.0.0/8", 5, fixture.Moment)}); err != nil {
 				k.Fatalf("RecordUsage: %v", err)
 			}
 		}
 		k.delete("key")
 		// Under the same ID, and perhaps for another organization: it is another key.
-		want := plainKey("key", organization)
+		want := fixture.Plain("key", organization)
 		want.Revision = k.put(want).Revision
 		k.wantEverywhere(want)
 		if records {
@@ -241,11 +242,11 @@ func createdAgain(k *kit) {
 func putOrDelete(k *kit) {
 	k.organization("acme")
 	for range k.rounds(50) {
-		stored := k.put(whole("key", "acme", 1))
+		stored := k.put(fixture.Whole("key", "acme", 1))
 		var errs [2]error
 		together(2, func(i int) {
 			if i == 0 {
-				_, errs[i] = k.store.PutKey(k.ctx, stored)
+				_, errs[i] = k.store.PutKey(k.ctx, stored, store.AllowOpen)
 			} else {
 				errs[i] = k.store.DeleteKey(k.ctx, "key", stored.Revision)
 			}

@@ -6,18 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"runtime/debug"
 	"slices"
 	"strconv"
 	"testing"
-	"time"
 
 	"github.com/sallyport-go/sallyport/apikey"
 	"github.com/sallyport-go/sallyport/store"
 )
-
-// patience is how long a case may take before its context ends.
-const patience = time.Minute
 
 // Run checks the whole contract, sentence by sentence. newStore returns an empty
 // store; it is called for every case anew, with the case's own t, and the store is
@@ -33,7 +28,10 @@ func Run(t *testing.T, newStore func(t testing.TB) store.Store, options ...Optio
 	if err != nil {
 		t.Fatal(err)
 	}
-	absent := r.absent(t)
+	absent, ok := r.absent(t)
+	if !ok {
+		t.FailNow()
+	}
 	for _, kind := range slices.Sorted(maps.Keys(absent)) {
 		t.Run(kind, func(t *testing.T) { t.Skip(absent[kind]) })
 	}
@@ -73,7 +71,7 @@ func Without(sentence, reason string) Option {
 // Reopen is for stores that outlast their process: it has Run check that everything
 // is still there afterwards, also if it was closed while others wrote (S25, S26), and
 // that revisions go on rising. The function closes the store and returns another on the
-// same data. What only a process that was killed shows, [Ledger] checks.
+// same data. What only a process that was killed shows, package crashtest checks.
 func Reopen(reopen func(t testing.TB, s store.Store) store.Store) Option {
 	return func(r *runner) error {
 		r.reopen = reopen
@@ -134,11 +132,16 @@ type runner struct {
 	reopen   func(testing.TB, store.Store) store.Store
 	damage   func(testing.TB, store.Store, apikey.ID)
 	compact  func(testing.TB, store.Store)
-	patience time.Duration
+
+	limits          limits // of the next case
+	limitsAfterVain limits
 }
 
 func newRunner(newStore func(testing.TB) store.Store, options []Option) (*runner, error) {
-	r := &runner{newStore: newStore, without: map[string]string{}, patience: patience}
+	r := &runner{newStore: newStore, without: map[string]string{}, limits: defaultLimits, limitsAfterVain: defaultLimits.afterVain()}
+	if testing.Short() {
+		r.limits.patience /= 2
+	}
 	var errs []error
 	for _, option := range options {
 		errs = append(errs, option(r))
@@ -146,22 +149,22 @@ func newRunner(newStore func(testing.TB) store.Store, options []Option) (*runner
 	return r, errors.Join(errs...)
 }
 
-// absent tells which optional interfaces the stores lack, by the letter of their
-// sentences.
-func (r *runner) absent(t testing.TB) map[string]string {
-	s := r.newStore(t)
-	defer s.Close()
-	absent := map[string]string{}
-	if _, ok := store.As[store.Loader](s); !ok {
-		absent["L"] = "store.As finds no store.Loader in the store: L1 to L3 do not apply"
-	}
-	if _, ok := store.As[store.Watcher](s); !ok {
-		absent["W"] = "store.As finds no store.Watcher in the store: W1 to W8 do not apply"
-	}
-	if _, ok := store.As[store.UsageRecorder](s); !ok {
-		absent["U"] = "store.As finds no store.UsageRecorder in the store: U1 to U7 do not apply"
-	}
-	return absent
+// absent returns which optional interfaces the stores lack, by the letter of their
+// sentences, and whether that could be found out.
+func (r *runner) absent(t testing.TB) (absent map[string]string, ok bool) {
+	absent = map[string]string{}
+	ok = r.run(t, testCase{sentence: "S24", run: func(k *kit) {
+		if _, ok := store.As[store.Loader](k.store); !ok {
+			absent["L"] = "store.As finds no store.Loader in the store: L1 to L3 do not apply"
+		}
+		if _, ok := store.As[store.Watcher](k.store); !ok {
+			absent["W"] = "store.As finds no store.Watcher in the store: W1 to W8 do not apply"
+		}
+		if _, ok := store.As[store.UsageRecorder](k.store); !ok {
+			absent["U"] = "store.As finds no store.UsageRecorder in the store: U1 to U7 do not apply"
+		}
+	}})
+	return absent, ok
 }
 
 func (r *runner) excluded(c testCase) (reason string, ok bool) {
@@ -185,21 +188,36 @@ func (r *runner) has(option string) bool {
 	return true
 }
 
-// run runs a case on a store of its own.
-func (r *runner) run(t testing.TB, c testCase) {
-	ctx, cancel := context.WithTimeout(context.Background(), r.patience)
-	t.Cleanup(cancel)
-	k := &kit{TB: t, runner: r, ctx: ctx, sentence: c.sentence}
-	k.store = r.newStore(t)
-	t.Cleanup(func() {
-		if err := k.store.Close(); err != nil && !k.closed {
-			t.Errorf("Close at the end of the case: %v", err)
-		}
-	})
-	defer func() {
-		if p := recover(); p != nil {
-			k.Fatalf("panic: %v\n%s", p, debug.Stack())
-		}
+// run runs a case on a store of its own, in a goroutine that can be left behind. It
+// reports whether the case ended.
+func (r *runner) run(t testing.TB, c testCase) (ended bool) {
+	ctx, cancel := context.WithCancelCause(context.Background())
+	defer cancel(nil)
+	tb := &caseTB{TB: t}
+	k := &kit{TB: tb, runner: r, limits: r.limits, ctx: ctx, cancel: cancel, sentence: c.sentence}
+	s := r.newStore(t)
+	if s == nil {
+		t.Fatal("storetest: newStore returned nil: want an empty store")
+	}
+	k.use(s)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		defer k.recoverPanic() // of finish
+		defer k.finish()
+		defer k.recoverPanic()
+		c.run(k)
 	}()
-	c.run(k)
+	if k.supervise(done) {
+		r.limits = r.limitsAfterVain
+	}
+	select {
+	case <-done:
+	default:
+		return false
+	}
+	if tb.skipped {
+		t.SkipNow()
+	}
+	return true
 }

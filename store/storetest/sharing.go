@@ -7,6 +7,7 @@ import (
 	"github.com/sallyport-go/sallyport/apikey"
 	"github.com/sallyport-go/sallyport/policy"
 	"github.com/sallyport-go/sallyport/store"
+	"github.com/sallyport-go/sallyport/store/storetest/internal/fixture"
 )
 
 var sharingCases = []testCase{
@@ -87,12 +88,12 @@ func returnedByReads(k *kit) {
 
 func readStays(k *kit) {
 	k.organization("acme")
-	stored := k.put(whole("key", "acme", 3))
+	stored := k.put(fixture.Whole("key", "acme", 3))
 	want := stored.Clone()
 	subject, key, listed := k.lookup("key"), k.key("key"), k.keys("acme", 0)[0]
 	organization := subject.Organization()
 
-	next := whole("key", "acme", 5)
+	next := fixture.Whole("key", "acme", 5)
 	next.Revision = stored.Revision
 	k.put(next)
 	other := organization

@@ -18,38 +18,32 @@ import (
 	"github.com/sallyport-go/sallyport/policy"
 	"github.com/sallyport-go/sallyport/store"
 	"github.com/sallyport-go/sallyport/store/memory"
+	"github.com/sallyport-go/sallyport/store/storetest/faulty"
+	"github.com/sallyport-go/sallyport/store/storetest/internal/fixture"
+	"github.com/sallyport-go/sallyport/store/storetest/internal/recorder"
+	"github.com/sallyport-go/sallyport/store/storetest/internal/teststore"
 )
 
-// contract reads the sentences from package store's own documentation.
+// contract reads the sentences from package store's own documentation: the items of its
+// lists that begin with a name, such as "  - S13. ".
 func contract(t *testing.T) map[string]string {
-	comment := regexp.MustCompile(`(?m)^\s*// ?`)
-	read := func(name string) string {
+	found := map[string]string{}
+	item := regexp.MustCompile(`^  - ([LSUW]\d+)\. (.*)`)
+	for _, name := range []string{"doc.go", "load.go", "watch.go", "usage.go"} {
 		source, err := os.ReadFile("../" + name)
 		require.NoError(t, err)
-		return string(source)
-	}
-	words := func(text string) string {
-		return strings.Join(strings.Fields(strings.NewReplacer("[", "", "]", "").Replace(comment.ReplaceAllString(text, ""))), " ")
-	}
-	found := map[string]string{}
-	add := func(id, text string) {
-		require.NotContains(t, found, id, "the sentence is there twice")
-		found[id] = text
-	}
-	for _, m := range regexp.MustCompile(`(?s)//   - (S\d+)\. (.*?)\n//(?:\n|   - )`).FindAllStringSubmatch(strings.ReplaceAll(read("doc.go"), "\n//   - S", "\n//\n//   - S"), -1) {
-		add(m[1], words(m[2]))
-	}
-	id := regexp.MustCompile(`\b([LUW]\d+): `)
-	for _, name := range []string{"load.go", "watch.go", "usage.go"} {
-		for _, block := range regexp.MustCompile(`(?m)(?:^\t//.*\n)+`).FindAllString(read(name), -1) {
-			text := words(block)
-			places := id.FindAllStringSubmatchIndex(text, -1)
-			for i, place := range places {
-				end := len(text)
-				if i+1 < len(places) {
-					end = places[i+1][0]
-				}
-				add(text[place[2]:place[3]], strings.TrimSpace(text[place[1]:end]))
+		current := ""
+		for line := range strings.Lines(string(source)) {
+			comment, _ := strings.CutPrefix(strings.TrimSpace(line), "//")
+			comment = strings.NewReplacer("[", "", "]", "").Replace(strings.TrimPrefix(comment, " "))
+			if m := item.FindStringSubmatch(comment); m != nil {
+				current = m[1]
+				require.NotContains(t, found, current, "the sentence is there twice")
+				found[current] = m[2]
+			} else if strings.HasPrefix(comment, "    ") && current != "" {
+				found[current] += " " + strings.TrimSpace(comment)
+			} else {
+				current = ""
 			}
 		}
 	}
@@ -59,14 +53,14 @@ func contract(t *testing.T) map[string]string {
 func TestSentencesAreThoseOfTheContract(t *testing.T) {
 	found := contract(t)
 	require.GreaterOrEqual(t, len(found), 26+3+8+7)
-	assert.Equal(t, found, sentences, "sentences.go repeats the words of package store")
+	assert.Equal(t, found, fixture.Sentences, "sentences.go repeats the words of package store")
 }
 
 func TestEverySentenceHasACase(t *testing.T) {
 	have := map[string]bool{}
 	titles := map[string]bool{}
 	for _, c := range cases {
-		assert.NotEmpty(t, sentences[c.sentence], "case %q is of no sentence", c.title())
+		assert.NotEmpty(t, fixture.Sentences[c.sentence], "case %q is of no sentence", c.title())
 		assert.False(t, titles[c.title()], "case %q is there twice", c.title())
 		assert.NotContains(t, c.name, "/", "case %q", c.title())
 		titles[c.title()] = true
@@ -91,23 +85,23 @@ func TestNoSentenceIsOnlyNamed(t *testing.T) {
 		source, err := os.ReadFile("../" + name)
 		require.NoError(t, err)
 		for _, id := range regexp.MustCompile(`\b[LSUW]\d+\b`).FindAllString(string(source), -1) {
-			assert.Contains(t, sentences, id, "%s names it", name)
+			assert.Contains(t, fixture.Sentences, id, "%s names it", name)
 		}
 	}
 }
 
-func newMemory(testing.TB) store.Store { return newLoading() }
+func newMemory(testing.TB) store.Store { return teststore.NewLoading() }
 
 // A lasting store outlives its Close: what is closed is only the way to it.
 type lasting struct {
-	*Faulty
+	*faulty.Store
 	kept store.Store
 }
 
-func newLasting(kept store.Store) *lasting { return &lasting{NewFaulty(kept), kept} }
+func newLasting(kept store.Store) *lasting { return &lasting{faulty.New(kept), kept} }
 
 func (l *lasting) Close() error {
-	l.Break(Fail(store.ErrClosed))
+	l.Break(faulty.Fail(store.ErrClosed))
 	return nil
 }
 
@@ -116,47 +110,36 @@ func reopen(_ testing.TB, s store.Store) store.Store {
 	return newLasting(s.(*lasting).kept)
 }
 
-// flood writes more than the memory store's feed remembers.
-func flood(t testing.TB, s store.Store) {
-	organization, err := s.PutOrganization(context.Background(), policy.Organization{ID: "flood"})
-	for range 33_000 {
-		if err == nil {
-			organization, err = s.PutOrganization(context.Background(), organization)
-		}
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
 func TestSoundStorePassesEverything(t *testing.T) {
-	r, err := newRunner(newMemory, []Option{Compact(flood)})
+	r, err := newRunner(newMemory, []Option{Compact(teststore.Flood)})
 	require.NoError(t, err)
-	require.Empty(t, r.absent(t))
+	absent, ok := r.absent(t)
+	require.True(t, ok)
+	require.Empty(t, absent)
 	for _, c := range cases {
 		if !r.has(c.needs) {
 			require.Contains(t, []string{"Reopen", "Damage"}, c.needs)
 			continue
 		}
-		got := record(t, func(t testing.TB) { r.run(t, c) })
-		assert.False(t, got.skipped, c.title())
-		assert.Empty(t, got.failures, c.title())
+		got := recorder.Record(t, func(t testing.TB) { r.run(t, c) })
+		assert.False(t, got.WasSkipped, c.title())
+		assert.Empty(t, got.Failures, c.title())
 	}
 }
 
 func TestSoundStorePassesAfterReopening(t *testing.T) {
-	r, err := newRunner(func(testing.TB) store.Store { return newLasting(newLoading()) }, []Option{Reopen(reopen)})
+	r, err := newRunner(func(testing.TB) store.Store { return newLasting(teststore.NewLoading()) }, []Option{Reopen(reopen)})
 	require.NoError(t, err)
 	for _, c := range cases {
 		if c.needs == "Reopen" {
-			got := record(t, func(t testing.TB) { r.run(t, c) })
-			assert.Empty(t, got.failures, c.title())
+			got := recorder.Record(t, func(t testing.TB) { r.run(t, c) })
+			assert.Empty(t, got.Failures, c.title())
 		}
 	}
 }
 
 func TestRun(t *testing.T) {
-	Run(t, newMemory, Compact(flood))
+	Run(t, newMemory, Compact(teststore.Flood))
 }
 
 // onlyStore hides what a store can do beyond store.Store.
@@ -201,20 +184,20 @@ func TestWithout(t *testing.T) {
 func TestFailuresCiteTheSentence(t *testing.T) {
 	r, err := newRunner(newMemory, nil)
 	require.NoError(t, err)
-	got := record(t, func(t testing.TB) {
+	got := recorder.Record(t, func(t testing.TB) {
 		r.run(t, testCase{"S4", "x", func(k *kit) { k.Errorf("%d is wrong", 7) }, ""})
 	})
-	require.Len(t, got.failures, 1)
-	assert.Equal(t, "7 is wrong\n    S4: "+sentences["S4"], got.failures[0])
+	require.Len(t, got.Failures, 1)
+	assert.Equal(t, "7 is wrong\n    S4: "+fixture.Sentences["S4"], got.Failures[0])
 }
 
 // A store that does nothing until its context ends must fail the case, not hold it.
 func TestPatienceEnds(t *testing.T) {
 	r, err := newRunner(func(testing.TB) store.Store { return stuck{memory.New()} }, nil)
 	require.NoError(t, err)
-	r.patience = 10 * time.Millisecond
-	got := record(t, func(t testing.TB) { r.run(t, testCase{"S4", "x", presentIsFound, ""}) })
-	require.NotEmpty(t, got.failures)
+	r.limits.patience = 10 * time.Millisecond
+	got := recorder.Record(t, func(t testing.TB) { r.run(t, testCase{"S4", "x", presentIsFound, ""}) })
+	require.NotEmpty(t, got.Failures)
 }
 
 type stuck struct{ *memory.Store }
@@ -228,7 +211,7 @@ func TestDifference(t *testing.T) {
 	rich := richKey("key", "acme")
 	require.NoError(t, rich.Validate())
 	require.GreaterOrEqual(t, rich.AccessList.Len(), 200)
-	assert.Empty(t, difference(rich, rich.Clone()))
+	assert.Empty(t, fixture.Difference(rich, rich.Clone()))
 	for name, change := range map[string]func(*apikey.Key){
 		"Description":       func(k *apikey.Key) { k.Description += " " },
 		"Disabled":          func(k *apikey.Key) { k.Disabled = false },
@@ -240,11 +223,11 @@ func TestDifference(t *testing.T) {
 	} {
 		changed := rich.Clone()
 		change(&changed)
-		assert.Contains(t, difference(changed, rich), name)
+		assert.Contains(t, fixture.Difference(changed, rich), name)
 	}
 	for n := range 12 {
-		require.NoError(t, whole("key", "acme", n).Validate())
-		assert.Equal(t, n%4, whole("key", "acme", n).AccessList.Len())
+		require.NoError(t, fixture.Whole("key", "acme", n).Validate())
+		assert.Equal(t, n%4, fixture.Whole("key", "acme", n).AccessList.Len())
 	}
 }
 

@@ -1,7 +1,6 @@
 package storetest
 
 import (
-	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -10,6 +9,7 @@ import (
 	"github.com/sallyport-go/sallyport/apikey"
 	"github.com/sallyport-go/sallyport/policy"
 	"github.com/sallyport-go/sallyport/store"
+	"github.com/sallyport-go/sallyport/store/storetest/internal/fixture"
 )
 
 // A timeline is every write that a case made, so that it can tell what the store had
@@ -19,7 +19,7 @@ type timeline struct {
 	*kit
 	mu       sync.Mutex
 	latest   uint64 // the greatest revision that is known to have been given
-	versions map[recordName][]version
+	versions map[fixture.RecordName][]version
 }
 
 // A version is a record as it was written, or its absence, and the revision from which
@@ -30,14 +30,14 @@ type version struct {
 }
 
 func newTimeline(k *kit) *timeline {
-	return &timeline{kit: k, versions: map[recordName][]version{}}
+	return &timeline{kit: k, versions: map[fixture.RecordName][]version{}}
 }
 
 func (t *timeline) note(v version) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.latest = max(t.latest, v.last)
-	name := nameOf(v.record)
+	name := fixture.NameOf(v.record)
 	t.versions[name] = append(t.versions[name], v)
 }
 
@@ -51,7 +51,7 @@ func (t *timeline) given() uint64 {
 // store failed, which fails the case, since FailNow is for the case's own goroutine.
 func (t *timeline) putKey(key apikey.Key) (apikey.Key, bool) {
 	t.Helper()
-	stored, err := t.store.PutKey(t.ctx, key, store.AllowEmptyList)
+	stored, err := t.store.PutKey(t.ctx, key, store.AllowOpen)
 	if err != nil {
 		t.Errorf("PutKey of key %q with revision %d: %v", key.ID, key.Revision, err)
 		return stored, false
@@ -91,7 +91,7 @@ func (t *timeline) deleted(change store.Change, deletion func() error) bool {
 	t.Helper()
 	before := t.given()
 	if err := deletion(); err != nil {
-		t.Errorf("deleting %v: %v", nameOf(change), err)
+		t.Errorf("deleting %v: %v", fixture.NameOf(change), err)
 		return false
 	}
 	after, err := t.watcher().Revision(t.ctx)
@@ -106,15 +106,15 @@ func (t *timeline) deleted(change store.Change, deletion func() error) bool {
 // An instant is what a mirror had at a mark: the revisions of its records.
 type instant struct {
 	mark      uint64
-	revisions map[recordName]uint64
+	revisions map[fixture.RecordName]uint64
 }
 
-func instantOf(m *mirror) instant {
-	revisions := make(map[recordName]uint64, len(m.records))
-	for name, change := range m.records {
+func instantOf(m *fixture.Mirror) instant {
+	revisions := make(map[fixture.RecordName]uint64, len(m.Records))
+	for name, change := range m.Records {
 		revisions[name] = change.Revision
 	}
-	return instant{m.mark, revisions}
+	return instant{m.Mark, revisions}
 }
 
 // check says where a mirror was not what the store had at the mark's revision.
@@ -126,7 +126,7 @@ func (t *timeline) check(at instant) error {
 			return fmt.Errorf("it has %v, which was never written", name)
 		}
 	}
-	for _, name := range slices.SortedFunc(maps.Keys(t.versions), compareNames) {
+	for _, name := range slices.SortedFunc(maps.Keys(t.versions), fixture.CompareNames) {
 		got := at.revisions[name]
 		could := possible(t.versions[name], at.mark)
 		if !slices.Contains(could, got) {
@@ -134,10 +134,6 @@ func (t *timeline) check(at instant) error {
 		}
 	}
 	return nil
-}
-
-func compareNames(a, b recordName) int {
-	return cmp.Or(cmp.Compare(a.key, b.key), cmp.Compare(a.organization, b.organization))
 }
 
 // possible returns the revisions that a record can have had at a revision of the store,
@@ -163,20 +159,20 @@ func possible(versions []version, at uint64) (could []uint64) {
 func (t *timeline) checkTold(change store.Change) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for _, v := range t.versions[nameOf(change)] {
+	for _, v := range t.versions[fixture.NameOf(change)] {
 		switch want := v.record; {
 		case change.Err != nil:
-			return fmt.Errorf("Watch told %s and it can be read", shown(change))
+			return fmt.Errorf("Watch told %s and it can be read", fixture.Shown(change))
 		case change.Revision < v.earliest || change.Revision > v.last || change.Deleted != want.Deleted:
 			continue
 		case want.KeyRecord != nil:
-			if d := difference(*change.KeyRecord, *want.KeyRecord); d != "" {
-				return fmt.Errorf("Watch told %s and in its record %s", shown(change), d)
+			if d := fixture.Difference(*change.KeyRecord, *want.KeyRecord); d != "" {
+				return fmt.Errorf("Watch told %s and in its record %s", fixture.Shown(change), d)
 			}
 		case want.OrganizationRecord != nil && *change.OrganizationRecord != *want.OrganizationRecord:
-			return fmt.Errorf("Watch told %s with the record %+v; want %+v", shown(change), *change.OrganizationRecord, *want.OrganizationRecord)
+			return fmt.Errorf("Watch told %s with the record %+v; want %+v", fixture.Shown(change), *change.OrganizationRecord, *want.OrganizationRecord)
 		}
 		return nil
 	}
-	return fmt.Errorf("Watch told %s which was never written", shown(change))
+	return fmt.Errorf("Watch told %s which was never written", fixture.Shown(change))
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/sallyport-go/sallyport/accesslist"
 	"github.com/sallyport-go/sallyport/apikey"
 	"github.com/sallyport-go/sallyport/store"
+	"github.com/sallyport-go/sallyport/store/storetest/internal/fixture"
 )
 
 var usageCases = []testCase{
@@ -46,7 +47,7 @@ func (k *kit) recorder() store.UsageRecorder {
 		k.Fatalf("store.As finds no store.UsageRecorder in this store, though it did in another")
 	}
 	k.organization("acme")
-	k.put(plainKey("key", "acme", "192.0.2.1", "198.51.100.0/24"))
+	k.put(fixture.Plain("key", "acme", "192.0.2.1", "198.51.100.0/24"))
 	return recorder
 }
 
@@ -72,7 +73,7 @@ func (k *kit) wantUsage(r store.UsageRecorder, entry string, want accesslist.Usa
 	usage := k.usage(r, "key")
 	got := usage.Secrets["5ec2e700"]
 	if entry != "" {
-		got = usage.Entries[used("", entry, 0, moment).Entry]
+		got = usage.Entries[used("", entry, 0, fixture.Moment).Entry]
 	}
 	if got.Count != want.Count || !got.Last.Equal(want.Last) || got.LastAddress != want.LastAddress {
 		k.Errorf("usage of entry %q (empty: of the secret) is %+v; want %+v", entry, got, want)
@@ -83,22 +84,22 @@ func address(text string) netip.Addr { return netip.MustParseAddr(text) }
 
 func countsAddUp(k *kit) {
 	r := k.recorder()
-	k.put(plainKey("other", "acme"))
+	k.put(fixture.Plain("other", "acme"))
 	k.record(r)
-	k.record(r, used("key", "192.0.2.1", 2, moment))
-	k.record(r, used("key", "192.0.2.1", 3, moment.Add(time.Second)), used("other", "192.0.2.1", 100, moment),
-		used("key", "198.51.100.0/24", 10, moment.Add(2*time.Second)), used("key", "192.0.2.1", 1<<40, moment.Add(3*time.Second)))
-	k.wantUsage(r, "192.0.2.1", accesslist.Usage{Count: 5 + 1<<40, Last: moment.Add(3 * time.Second), LastAddress: address("192.0.2.1")})
-	k.wantUsage(r, "198.51.100.0/24", accesslist.Usage{Count: 10, Last: moment.Add(2 * time.Second), LastAddress: address("198.51.100.0")})
-	k.wantUsage(r, "", accesslist.Usage{Count: 15 + 1<<40, Last: moment.Add(3 * time.Second), LastAddress: address("192.0.2.1")})
+	k.record(r, used("key", "192.0.2.1", 2, fixture.Moment))
+	k.record(r, used("key", "192.0.2.1", 3, fixture.Moment.Add(time.Second)), used("other", "192.0.2.1", 100, fixture.Moment),
+		used("key", "198.51.100.0/24", 10, fixture.Moment.Add(2*time.Second)), used("key", "192.0.2.1", 1<<40, fixture.Moment.Add(3*time.Second)))
+	k.wantUsage(r, "192.0.2.1", accesslist.Usage{Count: 5 + 1<<40, Last: fixture.Moment.Add(3 * time.Second), LastAddress: address("192.0.2.1")})
+	k.wantUsage(r, "198.51.100.0/24", accesslist.Usage{Count: 10, Last: fixture.Moment.Add(2 * time.Second), LastAddress: address("198.51.100.0")})
+	k.wantUsage(r, "", accesslist.Usage{Count: 15 + 1<<40, Last: fixture.Moment.Add(3 * time.Second), LastAddress: address("192.0.2.1")})
 
 	// An open list has no entry and another proof no secret: then the one is counted
 	// without the other.
-	open, proven := used("key", "192.0.2.1", 4, moment), used("key", "192.0.2.1", 8, moment)
+	open, proven := used("key", "192.0.2.1", 4, fixture.Moment), used("key", "192.0.2.1", 8, fixture.Moment)
 	open.Entry, proven.Secret = netip.Prefix{}, ""
 	k.record(r, open, proven)
-	k.wantUsage(r, "192.0.2.1", accesslist.Usage{Count: 13 + 1<<40, Last: moment.Add(3 * time.Second), LastAddress: address("192.0.2.1")})
-	k.wantUsage(r, "", accesslist.Usage{Count: 19 + 1<<40, Last: moment.Add(3 * time.Second), LastAddress: address("192.0.2.1")})
+	k.wantUsage(r, "192.0.2.1", accesslist.Usage{Count: 13 + 1<<40, Last: fixture.Moment.Add(3 * time.Second), LastAddress: address("192.0.2.1")})
+	k.wantUsage(r, "", accesslist.Usage{Count: 19 + 1<<40, Last: fixture.Moment.Add(3 * time.Second), LastAddress: address("192.0.2.1")})
 	if usage := k.usage(r, "key"); len(usage.Entries) != 2 || len(usage.Secrets) != 1 {
 		k.Errorf("Usage is %+v; want two entries and one secret", usage)
 	}
@@ -109,36 +110,36 @@ func countsAddUpAtOnce(k *kit) {
 	each := k.rounds(20)
 	together(writers, func(int) {
 		for range each {
-			if err := r.RecordUsage(k.ctx, []store.UsageRecord{used("key", "192.0.2.1", 1, moment), used("key", "198.51.100.0/24", 2, moment)}); err != nil {
+			if err := r.RecordUsage(k.ctx, []store.UsageRecord{used("key", "192.0.2.1", 1, fixture.Moment), used("key", "198.51.100.0/24", 2, fixture.Moment)}); err != nil {
 				k.Errorf("RecordUsage: %v", err)
 			}
 		}
 	})
 	n := uint64(writers * each)
-	k.wantUsage(r, "192.0.2.1", accesslist.Usage{Count: n, Last: moment, LastAddress: address("192.0.2.1")})
-	k.wantUsage(r, "198.51.100.0/24", accesslist.Usage{Count: 2 * n, Last: moment, LastAddress: address("198.51.100.0")})
+	k.wantUsage(r, "192.0.2.1", accesslist.Usage{Count: n, Last: fixture.Moment, LastAddress: address("192.0.2.1")})
+	k.wantUsage(r, "198.51.100.0/24", accesslist.Usage{Count: 2 * n, Last: fixture.Moment, LastAddress: address("198.51.100.0")})
 }
 
 func countingChangesNothing(k *kit) {
 	r := k.recorder()
 	before := k.snapshot()
-	k.record(r, used("key", "192.0.2.1", 1, moment))
+	k.record(r, used("key", "192.0.2.1", 1, fixture.Moment))
 	k.wantUnchanged(before, "RecordUsage")
-	if _, err := k.store.PutKey(k.ctx, before.keys[0]); err != nil {
+	if _, err := k.store.PutKey(k.ctx, before.Keys[0], store.AllowOpen); err != nil {
 		k.Errorf("PutKey with the revision from before RecordUsage: %v", err)
 	}
 }
 
 func countsAfterReopening(k *kit) {
 	r := k.recorder()
-	k.record(r, used("key", "192.0.2.1", 2, moment))
+	k.record(r, used("key", "192.0.2.1", 2, fixture.Moment))
 	k.reopen()
 	r, ok := store.As[store.UsageRecorder](k.store)
 	if !ok {
 		k.Fatalf("after reopening store.As finds no store.UsageRecorder")
 	}
-	k.record(r, used("key", "192.0.2.1", 3, moment.Add(-time.Hour)))
-	k.wantUsage(r, "192.0.2.1", accesslist.Usage{Count: 5, Last: moment, LastAddress: address("192.0.2.1")})
+	k.record(r, used("key", "192.0.2.1", 3, fixture.Moment.Add(-time.Hour)))
+	k.wantUsage(r, "192.0.2.1", accesslist.Usage{Count: 5, Last: fixture.Moment, LastAddress: address("192.0.2.1")})
 }
 
 func latestCallIsKept(k *kit) {
@@ -148,11 +149,11 @@ func latestCallIsKept(k *kit) {
 		record.LastAddress = address(from)
 		return record
 	}
-	want := accesslist.Usage{Last: moment, LastAddress: address("198.51.100.7")}
+	want := accesslist.Usage{Last: fixture.Moment, LastAddress: address("198.51.100.7")}
 	for _, batch := range [][]store.UsageRecord{
-		{call(moment, "198.51.100.7")},
-		{call(moment.Add(-time.Hour), "198.51.100.8")}, // told late
-		{call(moment.Add(-time.Microsecond), "198.51.100.9"), call(moment.Add(-time.Hour), "203.0.113.1")}, // told late, twice
+		{call(fixture.Moment, "198.51.100.7")},
+		{call(fixture.Moment.Add(-time.Hour), "198.51.100.8")}, // told late
+		{call(fixture.Moment.Add(-time.Microsecond), "198.51.100.9"), call(fixture.Moment.Add(-time.Hour), "203.0.113.1")}, // told late, twice
 		{call(time.Time{}, "203.0.113.2")}, // at no known time
 	} {
 		k.record(r, batch...)
@@ -160,26 +161,26 @@ func latestCallIsKept(k *kit) {
 		k.wantUsage(r, "198.51.100.0/24", want)
 		k.wantUsage(r, "", want)
 	}
-	later := moment.Add(time.Microsecond).UTC()
-	k.record(r, call(later, "2001:db8::1"), call(moment, "198.51.100.8")) // the latest first in its batch
+	later := fixture.Moment.Add(time.Microsecond).UTC()
+	k.record(r, call(later, "2001:db8::1"), call(fixture.Moment, "198.51.100.8")) // the latest first in its batch
 	k.wantUsage(r, "198.51.100.0/24", accesslist.Usage{Count: want.Count + 2, Last: later, LastAddress: address("2001:db8::1")})
 }
 
 func missingKeyIsPassedOver(k *kit) {
 	r := k.recorder()
-	k.put(plainKey("deleted", "acme"))
+	k.put(fixture.Plain("deleted", "acme"))
 	k.delete("deleted")
 	if err := r.RecordUsage(k.ctx, []store.UsageRecord{
-		used("deleted", "192.0.2.1", 1, moment), used("key", "192.0.2.1", 1, moment), used("never", "192.0.2.1", 1, moment),
-		used("", "192.0.2.1", 1, moment), used("key", "192.0.2.1", 2, moment),
+		used("deleted", "192.0.2.1", 1, fixture.Moment), used("key", "192.0.2.1", 1, fixture.Moment), used("never", "192.0.2.1", 1, fixture.Moment),
+		used("", "192.0.2.1", 1, fixture.Moment), used("key", "192.0.2.1", 2, fixture.Moment),
 	}); err != nil {
 		k.Errorf("RecordUsage with records of keys that are not there: %v; want no error", err)
 	}
-	k.wantUsage(r, "192.0.2.1", accesslist.Usage{Count: 3, Last: moment, LastAddress: address("192.0.2.1")})
+	k.wantUsage(r, "192.0.2.1", accesslist.Usage{Count: 3, Last: fixture.Moment, LastAddress: address("192.0.2.1")})
 	for _, id := range []apikey.ID{"deleted", "never"} {
 		_, err := r.Usage(k.ctx, id)
 		k.wantError(err, store.ErrNotFound, "Usage(%q)", id)
-		k.put(plainKey(id, "acme"))
+		k.put(fixture.Plain(id, "acme"))
 		if usage := k.usage(r, id); len(usage.Entries)+len(usage.Secrets) > 0 {
 			k.Errorf("a key that was created after calls to its ID were counted has the usage %+v; want none", usage)
 		}
@@ -193,7 +194,7 @@ func nothingOfABatch(k *kit) {
 	r := k.recorder()
 	var batch []store.UsageRecord
 	for range 200 {
-		batch = append(batch, used("key", "192.0.2.1", 1, moment), used("key", "198.51.100.0/24", 1, moment))
+		batch = append(batch, used("key", "192.0.2.1", 1, fixture.Moment), used("key", "198.51.100.0/24", 1, fixture.Moment))
 	}
 	count := uint64(0)
 	for n := range k.rounds(30) {
@@ -216,21 +217,21 @@ func nothingOfABatch(k *kit) {
 
 func usageOfTheRest(k *kit) {
 	r := k.recorder()
-	k.record(r, used("key", "192.0.2.1", 1, moment), used("key", "198.51.100.0/24", 2, moment), used("key", "203.0.113.99", 3, moment))
+	k.record(r, used("key", "192.0.2.1", 1, fixture.Moment), used("key", "198.51.100.0/24", 2, fixture.Moment), used("key", "203.0.113.99", 3, fixture.Moment))
 	key := k.key("key")
 	key.Description = "changed"
-	key.AccessList = must(accesslist.Parse("198.51.100.0/24", "203.0.113.0/24")) // one went, one stayed, one is new
+	key.AccessList = fixture.Must(accesslist.Parse("198.51.100.0/24", "203.0.113.0/24")) // one went, one stayed, one is new
 	k.put(key)
-	k.wantUsage(r, "198.51.100.0/24", accesslist.Usage{Count: 2, Last: moment, LastAddress: address("198.51.100.0")})
+	k.wantUsage(r, "198.51.100.0/24", accesslist.Usage{Count: 2, Last: fixture.Moment, LastAddress: address("198.51.100.0")})
 	k.wantUsage(r, "203.0.113.0/24", accesslist.Usage{})
 }
 
 func usageIsNotShared(k *kit) {
 	r := k.recorder()
-	batch := []store.UsageRecord{used("key", "192.0.2.1", 1, moment)}
+	batch := []store.UsageRecord{used("key", "192.0.2.1", 1, fixture.Moment)}
 	k.record(r, batch...)
-	batch[0] = used("key", "192.0.2.1", 1000, moment)
-	want := accesslist.Usage{Count: 1, Last: moment, LastAddress: address("192.0.2.1")}
+	batch[0] = used("key", "192.0.2.1", 1000, fixture.Moment)
+	want := accesslist.Usage{Count: 1, Last: fixture.Moment, LastAddress: address("192.0.2.1")}
 	before := k.usage(r, "key")
 	usage := k.usage(r, "key")
 	for entry := range usage.Entries {
@@ -239,7 +240,7 @@ func usageIsNotShared(k *kit) {
 	clear(usage.Secrets)
 	k.wantUsage(r, "192.0.2.1", want)
 	k.wantUsage(r, "", want)
-	k.record(r, used("key", "192.0.2.1", 1, moment))
+	k.record(r, used("key", "192.0.2.1", 1, fixture.Moment))
 	if got := before.Entries[batch[0].Entry]; got.Count != 1 {
 		k.Errorf("what Usage returned before another RecordUsage has the count %d now; want 1", got.Count)
 	}
@@ -258,16 +259,16 @@ func largestBatch(k *kit) {
 	r := k.recorder()
 	var full []store.UsageRecord
 	for range 3 { // of as many keys as may be, though of three times as many records
-		full = append(full, used("key", "192.0.2.1", 1, moment))
+		full = append(full, used("key", "192.0.2.1", 1, fixture.Moment))
 		for i := range store.MaxUsageKeys - 1 {
-			full = append(full, used(apikey.ID(fmt.Sprint("gone-", i)), "192.0.2.1", 1, moment))
+			full = append(full, used(apikey.ID(fmt.Sprint("gone-", i)), "192.0.2.1", 1, fixture.Moment))
 		}
 	}
-	tooMany := append(slices.Clone(full), used("one-too-many", "192.0.2.1", 1, moment))
+	tooMany := append(slices.Clone(full), used("one-too-many", "192.0.2.1", 1, fixture.Moment))
 	k.wantError(r.RecordUsage(k.ctx, tooMany), store.ErrInvalid, "RecordUsage of a batch of %d keys", store.MaxUsageKeys+1)
 	if usage := k.usage(r, "key"); len(usage.Entries)+len(usage.Secrets) > 0 {
 		k.Errorf("after a batch that was refused, Usage is %+v; want none", usage)
 	}
 	k.wantError(r.RecordUsage(k.ctx, full), nil, "RecordUsage of a batch of %d records of %d keys", len(full), store.MaxUsageKeys)
-	k.wantUsage(r, "192.0.2.1", accesslist.Usage{Count: 3, Last: moment, LastAddress: address("192.0.2.1")})
+	k.wantUsage(r, "192.0.2.1", accesslist.Usage{Count: 3, Last: fixture.Moment, LastAddress: address("192.0.2.1")})
 }

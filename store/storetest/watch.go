@@ -11,6 +11,7 @@ import (
 	"github.com/sallyport-go/sallyport/apikey"
 	"github.com/sallyport-go/sallyport/policy"
 	"github.com/sallyport-go/sallyport/store"
+	"github.com/sallyport-go/sallyport/store/storetest/internal/fixture"
 )
 
 var watchCases = []testCase{
@@ -44,12 +45,12 @@ func (k *kit) revision() uint64 {
 
 // reach has a mirror follow until a mark that is not before a revision. It must come
 // without a further write.
-func (k *kit) reach(m *mirror, revision uint64) {
+func (k *kit) reach(m *fixture.Mirror, revision uint64) {
 	k.Helper()
-	from := m.mark
-	err := m.reach(k.ctx, k.watcher(), revision)
+	from := m.Mark
+	err := m.Reach(k.ctx, k.watcher(), revision)
 	if errors.Is(err, k.ctx.Err()) && err != nil {
-		k.Fatalf("Watch from revision %d told no mark of revision %d or later without a further write; the last was of %d", from, revision, m.mark)
+		k.Fatalf("Watch from revision %d told no mark of revision %d or later without a further write; the last was of %d", from, revision, m.Mark)
 	}
 	if err != nil {
 		k.Fatalf("Watch from revision %d, waiting for a mark of %d or later: %v", from, revision, err)
@@ -58,31 +59,31 @@ func (k *kit) reach(m *mirror, revision uint64) {
 
 // mirror returns a copy of the store as it is now, from a watch from zero. Its mark is
 // one to resume from.
-func (k *kit) mirror() *mirror {
+func (k *kit) mirror() *fixture.Mirror {
 	k.Helper()
-	m := newMirror()
+	m := fixture.NewMirror()
 	k.reach(m, k.revision())
 	return m
 }
 
 // wantMirror checks that a mirror has what reads return.
-func (k *kit) wantMirror(what string, m *mirror) {
+func (k *kit) wantMirror(what string, m *fixture.Mirror) {
 	k.Helper()
-	if all := m.differences(k.snapshot()); len(all) > 0 {
-		k.Errorf("%s, a copy made of what was told up to the mark of revision %d is not the store: %s", what, m.mark, strings.Join(all, "; "))
+	if all := m.Differences(k.snapshot()); len(all) > 0 {
+		k.Errorf("%s, a copy made of what was told up to the mark of revision %d is not the store: %s", what, m.Mark, strings.Join(all, "; "))
 	}
 }
 
 // follow has a mirror follow in another goroutine until see returns false. The
 // function that it returns waits for that, and returns the error if one came instead.
-func (k *kit) follow(m *mirror, see func(store.Change) bool) (wait func() error) {
+func (k *kit) follow(m *fixture.Mirror, see func(store.Change) bool) (wait func() error) {
 	k.Helper()
 	watcher := k.watcher()
 	ctx, cancel := context.WithCancel(k.ctx)
 	ended := make(chan error, 1)
-	go func() { ended <- m.follow(ctx, watcher, see) }()
+	go func() { ended <- m.Follow(ctx, watcher, see) }()
 	wait = sync.OnceValue(func() error { return <-ended })
-	k.Cleanup(func() { // also when the case gave up
+	k.atEnd(func() { // also when the case gave up
 		cancel()
 		_ = wait()
 	})
@@ -102,7 +103,7 @@ func (k *kit) script(step func()) {
 	}
 	put := func(key apikey.Key) apikey.Key {
 		k.Helper()
-		stored := k.put(key, store.AllowEmptyList)
+		stored := k.put(key)
 		step()
 		return stored
 	}
@@ -117,16 +118,16 @@ func (k *kit) script(step func()) {
 	acme := organize(policy.Organization{ID: "acme"})
 	organize(policy.Organization{ID: "other \u00e9"})
 	organize(policy.Organization{ID: "brief"})
-	created := put(plainKey("created", "acme"))
+	created := put(fixture.Plain("created", "acme"))
 	replaced := put(put(richKey("replaced", "other \u00e9")))
-	put(plainKey("deleted", "acme"))
-	put(plainKey("again", "acme"))
-	put(plainKey("moved", "acme"))
+	put(fixture.Plain("deleted", "acme"))
+	put(fixture.Plain("again", "acme"))
+	put(fixture.Plain("moved", "acme"))
 	deleteKey("deleted")
 	deleteKey("again")
 	deleteKey("moved")
-	put(plainKey("again", "acme"))
-	put(plainKey("moved", "other \u00e9"))
+	put(fixture.Plain("again", "acme"))
+	put(fixture.Plain("moved", "other \u00e9"))
 	did(k.store.DeleteOrganization(k.ctx, "brief", 0))
 	acme.Requirement = policy.Required
 	organize(acme)
@@ -146,12 +147,12 @@ func revisionFollows(k *kit) {
 			k.Errorf("after %s, of revision %d, Revision is %d and was %d before; want it risen", what, revision, now, last)
 		}
 		last = now
-		k.reach(newMirror(), now) // and not ahead of what is told
+		k.reach(fixture.NewMirror(), now) // and not ahead of what is told
 	}
 	organization := k.organization("acme")
 	rises(organization.Revision, "PutOrganization")
 	rises(k.putOrganization(organization).Revision, "PutOrganization that replaces")
-	key := k.put(plainKey("key", "acme"))
+	key := k.put(fixture.Plain("key", "acme"))
 	rises(key.Revision, "PutKey")
 	rises(k.put(key).Revision, "PutKey that replaces")
 	k.delete("key")
@@ -194,9 +195,9 @@ func revisionCoversWrites(k *kit) {
 			return
 		}
 		defer writing.Add(-1)
-		key := plainKey(apikey.ID(fmt.Sprint("key-", i)), "acme")
+		key := fixture.Plain(apikey.ID(fmt.Sprint("key-", i)), "acme")
 		for range k.rounds(20) {
-			stored, err := k.store.PutKey(k.ctx, key)
+			stored, err := k.store.PutKey(k.ctx, key, store.AllowOpen)
 			if err != nil {
 				k.Errorf("PutKey: %v", err)
 				return
@@ -215,7 +216,7 @@ func revisionCoversWrites(k *kit) {
 // what is read must not be older than the last write up to that revision.
 func revisionIsThere(k *kit) {
 	k.organization("acme")
-	stored := k.put(whole("key", "acme", 0))
+	stored := k.put(fixture.Whole("key", "acme", 0))
 	past := history{keys: []uint64{stored.Revision}}
 	watcher := k.watcher()
 	type reading struct{ revision, key uint64 }
@@ -238,9 +239,9 @@ func revisionIsThere(k *kit) {
 		}
 	}
 	k.whileWriting(k.rounds(200), func(n int) {
-		next := whole("key", "acme", n)
+		next := fixture.Whole("key", "acme", n)
 		next.Revision = stored.Revision
-		stored = k.put(next, store.AllowEmptyList)
+		stored = k.put(next)
 		past.keys = append(past.keys, stored.Revision)
 	}, read(0), read(1))
 	for _, all := range readings {
@@ -267,14 +268,14 @@ func everyWriteIsTold(k *kit) {
 }
 
 func resumes(k *kit) {
-	marked := []*mirror{k.mirror()}
+	marked := []*fixture.Mirror{k.mirror()}
 	k.script(func() {
-		next := marked[len(marked)-1].clone()
+		next := marked[len(marked)-1].Clone()
 		k.reach(next, k.revision())
 		marked = append(marked, next)
 	})
 	for _, m := range marked {
-		from := m.mark
+		from := m.Mark
 		k.reach(m, k.revision())
 		k.wantMirror(fmt.Sprintf("by a watch from the mark of revision %d", from), m)
 	}
@@ -282,7 +283,7 @@ func resumes(k *kit) {
 
 func concurrentWritesAreTold(k *kit) {
 	k.organization("acme")
-	mirrors := []*mirror{newMirror(), k.mirror()}
+	mirrors := []*fixture.Mirror{fixture.NewMirror(), k.mirror()}
 	var waits []func() error
 	var end atomic.Uint64 // the revision to reach, once it is known
 	for _, m := range mirrors {
@@ -292,9 +293,9 @@ func concurrentWritesAreTold(k *kit) {
 		}))
 	}
 	together(writers, func(i int) {
-		key := plainKey(apikey.ID(fmt.Sprint("key-", i)), "acme")
+		key := fixture.Plain(apikey.ID(fmt.Sprint("key-", i)), "acme")
 		for range k.rounds(20) {
-			stored, err := k.store.PutKey(k.ctx, key)
+			stored, err := k.store.PutKey(k.ctx, key, store.AllowOpen)
 			if err != nil {
 				k.Errorf("PutKey: %v", err)
 				return

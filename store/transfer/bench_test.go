@@ -32,7 +32,7 @@ func BenchmarkTransfer(b *testing.B) {
 		require.NoError(b, err)
 		key.Created = moment
 		key.AccessList = must(accesslist.Parse("10.0.0.0/8", "192.0.2.1", "192.0.2.2", "198.51.100.0/24", "203.0.113.7"))
-		_, err = s.PutKey(ctx, key)
+		_, err = s.PutKey(ctx, key, store.AllowOpen)
 		require.NoError(b, err)
 		require.NoError(b, s.RecordUsage(ctx, []store.UsageRecord{{
 			Key: key.ID, Entry: netip.MustParsePrefix("10.0.0.0/8"), Secret: key.Secrets[0].ID(),

@@ -26,7 +26,7 @@ import (
 	"github.com/sallyport-go/sallyport/policy"
 	"github.com/sallyport-go/sallyport/store"
 	"github.com/sallyport-go/sallyport/store/memory"
-	"github.com/sallyport-go/sallyport/store/storetest"
+	"github.com/sallyport-go/sallyport/store/storetest/faulty"
 	"github.com/sallyport-go/sallyport/store/transfer"
 )
 
@@ -64,7 +64,7 @@ func TestRoundTrip(t *testing.T) {
 		"memory":       memory.New(),
 		"with Load":    &loading{Store: memory.New()},
 		"without feed": func() store.Store { m := memory.New(); return feedless{m, m} }(),
-		"wrapped":      storetest.NewFaulty(memory.New()),
+		"wrapped":      faulty.New(memory.New()),
 	} {
 		t.Run(name, func(t *testing.T) {
 			result, err := importInto(to, file)
@@ -112,7 +112,7 @@ func TestManyRecords(t *testing.T) {
 		require.NoError(t, err)
 		for n := range []int{0, 150, 1050}[o] {
 			id := apikey.ID(fmt.Sprintf("%d-%d", o, n*7919%1050))
-			_, err := s.PutKey(ctx, plainKey(id, organization, "10.0.0.0/8"))
+			_, err := s.PutKey(ctx, plainKey(id, organization, "10.0.0.0/8"), store.AllowOpen)
 			require.NoError(t, err)
 			batch = append(batch, store.UsageRecord{Key: id, Entry: netip.MustParsePrefix("10.0.0.0/8"), Usage: accesslist.Usage{Count: uint64(n) + 1}})
 		}
@@ -154,7 +154,7 @@ func TestOneMoment(t *testing.T) {
 	require.NoError(t, err)
 	var stored []apikey.Key
 	for n := range keys {
-		key, err := s.PutKey(ctx, plainKey(apikey.ID(fmt.Sprintf("%03d", n)), "acme"))
+		key, err := s.PutKey(ctx, plainKey(apikey.ID(fmt.Sprintf("%03d", n)), "acme"), store.AllowOpen)
 		require.NoError(t, err)
 		stored = append(stored, key)
 	}
@@ -165,7 +165,7 @@ func TestOneMoment(t *testing.T) {
 			for n := range stored {
 				stored[n].Description = strconv.Itoa(version)
 				var err error
-				if stored[n], err = s.PutKey(ctx, stored[n]); err != nil {
+				if stored[n], err = s.PutKey(ctx, stored[n], store.AllowOpen); err != nil {
 					t.Error(err)
 				}
 			}
@@ -231,14 +231,14 @@ func TestExportOfABrokenFeed(t *testing.T) {
 		"an organization that cannot be read": {
 			[]store.Change{with(acme, func(c *store.Change) { c.Err = errBroken }), mark}, nil,
 			`organization "acme" cannot be read: broken on demand`},
-		"a key without its record":           {[]store.Change{acme, with(put, func(c *store.Change) { c.KeyRecord = nil }), mark}, nil, `the feed told of key "key" of organization "acme" without its record`},
-		"an organization without its record": {[]store.Change{with(acme, func(c *store.Change) { c.OrganizationRecord = nil }), mark}, nil, `the feed told of organization "acme" without its record`},
-		"the record of another key":          {[]store.Change{acme, with(put, func(c *store.Change) { c.KeyRecord = &other }), mark}, nil, `the feed told of key "key" of organization "acme" without its record`},
-		"a key of another organization":      {[]store.Change{acme, with(put, func(c *store.Change) { c.KeyRecord = &elsewhere }), mark}, nil, `the feed told of key "key" of organization "acme" without its record`},
-		"the record of another organization": {[]store.Change{with(acme, func(c *store.Change) { c.Organization = "other" }), mark}, nil, `the feed told of organization "other" without its record`},
-		"a key without its organization":     {[]store.Change{put, mark}, nil, `the store told of key "key" of organization "acme", which is not the one before it`},
-		"a key twice":                        {[]store.Change{acme, put, put, mark}, nil, `the store told of key "key" after key "key" of organization "acme"`},
-		"an organization twice":              {[]store.Change{acme, acme, mark}, nil, `the store told of organization "acme" after organization "acme"`},
+		"a key without its record":           {[]store.Change{acme, with(put, func(c *store.Change) { c.KeyRecord = nil }), mark}, nil, `the feed has key "key" of organization "acme" without its record`},
+		"an organization without its record": {[]store.Change{with(acme, func(c *store.Change) { c.OrganizationRecord = nil }), mark}, nil, `the feed has organization "acme" without its record`},
+		"the record of another key":          {[]store.Change{acme, with(put, func(c *store.Change) { c.KeyRecord = &other }), mark}, nil, `the feed has key "key" of organization "acme" without its record`},
+		"a key of another organization":      {[]store.Change{acme, with(put, func(c *store.Change) { c.KeyRecord = &elsewhere }), mark}, nil, `the feed has key "key" of organization "acme" without its record`},
+		"the record of another organization": {[]store.Change{with(acme, func(c *store.Change) { c.Organization = "other" }), mark}, nil, `the feed has organization "other" without its record`},
+		"a key without its organization":     {[]store.Change{put, mark}, nil, `the store returned key "key" of organization "acme" after another organization`},
+		"a key twice":                        {[]store.Change{acme, put, put, mark}, nil, `the store returned key "key" after key "key" of organization "acme"`},
+		"an organization twice":              {[]store.Change{acme, acme, mark}, nil, `the store returned organization "acme" after organization "acme"`},
 		"an invalid key":                     {[]store.Change{acme, with(put, func(c *store.Change) { c.KeyRecord = &invalid }), mark}, nil, `key "key" of organization "acme" cannot be written: apikey: the key has 0 secrets`},
 		"an invalid organization":            {[]store.Change{with(acme, func(c *store.Change) { c.OrganizationRecord = &policy.Organization{ID: "acme", Requirement: 9} }), mark}, nil, `organization "acme" cannot be written: policy: organization "acme": requirement 9`},
 		"a key that is not UTF-8":            {[]store.Change{acme, with(put, func(c *store.Change) { c.KeyRecord = &notUTF8 }), mark}, nil, `key "key" of organization "acme" cannot be written: `},
@@ -303,11 +303,11 @@ func TestExportOfBrokenListings(t *testing.T) {
 		pages
 		want string
 	}{
-		"organizations in disorder":     {pages{organizations: []policy.Organization{{ID: "b"}, {ID: "a"}}}, `the store told of organization "a" after organization "b": want them in order, each once`},
+		"organizations in disorder":     {pages{organizations: []policy.Organization{{ID: "b"}, {ID: "a"}}}, `the store returned organization "a" after organization "b": want them in order, each once`},
 		"an invalid organization":       {pages{organizations: []policy.Organization{{ID: ""}}}, `organization "" cannot be written`},
-		"keys in disorder":              {pages{organizations: two, keys: map[string][]apikey.Key{"acme": {plainKey("b", "acme"), plainKey("a", "acme")}}}, `the store told of key "a" after key "b" of organization "acme"`},
-		"a key of another organization": {pages{organizations: two, keys: map[string][]apikey.Key{"acme": {plainKey("a", "other")}}}, `the store told of key "a" of organization "other", which is not the one before it`},
-		"a key of two organizations":    {pages{organizations: two, keys: map[string][]apikey.Key{"acme": {plainKey("a", "acme")}, "other": {plainKey("a", "other")}}}, `the store told of key "a" of organization "other" is of another organization as well`},
+		"keys in disorder":              {pages{organizations: two, keys: map[string][]apikey.Key{"acme": {plainKey("b", "acme"), plainKey("a", "acme")}}}, `the store returned key "a" after key "b" of organization "acme"`},
+		"a key of another organization": {pages{organizations: two, keys: map[string][]apikey.Key{"acme": {plainKey("a", "other")}}}, `the store returned key "a" of organization "other" after another organization`},
+		"a key of two organizations":    {pages{organizations: two, keys: map[string][]apikey.Key{"acme": {plainKey("a", "acme")}, "other": {plainKey("a", "other")}}}, `the store returned key "a" of organization "other" is of another organization as well`},
 		"an invalid key":                {pages{organizations: two, keys: map[string][]apikey.Key{"acme": {invalid}}}, `key "a" of organization "acme" cannot be written`},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -321,18 +321,18 @@ func TestExportOfBrokenListings(t *testing.T) {
 // An error of the store is Export's, and names what was asked for.
 func TestExportFromAFailingStore(t *testing.T) {
 	for _, test := range []struct {
-		method storetest.Method
+		method faulty.Method
 		feed   bool
 		want   string
 	}{
-		{storetest.MethodWatch, true, "store/transfer: export: broken on demand"},
-		{storetest.MethodOrganizations, false, "store/transfer: export: listing the organizations: broken on demand"},
-		{storetest.MethodKeys, false, `store/transfer: export: listing the keys of organization "\"<&>\"\\": broken on demand`},
-		{storetest.MethodUsage, true, `store/transfer: export: the usage of key "a" of organization "Acme": broken on demand`},
-		{storetest.MethodUsage, false, `store/transfer: export: the usage of key "a" of organization "Acme": broken on demand`},
+		{faulty.Watch, true, "store/transfer: export: broken on demand"},
+		{faulty.Organizations, false, "store/transfer: export: listing the organizations: broken on demand"},
+		{faulty.Keys, false, `store/transfer: export: listing the keys of organization "\"<&>\"\\": broken on demand`},
+		{faulty.Usage, true, `store/transfer: export: the usage of key "a" of organization "Acme": broken on demand`},
+		{faulty.Usage, false, `store/transfer: export: the usage of key "a" of organization "Acme": broken on demand`},
 	} {
-		f := storetest.NewFaulty(rich(t))
-		f.Break(storetest.Fail(errBroken), test.method)
+		f := faulty.New(rich(t))
+		f.Break(faulty.Fail(errBroken), test.method)
 		var from store.Store = f
 		if !test.feed {
 			recorder, _ := store.As[store.UsageRecorder](f)
@@ -342,7 +342,7 @@ func TestExportFromAFailingStore(t *testing.T) {
 		require.ErrorIs(t, err, errBroken)
 		require.EqualError(t, err, test.want)
 
-		f.Break(storetest.Panic("out of order"), test.method)
+		f.Break(faulty.Panic("out of order"), test.method)
 		_, err = transfer.Export(t.Context(), from, &bytes.Buffer{})
 		require.ErrorContains(t, err, "panic: out of order")
 	}
@@ -351,8 +351,8 @@ func TestExportFromAFailingStore(t *testing.T) {
 // A key that is deleted while its export is under way has no usage left to ask for.
 func TestUsageOfADeletedKey(t *testing.T) {
 	s := rich(t)
-	f := storetest.NewFaulty(s)
-	f.Break(storetest.Fail(store.ErrNotFound), storetest.MethodUsage)
+	f := faulty.New(s)
+	f.Break(faulty.Fail(store.ErrNotFound), faulty.Usage)
 	var file bytes.Buffer
 	counts, err := transfer.Export(t.Context(), f, &file)
 	require.NoError(t, err)
@@ -412,7 +412,7 @@ func TestExportToAFailingWriter(t *testing.T) {
 	for n := range 300 { // more than any buffer holds
 		key := plainKey(apikey.ID(fmt.Sprint(n)), "acme")
 		key.Description = strings.Repeat("x", 1000)
-		_, err := s.PutKey(t.Context(), key)
+		_, err := s.PutKey(t.Context(), key, store.AllowOpen)
 		require.NoError(t, err)
 	}
 	whole := export(t, s)

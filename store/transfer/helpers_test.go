@@ -94,13 +94,13 @@ func rich(t testing.TB) *memory.Store {
 		case 1:
 			key = plainKey(id, names[i], "192.0.2.1", "198.51.100.0/24")
 		}
-		_, err := s.PutKey(ctx, key)
+		_, err := s.PutKey(ctx, key, store.AllowOpen)
 		require.NoError(t, err)
 	}
 	// A revision that is not the first.
 	changed := must(s.Key(ctx, "a"))
 	changed.Description = "changed"
-	_, err := s.PutKey(ctx, changed)
+	_, err := s.PutKey(ctx, changed, store.AllowOpen)
 	require.NoError(t, err)
 	used := func(id apikey.ID, entry, secret string, count uint64, last time.Time, from string) {
 		record := store.UsageRecord{Key: id, Secret: secret, Usage: accesslist.Usage{Count: count, Last: last}}
@@ -138,7 +138,7 @@ type loading struct {
 	refuse error
 }
 
-func (l *loading) Load(ctx context.Context, organizations []policy.Organization, keys []apikey.Key) error {
+func (l *loading) Load(ctx context.Context, organizations []policy.Organization, keys []apikey.Key, options ...store.PutOption) error {
 	l.loads++
 	if len(organizations)+len(keys) > store.MaxLoad {
 		return store.ErrInvalid
@@ -152,7 +152,7 @@ func (l *loading) Load(ctx context.Context, organizations []policy.Organization,
 		}
 	}
 	for _, key := range keys {
-		if _, err := l.PutKey(ctx, key); err != nil {
+		if _, err := l.PutKey(ctx, key, options...); err != nil {
 			return err
 		}
 	}

@@ -22,7 +22,7 @@ import (
 	"github.com/sallyport-go/sallyport/policy"
 	"github.com/sallyport-go/sallyport/store"
 	"github.com/sallyport-go/sallyport/store/memory"
-	"github.com/sallyport-go/sallyport/store/storetest"
+	"github.com/sallyport-go/sallyport/store/storetest/faulty"
 	"github.com/sallyport-go/sallyport/store/transfer"
 )
 
@@ -93,7 +93,7 @@ func TestImportOverOtherRecords(t *testing.T) {
 			key := must(s.Key(t.Context(), "a"))
 			key.Revision = 0
 			change(&key)
-			_, err := to.PutKey(t.Context(), key)
+			_, err := to.PutKey(t.Context(), key, store.AllowOpen)
 			require.NoError(t, err)
 			for _, to := range []store.Store{to, &loading{Store: to}} {
 				result, err := importInto(to, file)
@@ -157,7 +157,7 @@ func TestTimesAreComparedToTheMicrosecond(t *testing.T) {
 		s := memory.New()
 		_, err := s.PutOrganization(t.Context(), policy.Organization{ID: "acme"})
 		require.NoError(t, err)
-		_, err = s.PutKey(t.Context(), key)
+		_, err = s.PutKey(t.Context(), key, store.AllowOpen)
 		require.NoError(t, err)
 		return s
 	}
@@ -189,14 +189,14 @@ func TestTimesAreComparedToTheMicrosecond(t *testing.T) {
 // A tripped store fails at one call, before it is made or after, counted over all methods
 // that Import calls.
 type tripped struct {
-	*storetest.Faulty
+	*faulty.Store
 	mu    sync.Mutex
 	calls int
 	at    int
-	fault storetest.Fault
+	fault faulty.Fault
 }
 
-func (s *tripped) call(method storetest.Method) {
+func (s *tripped) call(method faulty.Method) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.calls++; s.calls == s.at {
@@ -205,46 +205,46 @@ func (s *tripped) call(method storetest.Method) {
 }
 
 func (s *tripped) Organization(ctx context.Context, id string) (policy.Organization, error) {
-	s.call(storetest.MethodOrganization)
-	return s.Faulty.Organization(ctx, id)
+	s.call(faulty.Organization)
+	return s.Store.Organization(ctx, id)
 }
 
 func (s *tripped) Key(ctx context.Context, id apikey.ID) (apikey.Key, error) {
-	s.call(storetest.MethodKey)
-	return s.Faulty.Key(ctx, id)
+	s.call(faulty.Key)
+	return s.Store.Key(ctx, id)
 }
 
 func (s *tripped) PutOrganization(ctx context.Context, o policy.Organization) (policy.Organization, error) {
-	s.call(storetest.MethodPutOrganization)
-	return s.Faulty.PutOrganization(ctx, o)
+	s.call(faulty.PutOrganization)
+	return s.Store.PutOrganization(ctx, o)
 }
 
 func (s *tripped) PutKey(ctx context.Context, key apikey.Key, options ...store.PutOption) (apikey.Key, error) {
-	s.call(storetest.MethodPutKey)
-	return s.Faulty.PutKey(ctx, key, options...)
+	s.call(faulty.PutKey)
+	return s.Store.PutKey(ctx, key, options...)
 }
 
 // trippedRecorder and trippedLoader are the tripped store with what store.As finds.
 type trippedRecorder struct{ *tripped }
 
 func (s trippedRecorder) RecordUsage(ctx context.Context, batch []store.UsageRecord) error {
-	s.call(storetest.MethodRecordUsage)
-	recorder, _ := store.As[store.UsageRecorder](s.Faulty)
+	s.call(faulty.RecordUsage)
+	recorder, _ := store.As[store.UsageRecorder](s.Store)
 	return recorder.RecordUsage(ctx, batch)
 }
 
 func (s trippedRecorder) Usage(ctx context.Context, id apikey.ID) (store.KeyUsage, error) {
-	s.call(storetest.MethodUsage)
-	recorder, _ := store.As[store.UsageRecorder](s.Faulty)
+	s.call(faulty.Usage)
+	recorder, _ := store.As[store.UsageRecorder](s.Store)
 	return recorder.Usage(ctx, id)
 }
 
 type trippedLoader struct{ trippedRecorder }
 
-func (s trippedLoader) Load(ctx context.Context, organizations []policy.Organization, keys []apikey.Key) error {
-	s.call(storetest.MethodLoad)
-	loader, _ := store.As[store.Loader](s.Faulty)
-	return loader.Load(ctx, organizations, keys)
+func (s trippedLoader) Load(ctx context.Context, organizations []policy.Organization, keys []apikey.Key, options ...store.PutOption) error {
+	s.call(faulty.Load)
+	loader, _ := store.As[store.Loader](s.Store)
+	return loader.Load(ctx, organizations, keys, options...)
 }
 
 // An import that was interrupted, at whatever call and whether or not that call was made,
@@ -256,14 +256,14 @@ func TestInterruptedImport(t *testing.T) {
 		"one by one": func(s *tripped) store.Store { return trippedRecorder{s} },
 		"loaded":     func(s *tripped) store.Store { return trippedLoader{trippedRecorder{s}} },
 	} {
-		for fault, f := range map[string]storetest.Fault{
-			"failed": storetest.Fail(errBroken), "lost reply": storetest.LoseReply(errBroken), "panic": storetest.Panic(errBroken.Error()),
+		for fault, f := range map[string]faulty.Fault{
+			"failed": faulty.Fail(errBroken), "lost reply": faulty.LoseReply(errBroken), "panic": faulty.Panic(errBroken.Error()),
 		} {
 			t.Run(name+", "+fault, func(t *testing.T) {
 				interrupted := 0
 				for at := 1; ; at++ {
 					to := memory.New()
-					s := &tripped{Faulty: storetest.NewFaulty(&loading{Store: to}), at: at, fault: f}
+					s := &tripped{Store: faulty.New(&loading{Store: to}), at: at, fault: f}
 					written, err := importInto(open(s), file)
 					if fault != "lost reply" { // of which nobody knows what was written
 						have := contentOf(t, to)
@@ -335,7 +335,7 @@ func TestReadBack(t *testing.T) {
 		"a list":          {lossy{key: func(k *apikey.Key) bool { k.AccessList = accesslist.List{}; return true }}, `key "a" of organization "Acme" has another access list`},
 		"an entry": {lossy{key: func(k *apikey.Key) bool {
 			if k.ID == "a" {
-				k.AccessList = must(k.AccessList.Without(netip.MustParsePrefix("192.0.2.1/32")))
+				k.AccessList = must(k.AccessList.Without([]netip.Prefix{netip.MustParsePrefix("192.0.2.1/32")}))
 			}
 			return true
 		}}, `key "a" of organization "Acme" has another access list`},
@@ -409,31 +409,31 @@ func (s other) Key(ctx context.Context, id apikey.ID) (apikey.Key, error) {
 func TestImportIntoAFailingStore(t *testing.T) {
 	file := export(t, rich(t))
 	for _, test := range []struct {
-		method storetest.Method
+		method faulty.Method
 		loads  bool
 		want   string
 	}{
-		{storetest.MethodOrganization, false, `store/transfer: import: reading organization "\"<&>\"\\": broken on demand`},
-		{storetest.MethodKey, false, `store/transfer: import: reading key "a" of organization "Acme": broken on demand`},
-		{storetest.MethodPutOrganization, false, `store/transfer: import: writing organization "\"<&>\"\\": broken on demand`},
-		{storetest.MethodPutKey, false, `store/transfer: import: writing key "a" of organization "Acme": broken on demand`},
-		{storetest.MethodRecordUsage, false, `store/transfer: import: writing the usage of 2 keys: broken on demand`},
-		{storetest.MethodUsage, false, `store/transfer: import: reading key "a" of organization "Acme": broken on demand`},
-		{storetest.MethodLoad, true, `store/transfer: import: loading 8 organizations and 7 keys: broken on demand`},
+		{faulty.Organization, false, `store/transfer: import: reading organization "\"<&>\"\\": broken on demand`},
+		{faulty.Key, false, `store/transfer: import: reading key "a" of organization "Acme": broken on demand`},
+		{faulty.PutOrganization, false, `store/transfer: import: writing organization "\"<&>\"\\": broken on demand`},
+		{faulty.PutKey, false, `store/transfer: import: writing key "a" of organization "Acme": broken on demand`},
+		{faulty.RecordUsage, false, `store/transfer: import: writing the usage of 2 keys: broken on demand`},
+		{faulty.Usage, false, `store/transfer: import: reading key "a" of organization "Acme": broken on demand`},
+		{faulty.Load, true, `store/transfer: import: loading 8 organizations and 7 keys: broken on demand`},
 	} {
 		var to store.Store = memory.New()
 		if test.loads {
 			to = &loading{Store: memory.New()}
 		}
-		f := storetest.NewFaulty(to)
-		f.Break(storetest.Fail(errBroken), test.method)
+		f := faulty.New(to)
+		f.Break(faulty.Fail(errBroken), test.method)
 		_, err := importInto(f, file)
 		require.ErrorIs(t, err, errBroken)
 		require.EqualError(t, err, test.want)
 		_, err = transfer.Verify(t.Context(), f, strings.NewReader(file))
 		require.Error(t, err)
 
-		f.Break(storetest.Panic("out of order"), test.method)
+		f.Break(faulty.Panic("out of order"), test.method)
 		_, err = importInto(f, file)
 		require.ErrorContains(t, err, "panic: out of order")
 	}
@@ -508,12 +508,12 @@ func TestFilesThatFail(t *testing.T) {
 		"read at the end":          {[]io.Reader{failing(good)}, "store/transfer: import: broken on demand", errBroken},
 		"the second read":          {[]io.Reader{text(good), failing("")}, "store/transfer: import: broken on demand", errBroken},
 		"the third read":           {[]io.Reader{text(good), text(good), failing("")}, "store/transfer: import: broken on demand", errBroken},
-		"another before writing":   {[]io.Reader{text(good), text(another)}, "it was changed while it was read", transfer.ErrDamaged},
-		"longer before writing":    {[]io.Reader{text(good), text(longer)}, "it was changed while it was read", transfer.ErrDamaged},
-		"shorter before writing":   {[]io.Reader{text(good), text(shorter)}, "it was changed while it was read", transfer.ErrDamaged},
-		"another to read back":     {[]io.Reader{text(good), text(good), text(another)}, "it was changed while it was read", transfer.ErrDamaged},
-		"shorter to read back":     {[]io.Reader{text(good), text(good), text(shorter)}, "it was changed while it was read", transfer.ErrDamaged},
-		"cut short before writing": {[]io.Reader{text(good), text(good[:len(good)-1])}, "it was cut short", transfer.ErrDamaged},
+		"another before writing":   {[]io.Reader{text(good), text(another)}, "it changed during the import: want a file that nobody writes", transfer.ErrDamaged},
+		"longer before writing":    {[]io.Reader{text(good), text(longer)}, "it changed during the import: want a file that nobody writes", transfer.ErrDamaged},
+		"shorter before writing":   {[]io.Reader{text(good), text(shorter)}, "it changed during the import: want a file that nobody writes", transfer.ErrDamaged},
+		"another to read back":     {[]io.Reader{text(good), text(good), text(another)}, "it changed during the import: want a file that nobody writes", transfer.ErrDamaged},
+		"shorter to read back":     {[]io.Reader{text(good), text(good), text(shorter)}, "it changed during the import: want a file that nobody writes", transfer.ErrDamaged},
+		"cut short before writing": {[]io.Reader{text(good), text(good[:len(good)-1])}, "the file was cut short", transfer.ErrDamaged},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := transfer.Import(t.Context(), memory.New(), &seeker{readers: test.readers, err: errBroken})

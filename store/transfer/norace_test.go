@@ -15,6 +15,7 @@ import (
 	"github.com/sallyport-go/sallyport/accesslist"
 	"github.com/sallyport-go/sallyport/apikey"
 	"github.com/sallyport-go/sallyport/policy"
+	"github.com/sallyport-go/sallyport/store"
 	"github.com/sallyport-go/sallyport/store/memory"
 )
 
@@ -25,7 +26,7 @@ func TestLongLines(t *testing.T) {
 	require.NoError(t, err)
 	var entries []accesslist.Entry
 	for i := range 4200 {
-		entry := must(accesslist.Parser{}.Entry(netip.PrefixFrom(netip.AddrFrom4([4]byte{11, 0, byte(i >> 8), byte(i)}), 32)))
+		entry := must(accesslist.Parser{}.NewEntry(netip.PrefixFrom(netip.AddrFrom4([4]byte{11, 0, byte(i >> 8), byte(i)}), 32)))
 		entry.Comment = strings.Repeat("x", accesslist.MaxComment)
 		entries = append(entries, entry)
 	}
@@ -34,7 +35,7 @@ func TestLongLines(t *testing.T) {
 		if id == "long" {
 			key.AccessList = must(accesslist.New(entries...))
 		}
-		_, err = s.PutKey(t.Context(), key)
+		_, err = s.PutKey(t.Context(), key, store.AllowOpen)
 		require.NoError(t, err)
 	}
 	file := export(t, bare{s})

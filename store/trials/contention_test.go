@@ -28,7 +28,7 @@ func TestContention(t *testing.T) {
 		key, _, err := apikey.New("acme")
 		require.NoError(t, err)
 		key.Description = "0"
-		_, err = stores[0].PutKey(ctx, key)
+		_, err = stores[0].PutKey(ctx, key, store.AllowOpen)
 		require.NoError(t, err)
 
 		var counted, conflicts atomic.Int64

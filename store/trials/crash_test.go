@@ -12,7 +12,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/sallyport-go/sallyport/store/storetest"
+	"github.com/sallyport-go/sallyport/store/storetest/crashtest"
 )
 
 // TestCrash kills, at random moments, whatever keeps the records while it writes: the
@@ -20,7 +20,7 @@ import (
 // leader with etcd. After each round storetest's ledger is compared with what is there.
 func TestCrash(t *testing.T) {
 	t.Run("sqlite", func(t *testing.T) {
-		crash(t, sqliteSystem(t), of(200, 20), func(s system, seed uint64, ledger *storetest.Ledger) {
+		crash(t, sqliteSystem(t), of(200, 20), func(s system, seed uint64, ledger *crashtest.Ledger) {
 			process := exec.Command(os.Args[0])
 			process.Env = append(os.Environ(), childVariable+"=writer", "ADDRESS="+s.address, fmt.Sprint("SEED=", seed))
 			process.Stdout, process.Stderr = ledger, os.Stderr
@@ -33,7 +33,7 @@ func TestCrash(t *testing.T) {
 		})
 	})
 	t.Run("postgres", func(t *testing.T) {
-		crash(t, postgresSystem(t), of(50, 5), func(s system, seed uint64, ledger *storetest.Ledger) {
+		crash(t, postgresSystem(t), of(50, 5), func(s system, seed uint64, ledger *crashtest.Ledger) {
 			ended, _ := s.write(t, seed, ledger)
 			awaitWrites(t, ledger, ended)
 			s.server.Kill(t)
@@ -44,7 +44,7 @@ func TestCrash(t *testing.T) {
 	t.Run("etcd", func(t *testing.T) {
 		s := etcdSystem(t)
 		killed := -1
-		crash(t, s, of(50, 5), func(s system, seed uint64, ledger *storetest.Ledger) {
+		crash(t, s, of(50, 5), func(s system, seed uint64, ledger *crashtest.Ledger) {
 			if killed >= 0 { // since the round before
 				s.cluster.Restart(t, killed)
 				s.cluster.WaitHealthy(t)
@@ -61,8 +61,8 @@ func TestCrash(t *testing.T) {
 }
 
 // crash goes through rounds of killing and looking.
-func crash(t *testing.T, s system, rounds int, kill func(s system, seed uint64, ledger *storetest.Ledger)) {
-	var ledger storetest.Ledger
+func crash(t *testing.T, s system, rounds int, kill func(s system, seed uint64, ledger *crashtest.Ledger)) {
+	var ledger crashtest.Ledger
 	for round := range rounds {
 		kill(s, uint64(round), &ledger)
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
@@ -79,7 +79,7 @@ func crash(t *testing.T, s system, rounds int, kill func(s system, seed uint64, 
 }
 
 // awaitWrites waits until some writes were acknowledged, and for a random while more.
-func awaitWrites(t *testing.T, ledger *storetest.Ledger, ended <-chan error) {
+func awaitWrites(t *testing.T, ledger *crashtest.Ledger, ended <-chan error) {
 	t.Helper()
 	before, few := ledger.Acknowledged(), 1+rand.N(30)
 	for deadline := time.Now().Add(time.Minute); ledger.Acknowledged() < before+few; time.Sleep(time.Millisecond) {
@@ -94,7 +94,7 @@ func awaitWrites(t *testing.T, ledger *storetest.Ledger, ended <-chan error) {
 }
 
 // write writes in this process, until what it writes to was killed or it is stopped.
-func (s system) write(t *testing.T, seed uint64, ledger *storetest.Ledger) (ended <-chan error, stop func()) {
+func (s system) write(t *testing.T, seed uint64, ledger *crashtest.Ledger) (ended <-chan error, stop func()) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	keys, err := open(ctx, s.address)
@@ -103,7 +103,7 @@ func (s system) write(t *testing.T, seed uint64, ledger *storetest.Ledger) (ende
 	go func() {
 		defer cancel()
 		defer keys.Close()
-		end <- storetest.WriteUntilKilled(ctx, keys, seed, ledger)
+		end <- crashtest.WriteUntilKilled(ctx, keys, seed, ledger)
 	}()
 	return end, cancel
 }
@@ -118,6 +118,6 @@ func init() {
 		if err != nil {
 			return err
 		}
-		return storetest.WriteUntilKilled(context.Background(), keys, seed, os.Stdout)
+		return crashtest.WriteUntilKilled(context.Background(), keys, seed, os.Stdout)
 	}
 }

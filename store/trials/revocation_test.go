@@ -31,7 +31,7 @@ func TestRevocation(t *testing.T) {
 		for range of(1000, 50) {
 			key, _, err := apikey.New("acme")
 			require.NoError(t, err)
-			key, err = keys.PutKey(ctx, key)
+			key, err = keys.PutKey(ctx, key, store.AllowOpen)
 			require.NoError(t, err)
 			all = append(all, key)
 		}

@@ -19,7 +19,8 @@ import (
 	"github.com/sallyport-go/sallyport/store/internal/faultproxy"
 	"github.com/sallyport-go/sallyport/store/internal/postgrestest"
 	"github.com/sallyport-go/sallyport/store/replica"
-	"github.com/sallyport-go/sallyport/store/storetest"
+	"github.com/sallyport-go/sallyport/store/storetest/faulty"
+	"github.com/sallyport-go/sallyport/store/storetest/staletest"
 )
 
 // bound is so short that the disturbances outlast it.
@@ -30,11 +31,11 @@ const bound = time.Second
 func TestStaleness(t *testing.T) {
 	t.Run("sqlite", func(t *testing.T) {
 		s := sqliteSystem(t)
-		first, second := storetest.NewFaulty(s.open(t)), storetest.NewFaulty(s.open(t))
+		first, second := faulty.New(s.open(t)), faulty.New(s.open(t))
 		db, err := sql.Open("sqlite", strings.TrimPrefix(s.address, "sqlite ")+"?_pragma=busy_timeout(10000)")
 		require.NoError(t, err)
 		t.Cleanup(func() { _ = db.Close() })
-		feed := []storetest.Method{storetest.MethodRevision, storetest.MethodWatch}
+		feed := []faulty.Method{faulty.Revision, faulty.Watch}
 		gone := errors.New("disk I/O error")
 		staleness(t, s, []store.Store{first, second}, map[string]func(ctx context.Context){
 			"the change log is forgotten": func(ctx context.Context) {
@@ -56,12 +57,12 @@ func TestStaleness(t *testing.T) {
 				}
 			},
 			"one replica's reads fail": func(ctx context.Context) {
-				first.Break(storetest.Fail(gone), feed...)
+				first.Break(faulty.Fail(gone), feed...)
 				pause(ctx, 3*bound/2)
 				first.Heal()
 			},
 			"one replica's feed hangs": func(ctx context.Context) {
-				second.Break(storetest.Hang(), storetest.MethodWatch)
+				second.Break(faulty.Hang(), faulty.Watch)
 				pause(ctx, 3*bound/2)
 				second.Heal()
 			},
@@ -142,7 +143,7 @@ func staleness(t *testing.T, s system, followed []store.Store, disturbances map[
 		sources = append(sources, copied)
 	}
 	disturbed := 0
-	result := storetest.StalenessCheck{
+	result := staletest.Check{
 		Store: s.open(t), Sources: sources, Bound: bound, Duration: time.Duration(of(120, 12)) * time.Second,
 		Disturb: func(ctx context.Context) {
 			for ctx.Err() == nil {

@@ -19,7 +19,7 @@ import (
 	"github.com/sallyport-go/sallyport/policy"
 	"github.com/sallyport-go/sallyport/store"
 	"github.com/sallyport-go/sallyport/store/memory"
-	"github.com/sallyport-go/sallyport/store/storetest"
+	"github.com/sallyport-go/sallyport/store/storetest/faulty"
 	"github.com/sallyport-go/sallyport/store/usage"
 )
 
@@ -27,7 +27,7 @@ var begin = time.Date(2031, 5, 6, 7, 8, 9, 0, time.UTC)
 
 // A service is a store that can be broken, and keys in it.
 type service struct {
-	*storetest.Faulty
+	*faulty.Store
 	recorder store.UsageRecorder // the store's
 	stored   *memory.Store       // what is behind it
 	keys     []apikey.Key
@@ -38,9 +38,9 @@ type service struct {
 // newService returns one with keys that have a list, and two secrets each.
 func newService(t testing.TB, keys int) *service {
 	s := &service{stored: memory.New()}
-	s.Faulty = storetest.NewFaulty(s.stored)
+	s.Store = faulty.New(s.stored)
 	var ok bool
-	s.recorder, ok = store.As[store.UsageRecorder](s.Faulty)
+	s.recorder, ok = store.As[store.UsageRecorder](s.Store)
 	require.True(t, ok)
 	_, err := s.PutOrganization(t.Context(), policy.Organization{ID: "acme"})
 	require.NoError(t, err)
@@ -56,7 +56,7 @@ func newService(t testing.TB, keys int) *service {
 			key.AccessList = list
 		}
 		key.Secrets = append(key.Secrets, other.Secrets[0])
-		key, err = s.PutKey(t.Context(), key)
+		key, err = s.PutKey(t.Context(), key, store.AllowOpen)
 		require.NoError(t, err)
 		s.keys, s.secrets = append(s.keys, key), append(s.secrets, secret)
 	}

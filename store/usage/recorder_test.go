@@ -24,7 +24,7 @@ import (
 	"github.com/sallyport-go/sallyport/policy"
 	"github.com/sallyport-go/sallyport/store"
 	"github.com/sallyport-go/sallyport/store/memory"
-	"github.com/sallyport-go/sallyport/store/storetest"
+	"github.com/sallyport-go/sallyport/store/storetest/faulty"
 	"github.com/sallyport-go/sallyport/store/usage"
 )
 
@@ -55,7 +55,7 @@ func TestA11CallsOfAnEngineAreCounted(t *testing.T) {
 	closeRecorder(t, r)
 	requireSame(t, want, s.counted(t))
 	assert.Zero(t, r.Lost())
-	assert.Equal(t, 1, s.Calls(storetest.MethodRecordUsage), "calls are added up before they are written")
+	assert.Equal(t, 1, s.Calls(faulty.RecordUsage), "calls are added up before they are written")
 }
 
 // Random traffic, while the store fails in every way in which it tells that nothing was
@@ -63,9 +63,9 @@ func TestA11CallsOfAnEngineAreCounted(t *testing.T) {
 func TestModel(t *testing.T) {
 	for seed := range uint64(20) {
 		synctest.Test(t, func(t *testing.T) {
-			model(t, rand.New(rand.NewPCG(seed, 1)), func(random *rand.Rand) storetest.Fault {
-				return []storetest.Fault{
-					storetest.Fail(errBroken), storetest.Hang(), storetest.Slow(3 * time.Second), storetest.Slow(7 * time.Second), storetest.Panic("out of order"),
+			model(t, rand.New(rand.NewPCG(seed, 1)), func(random *rand.Rand) faulty.Fault {
+				return []faulty.Fault{
+					faulty.Fail(errBroken), faulty.Hang(), faulty.Slow(3 * time.Second), faulty.Slow(7 * time.Second), faulty.Panic("out of order"),
 				}[random.IntN(5)]
 			}, func(t *testing.T, want, got count) { requireSame(t, want, got) })
 		})
@@ -77,8 +77,8 @@ func TestModel(t *testing.T) {
 func TestModelWithLostReplies(t *testing.T) {
 	for seed := range uint64(20) {
 		synctest.Test(t, func(t *testing.T) {
-			model(t, rand.New(rand.NewPCG(seed, 2)), func(*rand.Rand) storetest.Fault {
-				return storetest.LoseReply(errBroken)
+			model(t, rand.New(rand.NewPCG(seed, 2)), func(*rand.Rand) faulty.Fault {
+				return faulty.LoseReply(errBroken)
 			}, func(t *testing.T, want, got count) {
 				for id := range want {
 					for entry, known := range want[id].Entries {
@@ -100,7 +100,7 @@ func TestModelWithLostReplies(t *testing.T) {
 	}
 }
 
-func model(t *testing.T, random *rand.Rand, fault func(*rand.Rand) storetest.Fault, check func(t *testing.T, want, got count)) {
+func model(t *testing.T, random *rand.Rand, fault func(*rand.Rand) faulty.Fault, check func(t *testing.T, want, got count)) {
 	s := newService(t, 250)
 	told := &failures{}
 	r := usage.New(s.recorder, usage.WithErrorHandler(told.handle))
@@ -117,7 +117,7 @@ func model(t *testing.T, random *rand.Rand, fault func(*rand.Rand) storetest.Fau
 		moments = moments[n:]
 		switch random.IntN(4) {
 		case 0:
-			s.BreakNext(1+random.IntN(5), fault(random), storetest.MethodRecordUsage)
+			s.BreakNext(1+random.IntN(5), fault(random), faulty.RecordUsage)
 		case 1:
 			s.Heal()
 		case 2:
@@ -237,7 +237,7 @@ func TestAFailedBatchIsKept(t *testing.T) {
 	told := &failures{}
 	r := usage.New(s.recorder, usage.WithInterval(time.Hour), usage.WithErrorHandler(told.handle))
 	want := count{}
-	s.Break(storetest.Fail(errBroken), storetest.MethodRecordUsage)
+	s.Break(faulty.Fail(errBroken), faulty.RecordUsage)
 	for n := range 3 {
 		for key := range s.keys {
 			made := s.call(key, n, begin.Add(time.Duration(n)*time.Second))
@@ -247,7 +247,7 @@ func TestAFailedBatchIsKept(t *testing.T) {
 		err := r.Flush(t.Context())
 		require.ErrorIs(t, err, errBroken)
 		require.ErrorContains(t, err, "store/usage: writing ")
-		require.Equal(t, 3*(n+1), s.Calls(storetest.MethodRecordUsage))
+		require.Equal(t, 3*(n+1), s.Calls(faulty.RecordUsage))
 		require.Len(t, told.all(), n+1)
 	}
 	s.Heal()
@@ -255,12 +255,12 @@ func TestAFailedBatchIsKept(t *testing.T) {
 	requireSame(t, want, s.counted(t))
 
 	// Batches are as large again as they may be.
-	before := s.Calls(storetest.MethodRecordUsage)
+	before := s.Calls(faulty.RecordUsage)
 	for key := range s.keys {
 		s.call(key, 0, begin).observedBy(r)
 	}
 	closeRecorder(t, r)
-	assert.Equal(t, 10, s.Calls(storetest.MethodRecordUsage)-before)
+	assert.Equal(t, 10, s.Calls(faulty.RecordUsage)-before)
 	assert.Zero(t, r.Lost())
 }
 
@@ -310,7 +310,7 @@ func TestTimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newService(t, 1)
 		r := usage.New(s.recorder, usage.WithErrorHandler(func(error) {}))
-		s.BreakNext(1, storetest.Hang(), storetest.MethodRecordUsage)
+		s.BreakNext(1, faulty.Hang(), faulty.RecordUsage)
 		s.call(0, 0, begin).observedBy(r)
 		start := time.Now()
 		err := r.Flush(t.Context())
@@ -331,7 +331,7 @@ func TestBound(t *testing.T) {
 	_, err := s.stored.PutOrganization(t.Context(), policy.Organization{ID: "acme"})
 	require.NoError(t, err)
 	for n := range 10 * limit {
-		key, err := s.stored.PutKey(t.Context(), plainKey(n))
+		key, err := s.stored.PutKey(t.Context(), plainKey(n), store.AllowOpen)
 		require.NoError(t, err)
 		s.keys = append(s.keys, key)
 	}
@@ -424,7 +424,7 @@ func TestAHungStoreBlocksNothing(t *testing.T) {
 		s := newService(t, 300)
 		r := usage.New(s.recorder)
 		engine := policy.New(s.stored, policy.WithObserver(r.Observe))
-		s.Break(storetest.HangDeaf(), storetest.MethodRecordUsage)
+		s.Break(faulty.HangDeaf(), faulty.RecordUsage)
 		decide := func() {
 			start := time.Now()
 			for key := range s.keys {
@@ -435,7 +435,7 @@ func TestAHungStoreBlocksNothing(t *testing.T) {
 		decide()
 		time.Sleep(usage.DefaultInterval)
 		synctest.Wait()
-		require.Equal(t, 1, s.Calls(storetest.MethodRecordUsage), "it hangs")
+		require.Equal(t, 1, s.Calls(faulty.RecordUsage), "it hangs")
 		decide()
 		require.Zero(t, r.Lost())
 
@@ -464,7 +464,7 @@ func TestCloseEndsWhatHangs(t *testing.T) {
 		s := newService(t, 300)
 		told := &failures{}
 		r := usage.New(s.recorder, usage.WithErrorHandler(told.handle))
-		s.Break(storetest.Hang(), storetest.MethodRecordUsage)
+		s.Break(faulty.Hang(), faulty.RecordUsage)
 		for key := range s.keys {
 			s.call(key, 0, begin).observedBy(r)
 		}
@@ -475,7 +475,7 @@ func TestCloseEndsWhatHangs(t *testing.T) {
 		require.ErrorIs(t, r.Flush(t.Context()), context.Canceled)
 		require.EqualValues(t, 300, r.Lost())
 		require.Len(t, told.all(), 1)
-		require.Equal(t, 1, s.Calls(storetest.MethodRecordUsage), "after the context has ended no batch is begun")
+		require.Equal(t, 1, s.Calls(faulty.RecordUsage), "after the context has ended no batch is begun")
 	})
 }
 
@@ -483,7 +483,7 @@ func TestFlushWaitsNoLongerThanItsContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newService(t, 1)
 		r := usage.New(s.recorder)
-		s.BreakNext(1, storetest.Slow(3*time.Second), storetest.MethodRecordUsage)
+		s.BreakNext(1, faulty.Slow(3*time.Second), faulty.RecordUsage)
 		s.call(0, 0, begin).observedBy(r)
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
@@ -520,7 +520,7 @@ func TestCloseTellsWhatIsLost(t *testing.T) {
 	s := newService(t, 250)
 	told := &failures{}
 	r := usage.New(s.recorder, usage.WithErrorHandler(told.handle))
-	s.Break(storetest.Fail(errBroken), storetest.MethodRecordUsage)
+	s.Break(faulty.Fail(errBroken), faulty.RecordUsage)
 	for key := range s.keys {
 		s.call(key, 0, begin).observedBy(r)
 		s.call(key, 0, begin).observedBy(r)
@@ -543,7 +543,7 @@ func TestPanics(t *testing.T) {
 
 	s := newService(t, 1)
 	r := usage.New(s.recorder, usage.WithErrorHandler(func(error) { panic("the handler's") }))
-	s.BreakNext(1, storetest.Panic("the store's"), storetest.MethodRecordUsage)
+	s.BreakNext(1, faulty.Panic("the store's"), faulty.RecordUsage)
 	s.call(0, 0, begin).observedBy(r)
 	require.ErrorContains(t, r.Flush(t.Context()), "store/usage: writing 1 records: the store panicked: the store's")
 	closeRecorder(t, r)
@@ -597,7 +597,7 @@ func TestManyAtOnce(t *testing.T) {
 			for n := range each {
 				s.call(random.IntN(len(s.keys)), 0, begin.Add(time.Duration(n))).observedBy(r)
 				if n%100 == 0 {
-					s.BreakNext(1, storetest.Fail(errBroken), storetest.MethodRecordUsage)
+					s.BreakNext(1, faulty.Fail(errBroken), faulty.RecordUsage)
 				}
 			}
 		})

@@ -14,6 +14,7 @@ import (
 	"github.com/sallyport-go/sallyport/apikey"
 	"github.com/sallyport-go/sallyport/policy"
 	"github.com/sallyport-go/sallyport/policy/policyhttp"
+	"github.com/sallyport-go/sallyport/store"
 	"github.com/sallyport-go/sallyport/store/memory"
 )
 
@@ -161,7 +162,11 @@ func addKeys(ctx context.Context, keys *memory.Store) (map[apikey.ID]apikey.Secr
 		if err != nil {
 			return nil, err
 		}
-		if _, err := keys.PutKey(ctx, key); err != nil {
+		var options []store.PutOption
+		if key.AccessList.IsEmpty() {
+			options = append(options, store.AllowOpen) // as it stands above
+		}
+		if _, err := keys.PutKey(ctx, key, options...); err != nil {
 			return nil, err
 		}
 		secrets[key.ID] = secret

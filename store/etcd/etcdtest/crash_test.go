@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sallyport-go/sallyport/store/etcd/etcdtest"
-	"github.com/sallyport-go/sallyport/store/storetest"
+	"github.com/sallyport-go/sallyport/store/storetest/crashtest"
 )
 
 // TestCrash kills the leader, and in every other round all members at once, under
@@ -22,12 +22,12 @@ func TestCrash(t *testing.T) {
 	if testing.Short() {
 		rounds = 2
 	}
-	var ledger storetest.Ledger
+	var ledger crashtest.Ledger
 	for round := range rounds {
 		acknowledged := ledger.Acknowledged()
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		ended := make(chan error, 1)
-		go func() { ended <- storetest.WriteUntilKilled(ctx, s, uint64(round), &ledger) }()
+		go func() { ended <- crashtest.WriteUntilKilled(ctx, s, uint64(round), &ledger) }()
 		enough := acknowledged + 100 + rand.IntN(200)
 		require.Eventually(t, func() bool { return ledger.Acknowledged() >= enough || len(ended) > 0 }, time.Minute, time.Millisecond)
 		leader := cluster.Leader(t)

@@ -10,7 +10,7 @@ import (
 	"github.com/sallyport-go/sallyport/policy"
 	"github.com/sallyport-go/sallyport/store/etcd/etcdtest"
 	"github.com/sallyport-go/sallyport/store/replica"
-	"github.com/sallyport-go/sallyport/store/storetest"
+	"github.com/sallyport-go/sallyport/store/storetest/staletest"
 )
 
 // TestReplicas has replicas follow a store, one through each member and one through all,
@@ -39,7 +39,7 @@ func TestReplicas(t *testing.T) {
 		case <-time.After(d):
 		}
 	}
-	result := storetest.StalenessCheck{
+	result := staletest.Check{
 		Store: s, Sources: sources, Bound: bound, Duration: 20 * time.Second,
 		Disturb: func(ctx context.Context) {
 			for round := 0; ctx.Err() == nil; round++ {

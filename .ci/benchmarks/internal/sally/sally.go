@@ -10,6 +10,7 @@ import (
 	"github.com/sallyport-go/sallyport/accesslist"
 	"github.com/sallyport-go/sallyport/apikey"
 	"github.com/sallyport-go/sallyport/policy"
+	"github.com/sallyport-go/sallyport/store"
 	"github.com/sallyport-go/sallyport/store/memory"
 	"sallyport.test/benchmarks/internal/work"
 )
@@ -33,7 +34,7 @@ func New(w *work.World) (*Engine, error) {
 	for i := range w.Keys {
 		key, err := Key(w.Key(i))
 		if err == nil {
-			_, err = s.PutKey(ctx, key)
+			_, err = s.PutKey(ctx, key, store.AllowOpen) // as the world has it
 		}
 		if err != nil {
 			return nil, err
@@ -61,11 +62,11 @@ func List(blocks []netip.Prefix) (accesslist.List, error) {
 	entries := make([]accesslist.Entry, len(blocks))
 	for i, block := range blocks {
 		var err error
-		if entries[i], err = (accesslist.Parser{}).Entry(block); err != nil {
+		if entries[i], err = (accesslist.Parser{}).NewEntry(block); err != nil {
 			return accesslist.List{}, err
 		}
 	}
-	return accesslist.New(entries...)
+	return accesslist.List{}.With(entries...)
 }
 
 // Decide answers a request.

@@ -1,0 +1,187 @@
+package crashtest
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/sallyport-go/sallyport/policy"
+	"github.com/sallyport-go/sallyport/store/storetest/internal/fixture"
+)
+
+// A Ledger knows what a store must have after a crash, and what it may have (S25, S26).
+// It is told by [WriteUntilKilled], whose lines it takes as an io.Writer: itself, the
+// Stdout of an exec.Cmd, or a connection's other end. It passes over other lines, and
+// over a last one that was cut off. The zero Ledger is ready to use. It is safe for
+// concurrent use.
+type Ledger struct {
+	mu       sync.Mutex
+	line     []byte                              // the beginning of one
+	records  map[fixture.RecordName]*knownRecord // all that were ever announced
+	underway map[int]*announcedWrite             // by writer: those that did not end
+	doubts   []*announcedWrite                   // those of which nobody knows whether they happened
+	given    map[uint64]record                   // by revision, what it was given to
+	floor    uint64                              // no revision up to this may be given again
+	returned uint64                              // the greatest of a write that returned
+	mark     uint64                              // the last that the feed told
+	count    int                                 // of acknowledged writes
+	problems []problem                           // found while reading
+}
+
+// A problem is what is wrong, and with which sentence.
+type problem struct{ sentence, text string }
+
+// An announcedWrite is one that began.
+type announcedWrite struct {
+	announcement
+	floor, mark uint64 // the Ledger's when it began
+}
+
+// A knownRecord is what is known of one record.
+type knownRecord struct {
+	stored   record // Deleted if it is not there
+	revision uint64 // zero: not known
+	since    uint64 // if it is not known, it is greater than this
+
+	counted uint64 // calls whose recording was acknowledged
+	late    uint64 // calls whose recording was in doubt, found not to have happened, and may yet
+
+	deletion *announcedWrite // the acknowledged one, if it is not there
+	deleted  uint64          // the revision that it had before
+}
+
+// Acknowledged returns how many writes have returned without an error, for a test to
+// see that it was not killed before it began.
+func (l *Ledger) Acknowledged() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.count
+}
+
+// Write takes lines. It never fails: what is wrong with them Check reports.
+func (l *Ledger) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.records == nil {
+		l.records, l.underway, l.given = map[fixture.RecordName]*knownRecord{}, map[int]*announcedWrite{}, map[uint64]record{}
+	}
+	l.line = append(l.line, p...)
+	for {
+		line, rest, found := bytes.Cut(l.line, []byte("\n"))
+		if !found {
+			return len(p), nil
+		}
+		if text, ok := strings.CutPrefix(string(line), linePrefix); ok {
+			l.read(text)
+		}
+		l.line = rest
+	}
+}
+
+func (l *Ledger) problem(sentence, format string, args ...any) {
+	l.problems = append(l.problems, problem{sentence, fmt.Sprintf(format, args...)})
+}
+
+func (l *Ledger) read(text string) {
+	var a announcement
+	if err := json.Unmarshal([]byte(text), &a); err != nil {
+		l.problem("S25", "a line of the ledger cannot be read: %q: %v", text, err)
+		return
+	}
+	if a.Outcome == marked {
+		l.mark = a.Revision
+		l.floor = max(l.floor, a.Revision) // some copy has come there
+		return
+	}
+	w := l.underway[a.Writer]
+	if a.Outcome == "" {
+		if w != nil { // of a process that was killed
+			l.doubts = append(l.doubts, w)
+		}
+		l.underway[a.Writer] = &announcedWrite{a, l.floor, l.mark}
+		return
+	}
+	if w == nil {
+		l.problem("S25", "a line of the ledger is of the end of a write that never began: %q", text)
+		return
+	}
+	delete(l.underway, a.Writer)
+	switch a.Outcome {
+	case fixture.Acknowledged:
+		l.count++
+		l.acknowledge(w, a.Revision)
+	case fixture.InDoubt:
+		l.doubts = append(l.doubts, w)
+	}
+}
+
+// acknowledge takes a write that returned.
+func (l *Ledger) acknowledge(w *announcedWrite, revision uint64) {
+	if revision > 0 {
+		l.give(w, w.Begins[0], revision)
+		l.returned = max(l.returned, revision)
+	}
+	l.happened(w, revision)
+}
+
+// give notes that a write gave a record its revision (S12, S26).
+func (l *Ledger) give(w *announcedWrite, r record, revision uint64) {
+	if other, ok := l.given[revision]; ok && other != r {
+		l.problem("S26", "revision %d was given to %v and, later, to %v", revision, other.name(), r.name())
+	} else if revision <= w.floor {
+		l.problem("S26", "%v was given revision %d by a write that began when revision %d had been given", r.name(), revision, w.floor)
+	}
+	l.given[revision] = r
+	l.floor = max(l.floor, revision)
+}
+
+// happened takes a write as done. revision is zero if it is not known.
+func (l *Ledger) happened(w *announcedWrite, revision uint64) {
+	for _, r := range w.Begins {
+		known := l.record(r.name())
+		if w.Usage {
+			known.counted += r.Count
+			continue
+		}
+		before := known.revision
+		known.stored, known.revision, known.since, known.deletion = r, revision, w.floor, nil
+		if r.Deleted {
+			known.deletion, known.deleted, known.counted = w, before, 0
+		}
+		// A write in doubt to the same record was conditional on a revision that it has
+		// no longer: it can no longer happen.
+		l.doubts = slices.DeleteFunc(l.doubts, func(d *announcedWrite) bool {
+			return d != w && !d.Usage && len(d.Begins) == 1 && d.Begins[0].name() == r.name()
+		})
+	}
+}
+
+func (l *Ledger) record(name fixture.RecordName) *knownRecord {
+	known := l.records[name]
+	if known == nil {
+		known = &knownRecord{stored: record{Key: name.Key, Organization: name.Organization, Deleted: true}}
+		l.records[name] = known
+	}
+	return known
+}
+
+// is reports whether a record that was found is as a write left it.
+func (r record) is(found foundRecord) bool {
+	if r.Deleted || !found.there {
+		return r.Deleted == !found.there
+	}
+	return r.Organization == found.organization && r.Version == found.version && r.Requirement == found.requirement
+}
+
+// A foundRecord is what a store has under a name.
+type foundRecord struct {
+	there        bool
+	organization string
+	version      int                // of a key
+	requirement  policy.Requirement // of an organization
+	revision     uint64
+	used         uint64 // calls of usedEntry
+}

@@ -1,0 +1,377 @@
+package crashtest
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"math/rand/v2"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/sallyport-go/sallyport/accesslist"
+	"github.com/sallyport-go/sallyport/apikey"
+	"github.com/sallyport-go/sallyport/policy"
+	"github.com/sallyport-go/sallyport/store"
+	"github.com/sallyport-go/sallyport/store/storetest/internal/fixture"
+)
+
+// WriteUntilKilled writes to a store from several goroutines: it creates, replaces,
+// deletes and loads organizations and keys, and records usage. It writes a line to to
+// before each write, and another when the write has returned, for a [Ledger] to
+// read; each line is one call of Write. It goes on until the process is killed, until
+// ctx ends, or until a write fails so that it may have happened or not, as one does
+// whose server was killed; it returns that error, or that of ctx.
+//
+// Everything that it writes has identifiers that begin with "crash-". It goes on with
+// what it finds of those, so it may be called again and again on the same data, one
+// call at a time, each with another seed.
+func WriteUntilKilled(ctx context.Context, s store.Store, seed uint64, to io.Writer) error {
+	ctx, end := context.WithCancelCause(ctx)
+	defer end(nil)
+	out := &announcer{to: to}
+	var wait sync.WaitGroup
+	for i := range writerCount {
+		wait.Go(func() {
+			w := &writer{
+				announcer: out, store: s, number: i, seed: seed, random: rand.New(rand.NewPCG(seed, uint64(i))),
+				organizations: map[string]policy.Organization{}, keys: map[apikey.ID]apikey.Key{},
+			}
+			w.recorder, _ = store.As[store.UsageRecorder](s)
+			w.loader, _ = store.As[store.Loader](s)
+			end(w.run(ctx)) // which ends the others too
+		})
+	}
+	if watcher, ok := store.As[store.Watcher](s); ok {
+		wait.Go(func() { out.tellMarks(ctx, watcher) })
+	}
+	wait.Wait()
+	return context.Cause(ctx)
+}
+
+const (
+	writerCount = 4
+	idPrefix    = "crash-"
+
+	// How much one writer keeps, so that a store does not grow over many rounds.
+	maxOrganizations = 4
+	maxKeys          = 12
+)
+
+// An announcement is a line: a write that begins, how it ended, or a mark that the feed
+// told. Lines begin with linePrefix, since a test's output has others.
+type announcement struct {
+	Writer   int             `json:"writer"`
+	Begins   []record        `json:"begins,omitempty"`
+	Usage    bool            `json:"usage,omitzero"` // it is usage that is recorded
+	Outcome  fixture.Outcome `json:"outcome,omitzero"`
+	Revision uint64          `json:"revision,omitzero"` // that the write was given, or of the mark
+}
+
+// marked is the outcome of no write: the feed delivered a mark.
+const marked fixture.Outcome = "marked"
+
+const linePrefix = "crashtest: "
+
+// A record is what a write makes of one record.
+type record struct {
+	Key          apikey.ID          `json:"key,omitzero"` // empty for an organization
+	Organization string             `json:"organization"`
+	Deleted      bool               `json:"deleted,omitzero"`
+	Version      int                `json:"version,omitzero"` // of a key: see fixture.Whole
+	Requirement  policy.Requirement `json:"requirement,omitzero"`
+	Count        uint64             `json:"count,omitzero"` // of calls of usedEntry
+}
+
+func (r record) name() fixture.RecordName {
+	return fixture.NameOf(store.Change{Organization: r.Organization, Key: r.Key})
+}
+
+// An announcer writes lines, one at a time.
+type announcer struct {
+	mu sync.Mutex
+	to io.Writer
+}
+
+func (a *announcer) announce(line announcement) error {
+	text, err := json.Marshal(line)
+	if err != nil {
+		return fmt.Errorf("crashtest: %w", err)
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	_, err = a.to.Write(fmt.Appendf(nil, "%s%s\n", linePrefix, text))
+	return err
+}
+
+// tellMarks announces what a copy could have come to.
+func (a *announcer) tellMarks(ctx context.Context, watcher store.Watcher) {
+	for change, err := range watcher.Watch(ctx, 0) {
+		if err != nil || change.IsMark() && a.announce(announcement{Outcome: marked, Revision: change.Revision}) != nil {
+			return
+		}
+	}
+}
+
+// A writer writes to records of its own. All its writes but creations are
+// conditional on the revision, and an identifier whose creation is in doubt is not
+// used again, so that a write which was in doubt cannot come into force after a later
+// one.
+type writer struct {
+	*announcer
+	store    store.Store
+	recorder store.UsageRecorder // nil if there is none
+	loader   store.Loader        // nil if there is none
+	number   int
+	seed     uint64
+	random   *rand.Rand
+	made     int // identifiers and versions
+
+	organizations map[string]policy.Organization
+	keys          map[apikey.ID]apikey.Key
+	deleted       []apikey.ID // by this call, to be created again
+	latest        apikey.ID   // the key that was put last
+}
+
+func (w *writer) prefix() string { return fmt.Sprintf("%s%d-", idPrefix, w.number) }
+
+func (w *writer) run(ctx context.Context) error {
+	if err := w.find(ctx); err != nil {
+		return err
+	}
+	for {
+		if err := w.step(ctx); err != nil {
+			return err
+		}
+	}
+}
+
+// find reads what earlier calls left.
+func (w *writer) find(ctx context.Context) error {
+	for organization, err := range store.AllOrganizations(ctx, w.store) {
+		if err != nil {
+			return err
+		}
+		if !strings.HasPrefix(organization.ID, w.prefix()) {
+			continue
+		}
+		w.organizations[organization.ID] = organization
+		for key, err := range store.AllKeys(ctx, w.store, organization.ID) {
+			if err != nil {
+				return err
+			}
+			w.keys[key.ID] = key
+		}
+	}
+	return nil
+}
+
+// step makes one write, of a kind that chance and what is there decide.
+func (w *writer) step(ctx context.Context) error {
+	kind := w.random.IntN(100)
+	switch {
+	case len(w.organizations) == 0:
+		return w.createOrganization(ctx)
+	case len(w.keys) == 0 || kind < 25 && len(w.keys) < maxKeys:
+		return w.createKey(ctx)
+	case kind < 50:
+		return w.replaceKey(ctx)
+	case kind < 65 || len(w.keys) > maxKeys:
+		return w.deleteKey(ctx)
+	case kind < 70 && len(w.organizations) < maxOrganizations:
+		return w.createOrganization(ctx)
+	case kind < 78:
+		return w.replaceOrganization(ctx)
+	case kind < 82:
+		return w.deleteOrganization(ctx)
+	case kind < 86 && w.loader != nil && len(w.organizations) < maxOrganizations:
+		return w.load(ctx)
+	case w.recorder != nil:
+		return w.recordUsage(ctx)
+	}
+	return w.replaceKey(ctx)
+}
+
+// write announces a write, makes it, and announces how it ended. done is false, without
+// an error, if the store refused it.
+func (w *writer) write(ctx context.Context, begins announcement, do func() (revision uint64, err error)) (done bool, err error) {
+	begins.Writer = w.number
+	if err := w.announce(begins); err != nil {
+		return false, err
+	}
+	revision, err := do()
+	ends := announcement{Writer: w.number, Outcome: fixture.OutcomeOf(err), Revision: revision}
+	if ends.Outcome != fixture.Acknowledged {
+		ends.Revision = 0
+	}
+	if told := w.announce(ends); told != nil {
+		return false, told
+	}
+	if ends.Outcome == fixture.Refused { // what is there is not what this writer knows
+		clear(w.organizations)
+		clear(w.keys)
+		return false, w.find(ctx)
+	}
+	return err == nil, err
+}
+
+func (w *writer) putOrganization(ctx context.Context, o policy.Organization) error {
+	begins := announcement{Begins: []record{{Organization: o.ID, Requirement: o.Requirement}}}
+	done, err := w.write(ctx, begins, func() (uint64, error) {
+		var err error
+		o, err = w.store.PutOrganization(ctx, o)
+		return o.Revision, err
+	})
+	if done {
+		w.organizations[o.ID] = o
+	}
+	return err
+}
+
+func (w *writer) createOrganization(ctx context.Context) error {
+	return w.putOrganization(ctx, policy.Organization{ID: w.freshID(), Requirement: policy.Requirement(w.random.IntN(3))})
+}
+
+func (w *writer) replaceOrganization(ctx context.Context) error {
+	o := w.organizations[w.anyOrganization()]
+	o.Requirement = (o.Requirement + 1) % 3
+	return w.putOrganization(ctx, o)
+}
+
+// deleteOrganization deletes one that has no keys, or else does something for there to
+// be one.
+func (w *writer) deleteOrganization(ctx context.Context) error {
+	empty := maps.Clone(w.organizations)
+	for _, key := range w.keys {
+		delete(empty, key.Organization)
+	}
+	switch {
+	case len(w.organizations) < maxOrganizations/2:
+		return w.createOrganization(ctx)
+	case len(empty) == 0:
+		return w.deleteKey(ctx)
+	}
+	id := anyOf(w.random, empty)
+	done, err := w.write(ctx, announcement{Begins: []record{{Organization: id, Deleted: true}}}, func() (uint64, error) {
+		return 0, w.store.DeleteOrganization(ctx, id, w.organizations[id].Revision)
+	})
+	if done {
+		delete(w.organizations, id)
+	}
+	return err
+}
+
+func (w *writer) putKey(ctx context.Context, key apikey.Key, version int) error {
+	begins := announcement{Begins: []record{{Key: key.ID, Organization: key.Organization, Version: version}}}
+	done, err := w.write(ctx, begins, func() (uint64, error) {
+		var err error
+		key, err = w.store.PutKey(ctx, key)
+		return key.Revision, err
+	})
+	if done {
+		w.keys[key.ID], w.latest = key, key.ID
+	}
+	return err
+}
+
+func (w *writer) createKey(ctx context.Context) error {
+	id := apikey.ID(w.freshID())
+	if n := len(w.deleted); n > 0 && w.random.IntN(2) == 0 {
+		id, w.deleted = w.deleted[n-1], w.deleted[:n-1]
+	}
+	version := w.freshVersion()
+	return w.putKey(ctx, fixture.Whole(id, w.anyOrganization(), version), version)
+}
+
+func (w *writer) replaceKey(ctx context.Context) error {
+	key, version := w.keys[w.anyKey()], w.freshVersion()
+	next := fixture.Whole(key.ID, key.Organization, version)
+	next.Revision = key.Revision
+	return w.putKey(ctx, next, version)
+}
+
+// deleteKey deletes, every other time, the key that was put last: if it had the
+// greatest revision of all, nothing that is left says that it was given.
+func (w *writer) deleteKey(ctx context.Context) error {
+	key, there := w.keys[w.latest]
+	if !there || w.random.IntN(2) == 0 {
+		key = w.keys[w.anyKey()]
+	}
+	done, err := w.write(ctx, announcement{Begins: []record{{Key: key.ID, Organization: key.Organization, Deleted: true}}}, func() (uint64, error) {
+		return 0, w.store.DeleteKey(ctx, key.ID, key.Revision)
+	})
+	if done {
+		delete(w.keys, key.ID)
+		w.deleted = append(w.deleted, key.ID)
+	}
+	return err
+}
+
+// load loads an organization and keys for it and for another.
+func (w *writer) load(ctx context.Context) error {
+	organization := policy.Organization{ID: w.freshID(), Requirement: policy.Requirement(w.random.IntN(3))}
+	begins := announcement{Begins: []record{{Organization: organization.ID, Requirement: organization.Requirement}}}
+	var keys []apikey.Key
+	for _, owner := range []string{organization.ID, w.anyOrganization(), organization.ID} {
+		version := w.freshVersion()
+		key := fixture.Whole(apikey.ID(w.freshID()), owner, version)
+		keys = append(keys, key)
+		begins.Begins = append(begins.Begins, record{Key: key.ID, Organization: owner, Version: version})
+	}
+	done, err := w.write(ctx, begins, func() (uint64, error) { return 0, w.loader.Load(ctx, []policy.Organization{organization}, keys) })
+	if !done {
+		return err
+	}
+	// Their revisions are wanted for what comes next.
+	if w.organizations[organization.ID], err = w.store.Organization(ctx, organization.ID); err != nil {
+		return err
+	}
+	for _, key := range keys {
+		if w.keys[key.ID], err = w.store.Key(ctx, key.ID); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// usedEntry is on the list of every key that a writer writes, and its usage is
+// recorded.
+var usedEntry = netip.MustParsePrefix("192.0.2.0/32")
+
+// recordUsage records usage of up to three keys in one batch.
+func (w *writer) recordUsage(ctx context.Context) error {
+	begins, batch := announcement{Usage: true}, []store.UsageRecord(nil)
+	ids := slices.Sorted(maps.Keys(w.keys))
+	w.random.Shuffle(len(ids), func(i, j int) { ids[i], ids[j] = ids[j], ids[i] })
+	for _, id := range ids[:min(len(ids), 3)] {
+		count := 1 + w.random.Uint64N(9)
+		begins.Begins = append(begins.Begins, record{Key: id, Organization: w.keys[id].Organization, Count: count})
+		batch = append(batch, store.UsageRecord{Key: id, Entry: usedEntry, Usage: accesslist.Usage{Count: count, Last: fixture.Moment, LastAddress: usedEntry.Addr()}})
+	}
+	_, err := w.write(ctx, begins, func() (uint64, error) { return 0, w.recorder.RecordUsage(ctx, batch) })
+	return err
+}
+
+// freshID returns an identifier that was never used.
+func (w *writer) freshID() string {
+	w.made++
+	return fmt.Sprintf("%s%x-%d", w.prefix(), w.seed, w.made)
+}
+
+// freshVersion returns a version, for fixture.Whole, that has at least one entry: a list that
+// was lost is never what was written.
+func (w *writer) freshVersion() int {
+	w.made++
+	return int(w.seed%1000)*1_000_000 + 4*(w.made%200_000) + 1 + w.random.IntN(3)
+}
+
+func (w *writer) anyOrganization() string { return anyOf(w.random, w.organizations) }
+func (w *writer) anyKey() apikey.ID       { return anyOf(w.random, w.keys) }
+
+// anyOf returns one of the keys of a map, the same for the same chance.
+func anyOf[K ~string, V any](random *rand.Rand, all map[K]V) K {
+	return slices.Sorted(maps.Keys(all))[random.IntN(len(all))]
+}

@@ -1,0 +1,6 @@
+//go:build !race
+
+package storetest
+
+func raceDisable() {}
+func raceEnable()  {}
