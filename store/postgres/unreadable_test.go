@@ -60,10 +60,10 @@ func TestUnreadableKey(t *testing.T) {
 
 		// The document.
 		{`document = NULL`, `its document is NULL`},
-		{`document = 'null'`, `want an object`},
-		{`document = '[]'`, `want an object`},
-		{`document = '7'`, `want an object`},
-		{`document = '"key"'`, `want an object`},
+		{`document = 'null'`, `want an object with`},
+		{`document = '[]'`, `want an object with`},
+		{`document = '7'`, `want an object with`},
+		{`document = '"key"'`, `want an object with`},
 		{`document = '{}'`, `"id" is missing`},
 		{`document = doc || '{"admin":1}'`, `unknown name "admin"`},
 		{`document = (SELECT document FROM keys WHERE id = 'sound')`, `its document is that of key "sound"`},
@@ -79,7 +79,7 @@ func TestUnreadableKey(t *testing.T) {
 		{`document = doc || '{"notBefore":"infinity"}'`, `"notBefore"`},
 		{`document = doc || '{"expires":"infinity"}'`, `"expires"`},
 		{`document = doc || '{"expires":null}'`, `"expires" is null`},
-		{`document = doc || '{"expires":"0001-01-01T00:00:00Z"}'`, `0001-01-01`},
+		{`document = doc || '{"expires":"0001-01-01T00:00:00Z"}'`, `"expires": "0001-01-01T00:00:00Z": want a time`},
 		{`document = doc || '{"expires":"20000-01-01T00:00:00Z"}'`, `"expires"`},
 		{`document = doc || jsonb_build_object('expires', doc->'notBefore')`, `never valid`},
 		{`document = doc || '{"created":"infinity"}'`, `"created"`},
@@ -106,7 +106,7 @@ func TestUnreadableKey(t *testing.T) {
 		{`document = jsonb_set(doc, '{accessList,0,Expires}', '"2031-05-06T07:08:09Z"')`, `unknown name "Expires"`},
 
 		{`document = doc || '{"grants":null}'`, `"grants" is null`},
-		{`document = jsonb_set(doc, '{grants,0}', 'null')`, `want an object`},
+		{`document = jsonb_set(doc, '{grants,0}', 'null')`, `want an object with`},
 		{`document = doc #- '{grants,0,role}'`, `"role" is missing`},
 		{`document = jsonb_set(doc, '{grants,0,role}', 'null')`, `"role" is null`},
 		{`document = jsonb_set(doc, '{grants,0,role}', '" padded"')`, `white space`},
@@ -281,7 +281,7 @@ func TestUnreadableOrganization(t *testing.T) {
 			assert.ErrorContains(t, err, c.want)
 			_, err = s.PutOrganization(ctx, policy.Organization{ID: "acme"})
 			assert.ErrorContains(t, err, c.want)
-			_, err = s.PutKey(ctx, newKey(t, "another", "acme"))
+			_, err = s.PutKey(ctx, newKey(t, "another", "acme"), store.AllowOpen)
 			assert.ErrorContains(t, err, c.want)
 			for _, after := range []uint64{0, mark} {
 				var told, ended error
