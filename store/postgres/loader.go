@@ -9,6 +9,7 @@ import (
 	"github.com/sallyport-go/sallyport/apikey"
 	"github.com/sallyport-go/sallyport/policy"
 	"github.com/sallyport-go/sallyport/store"
+	"github.com/sallyport-go/sallyport/store/adapter"
 )
 
 // Load implements [store.Loader]. It is one transaction, in which each table gets its rows
@@ -54,7 +55,7 @@ type load struct {
 func newLoad(organizations []policy.Organization, keys []apikey.Key, options []store.PutOption) (*load, error) {
 	l := &load{keys: keys, owners: map[string]bool{}}
 	for _, o := range organizations {
-		if err := store.CheckPutOrganization(nil, o); err != nil {
+		if err := adapter.CheckPutOrganization(nil, o); err != nil {
 			return nil, err
 		}
 		if l.owners[o.ID] {
@@ -66,7 +67,7 @@ func newLoad(organizations []policy.Organization, keys []apikey.Key, options []s
 	}
 	seen := map[apikey.ID]bool{}
 	for _, key := range keys {
-		if err := store.CheckPutKey(nil, key, options...); err != nil {
+		if err := adapter.CheckPutKey(nil, key, options...); err != nil {
 			return nil, err
 		}
 		if seen[key.ID] {

@@ -9,6 +9,7 @@ import (
 	"github.com/sallyport-go/sallyport/apikey"
 	"github.com/sallyport-go/sallyport/policy"
 	"github.com/sallyport-go/sallyport/store"
+	"github.com/sallyport-go/sallyport/store/adapter"
 )
 
 // Every statement joins the records it reads to the state of the store. So a call is one
@@ -206,7 +207,7 @@ func (s *Store) Organizations(ctx context.Context, request store.PageRequest) (s
 		return store.Page[policy.Organization]{}, err
 	}
 	defer leave()
-	after, err := request.After()
+	after, err := adapter.After(request)
 	if err != nil {
 		return store.Page[policy.Organization]{}, err
 	}
@@ -223,7 +224,7 @@ func (s *Store) Keys(ctx context.Context, organization string, request store.Pag
 		return store.Page[apikey.Key]{}, err
 	}
 	defer leave()
-	after, err := request.After()
+	after, err := adapter.After(request)
 	if err != nil || !isOrganization(organization) {
 		return store.Page[apikey.Key]{}, err
 	}
@@ -246,7 +247,7 @@ func readPage[T any](ctx context.Context, s *Store, request store.PageRequest, d
 		case id == last:
 			return twice(r)
 		case len(page.Items) == size:
-			page.Next = store.CursorAfter(last)
+			page.Next = adapter.CursorAfter(last)
 			return nil
 		}
 		page.Items, last = append(page.Items, record), id

@@ -16,6 +16,7 @@ import (
 	"github.com/sallyport-go/sallyport/accesslist"
 	"github.com/sallyport-go/sallyport/apikey"
 	"github.com/sallyport-go/sallyport/store"
+	"github.com/sallyport-go/sallyport/store/adapter"
 )
 
 // Rows are locked in the order of the identifiers, keys before usage. So counting cannot
@@ -54,7 +55,7 @@ func (s *Store) RecordUsage(ctx context.Context, batch []store.UsageRecord) erro
 		return err
 	}
 	defer leave()
-	if err := store.CheckUsageBatch(batch); err != nil {
+	if err := adapter.CheckUsageBatch(batch); err != nil {
 		return err
 	}
 	entries, secrets := map[used[netip.Prefix]]accesslist.Usage{}, map[used[string]]accesslist.Usage{}
