@@ -173,21 +173,21 @@ func (s *Store) Usage(ctx context.Context, id apikey.ID) (store.KeyUsage, error)
 	}
 	defer leave()
 	if !isKey(id) {
-		return store.KeyUsage{}, notFound("key", id)
+		return store.KeyUsage{}, adapter.NotFound(adapter.KeyName(id))
 	}
 	usage := store.KeyUsage{Entries: map[netip.Prefix]accesslist.Usage{}, Secrets: map[string]accesslist.Usage{}}
 	var key pgtype.Text
 	var u storedUsage
 	if _, err := s.read(ctx, s.querier(), []any{&key, &u.entry, &u.secret, &u.count, &u.last, &u.address}, func() error {
 		if err := u.addTo(usage); err != nil {
-			return unreadable("the usage of key", id, err)
+			return fmt.Errorf("store/postgres: the usage of key %q cannot be read: %w", id, err)
 		}
 		return nil
 	}, usageSQL, string(id)); err != nil {
 		return store.KeyUsage{}, err
 	}
 	if !key.Valid {
-		return store.KeyUsage{}, notFound("key", id)
+		return store.KeyUsage{}, adapter.NotFound(adapter.KeyName(id))
 	}
 	return usage, nil
 }
