@@ -88,11 +88,7 @@ func add[K comparable](known map[K]accesslist.Usage, what K, more accesslist.Usa
 	if more.Count > math.MaxInt64-sum.Count {
 		return fmt.Errorf("store/postgres: %w: a usage of %d calls and %d more: want at most %d", store.ErrInvalid, sum.Count, more.Count, math.MaxInt64)
 	}
-	sum.Count += more.Count
-	if more.Last.After(sum.Last) {
-		sum.Last, sum.LastAddress = more.Last, more.LastAddress
-	}
-	known[what] = sum
+	known[what] = adapter.AddUsage(sum, more)
 	return nil
 }
 

@@ -112,16 +112,19 @@ func (w *watch) read(r *reading) (revision uint64, err error) {
 	if w.load {
 		return revision, w.readAll(r, revision)
 	}
-	if w.mark > revision {
-		return 0, fmt.Errorf("store/postgres: a watch from revision %d, of a store that has come to %d: %w", w.mark, revision, store.ErrCompacted)
+	if err := adapter.CheckWatch(w.mark, 0, revision); err != nil {
+		return 0, err // the mark may be too great a number for the server
 	}
 	var forgotten uint64
 	var known bool
 	if err := r.tx.QueryRow(r.ctx, inSchema(w.s.schema, positionSQL), w.mark).Scan(&forgotten, &known); err != nil {
 		return 0, failed(r.ctx, err)
 	}
-	if w.mark < forgotten || !known {
-		return 0, fmt.Errorf("store/postgres: a watch from revision %d, which the store has forgotten or never gave: %w", w.mark, store.ErrCompacted)
+	if err := adapter.CheckWatch(w.mark, forgotten, revision); err != nil {
+		return 0, err
+	}
+	if !known {
+		return 0, fmt.Errorf("store/postgres: a watch from revision %d, which the store never gave: %w", w.mark, store.ErrCompacted)
 	}
 	if revision == w.mark {
 		return revision, nil
