@@ -34,7 +34,7 @@ func BenchmarkContains(b *testing.B) {
 			blocks := sample.blocks()
 			entries := entriesOf(blocks)
 			ask := clients(blocks)
-			list := must(accesslist.New(entries...))
+			list := must(accesslist.List{}.With(entries...))
 			set := ipSet(blocks)
 			run := func(name string, contains func(netip.Addr) bool) {
 				b.Run(name, func(b *testing.B) {
@@ -68,7 +68,7 @@ func ipv4(b *testing.B, run func(b *testing.B, entries []accesslist.Entry)) {
 
 func BenchmarkMatch(b *testing.B) {
 	ipv4(b, func(b *testing.B, entries []accesslist.Entry) {
-		list := must(accesslist.New(entries...))
+		list := must(accesslist.List{}.With(entries...))
 		ask := clients(slices.Collect(blocksOf(list)))
 		b.ReportAllocs()
 		i := 0
@@ -83,7 +83,7 @@ func BenchmarkNew(b *testing.B) {
 	ipv4(b, func(b *testing.B, entries []accesslist.Entry) {
 		b.ReportAllocs()
 		for b.Loop() {
-			sinkList = must(accesslist.New(entries...))
+			sinkList = must(accesslist.List{}.With(entries...))
 		}
 	})
 }

@@ -16,7 +16,7 @@ var nearlyCanonical = []string{
 	`[{"address":"192.0.2.1"}]`, `[{"address":"192.0.2.1"}`, `[{"address":"192.0.2.1"},]`, `[{"address":"192.0.2.1"}{"address":"192.0.2.2"}]`,
 	`[{"address":"192.0.2.1"},{"address":"192.0.2.0/24","comment":"the office","added":"2026-01-02T03:04:05.123456789Z","expires":"2027-01-02T03:04:05Z"}]`,
 	`[{"address":"192.0.2.1","comment":""}]`, `[{"address":"192.0.2.1","comment":"\u00e9"}]`, `[{"address":"192.0.2.1","comment":"é"}]`,
-	"[{\"address\":\"192.0.2.1\",\"comment\":\"\xff\"}]", "[{\"address\":\"192.0.2.1\",\"comment\":\"a\nb\"}]", "[{\"address\":\"192.0.2.1\",\"comment\":\"a\x7fb\"}]",
+	"[{\"address\":\"192.0.2.1\",\"comment\":\"\xff\"}]", `[{"address":"192.0.2.1","comment":"\ud83d\udd12"}]`, `[{"address":"192.0.2.1","comment":"\udd12"}]`, "[{\"address\":\"192.0.2.1\",\"comment\":\"a\nb\"}]", "[{\"address\":\"192.0.2.1\",\"comment\":\"a\x7fb\"}]",
 	`[{"address":"192.0.2.1","comment":"x`, `[{"address":"192.0.2.1","comment":1}]`, `[{"address":"192.0.2.1","comment":null}]`,
 	`[{"address":"192.0.2.1","expires":"2027-01-02T03:04:05Z","added":"2026-01-02T03:04:05Z"}]`, `[{"comment":"x","address":"192.0.2.1"}]`,
 	`[{"address":"192.0.2.1","added":"0001-01-01T00:00:00Z"}]`, `[{"address":"192.0.2.1","expires":"tomorrow"}]`, `[{"address":"192.0.2.1","expires":1}]`,

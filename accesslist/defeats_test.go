@@ -2,7 +2,9 @@ package accesslist_test
 
 import (
 	"encoding/json"
+	"errors"
 	"net/netip"
+	"strings"
 	"testing"
 
 	"github.com/sallyport-go/sallyport/accesslist"
@@ -48,7 +50,7 @@ func TestDefeatMaskOver32(t *testing.T) {
 	}
 	for _, bits := range []int{-1, 33, 256, 1 << 40} {
 		prefix := netip.PrefixFrom(netip.MustParseAddr("10.0.0.0"), bits)
-		if e, err := anyFamily.Entry(prefix); err == nil {
+		if e, err := anyFamily.NewEntry(prefix); err == nil {
 			t.Errorf("/%d was taken as %v", bits, e)
 		}
 	}
@@ -81,6 +83,36 @@ func TestDefeatBadEntryDroppedSilently(t *testing.T) {
 		if err := parse(&list); err == nil || list.Len() != 0 {
 			t.Errorf("%s: a list of %v, %v", name, texts(list), err)
 		}
+	}
+}
+
+// A program that checks every error skipped the bad lines of a file with a warning, and
+// made a list of what remained: nothing. The key was open to everybody.
+func TestDefeatNothingLeftOfBadLines(t *testing.T) {
+	load := func(file string) (list accesslist.List, skipped int, err error) {
+		var entries []accesslist.Entry
+		for line := range strings.Lines(file) {
+			e, err := accesslist.ParseEntry(strings.TrimSpace(line))
+			if err != nil {
+				skipped++ // with a warning
+				continue
+			}
+			entries = append(entries, e)
+		}
+		list, err = accesslist.New(entries...)
+		return list, skipped, err
+	}
+	for _, file := range []string{"203.0.113.700\nlocalhost\n", "\n", ""} {
+		list, _, err := load(file)
+		wantError(t, file, err, `accesslist: no entries: an empty access list opens the key to every address: want entries, or List{}, [] in JSON, "empty" in text`)
+		if !errors.Is(err, accesslist.ErrNoEntries) {
+			t.Errorf("%v is not ErrNoEntries", err)
+		}
+		wantInvalid(t, file, list) // for a program that passes over this error as well
+	}
+	list, skipped, err := load("203.0.113.7\nlocalhost\n")
+	if err != nil || skipped != 1 || list.Len() != 1 {
+		t.Errorf("%d entries, %d skipped, %v", list.Len(), skipped, err)
 	}
 }
 
@@ -134,15 +166,12 @@ func TestDefeatComparedAsText(t *testing.T) {
 // An invalid prefix was ignored without a word, on adding and on removing.
 func TestDefeatInvalidPrefixIgnored(t *testing.T) {
 	list := listOf("203.0.113.7")
-	if _, err := anyFamily.Entry(netip.Prefix{}); err == nil {
+	if _, err := anyFamily.NewEntry(netip.Prefix{}); err == nil {
 		t.Error("made an entry of it")
 	}
 	for _, prefix := range []netip.Prefix{{}, netip.PrefixFrom(netip.MustParseAddr("203.0.113.7"), 33)} {
-		if _, err := list.Without(prefix); err == nil {
+		if _, err := list.Without([]netip.Prefix{prefix}, accesslist.AllowOpen); err == nil {
 			t.Errorf("Without(%v) is no error", prefix)
-		}
-		if _, err := list.WithoutEvenLast(prefix); err == nil {
-			t.Errorf("WithoutEvenLast(%v) is no error", prefix)
 		}
 	}
 }
@@ -154,7 +183,7 @@ func TestDefeatAnswerThatOutlivesItsEntry(t *testing.T) {
 	if !list.Contains(client, now) || list.Contains(client, now.Add(1)) || !list.Contains(client, now) {
 		t.Error("the answer does not follow the clock it is given")
 	}
-	if must(list.Without(netip.MustParsePrefix("203.0.113.7/32"))).Contains(client, now) {
+	if must(list.Without(prefixes("203.0.113.7/32"))).Contains(client, now) {
 		t.Error("a removed entry still covers")
 	}
 }

@@ -2,15 +2,14 @@
 // immutable [List] of entries, each one IPv4 address or one CIDR block
 // (RFC 4632) with a comment and an optional expiry.
 //
-// It is for lists that people write and must be able to trust. Parsing is
-// strict, every refusal names the text and says what would be right, and
-// nothing is ever dropped silently, because a list that lost its entries is an
-// empty list and an empty list admits everyone. It knows nothing of keys or
-// requests: what an empty list means is decided in package policy, whose documentation
-// lists the rules that are cited here as A1 to A11.
+// It is for lists written by people. Parsing is strict: a refusal names the text and
+// the repair, and nothing is dropped silently, because a list without its entries is
+// empty and an empty list admits everyone. The package knows no keys and no requests:
+// package policy decides what an empty list means, and documents the rules cited here
+// as A1 to A12.
 //
-// Do not use it as a firewall or a routing table (an entry carries no action,
-// and there are no deny entries), for host names, or for geography.
+// Do not use it as a firewall or a routing table (an entry has no action, and there
+// are no deny entries), for host names, or for geography.
 //
 // # What an entry covers
 //
@@ -20,19 +19,33 @@
 // entries have all expired covers nobody and is not empty (rule A2).
 //
 // Entries are IPv4. A client seen as an IPv4-mapped IPv6 address
-// (::ffff:192.0.2.1, RFC 4291 section 2.5.5.2) is the IPv4 address that it maps;
-// any other IPv6 client is covered by no IPv4 entry (rule A5). A program that
-// wants IPv6 entries says so with [Parser.AllowIPv6]. An address with a zone
-// (fe80::1%eth0) is covered by nothing.
+// (::ffff:192.0.2.1, RFC 4291 section 2.5.5.2) is the mapped IPv4 address; no IPv4
+// entry covers any other IPv6 client (rule A5). No entry covers an address with a zone
+// (fe80::1%eth0).
+//
+// # IPv6 entries
+//
+// A program opts in to IPv6 entries with [Parser.AllowIPv6], where it reads input: a text,
+// a prefix, JSON or a file. The Unmarshal methods ask for no opt-in. They read stored
+// lists, and such a list has IPv6 entries only if a program opted in when it was written.
+// A second opt-in there would only make a program without it unable to read its own
+// store, or read a shorter list. So decode the body of a request with [Parser.ParseJSON]
+// and not into a List.
+//
+// # An open list is written, never left over
+//
+// A list without entries admits every address where nothing requires a list. It is
+// written List{}, [] in JSON, or "empty" in text. [New] and [Parse] of nothing and an
+// empty text are [ErrNoEntries], and [List.Without] removes the last entry only with
+// [AllowOpen] (rule A10).
 //
 // # Errors
 //
-// Beside an error there is a list that covers nobody and that nothing accepts ([List.IsValid]),
-// so that passing over the error denies.
+// The list returned with an error is invalid ([List.IsValid]): it covers nobody and no
+// function takes it. A program that ignores the error denies.
 //
 // # Why Contains takes a time
 //
-// Membership without a clock would have to ignore expiries, and then the
-// shortest call would be the one that admits callers whose entry has run out.
-// So there is only one kind of membership, and it asks when.
+// Membership without a clock would ignore expiries, and the shortest call would admit
+// callers after their entry expired. So the only kind of membership takes a time.
 package accesslist

@@ -13,11 +13,10 @@ import (
 // MaxComment is the longest comment of an entry, in bytes.
 const MaxComment = 1024
 
-// An Entry is one IPv4 address or one CIDR block of an access list, or of IPv6
+// An Entry is one IPv4 address or one CIDR block of an access list, or an IPv6 one
 // where [Parser.AllowIPv6] let it in. The zero Entry covers nothing and no list
-// takes it. Entries are made by [ParseEntry] and [Parser.Entry], so that one that
-// exists has passed the checks of rule A7; the remaining fields may be set freely
-// until the entry is put on a list.
+// takes it. Only [ParseEntry] and [NewEntry] make other entries, and they check rule A7.
+// The remaining fields may be set until the entry is put on a list.
 type Entry struct {
 	prefix netip.Prefix
 
@@ -34,12 +33,26 @@ type Entry struct {
 }
 
 // ParseEntry reads an IPv4 address ("203.0.113.7") or CIDR block
-// ("198.51.100.0/24"). An address and its /32 are the same entry (rule A6). What
-// is refused, by rule A7: leading zeros, missing or extra octets, white space,
-// ports, zones, ranges, host names, a prefix longer than the address, an empty
-// text, 0.0.0.0/32, a block with host bits set, and IPv6. The error is a
-// [*ParseError].
+// ("198.51.100.0/24"). An address and its /32 are the same entry (rule A6). By rule A7
+// it refuses, with a [*ParseError]:
+//   - leading zeros, missing or extra octets, white space, an empty text;
+//   - ports, zones, ranges, host names;
+//   - a prefix longer than the address, and a block with host bits set;
+//   - 0.0.0.0/32, and IPv6.
 func ParseEntry(text string) (Entry, error) { return Parser{}.ParseEntry(text) }
+
+// NewEntry makes an entry of a prefix from a database column or another library. It is
+// as strict as [ParseEntry] is with the prefix's text, because somebody typed the prefix
+// too. With the same [*ParseError] it refuses:
+//   - an invalid prefix;
+//   - IPv6 (rule A5), unless [Parser.NewEntry] is called with AllowIPv6;
+//   - IPv4-mapped IPv6 under every Parser, since an entry is written in one way (rule A6);
+//   - host bits, because the block or the address may be meant (rule A7); Masked of
+//     the prefix is the block;
+//   - 0.0.0.0/32 and ::/128.
+//
+// A netip.Prefix has no zone.
+func NewEntry(prefix netip.Prefix) (Entry, error) { return Parser{}.NewEntry(prefix) }
 
 // Prefix returns what the entry covers, masked. A single address is a prefix of
 // the address's full length. The zero Entry has the zero Prefix.
@@ -78,8 +91,8 @@ func (e Entry) Equal(o Entry) bool {
 	return e.prefix == o.prefix && e.Comment == o.Comment && e.Added.Equal(o.Added) && e.Expires.Equal(o.Expires)
 }
 
-// unmap returns the IPv4 address that an IPv4-mapped one stands for, and the
-// invalid address for one with a zone: Addr.Unmap would drop the zone.
+// unmap returns the IPv4 address of an IPv4-mapped one, and the invalid address for one
+// with a zone: Addr.Unmap would drop the zone.
 func unmap(addr netip.Addr) netip.Addr {
 	if addr.Is4() {
 		return addr
@@ -90,10 +103,10 @@ func unmap(addr netip.Addr) netip.Addr {
 	return addr.Unmap()
 }
 
-// check returns what keeps the entry off a list, or nil.
+// check returns why no list takes the entry, or nil.
 func (e Entry) check() error {
 	if !e.prefix.IsValid() {
-		return errors.New("accesslist: an entry without an address: make entries with ParseEntry or Parser.Entry")
+		return errors.New("accesslist: an entry without an address: want one made by ParseEntry or NewEntry")
 	}
 	if err := checkComment(e.Comment); err != nil {
 		return fmt.Errorf("accesslist: comment of %s: %w", e, err)
@@ -111,15 +124,15 @@ func (e Entry) check() error {
 
 func checkComment(comment string) error {
 	if len(comment) > MaxComment {
-		return fmt.Errorf("%d bytes long: at most %d", len(comment), MaxComment)
+		return fmt.Errorf("%d bytes long: want at most %d", len(comment), MaxComment)
 	}
 	if !utf8.ValidString(comment) {
-		return errors.New("not valid UTF-8")
+		return errors.New("not valid UTF-8: want UTF-8")
 	}
 	// A line break would forge a second line in a text form or a log.
 	if i := strings.IndexFunc(comment, isControl); i >= 0 {
 		r, _ := utf8.DecodeRuneInString(comment[i:])
-		return fmt.Errorf("control character %U at byte %d: write it without", r, i)
+		return fmt.Errorf("control character %U at byte %d: want none", r, i)
 	}
 	return nil
 }

@@ -2,21 +2,21 @@ package accesslist
 
 import "errors"
 
-// Errors that a program may want to tell apart, with errors.Is. Those that
-// concern an entry come wrapped, with its text.
+// Errors to tell apart with errors.Is. An error about an entry is wrapped with the
+// entry's text.
 var (
-	// ErrDuplicate: an entry is on the list already, or twice in one request.
+	// ErrDuplicate is returned for an entry already on the list, or given twice.
 	// Nothing was added (rule A6).
 	ErrDuplicate = errors.New("duplicate entry")
 
-	// ErrNotListed: no entry is exactly the one that was named (rule A9).
+	// ErrNotListed is returned if no entry is exactly the named one (rule A9).
 	ErrNotListed = errors.New("no such entry")
 
-	// ErrLastEntry: the removal would have left no entry, and a list without
-	// entries admits every address (rule A10). Nothing was removed.
-	ErrLastEntry = errors.New("removing it would leave no entry and so open the list to every address; WithoutEvenLast does that")
+	// ErrOpensKey is returned for a removal of the last entry without [AllowOpen]: a
+	// list without entries admits every address (rule A10). Nothing was removed.
+	ErrOpensKey = errors.New("an empty access list opens the key to every address: want an entry left, or AllowOpen")
 
-	// ErrNoEntries: there was nothing to make a list of.
-	ErrNoEntries = errors.New(`accesslist: no entries, and a list without entries admits every address: ` +
-		`say so with List{}, [] in JSON, or "empty" in text`)
+	// ErrNoEntries is returned for a list made of nothing.
+	ErrNoEntries = errors.New(`accesslist: no entries: an empty access list opens the key to every address: ` +
+		`want entries, or List{}, [] in JSON, "empty" in text`)
 )

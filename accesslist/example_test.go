@@ -81,16 +81,16 @@ func ExampleList_Without() {
 		fmt.Println(err)
 		return
 	}
-	only := netip.MustParsePrefix("203.0.113.7/32")
+	only := []netip.Prefix{netip.MustParsePrefix("203.0.113.7/32")}
 
-	// A list without entries admits every address, so the short call refuses.
+	// A list without entries admits every address: no call makes one by accident.
 	_, err = list.Without(only)
-	fmt.Println(errors.Is(err, accesslist.ErrLastEntry), err)
+	fmt.Println(errors.Is(err, accesslist.ErrOpensKey), err)
 
-	list, err = list.WithoutEvenLast(only)
+	list, err = list.Without(only, accesslist.AllowOpen)
 	fmt.Println(list.IsEmpty(), err)
 	// Output:
-	// true accesslist: 203.0.113.7: removing it would leave no entry and so open the list to every address; WithoutEvenLast does that
+	// true accesslist: 203.0.113.7: an empty access list opens the key to every address: want an entry left, or AllowOpen
 	// true <nil>
 }
 

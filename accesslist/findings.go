@@ -9,29 +9,28 @@ import (
 	"go4.org/netipx"
 )
 
-// Usage is how an entry was used: what rule A11 counts.
+// Usage is how an entry was used (rule A11).
 type Usage struct {
 	Count       uint64     // calls served because this entry covered the client
-	Last        time.Time  // when the last of them was; zero if there was none
-	LastAddress netip.Addr // from where it came
+	Last        time.Time  // time of the last one; zero: none
+	LastAddress netip.Addr // client of the last one
 }
 
-// A FindingKind says what a person should know of an entry. The zero kind is none
-// of them.
+// A FindingKind says what a person should know about an entry. The zero kind is unknown.
 type FindingKind uint8
 
 // The kinds of finding.
 const (
 	// OverBroad: the block is wider than /8, 0.0.0.0/0 included (rule A8). It is
-	// legal; whoever wrote it may have meant something else.
+	// legal, but perhaps not intended.
 	OverBroad FindingKind = iota + 1
 
-	// Shadowed: one wider entry covers all of it for at least as long, so that
-	// removing it would change nothing.
+	// Shadowed: one wider entry covers all of it for at least as long. Removing it
+	// would change nothing.
 	Shadowed
 
-	// DuplicateInEffect: several smaller entries that live longer cover all of it
-	// together, so that removing it would change nothing.
+	// DuplicateInEffect: several smaller entries with later expiries cover all of it
+	// together. Removing it would change nothing.
 	DuplicateInEffect
 
 	// Expired: the entry covers nothing any more (rule A2).
@@ -52,11 +51,11 @@ func (k FindingKind) String() string {
 	return findingKinds[0]
 }
 
-// A Finding is one thing that a person should know of a list.
+// A Finding is one thing that a person should know about a list.
 type Finding struct {
 	Kind  FindingKind
-	Entry Entry   // the entry it is about
-	By    []Entry // Shadowed and DuplicateInEffect: the entries that cover it
+	Entry Entry   // the subject
+	By    []Entry // Shadowed and DuplicateInEffect: the entries covering it
 }
 
 // String returns one sentence.
@@ -92,10 +91,10 @@ func enumerate(entries []Entry) string {
 	return b.String()
 }
 
-// Findings returns what a person should know of the list at now, in the order of
-// the entries and then of the kinds. usage is how each entry was used, by its
-// prefix; an entry that is not in it was not used; nil means that nobody counted,
-// and then nothing is [Unused].
+// Findings returns what a person should know about the list at now, in the order of
+// the entries and then of the kinds. usage has the use of each entry by its prefix; an
+// entry missing in it was not used. A nil usage means that nobody counted: no entry is
+// [Unused] then.
 //
 // The entries reported as Shadowed, DuplicateInEffect or Expired may all be
 // removed together: the list covers the same afterwards, now and at any later
@@ -123,8 +122,8 @@ func (l List) Findings(now time.Time, usage map[netip.Prefix]Usage) []Finding {
 	return found
 }
 
-// shadow returns the nearest wider entry that does not expire before entry i,
-// which is live, so that the wider one is too.
+// shadow returns the nearest wider entry with no earlier expiry than entry i. Entry i is
+// live, and so is the wider one.
 func (l List) shadow(i int) (Entry, bool) {
 	e := l.set.entry(i)
 	for p := l.set.parent[i]; p >= 0; p = l.set.parent[p] {
@@ -135,10 +134,9 @@ func (l List) shadow(i int) (Entry, bool) {
 	return Entry{}, false
 }
 
-// duplicates returns the entries inside entry i that outlive it, if they cover it
-// together. They must live strictly longer: one that lives exactly as long is
-// shadowed by entry i, and of two that make each other needless only one may be
-// reported.
+// duplicates returns the entries inside entry i with later expiries, if they cover it
+// together. An entry with the same expiry is shadowed by entry i: of two entries, each
+// needless because of the other, only one may be reported.
 func (l List) duplicates(i int) []Entry {
 	e := l.set.entry(i)
 	var by []Entry

@@ -74,7 +74,7 @@ func TestA9FindingsOfOverlappingEntries(t *testing.T) {
 			[]string{"over_broad 0.0.0.0/0", "duplicate_in_effect 0.0.0.0/0 0.0.0.0/1 128.0.0.0/1", "over_broad 0.0.0.0/1", "over_broad 128.0.0.0/1"}},
 		"IPv6": {[]accesslist.Entry{until("2001:db8::/127", 1), entry("2001:db8::"), entry("2001:db8::1")}, []string{"duplicate_in_effect 2001:db8::/127 2001:db8:: 2001:db8::1"}},
 	} {
-		wantEqual(t, name, lines(must(accesslist.New(test.entries...)).Findings(now, nil)), append([]string{}, test.want...))
+		wantEqual(t, name, lines(must(accesslist.List{}.With(test.entries...)).Findings(now, nil)), append([]string{}, test.want...))
 	}
 }
 
@@ -117,7 +117,7 @@ func TestFindingsMayAllBeActedOnTogether(t *testing.T) {
 			removed[f.Kind]++
 			needless = append(needless, f.Entry.Prefix())
 		}
-		shorter := must(list.WithoutEvenLast(needless...))
+		shorter := must(list.Without(needless, accesslist.AllowOpen))
 		for _, at := range instants() {
 			if at.Before(now) {
 				continue
@@ -146,12 +146,12 @@ func TestFindingsMayAllBeActedOnTogether(t *testing.T) {
 		var entries []accesslist.Entry
 		for block := range subBlocks(netip.MustParsePrefix("10.0.0.0/28")) {
 			if r.IntN(3) > 0 {
-				e := must(anyFamily.Entry(block))
+				e := must(anyFamily.NewEntry(block))
 				e.Expires = expiries[r.IntN(len(expiries))]
 				entries = append(entries, e)
 			}
 		}
-		check(must(accesslist.New(entries...)))
+		check(must(accesslist.List{}.With(entries...)))
 	}
 	for _, kind := range []accesslist.FindingKind{accesslist.Shadowed, accesslist.DuplicateInEffect, accesslist.Expired} {
 		if removed[kind] < 100 {

@@ -130,7 +130,7 @@ func FuzzMatch(f *testing.F) {
 				copy(b[14:], data[3:5])
 				addr = netip.AddrFrom16(b)
 			}
-			e, err := anyFamily.Entry(netip.PrefixFrom(addr, int(data[5])%(addr.BitLen()+1)).Masked())
+			e, err := anyFamily.NewEntry(netip.PrefixFrom(addr, int(data[5])%(addr.BitLen()+1)).Masked())
 			if err != nil || seen[e.Prefix()] {
 				continue
 			}
@@ -138,7 +138,7 @@ func FuzzMatch(f *testing.F) {
 			e.Expires = expiries[int(data[6])%len(expiries)]
 			entries = append(entries, e)
 		}
-		list, err := accesslist.New(entries...)
+		list, err := accesslist.List{}.With(entries...)
 		if err != nil || list.Len() != len(entries) {
 			t.Fatalf("%v: %d entries, %v", entries, list.Len(), err)
 		}
@@ -159,7 +159,7 @@ func FuzzMatch(f *testing.F) {
 				t.Fatalf("Find(%v) = %v, %v", e, got, ok)
 			}
 		}
-		wantEqual(t, "a list made in the other order", must(accesslist.New(reversed(entries)...)), list)
+		wantEqual(t, "a list made in the other order", must(accesslist.List{}.With(reversed(entries)...)), list)
 		_ = list.Findings(at.Add(time.Hour), nil) // must not panic
 	})
 }

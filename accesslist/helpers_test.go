@@ -44,7 +44,7 @@ func listOf(texts ...string) accesslist.List {
 	for _, text := range texts {
 		entries = append(entries, entry(text))
 	}
-	return must(accesslist.New(entries...))
+	return must(accesslist.List{}.With(entries...))
 }
 
 func addrs(texts ...string) []netip.Addr {
@@ -186,7 +186,7 @@ func randomPrefixes(r *rand.Rand, n int, v6 bool) []netip.Prefix {
 func entriesOf(blocks []netip.Prefix) []accesslist.Entry {
 	out := make([]accesslist.Entry, 0, len(blocks))
 	for _, block := range blocks {
-		out = append(out, must(anyFamily.Entry(block)))
+		out = append(out, must(anyFamily.NewEntry(block)))
 	}
 	return out
 }

@@ -14,30 +14,37 @@ import (
 // List has no entries. Methods that change something return a new List and leave
 // the old one as it was.
 //
-// Whatever returns a List and an error returns, with an error, an invalid list: it
-// covers nobody, it is not empty, and nothing takes it. So a program that passes over
-// the error denies, where an empty list in its place would have admitted everyone.
+// A list returned with an error is invalid: it covers nobody, it is not empty, and no
+// function takes it. A program that ignores the error denies; an empty list in its place
+// would admit everyone.
 type List struct {
 	_   [0]func() // == would compare pointers, not entries: do not let it compile
 	set *set      // nil: no entries
 }
 
-// invalid is the list beside an error: a set of its own without entries, where that of
-// an empty list is nil.
+// invalid is returned with an error. Its set has no entries; the set of an empty list is
+// nil.
 var invalid = List{set: &set{columns: &columns{}}}
 
-var errInvalid = errors.New("accesslist: the list was returned beside an error and covers nobody: look at that error")
+var errInvalid = errors.New("accesslist: the list was returned with an error and covers nobody: want that error handled")
 
-// IsValid reports whether the list is one, and not what was returned beside an error.
-// The zero List is valid.
+// IsValid reports whether the list was returned without an error. The zero List is valid.
 func (l List) IsValid() bool { return l.set != invalid.set }
 
-// New makes a list of entries. The same address or block twice is [ErrDuplicate]
-// (rule A6); a zero Entry and an unfit comment or time are errors too; with any
-// error the list is invalid. New() without entries is the zero List: the entries that
-// a program holds are what they are, while [Parse], which reads what people wrote,
-// refuses an empty request.
-func New(entries ...Entry) (List, error) { return List{}.With(entries...) }
+// New makes a list of entries. It returns an invalid list and an error for:
+//   - no entries ([ErrNoEntries]): after skipping every bad line of a file none are
+//     left, and a list without entries admits every address;
+//   - the same address or block twice ([ErrDuplicate], rule A6);
+//   - the zero Entry, an unfit comment, a time outside the years 1 to 9999.
+//
+// A list without entries is written List{}. To copy a list, empty or not, use
+// List{}.With(entries...).
+func New(entries ...Entry) (List, error) {
+	if len(entries) == 0 {
+		return invalid, ErrNoEntries
+	}
+	return List{}.With(entries...)
+}
 
 // Len returns the number of entries, expired ones included (rule A2).
 func (l List) Len() int { return l.set.len() }
@@ -46,12 +53,13 @@ func (l List) Len() int { return l.set.len() }
 // have all expired is not empty: it covers nobody (rule A2). Nor is an invalid one.
 func (l List) IsEmpty() bool { return l.set == nil }
 
-// HasExpiry reports whether any entry expires, now or ever. If none does, what the
-// list covers does not depend on the time.
+// HasExpiry reports whether any entry has an expiry, past or future. If none has, the
+// list covers the same addresses at all times.
 func (l List) HasExpiry() bool { return l.set != nil && l.set.expiring }
 
-// All yields the entries in order of address, IPv4 before IPv6, and of two blocks
-// that begin at one address the wider first. The order is the same however the list was built.
+// All yields the entries in order of address, IPv4 before IPv6, and of two blocks with
+// the same first address the wider first. The order does not depend on how the list was
+// built.
 func (l List) All() iter.Seq[Entry] {
 	return func(yield func(Entry) bool) {
 		for i := range l.set.len() {
@@ -62,8 +70,8 @@ func (l List) All() iter.Seq[Entry] {
 	}
 }
 
-// Find returns the entry that is exactly prefix, never one that merely contains
-// it (rule A9). A prefix with host bits set is no entry and is not found.
+// Find returns the entry with exactly this prefix, never a block around it (rule A9). A
+// prefix with host bits set is not found.
 func (l List) Find(prefix netip.Prefix) (Entry, bool) {
 	if i := l.set.find(prefix); i >= 0 {
 		return l.set.entry(i), true
@@ -86,9 +94,9 @@ func (l List) Match(addr netip.Addr, now time.Time) (Entry, bool) {
 	return Entry{}, false
 }
 
-// With returns the list with more entries. An entry that is already there, or
-// that is given twice, is [ErrDuplicate]; nothing is added then (rule A6). To stay with
-// the list as it was, keep it: what is returned beside the error is invalid.
+// With returns the list with more entries. An entry already on the list, or given
+// twice, is [ErrDuplicate]; nothing is added then (rule A6). The list returned with an
+// error is invalid: to stay with the old one, keep it.
 // Overlapping entries may coexist (rule A9). Adding the first entry to an empty
 // list narrows it from every address to that one (rule A10).
 func (l List) With(entries ...Entry) (List, error) {
@@ -113,9 +121,9 @@ func (l List) With(entries ...Entry) (List, error) {
 	return List{set: compile(all)}, nil
 }
 
-// Replace returns the list with new comments, expiries and times of adding for
-// entries that are on it. One that is not is [ErrNotListed], and the same address
-// or block given twice is [ErrDuplicate]; nothing is replaced then.
+// Replace returns the list with new comments, expiries and times of adding for entries
+// on it. An entry not on the list is [ErrNotListed], and the same address or block given
+// twice is [ErrDuplicate]; nothing is replaced then.
 func (l List) Replace(entries ...Entry) (List, error) {
 	if !l.IsValid() {
 		return invalid, errInvalid
@@ -142,21 +150,17 @@ func (l List) Replace(entries ...Entry) (List, error) {
 	return List{set: compile(all)}, nil
 }
 
-// Without returns the list without the entries that are exactly the prefixes
-// given (rule A9). One that is not on the list is [ErrNotListed], and if no entry
-// would remain the error is [ErrLastEntry] (rule A10); nothing is removed then.
-func (l List) Without(prefixes ...netip.Prefix) (List, error) {
-	shorter, err := l.WithoutEvenLast(prefixes...)
-	if err == nil && shorter.IsEmpty() && !l.IsEmpty() {
-		return invalid, fmt.Errorf("accesslist: %s: %w", Entry{prefix: prefixes[0]}, ErrLastEntry)
-	}
-	return shorter, err
-}
+// A RemoveOption changes what [List.Without] may do.
+type RemoveOption uint8
 
-// WithoutEvenLast is [List.Without] for a caller who accepts that the list may
-// have no entry afterwards, and so admit every address where nothing requires a
-// list (rule A10).
-func (l List) WithoutEvenLast(prefixes ...netip.Prefix) (List, error) {
+// AllowOpen lets [List.Without] remove the last entry. The key is then open to every
+// address unless its organization or the endpoint requires a list (rule A10).
+const AllowOpen RemoveOption = 1
+
+// Without returns the list without the entries of exactly these prefixes (rule A9). A
+// prefix not on the list is [ErrNotListed]. Removing the last entry is [ErrOpensKey]
+// unless AllowOpen is given (rule A10). With an error nothing is removed.
+func (l List) Without(prefixes []netip.Prefix, options ...RemoveOption) (List, error) {
 	if !l.IsValid() {
 		return invalid, errInvalid
 	}
@@ -166,6 +170,9 @@ func (l List) WithoutEvenLast(prefixes ...netip.Prefix) (List, error) {
 			return invalid, fmt.Errorf("accesslist: %s: %w: an entry is removed by its exact address or block; nothing was removed", prefix, ErrNotListed)
 		}
 		removed[prefix] = true
+	}
+	if len(removed) > 0 && len(removed) == l.Len() && !slices.Contains(options, AllowOpen) {
+		return invalid, fmt.Errorf("accesslist: %s: %w", Entry{prefix: prefixes[0]}, ErrOpensKey)
 	}
 	return List{set: compile(slices.DeleteFunc(slices.Collect(l.All()), func(e Entry) bool { return removed[e.prefix] }))}, nil
 }

@@ -29,7 +29,10 @@ func TestZeroValuesCoverNothing(t *testing.T) {
 	if _, ok := l.Find(netip.MustParsePrefix("0.0.0.0/0")); ok {
 		t.Error("the zero List found an entry")
 	}
-	wantEqual(t, "a list made of nothing", must(accesslist.New()), l)
+	wantEqual(t, "the zero List with nothing", must(l.With()), l)
+	if _, err := accesslist.New(); !errors.Is(err, accesslist.ErrNoEntries) {
+		t.Errorf("New of nothing: %v", err)
+	}
 }
 
 func TestA6DuplicatesAreNamedAndNothingIsAdded(t *testing.T) {
@@ -64,7 +67,7 @@ func TestA9FindingAndRemovingIsByExactEntry(t *testing.T) {
 		if !ok || e.Prefix() != prefix {
 			t.Errorf("Find(%v) = %v, %v", prefix, e, ok)
 		}
-		shorter, err := list.Without(prefix)
+		shorter, err := list.Without([]netip.Prefix{prefix})
 		if err != nil || shorter.Len() != 3 {
 			t.Errorf("Without(%v): %d entries, %v", prefix, shorter.Len(), err)
 		}
@@ -78,8 +81,8 @@ func TestA9FindingAndRemovingIsByExactEntry(t *testing.T) {
 		if e, ok := list.Find(prefix); ok {
 			t.Errorf("Find(%v) = %v", prefix, e)
 		}
-		for _, remove := range []func(...netip.Prefix) (accesslist.List, error){list.Without, list.WithoutEvenLast} {
-			_, err := remove(netip.MustParsePrefix("10.0.0.0/8"), prefix)
+		for _, options := range [][]accesslist.RemoveOption{nil, {accesslist.AllowOpen}} {
+			_, err := list.Without([]netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), prefix}, options...)
 			wantError(t, prefix.String(), err, "accesslist: "+prefix.String()+": no such entry: an entry is removed by its exact address or block; nothing was removed")
 			if !errors.Is(err, accesslist.ErrNotListed) {
 				t.Errorf("%v is not ErrNotListed", err)
@@ -98,27 +101,30 @@ func TestA10AddingTheFirstEntryNarrows(t *testing.T) {
 
 func TestA10NoRemovalOpensAListUnlessItSaysSo(t *testing.T) {
 	one, two := listOf("203.0.113.7"), listOf("10.0.0.0/8", "203.0.113.7")
-	last, block := netip.MustParsePrefix("203.0.113.7/32"), netip.MustParsePrefix("10.0.0.0/8")
-	const refusal = ": removing it would leave no entry and so open the list to every address; WithoutEvenLast does that"
+	last, both := prefixes("203.0.113.7/32"), prefixes("10.0.0.0/8", "203.0.113.7/32")
+	const refusal = ": an empty access list opens the key to every address: want an entry left, or AllowOpen"
 
 	_, err := one.Without(last)
 	wantError(t, "the only one", err, "accesslist: 203.0.113.7"+refusal)
-	if !errors.Is(err, accesslist.ErrLastEntry) {
-		t.Errorf("%v is not ErrLastEntry", err)
+	if !errors.Is(err, accesslist.ErrOpensKey) {
+		t.Errorf("%v is not ErrOpensKey", err)
 	}
-	_, err = two.Without(block, last)
+	_, err = two.Without(both)
 	wantError(t, "both", err, "accesslist: 10.0.0.0/8"+refusal)
-	_, err = one.Without(last, last)
+	_, err = one.Without(append(last, last...))
 	wantError(t, "the only one twice", err, "accesslist: 203.0.113.7"+refusal)
 	_, err = must(accesslist.New(entryUntil("203.0.113.7", now.AddDate(-1, 0, 0)))).Without(last)
 	wantError(t, "the only one, expired", err, "accesslist: 203.0.113.7"+refusal)
 
-	wantEqual(t, "one of two", texts(must(two.Without(block))), []string{"203.0.113.7"})
-	wantEqual(t, "one of two, twice", texts(must(two.Without(block, block))), []string{"203.0.113.7"})
-	wantEqual(t, "both, said so", must(two.WithoutEvenLast(block, last)), accesslist.List{})
-	wantEqual(t, "the only one, said so", must(one.WithoutEvenLast(last)), accesslist.List{})
-	wantEqual(t, "nothing of one", must(one.Without()), one)
-	wantEqual(t, "nothing of nothing", must(accesslist.List{}.Without()), accesslist.List{})
+	_, err = one.Without(last, 0, 2)
+	wantError(t, "the only one, with other options", err, "accesslist: 203.0.113.7"+refusal)
+
+	wantEqual(t, "one of two", texts(must(two.Without(both[:1]))), []string{"203.0.113.7"})
+	wantEqual(t, "one of two, twice", texts(must(two.Without(append(both[:1:1], both[0])))), []string{"203.0.113.7"})
+	wantEqual(t, "both, said so", must(two.Without(both, accesslist.AllowOpen)), accesslist.List{})
+	wantEqual(t, "the only one, said so", must(one.Without(last, 0, accesslist.AllowOpen)), accesslist.List{})
+	wantEqual(t, "nothing of one", must(one.Without(nil)), one)
+	wantEqual(t, "nothing of nothing", must(accesslist.List{}.Without(nil)), accesslist.List{})
 	_, err = accesslist.List{}.Without(last)
 	if !errors.Is(err, accesslist.ErrNotListed) {
 		t.Errorf("one of nothing: %v", err)
@@ -166,20 +172,20 @@ func TestUnfitEntriesAreRefused(t *testing.T) {
 		entry   accesslist.Entry
 		message string
 	}{
-		{accesslist.Entry{}, "an entry without an address: make entries with ParseEntry or Parser.Entry"},
-		{accesslist.Entry{Comment: "office"}, "an entry without an address: make entries with ParseEntry or Parser.Entry"},
-		{comment(strings.Repeat("x", longest+1)), "comment of 203.0.113.7: 1025 bytes long: at most 1024"},
-		{comment(strings.Repeat("é", longest/2) + "x"), "comment of 203.0.113.7: 1025 bytes long: at most 1024"},
-		{comment("a\xff"), "comment of 203.0.113.7: not valid UTF-8"},
-		{comment("a\nb"), "comment of 203.0.113.7: control character U+000A at byte 1: write it without"},
-		{comment("é\r"), "comment of 203.0.113.7: control character U+000D at byte 2: write it without"},
-		{comment("\t"), "comment of 203.0.113.7: control character U+0009 at byte 0: write it without"},
-		{comment("\x1b[2K"), "comment of 203.0.113.7: control character U+001B at byte 0: write it without"},
-		{comment("\x00"), "comment of 203.0.113.7: control character U+0000 at byte 0: write it without"},
-		{comment("\x7f"), "comment of 203.0.113.7: control character U+007F at byte 0: write it without"},
-		{comment("\u0085"), "comment of 203.0.113.7: control character U+0085 at byte 0: write it without"},
-		{comment("\u2028"), "comment of 203.0.113.7: control character U+2028 at byte 0: write it without"},
-		{comment("\u2029"), "comment of 203.0.113.7: control character U+2029 at byte 0: write it without"},
+		{accesslist.Entry{}, "an entry without an address: want one made by ParseEntry or NewEntry"},
+		{accesslist.Entry{Comment: "office"}, "an entry without an address: want one made by ParseEntry or NewEntry"},
+		{comment(strings.Repeat("x", longest+1)), "comment of 203.0.113.7: 1025 bytes long: want at most 1024"},
+		{comment(strings.Repeat("é", longest/2) + "x"), "comment of 203.0.113.7: 1025 bytes long: want at most 1024"},
+		{comment("a\xff"), "comment of 203.0.113.7: not valid UTF-8: want UTF-8"},
+		{comment("a\nb"), "comment of 203.0.113.7: control character U+000A at byte 1: want none"},
+		{comment("é\r"), "comment of 203.0.113.7: control character U+000D at byte 2: want none"},
+		{comment("\t"), "comment of 203.0.113.7: control character U+0009 at byte 0: want none"},
+		{comment("\x1b[2K"), "comment of 203.0.113.7: control character U+001B at byte 0: want none"},
+		{comment("\x00"), "comment of 203.0.113.7: control character U+0000 at byte 0: want none"},
+		{comment("\x7f"), "comment of 203.0.113.7: control character U+007F at byte 0: want none"},
+		{comment("\u0085"), "comment of 203.0.113.7: control character U+0085 at byte 0: want none"},
+		{comment("\u2028"), "comment of 203.0.113.7: control character U+2028 at byte 0: want none"},
+		{comment("\u2029"), "comment of 203.0.113.7: control character U+2029 at byte 0: want none"},
 		{with(func(e *accesslist.Entry) { e.Expires = year10000 }), `"expires" of 203.0.113.7 is in the year 10000: want a year from 1 to 9999`},
 		{with(func(e *accesslist.Entry) { e.Added = time.Time{}.Add(-1) }), `"added" of 203.0.113.7 is in the year 0: want a year from 1 to 9999`},
 		{with(func(e *accesslist.Entry) { e.Expires = time.Time{}.AddDate(-5, 0, 0) }), `"expires" of 203.0.113.7 is in the year -4: want a year from 1 to 9999`},
@@ -216,9 +222,9 @@ func TestA4ListsShareNothing(t *testing.T) {
 
 	a := must(list.With(entry("192.0.2.1"), entry("0.0.0.0/0")))
 	b := must(list.With(entry("192.0.2.2")))
-	c := must(list.Without(netip.MustParsePrefix("10.0.0.0/8")))
+	c := must(list.Without(prefixes("10.0.0.0/8")))
 	d := must(list.Replace(entry("10.0.0.0/8")))
-	e := must(list.WithoutEvenLast(prefixes("10.0.0.0/8", "203.0.113.7/32")...))
+	e := must(list.Without(prefixes("10.0.0.0/8", "203.0.113.7/32"), accesslist.AllowOpen))
 	wantEqual(t, "after With, Without and Replace", list, want)
 	wantEqual(t, "With two", texts(a), []string{"0.0.0.0/0", "10.0.0.0/8", "192.0.2.1", "203.0.113.7"})
 	wantEqual(t, "With one", texts(b), []string{"10.0.0.0/8", "192.0.2.2", "203.0.113.7"})
@@ -226,7 +232,7 @@ func TestA4ListsShareNothing(t *testing.T) {
 	if !d.Contains(netip.MustParseAddr("10.0.0.0"), now) || list.Contains(netip.MustParseAddr("10.0.0.0"), now) {
 		t.Error("Replace reached into the list it came from")
 	}
-	wantEqual(t, "WithoutEvenLast", e.Len(), 0)
+	wantEqual(t, "Without all", e.Len(), 0)
 
 	for got := range list.All() {
 		got.Comment = "changed"
@@ -315,7 +321,7 @@ func TestHasExpiry(t *testing.T) {
 		{accesslist.List{}, false},
 		{must(accesslist.New(lasting)), false},
 		{must(accesslist.New(lasting, expiring)), true},
-		{must(must(accesslist.New(lasting, expiring)).Without(expiring.Prefix())), false},
+		{must(must(accesslist.New(lasting, expiring)).Without([]netip.Prefix{expiring.Prefix()})), false},
 	} {
 		if test.list.HasExpiry() != test.want {
 			t.Errorf("%v: HasExpiry is %v", texts(test.list), !test.want)
@@ -330,6 +336,7 @@ func TestA3WhatIsReturnedBesideAnErrorAdmitsNobody(t *testing.T) {
 	one := must(accesslist.New(entry))
 	for name, f := range map[string]func() (accesslist.List, error){
 		"New":             func() (accesslist.List, error) { return accesslist.New(entry, entry) },
+		"New of nothing":  func() (accesslist.List, error) { return accesslist.New() },
 		"New of a zero":   func() (accesslist.List, error) { return accesslist.New(accesslist.Entry{}) },
 		"Parse":           func() (accesslist.List, error) { return accesslist.Parse("203.0.113.7", "203.0.113.700") },
 		"Parse nothing":   func() (accesslist.List, error) { return accesslist.Parse() },
@@ -337,8 +344,8 @@ func TestA3WhatIsReturnedBesideAnErrorAdmitsNobody(t *testing.T) {
 		"ParseJSON":       func() (accesslist.List, error) { return accesslist.Parser{}.ParseJSON([]byte("null")) },
 		"With":            func() (accesslist.List, error) { return one.With(entry) },
 		"Replace":         func() (accesslist.List, error) { return one.Replace(entry, entry) },
-		"Without":         func() (accesslist.List, error) { return one.Without(entry.Prefix()) },
-		"Without another": func() (accesslist.List, error) { return one.Without(netip.MustParsePrefix("203.0.113.0/24")) },
+		"Without":         func() (accesslist.List, error) { return one.Without([]netip.Prefix{entry.Prefix()}) },
+		"Without another": func() (accesslist.List, error) { return one.Without(prefixes("203.0.113.0/24")) },
 		"Suggest":         func() (accesslist.List, error) { return accesslist.Suggest(slices.Values([]netip.Addr{}), 1) },
 	} {
 		list, err := f()
@@ -368,14 +375,14 @@ func wantInvalid(t *testing.T, name string, list accesslist.List) {
 		t.Errorf("%s: equals an empty list, or not itself", name)
 	}
 	for what, f := range map[string]func() error{
-		"With":            func() error { _, err := list.With(entry); return err },
-		"With nothing":    func() error { _, err := list.With(); return err },
-		"Replace":         func() error { _, err := list.Replace(); return err },
-		"Without":         func() error { _, err := list.Without(); return err },
-		"WithoutEvenLast": func() error { _, err := list.WithoutEvenLast(); return err },
-		"MarshalJSON":     func() error { _, err := list.MarshalJSON(); return err },
-		"MarshalText":     func() error { _, err := list.MarshalText(); return err },
+		"With":         func() error { _, err := list.With(entry); return err },
+		"With nothing": func() error { _, err := list.With(); return err },
+		"Replace":      func() error { _, err := list.Replace(); return err },
+		"Without":      func() error { _, err := list.Without(nil); return err },
+		"Without all":  func() error { _, err := list.Without(nil, accesslist.AllowOpen); return err },
+		"MarshalJSON":  func() error { _, err := list.MarshalJSON(); return err },
+		"MarshalText":  func() error { _, err := list.MarshalText(); return err },
 	} {
-		wantError(t, name+": "+what, f(), "accesslist: the list was returned beside an error and covers nobody: look at that error")
+		wantError(t, name+": "+what, f(), "accesslist: the list was returned with an error and covers nobody: want that error handled")
 	}
 }

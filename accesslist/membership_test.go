@@ -15,7 +15,7 @@ func TestA1FirstAndLastAddressAreInsideAndTheirNeighboursOutside(t *testing.T) {
 		"2001:db8::7", "64:ff9b::1", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", "8000::") {
 		for bits := range base.BitLen() + 1 {
 			block := must(base.Prefix(bits))
-			e := must(anyFamily.Entry(block))
+			e := must(anyFamily.NewEntry(block))
 			list := must(accesslist.New(e))
 			first, last, outside := edges(block)
 			for _, addr := range []netip.Addr{first, last} {
@@ -211,7 +211,7 @@ func TestMembershipAgainstOtherImplementations(t *testing.T) {
 			}
 			blocks := sample.blocks()
 			entries := linear(entriesOf(blocks))
-			list := must(accesslist.New(entries...))
+			list := must(accesslist.List{}.With(entries...))
 			wantEqual(t, "length", list.Len(), len(blocks))
 			set := ipSet(blocks)
 			r := newRand(1)
@@ -290,7 +290,7 @@ func TestListsAreSharedBetweenGoroutines(t *testing.T) {
 				if got, found := list.Match(addr, now); found != ok || !got.Equal(want) {
 					t.Errorf("%v: %v, %v", addr, got, found)
 				}
-				shorter, err := list.Without(entries[i].Prefix())
+				shorter, err := list.Without([]netip.Prefix{entries[i].Prefix()})
 				if err != nil || shorter.Len() != list.Len()-1 {
 					t.Error(shorter.Len(), err)
 				}

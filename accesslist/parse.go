@@ -12,20 +12,19 @@ import (
 	"go4.org/netipx"
 )
 
-// A Parser reads entries and lists. The zero Parser is the one behind [Parse] and
-// [ParseEntry]: IPv4 only.
+// A Parser reads entries and lists from input. The zero Parser takes IPv4 only; it is
+// the one behind [Parse], [ParseEntry] and [NewEntry].
 type Parser struct {
-	// AllowIPv6 lets IPv6 addresses and blocks in. It is the explicit opt-in of
-	// rule A5: a service whose proxies or clients speak only IPv4 wants an IPv6
-	// entry to be told as the mistake it is.
+	// AllowIPv6 is the opt-in to IPv6 addresses and blocks (rule A5). Where proxies or
+	// clients speak only IPv4, an IPv6 entry is a mistake and should be refused.
 	AllowIPv6 bool
 }
 
 // A ParseError says why a text is not an entry.
 type ParseError struct {
-	Text    string // as it was given
-	Problem string // what is wrong: "has host bits set"
-	Want    string // what would be right: `use "10.0.0.0/24" for the block or "10.0.0.7" for the address`
+	Text    string // the input
+	Problem string // such as "has host bits set"
+	Want    string // the repair, such as `use "10.0.0.0/24" for the block or "10.0.0.7" for the address`
 }
 
 // Error returns the three fields in one line; a long text is cut.
@@ -33,8 +32,7 @@ func (e *ParseError) Error() string {
 	return fmt.Sprintf("accesslist: %s %s: %s", quote(e.Text), e.Problem, e.Want)
 }
 
-// quote quotes a text that someone gave, and cuts a long one: it may be a file
-// that was taken for an address.
+// quote quotes input, and cuts a long text: it may be a whole file taken for an address.
 func quote(text string) string {
 	const most = 80
 	if len(text) > most {
@@ -53,10 +51,8 @@ func (p Parser) ParseEntry(text string) (Entry, error) {
 	return p.entry(text, prefix)
 }
 
-// Entry makes an entry of a prefix, for programs that have one rather than a
-// text: a database column, another library. It refuses what ParseEntry refuses of
-// the prefix's text, with the same errors.
-func (p Parser) Entry(prefix netip.Prefix) (Entry, error) {
+// NewEntry is the function [NewEntry] under the parser's options.
+func (p Parser) NewEntry(prefix netip.Prefix) (Entry, error) {
 	if !prefix.IsValid() {
 		return Entry{}, &ParseError{prefix.String(), "is not a valid prefix", "want an address and a length within it"}
 	}
@@ -85,11 +81,10 @@ func (p Parser) entry(text string, prefix netip.Prefix) (Entry, error) {
 	return Entry{prefix: prefix}, nil
 }
 
-// Parse makes a list of texts, each as [ParseEntry] reads it. All that is wrong
-// with any of them is told at once, joined, and then the list is invalid. The same
-// entry twice is [ErrDuplicate]. No text at all is [ErrNoEntries], because a
-// configuration whose entries got lost would otherwise open the key to every
-// address: where a list without entries is meant, write List{}.
+// Parse makes a list of texts, each read by [ParseEntry]. The error joins the refusals of
+// all texts, and the list is then invalid. The same entry twice is [ErrDuplicate]. No text
+// at all is [ErrNoEntries], because a configuration without its entries would open the key
+// to every address: for a list without entries write List{}.
 func Parse(texts ...string) (List, error) { return Parser{}.Parse(texts...) }
 
 // Parse is the function [Parse] under the parser's options.
@@ -113,9 +108,8 @@ func (p Parser) Parse(texts ...string) (List, error) {
 	return New(entries...)
 }
 
-// parsePrefix accepts exactly what net/netip accepts of an address or a prefix
-// without a zone. All judgement lies there and in Parser.entry; diagnose only
-// words the refusal.
+// parsePrefix accepts exactly the addresses and prefixes of net/netip without a zone.
+// Only it and Parser.entry judge; diagnose words the refusal.
 func parsePrefix(text string) (netip.Prefix, bool) {
 	if strings.Contains(text, "/") {
 		prefix, err := netip.ParsePrefix(text) // refuses zones
@@ -130,8 +124,8 @@ func parsePrefix(text string) (netip.Prefix, bool) {
 
 const wantEntry = `want an IPv4 address such as "203.0.113.7" or a block such as "198.51.100.0/24"`
 
-// diagnose says what is wrong with a text that parsePrefix refused, and what
-// would be right. It goes from what spoils the whole text to what spoils a part.
+// diagnose returns the problem of a text refused by parsePrefix, and the repair. It goes
+// from problems of the whole text to those of a part.
 func diagnose(text string) (problem, want string) {
 	switch {
 	case text == "":
@@ -157,7 +151,7 @@ func diagnose(text string) (problem, want string) {
 	if problem, want := diagnoseAddr(addr); problem != "" {
 		return problem, want
 	}
-	// The address is right, and alone it would have been accepted.
+	// The address is valid: alone it would have been accepted.
 	return diagnoseBits(netip.MustParseAddr(addr), bits)
 }
 
@@ -172,8 +166,7 @@ func diagnoseSpace(text string) (problem, want string) {
 	return "has white space in it", wantEntry
 }
 
-// diagnoseRange offers the blocks that make up the range, when they are few
-// enough to be what was meant.
+// diagnoseRange offers the blocks of the range if they are few.
 func diagnoseRange(r netipx.IPRange) (problem, want string) {
 	const few = 4
 	prefixes := r.Prefixes()
@@ -224,9 +217,8 @@ func diagnoseAddr(addr string) (problem, want string) {
 	return "", ""
 }
 
-// diagnoseBits says what is wrong with the length of a block whose address is
-// right. It offers the block masked, because with host bits set it would be
-// refused again.
+// diagnoseBits returns the problem with the length of a block with a valid address. It
+// offers the masked block, because one with host bits set would be refused again.
 func diagnoseBits(addr netip.Addr, bits string) (problem, want string) {
 	wantBits := fmt.Sprintf("want a number from 0 to %d after the slash", addr.BitLen())
 	if mask, err := netip.ParseAddr(bits); err == nil && mask.Is4() && addr.Is4() {

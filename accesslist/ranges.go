@@ -5,31 +5,29 @@ import (
 	"math/bits"
 )
 
-// ranges is a set of IPv4 addresses, merged and compiled for membership alone. The
-// bounds are where it changes: the first address of each run and the one after its
-// last, ascending. An address is inside if the bounds at or before it are an odd
-// number.
+// ranges is a set of IPv4 addresses, merged and compiled for membership alone. Its bounds
+// are the first address of each run and the address after its last, ascending. An address
+// is inside if an odd number of bounds is at or before it.
 //
-// A set of more than a few bounds has an index: the high bits of an address say
-// between which two of its elements to look, most often at a bound or two. It has about
-// half as many elements as there are bounds, of as few bytes as they need, in one piece
-// of memory with the bounds: with thousands of lists a look-up costs the cache lines and
-// pages that it touches. In a single list that is asked again and again it costs the
-// branches that cannot be foretold, so the search has none but for the number of its
-// steps.
+// A set of more than a few bounds has an index by the high bits of an address. It gives
+// the bounds to search, most often one or two. The index has about half as many elements
+// as there are bounds, in as few bytes as possible, in one piece of memory with the
+// bounds: with thousands of lists the cost of a look-up is the cache lines and pages
+// touched. In a single list, asked again and again, the cost is mispredicted branches; so
+// the only branch of the search is its number of steps.
 type ranges struct {
 	data  []byte // the index, the bounds, and a step of bounds behind all addresses but the last
 	n     uint32 // bounds
-	shift uint8  // what is left of an address by this are its high bits
+	shift uint8  // shifts an address to its high bits
 	width uint8  // bytes of an element of the index: 1, 2 or 4; 0: none
 }
 
 const (
-	step      = 4 // bounds are compared at once
-	fewBounds = 8 // are searched without an index
+	step      = 4 // bounds compared at once
+	fewBounds = 8 // most bounds without an index
 )
 
-// shape returns how bounds are kept.
+// shape returns the layout for bounds, and the number of elements of the index.
 func shape(bounds []uint32) (r ranges, elements int) {
 	r.n = uint32(len(bounds))
 	if len(bounds) <= fewBounds {
@@ -58,7 +56,7 @@ func rangesSize(bounds []uint32) int {
 func compileRanges(bounds []uint32, memory []byte) ranges {
 	r, elements := shape(bounds)
 	r.data = memory
-	// Element h is how many bounds have high bits less than h.
+	// Element h is the number of bounds with high bits less than h.
 	rank := 0
 	for h := range uint32(elements) {
 		for rank < len(bounds) && bounds[rank]>>r.shift < h {
@@ -82,7 +80,7 @@ func compileRanges(bounds []uint32, memory []byte) ranges {
 	return r
 }
 
-// merge extends bounds by addresses that do not begin before those that are there.
+// merge extends bounds by a run. Runs come in the order of their first address.
 func merge(bounds []uint32, first, last uint32) []uint32 {
 	n := len(bounds)
 	if n%2 == 1 { // the run up to the last address of all
@@ -102,8 +100,7 @@ func merge(bounds []uint32, first, last uint32) []uint32 {
 	return bounds
 }
 
-// between returns which bounds belong to element h of the index: they are the ones from
-// the first number to before the second.
+// between returns the bounds of element h of the index: the half-open range from, to.
 func (r *ranges) between(h uint32) (from, to uint32) {
 	switch index := r.data; r.width {
 	case 1:
@@ -132,14 +129,13 @@ func (r *ranges) contains(addr uint32) bool {
 		from += half & uint32(before>>32) // all bits of it are set if that bound is at or before addr
 		size -= half
 	}
-	// Bounds that belong to later elements of the index come after addr, so it does not
-	// matter that they are asked.
+	// Bounds of later elements of the index come after addr and do not count.
 	b := bounds[from*4:][:4*step]
 	at := uint64(from) +
 		(uint64(binary.LittleEndian.Uint32(b[0:]))-after)>>63 +
 		(uint64(binary.LittleEndian.Uint32(b[4:]))-after)>>63 +
 		(uint64(binary.LittleEndian.Uint32(b[8:]))-after)>>63 +
 		(uint64(binary.LittleEndian.Uint32(b[12:]))-after)>>63
-	// What follows the bounds is at or before the last address of all.
+	// The padding after the bounds counts for the last address of all.
 	return min(at, uint64(r.n))&1 == 1
 }

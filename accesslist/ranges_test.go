@@ -81,7 +81,7 @@ func TestRanges(t *testing.T) {
 func TestShortListsAreOnePiece(t *testing.T) {
 	var entries []Entry
 	for n := range 400 {
-		entry, err := Parser{}.Entry(netip.PrefixFrom(netip.AddrFrom4([4]byte{10, byte(n >> 8), byte(n), 1}), 32))
+		entry, err := Parser{}.NewEntry(netip.PrefixFrom(netip.AddrFrom4([4]byte{10, byte(n >> 8), byte(n), 1}), 32))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -8,23 +8,21 @@ import (
 	"unsafe"
 )
 
-// A set is the compiled form of a list. What membership needs comes first, and all of
-// it in one piece of memory if the list is short.
+// A set is the compiled form of a list. The fields for membership come first, for a
+// short list all in one piece of memory.
 type set struct {
-	permanent ranges // what the IPv4 entries cover that never expire
-	expiring  bool   // whether any entry expires
+	permanent ranges // merged IPv4 entries without expiry
+	expiring  bool   // any entry has an expiry
 	*columns
 }
 
-// columns are the entries. They are kept so instead of as a slice of entries because a
-// look-up then touches addresses only, and an entry without a comment costs nine bytes
-// and its place in the tree.
+// columns are the entries. In columns a look-up touches addresses only, and an entry
+// without a comment costs nine bytes and its place in the tree.
 //
 // Blocks either nest or are disjoint, so the entries form a forest, and in the
-// order of compareEntries an entry comes after all that contain it. The last
-// entry that begins at or before an address is therefore the only leaf to ask:
-// every entry that covers the address is that one or an ancestor of it, the most
-// specific first.
+// order of compareEntries an entry comes after all blocks around it. Therefore only one
+// leaf can cover an address: the last entry beginning at or before it. The entries
+// covering the address are that leaf and its ancestors, the most specific first.
 type columns struct {
 	first4  []uint32       // IPv4 entries: the first address
 	bits4   []uint8        // and the length of the prefix
@@ -33,8 +31,8 @@ type columns struct {
 	details []details      // nil when no entry has any
 }
 
-// newSet returns a set and, behind it where that is worth it, memory for so many bytes
-// of ranges: one piece of memory to fetch instead of two.
+// newSet returns a set and memory for size bytes of ranges. For small sizes the memory
+// follows the set: one piece of memory to fetch instead of two.
 func newSet(size int) (*set, []byte) {
 	switch size += headerSize; {
 	case size <= 64:
@@ -84,13 +82,13 @@ type roomy[A any] struct {
 	room A
 }
 
-// details are what most entries of a long list do not have.
+// details are absent from most entries of a long list.
 type details struct {
 	comment        string
 	added, expires time.Time
 }
 
-// compile makes a set of entries that are sorted and distinct.
+// compile makes a set of sorted, distinct entries.
 func compile(entries []Entry) *set {
 	if len(entries) == 0 {
 		return nil
@@ -118,8 +116,8 @@ func compile(entries []Entry) *set {
 				s.details = make([]details, len(entries))
 			}
 			expiring = expiring || !e.Expires.IsZero()
-			// Without the monotonic reading, or an entry would not equal itself
-			// after a round trip through JSON when printed.
+			// With the monotonic reading an entry would print differently after a
+			// round trip through JSON.
 			s.details[i] = details{e.Comment, e.Added.Round(0), e.Expires.Round(0)}
 		}
 	}
@@ -154,7 +152,7 @@ func (s *set) entry(i int) Entry {
 	return e
 }
 
-// find returns the index of the entry that is exactly prefix, or -1.
+// find returns the index of the entry with exactly this prefix, or -1.
 func (s *set) find(prefix netip.Prefix) int {
 	i, found := sort.Find(s.len(), func(i int) int { return comparePrefixes(prefix, s.prefix(i)) })
 	if !found {
@@ -200,8 +198,7 @@ func (s *set) match(addr netip.Addr, now time.Time) int {
 	return i
 }
 
-// last4 returns the index of the last IPv4 entry that begins at or before addr,
-// or -1.
+// last4 returns the index of the last IPv4 entry beginning at or before addr, or -1.
 func (s *set) last4(addr uint32) int {
 	lo, hi := 0, len(s.first4)
 	for lo < hi {

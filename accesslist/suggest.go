@@ -9,15 +9,16 @@ import (
 	"go4.org/netipx"
 )
 
-// Suggest makes a list of at most budget entries that covers every address (or
-// block) that was seen and, among all such lists, as few other addresses as
-// possible; of lists that are equal in that, one with the fewest entries.
+// Suggest makes a list of at most budget entries. The list covers every address or block
+// seen and as few other addresses as possible; among equal lists it has the fewest
+// entries.
 //
-// IPv4-mapped addresses count as the IPv4 address they map (rule A5). An error is
-// returned for a budget below 1, for an IPv6 address or one with a zone, for 0.0.0.0,
-// and, as [ErrNoEntries], if nothing was seen. Time and memory grow with the number of separate runs of addresses
-// seen times the budget; a budget of 200 over 100,000 runs takes a few tenths of a
-// second and allocates 85 MB.
+// IPv4-mapped addresses count as the IPv4 address they map (rule A5). Errors are a budget
+// below 1, an IPv6 address, an address with a zone, 0.0.0.0, and [ErrNoEntries] if
+// nothing was seen.
+//
+// Time and memory grow with the number of separate runs of addresses times the budget: a
+// budget of 200 over 100,000 runs takes a few tenths of a second and allocates 85 MB.
 func Suggest[T netip.Addr | netip.Prefix](seen iter.Seq[T], budget int) (List, error) {
 	if budget < 1 {
 		return invalid, fmt.Errorf("accesslist: a budget of %d entries: want at least 1", budget)
@@ -37,7 +38,7 @@ func Suggest[T netip.Addr | netip.Prefix](seen iter.Seq[T], budget int) (List, e
 		}
 		b.AddPrefix(prefix)
 	}
-	// Only invalid prefixes make this fail, and none came this far.
+	// This fails for invalid prefixes only, which were refused above.
 	set, _ := b.IPSet()
 	blocks := set.Prefixes()
 	if len(blocks) == 0 {
@@ -55,15 +56,14 @@ func Suggest[T netip.Addr | netip.Prefix](seen iter.Seq[T], budget int) (List, e
 	return New(entries...)
 }
 
-// A cover knows how to cover some disjoint blocks, sorted and within one block,
-// by 1, 2, … entries at the least number of addresses: the blocks below one node
-// of the binary tree of addresses. One entry is the node's own block; k entries
-// are some for the left half and the rest for the right.
+// A cover is a node of the binary tree of addresses, with the disjoint, sorted blocks
+// below it and the fewest addresses to cover them with 1, 2, … entries. One entry is the
+// node's own block; k entries are some for the left half and the rest for the right.
 type cover struct {
 	block       netip.Prefix
-	sizes       []uint64 // sizes[k-1]: addresses that k entries cover
-	left        []int32  // left[k-1]: how many of the k are in the left half
-	first, rest *cover   // the halves; nil for a block that was seen as it is
+	sizes       []uint64 // sizes[k-1]: addresses covered by k entries
+	left        []int32  // left[k-1]: entries of the k in the left half
+	first, rest *cover   // the halves; nil for a block seen as it is
 }
 
 func newCover(seen []netip.Prefix, budget int) *cover {
@@ -96,7 +96,7 @@ func newCover(seen []netip.Prefix, budget int) *cover {
 	return c
 }
 
-// collect appends the blocks that cover c with k entries.
+// collect appends the k blocks covering c.
 func (c *cover) collect(k int, to *[]Entry) {
 	if k == 1 {
 		*to = append(*to, Entry{prefix: c.block})

@@ -4,12 +4,12 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"time"
 	"unicode/utf8"
 
 	"github.com/sallyport-go/sallyport/accesslist"
+	"github.com/sallyport-go/sallyport/internal/strictjson"
 )
 
 // The stored forms. They are apart from Key so that renaming a field of Go never renames one in a database.
@@ -96,66 +96,59 @@ func (k *Key) UnmarshalJSON(data []byte) error {
 
 // readAny reads the stored form however it is written.
 func readAny(data []byte) (Key, error) {
-	if !utf8.Valid(data) {
-		return Key{}, errors.New("apikey: stored key: not valid UTF-8")
-	}
-	var raw json.RawMessage // finds every mistake of syntax, so that what is called below need not
-	if err := json.Unmarshal(data, &raw); err != nil {
-		return Key{}, fmt.Errorf("apikey: stored key: %w", err)
-	}
 	var read Key
-	err := readObject("stored key", raw, []field{
-		{name: "id", required: true, read: into(&read.ID)},
-		{name: "organization", required: true, read: into(&read.Organization)},
-		{name: "description", read: into(&read.Description)},
-		{name: "disabled", required: true, read: into(&read.Disabled)},
-		{name: "accessList", required: true, read: func(raw []byte) (err error) {
-			read.AccessList, err = accesslist.Parser{AllowIPv6: true}.ParseJSON(raw)
-			return err
-		}},
-		{name: "grants", read: intoSlice(&read.Grants, readGrant)},
-		{name: "secrets", required: true, read: intoSlice(&read.Secrets, readSecret)},
-		{name: "notBefore", read: intoTime(&read.NotBefore)},
-		{name: "expires", read: intoTime(&read.Expires)},
-		{name: "created", read: intoTime(&read.Created)},
-		{name: "revision", read: into(&read.Revision)},
-	})
-	if err != nil {
-		return Key{}, fmt.Errorf("apikey: %w", err)
+	v, err := strictjson.Parse(data)
+	if err == nil {
+		err = v.Object(
+			strictjson.Field{Name: "id", Required: true, Read: strictjson.Text(&read.ID)},
+			strictjson.Field{Name: "organization", Required: true, Read: strictjson.Text(&read.Organization)},
+			strictjson.Field{Name: "description", Read: strictjson.Text(&read.Description)},
+			strictjson.Field{Name: "disabled", Required: true, Read: strictjson.Bool(&read.Disabled)},
+			strictjson.Field{Name: "accessList", Required: true, Read: func(v strictjson.Value) error { return read.AccessList.UnmarshalJSON(v) }},
+			strictjson.Field{Name: "grants", Read: strictjson.Slice(&read.Grants, readGrant)},
+			strictjson.Field{Name: "secrets", Required: true, Read: strictjson.Slice(&read.Secrets, readSecret)},
+			strictjson.Field{Name: "notBefore", Read: strictjson.Time(&read.NotBefore)},
+			strictjson.Field{Name: "expires", Read: strictjson.Time(&read.Expires)},
+			strictjson.Field{Name: "created", Read: strictjson.Time(&read.Created)},
+			strictjson.Field{Name: "revision", Read: strictjson.Uint(&read.Revision)},
+		)
 	}
-	if err := read.Validate(); err != nil {
+	if err == nil {
+		err = read.Validate()
+	}
+	if err != nil {
 		return Key{}, fmt.Errorf("apikey: stored key: %w", err)
 	}
 	return read, nil
 }
 
-func readGrant(data []byte) (grant Grant, err error) {
-	err = readObject("grant", data, []field{
-		{name: "role", required: true, read: into(&grant.Role)},
-		{name: "project", read: into(&grant.Project)},
-		{name: "allProjects", read: into(&grant.AllProjects)},
-	})
+func readGrant(v strictjson.Value) (grant Grant, err error) {
+	err = v.Object(
+		strictjson.Field{Name: "role", Required: true, Read: strictjson.Text(&grant.Role)},
+		strictjson.Field{Name: "project", Read: strictjson.Text(&grant.Project)},
+		strictjson.Field{Name: "allProjects", Read: strictjson.Bool(&grant.AllProjects)},
+	)
 	return grant, err
 }
 
-func readSecret(data []byte) (secret StoredSecret, err error) {
-	err = readObject("secret", data, []field{
-		{name: "serverKey", read: into(&secret.ServerKey)},
-		{name: "sum", required: true, read: func(raw []byte) error { return readSum(&secret.Sum, raw) }},
-		{name: "created", read: intoTime(&secret.Created)},
-		{name: "expires", read: intoTime(&secret.Expires)},
-	})
+func readSecret(v strictjson.Value) (secret StoredSecret, err error) {
+	err = v.Object(
+		strictjson.Field{Name: "serverKey", Read: strictjson.Text(&secret.ServerKey)},
+		strictjson.Field{Name: "sum", Required: true, Read: func(v strictjson.Value) error { return readSum(&secret.Sum, v) }},
+		strictjson.Field{Name: "created", Read: strictjson.Time(&secret.Created)},
+		strictjson.Field{Name: "expires", Read: strictjson.Time(&secret.Expires)},
+	)
 	return secret, err
 }
 
-func readSum(to *[sha256.Size]byte, raw []byte) error {
+func readSum(to *[sha256.Size]byte, v strictjson.Value) error {
 	var text string
-	if err := into(&text)(raw); err != nil {
+	if err := strictjson.Text(&text)(v); err != nil {
 		return err
 	}
 	sum, err := hex.DecodeString(text)
 	if err != nil || len(sum) != len(to) {
-		return fmt.Errorf("a text of %d characters; right would be %d hexadecimal digits", len(text), 2*len(to))
+		return fmt.Errorf("a string of %d characters: want %d hexadecimal digits", len(text), 2*len(to))
 	}
 	copy(to[:], sum)
 	return nil

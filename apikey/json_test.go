@@ -2,6 +2,8 @@ package apikey_test
 
 import (
 	"encoding/json"
+	"math/rand/v2"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -78,6 +80,46 @@ func TestJSONRoundTripIsExact(t *testing.T) {
 	}
 }
 
+// A list is read back whole, whatever families it has, fast or not.
+func TestJSONRoundTripsRandomListsOfBothFamilies(t *testing.T) {
+	r := rand.New(rand.NewPCG(7, 0x5a11))
+	key, _ := newKey(t, nil)
+	for range 300 {
+		key.AccessList = randomList(t, r)
+		data, err := json.Marshal(key)
+		require.NoError(t, err)
+		for _, form := range []string{string(data), " " + string(data)} {
+			var read apikey.Key
+			require.NoError(t, json.Unmarshal([]byte(form), &read))
+			require.Empty(t, cmp.Diff(key, read))
+		}
+	}
+}
+
+// randomList returns a list of up to 20 blocks of both families.
+func randomList(t testing.TB, r *rand.Rand) accesslist.List {
+	var list accesslist.List
+	for range r.IntN(20) {
+		addr := netip.AddrFrom4([4]byte{byte(1 + r.IntN(223)), byte(r.IntN(256)), byte(r.IntN(256)), byte(r.IntN(256))})
+		if r.IntN(2) == 0 {
+			b := addr.As4()
+			addr = netip.AddrFrom16([16]byte{0x20, 1, 0xd, 0xb8, b[0], b[1], 14: b[2], 15: b[3]})
+		}
+		entry, err := accesslist.Parser{AllowIPv6: true}.NewEntry(netip.PrefixFrom(addr, 1+r.IntN(addr.BitLen())).Masked())
+		if err != nil {
+			continue // 0.0.0.0 or ::
+		}
+		if r.IntN(3) == 0 {
+			entry.Comment, entry.Expires = "größer <b>", time.Unix(1_800_000_000+r.Int64N(1e6), r.Int64N(1e6)*1000)
+		}
+		if longer, err := list.With(entry); err == nil { // else it is there already
+			list = longer
+		}
+	}
+	require.True(t, list.IsValid())
+	return list
+}
+
 func TestJSONWritesInvalidKeysAsTheyAre(t *testing.T) {
 	data, err := json.Marshal(apikey.Key{Secrets: make([]apikey.StoredSecret, 3)})
 	require.NoError(t, err)
@@ -112,9 +154,9 @@ func TestA3StrictReading(t *testing.T) {
 	}
 	for name, test := range map[string]struct{ data, want string }{
 		"empty":                    {``, `stored key: unexpected end of JSON input`},
-		"null":                     {`null`, `stored key: not a JSON object`},
-		"array":                    {`[]`, `stored key: not a JSON object`},
-		"text":                     {`"k"`, `stored key: not a JSON object`},
+		"null":                     {`null`, `stored key: null: want an object with "id", "organization", `},
+		"array":                    {`[]`, `stored key: an array: want an object with "id", `},
+		"text":                     {`"k"`, `stored key: a string: want an object with "id", `},
 		"no names":                 {`{}`, `stored key: "id" is missing`},
 		"not UTF-8":                {replaced("acme", "ac\xffme"), `stored key: not valid UTF-8`},
 		"no id":                    {replaced(`"id": "Key_1-b", `, ``), `"id" is missing`},
@@ -122,22 +164,22 @@ func TestA3StrictReading(t *testing.T) {
 		"no disabled":              {replaced(`"disabled": true,`, ``), `"disabled" is missing`},
 		"no accessList":            {replaced(`"accessList": [],`, ``), `"accessList" is missing`},
 		"no secrets":               {`{"id":"k","organization":"acme","disabled":false,"accessList":[]}`, `"secrets" is missing`},
-		"null id":                  {replaced(`"Key_1-b"`, `null`), `"id" is null; right would be a value`},
+		"null id":                  {replaced(`"Key_1-b"`, `null`), `"id" is null: want a value`},
 		"null organization":        {replaced(`"acme"`, `null`), `"organization" is null`},
 		"null accessList":          {replaced(`"accessList": []`, `"accessList": null`), `"accessList" is null`},
 		"null secrets":             {`{"id":"k","organization":"acme","disabled":false,"accessList":[],"secrets": null}`, `"secrets" is null`},
 		"null expires":             {replaced(`"2027-01-01T01:00:00+01:00"`, ` null `), `"expires" is null`},
-		"null secret":              {replaced(`{"sum": "`+sumB+`"}`, `null`), `"secrets": number 2: secret: not a JSON object`},
-		"null expires of a secret": {replaced(`"2026-05-17T13:00:00.000000001Z"`, `null`), `"secrets": number 1: secret: "expires" is null`},
+		"null secret":              {replaced(`{"sum": "`+sumB+`"}`, `null`), `"secrets": number 2: null: want an object with "serverKey", "sum", "created", "expires"`},
+		"null expires of a secret": {replaced(`"2026-05-17T13:00:00.000000001Z"`, `null`), `"secrets": number 1: "expires" is null: want a value, or leave it out`},
 		"unknown name":             {replaced(`"revision"`, `"version"`), `unknown name "version"`},
-		"unknown name of a grant":  {replaced(`{"role": "admin"}`, `{"role": "admin", "scope": 1}`), `"grants": number 1: grant: unknown name "scope"`},
-		"unknown name of a secret": {replaced(`{"sum": "`, `{"salt": "", "sum": "`), `"secrets": number 2: secret: unknown name "salt"`},
-		"case of a name":           {replaced(`"accessList"`, `"accesslist"`), `unknown name "accesslist"; right would be "accessList"`},
-		"case by Unicode":          {replaced(`"disabled"`, `"di`+"\u017f"+`abled"`), `right would be "disabled"`},
-		"case of a secret's name":  {replaced(`"expires": "2026`, `"Expires": "2026`), `unknown name "Expires"; right would be "expires"`},
-		"name twice":               {replaced(`"disabled": true,`, `"disabled": true, "disabled": false,`), `"disabled" is there twice`},
-		"name twice by an escape":  {replaced(`"disabled": true,`, `"disabled": true, "d\u0069sabled": false,`), `"disabled" is there twice`},
-		"name twice in a secret":   {replaced(`"sum": "`+sumB, `"sum": "`+sumA+`", "sum": "`+sumB), `"sum" is there twice`},
+		"unknown name of a grant":  {replaced(`{"role": "admin"}`, `{"role": "admin", "scope": 1}`), `"grants": number 1: unknown name "scope"`},
+		"unknown name of a secret": {replaced(`{"sum": "`, `{"salt": "", "sum": "`), `"secrets": number 2: unknown name "salt"`},
+		"case of a name":           {replaced(`"accessList"`, `"accesslist"`), `unknown name "accesslist": want "accessList"`},
+		"case by Unicode":          {replaced(`"disabled"`, `"di`+"\u017f"+`abled"`), `want "disabled"`},
+		"case of a secret's name":  {replaced(`"expires": "2026`, `"Expires": "2026`), `unknown name "Expires": want "expires"`},
+		"name twice":               {replaced(`"disabled": true,`, `"disabled": true, "disabled": false,`), `"disabled" occurs twice: want it once`},
+		"name twice by an escape":  {replaced(`"disabled": true,`, `"disabled": true, "d\u0069sabled": false,`), `"disabled" occurs twice: want it once`},
+		"name twice in a secret":   {replaced(`"sum": "`+sumB, `"sum": "`+sumA+`", "sum": "`+sumB), `"sum" occurs twice: want it once`},
 		"data behind":              {smallJSON + ` {}`, `stored key: invalid character '{' after top-level value`},
 		"rubbish behind":           {smallJSON + `]`, `stored key: invalid character ']' after top-level value`},
 		"cut off":                  {smallJSON[:len(smallJSON)-1], `stored key: unexpected end of JSON input`},
@@ -153,11 +195,11 @@ func TestA3StrictReading(t *testing.T) {
 		"negative revision":        {replaced(`18446744073709551615`, `-1`), `"revision": `},
 		"revision too large":       {replaced(`18446744073709551615`, `18446744073709551616`), `"revision": `},
 		"time of another form":     {replaced(`"2026-05-17T12:00:00.123456789Z"`, `"17 May 2026"`), `"created": `},
-		"zero time written out":    {replaced(`"2027-01-01T01:00:00+01:00"`, `"0001-01-01T00:00:00Z"`), `"expires": the zero time; right would be to leave it out`},
-		"no sum":                   {replaced(`"sum": "`+sumB+`"`, ``), `"secrets": number 2: secret: "sum" is missing`},
-		"sum of another type":      {replaced(`"`+sumB+`"`, `[1]`), `"secrets": number 2: secret: "sum": `},
-		"short sum":                {replaced(sumB, sumB[2:]), `"sum": a text of 62 characters; right would be 64 hexadecimal digits`},
-		"sum of other digits":      {replaced(sumB, "x"+sumB[1:]), `right would be 64 hexadecimal digits`},
+		"zero time written out":    {replaced(`"2027-01-01T01:00:00+01:00"`, `"0001-01-01T00:00:00Z"`), `"expires": "0001-01-01T00:00:00Z": want a time such as 2026-01-02T15:04:05Z, or leave it out`},
+		"no sum":                   {replaced(`"sum": "`+sumB+`"`, ``), `"secrets": number 2: "sum" is missing`},
+		"sum of another type":      {replaced(`"`+sumB+`"`, `[1]`), `"secrets": number 2: "sum": `},
+		"short sum":                {replaced(sumB, sumB[2:]), `"sum": a string of 62 characters: want 64 hexadecimal digits`},
+		"sum of other digits":      {replaced(sumB, "x"+sumB[1:]), `want 64 hexadecimal digits`},
 		"bad access list":          {replaced(`"accessList": []`, `"accessList": ["everyone"]`), `"accessList": `},
 		"invalid ID":               {replaced(`"Key_1-b"`, `"a b"`), `apikey: stored key: apikey: the key ID has the byte`},
 		"no secret in secrets":     {`{"id":"k","organization":"acme","disabled":false,"accessList":[],"secrets":[]}`, `the key has 0 secrets`},

@@ -239,7 +239,7 @@ func (c corpusCase) subject(t *testing.T, secrets corpusSecrets) policy.Subject 
 		entries = append(entries, entry)
 	}
 	var err error
-	key.AccessList, err = accesslist.New(entries...)
+	key.AccessList, err = accesslist.List{}.With(entries...)
 	require.NoError(t, err)
 	for _, g := range k.Grants {
 		key.Grants = append(key.Grants, apikey.Grant(g))

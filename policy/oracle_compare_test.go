@@ -56,7 +56,7 @@ func (b *builder) subject(t testing.TB, w *world) policy.Subject {
 			entries = append(entries, entry)
 		}
 		var err error
-		key.AccessList, err = accesslist.New(entries...)
+		key.AccessList, err = accesslist.List{}.With(entries...)
 		require.NoError(t, err)
 		for _, g := range k.grants {
 			key.Grants = append(key.Grants, apikey.Grant{Role: g.role, Project: g.project, AllProjects: g.allProjects})

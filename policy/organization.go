@@ -1,14 +1,11 @@
 package policy
 
 import (
-	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"strings"
-	"unicode/utf8"
 
 	"github.com/sallyport-go/sallyport/apikey"
+	"github.com/sallyport-go/sallyport/internal/strictjson"
 )
 
 // An Organization owns keys and projects, and says whether its keys need an
@@ -34,68 +31,31 @@ func (o Organization) Validate() error {
 	return err
 }
 
-// UnmarshalJSON reads an organization as it was stored. It fails closed: a missing
-// requirement, null, an unknown one and an unknown field are errors, because a
-// requirement that got lost would open every key without a list. So are a name that
-// is there twice or differs in case, which encoding/json takes the last of, text that is
-// not UTF-8, and anything after the object. On an error the receiver is unchanged.
+// UnmarshalJSON reads an organization as it was stored. It fails closed, because a lost
+// requirement would open every key without a list. Errors are:
+//   - a missing id or requirement, null, an unknown requirement;
+//   - an unknown name, a name that occurs twice or differs in case;
+//   - text that is not UTF-8, and anything after the object;
+//   - an organization that does not pass Validate.
+//
+// On an error the receiver is unchanged.
 func (o *Organization) UnmarshalJSON(data []byte) error {
-	if err := checkNames(data); err != nil {
+	var read Organization
+	v, err := strictjson.Parse(data)
+	if err == nil {
+		err = v.Object(
+			strictjson.Field{Name: "id", Required: true, Read: strictjson.Text(&read.ID)},
+			strictjson.Field{Name: "requirement", Required: true, Read: strictjson.Unmarshal(&read.Requirement)},
+			strictjson.Field{Name: "revision", Read: strictjson.Uint(&read.Revision)},
+		)
+	}
+	if err == nil {
+		err = read.Validate()
+	}
+	if err != nil {
 		return fmt.Errorf("policy: an organization in JSON: %w", err)
 	}
-	var read struct {
-		ID          string       `json:"id"`
-		Requirement *Requirement `json:"requirement"`
-		Revision    uint64       `json:"revision"`
-	}
-	decoder := json.NewDecoder(bytes.NewReader(data))
-	decoder.DisallowUnknownFields()
-	if err := decoder.Decode(&read); err != nil {
-		return fmt.Errorf("policy: an organization in JSON: %w", err)
-	}
-	if read.Requirement == nil {
-		return fmt.Errorf(`policy: organization %q in JSON has no "requirement": want "not_required", "report_only" or "required"`, read.ID)
-	}
-	organization := Organization{read.ID, *read.Requirement, read.Revision}
-	if err := organization.Validate(); err != nil {
-		return fmt.Errorf("policy: an organization in JSON: %w", err)
-	}
-	*o = organization
-	return nil
-}
-
-// checkNames returns what is wrong with the names and values of an organization's object
-// that encoding/json would pass over.
-func checkNames(data []byte) error {
-	if !utf8.Valid(data) { // for which another character would be read
-		return errors.New("not valid UTF-8")
-	}
-	var object json.RawMessage
-	if err := json.Unmarshal(data, &object); err != nil {
-		return err
-	}
-	tokens := json.NewDecoder(bytes.NewReader(object)) // which have no errors now
-	if first, _ := tokens.Token(); first != json.Delim('{') {
-		return nil // which is refused for that
-	}
-	seen := map[string]bool{}
-	for tokens.More() {
-		token, _ := tokens.Token()
-		name := fmt.Sprint(token)
-		for _, known := range []string{"id", "requirement", "revision"} {
-			if name != known && strings.EqualFold(name, known) {
-				return fmt.Errorf("the name %q: want %q", name, known)
-			}
-		}
-		if seen[name] {
-			return fmt.Errorf("the name %q is there twice", name)
-		}
-		seen[name] = true
-		var value json.RawMessage
-		if _ = tokens.Decode(&value); string(value) == "null" {
-			return fmt.Errorf("%q is null: want a value", name)
-		}
-	}
+	*o = read
 	return nil
 }
 

@@ -35,7 +35,7 @@ func speedFixture(t testing.TB, n int, withProof bool) *fixture {
 		entries = append(entries, expired(t, fmt.Sprintf("10.%d.%d.0/24", (n-1-i)/100, (n-1-i)%100), expires))
 	}
 	var err error
-	f.key.AccessList, err = accesslist.New(entries...)
+	f.key.AccessList, err = accesslist.List{}.With(entries...)
 	require.NoError(t, err)
 	f.request.Client = netip.MustParseAddr(fmt.Sprintf("10.%d.%d.77", max(n-1, 0)/100, max(n-1, 0)%100))
 	f.request.Project, f.request.Endpoint.Roles = "alpha", []string{"writer", "reader"}

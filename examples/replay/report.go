@@ -238,7 +238,7 @@ func (r *replay) suggest() (*suggestion, error) {
 			entries = append(entries, e)
 		}
 	}
-	s.Entries, err = accesslist.New(entries...)
+	s.Entries, err = accesslist.List{}.With(entries...)
 	return s, err
 }
 

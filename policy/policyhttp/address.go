@@ -132,7 +132,7 @@ func (a *ClientAddress) trust(prefixes []netip.Prefix) {
 	var entries []accesslist.Entry
 	var errs []error
 	for i, prefix := range prefixes {
-		entry, err := accesslist.Parser{AllowIPv6: true}.Entry(prefix)
+		entry, err := accesslist.Parser{AllowIPv6: true}.NewEntry(prefix)
 		switch {
 		case err != nil:
 			errs = append(errs, err)
@@ -142,9 +142,9 @@ func (a *ClientAddress) trust(prefixes []netip.Prefix) {
 			entries = append(entries, entry)
 		}
 	}
-	// Whole and distinct entries give no error. Without entries there is one, and the zero
-	// List, which covers nobody: see check.
-	a.trusted, _ = accesslist.New(entries...)
+	// Whole and distinct entries give no error, and without entries the list covers nobody:
+	// see check.
+	a.trusted, _ = accesslist.List{}.With(entries...)
 	if len(errs) > 0 {
 		a.err = fmt.Errorf("policyhttp: trusted addresses: %w", errors.Join(errs...))
 	}

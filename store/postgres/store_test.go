@@ -69,9 +69,20 @@ func TestStore(t *testing.T) {
 	}, storetest.Reopen(func(t testing.TB, s store.Store) store.Store {
 		require.NoError(t, s.Close())
 		return open(t, schema[s])
-	}), storetest.Damage(storetest.Damages{AccessList: func(t testing.TB, s store.Store, id apikey.ID) {
-		exec(t, s, `DELETE FROM %s.entries WHERE key = '`+string(id)+`' AND address = (SELECT max(address) FROM %[1]s.entries WHERE key = '`+string(id)+`')`)
-	}}), storetest.Compact(func(t testing.TB, s store.Store) {
+	}), storetest.Damage(storetest.Damages{
+		Key: func(t testing.TB, s store.Store, id apikey.ID) {
+			exec(t, s, `UPDATE %s.keys SET document = '{}' WHERE id = '`+string(id)+`'`)
+		},
+		AccessList: func(t testing.TB, s store.Store, id apikey.ID) {
+			exec(t, s, `UPDATE %s.keys SET document = jsonb_set(document::jsonb, '{accessList}', '[]') WHERE id = '`+string(id)+`'`)
+		},
+		Organization: func(t testing.TB, s store.Store, id string) {
+			exec(t, s, `UPDATE %s.organizations SET document = document::jsonb - 'requirement' WHERE id = '`+id+`'`)
+		},
+		Usage: func(t testing.TB, s store.Store, id apikey.ID) {
+			exec(t, s, `UPDATE %s.entry_usage SET last = 'infinity' WHERE key = '`+string(id)+`'`)
+		},
+	}), storetest.Compact(func(t testing.TB, s store.Store) {
 		exec(t, s, `WITH gone AS (DELETE FROM %[1]s.changes) UPDATE %[1]s.state SET forgotten = revision, kept = 0`)
 	}))
 }

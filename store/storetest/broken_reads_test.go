@@ -98,7 +98,7 @@ var brokenReads = []brokenStore{
 	{name: "keeps times to the millisecond", sentence: "S6", make: onEntries(func(e *accesslist.Entry) { e.Added = e.Added.Truncate(time.Millisecond) })},
 	{name: "drops expired entries", sentence: "S6", make: onKeys(func(key apikey.Key) apikey.Key {
 		live := slices.DeleteFunc(slices.Collect(key.AccessList.All()), func(e accesslist.Entry) bool { return e.ExpiredAt(fixture.Moment) })
-		key.AccessList = fixture.Must(accesslist.New(live...))
+		key.AccessList = fixture.Must(accesslist.List{}.With(live...))
 		return key
 	})},
 	{name: "sorts grants", sentence: "S6", make: onKeys(func(key apikey.Key) apikey.Key {

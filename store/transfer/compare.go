@@ -11,12 +11,13 @@ import (
 	"github.com/sallyport-go/sallyport/store"
 )
 
-// Verify reads a file that Export wrote and compares it with a store. It returns nil if
-// the file is whole and the store has every record of it, apart from revisions and from
-// times by less than a microsecond; ErrDamaged if the file is not whole; and ErrDiffers,
-// with the first of the records, if the store has others or lacks some. Usage is not
-// compared if the store is no store.UsageRecorder. What else the store has makes no
-// difference. The Counts are the file's.
+// Verify reads an export and compares it with a store. Revisions, and times less than a
+// microsecond apart, count as equal. Usage is not compared if store.As finds no
+// store.UsageRecorder. Records missing in the file are ignored. Verify returns:
+//   - the Counts of the file and nil, if the store has every record of the file;
+//   - [ErrDamaged], if the file is not whole;
+//   - [ErrDiffers], if the store has other records or lacks some; the error names the
+//     first five.
 func Verify(ctx context.Context, s store.Store, r io.Reader) (Counts, error) {
 	var counts Counts
 	err := protected(func() error {
@@ -33,7 +34,7 @@ func Verify(ctx context.Context, s store.Store, r io.Reader) (Counts, error) {
 	return counts, nil
 }
 
-// A comparison says how the records of a file are in a store.
+// A comparison is the result of comparing a file with a store.
 type comparison struct {
 	counts      Counts
 	sum         [sha256.Size]byte // of the file's lines
@@ -42,7 +43,7 @@ type comparison struct {
 	lacks       findings
 }
 
-// A state is how a record of a file is in a store.
+// A state is the result for one record of a file.
 type state uint8
 
 const (
@@ -52,7 +53,7 @@ const (
 	lacksRecord
 )
 
-// findings are the first few of many.
+// findings are the first five of any number.
 type findings struct {
 	first []string
 	count int
@@ -78,7 +79,7 @@ func (f *findings) err() error {
 // unlike returns an error if anything differs or is lacking.
 func (c *comparison) unlike() error { return errors.Join(c.differences.err(), c.lacks.err()) }
 
-// compare checks a file and compares it with a store.
+// compare checks a whole file and compares it with a store.
 func compare(ctx context.Context, s store.Store, file io.Reader) (*comparison, error) {
 	recorder, _ := store.As[store.UsageRecorder](s)
 	c, r := &comparison{}, newReader(file)
@@ -115,7 +116,7 @@ func compare(ctx context.Context, s store.Store, file io.Reader) (*comparison, e
 	}
 }
 
-// find looks for a record in a store, and says in what it differs if it does.
+// find looks for a record in a store. The text is the difference, if there is one.
 func find(ctx context.Context, s store.Store, recorder store.UsageRecorder, want record) (state, string, error) {
 	if want.key == nil {
 		stored, err := s.Organization(ctx, want.organization.ID)

@@ -10,8 +10,7 @@ import (
 	"github.com/sallyport-go/sallyport/policy"
 )
 
-// organizationDifference says in what two organizations differ, apart from the revision,
-// or returns "".
+// organizationDifference returns the first difference other than the revision, or "".
 func organizationDifference(a, b policy.Organization) string {
 	switch {
 	case a.ID != b.ID:
@@ -22,7 +21,7 @@ func organizationDifference(a, b policy.Organization) string {
 	return ""
 }
 
-// keyDifference says in what two keys differ, apart from the revision, or returns "".
+// keyDifference returns the first difference other than the revision, or "".
 func keyDifference(a, b apikey.Key) string {
 	switch {
 	case a.ID != b.ID:
@@ -59,9 +58,8 @@ func sameList(a, b accesslist.List) bool {
 	})
 }
 
-// sameTime compares to the microsecond, which is what a store keeps at least (S6), and
-// may have come to by rounding either way. A time that is zero is the same as no other:
-// an expiry that became none would let in whom it kept out.
+// sameTime compares to the microsecond. A store keeps at least that, rounded either way
+// (S6). The zero time equals no other time: a lost expiry would admit callers.
 func sameTime(a, b time.Time) bool {
 	return a.IsZero() == b.IsZero() && a.Sub(b).Abs() < time.Microsecond
 }

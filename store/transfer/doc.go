@@ -1,16 +1,16 @@
-// Package transfer moves organizations, keys and their usage from one store to another,
-// of whatever kinds, by way of a file: [Export] writes one, [Import] reads it into a
-// store and compares what it then finds there, and [Verify] only compares. The file also
-// does as a backup of a store that has no better.
+// Package transfer moves organizations, keys and their usage between stores of any kind
+// by way of a file: [Export] writes it, [Import] reads it into a store and compares the
+// store with it, and [Verify] only compares. The file is also a backup of a store without
+// a better one.
 //
-// Do not use it to keep two stores alike while both are used: it says nothing of what was
-// deleted. For a copy that follows a store there is package store/replica, and for the
-// backup of a database the database's own.
+// Do not use it to keep two stores alike while both are used: the file says nothing about
+// deletions. For a copy of a store in use see package store/replica; back up a database
+// with the database's own tools.
 //
-// The file is sensitive. It has no secret's text, which no store has, but it has their
-// hashes, the access lists, and where keys were used from: keep it as you would keep the
-// database. Secrets that were hashed with a server key (apikey.ServerKey) can be proven
-// after the move only by a program that has that key, which is not in the file.
+// The file is sensitive. It has no secrets, but their hashes, the access lists, and the
+// addresses of use: protect it like the database. A secret hashed with a server key
+// (apikey.ServerKey) can be verified after the move only with that key, and the key is
+// not in the file.
 //
 // # The format
 //
@@ -23,29 +23,29 @@
 //	{"key":{…},"usage":{"entries":[…],"secrets":[…]}}
 //	{"end":{"organizations":1,"keys":2,"usage":1,"sha256":"…"}}
 //
-// The first line has the version of the format. The last has how many organizations, keys
-// and keys with usage there are, and the SHA-256 (FIPS 180-4), in lower-case hexadecimal,
-// of all bytes before it. Both have just the bytes shown: there is no space in them, and no
-// other order. So a file that was cut short or altered is refused. That is against
-// accidents; whoever means to alter it can make a new last line.
+// The first line has the version of the format. The last line has the number of
+// organizations, keys, and keys with usage, and the SHA-256 (FIPS 180-4) of all bytes
+// before it in lower-case hexadecimal. Both lines have exactly the bytes shown, without
+// spaces and in this order. So a file cut short or altered is refused. This protects from
+// accidents, not from an attacker with a new last line.
 //
 // Between them come the organizations in ascending order of their IDs' bytes, each
-// followed by its keys in ascending order of theirs. An organization is as
-// policy.Organization's JSON, a key as apikey.Key's, both with the revision that they had.
-// A key's line has its usage if there was any:
+// followed by its keys in ascending order of theirs. An organization is the JSON of
+// policy.Organization, a key the JSON of apikey.Key, both with their revision in the
+// exported store. A key's line has its usage if there was any:
 //
 //	{"entry":"198.51.100.0/24","count":3,"last":"2031-05-06T07:08:09.123456Z","lastAddress":"198.51.100.7"}
 //	{"secret":"5ec2e700","count":3,"last":"2031-05-06T07:08:09.123456Z","lastAddress":"198.51.100.7"}
 //
-// for the entries that were used, as CIDR blocks and in the order of the list, and for the
-// secrets, by their IDs and in the key's order; last and lastAddress are left out where
-// they are not known. Usage of entries and secrets that the key no longer has is not
-// exported (U5).
+// for the used entries, as CIDR blocks in the order of the list, and for the used
+// secrets, by their IDs in the key's order; unknown last and lastAddress are left out.
+// Usage of entries and secrets no longer on the key is not exported (U5).
 //
-// A reader refuses names that it does not know, that are there twice or differ in case,
-// null, records that their Validate refuses, and a key or an organization that is there
-// twice. The same records, with the same revisions, make the same file.
+// A reader refuses:
+//   - unknown names, also known ones in another case, and names twice;
+//   - null, and a missing name of a required value;
+//   - invalid records, and a key or an organization twice.
 //
-// What a file may have changes with the number of the format only. Later versions of this
-// package read format 1.
+// The same records with the same revisions make the same file. The contents change only
+// with the number of the format. Later versions of this package read format 1.
 package transfer

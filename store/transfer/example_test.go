@@ -58,5 +58,5 @@ func ExampleVerify() {
 	// Output:
 	// <nil>
 	// true store/transfer: verify: the store does not have what the file has: organization "acme" has the requirement not_required instead of required
-	// true store/transfer: verify: line 3: not a whole and unaltered export: the file ends before its last line does: it was cut short
+	// true store/transfer: verify: line 3: not a whole and unaltered export: the file was cut short: want its last line
 }

@@ -14,19 +14,20 @@ import (
 	"github.com/sallyport-go/sallyport/store"
 )
 
-// Export writes everything that is in a store, and returns how much that was. The
-// package's documentation has the format.
+// Export writes all records of a store and returns their number. The package's
+// documentation has the format.
 //
-// If store.As finds a store.Watcher in the store, what is written are the organizations
-// and keys as they were at one moment (W6), whatever is written to the store meanwhile.
-// They wait in a temporary file in os.TempDir, which only this user can read and which is
-// removed; it is as large as the export. Without a feed they come from the listings, page by page, and what is
-// written meanwhile is in the export or is not: stop the writers to have it as of one
-// moment. Usage is as of some moments later. Identifiers are held in memory, some 200
-// bytes a key, and of the rest a thousand records or four megabytes at a time.
+// If store.As finds a store.Watcher, the organizations and keys are a snapshot (W6). They
+// wait in a temporary file in os.TempDir, as large as the export. Only this user can read
+// it, and Export removes it. Without a Watcher they come from the listings, page by page,
+// and the export may or may not have concurrent writes: for a snapshot stop the writers.
+// Usage is read later than the keys.
 //
-// A record that cannot be read is an error that names it. After an error what was
-// written has no last line, and Import refuses it.
+// Export holds the identifiers in memory, some 200 bytes a key, and a thousand records or
+// four megabytes of the rest at a time.
+//
+// An unreadable record is an error with its name. After an error the file has no last
+// line, and Import refuses it.
 func Export(ctx context.Context, s store.Store, w io.Writer) (Counts, error) {
 	e := &exporter{out: bufio.NewWriterSize(w, 1<<16), sum: sha256.New()}
 	e.recorder, _ = store.As[store.UsageRecorder](s)
@@ -41,7 +42,7 @@ type exporter struct {
 	sum      hash.Hash
 	recorder store.UsageRecorder // nil if the store does not count
 	order    order
-	chunk    []item // not yet written
+	chunk    []item // lines to be written
 	size     int    // of the chunk, in bytes
 	counts   Counts
 }
@@ -54,8 +55,7 @@ type item struct {
 	used         bool
 }
 
-// full reports whether so many records, with lines of so many bytes, are to be read or
-// written together, and no more.
+// full reports whether a chunk has enough records, or enough bytes of lines.
 func full(records, bytes int) bool { return records >= store.MaxLoad || bytes >= 1<<22 }
 
 func (e *exporter) everything(ctx context.Context, s store.Store) error {
@@ -76,7 +76,7 @@ func (e *exporter) everything(ctx context.Context, s store.Store) error {
 	return errors.Join(err, spool.remove())
 }
 
-// listed yields what the store lists.
+// listed yields the records from the listings of a store.
 func listed(ctx context.Context, s store.Store) iter.Seq2[item, error] {
 	return func(yield func(item, error) bool) {
 		for organization, err := range store.AllOrganizations(ctx, s) {
@@ -103,7 +103,7 @@ func listed(ctx context.Context, s store.Store) iter.Seq2[item, error] {
 }
 
 func (e *exporter) writeAll(ctx context.Context, items iter.Seq2[item, error]) error {
-	_ = e.write(firstLine) // an error stays with the writer until Flush
+	_ = e.write(firstLine) // Flush returns its error
 	for item, err := range items {
 		if err != nil {
 			return err
@@ -121,7 +121,7 @@ func (e *exporter) writeAll(ctx context.Context, items iter.Seq2[item, error]) e
 
 func (e *exporter) add(ctx context.Context, item item) error {
 	if err := e.order.add(item.organization, item.key); err != nil {
-		return fmt.Errorf("the store told of %w", err)
+		return fmt.Errorf("the store returned %w", err)
 	}
 	e.chunk = append(e.chunk, item)
 	e.size += len(item.text)
@@ -131,7 +131,7 @@ func (e *exporter) add(ctx context.Context, item item) error {
 	return e.writeChunk(ctx)
 }
 
-// writeChunk asks for the usage of the chunk's keys and writes the chunk.
+// writeChunk adds the usage of the chunk's keys and writes the chunk.
 func (e *exporter) writeChunk(ctx context.Context) error {
 	if e.recorder != nil {
 		if err := parallel(len(e.chunk), func(i int) error { return e.addUsage(ctx, &e.chunk[i]) }); err != nil {
@@ -148,8 +148,7 @@ func (e *exporter) writeChunk(ctx context.Context) error {
 	return nil
 }
 
-// addUsage adds a key's usage to its line. A key that was deleted meanwhile has none
-// left.
+// addUsage adds a key's usage to its line. A key deleted meanwhile has none.
 func (e *exporter) addUsage(ctx context.Context, item *item) error {
 	if item.key == "" {
 		return nil
@@ -172,7 +171,7 @@ func (e *exporter) addUsage(ctx context.Context, item *item) error {
 }
 
 func (e *exporter) write(text []byte) error {
-	e.sum.Write(text) // which never fails
+	e.sum.Write(text) // never fails
 	_, err := e.out.Write(text)
 	return err
 }

@@ -231,14 +231,14 @@ func TestExportOfABrokenFeed(t *testing.T) {
 		"an organization that cannot be read": {
 			[]store.Change{with(acme, func(c *store.Change) { c.Err = errBroken }), mark}, nil,
 			`organization "acme" cannot be read: broken on demand`},
-		"a key without its record":           {[]store.Change{acme, with(put, func(c *store.Change) { c.KeyRecord = nil }), mark}, nil, `the feed told of key "key" of organization "acme" without its record`},
-		"an organization without its record": {[]store.Change{with(acme, func(c *store.Change) { c.OrganizationRecord = nil }), mark}, nil, `the feed told of organization "acme" without its record`},
-		"the record of another key":          {[]store.Change{acme, with(put, func(c *store.Change) { c.KeyRecord = &other }), mark}, nil, `the feed told of key "key" of organization "acme" without its record`},
-		"a key of another organization":      {[]store.Change{acme, with(put, func(c *store.Change) { c.KeyRecord = &elsewhere }), mark}, nil, `the feed told of key "key" of organization "acme" without its record`},
-		"the record of another organization": {[]store.Change{with(acme, func(c *store.Change) { c.Organization = "other" }), mark}, nil, `the feed told of organization "other" without its record`},
-		"a key without its organization":     {[]store.Change{put, mark}, nil, `the store told of key "key" of organization "acme", which is not the one before it`},
-		"a key twice":                        {[]store.Change{acme, put, put, mark}, nil, `the store told of key "key" after key "key" of organization "acme"`},
-		"an organization twice":              {[]store.Change{acme, acme, mark}, nil, `the store told of organization "acme" after organization "acme"`},
+		"a key without its record":           {[]store.Change{acme, with(put, func(c *store.Change) { c.KeyRecord = nil }), mark}, nil, `the feed has key "key" of organization "acme" without its record`},
+		"an organization without its record": {[]store.Change{with(acme, func(c *store.Change) { c.OrganizationRecord = nil }), mark}, nil, `the feed has organization "acme" without its record`},
+		"the record of another key":          {[]store.Change{acme, with(put, func(c *store.Change) { c.KeyRecord = &other }), mark}, nil, `the feed has key "key" of organization "acme" without its record`},
+		"a key of another organization":      {[]store.Change{acme, with(put, func(c *store.Change) { c.KeyRecord = &elsewhere }), mark}, nil, `the feed has key "key" of organization "acme" without its record`},
+		"the record of another organization": {[]store.Change{with(acme, func(c *store.Change) { c.Organization = "other" }), mark}, nil, `the feed has organization "other" without its record`},
+		"a key without its organization":     {[]store.Change{put, mark}, nil, `the store returned key "key" of organization "acme" after another organization`},
+		"a key twice":                        {[]store.Change{acme, put, put, mark}, nil, `the store returned key "key" after key "key" of organization "acme"`},
+		"an organization twice":              {[]store.Change{acme, acme, mark}, nil, `the store returned organization "acme" after organization "acme"`},
 		"an invalid key":                     {[]store.Change{acme, with(put, func(c *store.Change) { c.KeyRecord = &invalid }), mark}, nil, `key "key" of organization "acme" cannot be written: apikey: the key has 0 secrets`},
 		"an invalid organization":            {[]store.Change{with(acme, func(c *store.Change) { c.OrganizationRecord = &policy.Organization{ID: "acme", Requirement: 9} }), mark}, nil, `organization "acme" cannot be written: policy: organization "acme": requirement 9`},
 		"a key that is not UTF-8":            {[]store.Change{acme, with(put, func(c *store.Change) { c.KeyRecord = &notUTF8 }), mark}, nil, `key "key" of organization "acme" cannot be written: `},
@@ -303,11 +303,11 @@ func TestExportOfBrokenListings(t *testing.T) {
 		pages
 		want string
 	}{
-		"organizations in disorder":     {pages{organizations: []policy.Organization{{ID: "b"}, {ID: "a"}}}, `the store told of organization "a" after organization "b": want them in order, each once`},
+		"organizations in disorder":     {pages{organizations: []policy.Organization{{ID: "b"}, {ID: "a"}}}, `the store returned organization "a" after organization "b": want them in order, each once`},
 		"an invalid organization":       {pages{organizations: []policy.Organization{{ID: ""}}}, `organization "" cannot be written`},
-		"keys in disorder":              {pages{organizations: two, keys: map[string][]apikey.Key{"acme": {plainKey("b", "acme"), plainKey("a", "acme")}}}, `the store told of key "a" after key "b" of organization "acme"`},
-		"a key of another organization": {pages{organizations: two, keys: map[string][]apikey.Key{"acme": {plainKey("a", "other")}}}, `the store told of key "a" of organization "other", which is not the one before it`},
-		"a key of two organizations":    {pages{organizations: two, keys: map[string][]apikey.Key{"acme": {plainKey("a", "acme")}, "other": {plainKey("a", "other")}}}, `the store told of key "a" of organization "other" is of another organization as well`},
+		"keys in disorder":              {pages{organizations: two, keys: map[string][]apikey.Key{"acme": {plainKey("b", "acme"), plainKey("a", "acme")}}}, `the store returned key "a" after key "b" of organization "acme"`},
+		"a key of another organization": {pages{organizations: two, keys: map[string][]apikey.Key{"acme": {plainKey("a", "other")}}}, `the store returned key "a" of organization "other" after another organization`},
+		"a key of two organizations":    {pages{organizations: two, keys: map[string][]apikey.Key{"acme": {plainKey("a", "acme")}, "other": {plainKey("a", "other")}}}, `the store returned key "a" of organization "other" is of another organization as well`},
 		"an invalid key":                {pages{organizations: two, keys: map[string][]apikey.Key{"acme": {invalid}}}, `key "a" of organization "acme" cannot be written`},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -5,36 +5,35 @@ import (
 	"errors"
 	"fmt"
 	"hash"
-	"unicode/utf8"
 
 	"github.com/sallyport-go/sallyport/apikey"
+	"github.com/sallyport-go/sallyport/internal/strictjson"
 	"github.com/sallyport-go/sallyport/policy"
 )
 
-// format is the version of the file's format. Whoever changes what a file of it may
-// have raises it.
+// format is the version of the file's format. Raise it with every change of the contents.
 const format = 1
 
-// firstLine is a file's first.
+// firstLine is the first line of a file.
 var firstLine = fmt.Appendf(nil, `{"sallyport":{"format":%d}}`+"\n", format)
 
-// lastLine returns the last line of a file. sum is that of the lines before.
+// lastLine returns the last line of a file. sum is the hash of the lines before it.
 func lastLine(c Counts, sum hash.Hash) []byte {
 	return fmt.Appendf(nil, `{"end":{"organizations":%d,"keys":%d,"usage":%d,"sha256":"%x"}}`+"\n", c.Organizations, c.Keys, c.Usage, sum.Sum(nil))
 }
 
 var lastPrefix = []byte(`{"end":`)
 
-// A line is one of a file, but not its first or last. Of the fields only those of its
-// kind are there.
+// A line is any line of a file except the first and the last. It has an organization, or
+// a key with or without usage.
 type line struct {
 	Organization *policy.Organization `json:"organization,omitempty"`
 	Key          *apikey.Key          `json:"key,omitempty"`
-	Usage        *keyUsage            `json:"usage,omitempty"` // the key's
+	Usage        *keyUsage            `json:"usage,omitempty"` // of Key
 }
 
-// encode returns the line of a record, with its line feed. What a file may not have is an
-// error, so that whatever was exported can be imported.
+// encode returns the line of a record with its line feed. An invalid record is an error,
+// so that every export can be imported.
 func (l line) encode() ([]byte, error) {
 	var name string
 	var err error
@@ -50,26 +49,30 @@ func (l line) encode() ([]byte, error) {
 	return append(text, '\n'), nil
 }
 
-// decode reads a line, with its line feed or without.
+// decode reads a line with or without its line feed.
 func decode(text []byte) (l line, err error) {
-	if !utf8.Valid(text) {
-		return line{}, errors.New("not UTF-8")
-	}
-	if err := json.Unmarshal(text, new(json.RawMessage)); err != nil {
+	v, err := strictjson.Parse(text)
+	if err != nil {
 		return line{}, err
 	}
-	err = object(text, fields{
-		"organization": func(raw []byte) error {
+	err = v.Object(
+		strictjson.Field{Name: "organization", Read: func(v strictjson.Value) error {
 			l.Organization = new(policy.Organization)
-			return l.Organization.UnmarshalJSON(raw)
-		},
-		"key":   func(raw []byte) error { l.Key = new(apikey.Key); return l.Key.UnmarshalJSON(raw) },
-		"usage": func(raw []byte) error { l.Usage = new(keyUsage); return l.Usage.read(raw) },
-	})
+			return l.Organization.UnmarshalJSON(v)
+		}},
+		strictjson.Field{Name: "key", Read: func(v strictjson.Value) error {
+			l.Key = new(apikey.Key)
+			return l.Key.UnmarshalJSON(v)
+		}},
+		strictjson.Field{Name: "usage", Read: func(v strictjson.Value) error {
+			l.Usage = new(keyUsage)
+			return l.Usage.read(v)
+		}},
+	)
 	return l, err
 }
 
-// An order sees to it that records come in the one order of a file, and each once.
+// An order checks that the records of a file are in order, each once.
 type order struct {
 	organizations int
 	organization  string    // the latest
@@ -87,13 +90,13 @@ func (o *order) add(organization string, key apikey.ID) error {
 		return nil
 	}
 	if o.organizations == 0 || organization != o.organization {
-		return fmt.Errorf("key %q of organization %q, which is not the one before it", key, organization)
+		return fmt.Errorf("key %q of organization %q after another organization: want it after its own", key, organization)
 	}
 	if key <= o.key {
 		return fmt.Errorf("key %q after key %q of organization %q: want them in order, each once", key, o.key, organization)
 	}
 	if _, ok := o.keys[key]; ok {
-		return fmt.Errorf("key %q of organization %q is of another organization as well", key, organization)
+		return fmt.Errorf("key %q of organization %q is of another organization as well: want it once", key, organization)
 	}
 	if o.keys == nil {
 		o.keys = map[apikey.ID]struct{}{}

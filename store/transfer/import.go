@@ -14,28 +14,26 @@ import (
 
 // A Result is what Import did.
 type Result struct {
-	File    Counts // what the file has
-	Written Counts // what of it was written; the rest was in the store
+	File    Counts // records of the file
+	Written Counts // records written; the store had the rest
 }
 
-// Import reads a file that Export wrote, from its beginning, and writes to a store what
-// it has not yet.
+// Import reads an export from its beginning and writes the missing records to a store:
 //
-// First the whole file is checked and compared with the store, and nothing is written if
-// the file is not whole (ErrDamaged) or the store has a record under one of its
-// identifiers that is another (ErrDiffers; the error names the first of them). A record
-// that is the same, apart from its revision and from times by less than a microsecond, is
-// passed over: an import that was interrupted is done by running it again. At last
-// everything is read back and compared, and what was not kept is ErrDiffers.
+//  1. It checks the whole file and compares it with the store as [Verify] does. If the file
+//     is not whole ([ErrDamaged]), or the store has another record with the same
+//     identifier ([ErrDiffers]), it writes nothing.
+//  2. It writes the missing records. Equal ones are skipped: to resume an interrupted
+//     import, run it again.
+//  3. It reads everything back and compares. A record not kept is ErrDiffers.
 //
-// Records are new to the store: it gives them revisions of its own, and whoever holds
-// one of the old revisions gets ErrConflict. Keys without entries are restored as they
-// were, without being asked (rule A10). With a [store.Loader] they are written many
-// at once, otherwise one by one. Usage is written for keys that have none yet, and not at
-// all if store.As finds no store.UsageRecorder. Nobody else should write to the store, or
-// count in it, meanwhile.
+// Keys without entries are restored as they were (rule A10).
+// Records get new revisions from the store; a write with an old revision is
+// store.ErrConflict. With a [store.Loader] many are written at once, otherwise one by one.
+// Usage is written for keys without any, and not at all if store.As finds no
+// store.UsageRecorder. Nobody else should write to the store, or count in it, meanwhile.
 //
-// With an error the Result has what was done before it.
+// With an error the Result has the records written before it.
 func Import(ctx context.Context, s store.Store, r io.ReadSeeker) (Result, error) {
 	i := &importer{store: s, file: r}
 	i.recorder, _ = store.As[store.UsageRecorder](s)
@@ -49,7 +47,7 @@ func Import(ctx context.Context, s store.Store, r io.ReadSeeker) (Result, error)
 type importer struct {
 	store    store.Store
 	recorder store.UsageRecorder // nil if the store does not count
-	loader   store.Loader        // nil if there is none
+	loader   store.Loader        // nil if the store has none
 	file     io.ReadSeeker
 	result   Result
 }
@@ -79,7 +77,7 @@ func (i *importer) run(ctx context.Context) error {
 	return nil
 }
 
-var errChanged = fmt.Errorf("%w: it was changed while it was read", ErrDamaged)
+var errChanged = fmt.Errorf("%w: it changed during the import: want a file that nobody writes", ErrDamaged)
 
 func (i *importer) compare(ctx context.Context) (*comparison, error) {
 	if _, err := i.file.Seek(0, io.SeekStart); err != nil {
@@ -88,7 +86,7 @@ func (i *importer) compare(ctx context.Context) (*comparison, error) {
 	return compare(ctx, i.store, i.file)
 }
 
-// writeAll writes what the store lacks.
+// writeAll writes all missing records.
 func (i *importer) writeAll(ctx context.Context, c *comparison) error {
 	if _, err := i.file.Seek(0, io.SeekStart); err != nil {
 		return err
@@ -116,8 +114,7 @@ func (i *importer) writeAll(ctx context.Context, c *comparison) error {
 	return nil
 }
 
-// write writes those of a chunk's records that the store lacks: organizations, then keys,
-// then usage.
+// write writes the missing records of a chunk: organizations, then keys, then usage.
 func (i *importer) write(ctx context.Context, records []record, states []state) error {
 	var organizations []policy.Organization
 	var keys []apikey.Key
@@ -141,7 +138,7 @@ func (i *importer) write(ctx context.Context, records []record, states []state) 
 	return i.record(ctx, used)
 }
 
-// create writes new organizations and keys, and counts what was written.
+// create writes new organizations and keys, and counts those written.
 func (i *importer) create(ctx context.Context, organizations []policy.Organization, keys []apikey.Key) error {
 	if len(organizations)+len(keys) == 0 {
 		return nil
@@ -167,7 +164,7 @@ func (i *importer) create(ctx context.Context, organizations []policy.Organizati
 	})
 }
 
-// putAll puts records, several at once, and counts those that were put.
+// putAll puts records, several at once, and counts those put.
 func putAll[R any](count *int, records []R, put func(R) error) error {
 	var done atomic.Int64
 	err := parallel(len(records), func(n int) error {
@@ -181,7 +178,7 @@ func putAll[R any](count *int, records []R, put func(R) error) error {
 	return err
 }
 
-// record writes the usage of keys that have none.
+// record writes the usage of keys without any.
 func (i *importer) record(ctx context.Context, used []record) error {
 	for some := range slices.Chunk(used, store.MaxUsageKeys) {
 		var batch []store.UsageRecord

@@ -335,7 +335,7 @@ func TestReadBack(t *testing.T) {
 		"a list":          {lossy{key: func(k *apikey.Key) bool { k.AccessList = accesslist.List{}; return true }}, `key "a" of organization "Acme" has another access list`},
 		"an entry": {lossy{key: func(k *apikey.Key) bool {
 			if k.ID == "a" {
-				k.AccessList = must(k.AccessList.Without(netip.MustParsePrefix("192.0.2.1/32")))
+				k.AccessList = must(k.AccessList.Without([]netip.Prefix{netip.MustParsePrefix("192.0.2.1/32")}))
 			}
 			return true
 		}}, `key "a" of organization "Acme" has another access list`},
@@ -508,12 +508,12 @@ func TestFilesThatFail(t *testing.T) {
 		"read at the end":          {[]io.Reader{failing(good)}, "store/transfer: import: broken on demand", errBroken},
 		"the second read":          {[]io.Reader{text(good), failing("")}, "store/transfer: import: broken on demand", errBroken},
 		"the third read":           {[]io.Reader{text(good), text(good), failing("")}, "store/transfer: import: broken on demand", errBroken},
-		"another before writing":   {[]io.Reader{text(good), text(another)}, "it was changed while it was read", transfer.ErrDamaged},
-		"longer before writing":    {[]io.Reader{text(good), text(longer)}, "it was changed while it was read", transfer.ErrDamaged},
-		"shorter before writing":   {[]io.Reader{text(good), text(shorter)}, "it was changed while it was read", transfer.ErrDamaged},
-		"another to read back":     {[]io.Reader{text(good), text(good), text(another)}, "it was changed while it was read", transfer.ErrDamaged},
-		"shorter to read back":     {[]io.Reader{text(good), text(good), text(shorter)}, "it was changed while it was read", transfer.ErrDamaged},
-		"cut short before writing": {[]io.Reader{text(good), text(good[:len(good)-1])}, "it was cut short", transfer.ErrDamaged},
+		"another before writing":   {[]io.Reader{text(good), text(another)}, "it changed during the import: want a file that nobody writes", transfer.ErrDamaged},
+		"longer before writing":    {[]io.Reader{text(good), text(longer)}, "it changed during the import: want a file that nobody writes", transfer.ErrDamaged},
+		"shorter before writing":   {[]io.Reader{text(good), text(shorter)}, "it changed during the import: want a file that nobody writes", transfer.ErrDamaged},
+		"another to read back":     {[]io.Reader{text(good), text(good), text(another)}, "it changed during the import: want a file that nobody writes", transfer.ErrDamaged},
+		"shorter to read back":     {[]io.Reader{text(good), text(good), text(shorter)}, "it changed during the import: want a file that nobody writes", transfer.ErrDamaged},
+		"cut short before writing": {[]io.Reader{text(good), text(good[:len(good)-1])}, "the file was cut short", transfer.ErrDamaged},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := transfer.Import(t.Context(), memory.New(), &seeker{readers: test.readers, err: errBroken})

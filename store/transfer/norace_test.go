@@ -26,7 +26,7 @@ func TestLongLines(t *testing.T) {
 	require.NoError(t, err)
 	var entries []accesslist.Entry
 	for i := range 4200 {
-		entry := must(accesslist.Parser{}.Entry(netip.PrefixFrom(netip.AddrFrom4([4]byte{11, 0, byte(i >> 8), byte(i)}), 32)))
+		entry := must(accesslist.Parser{}.NewEntry(netip.PrefixFrom(netip.AddrFrom4([4]byte{11, 0, byte(i >> 8), byte(i)}), 32)))
 		entry.Comment = strings.Repeat("x", accesslist.MaxComment)
 		entries = append(entries, entry)
 	}

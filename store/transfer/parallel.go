@@ -7,12 +7,11 @@ import (
 	"sync/atomic"
 )
 
-// inParallel is how many calls of the store are under way at once, where it is asked for
-// records one by one.
+// inParallel bounds the concurrent calls of the store for single records.
 const inParallel = 8
 
-// parallel calls do with 0 to n-1, several at once, and returns the first error by that
-// number. After an error no further calls are begun.
+// parallel calls do with 0 to n-1, several at once, and returns the error of the lowest
+// number. After an error it begins no further calls.
 func parallel(n int, do func(i int) error) error {
 	errs := make([]error, n)
 	var begun atomic.Int64
@@ -20,7 +19,7 @@ func parallel(n int, do func(i int) error) error {
 	var group sync.WaitGroup
 	for range min(n, inParallel) {
 		group.Go(func() {
-			// Asked before a number is taken: what was taken is done, and so all before it.
+			// Checked before a number is taken, so that every number below one taken is done.
 			for !failed.Load() {
 				i := int(begun.Add(1)) - 1
 				if i >= n {
@@ -43,7 +42,7 @@ func parallel(n int, do func(i int) error) error {
 	return nil
 }
 
-// protected makes an error of a panic in a store or a stream.
+// protected returns a panic of a store or a stream as an error.
 func protected(do func() error) (err error) {
 	defer func() {
 		if p := recover(); p != nil {

@@ -14,12 +14,12 @@ import (
 	"github.com/sallyport-go/sallyport/policy"
 )
 
-// A reader reads a file and checks it on the way. That it was whole and unaltered is
-// known at its end only.
+// A reader reads a file and checks it on the way. Only at its end is the file known to be
+// whole and unaltered.
 type reader struct {
 	in     *bufio.Reader
 	sum    hash.Hash
-	lines  int // read
+	lines  int // lines read
 	order  order
 	counts Counts
 	ended  bool
@@ -29,7 +29,7 @@ func newReader(r io.Reader) *reader {
 	return &reader{in: bufio.NewReaderSize(r, 1<<16), sum: sha256.New()}
 }
 
-// A record is an organization, or a key with its usage if it has any.
+// A record is an organization, or a key with or without usage.
 type record struct {
 	organization *policy.Organization
 	key          *apikey.Key
@@ -43,7 +43,7 @@ func (r record) name() string {
 	return nameOf(r.organization.ID, "")
 }
 
-// chunk returns the next records, in order; none if the file has ended as it should.
+// chunk returns the next records in order, or none after a proper end.
 func (r *reader) chunk() ([]record, error) {
 	if r.ended {
 		return nil, nil
@@ -84,7 +84,7 @@ func (r *reader) chunk() ([]record, error) {
 		if err := r.check(l); err != nil {
 			return nil, damaged(first+i, err)
 		}
-		r.sum.Write(texts[i]) // which never fails
+		r.sum.Write(texts[i]) // never fails
 		r.counts.add(l.Key != nil, l.Usage != nil)
 		records = append(records, record{l.Organization, l.Key, l.Usage})
 	}
@@ -105,12 +105,12 @@ func (r *reader) line() ([]byte, error) {
 }
 
 func (r *reader) cutShort() error {
-	return damaged(r.lines, errors.New("the file ends before its last line does: it was cut short"))
+	return damaged(r.lines, errors.New("the file was cut short: want its last line"))
 }
 
 func (r *reader) header() error {
 	r.lines++
-	text, err := r.in.ReadSlice('\n') // not more than fits, since what is no export may have no lines
+	text, err := r.in.ReadSlice('\n') // bounded: another file may have no lines
 	switch {
 	case err == io.EOF:
 		return r.cutShort()
@@ -121,7 +121,7 @@ func (r *reader) header() error {
 			Header struct{ Format int } `json:"sallyport"`
 		}
 		if json.Unmarshal(text, &other) == nil && other.Header.Format > format {
-			return damaged(r.lines, fmt.Errorf("the format %d: this version reads format %d", other.Header.Format, format))
+			return damaged(r.lines, fmt.Errorf("format %d: want format %d, or a later version of this package", other.Header.Format, format))
 		}
 		return damaged(r.lines, fmt.Errorf("it begins with %.40q: want %s", text, bytes.TrimSpace(firstLine)))
 	}
@@ -129,7 +129,7 @@ func (r *reader) header() error {
 	return nil
 }
 
-// check returns why a line cannot be the next.
+// check returns why a line cannot be the next one.
 func (r *reader) check(l line) error {
 	organization, key := l.Organization, l.Key
 	switch {
@@ -145,13 +145,13 @@ func (r *reader) check(l line) error {
 	return r.order.add(key.Organization, key.ID)
 }
 
-// end checks the last line, and that nothing follows.
+// end checks the last line, and that nothing follows it.
 func (r *reader) end(text []byte) error {
 	if want := lastLine(r.counts, r.sum); !bytes.Equal(text, want) {
 		return damaged(r.lines, fmt.Errorf("the last line is %.200q; for what comes before it want %s", bytes.TrimSpace(text), bytes.TrimSpace(want)))
 	}
 	if _, err := r.in.ReadByte(); err == nil {
-		return damaged(r.lines+1, errors.New("something follows the last line"))
+		return damaged(r.lines+1, errors.New("bytes after the last line: want the end of the file"))
 	} else if err != io.EOF {
 		return err
 	}
@@ -159,7 +159,7 @@ func (r *reader) end(text []byte) error {
 	return nil
 }
 
-// total is the sum of the file's lines but the last.
+// total is the hash of all lines except the last.
 func (r *reader) total() [sha256.Size]byte { return [sha256.Size]byte(r.sum.Sum(nil)) }
 
 func damaged(number int, err error) error {

@@ -15,13 +15,13 @@ import (
 	"github.com/sallyport-go/sallyport/store"
 )
 
-// A spool puts the records of a feed, which come in any order, in the order of a file.
-// The lines wait in a temporary file; only where each is, is in memory.
+// A spool sorts the records of a feed into the order of a file. The lines wait in a
+// temporary file; only their places are in memory.
 type spool struct {
 	file          *os.File
 	out           *bufio.Writer
 	size          int64
-	organizations map[string]string // each name once, for all the keys to share
+	organizations map[string]string // each name once, shared by all its keys
 	places        []place
 }
 
@@ -32,9 +32,9 @@ type place struct {
 	length       int
 }
 
-// newSpool makes a spool that nobody else can read, since there are hashes of secrets in
-// it. Its file is removed at once where a file that is open can be, so that not even a
-// process that is killed leaves it behind, and otherwise by remove.
+// newSpool makes a spool. Nobody else can read its file, because hashes of secrets are in
+// it. Where an open file can be removed, it is removed at once, so that a killed process
+// leaves none behind; otherwise remove does it.
 func newSpool() (*spool, error) {
 	file, err := os.CreateTemp("", "sallyport-export-")
 	if err != nil {
@@ -52,7 +52,7 @@ func (s *spool) remove() error {
 	return errors.Join(closed, removed)
 }
 
-// fill takes what a feed tells up to its first mark.
+// fill takes the changes of a feed up to its first mark.
 func (s *spool) fill(changes iter.Seq2[store.Change, error]) error {
 	for change, err := range changes {
 		if err != nil {
@@ -72,7 +72,7 @@ func (s *spool) fill(changes iter.Seq2[store.Change, error]) error {
 			return err
 		}
 	}
-	return errors.New("the feed ended without a mark (W5, W6)")
+	return errors.New("the feed ended without a mark: want one after the snapshot (W5, W6)")
 }
 
 func encodeChange(change store.Change) ([]byte, error) {
@@ -85,7 +85,7 @@ func encodeChange(change store.Change) ([]byte, error) {
 	case change.Key != "" && key != nil && key.ID == change.Key && key.Organization == change.Organization:
 		return line{Key: key}.encode()
 	}
-	return nil, fmt.Errorf("the feed told of %s without its record (W6)", nameOf(change.Organization, change.Key))
+	return nil, fmt.Errorf("the feed has %s without its record: want it with each change (W6)", nameOf(change.Organization, change.Key))
 }
 
 func (s *spool) add(organization string, key apikey.ID, text []byte) error {

@@ -10,18 +10,18 @@ import (
 // Errors of this package, told apart with errors.Is. Others are failures of the store,
 // of the file's reader or writer, or of the context.
 var (
-	// ErrDamaged: what was read is not the whole of a file as Export wrote it.
+	// ErrDamaged is returned if the input is not one whole, unaltered export.
 	ErrDamaged = errors.New("not a whole and unaltered export")
 
-	// ErrDiffers: the store has other records than the file, or lacks some.
+	// ErrDiffers is returned if the store has other records than the file, or lacks some.
 	ErrDiffers = errors.New("the store does not have what the file has")
 )
 
-// Counts says how many there are of each.
+// Counts has the number of records of each kind.
 type Counts struct {
 	Organizations int
 	Keys          int
-	Usage         int // keys that were used
+	Usage         int // keys with usage
 }
 
 func (c *Counts) add(key, used bool) {
@@ -35,7 +35,7 @@ func (c *Counts) add(key, used bool) {
 	}
 }
 
-// nameOf is what errors call a key, or an organization if there is no key.
+// nameOf returns the name of a key, or of an organization if key is empty, for errors.
 func nameOf(organization string, key apikey.ID) string {
 	if key == "" {
 		return fmt.Sprintf("organization %q", organization)

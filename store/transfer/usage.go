@@ -8,11 +8,11 @@ import (
 
 	"github.com/sallyport-go/sallyport/accesslist"
 	"github.com/sallyport-go/sallyport/apikey"
+	"github.com/sallyport-go/sallyport/internal/strictjson"
 	"github.com/sallyport-go/sallyport/store"
 )
 
-// keyUsage is how a key was used: those of its entries and secrets that were, in the
-// key's own order.
+// keyUsage has the used entries and secrets of a key, in the key's order.
 type keyUsage struct {
 	Entries []used `json:"entries,omitempty"`
 	Secrets []used `json:"secrets,omitempty"`
@@ -26,8 +26,8 @@ type used struct {
 	LastAddress netip.Addr   `json:"lastAddress,omitzero"`
 }
 
-// newKeyUsage leaves out what the key no longer has, as a store may (U5). It returns nil
-// if nothing was used.
+// newKeyUsage returns the usage of a key, or nil if there is none. It leaves out entries
+// and secrets no longer on the key, as a store may (U5).
 func newKeyUsage(key apikey.Key, known store.KeyUsage) *keyUsage {
 	var u keyUsage
 	for entry := range key.AccessList.All() {
@@ -50,7 +50,7 @@ func wasUsed(usage accesslist.Usage) bool {
 	return usage.Count > 0 || !usage.Last.IsZero() || usage.LastAddress.IsValid()
 }
 
-// records are what RecordUsage takes.
+// records returns the usage for RecordUsage.
 func (u *keyUsage) records(key apikey.ID) []store.UsageRecord {
 	var records []store.UsageRecord
 	for _, used := range slices.Concat(u.Entries, u.Secrets) {
@@ -70,7 +70,7 @@ func (u used) same(o used) bool {
 	return u.Entry == o.Entry && u.Secret == o.Secret && u.Count == o.Count && u.LastAddress == o.LastAddress && sameTime(u.Last, o.Last)
 }
 
-// of returns an error unless the usage is one that newKeyUsage may return for the key.
+// of returns an error unless newKeyUsage can return the usage for the key.
 func (u *keyUsage) of(key apikey.Key) error {
 	known := store.KeyUsage{Entries: map[netip.Prefix]accesslist.Usage{}, Secrets: map[string]accesslist.Usage{}}
 	for _, record := range u.records(key.ID) {
@@ -78,24 +78,25 @@ func (u *keyUsage) of(key apikey.Key) error {
 		known.Secrets[record.Secret] = record.Usage
 	}
 	if would := newKeyUsage(key, known); would == nil || !u.same(would) {
-		return errors.New("want entries and secrets that the key has, in its order, each once, and those only that were used")
+		return errors.New("want used entries and secrets of the key only, in its order, each once")
 	}
 	return nil
 }
 
-func (u *keyUsage) read(raw []byte) error {
-	item := func(to *[]used) func(raw []byte) error {
-		return func(raw []byte) error {
-			return list(raw, func(raw []byte) error {
-				var read used
-				err := object(raw, fields{
-					"entry": into(&read.Entry), "secret": into(&read.Secret),
-					"count": into(&read.Count), "last": into(&read.Last), "lastAddress": into(&read.LastAddress),
-				})
-				*to = append(*to, read)
-				return err
-			})
-		}
-	}
-	return object(raw, fields{"entries": item(&u.Entries), "secrets": item(&u.Secrets)})
+func (u *keyUsage) read(v strictjson.Value) error {
+	return v.Object(
+		strictjson.Field{Name: "entries", Read: strictjson.Slice(&u.Entries, readUsed)},
+		strictjson.Field{Name: "secrets", Read: strictjson.Slice(&u.Secrets, readUsed)},
+	)
+}
+
+func readUsed(v strictjson.Value) (u used, err error) {
+	err = v.Object(
+		strictjson.Field{Name: "entry", Read: strictjson.Unmarshal(&u.Entry)},
+		strictjson.Field{Name: "secret", Read: strictjson.Text(&u.Secret)},
+		strictjson.Field{Name: "count", Required: true, Read: strictjson.Uint(&u.Count)},
+		strictjson.Field{Name: "last", Read: strictjson.Time(&u.Last)},
+		strictjson.Field{Name: "lastAddress", Read: strictjson.Unmarshal(&u.LastAddress)},
+	)
+	return u, err
 }

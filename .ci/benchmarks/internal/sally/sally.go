@@ -1,5 +1,5 @@
 // Package sally is sallyport as a program would use it: keys in store/memory, and an Engine with
-// the options that it comes with.
+// default options.
 package sally
 
 import (
@@ -62,11 +62,11 @@ func List(blocks []netip.Prefix) (accesslist.List, error) {
 	entries := make([]accesslist.Entry, len(blocks))
 	for i, block := range blocks {
 		var err error
-		if entries[i], err = (accesslist.Parser{}).Entry(block); err != nil {
+		if entries[i], err = (accesslist.Parser{}).NewEntry(block); err != nil {
 			return accesslist.List{}, err
 		}
 	}
-	return accesslist.New(entries...)
+	return accesslist.List{}.With(entries...)
 }
 
 // Decide answers a request.

@@ -1,0 +1,85 @@
+package strictjson
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// A Field is one member that an object may have.
+type Field struct {
+	Name     string
+	Required bool              // a missing member is an error
+	Read     func(Value) error // called with the member's value, never null
+}
+
+// Object reads an object with these fields in any order. The error names the member. It is
+// returned for:
+//   - an unknown name, also a known one in another case;
+//   - a member twice, or null;
+//   - a missing member, if it is required;
+//   - an error of Read.
+func (v Value) Object(fields ...Field) error {
+	if v[0] != '{' {
+		return v.wants("an object with " + names(fields))
+	}
+	seen := make([]bool, len(fields))
+	for rest := skipSpace(v[1:]); rest[0] != '}'; {
+		end := valueEnd(rest)
+		name, ok := unquote(rest[:end])
+		if !ok {
+			return errors.New("half of a surrogate pair in a name: want one of " + names(fields))
+		}
+		rest = skipSpace(skipSpace(rest[end:])[1:]) // the colon
+		end = valueEnd(rest)
+		value := Value(rest[:end])
+		rest = skipComma(rest[end:])
+
+		i := slices.IndexFunc(fields, func(f Field) bool { return f.Name == name })
+		if i < 0 {
+			return unknown(name, fields)
+		}
+		if seen[i] {
+			return fmt.Errorf("%q occurs twice: want it once", name)
+		}
+		seen[i] = true
+		if value.IsNull() {
+			return fmt.Errorf("%q is null: want %s", name, wantValue(fields[i]))
+		}
+		if err := fields[i].Read(value); err != nil {
+			return fmt.Errorf("%q: %w", name, err)
+		}
+	}
+	for i, f := range fields {
+		if f.Required && !seen[i] {
+			return fmt.Errorf("%q is missing: want %s", f.Name, wantValue(f))
+		}
+	}
+	return nil
+}
+
+func wantValue(f Field) string {
+	if f.Required {
+		return "a value"
+	}
+	return "a value, or leave it out"
+}
+
+func unknown(name string, fields []Field) error {
+	for _, f := range fields {
+		if strings.EqualFold(f.Name, name) {
+			return fmt.Errorf("unknown name %q: want %q", name, f.Name)
+		}
+	}
+	return fmt.Errorf("unknown name %.80q, perhaps of a later version: want one of %s", name, names(fields))
+}
+
+func names(fields []Field) string {
+	quoted := make([]string, len(fields))
+	for i, f := range fields {
+		quoted[i] = strconv.Quote(f.Name)
+	}
+	return strings.Join(quoted, ", ")
+}

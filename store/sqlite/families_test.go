@@ -1,0 +1,58 @@
+package sqlite
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"net/netip"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/sallyport-go/sallyport/accesslist"
+	"github.com/sallyport-go/sallyport/apikey"
+)
+
+// A list comes back from the file whole, whatever families it has: a shorter one would
+// deny, and an empty one admit everybody.
+func TestListsOfBothFamiliesAreKept(t *testing.T) {
+	r := rand.New(rand.NewPCG(9, 0x5a11))
+	s := open(t, filepath.Join(inMemory(t), "keys.db"))
+	putOrganization(t, s, "acme")
+	for i := range 200 {
+		key := newKey(t, apikey.ID(fmt.Sprint("key-", i)), "acme")
+		for key.AccessList.IsEmpty() {
+			key.AccessList = randomList(t, r)
+		}
+		putKey(t, s, key)
+		read, err := s.Key(context.Background(), key.ID)
+		require.NoError(t, err)
+		require.True(t, key.AccessList.Equal(read.AccessList), "%s", read.ID)
+	}
+}
+
+// randomList returns a list of up to 20 blocks of both families.
+func randomList(t testing.TB, r *rand.Rand) accesslist.List {
+	var list accesslist.List
+	for range r.IntN(20) {
+		addr := netip.AddrFrom4([4]byte{byte(1 + r.IntN(223)), byte(r.IntN(256)), byte(r.IntN(256)), byte(r.IntN(256))})
+		if r.IntN(2) == 0 {
+			b := addr.As4()
+			addr = netip.AddrFrom16([16]byte{0x20, 1, 0xd, 0xb8, b[0], b[1], 14: b[2], 15: b[3]})
+		}
+		entry, err := accesslist.Parser{AllowIPv6: true}.NewEntry(netip.PrefixFrom(addr, 1+r.IntN(addr.BitLen())).Masked())
+		if err != nil {
+			continue // 0.0.0.0 or ::
+		}
+		if r.IntN(3) == 0 {
+			entry.Comment, entry.Expires = "größer <b>", time.Unix(1_800_000_000+r.Int64N(1e6), r.Int64N(1e6)*1000)
+		}
+		if longer, err := list.With(entry); err == nil { // else it is there already
+			list = longer
+		}
+	}
+	require.True(t, list.IsValid())
+	return list
+}
