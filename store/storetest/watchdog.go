@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// Limits bound the waiting of a case.
+// limits bound the waiting of a case.
 type limits struct {
 	whole    time.Duration // for the whole case
 	patience time.Duration // for a call, and for a feed
@@ -132,18 +132,7 @@ func (k *kit) supervise(done <-chan struct{}) (vain bool) {
 		if happened || len(calls) == 0 { // without a call the case computes
 			progress = now
 		}
-		var problem string
-		for _, p := range calls {
-			if _, known := ended[p]; !known && p.ctx.Err() != nil {
-				ended[p] = now
-			}
-			switch since, isEnded := ended[p]; {
-			case isEnded && now.Sub(since) > l.patience:
-				problem = fmt.Sprintf("%s has not returned, though its context was done %v ago; want it to return (S2)", p.method, rounded(now.Sub(since)))
-			case !p.waits && now.Sub(p.since) > l.patience:
-				problem = fmt.Sprintf("%s has not returned for %v", p.method, rounded(now.Sub(p.since)))
-			}
-		}
+		problem := l.overdue(calls, ended, now)
 		own := slices.ContainsFunc(calls, func(p *pending) bool { return p.waits && !p.isWatch() })
 		switch {
 		case !gaveUp.IsZero():
@@ -164,6 +153,23 @@ func (k *kit) supervise(done <-chan struct{}) (vain bool) {
 		k.cancel(errVain)
 		gaveUp = now
 	}
+}
+
+// overdue returns which call should have returned by now, or "". It notes in ended since
+// when the context of a call is done.
+func (l limits) overdue(calls []*pending, ended map[*pending]time.Time, now time.Time) (problem string) {
+	for _, p := range calls {
+		if _, known := ended[p]; !known && p.ctx.Err() != nil {
+			ended[p] = now
+		}
+		switch since, isEnded := ended[p]; {
+		case isEnded && now.Sub(since) > l.patience:
+			problem = fmt.Sprintf("%s has not returned, though its context was done %v ago; want it to return (S2)", p.method, rounded(now.Sub(since)))
+		case !p.waits && now.Sub(p.since) > l.patience:
+			problem = fmt.Sprintf("%s has not returned for %v", p.method, rounded(now.Sub(p.since)))
+		}
+	}
+	return problem
 }
 
 func (p *pending) isWatch() bool { return strings.HasPrefix(p.method, "Watch") }
