@@ -29,12 +29,6 @@ const soon = 100 * time.Millisecond
 func TestStoreInTransaction(t *testing.T) {
 	pool := newPool(t, postgrestest.Shared(t).Database(t))
 	s := newStore(t, pool)
-	// Only the transaction itself can reach its rows.
-	damage := func(t testing.TB, within store.Store, sql, id string) {
-		tag, err := postgres.Tx(within).Exec(context.Background(), sql, id)
-		require.NoError(t, err)
-		require.EqualValues(t, 1, tag.RowsAffected())
-	}
 	const oneConnection = "a context that ends during a call ends the connection, and with it the transaction, as the documentation says"
 	storetest.Run(t, func(t testing.TB) store.Store {
 		tx, err := pool.Begin(context.Background())
@@ -42,22 +36,31 @@ func TestStoreInTransaction(t *testing.T) {
 		t.Cleanup(func() { _ = tx.Rollback(context.Background()) })
 		return s.WithTx(tx)
 	}, storetest.Damage(storetest.Damages{
+		// Only the transaction itself can reach its rows.
 		Key: func(t testing.TB, within store.Store, id apikey.ID) {
-			damage(t, within, `UPDATE sallyport.keys SET revision = revision - 1 WHERE id = $1`, string(id))
+			execIn(t, within, `UPDATE sallyport.keys SET document = '{}' WHERE id = $1`, string(id))
 		},
 		AccessList: func(t testing.TB, within store.Store, id apikey.ID) {
-			key, err := within.Key(context.Background(), id)
-			require.NoError(t, err)
-			require.NotEmpty(t, key.AccessList)
-			damage(t, within, `UPDATE sallyport.keys SET document = jsonb_set(document::jsonb, '{accessList}', '[]') WHERE id = $1`, string(id))
+			execIn(t, within, `UPDATE sallyport.keys SET document = jsonb_set(document::jsonb, '{accessList}', '[]') WHERE id = $1`, string(id))
 		},
 		Organization: func(t testing.TB, within store.Store, id string) {
-			damage(t, within, `UPDATE sallyport.organizations SET document = '{}' WHERE id = $1`, id)
+			execIn(t, within, `UPDATE sallyport.organizations SET document = document::jsonb - 'requirement' WHERE id = $1`, id)
+		},
+		Usage: func(t testing.TB, within store.Store, id apikey.ID) {
+			execIn(t, within, `UPDATE sallyport.entry_usage SET last = 'infinity' WHERE key = $1`, string(id))
 		},
 	}),
 		storetest.Without("S3/a write whose context ends under way happens whole or not at all", oneConnection),
 		storetest.Without("L1/a Load whose context ends under way happens whole or not at all", oneConnection),
 		storetest.Without("U4/with an error nothing is recorded", oneConnection))
+}
+
+// execIn runs a statement in the transaction of a store.
+func execIn(t testing.TB, within store.Store, sql string, args ...any) {
+	t.Helper()
+	tag, err := postgres.Tx(within).Exec(context.Background(), sql, args...)
+	require.NoError(t, err)
+	require.EqualValues(t, 1, tag.RowsAffected())
 }
 
 func TestWithTx(t *testing.T) {
