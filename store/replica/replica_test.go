@@ -562,7 +562,7 @@ func TestReplicaHearsNothingFromAnEndedWatch(t *testing.T) {
 		ended, cancel := context.WithCancel(b.ctx)
 		cancel()
 		before := b.replica.copy.Load()
-		b.replica.beginAnew()
+		b.replica.reloadNext()
 		b.replica.reached(ended, b.key.Revision+1, records.NewCopy())
 		assert.Same(b, before, b.replica.copy.Load())
 		assert.Equal(b, b.key.Revision, b.replica.Revision())
