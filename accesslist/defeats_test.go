@@ -104,7 +104,7 @@ func TestDefeatNothingLeftOfBadLines(t *testing.T) {
 	}
 	for _, file := range []string{"203.0.113.700\nlocalhost\n", "\n", ""} {
 		list, _, err := load(file)
-		wantError(t, file, err, `accesslist: no entries, and a list without entries admits every address: say so with List{}, [] in JSON, or "empty" in text`)
+		wantError(t, file, err, `accesslist: no entries: an empty access list opens the key to every address: want entries, or List{}, [] in JSON, "empty" in text`)
 		if !errors.Is(err, accesslist.ErrNoEntries) {
 			t.Errorf("%v is not ErrNoEntries", err)
 		}

@@ -14,9 +14,9 @@ var (
 
 	// ErrOpensKey is returned for a removal of the last entry without [AllowOpen]: a
 	// list without entries admits every address (rule A10). Nothing was removed.
-	ErrOpensKey = errors.New("this would leave the access list empty and open the key to every address: say so with AllowOpen")
+	ErrOpensKey = errors.New("an empty access list opens the key to every address: want an entry left, or AllowOpen")
 
 	// ErrNoEntries is returned for a list made of nothing.
-	ErrNoEntries = errors.New(`accesslist: no entries, and a list without entries admits every address: ` +
-		`say so with List{}, [] in JSON, or "empty" in text`)
+	ErrNoEntries = errors.New(`accesslist: no entries: an empty access list opens the key to every address: ` +
+		`want entries, or List{}, [] in JSON, "empty" in text`)
 )

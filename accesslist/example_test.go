@@ -90,7 +90,7 @@ func ExampleList_Without() {
 	list, err = list.Without(only, accesslist.AllowOpen)
 	fmt.Println(list.IsEmpty(), err)
 	// Output:
-	// true accesslist: 203.0.113.7: this would leave the access list empty and open the key to every address: say so with AllowOpen
+	// true accesslist: 203.0.113.7: an empty access list opens the key to every address: want an entry left, or AllowOpen
 	// true <nil>
 }
 

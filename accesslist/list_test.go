@@ -102,7 +102,7 @@ func TestA10AddingTheFirstEntryNarrows(t *testing.T) {
 func TestA10NoRemovalOpensAListUnlessItSaysSo(t *testing.T) {
 	one, two := listOf("203.0.113.7"), listOf("10.0.0.0/8", "203.0.113.7")
 	last, both := prefixes("203.0.113.7/32"), prefixes("10.0.0.0/8", "203.0.113.7/32")
-	const refusal = ": this would leave the access list empty and open the key to every address: say so with AllowOpen"
+	const refusal = ": an empty access list opens the key to every address: want an entry left, or AllowOpen"
 
 	_, err := one.Without(last)
 	wantError(t, "the only one", err, "accesslist: 203.0.113.7"+refusal)

@@ -257,5 +257,5 @@ func TestParseOfNothingIsAnError(t *testing.T) {
 		}
 	}
 	_, err := accesslist.Parse()
-	wantError(t, "no text", err, `accesslist: no entries, and a list without entries admits every address: say so with List{}, [] in JSON, or "empty" in text`)
+	wantError(t, "no text", err, `accesslist: no entries: an empty access list opens the key to every address: want entries, or List{}, [] in JSON, "empty" in text`)
 }

@@ -43,7 +43,7 @@ func TestTextThatPeopleWrite(t *testing.T) {
 }
 
 func TestA3TextIsStrict(t *testing.T) {
-	const noEntries = `accesslist: no entries, and a list without entries admits every address: say so with List{}, [] in JSON, or "empty" in text`
+	const noEntries = `accesslist: no entries: an empty access list opens the key to every address: want entries, or List{}, [] in JSON, "empty" in text`
 	const fields = ": want added=TIME or expires=TIME, each at most once, or a comment after #"
 	const timed = ": want a time such as 2026-01-02T15:04:05Z, or leave it out"
 	for _, test := range []struct{ text, message string }{

@@ -34,7 +34,7 @@ apikey: ServerKeys[1] is a zero ServerKey: want one from NewServerKey
 apikey: ServerKeys[2] has the ID "k1" of an earlier one: want an ID that was never used for another key`)
 
 	_, err = apikey.NewIssuer(apikey.IssuerConfig{AcceptUnkeyed: true})
-	require.EqualError(t, err, "apikey: AcceptUnkeyed without ServerKeys: " +
+	require.EqualError(t, err, "apikey: AcceptUnkeyed without ServerKeys: "+
 		"want at least one server key, or AcceptUnkeyed false")
 }
 

@@ -23,8 +23,9 @@
 //
 //   - S1. Every method MUST be safe for concurrent use.
 //   - S2. A method called with a context that is done MUST return an error that matches
-//     the context's. It MUST change nothing. Of several errors S23 comes first and S2
-//     second; the others may come in any order.
+//     the context's. It MUST change nothing. A method whose context ends meanwhile MUST
+//     return soon. Of several errors that of S23 MUST come first and that of S2 second;
+//     the others may come in any order.
 //   - S3. A write that returns an error MUST have changed nothing. One exception: if the
 //     context ended or the connection broke during the write, it may have happened, and
 //     then it MUST have happened whole.
@@ -42,8 +43,10 @@
 //
 //   - S6. A record MUST be read as it was written, in every field: entries with their
 //     comments, grants and secrets in their order, times to the microsecond at least. An
-//     unreadable record MUST be an error. It MUST NOT be read as one with less in it: an
-//     unreadable access list is not an empty one (rule A3).
+//     unreadable record MUST be an error wherever it is read, listings included. It MUST
+//     NOT be read as one with less in it: an unreadable access list is not an empty one
+//     (rule A3). A Put with revision zero, or with a revision from before the record
+//     became unreadable, MUST NOT replace it. A Delete may remove it.
 //   - S7. Records MUST NOT be shared with callers: changing what was passed in or
 //     returned changes nothing in the store.
 //   - S8. A reader MUST see a record whole, as it was before a write or after it. The key

@@ -66,5 +66,7 @@ type UsageRecorder interface {
 	//   - U5. Usage of an entry or a secret that the key no longer has may be left out.
 	//     Usage of those that it still has MUST be kept when the key is replaced.
 	//   - U6. The result MUST NOT be shared (S7).
+	//   - U8. Unreadable usage MUST be an error. RecordUsage MUST NOT replace it by what
+	//     is in the batch.
 	Usage(ctx context.Context, id apikey.ID) (KeyUsage, error)
 }

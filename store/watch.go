@@ -71,7 +71,7 @@ type Watcher interface {
 	//     come first.
 	//   - W7. A watcher that is slow, or has stopped, MUST NOT hold up a write or
 	//     another watcher.
-	//   - W8. A record that cannot be read MUST be delivered with Err, and the Watch
-	//     MUST go on. Delivered records MUST NOT be shared (S7).
+	//   - W8. A record that cannot be read MUST be delivered with Err. The Watch MUST go
+	//     on. Delivered records MUST NOT be shared (S7).
 	Watch(ctx context.Context, after uint64) iter.Seq2[Change, error]
 }

@@ -22,9 +22,9 @@ var (
 	loadLimit   = flag.Duration("load", time.Minute, "nor one that would take longer than this to load")
 )
 
-// inTurn runs leaves one after the other, and then again. The testing package would run each of
-// them several times in succession, and a machine that others use is another machine a second
-// later. It gives later rounds names that end in #01, #02 …, which the command takes off.
+// inTurn runs all leaves in each round. The testing package would run each of them several
+// times in succession, and a shared machine is another machine a second later. It gives later
+// rounds names ending in #01, #02 …, which the command removes.
 func inTurn(b *testing.B, rounds int, names []string, leaf func(b *testing.B, i int)) {
 	for range rounds {
 		for i, name := range names {
@@ -38,7 +38,7 @@ type loaded struct {
 	work.Engine
 }
 
-// fewer returns a tenth with -short, for who looks not at times but at whether all agree.
+// fewer returns a tenth with -short, for runs that check agreement and not times.
 func fewer(n int) int {
 	if testing.Short() {
 		return n / 10
@@ -46,7 +46,7 @@ func fewer(n int) int {
 	return n
 }
 
-// BenchmarkDecide is one decision, with proof that was given elsewhere.
+// BenchmarkDecide is one decision on a caller authenticated elsewhere.
 func BenchmarkDecide(b *testing.B) {
 	for _, keys := range numbers(*keyCounts) {
 		keys = fewer(keys)
@@ -60,7 +60,7 @@ func BenchmarkDecide(b *testing.B) {
 	}
 }
 
-// BenchmarkDecideSecret is one decision, and the proof of a secret in it.
+// BenchmarkDecideSecret is one decision that verifies a secret.
 func BenchmarkDecideSecret(b *testing.B) {
 	for _, n := range listSizes {
 		keys := fewer(10_000)
@@ -71,7 +71,7 @@ func BenchmarkDecideSecret(b *testing.B) {
 }
 
 func benchmarkDecide(b *testing.B, w *work.World) {
-	// Several requests for each key where there are few, and a power of two of them.
+	// A power of two; several requests for each key where keys are few.
 	requests := w.Requests(1 << 17)
 	if w.Keys > 100_000 {
 		requests = w.Requests(1 << 20)
@@ -94,7 +94,7 @@ func benchmarkDecide(b *testing.B, w *work.World) {
 			b.Fatalf("%s: %v", m.name, err)
 		}
 		near = append(near, loaded{m, e})
-		// Those that cannot be in memory together are measured one after the other.
+		// Engines that do not fit into memory together are measured one after the other.
 		if !m.near || w.Keys > 100_000 {
 			decideInTurn(b, w, requests, near)
 			near = nil
@@ -120,10 +120,10 @@ func decideInTurn(b *testing.B, w *work.World, requests []work.Request, engines 
 	runtime.GC()
 	rounds := *rounds
 	if w.Keys > 100_000 {
-		rounds = min(rounds, 3) // the loading is what takes the time
+		rounds = min(rounds, 3) // loading takes the time
 	}
-	// A round goes on where the one before ended, so that among many keys it does not come back to
-	// those that are in the caches from then.
+	// A round continues where the previous one ended. Otherwise it would ask for the keys that
+	// are still in the processor's caches.
 	next := make([]int, len(engines))
 	inTurn(b, rounds, names, func(b *testing.B, i int) {
 		e, n := engines[i], next[i]
@@ -136,7 +136,7 @@ func decideInTurn(b *testing.B, w *work.World, requests []work.Request, engines 
 	})
 }
 
-// tooMuch says why an engine cannot be had for a large world, from what a hundredth of it takes.
+// tooMuch returns why an engine is not loaded with a large world, judged by a hundredth of it.
 func tooMuch(m maker, w *work.World) string {
 	if w.Keys <= 100_000 {
 		return ""
@@ -177,7 +177,7 @@ func BenchmarkParallel(b *testing.B) {
 		e := engines[i]
 		b.ReportAllocs()
 		b.RunParallel(func(pb *testing.PB) {
-			next := time.Now().Nanosecond() // not the requests that the other one has
+			next := time.Now().Nanosecond() // not the other goroutine's requests
 			for pb.Next() {
 				e.Decide(&requests[next&(len(requests)-1)])
 				next++
@@ -220,7 +220,7 @@ func BenchmarkContains(b *testing.B) {
 	}
 }
 
-// BenchmarkBuild is the compilation of a long list, and what is left on the heap of it.
+// BenchmarkBuild is the compilation of a long list, and the heap it retains.
 func BenchmarkBuild(b *testing.B) {
 	list := work.Set(seed, fewer(1_000_000))
 	var names []string
@@ -239,8 +239,8 @@ func BenchmarkBuild(b *testing.B) {
 	})
 }
 
-// BenchmarkProve is a secret against its hash: sallyport's way and the shortest one.
-func BenchmarkProve(b *testing.B) {
+// BenchmarkVerify is a secret against its hash: sallyport's way and the shortest one.
+func BenchmarkVerify(b *testing.B) {
 	key, secret, err := apikey.New("acme")
 	if err != nil {
 		b.Fatal(err)
@@ -265,7 +265,7 @@ func BenchmarkProve(b *testing.B) {
 	})
 }
 
-// BenchmarkClock is what every decision that tells its time pays for it.
+// BenchmarkClock is one reading of the clock, which every decision makes.
 func BenchmarkClock(b *testing.B) {
 	inTurn(b, *rounds, []string{"how=time.Now"}, func(b *testing.B, _ int) {
 		var now time.Time

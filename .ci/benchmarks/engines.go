@@ -13,11 +13,11 @@ import (
 type maker struct {
 	name string
 
-	// near says that the engine is in sallyport's own range, so that they have to be measured in
-	// turn for their ratio to mean anything. Those are also the ones that check a secret.
+	// near marks engines in sallyport's own range: they are measured in turn, or their ratio
+	// would mean nothing. The same engines verify a secret.
 	near bool
 
-	// hits says that only requests are timed whose answers are in the engine's cache.
+	// hits limits the timing to requests with an answer in the engine's cache.
 	hits bool
 
 	load func(*work.World) (work.Engine, error)
@@ -48,14 +48,14 @@ var listSizes = []int{0, 1, 20, 200}
 const (
 	seed = 20260102
 
-	// agreements is how many random requests an engine has to answer as the oracle does before it is
-	// timed.
+	// agreements is the number of random requests on which an engine must agree with the
+	// oracle before it is timed.
 	agreements = 2000
 )
 
 // agree compares an engine with the oracle's answers and returns the first in which they differ.
 func agree(e work.Engine, requests []work.Request, answers []bool) error {
-	// Twice, since an engine that caches is first asked and then asked again.
+	// Twice: the second time a caching engine answers from its cache.
 	for range 2 {
 		for i, want := range answers {
 			if r := &requests[i]; e.Decide(r) != want {
@@ -67,7 +67,7 @@ func agree(e work.Engine, requests []work.Request, answers []bool) error {
 	return nil
 }
 
-// answers are those of the oracle to the first requests.
+// answers returns the oracle's answers to the first requests.
 func answers(w *work.World, requests []work.Request) []bool {
 	all := make([]bool, min(len(requests), agreements))
 	for i := range all {
@@ -76,7 +76,7 @@ func answers(w *work.World, requests []work.Request) []bool {
 	return all
 }
 
-// agreeAll compares every engine with the oracle for every size of list, and tells of each size.
+// agreeAll compares every engine with the oracle for every size of list, and reports each size.
 func agreeAll(engines []maker, tell func(string)) error {
 	for _, n := range listSizes {
 		for _, secrets := range []bool{false, true} {

@@ -120,7 +120,7 @@ func parts(o options) []part {
 		{bench: "Contains", benchtime: benchtime},
 		{bench: "Build", benchtime: "1x"},
 		{bench: "Memory", benchtime: "1x"},
-		{bench: "Prove", benchtime: benchtime},
+		{bench: "Verify", benchtime: benchtime},
 		{bench: "Clock", benchtime: benchtime},
 	}
 }

@@ -18,9 +18,9 @@ import (
 // setSizes are the lengths of lists that membership is measured with.
 var setSizes = []int{1, 20, 200, 10_000, 1_000_000}
 
-// A setMaker compiles one list, and asks it for addresses. The loop over them is part of it, so
-// that the calls in it are direct ones: a call through an interface takes as long as a look-up
-// in a short list.
+// A setMaker compiles one list and looks addresses up in it. It includes the loop over the
+// addresses, so that calls are direct: one through an interface costs as much as a look-up in a
+// short list.
 type setMaker struct {
 	name    string
 	compile func([]netip.Prefix) any
@@ -61,7 +61,7 @@ func ipNet(p netip.Prefix) net.IPNet {
 	return net.IPNet{IP: p.Addr().AsSlice(), Mask: net.CIDRMask(p.Bits(), p.Addr().BitLen())}
 }
 
-// always is when entries are asked whether they are live: none of them ends.
+// always is the time of look-ups. No entry has an expiry.
 var always = time.Date(2026, 1, 2, 15, 4, 5, 0, time.UTC)
 
 func askSallyport(set any, addrs []netip.Addr) (inside int) {
@@ -127,7 +127,7 @@ func askBounds(set any, addrs []netip.Addr) (inside int) {
 func askRanger(set any, addrs []netip.Addr) (inside int) {
 	ranger := set.(cidranger.Ranger)
 	for _, a := range addrs {
-		// It takes the type of before net/netip. An address on the stack costs nothing to convert.
+		// Its type is older than net/netip. Converting an address on the stack costs nothing.
 		b := a.As4()
 		if covered, err := ranger.Contains(b[:]); covered && err == nil {
 			inside++
@@ -136,8 +136,7 @@ func askRanger(set any, addrs []netip.Addr) (inside int) {
 	return inside
 }
 
-// retained returns what make returns, the bytes that it leaves on the heap, and the time that it
-// took.
+// retained returns the result of build, the bytes it leaves on the heap, and its duration.
 func retained[T any](build func() T) (built T, bytes uint64, took time.Duration) {
 	before := heap()
 	start := time.Now()
@@ -152,7 +151,7 @@ func retained[T any](build func() T) (built T, bytes uint64, took time.Duration)
 }
 
 func heap() uint64 {
-	// Twice: what a finalizer or a pool held on to is free after the second.
+	// Twice: memory held by a finalizer or a pool is free after the second.
 	runtime.GC()
 	runtime.GC()
 	var m runtime.MemStats

@@ -37,7 +37,7 @@ var tables = []table{
 	{"Membership in one list, against the others", ".name:Contains /set:(sallyport OR netipx OR bounds OR cidranger) " + perOp, "/entries", "/set"},
 	{"Building a long list", ".name:Build .unit:(sec/op OR retained-B)", "/set", ".name"},
 	{"Memory", ".name:Memory", "/of", ".name"},
-	{"Proving a secret", ".name:Prove " + perOp, ".name", "/how"},
+	{"Verifying a secret", ".name:Verify " + perOp, ".name", "/how"},
 	{"Reading the clock, as every decision does", ".name:Clock " + perOp, ".name", "/how"},
 	{"Instructions of one decision", ".name:Instructions -/engine:contains", "/secret,/entries", "/engine"},
 	{"Instructions of List.Contains in it", ".name:Instructions /engine:contains", "/entries", "/engine"},

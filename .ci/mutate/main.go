@@ -1,7 +1,6 @@
-// Mutate proves the tests of the rules: it changes each comparison, condition and
-// return of the code that decides, one at a time, and runs the tests of package policy
-// on the changed code. A change that they do not notice is a rule that no test holds,
-// and fails the run.
+// Mutate tests the tests of the rules. It changes each comparison, condition and return of
+// the deciding code, one at a time, and runs the tests of package policy on the changed
+// code. A change without a failing test is a rule without a test, and fails the run.
 //
 //	go run ./.ci/mutate
 package main
@@ -26,8 +25,10 @@ import (
 
 // targets are the functions that decide, by file.
 var targets = map[string][]string{
-	"policy/evaluate.go": {"Evaluate", "refused", "evaluate", "judge", "reaches"},
-	"policy/request.go":  {"invalid", "alreadyProven", "prove"},
+	"policy/engine.go":   {"sound", "unsound"},
+	"policy/evaluate.go": {"Evaluate", "evaluate", "judgeKey", "judgeResource", "reaches"},
+	"policy/request.go":  {"refused", "invalid", "alreadyVerified", "verify"},
+	"policy/resource.go": {"resolve"},
 	"policy/source.go":   {"isOf", "fault", "dependsOnTime"},
 	"policy/reason.go":   {"Allows"},
 }

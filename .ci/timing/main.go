@@ -3,39 +3,44 @@
 //
 //	go run ./.ci/timing
 //
-// It asks guards in this process, with classes of requests that all have to get the
-// same 401: of unknown keys, of stored ones with a wrong secret, with texts that are no
-// secret. They take turns in random order, and the times of each class are compared with
-// those of the first, by the difference of their medians. Each setting has a control: its
-// first class once more, which shows what the machine does by itself. The exit status is 1
-// if a pair is told apart: if the whole confidence interval of the difference is farther
-// from zero than any of the control's, and the difference is more than -share of the
-// median. What the table calls "seen" is past the control and within that share.
+// It asks guards in this process with classes of requests that must all get the same 401: for
+// unknown keys, for stored keys with a wrong secret, with texts in no form of a secret. The
+// classes take turns in random order. The times of each are compared with those of the first,
+// by the difference of their medians. Each setting has a control: its first class once more,
+// for the noise of the machine itself.
 //
-// It is run by hand, and is not among the tests, since machines are noisy. What it cannot
-// show:
+// The exit status is 1 if a pair is told apart, which takes both:
+//   - the whole confidence interval of the difference is farther from zero than any of the
+//     control's;
+//   - the difference is more than -share of the median.
 //
-//   - That there is no difference. It finds those of some 1 % of an answer, and more
-//     measurements (-n) find smaller ones. Over a network they take many more than here.
+// A pair called "seen" meets the first condition only.
+//
+// It is run by hand and is not among the tests, because machines are noisy. It cannot show:
+//
+//   - That no difference exists. It finds differences of about 1 % of an answer; more
+//     measurements (-n) find smaller ones. Over a network it takes many more than here.
 //   - Rare long times. The slowest 5 % are left out for all classes together.
-//   - The rest of a server: the connection, the parsing of HTTP, a database behind the
-//     store. What is measured is a guard on a store in memory with GC switched off.
-//   - Other processors and other versions of Go. Counting instructions, see -class, is the
-//     way that does not depend on the moment.
-//   - What the time depends on besides the class, such as how long the ID is. The caller
-//     chose that.
+//   - The rest of a server: the connection, the parsing of HTTP, a database behind the store.
+//     It measures a guard on a store in memory with the garbage collector off.
+//   - Other processors and other versions of Go. Counting instructions, see -class, does not
+//     depend on the moment.
+//   - The influence of properties the caller chose, such as the length of the ID.
 //
-// A setting with "one key" asks for the same key, known or not, all through a batch, so
-// that its record is in the processor's cache: the difference is that of the code. With
-// "many keys" each request is of another key. A stored key then has a record which is
-// read from memory, and a key that does not exist has none. That is told too, as "memory":
-// no code can make it even, short of reading a record of somebody else; and a caller who
-// asks for a key again has warmed its record up by that.
+// Two kinds of pair do not count for the exit status unless -strict is set:
 //
-// Texts that the caller can tell apart without asking are a pair of another sort: a
-// checksum that does not fit can be computed by anybody, so that its time tells nothing.
-// The table calls that "own knowledge". Neither counts for the exit status unless -strict
-// is set.
+//   - "memory". A setting with "one key" asks for the same key all through a batch, so its
+//     record is in the processor's cache and the difference is that of the code. With "many
+//     keys" each request is for another key: a stored key has a record to read from memory,
+//     an unknown one has none. No code can even that out, short of reading another record.
+//     And a caller who asks for a key again has warmed its record up by that.
+//   - "own knowledge". The caller can tell the two texts apart without asking: everybody can
+//     compute a checksum, so the time of a refusal for it reveals nothing.
+//
+// results.md has the differences it found.
+//
+// Its statistics are its own: benchstat's assume independent samples, and times of one batch
+// are not.
 package main
 
 import (

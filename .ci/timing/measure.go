@@ -11,16 +11,16 @@ import (
 	"time"
 )
 
-// batches is how many parts a measurement has. Memory is collected between them and not
-// meanwhile, and a part is what the confidence intervals take as a unit, since times that
-// were measured close to each other resemble each other.
+// batches is the number of parts of a measurement. The garbage collector runs between parts
+// only. A part is the unit of the confidence intervals, because times measured close to each
+// other are alike.
 const batches = 40
 
-// warmUp is how many rounds at the beginning of a batch are not looked at.
+// warmUp is the number of rounds left out at the beginning of a batch.
 const warmUp = 20
 
-// measure asks so many rounds a batch, in each of which every class has its turn, and
-// returns the times of each class.
+// measure asks the guard for a number of rounds a batch and returns the times of each class.
+// Every class has its turn in a round.
 func (s *setting) measure(rounds int, seed uint64) [][]sample {
 	defer debug.SetGCPercent(debug.SetGCPercent(-1))
 	runtime.LockOSThread()
@@ -57,7 +57,7 @@ func (s *setting) measure(rounds int, seed uint64) [][]sample {
 	return times
 }
 
-// asking is one request and its answer, used again and again.
+// asking is one request and its answer, reused.
 type asking struct {
 	writer  *answer
 	request *http.Request
@@ -71,7 +71,7 @@ func newAsking() *asking {
 	return &asking{&answer{header: http.Header{}}, request}
 }
 
-// prepare has the value in new memory, as a server has it that has just read it: it is in
+// prepare copies the value to new memory, like a server that has just read it. It is then in
 // the processor's cache for all classes.
 func (a *asking) prepare(authorization string) {
 	a.request.Header["Authorization"][0] = strings.Clone(authorization)
@@ -94,8 +94,7 @@ func (a *answer) Write(body []byte) (int, error) {
 	return len(body), nil
 }
 
-// allocations returns how often and how much memory a request of a class allocates, on
-// average.
+// allocations returns the number and bytes of allocations of a request of a class, on average.
 func (s *setting) allocations(c class) (times, bytes float64) {
 	const rounds = 500
 	defer debug.SetGCPercent(debug.SetGCPercent(-1))
@@ -104,7 +103,7 @@ func (s *setting) allocations(c class) (times, bytes float64) {
 	runtime.ReadMemStats(&before)
 	askAll(s.handler, a, c.values, rounds)
 	runtime.ReadMemStats(&after)
-	for i := range rounds { // what asking itself allocates
+	for i := range rounds { // the allocations of asking itself
 		a.prepare(c.values[i%len(c.values)])
 	}
 	runtime.ReadMemStats(&cloned)
@@ -113,7 +112,7 @@ func (s *setting) allocations(c class) (times, bytes float64) {
 	return times / rounds, bytes / rounds
 }
 
-// askClass does nothing but ask, for tools that look on.
+// askClass does nothing but ask, for profilers.
 func askClass(s *setting, name string, n int) error {
 	i := slices.IndexFunc(s.classes, func(c class) bool { return c.name == name })
 	if i < 0 {
@@ -124,7 +123,7 @@ func askClass(s *setting, name string, n int) error {
 		values = values[:1]
 	}
 	a := newAsking()
-	for _, c := range s.classes { // what is made at first use
+	for _, c := range s.classes { // fills caches
 		for range 20 {
 			a.prepare(c.values[0])
 			s.handler.ServeHTTP(a.writer, a.request)

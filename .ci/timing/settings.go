@@ -30,11 +30,11 @@ type setting struct {
 	classes []class
 }
 
-// A class is requests that differ in the key that they are of.
+// A class is requests of one kind for different keys.
 type class struct {
 	name   string
-	form   string   // what the caller knows of it without asking
-	reads  string   // what is in memory only for the keys of some classes
+	form   string   // the caller's knowledge without asking
+	reads  string   // records of its keys that the guard reads
 	values []string // of Authorization
 }
 
@@ -43,7 +43,7 @@ const (
 	target       = "/things"
 )
 
-// The forms.
+// Values of form.
 const (
 	wellFormed  = "well-formed"
 	badChecksum = "checksum that does not fit"
@@ -51,7 +51,7 @@ const (
 	otherUser   = "user and password of two keys"
 )
 
-// What is read.
+// Values of reads.
 const (
 	noRecord      = "no record"
 	aRecord       = "a record"
@@ -95,8 +95,7 @@ func newSettings(keys int) (settings []*setting, err error) {
 	return settings, nil
 }
 
-// stored is what is in the store, and what is not. A third of the keys each is plain, bare
-// and large.
+// stored is the keys in the store, a third each plain, bare and large, and IDs of unknown ones.
 type stored struct {
 	store       *memory.Store
 	credentials digest.MemoryCredentials
@@ -104,7 +103,7 @@ type stored struct {
 	plain   []apikey.ID // one secret, one grant, one entry
 	bare    []apikey.ID // the same without a digest credential
 	large   []apikey.ID // two secrets, both with digest credentials, ten grants and a hundred entries
-	unknown []apikey.ID // is not there; as many
+	unknown []apikey.ID // absent; as many as plain
 }
 
 func (s *stored) fill(keys int) error {
@@ -234,7 +233,7 @@ func (s *stored) digest() []class {
 	}
 }
 
-// otherSecret returns the text of a new secret for a key, which is stored nowhere.
+// otherSecret returns the text of a new secret for a key. It is stored nowhere.
 func otherSecret(id apikey.ID) string {
 	_, secret, err := apikey.Issue(apikey.Key{ID: id, Organization: organization})
 	if err != nil {
@@ -254,15 +253,15 @@ func mistyped(id apikey.ID) string {
 	return string(text)
 }
 
-// withoutID returns a text of the same length which does not look like a secret.
+// withoutID returns a text of the same length in no form of a secret.
 func withoutID(id apikey.ID) string {
 	text := []byte(otherSecret(id))
 	text[0] = 'x'
 	return string(text)
 }
 
-// digestOf returns a response to a nonce that the guard has not made. Whether it has is
-// not asked of a wrong one.
+// digestOf returns a response to a nonce the guard has not made. A wrong response is refused
+// before its nonce is looked at.
 func digestOf(user apikey.ID) string {
 	random := func(n int) string {
 		b := make([]byte, n)
@@ -275,8 +274,8 @@ func digestOf(user apikey.ID) string {
 
 var newNonce = regexp.MustCompile(`nonce="[^"]*"`)
 
-// check returns an error if the classes are not answered the same, apart from the nonces
-// of challenges: then their times say nothing.
+// check returns an error if the answers to two classes differ in more than the nonces of
+// challenges: comparing their times would be pointless.
 func (s *setting) check() error {
 	a, first := newAsking(), ""
 	for _, c := range s.classes {
@@ -284,7 +283,7 @@ func (s *setting) check() error {
 			a.prepare(value)
 			s.handler.ServeHTTP(a.writer, a.request)
 			if a.writer.status != http.StatusUnauthorized {
-				return fmt.Errorf("%s: %s is answered with %d; right would be %d", s.name, c.name, a.writer.status, http.StatusUnauthorized)
+				return fmt.Errorf("%s: %s is answered with %d; want %d", s.name, c.name, a.writer.status, http.StatusUnauthorized)
 			}
 			answer := newNonce.ReplaceAllString(fmt.Sprint(a.writer.header), "") + string(a.writer.body)
 			if first == "" {

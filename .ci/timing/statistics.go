@@ -6,26 +6,25 @@ import (
 	"slices"
 )
 
-// A sample is how long one answer took, in nanoseconds, and the batch it is of.
+// A sample is the time of one answer, in nanoseconds, and its batch.
 type sample struct{ ns, batch int }
 
 const (
-	cropped    = 0.05 // of all times, the longest: interrupts, and whatever else is not the guard
+	cropped    = 0.05 // share of the longest times left out: interrupts and other work than the guard's
 	resamples  = 1000
 	confidence = 99 // in percent
 )
 
-// A result is what was measured in one setting.
+// A result is the measurement of one setting.
 type result struct {
 	kept      [][]sample // of each class, the shortest first
-	sizes     [][]int    // how many of kept each batch has
+	sizes     [][]int    // number of kept samples of each batch
 	medians   []float64
 	resampled [][]float64 // medians of each class in each resample
 }
 
-// newResult leaves out the times above one bound, which is the same for all classes: a
-// bound for each would hide what differs. It makes differences some percent smaller than
-// they are, and none where there is none.
+// newResult leaves out the times above one bound for all classes. A bound for each class would
+// hide differences; one for all makes them some percent smaller, and creates none.
 func newResult(times [][]sample, seed uint64) *result {
 	times = steadied(times)
 	var all []int
@@ -53,9 +52,8 @@ func newResult(times [][]sample, seed uint64) *result {
 	return r
 }
 
-// steadied takes out what was slow or fast about a batch as a whole, since a machine that
-// does something else for a while makes all classes slower: it moves the times of each
-// batch so that their median, of all classes together, is that of all batches.
+// steadied shifts the times of each batch so that its median over all classes equals that of all
+// batches: other work on the machine slows all classes of a batch down.
 func steadied(times [][]sample) [][]sample {
 	var all []int
 	ofBatch := make([][]int, batches)
@@ -80,8 +78,8 @@ func steadied(times [][]sample) [][]sample {
 	return steady
 }
 
-// resample is the bootstrap: it draws as many batches as there are, some of them several
-// times and some not at all, and looks what the medians of the classes are in these.
+// resample is the bootstrap: it draws batches with replacement, as many as there are, and takes
+// the medians of the classes in them.
 func (r *result) resample(seed uint64) {
 	random := rand.New(rand.NewPCG(seed, 1))
 	for range resamples {
@@ -93,7 +91,7 @@ func (r *result) resample(seed uint64) {
 	}
 }
 
-// mediansOf returns the median of each class if each batch counts so many times.
+// mediansOf returns the median of each class, with each batch counted as often as given.
 func (r *result) mediansOf(drawn []int) []float64 {
 	medians := make([]float64, len(r.kept))
 	for i, class := range r.kept {
@@ -134,9 +132,8 @@ func (r *result) compare(first, second int) comparison {
 }
 
 // welch returns Welch's t, positive if the second is larger. dudect takes more than 4.5
-// for a leak. It is for comparison with that only: it takes the times for independent of
-// each other, which they are not, and grows with their number however small the
-// difference.
+// for a leak. It is printed for comparison with dudect only: it assumes independent times, which
+// these are not, and grows with their number however small the difference.
 func welch(first, second []sample) float64 {
 	m1, v1 := meanAndVariance(first)
 	m2, v2 := meanAndVariance(second)
@@ -157,7 +154,7 @@ func meanAndVariance(samples []sample) (mean, variance float64) {
 	return mean, variance / float64(max(len(samples)-1, 1))
 }
 
-// A verdict is what a comparison comes to.
+// A verdict is the outcome of a comparison.
 type verdict string
 
 const (
@@ -166,7 +163,7 @@ const (
 	differs verdict = "DIFFERS" // more than both
 )
 
-// judge compares a comparison with that of a class with itself.
+// judge compares a comparison with the control, a comparison of a class with itself.
 func (c comparison) judge(control comparison, share float64) verdict {
 	noise := max(math.Abs(control.low), math.Abs(control.high))
 	nearest := max(c.low, -c.high) // of the interval to zero; negative if zero is in it

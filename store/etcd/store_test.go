@@ -3,6 +3,7 @@ package etcd
 import (
 	"context"
 	"crypto/sha256"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -67,6 +68,14 @@ func wantTold(t testing.TB, s *Store, after uint64) (told []store.Change) {
 	return told
 }
 
+// nameOf returns the name of a key's record.
+func nameOf(t testing.TB, s store.Store, id apikey.ID) string {
+	t.Helper()
+	key, err := s.Key(t.Context(), id)
+	require.NoError(t, err)
+	return s.(*Store).names.key(key.Organization, id)
+}
+
 // TestStore has every watch told in fragments, which etcd sends only of what is large.
 func TestStore(t *testing.T) {
 	fakes := map[store.Store]*fake{}
@@ -83,10 +92,23 @@ func TestStore(t *testing.T) {
 			fakes[again] = fakes[s]
 			return again
 		}),
-		storetest.Damage(func(t testing.TB, s store.Store, id apikey.ID) {
-			key, err := s.Key(t.Context(), id)
-			require.NoError(t, err)
-			fakes[s].put(s.(*Store).names.key(key.Organization, id), `{"id":`)
+		storetest.Damage(storetest.Damages{
+			Key: func(t testing.TB, s store.Store, id apikey.ID) {
+				fakes[s].put(nameOf(t, s, id), `{"id":`)
+			},
+			AccessList: func(t testing.TB, s store.Store, id apikey.ID) {
+				key, err := s.Key(t.Context(), id)
+				require.NoError(t, err)
+				record, err := json.Marshal(key)
+				require.NoError(t, err)
+				fakes[s].put(nameOf(t, s, id), strings.Replace(string(record), `"accessList"`, `"list"`, 1))
+			},
+			Organization: func(_ testing.TB, s store.Store, id string) {
+				fakes[s].put(s.(*Store).names.organization(id), `{"id":"`+id+`"}`)
+			},
+			Usage: func(_ testing.TB, s store.Store, id apikey.ID) {
+				fakes[s].put(s.(*Store).names.usage(id), `{"entries":`)
+			},
 		}),
 		storetest.Compact(func(_ testing.TB, s store.Store) { fakes[s].compact() }),
 	)

@@ -19,15 +19,15 @@ import (
 
 func open(testing.TB) store.Store { return memory.New() }
 
-// compact writes more than the feed remembers.
+// compact creates more keys than the feed remembers.
 func compact(t testing.TB, s store.Store) {
-	organization, err := s.PutOrganization(context.Background(), policy.Organization{ID: "busy"})
-	for range 33_000 {
-		if err == nil {
-			organization, err = s.PutOrganization(context.Background(), organization)
-		}
-	}
+	_, err := s.PutOrganization(context.Background(), policy.Organization{ID: "busy"})
 	require.NoError(t, err)
+	secrets := []apikey.StoredSecret{{Sum: [32]byte{1}}}
+	for i := range 33_000 {
+		_, err = s.PutKey(context.Background(), apikey.Key{ID: apikey.ID(fmt.Sprint("busy-", i)), Organization: "busy", Secrets: secrets}, store.AllowOpen)
+		require.NoError(t, err)
+	}
 }
 
 func TestStore(t *testing.T) { storetest.Run(t, open, storetest.Compact(compact)) }

@@ -1,6 +1,6 @@
-// Package postgres is a store.Store in PostgreSQL, for those who run one already: any
-// number of processes on any number of machines read and write the same keys, and each
-// can be told of what the others write.
+// Package postgres is a store.Store in PostgreSQL, for services that run one already. Any
+// number of processes on any number of machines read and write the same keys, and each can
+// watch the others' writes.
 //
 //	pool, err := pgxpool.New(ctx, "postgres://app@db.example/app?target_session_attrs=primary")
 //	if err != nil { … }
@@ -10,155 +10,158 @@
 //	engine := policy.New(keys)
 //
 // Every decision then is one round trip to the database. To decide from memory, put a
-// copy in front, which package store/replica keeps by the change feed.
+// store/replica in front: a copy kept by the change feed.
 //
 // Do not use it where there is no PostgreSQL yet and one machine is enough: package
-// store/sqlite needs no server. It is tested with PostgreSQL 15, and uses nothing that
-// is not in 13.
+// store/sqlite needs no server. It is tested with PostgreSQL 15, and uses nothing newer
+// than 13.
 //
 // # What it keeps of the contract, and how
 //
-// A Lookup, a Key and a page are one statement each, and so as of one moment (S8). A
-// write reads first, without a lock, and then does all that it has to in one short
-// transaction, which checks that what was read is still so. That transaction first locks
-// the one row of the table state, where the revision is: so writes become visible in the
-// order of their revisions, to everybody, and cannot deadlock among themselves. The price
-// is that writes take turns. A turn is as long as it takes to write some rows, to make
-// them durable and to be told so by the client: on a local disk a millisecond, so that
-// the whole store takes up to a thousand writes a second, whatever the number of writers.
-// [Store.Load] puts up to 1,000 records into one turn. A client that goes silent in its
-// turn is thrown out by the server after ten seconds (idle_in_transaction_session_timeout).
-// Decisions wait for no turn, nor does the counting of usage; but that waits for
-// transactions which have deleted, or counted, the same key and have not ended, such as
-// one that a caller of [Store.WithTx] keeps open.
+// A Lookup, a Key and a page are one statement each, and so one snapshot (S8). A write reads
+// first, without a lock, and then writes in one short transaction, after checking there that
+// nothing it read has changed. The transaction first locks the one row of the table state,
+// the place of the revision. So writes become visible in the order of their revisions, to
+// everybody, and cannot deadlock among themselves.
 //
-// When a write has returned it is on the disk of the server (S25), if that is told to
-// use it: fsync must be on, as it is by default. That synchronous_commit is off for the
-// database or the user does not matter: writes turn it on for their transaction, also if
-// that is the caller's. Other processes see a write when it returns (S9).
+// The price is that writes take turns. A turn lasts until the rows are written and durable
+// and the client has been answered: on a local disk a millisecond, so the whole store takes
+// up to a thousand writes a second, whatever the number of writers. [Store.Load] puts up to
+// 1,000 records into one turn. The server throws a client out after ten silent seconds in
+// its turn (idle_in_transaction_session_timeout). Decisions wait for no turn, nor does
+// counting usage. Counting waits only for open transactions that have deleted or counted the
+// same key, such as a caller's in [Store.WithTx].
 //
-// A write whose COMMIT brought an error instead of an answer may have happened (S3). It
-// is not tried again; whoever puts the same record again learns by ErrConflict or
-// ErrExists that it did. What the server itself took back, because of a deadlock with
-// statements of the operator's, for example, is tried again.
+// A write that has returned is on the server's disk (S25) if fsync is on, as it is by
+// default. A synchronous_commit of off, for the database or the user, does not matter:
+// writes turn it on for their transaction, a caller's included. Other processes see a write
+// when it returns (S9).
 //
-// A revision is the time of the write, in microseconds since 1970 by the server's clock,
-// or one more than the last if that is not less. Times are kept to the microsecond and
-// cut to it; what Put returns has them so.
+// A write whose COMMIT brought an error instead of an answer may have happened (S3). It is
+// not retried. Putting the same record again shows by ErrConflict or ErrExists that it had
+// happened. A write is retried if the server itself took it back, for example because of a
+// deadlock with an operator's statements.
 //
-// A record that cannot be read is an error, never one with less in it (S6, rule A3): the
-// table keys has the number of entries, grants and secrets that belong to each key, so
-// that rows which are gone are missed, and the tables' constraints keep half a record
-// from being written by hand. Such a key can be deleted and created anew.
+// A revision is the time of the write, in microseconds since 1970 by the server's clock, or
+// one more than the last if that is not less.
+//
+// A record is one JSON document, as in the other stores: a key's is the text of its
+// MarshalJSON. So times are kept to the nanosecond, and a new field needs no migration. The
+// columns beside the document are for searching: id, organization, revision, and a key's
+// entries, the prefixes of its access list. A record that cannot be read is an error, never
+// one with less in it (S6, rule A3). It cannot be read if a column contradicts the
+// document. Such a key can be deleted and created anew.
 //
 // # For operators
 //
 // [Migrate] makes these tables, in the schema sallyport unless [Schema] says otherwise:
 //
-//	organizations   id, requirement, revision
-//	keys            id, organization, description, disabled, not_before, expires, created,
-//	                entries, grants, secrets, revision
-//	entries         key, address, comment, added, expires
-//	grants          key, position, role, project, all_projects
-//	secrets         key, position, server_key, sum, created, expires
+//	organizations   id, revision, document
+//	keys            id, organization, revision, entries, document
 //	entry_usage     key, address, count, last, last_address
 //	secret_usage    key, secret, count, last, last_address
 //	changes         revision, organization, key, deleted: the latest writes, at least 100,000
 //	state           the latest revision, and how far back changes go
 //	migrations      the version of the tables, and since when
 //
-// A key with three entries takes some 900 bytes, indexes included. The tables are there
-// to be queried. Which keys does an address that leaked reach, and when
-// was each last used from there?
+// A key with three entries takes some 700 bytes, indexes included. The tables may be
+// queried. The keys with a block on their list:
 //
-//	SELECT k.organization, k.id, e.address, u.count, u.last
-//	FROM sallyport.entries e JOIN sallyport.keys k ON k.id = e.key
-//	LEFT JOIN sallyport.entry_usage u ON u.key = e.key AND u.address = e.address
-//	WHERE e.address >>= '203.0.113.7' AND (e.expires IS NULL OR e.expires > now())
+//	SELECT organization, id FROM sallyport.keys
+//	WHERE '203.0.113.0/24' = ANY (entries)
 //	ORDER BY 1, 2;
 //
-// Do not write to them: no revision changes then, so nobody who watches is told and a
-// copy goes on as before. Whoever has to revoke a key by hand all the same tells of it
-// in the same transaction:
+// The keys usable from an address, say one that leaked, and their last use by that entry:
+//
+//	SELECT k.organization, k.id, e.address, u.count, u.last
+//	FROM sallyport.keys k CROSS JOIN unnest(k.entries) WITH ORDINALITY AS e (address, n)
+//	LEFT JOIN sallyport.entry_usage u ON u.key = k.id AND u.address = e.address
+//	WHERE e.address >>= '203.0.113.7'
+//	AND ((k.document->'accessList'->(n::integer - 1)->>'expires')::timestamptz > now()) IS NOT FALSE
+//	ORDER BY 1, 2, 3;
+//
+// Both read the whole table: 0.1 s for 100,000 keys. An operator who asks often can create an
+// index USING gin (entries), which serves entries @> '{203.0.113.0/24}'. It is not made by
+// Migrate, since creating keys becomes a tenth slower.
+//
+// Do not write to the tables: the revision would not change, so no watcher would learn of
+// it, and a copy would go on as before. To revoke a key by hand all the same, record the
+// change in the same transaction:
 //
 //	BEGIN;
 //	UPDATE sallyport.state SET revision = revision + 1, kept = kept + 1;
-//	UPDATE sallyport.keys SET disabled = true, revision = (SELECT revision FROM sallyport.state) WHERE id = 'KEY';
-//	INSERT INTO sallyport.changes SELECT revision, (SELECT organization FROM sallyport.keys WHERE id = 'KEY'), 'KEY', false FROM sallyport.state;
+//	UPDATE sallyport.keys k SET revision = s.revision,
+//		document = k.document::jsonb || jsonb_build_object('disabled', true, 'revision', s.revision)
+//	FROM sallyport.state s WHERE k.id = 'KEY';
+//	INSERT INTO sallyport.changes SELECT revision, organization, id, false FROM sallyport.keys WHERE id = 'KEY';
 //	COMMIT;
 //
-// The program needs USAGE of the schema and SELECT on its tables; to write, INSERT,
-// UPDATE and DELETE on all of them but migrations. Migrate needs to own them, and to
-// create the schema if it is not there. Programs of several versions may run while one
-// of them migrates: those that do not know the new tables refuse every call from then on,
-// so that none reads a record with less in it. Migrating is for a moment in which that is
-// acceptable.
+// The program needs USAGE of the schema and SELECT on its tables; to write, INSERT, UPDATE
+// and DELETE on all of them but migrations. Migrate needs to own them, and to create the
+// schema if it is absent. Programs of several versions may run while one of them migrates.
+// Older ones refuse every call from then on, so none reads a record with less in it: migrate
+// when that is acceptable.
 //
 // The database's encoding must be UTF8; its collation does not matter. Several stores can
 // share a database, each in a schema of its own.
 //
 // # The change feed
 //
-// What is told is read from the table changes, and the records with it, in one snapshot of
-// the database. A notification (NOTIFY on the channel sallyport, one for each transaction)
-// only says that it is time to look: it comes within a millisecond or so of the commit.
-// If it is lost, or cannot be had, those who watch look once a second by themselves: that
-// is how late they can be told while the server answers.
+// Changes are read from the table changes, and the records with them, in one snapshot. A
+// notification (NOTIFY on the channel sallyport, one for each transaction) is only a hint to
+// look. It arrives within a millisecond or so of the commit. Without notifications watchers
+// look once a second: that bounds their delay while the server answers.
 //
-// A watch that cannot read ends with an error, and may be begun again from its last mark.
-// A connection that stands without a sign of life is given up after a minute (maybe
-// less, by the pool's own settings): until then a watch says nothing, and Revision, with
-// a deadline, tells that there is something wrong. The same minute is what a watcher has
-// for each change while more than 1,000 are to be told: the server cannot clear away
-// what was deleted while somebody reads a snapshot.
+// A watch that cannot read ends with an error, and can be resumed from its last mark. A
+// connection without a sign of life is given up after a minute, or earlier by the pool's own
+// settings. Until then a watch says nothing, but Revision, with a deadline, shows that
+// something is wrong. A watcher has the same minute for each change while more than 1,000
+// are pending: the server cannot clear away deleted rows while a snapshot is being read.
 //
-// While something is watched, a Store has one connection of its own beside the pool's,
-// made as the pool makes them, until Close.
+// While something is watched, a Store has one connection of its own beside the pool's, made
+// as the pool makes them, until Close.
 //
 // # Pools and poolers
 //
-// A call takes one connection of the pool, and so does a watch while it reads. A pool of
-// one connection works, but whoever asks the same store for records from the body of a
-// watch needs a second one. Let the context of each call have a deadline: it is what ends
-// waiting, for a connection of the pool or for a server that does not answer. An Engine's
-// Decide has one.
+// A call takes one connection of the pool, and so does a watch while it reads. A pool of one
+// connection works, but a watcher that calls the same store from the body of its watch needs
+// a second one. Give the context of each call a deadline: only that ends waiting, for a
+// connection of the pool or for a silent server. An Engine's Decide has one.
 //
-// A watch that has more than 1,000 records to tell keeps its connection until it has told
-// all but the last 1,000 of them, and has a new minute for each. So a few slow watchers
-// can keep all of a small pool, and every other call then waits. Have more connections
-// than watchers, or have these take what they are told into memory, as package
-// store/replica does.
+// A watch with more than 1,000 pending records keeps its connection until all but the last
+// 1,000 are delivered, with a new minute for each. So a few slow watchers can keep all of a
+// small pool, and every other call then waits. Have more connections than watchers, or let
+// watchers take changes into memory, as package store/replica does.
 //
-// PgBouncer may be in between. A program that watches, as a replica does, takes a pool that
+// PgBouncer may be in between. A program with a watch, such as a replica, takes a pool that
 // goes to the server itself or through a bouncer in mode "session". In mode "transaction"
-// LISTEN stays on a connection that the bouncer lends to others: the notifications go to
-// whoever has it at the time, in whose pool they pile up, and those who watch are told only
-// when they look, once a second. Everything else works in mode "transaction" too,
-// [Store.WithTx] included. Prepared statements it passes on from version 1.21 on, if
-// max_prepared_statements is above zero, as it is by default from 1.24 on: set
+// the bouncer lends the connection of LISTEN to others: its notifications pile up in their
+// pools, and watchers look once a second. Everything else works in mode "transaction",
+// [Store.WithTx] included. PgBouncer passes prepared statements on from version 1.21, if
+// max_prepared_statements is above zero, the default from 1.24. Set
 // default_query_exec_mode=exec elsewhere.
 //
 // # Standbys, failover and backups
 //
-// Reads go to the primary, and fail on a standby, since that may lag behind: a key that
-// was revoked could live on. A list of several servers wants target_session_attrs=primary.
+// Reads go to the primary and fail on a standby. A standby may lag behind, and a revoked key
+// could live on. A list of several servers wants target_session_attrs=primary.
 //
-// A primary that is to be replaced must be fenced first: stopped, or out of the programs'
-// reach, before the standby is promoted. It does not know that it was replaced. As it is
-// no standby it goes on answering Lookup and Revision, and a program that is still
-// connected to it decides as if nothing had been revoked since; so does a replica, which
-// proves itself fresh by what stands still. What is written to it is lost.
+// Fence a primary before replacing it: stop it, or put it out of the programs' reach, before
+// the standby is promoted. It does not know that it was replaced. It goes on answering
+// Lookup and Revision, and a program still connected to it decides as if nothing had been
+// revoked since. So does a replica, whose proof of freshness is that revision. Writes to it
+// are lost.
 //
-// If the primary is lost, a standby that is not synchronous takes over without the
-// writes that it had not received, though they had returned: keys that were revoked in
-// the last moments before are valid again, and no software that asks the new primary can
-// know. Have a synchronous standby (synchronous_standby_names) if that must not be; or
-// compare, after a failover, what the audit log says of the last minutes. The same goes,
-// for a longer time, for a backup that was restored: what was revoked since is to be
-// revoked again. What is deleted or put by hand after either gets no revision that was
-// given before, unless the new server's clock is behind by more than the loss; and who
-// watches from a revision that was lost is told ErrCompacted and begins anew, even if the
-// store has come further meanwhile (W4).
+// If the primary is lost, an asynchronous standby takes over without the writes it had not
+// received, though they had returned. Keys revoked in the last moments are valid again, and
+// no software can learn that from the new primary. If that must not be, have a synchronous
+// standby (synchronous_standby_names). Otherwise compare the audit log of the last minutes
+// after a failover. A restored backup is the same case over a longer time: revoke again what
+// was revoked since.
+//
+// A write after either gets no revision given before, unless the new server's clock is
+// behind by more than the loss. A watcher resuming from a lost revision gets ErrCompacted
+// and reloads, even if the store has come further meanwhile (W4).
 //
 // For a backup pg_dump will do; all tables are read in one snapshot.
 package postgres

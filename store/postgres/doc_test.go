@@ -1,16 +1,18 @@
 package postgres_test
 
 import (
-	"context"
 	"net/netip"
 	"os"
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/sallyport-go/sallyport/accesslist"
 	"github.com/sallyport-go/sallyport/store"
 	"github.com/sallyport-go/sallyport/store/internal/postgrestest"
 )
@@ -45,19 +47,62 @@ func TestRevokeByHand(t *testing.T) {
 	assert.True(t, f.keys["KEY"].Disabled)
 }
 
-func TestDocumentedQuery(t *testing.T) {
+// TestDocumentedQueries asks which keys list a block, and which an address reaches.
+func TestDocumentedQueries(t *testing.T) {
 	ctx, pool := t.Context(), newPool(t, postgrestest.Shared(t).Database(t))
 	s := newStore(t, pool)
 	acme(t, s)
 	key, err := s.PutKey(ctx, newKey(t, "reached", "acme", "203.0.113.0/24", "192.0.2.1"))
 	require.NoError(t, err)
+	for id, addresses := range map[string][]string{
+		"beside": {"203.0.112.0/24"}, "wider": {"203.0.0.0/16"}, "narrower": {"203.0.113.7", "203.0.113.128/25"},
+	} {
+		_, err := s.PutKey(ctx, newKey(t, id, "acme", addresses...))
+		require.NoError(t, err)
+	}
+	expiring := newKey(t, "expiring", "acme")
+	for _, expires := range []struct {
+		prefix string
+		at     time.Time
+	}{{"203.0.113.7", time.Now().Add(-time.Hour)}, {"203.0.113.0/29", time.Now().Add(time.Hour)}} {
+		entry, err := accesslist.ParseEntry(expires.prefix)
+		require.NoError(t, err)
+		entry.Expires = expires.at
+		expiring.AccessList, err = expiring.AccessList.With(entry)
+		require.NoError(t, err)
+	}
+	_, err = s.PutKey(ctx, expiring)
+	require.NoError(t, err)
 	counted := usage(key, 5)
 	counted.Entry = netip.MustParsePrefix("203.0.113.0/24")
 	require.NoError(t, s.RecordUsage(ctx, []store.UsageRecord{counted}))
-	var organization, id string
-	var address netip.Prefix
-	var count int
-	var last any
-	require.NoError(t, pool.QueryRow(context.Background(), documented(t, `SELECT k.organization.*ORDER BY 1, 2`)).Scan(&organization, &id, &address, &count, &last))
-	assert.Equal(t, []any{"acme", "reached", counted.Entry, 5}, []any{organization, id, address, count})
+
+	rows, err := pool.Query(ctx, documented(t, `SELECT organization, id.*?ORDER BY 1, 2;`))
+	require.NoError(t, err)
+	lists, err := pgx.CollectRows(rows, pgx.RowToStructByPos[struct{ Organization, ID string }])
+	require.NoError(t, err)
+	assert.Equal(t, []struct{ Organization, ID string }{{"acme", "reached"}}, lists)
+
+	type reached struct {
+		Organization, ID string
+		Address          netip.Prefix
+		Count            *int64
+		Last             *time.Time
+	}
+	rows, err = pool.Query(ctx, documented(t, `SELECT k.organization.*?ORDER BY 1, 2, 3;`))
+	require.NoError(t, err)
+	all, err := pgx.CollectRows(rows, pgx.RowToStructByPos[reached])
+	require.NoError(t, err)
+	for i := range all {
+		if all[i].Last != nil {
+			*all[i].Last = all[i].Last.UTC()
+		}
+	}
+	five, last := int64(5), moment
+	assert.Equal(t, []reached{
+		{"acme", "expiring", netip.MustParsePrefix("203.0.113.0/29"), nil, nil},
+		{"acme", "narrower", netip.MustParsePrefix("203.0.113.7/32"), nil, nil},
+		{"acme", "reached", counted.Entry, &five, &last},
+		{"acme", "wider", netip.MustParsePrefix("203.0.0.0/16"), nil, nil},
+	}, all)
 }

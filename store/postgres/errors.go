@@ -7,10 +7,11 @@ import (
 
 	"github.com/jackc/pgx/v5/pgconn"
 
+	"github.com/sallyport-go/sallyport/apikey"
 	"github.com/sallyport-go/sallyport/store"
 )
 
-// SQLSTATEs that mean something here.
+// SQLSTATEs with a meaning here.
 const (
 	foreignKeyViolation  = "23503"
 	readOnlyTransaction  = "25006"
@@ -29,8 +30,22 @@ func sqlState(err error) string {
 	return ""
 }
 
-// failed is what a method returns for a failure: it says what to do about it where that
-// is known, and matches the context's error if that ended (S2).
+var (
+	errClosed = fmt.Errorf("store/postgres: %w", store.ErrClosed)
+
+	// errUnfit is part of every error that says a database cannot be used as it is.
+	errUnfit = errors.New("store/postgres: the database cannot be used")
+
+	// errChanged is returned when a record was written between a write's reading and its
+	// transaction.
+	errChanged = errors.New("store/postgres: the record kept changing while it was written")
+
+	// errStalled is returned when a watch made no progress for maxStall.
+	errStalled = fmt.Errorf("store/postgres: a watch did not come on for %v, because the server or the watcher was too slow: watch again", maxStall)
+)
+
+// failed returns the error a method returns for a failure: with the repair where it is
+// known, and matching the context's error if the context has ended (S2).
 func failed(ctx context.Context, err error) error {
 	switch {
 	case err == nil:
@@ -51,4 +66,26 @@ func failed(ctx context.Context, err error) error {
 
 func notFound[ID ~string](kind string, id ID) error {
 	return fmt.Errorf("store/postgres: %s %q: %w", kind, id, store.ErrNotFound)
+}
+
+func exists[ID ~string](kind string, id ID) error {
+	return fmt.Errorf("store/postgres: %s %q: %w", kind, id, store.ErrExists)
+}
+
+func noOrganization(key apikey.Key) error {
+	return fmt.Errorf("store/postgres: key %q: its organization %q: %w", key.ID, key.Organization, store.ErrNotFound)
+}
+
+func unreadable[ID ~string](kind string, id ID, err error) error {
+	return fmt.Errorf("store/postgres: %s %q cannot be read: %w", kind, id, err)
+}
+
+// twice is the error for a second row of a record, which a damaged primary key lets in.
+// Neither row is trusted.
+func twice(r *records) error {
+	err := errors.New("its table has several rows for it: want one")
+	if r.key.id.Valid {
+		return unreadable("key", r.key.id.String, err)
+	}
+	return unreadable("organization", r.organization.id.String, err)
 }

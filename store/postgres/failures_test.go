@@ -7,17 +7,13 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
-	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/sallyport-go/sallyport/apikey"
 	"github.com/sallyport-go/sallyport/policy"
 	"github.com/sallyport-go/sallyport/store"
 	"github.com/sallyport-go/sallyport/store/internal/faultproxy"
@@ -28,23 +24,6 @@ import (
 
 // within is how long a call may take whose server does not answer.
 const within = 300 * time.Millisecond
-
-// decided is what an engine answers that asks the store for a key.
-func decided(s store.Store, id apikey.ID) policy.Reason {
-	ctx, cancel := context.WithTimeout(context.Background(), within)
-	defer cancel()
-	return policy.New(s).Decide(ctx, request(id)).Reason
-}
-
-// acme stores an organization and a key without entries.
-func acme(t testing.TB, s store.Store) (policy.Organization, apikey.Key) {
-	t.Helper()
-	organization, err := s.PutOrganization(context.Background(), policy.Organization{ID: "acme"})
-	require.NoError(t, err)
-	key, err := s.PutKey(context.Background(), newKey(t, "key", "acme"), store.AllowOpen)
-	require.NoError(t, err)
-	return organization, key
-}
 
 // TestBackendsKilled kills the connections of a store again and again, that which
 // listens among them, while it is written to and watched.
@@ -78,7 +57,8 @@ func TestNotificationLost(t *testing.T) {
 	f.is(t, s)
 	for n := range 2 {
 		exec(t, pool, fmt.Sprintf(`WITH counted AS (UPDATE sallyport.state SET revision = revision + 1, kept = kept + 1 RETURNING revision),
-			written AS (INSERT INTO sallyport.organizations SELECT 'unheard %d', 'required', revision FROM counted)
+			written AS (INSERT INTO sallyport.organizations SELECT 'unheard %d', revision,
+				json_build_object('id', 'unheard %[1]d', 'requirement', 'required', 'revision', revision) FROM counted)
 			INSERT INTO sallyport.changes SELECT revision, 'unheard %[1]d', NULL, false FROM counted`, n))
 		f.is(t, s)
 	}
@@ -388,77 +368,6 @@ func TestKeepsChanging(t *testing.T) {
 	revision, err := s.Revision(t.Context())
 	require.NoError(t, err)
 	assert.Equal(t, key.Revision, revision)
-}
-
-// TestBeforeConnect: what a pool does before it connects, such as fetching a password
-// that changes, is done for the connection that listens, too, and again if it fails.
-func TestBeforeConnect(t *testing.T) {
-	dsn := postgrestest.Shared(t).Database(t)
-	writer := newStore(t, newPool(t, dsn))
-	acme(t, writer)
-	var calls atomic.Int64
-	s := openStore(t, newPool(t, dsn, func(c *pgxpool.Config) {
-		c.MaxConns = 1
-		c.BeforeConnect = func(context.Context, *pgx.ConnConfig) error {
-			if calls.Add(1) == 2 { // the first is the pool's own
-				return assert.AnError
-			}
-			return nil
-		}
-	}))
-	f := follow(t, s)
-	require.Eventually(t, func() bool { return calls.Load() >= 3 }, patience, time.Millisecond)
-	f.is(t, writer)
-	assert.Empty(t, f.ended())
-}
-
-// TestOnNotification: what a program does with notifications on the pool's connections is
-// not done on that which listens.
-func TestOnNotification(t *testing.T) {
-	s := newStore(t, newPool(t, postgrestest.Shared(t).Database(t), func(c *pgxpool.Config) {
-		c.ConnConfig.OnNotification = func(*pgconn.PgConn, *pgconn.Notification) { t.Error("a notification was taken") }
-	}))
-	assertNotified(t, s)
-}
-
-// TestStatementTimeout: what is right for an application's statements is not for reading
-// everything.
-func TestStatementTimeout(t *testing.T) {
-	dsn := postgrestest.Shared(t).Database(t)
-	load(t, newStore(t, newPool(t, dsn)), 4*postgres.Chunk)
-	s := openStore(t, newPool(t, dsn, func(c *pgxpool.Config) { c.ConnConfig.RuntimeParams["statement_timeout"] = "100ms" }))
-	told := 0
-	for change, err := range s.Watch(t.Context(), 0) {
-		require.NoError(t, err)
-		if change.IsMark() {
-			break
-		}
-		if told++; told%postgres.Chunk == 0 {
-			time.Sleep(100 * time.Millisecond)
-		}
-	}
-	assert.Equal(t, 4*postgres.Chunk+10, told)
-}
-
-// TestWritingTransactions looks at the settings in which writes are done, whatever the
-// defaults are.
-func TestWritingTransactions(t *testing.T) {
-	pool := newPool(t, postgrestest.Shared(t).Database(t), func(c *pgxpool.Config) {
-		c.ConnConfig.RuntimeParams["synchronous_commit"] = "off"
-		c.ConnConfig.RuntimeParams["default_transaction_isolation"] = "serializable"
-	})
-	s := newStore(t, pool)
-	exec(t, pool, `CREATE TABLE seen (durable text, isolation text, patience text);
-		CREATE FUNCTION see() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
-			INSERT INTO seen VALUES (current_setting('synchronous_commit'), current_setting('transaction_isolation'), current_setting('idle_in_transaction_session_timeout'));
-			RETURN NULL; END $$;
-		CREATE TRIGGER see AFTER INSERT ON sallyport.changes FOR EACH STATEMENT EXECUTE FUNCTION see()`)
-	acme(t, s)
-	var durable, isolation, idle string
-	require.NoError(t, pool.QueryRow(t.Context(), `SELECT DISTINCT * FROM seen`).Scan(&durable, &isolation, &idle))
-	assert.Equal(t, []string{"on", "read committed", "10s"}, []string{durable, isolation, idle})
-	require.NoError(t, pool.QueryRow(t.Context(), `SHOW synchronous_commit`).Scan(&durable))
-	assert.Equal(t, "off", durable, "which is the caller's to set")
 }
 
 // TestClosedDuring closes a store under readers.

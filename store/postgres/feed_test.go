@@ -32,7 +32,7 @@ func TestNewHistory(t *testing.T) {
 
 	exec(t, pool, `DELETE FROM sallyport.changes; INSERT INTO sallyport.changes TABLE backup.changes;
 		DELETE FROM sallyport.state; INSERT INTO sallyport.state TABLE backup.state;
-		UPDATE sallyport.keys SET revision = b.revision FROM backup.keys b WHERE b.id = sallyport.keys.id`)
+		UPDATE sallyport.keys SET revision = b.revision, document = b.document FROM backup.keys b WHERE b.id = sallyport.keys.id`)
 	assertCompacted(t, s, lost.Revision)
 	again, err := s.PutKey(ctx, key)
 	require.NoError(t, err)
@@ -226,7 +226,7 @@ func TestWatchDuringRewrite(t *testing.T) {
 		}
 		if toldOrganizations++; toldOrganizations == 1 {
 			go func() {
-				migrated <- postgres.MigrateTo(ctx, pool, append(steps, `ALTER TABLE sallyport.keys ALTER COLUMN entries TYPE bigint`))
+				migrated <- postgres.MigrateTo(ctx, pool, append(steps, `ALTER TABLE sallyport.keys ALTER COLUMN document TYPE jsonb`))
 			}()
 			require.Eventually(t, func() bool {
 				var waiting bool

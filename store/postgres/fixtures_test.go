@@ -60,3 +60,20 @@ func waitsFor(t testing.TB, pool *pgxpool.Pool, lock string) {
 		return err == nil && waiting
 	}, patience, time.Millisecond, "nobody waits for a lock (%s)", lock)
 }
+
+// decided is what an engine answers that asks the store for a key.
+func decided(s store.Store, id apikey.ID) policy.Reason {
+	ctx, cancel := context.WithTimeout(context.Background(), within)
+	defer cancel()
+	return policy.New(s).Decide(ctx, request(id)).Reason
+}
+
+// acme stores an organization and a key without entries.
+func acme(t testing.TB, s store.Store) (policy.Organization, apikey.Key) {
+	t.Helper()
+	organization, err := s.PutOrganization(context.Background(), policy.Organization{ID: "acme"})
+	require.NoError(t, err)
+	key, err := s.PutKey(context.Background(), newKey(t, "key", "acme"), store.AllowOpen)
+	require.NoError(t, err)
+	return organization, key
+}

@@ -10,18 +10,17 @@ import (
 )
 
 const (
-	// pollInterval is how often those who watch look by themselves.
+	// pollInterval is how often watchers look without a notification.
 	pollInterval = time.Second
 
-	// pingTimeout is how long the server may take to answer on the connection that
-	// listens before another is made.
+	// pingTimeout is how long the server may take to answer on the listening connection
+	// before it is replaced.
 	pingTimeout = 5 * time.Second
 )
 
-// A listener wakes those who watch when the server notifies of a write. It has a
-// connection of its own, not one of the pool's, so that a small pool is not smaller for
-// it. What it says is a hint: if it fails, those who watch find out by themselves, only
-// later, and meanwhile it connects again.
+// A listener wakes watchers when the server notifies of a write. It has a connection of its
+// own, since a small pool cannot spare one. A notification is a hint: while the listener
+// fails and connects again, watchers still look, only later.
 type listener struct {
 	ctx    context.Context
 	pool   *pgxpool.Pool
@@ -38,8 +37,8 @@ func newListener(ctx context.Context, pool *pgxpool.Pool, schema string) *listen
 	return &listener{ctx: ctx, pool: pool, schema: schema, ended: make(chan struct{}), waiting: map[chan struct{}]bool{}}
 }
 
-// join returns a channel that has a token when there may be something new. The first to
-// join starts the listener.
+// join returns a channel with a token when something may be new. The first join starts the
+// listener.
 func (l *listener) join() (hint chan struct{}, leave func()) {
 	l.start.Do(func() { go l.run() })
 	hint = make(chan struct{}, 1)
@@ -64,7 +63,7 @@ func (l *listener) wake() {
 	}
 }
 
-// wait waits until the listener has ended, whose context has.
+// wait waits for the end of the listener, after that of its context.
 func (l *listener) wait() {
 	l.start.Do(func() { close(l.ended) })
 	<-l.ended
@@ -89,7 +88,7 @@ func (l *listener) listen() {
 		return
 	}
 	defer l.disconnect(conn)
-	// What was written before was not told to this connection.
+	// This connection was not notified of earlier writes.
 	l.wake()
 	for {
 		ctx, cancel := context.WithTimeout(l.ctx, pollInterval)
@@ -104,7 +103,7 @@ func (l *listener) listen() {
 	}
 }
 
-// connect returns a connection that listens, made as the pool makes its own.
+// connect returns a listening connection, made as the pool makes its own.
 func (l *listener) connect() (*pgx.Conn, error) {
 	ctx, cancel := context.WithTimeout(l.ctx, 2*pingTimeout)
 	defer cancel()
@@ -114,8 +113,8 @@ func (l *listener) connect() (*pgx.Conn, error) {
 			return nil, err
 		}
 	}
-	// With a function of the program's to take notifications, none would be left here.
-	// The configuration is a copy, and this connection nobody else's.
+	// A function of the program's would take the notifications. The configuration is a
+	// copy, so its own connections keep the function.
 	config.ConnConfig.OnNotification = nil
 	conn, err := pgx.ConnectConfig(ctx, config.ConnConfig)
 	if err != nil {
@@ -134,7 +133,7 @@ func (l *listener) ping(conn *pgx.Conn) error {
 	return conn.Ping(ctx)
 }
 
-// disconnect says good-bye, unless that takes long.
+// disconnect closes the connection, in order if that does not take long.
 func (l *listener) disconnect(conn *pgx.Conn) {
 	ctx, cancel := context.WithTimeout(context.Background(), pingTimeout/10)
 	defer cancel()

@@ -4,19 +4,121 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/jackc/pgx/v5/pgtype"
+
 	"github.com/sallyport-go/sallyport/apikey"
 	"github.com/sallyport-go/sallyport/policy"
 	"github.com/sallyport-go/sallyport/store"
 	"github.com/sallyport-go/sallyport/store/adapter"
 )
 
-// Text that cannot be an identifier is not asked for, since no record has it, and the
-// server would refuse some of it (S5).
+// Every statement joins the records it reads to the state of the store. So a call is one
+// round trip and returns one snapshot (S8), and it fails on tables of another version and on
+// a standby. Without records there is still one row, with NULL in their columns.
+const (
+	selectState = `SELECT state.version, state.standby, state.latest`
+	fromState   = `
+	FROM (SELECT (SELECT max(version) FROM sallyport.migrations) AS version, pg_is_in_recovery() AS standby,
+		(SELECT revision FROM sallyport.state) AS latest) AS state`
+
+	revisionSQL = selectState + fromState
+
+	selectRecords = selectState + `, k.id, k.organization, k.revision, k.entries, k.document, o.id, o.revision, o.document` + fromState
+	selectKeys    = selectState + `, k.id, k.organization, k.revision, k.entries, k.document, NULL, NULL::bigint, NULL::json` + fromState
+	selectOwners  = selectState + `, NULL, NULL, NULL::bigint, NULL::cidr[], NULL::json, o.id, o.revision, o.document` + fromState
+
+	lookupSQL = selectRecords + `
+	LEFT JOIN sallyport.keys k ON k.id = $1
+	LEFT JOIN sallyport.organizations o ON o.id = k.organization`
+
+	// $1 is the key, $2 its organization.
+	forPutSQL = selectRecords + `
+	LEFT JOIN sallyport.keys k ON k.id = $1
+	LEFT JOIN sallyport.organizations o ON o.id = $2`
+
+	keySQL       = selectKeys + ` LEFT JOIN sallyport.keys k ON k.id = $1`
+	theseKeysSQL = selectKeys + ` LEFT JOIN sallyport.keys k ON k.id = ANY ($1)`
+	allKeysSQL   = selectKeys + ` LEFT JOIN sallyport.keys k ON true`
+
+	// $1 is the organization, $2 the key before the page, $3 the number of keys.
+	keysSQL = selectKeys + ` LEFT JOIN (SELECT * FROM sallyport.keys WHERE organization = $1 AND id > $2 ORDER BY id LIMIT $3) k ON true ORDER BY k.id`
+
+	organizationSQL       = selectOwners + ` LEFT JOIN sallyport.organizations o ON o.id = $1`
+	theseOrganizationsSQL = selectOwners + ` LEFT JOIN sallyport.organizations o ON o.id = ANY ($1)`
+	allOrganizationsSQL   = selectOwners + ` LEFT JOIN sallyport.organizations o ON true`
+
+	// $1 is the organization before the page, $2 the number of organizations.
+	organizationsSQL = selectOwners + ` LEFT JOIN (SELECT * FROM sallyport.organizations WHERE id > $1 ORDER BY id LIMIT $2) o ON true ORDER BY o.id`
+)
+
+// A records is a row of a statement that reads records: a key, an organization, or both.
+type records struct {
+	key, organization row
+}
+
+// readRecords calls each for every row with a record. An error of each ends the reading.
+func (s *Store) readRecords(ctx context.Context, q querier, each func(*records) error, sql string, args ...any) (revision uint64, err error) {
+	var r records
+	k, o := &r.key, &r.organization
+	return s.read(ctx, q, []any{&k.id, &k.organization, &k.revision, &k.entries, &k.document, &o.id, &o.revision, &o.document}, func() error {
+		if !k.id.Valid && !o.id.Valid {
+			return nil
+		}
+		return each(&r)
+	}, sql, args...)
+}
+
+// read reads the rows of a statement into the variables, calls each after every row, and
+// returns the store's latest revision.
+func (s *Store) read(ctx context.Context, q querier, into []any, each func() error, sql string, args ...any) (revision uint64, err error) {
+	rows, _ := q.Query(ctx, inSchema(s.schema, sql), args...) // rows.Err returns its error too
+	defer rows.Close()
+	var now state
+	into = append([]any{&now.version, &now.standby, &now.latest}, into...)
+	for rows.Next() {
+		if err := rows.Scan(into...); err != nil {
+			return 0, failed(ctx, err)
+		}
+		if revision, err = now.check(); err != nil {
+			return 0, err
+		}
+		if err := each(); err != nil {
+			return 0, err
+		}
+	}
+	if err := rows.Err(); err != nil {
+		return 0, failed(ctx, err)
+	}
+	return revision, nil
+}
+
+// A state is what every row begins with.
+type state struct {
+	version pgtype.Int4
+	standby pgtype.Bool
+	latest  pgtype.Int8
+}
+
+// check returns the latest revision, or why the database cannot be used.
+func (s *state) check() (revision uint64, err error) {
+	if err := checkVersion(int(s.version.Int32)); err != nil {
+		return 0, err
+	}
+	switch {
+	case s.standby.Bool:
+		return 0, fmt.Errorf("%w: the server is a standby, which may lag behind: connect to the primary (target_session_attrs=primary)", errUnfit)
+	case !s.latest.Valid || s.latest.Int64 < 0:
+		return 0, fmt.Errorf("%w: its table state has no row, or no revision", errUnfit)
+	}
+	return uint64(s.latest.Int64), nil
+}
+
+// Text that cannot be an identifier is not asked for: no record has it, and the server
+// would refuse some of it (S5).
 func isKey(id apikey.ID) bool       { return id.Validate() == nil }
 func isOrganization(id string) bool { return apikey.ValidateName("organization", id) == nil }
 
-// Lookup is as policy.Source says. It is one statement, so that the key and its
-// organization are as of one moment (S8).
+// Lookup implements [policy.Source]. It is one statement (S8).
 func (s *Store) Lookup(ctx context.Context, id apikey.ID) (policy.Subject, bool, error) {
 	leave, err := s.enter(ctx)
 	if err != nil {
@@ -26,7 +128,7 @@ func (s *Store) Lookup(ctx context.Context, id apikey.ID) (policy.Subject, bool,
 	if !isKey(id) {
 		return policy.Subject{}, false, nil
 	}
-	key, organization, err := s.readPair(ctx, s.querier(), s.sql.lookup, string(id))
+	key, organization, err := s.readPair(ctx, lookupSQL, string(id))
 	if err != nil || key == nil {
 		return policy.Subject{}, false, err
 	}
@@ -36,18 +138,31 @@ func (s *Store) Lookup(ctx context.Context, id apikey.ID) (policy.Subject, bool,
 	return policy.NewSubject(key, organization), true, nil
 }
 
-// readPair reads a key and an organization; nil if there is none.
-func (s *Store) readPair(ctx context.Context, q querier, sql string, args ...any) (*apikey.Key, *policy.Organization, error) {
-	var key *apikey.Key
-	var organization *policy.Organization
-	_, err := s.read(ctx, q, sink{
-		organization: func(o storedOrganization) error { organization = &o.Organization; return o.err },
-		key:          func(k storedKey) error { key = &k.Key; return k.err },
+// readPair reads a key and an organization. An absent one is nil.
+func (s *Store) readPair(ctx context.Context, sql string, args ...any) (key *apikey.Key, organization *policy.Organization, err error) {
+	n := 0
+	_, err = s.readRecords(ctx, s.querier(), func(r *records) error {
+		if n++; n > 1 {
+			return twice(r)
+		}
+		if r.key.id.Valid {
+			k := r.key.asKey()
+			if key = &k.Key; k.err != nil {
+				return k.err
+			}
+		}
+		if r.organization.id.Valid {
+			o := r.organization.asOrganization()
+			if organization = &o.Organization; o.err != nil {
+				return o.err
+			}
+		}
+		return nil
 	}, sql, args...)
 	return key, organization, err
 }
 
-// Organization is as store.Store says.
+// Organization implements [store.Store].
 func (s *Store) Organization(ctx context.Context, id string) (policy.Organization, error) {
 	leave, err := s.enter(ctx)
 	if err != nil {
@@ -55,7 +170,7 @@ func (s *Store) Organization(ctx context.Context, id string) (policy.Organizatio
 	}
 	defer leave()
 	if isOrganization(id) {
-		_, organization, err := s.readPair(ctx, s.querier(), s.sql.organization, id)
+		_, organization, err := s.readPair(ctx, organizationSQL, id)
 		if err != nil {
 			return policy.Organization{}, err
 		}
@@ -66,7 +181,7 @@ func (s *Store) Organization(ctx context.Context, id string) (policy.Organizatio
 	return policy.Organization{}, notFound("organization", id)
 }
 
-// Key is as store.Store says.
+// Key implements [store.Store].
 func (s *Store) Key(ctx context.Context, id apikey.ID) (apikey.Key, error) {
 	leave, err := s.enter(ctx)
 	if err != nil {
@@ -74,7 +189,7 @@ func (s *Store) Key(ctx context.Context, id apikey.ID) (apikey.Key, error) {
 	}
 	defer leave()
 	if isKey(id) {
-		key, _, err := s.readPair(ctx, s.querier(), s.sql.key, string(id))
+		key, _, err := s.readPair(ctx, keySQL, string(id))
 		if err != nil {
 			return apikey.Key{}, err
 		}
@@ -85,7 +200,7 @@ func (s *Store) Key(ctx context.Context, id apikey.ID) (apikey.Key, error) {
 	return apikey.Key{}, notFound("key", id)
 }
 
-// Organizations is as store.Store says.
+// Organizations implements [store.Store].
 func (s *Store) Organizations(ctx context.Context, request store.PageRequest) (store.Page[policy.Organization], error) {
 	leave, err := s.enter(ctx)
 	if err != nil {
@@ -96,18 +211,13 @@ func (s *Store) Organizations(ctx context.Context, request store.PageRequest) (s
 	if err != nil {
 		return store.Page[policy.Organization]{}, err
 	}
-	var all []policy.Organization
-	_, err = s.read(ctx, s.querier(), sink{organization: func(o storedOrganization) error {
-		all = append(all, o.Organization)
-		return o.err
-	}}, s.sql.organizations, after, request.Size()+1)
-	if err != nil {
-		return store.Page[policy.Organization]{}, err
-	}
-	return page(all, request, func(o policy.Organization) string { return o.ID }), nil
+	return readPage(ctx, s, request, func(r *records) (string, policy.Organization, error) {
+		o := r.organization.asOrganization()
+		return o.ID, o.Organization, o.err
+	}, organizationsSQL, after, request.Size()+1)
 }
 
-// Keys is as store.Store says.
+// Keys implements [store.Store].
 func (s *Store) Keys(ctx context.Context, organization string, request store.PageRequest) (store.Page[apikey.Key], error) {
 	leave, err := s.enter(ctx)
 	if err != nil {
@@ -118,33 +228,48 @@ func (s *Store) Keys(ctx context.Context, organization string, request store.Pag
 	if err != nil || !isOrganization(organization) {
 		return store.Page[apikey.Key]{}, err
 	}
-	var all []apikey.Key
-	_, err = s.read(ctx, s.querier(), sink{key: func(k storedKey) error {
-		all = append(all, k.Key)
-		return k.err
-	}}, s.sql.keys, organization, after, request.Size()+1)
+	return readPage(ctx, s, request, func(r *records) (string, apikey.Key, error) {
+		k := r.key.asKey()
+		return string(k.ID), k.Key, k.err
+	}, keysSQL, organization, after, request.Size()+1)
+}
+
+// readPage reads a page by a statement that returns one record more than the page has, if
+// there are more.
+func readPage[T any](ctx context.Context, s *Store, request store.PageRequest, decode func(*records) (id string, record T, err error), sql string, args ...any) (store.Page[T], error) {
+	var page store.Page[T]
+	size, last := request.Size(), ""
+	_, err := s.readRecords(ctx, s.querier(), func(r *records) error {
+		id, record, err := decode(r)
+		switch {
+		case err != nil:
+			return err
+		case id == last:
+			return twice(r)
+		case len(page.Items) == size:
+			page.Next = adapter.CursorAfter(last)
+			return nil
+		}
+		page.Items, last = append(page.Items, record), id
+		return nil
+	}, sql, args...)
 	if err != nil {
-		return store.Page[apikey.Key]{}, err
+		return store.Page[T]{}, err
 	}
-	return page(all, request, func(key apikey.Key) string { return string(key.ID) }), nil
+	return page, nil
 }
 
-// page makes a page of records that are one more than the page takes, if there are more.
-func page[T any](records []T, request store.PageRequest, id func(T) string) store.Page[T] {
-	size := request.Size()
-	if len(records) <= size {
-		return store.Page[T]{Items: records}
-	}
-	return store.Page[T]{Items: records[:size], Next: adapter.CursorAfter(id(records[size-1]))}
-}
-
-// Revision is as store.Watcher says. It asks the server each time, and fails where that
-// is a standby.
+// Revision implements [store.Watcher]. It asks the server each time, and fails on a
+// standby.
 func (s *Store) Revision(ctx context.Context) (uint64, error) {
 	leave, err := s.enter(ctx)
 	if err != nil {
 		return 0, err
 	}
 	defer leave()
-	return s.read(ctx, s.querier(), sink{}, s.sql.revision)
+	return s.readRevision(ctx, s.querier())
+}
+
+func (s *Store) readRevision(ctx context.Context, q querier) (uint64, error) {
+	return s.read(ctx, q, nil, func() error { return nil }, revisionSQL)
 }

@@ -1,6 +1,9 @@
 package postgres_test
 
 import (
+	"encoding/json"
+	"fmt"
+	"net/netip"
 	"testing"
 	"time"
 
@@ -14,12 +17,12 @@ import (
 	"github.com/sallyport-go/sallyport/store/internal/postgrestest"
 )
 
-// TestTimes has times that the database cannot hold, or not so.
+// TestTimes has times finer than the server's own type holds.
 func TestTimes(t *testing.T) {
 	ctx, s := t.Context(), newStore(t, newPool(t, postgrestest.Shared(t).Database(t)))
 	acme(t, s)
 
-	// An expiry that is not zero must not become the zero time, which is never.
+	// An expiry that is not zero must not become "expires": "0001-01-01T00:00:00Z": want a time, which is never.
 	key := newKey(t, "barely", "acme")
 	key.Expires = time.Time{}.Add(1)
 	key.Secrets[0].Expires = time.Time{}.Add(999)
@@ -33,16 +36,21 @@ func TestTimes(t *testing.T) {
 	got, err := s.Key(ctx, "barely")
 	require.NoError(t, err)
 	assert.Equal(t, stored, got, "what Put returns is what is stored (S12)")
-	for _, expires := range []time.Time{got.Expires, got.Secrets[0].Expires, firstEntry(got).Expires} {
-		assert.Equal(t, time.Time{}.Add(time.Microsecond), expires)
-	}
-	assert.Equal(t, moment, firstEntry(got).Added)
-	assert.Equal(t, time.Time{}.Add(1), key.Expires, "the caller's record is as it was")
-	assert.Equal(t, moment.Add(789), firstEntry(key).Added)
+	assert.Equal(t, key.Expires, got.Expires, "to the nanosecond (S6)")
+	assert.Equal(t, key.Secrets[0].Expires, got.Secrets[0].Expires)
+	assert.Equal(t, entry.Expires, firstEntry(got).Expires)
+	assert.Equal(t, moment.Add(789), firstEntry(got).Added)
 
-	// A validity that is shorter than can be stored is none.
+	// A validity of any length can be stored; one that is none cannot.
 	key = newKey(t, "brief", "acme")
-	key.NotBefore, key.Expires = moment.Add(100), moment.Add(200)
+	key.NotBefore, key.Expires = moment.Add(100), moment.Add(101)
+	stored, err = s.PutKey(ctx, key)
+	require.NoError(t, err)
+	got, err = s.Key(ctx, "brief")
+	require.NoError(t, err)
+	assert.Equal(t, stored, got)
+	key = newKey(t, "never", "acme")
+	key.NotBefore, key.Expires = moment, moment
 	_, err = s.PutKey(ctx, key)
 	assert.ErrorIs(t, err, store.ErrInvalid)
 	assert.ErrorIs(t, s.Load(ctx, nil, []apikey.Key{key}), store.ErrInvalid)
@@ -56,6 +64,69 @@ func TestTimes(t *testing.T) {
 	require.Error(t, err)
 	_, err = s.PutKey(ctx, key)
 	assert.ErrorIs(t, err, store.ErrInvalid)
+}
+
+// TestDocuments looks at what the tables hold: the JSON of each record, byte for byte, as
+// the other stores keep it, and the prefixes of its list.
+func TestDocuments(t *testing.T) {
+	ctx, pool := t.Context(), newPool(t, postgrestest.Shared(t).Database(t))
+	s := newStore(t, pool)
+	organization, open := acme(t, s)
+	full := fullKey(t, "full", "acme")
+	full.Description = `a "quoted" <text> \ {`
+	key, err := s.PutKey(ctx, full)
+	require.NoError(t, err)
+	require.NoError(t, s.Load(ctx, []policy.Organization{{ID: "loaded", Requirement: policy.Required}}, []apikey.Key{fullKey(t, "loaded-1", "loaded"), newKey(t, "loaded-2", "acme", "203.0.113.0/24")}))
+	loaded, err := s.Organization(ctx, "loaded")
+	require.NoError(t, err)
+	check := func() {
+		t.Helper()
+		one, err := s.Key(ctx, "loaded-1")
+		require.NoError(t, err)
+		two, err := s.Key(ctx, "loaded-2")
+		require.NoError(t, err)
+		for _, k := range []apikey.Key{open, key, one, two} {
+			var document []byte
+			var entries []netip.Prefix
+			require.NoError(t, pool.QueryRow(ctx, `SELECT document::text, entries FROM sallyport.keys WHERE id = $1 AND organization = $2 AND revision = $3`, string(k.ID), k.Organization, k.Revision).Scan(&document, &entries))
+			want, err := json.Marshal(k)
+			require.NoError(t, err)
+			assert.Equal(t, string(want), string(document))
+			list := []netip.Prefix{}
+			for entry := range k.AccessList.All() {
+				list = append(list, entry.Prefix())
+			}
+			assert.Equal(t, list, entries)
+		}
+		for _, o := range []policy.Organization{organization, loaded} {
+			var document []byte
+			require.NoError(t, pool.QueryRow(ctx, `SELECT document::text FROM sallyport.organizations WHERE id = $1 AND revision = $2`, o.ID, o.Revision).Scan(&document))
+			want, err := json.Marshal(o)
+			require.NoError(t, err)
+			assert.Equal(t, string(want), string(document))
+		}
+	}
+	check()
+	organization.Requirement = policy.ReportOnly
+	organization, err = s.PutOrganization(ctx, organization)
+	require.NoError(t, err)
+	key.AccessList = newKey(t, "x", "acme", "192.0.2.1", "198.51.100.0/25", "203.0.113.7").AccessList
+	key, err = s.PutKey(ctx, key)
+	require.NoError(t, err)
+	check()
+
+	// A long list is moved out of its row by the server.
+	var addresses []string
+	for i := range 5000 {
+		addresses = append(addresses, fmt.Sprintf("10.%d.%d.0/24", i>>8, i&255))
+	}
+	key.AccessList = newKey(t, "x", "acme", addresses...).AccessList
+	key, err = s.PutKey(ctx, key)
+	require.NoError(t, err)
+	check()
+	got, err := s.Key(ctx, key.ID)
+	require.NoError(t, err)
+	assert.True(t, key.Equal(got))
 }
 
 func firstEntry(key apikey.Key) accesslist.Entry {

@@ -8,30 +8,29 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/sallyport-go/sallyport/store"
 )
 
-// maxStall is how long a watch may hold a snapshot of the database without coming on,
-// because the server does not answer or the watcher does not take what it is told. While
-// it holds one, the server cannot clear away what was deleted since.
+// maxStall is how long a watch may hold a snapshot without progress, because the server does
+// not answer or the watcher does not take its changes. Meanwhile the server cannot clear
+// away deleted rows.
 const maxStall = time.Minute
 
-var errStalled = fmt.Errorf("store/postgres: a watch did not come on for %v, because the server or the watcher was too slow: watch again", maxStall)
-
-// beginSnapshot begins a transaction that reads as of one moment. How long it may take is
-// for maxStall to say. Compiling the statements (jit) would take longer than it saves.
+// beginSnapshot begins a transaction that reads one snapshot. maxStall bounds its time, not
+// the server's timeouts. Compiling the statements (jit) would take longer than it saves.
 //
-// To a snapshot that is older, a table that ALTER TABLE has rewritten looks empty. So the
-// tables are locked before the first SELECT takes the snapshot: none is rewritten then
-// until the reading ends. A single statement has its locks before its snapshot anyway, at
-// READ COMMITTED; see migrations for the other levels.
+// A table rewritten by ALTER TABLE looks empty to an older snapshot. So the tables are
+// locked before the first SELECT takes the snapshot, and none is rewritten until the reading
+// ends. At READ COMMITTED a single statement has its locks before its snapshot anyway; see
+// migrations for the other levels.
 const beginSnapshot = `BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
 SET LOCAL statement_timeout = 0;
 SET LOCAL idle_in_transaction_session_timeout = 0;
 SET LOCAL jit = off;
-LOCK TABLE sallyport.organizations, sallyport.keys, sallyport.entries, sallyport.grants, sallyport.secrets,
-	sallyport.changes, sallyport.state IN ACCESS SHARE MODE`
+LOCK TABLE sallyport.organizations, sallyport.keys, sallyport.changes, sallyport.state IN ACCESS SHARE MODE`
 
-// A reading is a snapshot of the database that is read for a watch.
+// A reading is a snapshot being read for a watch.
 type reading struct {
 	ctx    context.Context // ends with the reading
 	cancel context.CancelCauseFunc
@@ -39,8 +38,8 @@ type reading struct {
 	tx     pgx.Tx
 
 	maxStall time.Duration
-	stall    *time.Timer // fires when nothing came on
-	unguard  func() bool // has the connection outlast the context
+	stall    *time.Timer // fires after maxStall without progress
+	unguard  func() bool // lets the connection outlast the context
 }
 
 func (s *Store) beginReading(ctx context.Context) (*reading, error) {
@@ -52,8 +51,8 @@ func (s *Store) beginReading(ctx context.Context) (*reading, error) {
 		defer r.abandon()
 		return nil, r.failed(failed(ctx, err))
 	}
-	// While the watcher is told something nobody reads from the connection, so it is
-	// closed from outside.
+	// While the watcher has the control nobody reads from the connection, so only another
+	// goroutine can close it.
 	socket := r.conn.Conn().PgConn().Conn()
 	r.unguard = context.AfterFunc(r.ctx, func() { _ = socket.Close() })
 	if r.tx, err = r.conn.BeginTx(r.ctx, pgx.TxOptions{BeginQuery: inSchema(s.schema, beginSnapshot)}); err != nil {
@@ -63,14 +62,43 @@ func (s *Store) beginReading(ctx context.Context) (*reading, error) {
 	return r, nil
 }
 
-// comesOn gives the reading time again, unless it has ended.
+// readAll reads every record.
+func (w *watch) readAll(r *reading, revision uint64) error {
+	seen := map[recordName]bool{}
+	add := func(rows *records, change store.Change) error {
+		name := nameOf(change)
+		switch {
+		case change.Revision > revision:
+			return fmt.Errorf("%w: it has come to revision %d, and a record of organization %q has revision %d", errUnfit, revision, change.Organization, change.Revision)
+		case seen[name]:
+			return twice(rows)
+		}
+		seen[name] = true
+		return w.add(r, change)
+	}
+	if _, err := w.s.readRecords(r.ctx, r.tx, func(rows *records) error {
+		return add(rows, organizationChange(rows.organization.asOrganization(), revision))
+	}, allOrganizationsSQL); err != nil {
+		return err
+	}
+	_, err := w.s.readRecords(r.ctx, r.tx, func(rows *records) error {
+		k := rows.key.asKey()
+		if k.Organization == "" {
+			return k.err // a change could not name it
+		}
+		return add(rows, keyChange(k, revision))
+	}, allKeysSQL)
+	return err
+}
+
+// comesOn resets the timer, unless the reading has ended.
 func (r *reading) comesOn() {
 	if r.conn != nil {
 		r.stall.Reset(r.maxStall)
 	}
 }
 
-// failed returns why reading failed.
+// failed returns errStalled if that is why reading failed, and otherwise err.
 func (r *reading) failed(err error) error {
 	if cause := context.Cause(r.ctx); errors.Is(cause, errStalled) {
 		return cause
@@ -78,17 +106,16 @@ func (r *reading) failed(err error) error {
 	return err
 }
 
-// end gives the connection back to the pool. If the context has ended meanwhile the
-// connection is being closed, which the pool sees by its transaction.
+// end gives the connection back to the pool. If the context has ended the connection is
+// being closed; the pool sees that by its open transaction.
 func (r *reading) end() {
 	if r.unguard() {
-		_ = r.tx.Rollback(r.ctx) // which closes the connection if it fails
+		_ = r.tx.Rollback(r.ctx) // closes the connection if it fails
 	}
 	r.release()
 }
 
-// abandon closes the connection, on which there may be much that was not read, unless it
-// was given back.
+// abandon closes the connection, with all its unread rows, unless it was given back.
 func (r *reading) abandon() {
 	r.cancel(nil)
 	r.release()

@@ -69,8 +69,16 @@ func TestStore(t *testing.T) {
 	}, storetest.Reopen(func(t testing.TB, s store.Store) store.Store {
 		require.NoError(t, s.Close())
 		return open(t, schema[s])
-	}), storetest.Damage(func(t testing.TB, s store.Store, id apikey.ID) {
-		exec(t, s, `DELETE FROM %s.entries WHERE key = '`+string(id)+`' AND address = (SELECT max(address) FROM %[1]s.entries WHERE key = '`+string(id)+`')`)
+	}), storetest.Damage(storetest.Damages{
+		Key: func(t testing.TB, s store.Store, id apikey.ID) {
+			exec(t, s, `UPDATE %s.keys SET document = document::jsonb - 'secrets' WHERE id = '`+string(id)+`'`)
+		},
+		AccessList: func(t testing.TB, s store.Store, id apikey.ID) { // empty, which its column contradicts
+			exec(t, s, `UPDATE %s.keys SET document = jsonb_set(document::jsonb, '{accessList}', '[]') WHERE id = '`+string(id)+`'`)
+		},
+		Organization: func(t testing.TB, s store.Store, id string) {
+			exec(t, s, `UPDATE %s.organizations SET document = document::jsonb - 'requirement' WHERE id = '`+id+`'`)
+		},
 	}), storetest.Compact(func(t testing.TB, s store.Store) {
 		exec(t, s, `WITH gone AS (DELETE FROM %[1]s.changes) UPDATE %[1]s.state SET forgotten = revision, kept = 0`)
 	}))

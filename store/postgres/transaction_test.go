@@ -35,14 +35,14 @@ func TestStoreInTransaction(t *testing.T) {
 		require.NoError(t, err)
 		t.Cleanup(func() { _ = tx.Rollback(context.Background()) })
 		return s.WithTx(tx)
-	}, storetest.Damage(func(t testing.TB, within store.Store, id apikey.ID) {
+	}, storetest.Damage(storetest.Damages{AccessList: func(t testing.TB, within store.Store, id apikey.ID) {
 		// Only the transaction itself can reach its rows.
 		key, err := within.Key(context.Background(), id)
 		require.NoError(t, err)
 		require.NotEmpty(t, key.AccessList)
-		_, err = postgres.Tx(within).Exec(context.Background(), `DELETE FROM sallyport.entries WHERE key = $1`, string(id))
+		_, err = postgres.Tx(within).Exec(context.Background(), `UPDATE sallyport.keys SET document = jsonb_set(document::jsonb, '{accessList}', '[]') WHERE id = $1`, string(id))
 		require.NoError(t, err)
-	}),
+	}}),
 		storetest.Without("S3/a write whose context ends under way happens whole or not at all", oneConnection),
 		storetest.Without("L1/a Load whose context ends under way happens whole or not at all", oneConnection),
 		storetest.Without("U4/with an error nothing is recorded", oneConnection))

@@ -1,42 +1,24 @@
 package postgres_test
 
 import (
-	"context"
 	"fmt"
+	"regexp"
 	"testing"
 
-	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/sallyport-go/sallyport/apikey"
 	"github.com/sallyport-go/sallyport/policy"
 	"github.com/sallyport-go/sallyport/store"
 	"github.com/sallyport-go/sallyport/store/internal/postgrestest"
-	"github.com/sallyport-go/sallyport/store/postgres"
 )
 
-// dropConstraints takes everything off the tables that keeps bad rows out.
-func dropConstraints(t testing.TB, pool *pgxpool.Pool) {
-	t.Helper()
-	for _, list := range []string{
-		`SELECT DISTINCT format('ALTER TABLE %s DROP CONSTRAINT IF EXISTS %I CASCADE', conrelid::regclass, conname) FROM pg_constraint
-			WHERE connamespace = 'sallyport'::regnamespace`,
-		`SELECT format('ALTER TABLE %s ALTER %I DROP NOT NULL', attrelid::regclass, attname) FROM pg_attribute JOIN pg_class ON pg_class.oid = attrelid
-			WHERE relnamespace = 'sallyport'::regnamespace AND relkind = 'r' AND attnotnull AND attnum > 0`,
-	} {
-		rows, err := pool.Query(context.Background(), list)
-		require.NoError(t, err)
-		all, err := pgx.CollectRows(rows, pgx.RowTo[string])
-		require.NoError(t, err)
-		for _, sql := range all {
-			exec(t, pool, sql)
-		}
-	}
-}
+// doc stands for the document of a row, in a form that can be changed.
+var doc = regexp.MustCompile(`\bdoc\b`)
 
-// TestUnreadableKey spoils each column of each row that a key has, in each way, with
-// nothing in the database to prevent it.
+// TestUnreadableKey spoils the document of a key and each column beside it, in each way,
+// with nothing in the database to prevent it.
 func TestUnreadableKey(t *testing.T) {
 	ctx, pool := t.Context(), newPool(t, postgrestest.Shared(t).Database(t))
 	s := newStore(t, pool)
@@ -44,132 +26,170 @@ func TestUnreadableKey(t *testing.T) {
 	exec(t, pool, `CREATE SCHEMA safe`)
 	acme, err := s.PutOrganization(ctx, policy.Organization{ID: "acme"})
 	require.NoError(t, err)
+	_, err = s.PutOrganization(ctx, policy.Organization{ID: "other"})
+	require.NoError(t, err)
+	mark, err := s.Revision(ctx)
+	require.NoError(t, err)
 	_, err = s.PutKey(ctx, fullKey(t, "key", "acme"))
 	require.NoError(t, err)
 	sound, err := s.PutKey(ctx, fullKey(t, "sound", "acme"))
 	require.NoError(t, err)
-	tables := []string{"keys", "entries", "grants", "secrets"}
-	for _, table := range tables {
-		exec(t, pool, `CREATE TABLE safe.`+table+` AS TABLE sallyport.`+table)
-	}
+	exec(t, pool, `CREATE TABLE safe.keys AS TABLE sallyport.keys`)
 
 	for _, c := range []struct{ spoil, want string }{
-		{`UPDATE keys SET organization = 'gone' WHERE id = 'key'`, ``}, // see below
-		{`UPDATE keys SET description = NULL WHERE id = 'key'`, `a column of the table keys is NULL`},
-		{`UPDATE keys SET description = E'line\nbreak' WHERE id = 'key'`, `control character`},
-		{`UPDATE keys SET disabled = NULL WHERE id = 'key'`, `a column of the table keys is NULL`},
-		{`UPDATE keys SET not_before = 'infinity' WHERE id = 'key'`, `a time that is infinite or zero`},
-		{`UPDATE keys SET expires = 'infinity' WHERE id = 'key'`, `a time that is infinite or zero`},
-		{`UPDATE keys SET expires = '-infinity' WHERE id = 'key'`, `a time that is infinite or zero`},
-		{`UPDATE keys SET expires = '0001-01-01 00:00:00+00' WHERE id = 'key'`, `a time that is infinite or zero`},
-		{`UPDATE keys SET expires = '0044-03-15 BC' WHERE id = 'key'`, `year`},
-		{`UPDATE keys SET expires = '20000-01-01' WHERE id = 'key'`, `year 20000`},
-		{`UPDATE keys SET expires = not_before WHERE id = 'key'`, `never valid`},
-		{`UPDATE keys SET created = 'infinity' WHERE id = 'key'`, `a time that is infinite or zero`},
-		{`UPDATE keys SET entries = NULL WHERE id = 'key'`, `a column of the table keys is NULL`},
-		{`UPDATE keys SET entries = 0 WHERE id = 'key'`, `the table entries has 2 rows for it, and the table keys says 0`},
-		{`UPDATE keys SET entries = -1 WHERE id = 'key'`, `the table entries has 2 rows for it, and the table keys says -1`},
-		{`UPDATE keys SET grants = NULL WHERE id = 'key'`, `a column of the table keys is NULL`},
-		{`UPDATE keys SET grants = 4 WHERE id = 'key'`, `the table grants has 3 rows for it, and the table keys says 4`},
-		{`UPDATE keys SET secrets = 0 WHERE id = 'key'`, `the table secrets has 2 rows for it, and the table keys says 0`},
-		{`UPDATE keys SET revision = NULL WHERE id = 'key'`, `its revision is not one`},
-		{`UPDATE keys SET revision = -5 WHERE id = 'key'`, `its revision is not one`},
-		{`INSERT INTO keys SELECT * FROM keys WHERE id = 'key'`, `the table keys has 2 rows for it`},
+		// The columns beside the document.
+		{`organization = 'other'`, `want them the same`},
+		{`organization = 'gone'`, `want them the same`},
+		{`organization = ''`, `want them the same`},
+		{`organization = NULL`, `want them the same`},
+		{`revision = NULL`, `its revision is not one`},
+		{`revision = -5`, `its revision is not one`},
+		{`revision = 0`, `its revision is not one`},
+		{`revision = revision - 1`, `want them the same`},
+		{`revision = 0, document = doc || '{"revision":0}'`, `its revision is not one`},
+		{`entries = NULL`, `its column entries is NULL`},
+		{`entries = '{}'`, `its document has 2 entries, and its column entries 0`},
+		{`entries = entries[1:1]`, `its document has 2 entries, and its column entries 1`},
+		{`entries = entries || '203.0.113.0/24'::cidr`, `its document has 2 entries, and its column entries 3`},
+		{`entries = entries || NULL::cidr`, `its document has 2 entries, and its column entries 3`},
+		{`entries[2] = NULL`, `entry 2 is 198.51.100.0/24 in its document, and invalid Prefix in its column`},
+		{`entries[1] = '192.0.2.2'`, `entry 1 is 192.0.2.1/32 in its document, and 192.0.2.2/32 in its column`},
+		{`entries[1] = '192.0.2.0/31'`, `and 192.0.2.0/31 in its column`},
+		{`entries[1] = '::ffff:192.0.2.1'`, `and ::ffff:192.0.2.1/128 in its column`},
+		{`entries = ARRAY[entries[2], entries[1]]`, `and 198.51.100.0/24 in its column`},
 
-		{`DELETE FROM entries WHERE key = 'key' AND address = '192.0.2.1'`, `the table entries has 1 rows for it, and the table keys says 2`},
-		{`DELETE FROM entries`, `the table entries has 0 rows for it, and the table keys says 2`},
-		{`TRUNCATE entries`, `the table entries has 0 rows for it, and the table keys says 2`},
-		{`INSERT INTO entries SELECT 'key', '203.0.113.0/24', '', NULL, NULL`, `the table entries has 3 rows for it, and the table keys says 2`},
-		{`UPDATE entries SET key = 'elsewhere' WHERE key = 'key'`, `the table entries has 0 rows for it, and the table keys says 2`},
-		{`UPDATE entries SET address = '192.0.2.1' WHERE key = 'key'`, `duplicate entry`},
-		{`UPDATE entries SET address = NULL WHERE key = 'key' AND address = '192.0.2.1'`, `not a valid prefix`},
-		{`UPDATE entries SET address = '0.0.0.0/32' WHERE key = 'key' AND address = '192.0.2.1'`, `0.0.0.0`},
-		{`UPDATE entries SET address = '::ffff:192.0.2.0/120' WHERE key = 'key' AND address = '192.0.2.1'`, `IPv4-mapped`},
-		{`UPDATE entries SET comment = NULL WHERE key = 'key' AND address = '192.0.2.1'`, `a column of the table entries is NULL`},
-		{`UPDATE entries SET comment = E'a\tb' WHERE key = 'key' AND address = '192.0.2.1'`, `control character`},
-		{`UPDATE entries SET comment = repeat('x', 1025) WHERE key = 'key' AND address = '192.0.2.1'`, `1025 bytes`},
-		{`UPDATE entries SET expires = 'infinity' WHERE key = 'key'`, `a time that is infinite or zero`},
-		{`UPDATE entries SET expires = '0001-01-01 00:00:00+00' WHERE key = 'key'`, `a time that is infinite or zero`},
-		{`UPDATE entries SET added = '20000-01-01' WHERE key = 'key'`, `year 20000`},
+		// The document.
+		{`document = NULL`, `its document is NULL`},
+		{`document = 'null'`, `want an object with`},
+		{`document = '[]'`, `want an object with`},
+		{`document = '7'`, `want an object with`},
+		{`document = '"key"'`, `want an object with`},
+		{`document = '{}'`, `"id" is missing`},
+		{`document = doc || '{"admin":1}'`, `unknown name "admin"`},
+		{`document = (SELECT document FROM keys WHERE id = 'sound')`, `its document is that of key "sound"`},
+		{`document = doc || '{"id":"Key"}'`, `its document is that of key "Key"`},
+		{`document = doc || '{"organization":"other"}'`, `of organization "other"`},
+		{`document = doc || '{"revision":1}'`, `with revision 1, `},
+		{`document = doc - 'revision'`, `with revision 0, `},
+		{`document = doc || '{"description":null}'`, `"description" is null`},
+		{`document = doc || '{"description":"line\nbreak"}'`, `control character`},
+		{`document = doc - 'disabled'`, `"disabled" is missing`},
+		{`document = doc || '{"disabled":null}'`, `"disabled" is null`},
+		{`document = doc || '{"disabled":"true"}'`, `"disabled"`},
+		{`document = doc || '{"notBefore":"infinity"}'`, `"notBefore"`},
+		{`document = doc || '{"expires":"infinity"}'`, `"expires"`},
+		{`document = doc || '{"expires":null}'`, `"expires" is null`},
+		{`document = doc || '{"expires":"0001-01-01T00:00:00Z"}'`, `"expires": "0001-01-01T00:00:00Z": want a time`},
+		{`document = doc || '{"expires":"20000-01-01T00:00:00Z"}'`, `"expires"`},
+		{`document = doc || jsonb_build_object('expires', doc->'notBefore')`, `never valid`},
+		{`document = doc || '{"created":"infinity"}'`, `"created"`},
 
-		{`DELETE FROM grants WHERE key = 'key' AND position = 2`, `the table grants has 2 rows for it, and the table keys says 3`},
-		{`UPDATE grants SET position = 7 WHERE key = 'key' AND position = 2`, `position 7`},
-		{`UPDATE grants SET position = 0 WHERE key = 'key' AND position = 1`, `position 0`},
-		{`UPDATE grants SET position = -1 WHERE key = 'key' AND position = 0`, `position -1`},
-		{`UPDATE grants SET position = NULL WHERE key = 'key' AND position = 0`, `position 0`},
-		{`UPDATE grants SET role = NULL WHERE key = 'key' AND position = 0`, `role of Grants[0] is empty`},
-		{`UPDATE grants SET role = ' padded' WHERE key = 'key' AND position = 0`, `white space`},
-		{`UPDATE grants SET project = E'a\nb' WHERE key = 'key' AND position = 1`, `control character`},
-		{`UPDATE grants SET all_projects = NULL WHERE key = 'key' AND position = 1`, `a column of the table grants is NULL`},
-		{`UPDATE grants SET all_projects = true WHERE key = 'key' AND position = 1`, `has AllProjects and the project`},
+		{`document = doc - 'accessList'`, `"accessList" is missing`},
+		{`document = doc || '{"accessList":null}'`, `"accessList" is null`},
+		{`document = doc || '{"accessList":[]}'`, `its document has 0 entries, and its column entries 2`},
+		{`document = doc #- '{accessList,1}'`, `its document has 1 entries, and its column entries 2`},
+		{`document = replace(document::text, '"accessList":', '"accessList":[],"accessList":')::json`, `"accessList"`},
+		{`document = jsonb_set(doc, '{accessList,1}', '{"address":"203.0.113.0/24"}')`, `entry 2 is 203.0.113.0/24 in its document`},
+		{`document = jsonb_set(doc, '{accessList,1}', '{"address":"0.0.0.0/0"}')`, `0.0.0.0/0 in its document`},
+		{`document = jsonb_set(doc, '{accessList,1}', doc #> '{accessList,0}')`, `duplicate entry`},
+		{`document = jsonb_set(doc, '{accessList,0,address}', 'null')`, `"address" is null`},
+		{`document = jsonb_set(doc, '{accessList,0,address}', '"0.0.0.0"')`, `0.0.0.0`},
+		{`document = jsonb_set(doc, '{accessList,0,address}', '"192.0.2.1/24"')`, `192.0.2.1/24`},
+		{`document = jsonb_set(doc, '{accessList,0,address}', '"::ffff:192.0.2.0/120"')`, `IPv4-mapped`},
+		{`document = jsonb_set(doc, '{accessList,0,comment}', 'null')`, `"comment" is null`},
+		{`document = jsonb_set(doc, '{accessList,0,comment}', '"a\tb"')`, `control character`},
+		{`document = jsonb_set(doc, '{accessList,0,comment}', to_jsonb(repeat('x', 1025)))`, `1025 bytes`},
+		{`document = jsonb_set(doc, '{accessList,0,expires}', 'null')`, `"expires" is null`},
+		{`document = jsonb_set(doc, '{accessList,0,expires}', '"infinity"')`, `infinity`},
+		{`document = jsonb_set(doc, '{accessList,0,expires}', '"0001-01-01T00:00:00Z"')`, `0001-01-01`},
+		{`document = jsonb_set(doc, '{accessList,0,added}', '"20000-01-01T00:00:00Z"')`, `20000`},
+		{`document = jsonb_set(doc, '{accessList,0,Expires}', '"2031-05-06T07:08:09Z"')`, `unknown name "Expires"`},
 
-		{`DELETE FROM secrets WHERE key = 'key' AND position = 1`, `the table secrets has 1 rows for it, and the table keys says 2`},
-		{`UPDATE secrets SET position = 1 WHERE key = 'key'`, `position 1`},
-		{`UPDATE secrets SET server_key = 'no server key' WHERE key = 'key' AND position = 0`, `server key`},
-		{`UPDATE secrets SET sum = NULL WHERE key = 'key' AND position = 0`, `the hash of a secret has 0 bytes: want 32`},
-		{`UPDATE secrets SET sum = substr(sum, 2) WHERE key = 'key' AND position = 0`, `the hash of a secret has 31 bytes: want 32`},
-		{`UPDATE secrets SET sum = sum || '\x00' WHERE key = 'key' AND position = 0`, `the hash of a secret has 33 bytes: want 32`},
-		{`UPDATE secrets SET sum = decode(repeat('00', 32), 'hex') WHERE key = 'key' AND position = 0`, `has no hash`},
-		{`UPDATE secrets SET sum = (SELECT sum FROM secrets WHERE key = 'key' AND position = 0) WHERE key = 'key'`, `again`},
-		{`UPDATE secrets SET expires = 'infinity' WHERE key = 'key'`, `a time that is infinite or zero`},
-		{`UPDATE secrets SET created = '20000-01-01' WHERE key = 'key'`, `year 20000`},
+		{`document = doc || '{"grants":null}'`, `"grants" is null`},
+		{`document = jsonb_set(doc, '{grants,0}', 'null')`, `want an object with`},
+		{`document = doc #- '{grants,0,role}'`, `"role" is missing`},
+		{`document = jsonb_set(doc, '{grants,0,role}', 'null')`, `"role" is null`},
+		{`document = jsonb_set(doc, '{grants,0,role}', '" padded"')`, `white space`},
+		{`document = jsonb_set(doc, '{grants,1,project}', 'null')`, `"project" is null`},
+		{`document = jsonb_set(doc, '{grants,1,project}', '"a\nb"')`, `control character`},
+		{`document = jsonb_set(doc, '{grants,2,allProjects}', 'null')`, `"allProjects" is null`},
+		{`document = jsonb_set(doc, '{grants,1,allProjects}', 'true')`, `has AllProjects and the project`},
+
+		{`document = doc - 'secrets'`, `"secrets" is missing`},
+		{`document = doc || '{"secrets":[]}'`, `0 secrets`},
+		{`document = jsonb_set(doc, '{secrets,2}', doc #> '{secrets,0}')`, `secrets`},
+		{`document = jsonb_set(doc, '{secrets,0,serverKey}', '"no server key"')`, `server key`},
+		{`document = doc #- '{secrets,0,sum}'`, `"sum" is missing`},
+		{`document = jsonb_set(doc, '{secrets,0,sum}', 'null')`, `"sum" is null`},
+		{`document = jsonb_set(doc, '{secrets,0,sum}', to_jsonb(substr(doc #>> '{secrets,0,sum}', 3)))`, `62 characters`},
+		{`document = jsonb_set(doc, '{secrets,0,sum}', to_jsonb(doc #>> '{secrets,0,sum}' || '00'))`, `66 characters`},
+		{`document = jsonb_set(doc, '{secrets,0,sum}', to_jsonb(repeat('00', 32)))`, `has no hash`},
+		{`document = jsonb_set(doc, '{secrets,1,sum}', doc #> '{secrets,0,sum}')`, `again`},
+		{`document = jsonb_set(doc, '{secrets,0,expires}', '"infinity"')`, `"expires"`},
+		{`document = jsonb_set(doc, '{secrets,0,created}', '"20000-01-01T00:00:00Z"')`, `"created"`},
+
+		// The primary key: two rows of one ID.
+		{``, `several rows for`},
 	} {
 		t.Run(c.spoil, func(t *testing.T) {
-			for _, table := range tables {
-				exec(t, pool, `DELETE FROM sallyport.`+table+`; INSERT INTO sallyport.`+table+` SELECT * FROM safe.`+table)
+			exec(t, pool, `DELETE FROM sallyport.keys; INSERT INTO sallyport.keys SELECT * FROM safe.keys`)
+			spoil := `UPDATE keys SET ` + doc.ReplaceAllString(c.spoil, `document::jsonb`) + ` WHERE id = 'key'`
+			if c.spoil == `` {
+				spoil = `INSERT INTO keys SELECT * FROM keys WHERE id = 'key'`
 			}
-			inTables(t, pool, c.spoil)
+			inTables(t, pool, spoil)
 
 			_, _, err := s.Lookup(ctx, "key")
 			require.Error(t, err)
 			assert.NotErrorIs(t, err, store.ErrNotFound)
 			decision := policy.New(s).Decide(ctx, request("key"))
 			assert.Equal(t, policy.Unavailable, decision.Reason)
-			if c.want == "" { // the record is sound, and what is wrong is that it has no organization
-				assert.ErrorContains(t, err, `its organization "gone" is not there`)
-				return
-			}
 			require.ErrorContains(t, err, `key "key" cannot be read`)
 			assert.ErrorContains(t, err, c.want)
 			_, err = s.Key(ctx, "key")
 			assert.ErrorContains(t, err, c.want)
-			page, err := s.Keys(ctx, "acme", store.PageRequest{})
-			assert.ErrorContains(t, err, "cannot be read")
-			assert.Empty(t, page)
 			_, err = s.PutKey(ctx, fullKey(t, "key", "acme"))
 			assert.ErrorContains(t, err, c.want, "a write would be judged by it")
-
-			// Whoever watches is told that it cannot be read, and everything else.
-			told := map[string]store.Change{}
-			for change, err := range s.Watch(ctx, 0) {
-				require.NoError(t, err)
-				if change.IsMark() {
-					break
+			var owner *string
+			require.NoError(t, pool.QueryRow(ctx, `SELECT DISTINCT organization FROM sallyport.keys WHERE id = 'key'`).Scan(&owner))
+			if owner != nil {
+				page, err := s.Keys(ctx, *owner, store.PageRequest{})
+				if *owner == "acme" || *owner == "other" {
+					assert.ErrorContains(t, err, "cannot be read")
 				}
-				told[string(change.Key)] = change
+				assert.Empty(t, page)
 			}
-			require.Contains(t, told, "key")
-			assert.ErrorContains(t, told["key"].Err, c.want)
-			assert.Nil(t, told["key"].KeyRecord)
-			assert.Equal(t, &acme, told[""].OrganizationRecord)
-			if told["sound"].Err == nil {
+
+			// A watcher is told that it cannot be read, and everything else.
+			for _, after := range []uint64{0, mark} {
+				told, organizations := map[apikey.ID]store.Change{}, map[string]store.Change{}
+				var ended error
+				for change, err := range s.Watch(ctx, after) {
+					if ended = err; err != nil || change.IsMark() {
+						break
+					}
+					if change.Key == "" {
+						organizations[change.Organization] = change
+					} else {
+						told[change.Key] = change
+					}
+				}
+				if after == 0 && (owner == nil || *owner == "" || c.spoil == ``) {
+					require.ErrorContains(t, ended, c.want, "a change could not name it, or would name it twice")
+					continue
+				}
+				require.NoError(t, ended)
+				require.Contains(t, told, apikey.ID("key"))
+				assert.ErrorContains(t, told["key"].Err, c.want)
+				assert.Nil(t, told["key"].KeyRecord)
+				require.NoError(t, told["sound"].Err)
 				assert.Equal(t, &sound, told["sound"].KeyRecord)
+				if after == 0 {
+					assert.Equal(t, &acme, organizations["acme"].OrganizationRecord)
+				}
 			}
 		})
 	}
-}
-
-// inTables does something where the names of the store's tables need no schema.
-func inTables(t testing.TB, pool *pgxpool.Pool, sql string) {
-	t.Helper()
-	tx, err := pool.Begin(context.Background())
-	require.NoError(t, err)
-	defer func() { _ = tx.Rollback(context.Background()) }()
-	_, err = tx.Exec(context.Background(), `SET LOCAL search_path = sallyport`)
-	require.NoError(t, err)
-	_, err = tx.Exec(context.Background(), sql)
-	require.NoError(t, err)
-	require.NoError(t, tx.Commit(context.Background()))
 }
 
 // TestUnreadableIsDeleted: what cannot be read can be removed, to create it anew.
@@ -178,12 +198,21 @@ func TestUnreadableIsDeleted(t *testing.T) {
 	s := newStore(t, pool)
 	acme, err := s.PutOrganization(ctx, policy.Organization{ID: "acme"})
 	require.NoError(t, err)
+	for _, spoil := range []string{`document = '{}'`, `entries = '{}'`, `revision = revision - 1`} {
+		key, err := s.PutKey(ctx, fullKey(t, "key", "acme"))
+		require.NoError(t, err)
+		require.NoError(t, s.RecordUsage(ctx, []store.UsageRecord{usage(key, 1)}))
+		exec(t, pool, `UPDATE sallyport.keys SET `+spoil)
+		_, err = s.Key(ctx, "key")
+		require.ErrorContains(t, err, `key "key" cannot be read`)
+		require.NoError(t, s.DeleteKey(ctx, "key", 0))
+	}
 	_, err = s.PutKey(ctx, fullKey(t, "key", "acme"))
 	require.NoError(t, err)
-	exec(t, pool, `DELETE FROM sallyport.entries`)
-	require.NoError(t, s.DeleteKey(ctx, "key", 0))
-	_, err = s.PutKey(ctx, fullKey(t, "key", "acme"))
+	known, err := s.Usage(ctx, "key")
 	require.NoError(t, err)
+	assert.Empty(t, known.Entries, "which went with the key")
+	assert.Empty(t, known.Secrets)
 	require.NoError(t, s.DeleteKey(ctx, "key", 0))
 
 	// But not what cannot even be told of.
@@ -194,11 +223,9 @@ func TestUnreadableIsDeleted(t *testing.T) {
 		exec(t, pool, `UPDATE sallyport.keys SET `+spoil)
 		assert.ErrorContains(t, s.DeleteKey(ctx, "nameless", 0), `key "nameless" cannot be read`)
 	}
-	exec(t, pool, `DELETE FROM sallyport.keys; DELETE FROM sallyport.entries; DELETE FROM sallyport.grants; DELETE FROM sallyport.secrets; UPDATE sallyport.organizations SET revision = NULL`)
+	exec(t, pool, `DELETE FROM sallyport.keys; UPDATE sallyport.organizations SET revision = NULL`)
 	assert.ErrorContains(t, s.DeleteOrganization(ctx, "acme", 0), `organization "acme" cannot be read`)
-	exec(t, pool, fmt.Sprintf(`UPDATE sallyport.organizations SET revision = %d`, acme.Revision))
-
-	exec(t, pool, `ALTER TABLE sallyport.organizations DROP CONSTRAINT IF EXISTS organizations_requirement_check; UPDATE sallyport.organizations SET requirement = 'perhaps'`)
+	exec(t, pool, fmt.Sprintf(`UPDATE sallyport.organizations SET revision = %d, document = jsonb_set(document::jsonb, '{requirement}', '"perhaps"')`, acme.Revision))
 	_, err = s.Organization(ctx, "acme")
 	require.ErrorContains(t, err, "cannot be read")
 	require.NoError(t, s.DeleteOrganization(ctx, "acme", acme.Revision))
@@ -210,129 +237,71 @@ func TestUnreadableOrganization(t *testing.T) {
 	dropConstraints(t, pool)
 	_, err := s.PutOrganization(ctx, policy.Organization{ID: "acme", Requirement: policy.Required})
 	require.NoError(t, err)
+	_, mark := first(t, s)
+	acme, err := s.Organization(ctx, "acme")
+	require.NoError(t, err)
+	acme, err = s.PutOrganization(ctx, acme)
+	require.NoError(t, err)
 	_, err = s.PutKey(ctx, newKey(t, "key", "acme"), store.AllowOpen)
 	require.NoError(t, err)
 	exec(t, pool, `CREATE SCHEMA safe; CREATE TABLE safe.organizations AS TABLE sallyport.organizations`)
+	const absent = `its organization "acme" is not there`
 	for _, c := range []struct{ spoil, want string }{
-		{`UPDATE organizations SET requirement = NULL`, `requirement ""`},
-		{`UPDATE organizations SET requirement = 'Required'`, `requirement "Required"`},
-		{`UPDATE organizations SET requirement = ''`, `requirement ""`},
+		{`UPDATE organizations SET document = doc || '{"requirement":null}'`, `"requirement"`},
+		{`UPDATE organizations SET document = doc || '{"requirement":"Required"}'`, `requirement "Required"`},
+		{`UPDATE organizations SET document = doc || '{"requirement":""}'`, `requirement ""`},
+		{`UPDATE organizations SET document = doc - 'requirement'`, `"requirement" is missing`},
+		{`UPDATE organizations SET document = doc || '{"Requirement":"not_required"}'`, `"Requirement"`},
+		{`UPDATE organizations SET document = doc || '{"id":"other"}'`, `its document is that of organization "other"`},
+		{`UPDATE organizations SET document = doc || '{"revision":7}'`, `with revision 7, `},
+		{`UPDATE organizations SET document = doc - 'revision'`, `with revision 0, `},
+		{`UPDATE organizations SET document = 'null'`, `cannot be read`},
+		{`UPDATE organizations SET document = '[]'`, `cannot be read`},
+		{`UPDATE organizations SET document = NULL`, `its document is NULL`},
 		{`UPDATE organizations SET revision = NULL`, `its revision is not one`},
 		{`UPDATE organizations SET revision = 0`, `its revision is not one`},
-		{`DELETE FROM organizations`, `its organization "acme" is not there`},
-		{`UPDATE organizations SET id = 'ACME'`, `its organization "acme" is not there`},
+		{`UPDATE organizations SET revision = revision - 1`, `want them the same`},
+		{`INSERT INTO organizations SELECT * FROM organizations`, `several rows`},
+		{`DELETE FROM organizations`, absent},
+		{`UPDATE organizations SET id = 'ACME'`, absent},
 	} {
 		t.Run(c.spoil, func(t *testing.T) {
 			exec(t, pool, `DELETE FROM sallyport.organizations; INSERT INTO sallyport.organizations SELECT * FROM safe.organizations`)
-			inTables(t, pool, c.spoil)
+			inTables(t, pool, doc.ReplaceAllString(c.spoil, `document::jsonb`))
 			_, _, err := s.Lookup(ctx, "key")
 			assert.ErrorContains(t, err, c.want)
 			assert.Equal(t, policy.Unavailable, policy.New(s).Decide(ctx, request("key")).Reason)
 			_, err = s.Organization(ctx, "acme")
 			assert.Error(t, err)
+			if c.want == absent {
+				return
+			}
+			assert.ErrorContains(t, err, c.want)
+			_, err = s.Organizations(ctx, store.PageRequest{})
+			assert.ErrorContains(t, err, c.want)
+			_, err = s.PutOrganization(ctx, policy.Organization{ID: "acme"})
+			assert.ErrorContains(t, err, c.want)
+			_, err = s.PutKey(ctx, newKey(t, "another", "acme"), store.AllowOpen)
+			assert.ErrorContains(t, err, c.want)
+			for _, after := range []uint64{0, mark} {
+				var told, ended error
+				for change, err := range s.Watch(ctx, after) {
+					if ended = err; err != nil || change.IsMark() {
+						break
+					}
+					if change.Key == "" && change.Err != nil {
+						told = change.Err
+						assert.Nil(t, change.OrganizationRecord)
+					}
+				}
+				if c.want == `several rows` && after == 0 {
+					told, ended = ended, nil // it would be told twice
+				}
+				require.NoError(t, ended)
+				assert.ErrorContains(t, told, c.want)
+			}
 		})
 	}
-	exec(t, pool, `DELETE FROM sallyport.organizations; INSERT INTO sallyport.organizations SELECT * FROM safe.organizations; UPDATE sallyport.organizations SET requirement = 'perhaps'`)
-	_, err = s.Organizations(ctx, store.PageRequest{})
-	assert.ErrorContains(t, err, "cannot be read")
-	_, err = s.PutOrganization(ctx, policy.Organization{ID: "acme"})
-	assert.ErrorContains(t, err, "cannot be read")
-	for change, err := range s.Watch(ctx, 0) {
-		require.NoError(t, err)
-		assert.ErrorContains(t, change.Err, "cannot be read")
-		break
-	}
-}
-
-// TestChangedByHand has rows come and go without a change that tells of them.
-func TestChangedByHand(t *testing.T) {
-	ctx, pool := t.Context(), newPool(t, postgrestest.Shared(t).Database(t))
-	s := newStore(t, pool)
-	_, err := s.PutOrganization(ctx, policy.Organization{ID: "acme"})
-	require.NoError(t, err)
-	_, mark := first(t, s)
-	for _, id := range []string{"deleted", "older", "here"} {
-		_, err := s.PutKey(ctx, newKey(t, id, "acme", "192.0.2.1"))
-		require.NoError(t, err)
-	}
-	exec(t, pool, `DELETE FROM sallyport.keys WHERE id = 'deleted'`)
-	exec(t, pool, `UPDATE sallyport.keys SET revision = revision - 1 WHERE id = 'older'`)
-	exec(t, pool, `UPDATE sallyport.changes SET deleted = true WHERE key = 'here'`)
-	_, err = s.PutKey(ctx, newKey(t, "halved", "acme", "192.0.2.1"))
-	require.NoError(t, err)
-	exec(t, pool, `DELETE FROM sallyport.entries WHERE key = 'halved'`)
-	told := 0
-	for change, err := range s.Watch(ctx, mark) {
-		require.NoError(t, err)
-		if change.IsMark() {
-			break
-		}
-		told++
-		want := fmt.Sprintf(`key %q of organization "acme" is not as its last change, of revision %d, left it`, change.Key, change.Revision)
-		if change.Key == "halved" {
-			want = `key "halved" cannot be read: the table entries has 0 rows for it`
-		}
-		assert.ErrorContains(t, change.Err, want)
-		assert.False(t, change.Deleted)
-		assert.Nil(t, change.KeyRecord)
-	}
-	assert.Equal(t, 4, told)
-
-	// An organization is called one.
-	before, err := s.Revision(ctx)
-	require.NoError(t, err)
-	other, err := s.PutOrganization(ctx, policy.Organization{ID: "other"})
-	require.NoError(t, err)
-	exec(t, pool, `UPDATE sallyport.organizations SET revision = revision - 1 WHERE id = 'other'`)
-	for change, err := range s.Watch(ctx, before) {
-		require.NoError(t, err)
-		assert.ErrorContains(t, change.Err, fmt.Sprintf(`store/postgres: organization "other" is not as its last change, of revision %d, left it`, other.Revision))
-		break
-	}
-
-	// Rows of a key that is not there are no key.
-	dropConstraints(t, pool)
-	exec(t, pool, `INSERT INTO sallyport.entries VALUES ('no-such-key', '192.0.2.1', '', NULL, NULL)`)
-	_, found, err := s.Lookup(ctx, "no-such-key")
-	require.NoError(t, err)
-	assert.False(t, found)
-	require.NoError(t, watchError(t, s))
-
-	// A change that cannot be read is not passed over.
-	exec(t, pool, `UPDATE sallyport.changes SET deleted = NULL WHERE key = 'older'`)
-	for change, err := range s.Watch(ctx, mark) {
-		assert.ErrorContains(t, err, "cannot scan NULL")
-		assert.Zero(t, change)
-	}
-
-	// What has no name cannot be told of, and ends the watch.
-	exec(t, pool, `UPDATE sallyport.keys SET organization = NULL WHERE id = 'here'`)
-	assert.ErrorContains(t, watchError(t, s), `key "here" cannot be read`)
-	exec(t, pool, `UPDATE sallyport.keys SET organization = 'acme'`)
-	exec(t, pool, `UPDATE sallyport.state SET revision = 7`)
-	assert.ErrorContains(t, watchError(t, s), "it has come to revision 7, and a record of organization")
-	exec(t, pool, `DELETE FROM sallyport.state`)
-	assert.ErrorContains(t, watchError(t, s), "state has no row")
-	_, _, err = s.Lookup(ctx, "here")
-	assert.ErrorContains(t, err, "state has no row")
-	_, err = s.PutOrganization(ctx, policy.Organization{ID: "another"})
-	assert.Error(t, err)
-}
-
-// watchError returns what a watch from zero ends with.
-func watchError(t testing.TB, s *postgres.Store) error {
-	t.Helper()
-	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
-	for change, err := range s.Watch(ctx, 0) {
-		if err != nil {
-			return err
-		}
-		if change.IsMark() {
-			break
-		}
-	}
-	return nil
 }
 
 // TestOtherColumns has a column that is of another type than it was made with.
@@ -340,7 +309,7 @@ func TestOtherColumns(t *testing.T) {
 	ctx, pool := t.Context(), newPool(t, postgrestest.Shared(t).Database(t))
 	s := newStore(t, pool)
 	acme(t, s)
-	exec(t, pool, `ALTER TABLE sallyport.keys ALTER entries TYPE bigint; UPDATE sallyport.keys SET entries = 1::bigint << 32`)
+	exec(t, pool, `ALTER TABLE sallyport.keys ALTER revision TYPE numeric; UPDATE sallyport.keys SET revision = 2::numeric ^ 64`)
 	pool.Reset()
 	_, _, err := s.Lookup(ctx, "key")
 	assert.ErrorContains(t, err, "can't scan")
@@ -350,6 +319,31 @@ func TestOtherColumns(t *testing.T) {
 	pool.Reset()
 	_, _, err = s.Lookup(ctx, "key")
 	assert.ErrorContains(t, err, "of another version: run Migrate")
+}
+
+// TestTruncatedDocument has a column that takes any text, and in it a document that ends
+// anywhere.
+func TestTruncatedDocument(t *testing.T) {
+	ctx, pool := t.Context(), newPool(t, postgrestest.Shared(t).Database(t))
+	s := newStore(t, pool)
+	acme(t, s)
+	key, err := s.PutKey(ctx, fullKey(t, "full", "acme"))
+	require.NoError(t, err)
+	exec(t, pool, `ALTER TABLE sallyport.keys ALTER document TYPE text`)
+	pool.Reset()
+	got, err := s.Key(ctx, "full")
+	require.NoError(t, err, "a text that is whole is a document")
+	assert.Equal(t, key, got)
+	document, err := key.MarshalJSON()
+	require.NoError(t, err)
+	for n := range document {
+		exec(t, pool, `UPDATE sallyport.keys SET document = $1 WHERE id = 'full'`, string(document[:n]))
+		_, _, err := s.Lookup(ctx, "full")
+		require.ErrorContains(t, err, `key "full" cannot be read`, "%d bytes", n)
+	}
+	exec(t, pool, `UPDATE sallyport.keys SET document = $1 WHERE id = 'full'`, string(document)+" {}")
+	_, _, err = s.Lookup(ctx, "full")
+	require.ErrorContains(t, err, `key "full" cannot be read`)
 }
 
 func TestUnreadableUsage(t *testing.T) {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
 
 	"github.com/sallyport-go/sallyport/accesslist"
 	"github.com/sallyport-go/sallyport/apikey"
@@ -18,8 +19,8 @@ import (
 	"github.com/sallyport-go/sallyport/store/adapter"
 )
 
-// Rows are locked in one order, that of the identifiers, keys before usage: so those who
-// count do not wait for each other in a circle, nor for those who delete keys.
+// Rows are locked in the order of the identifiers, keys before usage. So counting cannot
+// deadlock with other counting, nor with deleting keys.
 const (
 	lockKeysSQL = `SELECT id FROM sallyport.keys WHERE id = ANY ($1) ORDER BY id FOR KEY SHARE`
 
@@ -33,21 +34,21 @@ const (
 		JOIN sallyport.keys ON keys.id = u.key ORDER BY u.key, u.secret
 	ON CONFLICT (key, secret) DO UPDATE SET ` + addUsageSQL
 
-	// greatest passes over NULL, and what is compared with NULL is not true.
+	// greatest passes over NULL, and a comparison with NULL is not true.
 	addUsageSQL = `count = known.count + excluded.count, last = greatest(known.last, excluded.last),
 	last_address = CASE WHEN known.last IS NULL OR excluded.last > known.last THEN excluded.last_address ELSE known.last_address END`
 )
 
-// A used is what was used: an entry of a key, or a secret.
+// A used names an entry or a secret of a key.
 type used[T netip.Prefix | string] struct {
 	key  string
 	what T
 }
 
-// RecordUsage is as store.UsageRecorder says. A record of an entry or a secret that
-// cannot be a key's is passed over, as that of a key that is not there; counts that are
-// more than the database holds, 2^63-1, and times outside the years 1 to 9999 are refused
-// with ErrInvalid.
+// RecordUsage implements [store.UsageRecorder]. Times are kept to the microsecond. A record
+// is passed over if its key is absent, or if no key can have its entry or secret. Counts
+// above 2^63-1, the database's limit, and times outside the years 1 to 9999 are refused with
+// ErrInvalid.
 func (s *Store) RecordUsage(ctx context.Context, batch []store.UsageRecord) error {
 	leave, err := s.enter(ctx)
 	if err != nil {
@@ -76,10 +77,9 @@ func (s *Store) RecordUsage(ctx context.Context, batch []store.UsageRecord) erro
 	return s.retry(what, func() error { return s.addUsage(ctx, entries, secrets) })
 }
 
-// isSecret reports whether a text can be the ID of a secret.
 func isSecret(id string) bool { return apikey.ValidateName("secret", id) == nil }
 
-// add adds calls to those that are known, of one batch.
+// add adds calls to those of the same batch.
 func add[K comparable](known map[K]accesslist.Usage, what K, more accesslist.Usage) error {
 	if more.Last = cut(more.Last); more.Last.Year() < 1 || more.Last.Year() > 9999 {
 		return fmt.Errorf("store/postgres: %w: usage in the year %d: want 1 to 9999", store.ErrInvalid, more.Last.Year())
@@ -113,7 +113,7 @@ func (s *Store) addUsage(ctx context.Context, entries map[used[netip.Prefix]]acc
 	return s.inTx(ctx, func(tx pgx.Tx) error { return tx.SendBatch(ctx, &b.Batch).Close() })
 }
 
-// columns are usage as parameters.
+// columns are the usage as parameters of a statement.
 type columns[T netip.Prefix | string] struct {
 	keys   []string
 	what   []T
@@ -131,7 +131,26 @@ func columnsOf[T netip.Prefix | string](usage map[used[T]]accesslist.Usage, keys
 	return c
 }
 
-// addressOrNull leaves out a zone, which the database does not hold.
+// cut truncates a time to microseconds, as the server keeps it. A time right after the zero
+// time does not become zero, which means not known.
+func cut(t time.Time) time.Time {
+	if t.IsZero() {
+		return time.Time{}
+	}
+	if cut := t.UTC().Truncate(time.Microsecond); !cut.IsZero() {
+		return cut
+	}
+	return time.Time{}.Add(time.Microsecond)
+}
+
+func instantOrNull(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	return &t
+}
+
+// addressOrNull drops the zone: the database holds none.
 func addressOrNull(address netip.Addr) *netip.Addr {
 	if !address.IsValid() {
 		return nil
@@ -140,7 +159,13 @@ func addressOrNull(address netip.Addr) *netip.Addr {
 	return &address
 }
 
-// Usage is as store.UsageRecorder says.
+const usageSQL = selectState + `, k.id, u.address, u.secret, u.count, u.last, u.last_address` + fromState + `
+	LEFT JOIN sallyport.keys k ON k.id = $1
+	LEFT JOIN LATERAL (
+		SELECT address, NULL AS secret, count, last, host(last_address) AS last_address FROM sallyport.entry_usage WHERE key = k.id
+		UNION ALL SELECT NULL, secret, count, last, host(last_address) FROM sallyport.secret_usage WHERE key = k.id) u ON true`
+
+// Usage implements [store.UsageRecorder].
 func (s *Store) Usage(ctx context.Context, id apikey.ID) (store.KeyUsage, error) {
 	leave, err := s.enter(ctx)
 	if err != nil {
@@ -151,40 +176,55 @@ func (s *Store) Usage(ctx context.Context, id apikey.ID) (store.KeyUsage, error)
 		return store.KeyUsage{}, notFound("key", id)
 	}
 	usage := store.KeyUsage{Entries: map[netip.Prefix]accesslist.Usage{}, Secrets: map[string]accesslist.Usage{}}
-	there := false
-	if _, err := s.read(ctx, s.querier(), sink{usage: func(r *row) error {
-		there = true
-		return r.addTo(usage)
-	}}, s.sql.usage, string(id)); err != nil {
+	var key pgtype.Text
+	var u storedUsage
+	if _, err := s.read(ctx, s.querier(), []any{&key, &u.entry, &u.secret, &u.count, &u.last, &u.address}, func() error {
+		if err := u.addTo(usage); err != nil {
+			return unreadable("the usage of key", id, err)
+		}
+		return nil
+	}, usageSQL, string(id)); err != nil {
 		return store.KeyUsage{}, err
 	}
-	if !there {
+	if !key.Valid {
 		return store.KeyUsage{}, notFound("key", id)
 	}
 	return usage, nil
 }
 
-// addTo adds a row of usage to what is known. One that is of neither an entry nor a
-// secret says that the key is there.
-func (r *row) addTo(usage store.KeyUsage) error {
-	if !r.address.IsValid() && !r.text.Valid {
+// A storedUsage is the usage of an entry or a secret as its table has it; of neither if the
+// key was not used.
+type storedUsage struct {
+	entry   prefix
+	secret  pgtype.Text
+	count   pgtype.Int8
+	last    pgtype.Timestamptz
+	address pgtype.Text
+}
+
+func (s *storedUsage) addTo(usage store.KeyUsage) (err error) {
+	if !s.entry.IsValid() && !s.secret.Valid {
 		return nil
 	}
-	u := accesslist.Usage{Count: uint64(r.revision.Int64)}
-	err := instant(&u.Last, r.a)
-	if err == nil && r.name.Valid {
-		u.LastAddress, err = netip.ParseAddr(r.name.String)
+	if !s.count.Valid || s.count.Int64 < 0 {
+		return errors.New("its count is NULL or negative: want zero or more")
 	}
-	if err == nil && (!r.revision.Valid || r.revision.Int64 < 0) {
-		err = errors.New("its count is NULL or negative")
+	u := accesslist.Usage{Count: uint64(s.count.Int64)}
+	if s.last.Valid {
+		if s.last.InfinityModifier != pgtype.Finite || s.last.Time.IsZero() {
+			return errors.New("it has a time that is infinite or zero: want a finite one, or NULL")
+		}
+		u.Last = s.last.Time.UTC()
 	}
-	if err != nil {
-		return unreadable("the usage of key", apikey.ID(r.id.String), err)
+	if s.address.Valid {
+		if u.LastAddress, err = netip.ParseAddr(s.address.String); err != nil {
+			return err
+		}
 	}
-	if r.address.IsValid() {
-		usage.Entries[r.address.Prefix] = u
+	if s.entry.IsValid() {
+		usage.Entries[s.entry.Prefix] = u
 	} else {
-		usage.Secrets[r.text.String] = u
+		usage.Secrets[s.secret.String] = u
 	}
 	return nil
 }

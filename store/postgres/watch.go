@@ -15,11 +15,11 @@ import (
 	"github.com/sallyport-go/sallyport/store"
 )
 
-// chunk is how many changes are read before they are told.
+// chunk is how many changes are read before they are delivered.
 const chunk = 1000
 
-// positionSQL says where a watch from $1 is. The latest revision is known even if its
-// change was deleted by hand: nothing came after it.
+// positionSQL reports whether a watch can begin at $1. The latest revision is known even if
+// its change was deleted by hand: nothing came after it.
 const positionSQL = `SELECT forgotten, $1::bigint IN (0, forgotten, revision) OR EXISTS (SELECT FROM sallyport.changes WHERE revision = $1) FROM sallyport.state`
 
 // changesSQL is the last change of each record since $1.
@@ -27,10 +27,10 @@ const changesSQL = `SELECT DISTINCT ON (key, record) revision, organization, key
 	FROM (SELECT *, CASE WHEN key IS NULL THEN organization END AS record FROM sallyport.changes WHERE revision > $1) AS since
 	ORDER BY key, record, revision DESC`
 
-// Watch is as store.Watcher says. A watcher looks for changes when the server notifies of
-// a write, within a millisecond or so, and once a second whether it does or not. At least
-// the latest 100,000 changes are known. A watcher that holds more than a thousand
-// records up for a minute, while they are read, is told so by an error.
+// Watch implements [store.Watcher]. It looks for changes when the server notifies of a
+// write, within a millisecond or so, and in any case once a second. At least the latest
+// 100,000 changes are known. If a watcher with more than a thousand pending records takes
+// none for a minute, the watch ends with an error.
 func (s *Store) Watch(ctx context.Context, after uint64) iter.Seq2[store.Change, error] {
 	return func(yield func(store.Change, error) bool) {
 		hint, leave := s.hints.join()
@@ -62,20 +62,20 @@ func (s *Store) Watch(ctx context.Context, after uint64) iter.Seq2[store.Change,
 	}
 }
 
-// errLeft: the watcher left.
+// errLeft ends a watch after the caller has left the loop.
 var errLeft = errors.New("store/postgres: the watcher left")
 
-// A watch is how far one has come.
+// A watch is the position of a watcher.
 type watch struct {
 	s     *Store
 	yield func(store.Change, error) bool
-	mark  uint64         // revision of the last mark; before the first, where to begin
-	load  bool           // every record is to be told
-	first bool           // a mark is to be told even if there is nothing else
-	told  []store.Change // read, and to be told
+	mark  uint64         // revision of the last mark; before the first, the start
+	load  bool           // deliver every record
+	first bool           // deliver a mark even without changes
+	told  []store.Change // read, to be delivered
 }
 
-// tell tells what is new, and a mark. All of it is read in one snapshot of the database.
+// tell delivers the changes since the mark, and a new mark, all from one snapshot.
 func (w *watch) tell(ctx context.Context) error {
 	if w.s.closing.Err() != nil {
 		return errClosed
@@ -89,7 +89,7 @@ func (w *watch) tell(ctx context.Context) error {
 	if err != nil {
 		return r.failed(err)
 	}
-	// The rest is in memory: from here on a slow watcher holds up nothing.
+	// The rest is in memory, so a slow watcher holds up nothing now.
 	r.end()
 	if err := w.flush(r); err != nil {
 		return err
@@ -103,9 +103,9 @@ func (w *watch) tell(ctx context.Context) error {
 	return nil
 }
 
-// read reads what is new, and returns the revision of the snapshot.
+// read reads the changes since the mark, and returns the revision of the snapshot.
 func (w *watch) read(r *reading) (revision uint64, err error) {
-	if revision, err = w.s.read(r.ctx, r.tx, sink{}, w.s.sql.revision); err != nil {
+	if revision, err = w.s.readRevision(r.ctx, r.tx); err != nil {
 		return 0, err
 	}
 	if w.load {
@@ -128,32 +128,8 @@ func (w *watch) read(r *reading) (revision uint64, err error) {
 	return revision, w.readChanges(r)
 }
 
-// readAll reads every record.
-func (w *watch) readAll(r *reading, revision uint64) error {
-	add := func(change store.Change) error {
-		if change.Revision > revision {
-			return fmt.Errorf("%w: it has come to revision %d, and a record of organization %q has revision %d", errUnfit, revision, change.Organization, change.Revision)
-		}
-		return w.add(r, change)
-	}
-	to := sink{
-		organization: func(o storedOrganization) error { return add(organizationChange(o, revision)) },
-		key: func(k storedKey) error {
-			if k.Organization == "" {
-				return k.err // it cannot even be named
-			}
-			return add(keyChange(k, revision))
-		},
-	}
-	if _, err := w.s.read(r.ctx, r.tx, to, w.s.sql.allOrganizations); err != nil {
-		return err
-	}
-	_, err := w.s.read(r.ctx, r.tx, to, w.s.sql.allKeys)
-	return err
-}
-
-// organizationChange tells of an organization that is there. One that cannot be read is
-// told with its revision, and if not even that can be read, with that of the mark.
+// organizationChange returns the change of a stored organization. Its revision is the
+// record's, or the mark's if that cannot be read.
 func organizationChange(o storedOrganization, mark uint64) store.Change {
 	change := store.Change{Revision: cmp.Or(o.Revision, mark), Organization: o.ID, Err: o.err}
 	if o.err == nil {
@@ -171,9 +147,9 @@ func keyChange(k storedKey, mark uint64) store.Change {
 	return change
 }
 
-// readChanges reads the records that were written since the last mark, as they are now.
+// readChanges reads the records written since the mark, as they are now.
 func (w *watch) readChanges(r *reading) error {
-	rows, _ := r.tx.Query(r.ctx, inSchema(w.s.schema, changesSQL), w.mark) // its error is that of the rows, too
+	rows, _ := r.tx.Query(r.ctx, inSchema(w.s.schema, changesSQL), w.mark) // CollectRows returns its error too
 	changes, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (c store.Change, err error) {
 		var key *string
 		err = row.Scan(&c.Revision, &c.Organization, &key, &c.Deleted)
@@ -203,48 +179,55 @@ func (w *watch) readSome(r *reading, changes []store.Change) error {
 			keys = append(keys, string(change.Key))
 		}
 	}
-	there := map[recordName]store.Change{}
-	to := sink{
-		organization: func(o storedOrganization) error {
-			there[recordName{organization: o.ID}] = organizationChange(o, 0)
-			return nil
-		},
-		key: func(k storedKey) error {
-			there[recordName{key: k.ID}] = keyChange(k, 0)
-			return nil
-		},
+	found := map[recordName]store.Change{}
+	find := func(rows *records, change store.Change) error {
+		name := nameOf(change)
+		if _, again := found[name]; again {
+			change = store.Change{Err: twice(rows)}
+		}
+		found[name] = change
+		return nil
 	}
 	if len(organizations) > 0 {
-		if _, err := w.s.read(r.ctx, r.tx, to, w.s.sql.theseOrganizations, organizations); err != nil {
+		if _, err := w.s.readRecords(r.ctx, r.tx, func(rows *records) error {
+			return find(rows, organizationChange(rows.organization.asOrganization(), 0))
+		}, theseOrganizationsSQL, organizations); err != nil {
 			return err
 		}
 	}
 	if len(keys) > 0 {
-		if _, err := w.s.read(r.ctx, r.tx, to, w.s.sql.theseKeys, keys); err != nil {
+		if _, err := w.s.readRecords(r.ctx, r.tx, func(rows *records) error {
+			return find(rows, keyChange(rows.key.asKey(), 0))
+		}, theseKeysSQL, keys); err != nil {
 			return err
 		}
 	}
 	for _, change := range changes {
-		name := recordName{key: change.Key}
-		if change.Key == "" {
-			name.organization = change.Organization
-		}
-		found, ok := there[name]
-		if err := w.add(r, together(change, found, ok)); err != nil {
+		record, ok := found[nameOf(change)]
+		if err := w.add(r, together(change, record, ok)); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// A recordName is the ID of a key, or else of an organization.
+// A recordName is the ID of a key, or of an organization.
 type recordName struct {
 	key          apikey.ID
 	organization string
 }
 
-// together puts a change and the record that it is of together. If they do not agree,
-// which only a change by hand can bring about, the record cannot be relied on.
+// nameOf names the record of a change. A key keeps its name if its organization was changed
+// by hand.
+func nameOf(change store.Change) recordName {
+	if change.Key != "" {
+		return recordName{key: change.Key}
+	}
+	return recordName{organization: change.Organization}
+}
+
+// together joins a change and its record. If they disagree, the record was changed by hand
+// and cannot be relied on.
 func together(change, found store.Change, there bool) store.Change {
 	switch {
 	case change.Deleted && !there:
@@ -260,7 +243,7 @@ func together(change, found store.Change, there bool) store.Change {
 	return change
 }
 
-// recordOf names the record that a change is of.
+// recordOf describes the record of a change, for errors.
 func recordOf(change store.Change) string {
 	if change.Key == "" {
 		return fmt.Sprintf("organization %q", change.Organization)
@@ -268,7 +251,7 @@ func recordOf(change store.Change) string {
 	return fmt.Sprintf("key %q of organization %q", change.Key, change.Organization)
 }
 
-// add takes a change to tell, and tells a chunk of them before it takes more than that.
+// add takes a change to deliver. A full chunk is delivered first.
 func (w *watch) add(r *reading, change store.Change) error {
 	if len(w.told) == chunk {
 		if err := w.flush(r); err != nil {
@@ -279,7 +262,7 @@ func (w *watch) add(r *reading, change store.Change) error {
 	return nil
 }
 
-// flush tells what was read.
+// flush delivers the changes read so far.
 func (w *watch) flush(r *reading) error {
 	for i, change := range w.told {
 		w.told[i] = store.Change{}
@@ -291,7 +274,7 @@ func (w *watch) flush(r *reading) error {
 	return nil
 }
 
-// one tells a change, unless the watch has ended.
+// one delivers a change, unless the watch has ended.
 func (w *watch) one(r *reading, change store.Change) error {
 	if w.s.closing.Err() != nil {
 		return errClosed
@@ -300,7 +283,7 @@ func (w *watch) one(r *reading, change store.Change) error {
 		return r.failed(err)
 	}
 	if !w.yield(change, nil) {
-		r.cancel(errLeft) // or what was not read yet would be
+		r.cancel(errLeft) // or pgx would read the rest of the rows
 		return errLeft
 	}
 	r.comesOn()

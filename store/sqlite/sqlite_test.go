@@ -20,8 +20,19 @@ func TestContract(t *testing.T) {
 			require.NoError(t, s.Close())
 			return open(t, s.(*Store).file.path)
 		}),
-		storetest.Damage(func(t testing.TB, s store.Store, id apikey.ID) {
-			sqlTo(t, s.(*Store).file.path, `UPDATE keys SET record = json_remove(record, '$.accessList') WHERE id = '`+string(id)+`'`)
+		storetest.Damage(storetest.Damages{
+			Key: func(t testing.TB, s store.Store, id apikey.ID) {
+				sqlTo(t, s.(*Store).file.path, `UPDATE keys SET record = substr(record, 1, 20) WHERE id = '`+string(id)+`'`)
+			},
+			AccessList: func(t testing.TB, s store.Store, id apikey.ID) {
+				sqlTo(t, s.(*Store).file.path, `UPDATE keys SET record = json_remove(record, '$.accessList') WHERE id = '`+string(id)+`'`)
+			},
+			Organization: func(t testing.TB, s store.Store, id string) {
+				sqlTo(t, s.(*Store).file.path, `UPDATE organizations SET record = json_remove(record, '$.requirement') WHERE id = '`+id+`'`)
+			},
+			Usage: func(t testing.TB, s store.Store, id apikey.ID) {
+				sqlTo(t, s.(*Store).file.path, `UPDATE usage SET address = 'nowhere' WHERE key = '`+string(id)+`'`)
+			},
 		}),
 		storetest.Compact(func(t testing.TB, s store.Store) {
 			sqlTo(t, s.(*Store).file.path, `DELETE FROM changes`, `UPDATE progress SET forgotten = revision`)

@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"context"
+	"errors"
 	"iter"
 	"sync"
 	"sync/atomic"
@@ -38,6 +39,26 @@ var brokenFeeds = []brokenStore{
 	{name: "drops a change", sentence: "W2", make: feed(func(c store.Change) (store.Change, bool) { return c, c.Revision%7 != 3 || c.IsMark() })},
 	{name: "tells before reads see it", sentence: "W3", make: lateReads},
 	{name: "leaves out what was compacted", sentence: "W4", make: forgetful, options: []Option{Compact(forget)}},
+	{name: "leaves out one change of those that were compacted", sentence: "W4", make: forgetfulOfOne, options: []Option{Compact(forget)}},
+	{name: "goes back one change too far in what it remembers", sentence: "W4", make: with(func(b *teststore.Broken, sound *memory.Store) {
+		b.DoWatch = func(ctx context.Context, after uint64) iter.Seq2[store.Change, error] {
+			return func(yield func(store.Change, error) bool) {
+				for told, err := range sound.Watch(ctx, after) {
+					if errors.Is(err, store.ErrCompacted) {
+						for told, err := range sound.Watch(ctx, after+1) {
+							if !yield(told, err) {
+								return
+							}
+						}
+						return
+					}
+					if !yield(told, err) {
+						return
+					}
+				}
+			}
+		}
+	}), options: []Option{Compact(teststore.Flood)}},
 	{name: "leaves out what was before it was opened again", sentence: "W4", make: forgetful,
 		options: []Option{Reopen(func(t testing.TB, s store.Store) store.Store { forget(t, s); return s })}},
 	{name: "waits until it has come so far", sentence: "W4", make: with(func(b *teststore.Broken, sound *memory.Store) {
@@ -112,6 +133,24 @@ func forgetful() store.Store {
 			after = max(after, f.forgot)
 		}
 		return sound.Watch(ctx, after)
+	}
+	return f
+}
+
+// forgetfulOfOne says that its feed is compacted, except for one revision too few.
+func forgetfulOfOne() store.Store {
+	b, sound := teststore.New()
+	f := &forgetfulStore{Broken: b}
+	b.DoWatch = func(ctx context.Context, after uint64) iter.Seq2[store.Change, error] {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		switch {
+		case after == 0 || after >= f.forgot:
+			return sound.Watch(ctx, after)
+		case after+1 == f.forgot:
+			return sound.Watch(ctx, f.forgot)
+		}
+		return func(yield func(store.Change, error) bool) { yield(store.Change{}, store.ErrCompacted) }
 	}
 	return f
 }

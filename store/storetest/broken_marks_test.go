@@ -2,7 +2,6 @@ package storetest
 
 import (
 	"context"
-	"errors"
 	"iter"
 	"slices"
 	"sync"
@@ -187,16 +186,6 @@ var brokenMarks = []brokenStore{
 			return lossy(sound.Watch(ctx, after))
 		}
 	})},
-	{name: "ends at a record that cannot be read", sentence: "W8", options: []Option{Damage(damage)}, make: damagedFeed(func(c store.Change) (store.Change, error) {
-		return c, errors.New("the list cannot be read")
-	})},
-	{name: "tells what cannot be read as if it had no list", sentence: "W8", options: []Option{Damage(damage)}, make: damagedFeed(func(c store.Change) (store.Change, error) {
-		c.KeyRecord.AccessList = accesslist.List{}
-		return c, nil
-	})},
-	{name: "tells what cannot be read as deleted", sentence: "W8", options: []Option{Damage(damage)}, make: damagedFeed(func(c store.Change) (store.Change, error) {
-		return store.Change{Revision: c.Revision, Organization: c.Organization, Key: c.Key, Deleted: true}, nil
-	})},
 	{name: "shares what it tells", sentence: "W8", make: with(func(b *teststore.Broken, sound *memory.Store) {
 		var mu sync.Mutex
 		shared := map[uint64]store.Change{}
@@ -227,14 +216,6 @@ func toldBy(sound *memory.Store, change func(context.Context, store.Change) stor
 				}
 			}
 		}
-	}
-}
-
-func damagedFeed(f func(store.Change) (store.Change, error)) func() store.Store {
-	return func() store.Store {
-		d := soundButDamaged().(*damagedStore)
-		d.DoWatch = d.tells(f)
-		return d
 	}
 }
 

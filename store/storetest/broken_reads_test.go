@@ -11,6 +11,7 @@ import (
 	"github.com/sallyport-go/sallyport/apikey"
 	"github.com/sallyport-go/sallyport/policy"
 	"github.com/sallyport-go/sallyport/store"
+	"github.com/sallyport-go/sallyport/store/adapter"
 	"github.com/sallyport-go/sallyport/store/memory"
 	"github.com/sallyport-go/sallyport/store/storetest/internal/fixture"
 	"github.com/sallyport-go/sallyport/store/storetest/internal/teststore"
@@ -22,6 +23,22 @@ var brokenReads = []brokenStore{
 	{name: "ignores the context", sentence: "S2", make: with(func(b *teststore.Broken, sound *memory.Store) {
 		b.DoLookup = func(_ context.Context, id apikey.ID) (policy.Subject, bool, error) {
 			return sound.Lookup(context.Background(), id)
+		}
+	})},
+	{name: "looks at the record before the context", sentence: "S2", make: with(func(b *teststore.Broken, sound *memory.Store) {
+		b.DoPutKey = func(ctx context.Context, key apikey.Key, o ...putOption) (apikey.Key, error) {
+			if err := key.Validate(); err != nil {
+				return apikey.Key{}, errors.Join(store.ErrInvalid, err)
+			}
+			return sound.PutKey(ctx, key, o...)
+		}
+	})},
+	{name: "looks at the cursor before the context", sentence: "S2", make: with(func(b *teststore.Broken, sound *memory.Store) {
+		b.DoKeys = func(ctx context.Context, organization string, request store.PageRequest) (store.Page[apikey.Key], error) {
+			if _, err := adapter.After(request); err != nil {
+				return store.Page[apikey.Key]{}, err
+			}
+			return sound.Keys(ctx, organization, request)
 		}
 	})},
 	{name: "writes before it looks at the context", sentence: "S2", make: with(func(b *teststore.Broken, sound *memory.Store) {
@@ -95,9 +112,6 @@ var brokenReads = []brokenStore{
 		}
 		return key
 	})},
-	{name: "reads a list that cannot be read as empty", sentence: "S6",
-		make:    damaged,
-		options: []Option{Damage(damage)}},
 	{name: "shares what was passed in", sentence: "S7", make: with(func(b *teststore.Broken, sound *memory.Store) {
 		passed := map[apikey.ID]apikey.Key{}
 		b.DoPutKey = func(ctx context.Context, key apikey.Key, o ...putOption) (apikey.Key, error) {

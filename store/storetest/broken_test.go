@@ -7,7 +7,6 @@ import (
 	"iter"
 	"strings"
 	"sync"
-	"testing"
 	"time"
 
 	"github.com/sallyport-go/sallyport/accesslist"
@@ -260,45 +259,7 @@ func lateReads() store.Store {
 	return b
 }
 
-// damaged has a list that its storage no longer reads, and passes it off as empty.
-func damaged() store.Store {
-	b, _ := teststore.New()
-	var unreadable sync.Map
-	b.OnRead(func(key apikey.Key) apikey.Key {
-		if _, ok := unreadable.Load(key.ID); ok {
-			key.AccessList = accesslist.List{}
-		}
-		return key
-	})
-	return &damagedStore{b, &unreadable}
-}
-
-type damagedStore struct {
-	*teststore.Broken
-	unreadable *sync.Map
-}
-
-// tells is a feed that tells what cannot be read as f has it, or ends with its error.
-func (d *damagedStore) tells(f func(store.Change) (store.Change, error)) func(context.Context, uint64) iter.Seq2[store.Change, error] {
-	return func(ctx context.Context, after uint64) iter.Seq2[store.Change, error] {
-		return func(yield func(store.Change, error) bool) {
-			for told, err := range d.Store.Watch(ctx, after) {
-				if _, ok := d.unreadable.Load(told.Key); ok && err == nil {
-					if told, err = f(told); err != nil {
-						told = store.Change{}
-					}
-				}
-				if !yield(told, err) || err != nil {
-					return
-				}
-			}
-		}
-	}
-}
-
 // byFoldedCase sorts as a case-insensitive collation does.
 func byFoldedCase(a, b apikey.Key) int {
 	return bytes.Compare([]byte(strings.ToLower(string(a.ID))), []byte(strings.ToLower(string(b.ID))))
 }
-
-func damage(_ testing.TB, s store.Store, id apikey.ID) { s.(*damagedStore).unreadable.Store(id, true) }

@@ -207,6 +207,22 @@ var brokenWrites = []brokenStore{
 	{name: "ignores Close", sentence: "S23", make: with(func(b *teststore.Broken, sound *memory.Store) {
 		b.DoClose = func() error { return nil }
 	})},
+	{name: "looks at the context before it looks whether it is closed", sentence: "S23", make: with(func(b *teststore.Broken, sound *memory.Store) {
+		b.DoKey = func(ctx context.Context, id apikey.ID) (apikey.Key, error) {
+			if err := ctx.Err(); err != nil {
+				return apikey.Key{}, err
+			}
+			return sound.Key(ctx, id)
+		}
+	})},
+	{name: "looks at the record before it looks whether it is closed", sentence: "S23", make: with(func(b *teststore.Broken, sound *memory.Store) {
+		b.DoPutKey = func(ctx context.Context, key apikey.Key, o ...putOption) (apikey.Key, error) {
+			if err := key.Validate(); err != nil {
+				return apikey.Key{}, errors.Join(store.ErrInvalid, err)
+			}
+			return sound.PutKey(ctx, key, o...)
+		}
+	})},
 	{name: "has no keys after Close", sentence: "S23", make: with(func(b *teststore.Broken, sound *memory.Store) {
 		b.DoLookup = func(ctx context.Context, id apikey.ID) (policy.Subject, bool, error) {
 			subject, found, err := sound.Lookup(ctx, id)

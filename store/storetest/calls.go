@@ -17,6 +17,7 @@ var callCases = []testCase{
 	{sentence: "S1", name: "every method serves many goroutines at once", run: manyAtOnce},
 	{sentence: "S2", name: "a cancelled context", run: cancelledContext},
 	{sentence: "S2", name: "an expired context", run: expiredContext},
+	{sentence: "S2", name: "a context that is done comes before other errors", run: contextComesFirst},
 	{sentence: "S3", name: "a refused write changes nothing", run: refusedWrites},
 	{sentence: "S3", name: "a write whose context ends under way happens whole or not at all", run: interruptedWrites},
 }
@@ -27,6 +28,7 @@ func manyAtOnce(k *kit) {
 	k.organization("shared")
 	recorder, records := store.As[store.UsageRecorder](k.store)
 	watcher, watches := store.As[store.Watcher](k.store)
+	loader, loads := store.As[store.Loader](k.store)
 	together(8, func(i int) {
 		id, own := apikey.ID(fmt.Sprint("key-", i)), fmt.Sprint("organization ", i)
 		for n := range k.rounds(20) {
@@ -49,7 +51,25 @@ func manyAtOnce(k *kit) {
 					func() error { _, err := recorder.Usage(k.ctx, id); return err })
 			}
 			if watches {
-				steps = append(steps, func() error { _, err := watcher.Revision(k.ctx); return err })
+				steps = append(steps,
+					func() error { _, err := watcher.Revision(k.ctx); return err },
+					func() error {
+						for change, err := range watcher.Watch(k.ctx, 0) {
+							if err != nil || change.IsMark() {
+								return err
+							}
+						}
+						return fixture.ErrSilent
+					})
+			}
+			if loads {
+				id, own := "loaded-"+id, "loaded "+own
+				steps = append(steps,
+					func() error {
+						return loader.Load(k.ctx, []policy.Organization{{ID: own}}, []apikey.Key{fixture.Plain(id, own, "192.0.2.1")})
+					},
+					func() error { return k.store.DeleteKey(k.ctx, id, 0) },
+					func() error { return k.store.DeleteOrganization(k.ctx, own, 0) })
 			}
 			steps = append(steps, func() error { return k.store.DeleteKey(k.ctx, id, 0) })
 			for s, step := range steps {
@@ -168,6 +188,94 @@ func doneContext(k *kit, ctx context.Context, want error) {
 	}
 }
 
+// refusedCalls returns calls that a store refuses, each for another reason, and the
+// records for them.
+func (k *kit) refusedCalls() []call {
+	organization := k.organization("acme")
+	k.organization("other")
+	key := k.put(fixture.Plain("here", "acme", "192.0.2.1"))
+	put := func(change func(*apikey.Key)) func(context.Context) error {
+		return func(ctx context.Context) error {
+			other := key.Clone()
+			change(&other)
+			_, err := k.store.PutKey(ctx, other)
+			return err
+		}
+	}
+	list := store.PageRequest{Cursor: "no such cursor!"}
+	calls := []call{
+		{"Key of an absent key", func(ctx context.Context) error { _, err := k.store.Key(ctx, "gone"); return err }},
+		{"Organization of an absent one", func(ctx context.Context) error { _, err := k.store.Organization(ctx, "gone"); return err }},
+		{"PutKey of a key that exists", put(func(o *apikey.Key) { o.Revision = 0 })},
+		{"PutKey with another revision", put(func(o *apikey.Key) { o.Revision++ })},
+		{"PutKey that replaces an absent key", put(func(o *apikey.Key) { o.ID = "gone" })},
+		{"PutKey of an invalid key", put(func(o *apikey.Key) { o.Secrets = nil })},
+		{"PutKey for an absent organization", put(func(o *apikey.Key) { o.ID, o.Organization, o.Revision = "new", "gone", 0 })},
+		{"PutKey that moves a key", put(func(o *apikey.Key) { o.Organization = "other" })},
+		{"PutKey that removes the last entry", put(func(o *apikey.Key) { o.AccessList = accesslist.List{} })},
+		{"PutOrganization of one that exists", func(ctx context.Context) error {
+			_, err := k.store.PutOrganization(ctx, policy.Organization{ID: "acme"})
+			return err
+		}},
+		{"PutOrganization with another revision", func(ctx context.Context) error {
+			_, err := k.store.PutOrganization(ctx, policy.Organization{ID: "acme", Revision: organization.Revision + 9})
+			return err
+		}},
+		{"PutOrganization of an invalid one", func(ctx context.Context) error {
+			_, err := k.store.PutOrganization(ctx, policy.Organization{})
+			return err
+		}},
+		{"DeleteKey of an absent key", func(ctx context.Context) error { return k.store.DeleteKey(ctx, "gone", 0) }},
+		{"DeleteKey with another revision", func(ctx context.Context) error { return k.store.DeleteKey(ctx, "here", key.Revision+1) }},
+		{"DeleteOrganization of an absent one", func(ctx context.Context) error { return k.store.DeleteOrganization(ctx, "gone", 0) }},
+		{"DeleteOrganization of one that has keys", func(ctx context.Context) error { return k.store.DeleteOrganization(ctx, "acme", 0) }},
+		{"Keys with a bad cursor", func(ctx context.Context) error { _, err := k.store.Keys(ctx, "acme", list); return err }},
+		{"Organizations with a bad cursor", func(ctx context.Context) error { _, err := k.store.Organizations(ctx, list); return err }},
+	}
+	if loader, ok := store.As[store.Loader](k.store); ok {
+		calls = append(calls,
+			call{"Load of a key that exists", func(ctx context.Context) error {
+				return loader.Load(ctx, nil, []apikey.Key{fixture.Plain("here", "acme", "192.0.2.1")})
+			}},
+			call{"Load of too many", func(ctx context.Context) error {
+				return loader.Load(ctx, make([]policy.Organization, store.MaxLoad+1), nil)
+			}})
+	}
+	if recorder, ok := store.As[store.UsageRecorder](k.store); ok {
+		calls = append(calls,
+			call{"Usage of an absent key", func(ctx context.Context) error { _, err := recorder.Usage(ctx, "gone"); return err }},
+			call{"RecordUsage of too many keys", func(ctx context.Context) error {
+				var batch []store.UsageRecord
+				for i := range store.MaxUsageKeys + 1 {
+					batch = append(batch, used(apikey.ID(fmt.Sprint("gone-", i)), "192.0.2.1", 1, fixture.Moment))
+				}
+				return recorder.RecordUsage(ctx, batch)
+			}})
+	}
+	if watcher, ok := store.As[store.Watcher](k.store); ok {
+		latest := k.revision()
+		calls = append(calls, call{"Watch from beyond the latest revision", func(ctx context.Context) error {
+			for _, err := range watcher.Watch(ctx, latest+1000) {
+				return err
+			}
+			return nil
+		}})
+	}
+	return calls
+}
+
+func contextComesFirst(k *kit) {
+	calls := k.refusedCalls()
+	ctx, cancel := context.WithCancel(k.ctx)
+	cancel()
+	for _, call := range calls {
+		if err := call.do(k.ctx); err == nil {
+			k.Errorf("%s succeeded; want it refused", call.name)
+		}
+		k.wantError(call.do(ctx), context.Canceled, "with a context that is done, %s", call.name)
+	}
+}
+
 func refusedWrites(k *kit) {
 	organization := k.organization("acme")
 	k.organization("other")
@@ -231,7 +339,7 @@ func interruptedWrites(k *kit) {
 		next.Revision = stored.Revision
 		_, err := k.store.PutKey(ctx, next, store.AllowOpen)
 		cancel()
-		now := k.key("here")
+		now := k.readKey("here")
 		k.wantWhole("after an interrupted PutKey", now)
 		switch now.Description {
 		case next.Description:

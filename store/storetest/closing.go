@@ -10,6 +10,7 @@ import (
 
 var closeCases = []testCase{
 	{sentence: "S23", name: "after Close every method returns ErrClosed", run: closedStore},
+	{sentence: "S23", name: "ErrClosed comes before other errors", run: closedComesFirst},
 	{sentence: "S23", name: "a Close meanwhile is not absence", run: closeMeanwhile},
 	{sentence: "S24", name: "Close may be called again", run: closeAgain},
 	{sentence: "S24", name: "Close may be called by several at once", run: closeAtOnce},
@@ -17,12 +18,28 @@ var closeCases = []testCase{
 
 func closedStore(k *kit) {
 	calls := k.everyCall()
+	done, cancel := context.WithCancel(k.ctx)
+	cancel()
 	k.close()
 	for _, call := range calls {
 		k.wantError(call.do(k.ctx), store.ErrClosed, "after Close, %s", call.name)
+		k.wantError(call.do(done), store.ErrClosed, "after Close, with a context that is done (S2), %s", call.name)
 	}
 	if _, found, err := k.store.Lookup(k.ctx, "here"); found || err == nil {
 		k.Errorf("after Close, Lookup: found %v, error %v; want an error and nothing found", found, err)
+	}
+}
+
+// closedComesFirst asks a closed store for what it would refuse anyway, and with a
+// context that is done (S2).
+func closedComesFirst(k *kit) {
+	refused := k.refusedCalls()
+	done, cancel := context.WithCancel(k.ctx)
+	cancel()
+	k.close()
+	for _, call := range refused {
+		k.wantError(call.do(k.ctx), store.ErrClosed, "after Close, %s", call.name)
+		k.wantError(call.do(done), store.ErrClosed, "after Close, with a context that is done, %s", call.name)
 	}
 }
 

@@ -78,7 +78,7 @@ func oneCreates(k *kit) {
 		errs := make([]error, writers)
 		together(writers, func(i int) { _, errs[i] = k.store.PutKey(k.ctx, fixture.Whole(id, "acme", i), store.AllowOpen) })
 		winner := k.wantOneWinner("PutKey with revision zero", errs, store.ErrExists)
-		if got, want := k.key(id).Description, fixture.Whole(id, "acme", winner).Description; got != want {
+		if got, want := k.readKey(id).Description, fixture.Whole(id, "acme", winner).Description; got != want {
 			k.Errorf("of several creations that of %q is stored; want that of %q, which succeeded", got, want)
 		}
 		together(writers, func(i int) {
@@ -99,7 +99,7 @@ func oneReplaces(k *kit) {
 			_, errs[i] = k.store.PutKey(k.ctx, next, store.AllowOpen)
 		})
 		winner := k.wantOneWinner("PutKey with the same revision", errs, store.ErrConflict)
-		key = k.key("key")
+		key = k.readKey("key")
 		if want := fixture.Whole("key", "acme", winner).Description; key.Description != want {
 			k.Errorf("of several replacements that of %q is stored; want that of %q, which succeeded", key.Description, want)
 		}
@@ -141,7 +141,7 @@ func noLostUpdate(k *kit) {
 			}
 		}
 	})
-	if got, want := k.key("counter").Description, strconv.Itoa(writers*each); got != want && !k.Failed() {
+	if got, want := k.readKey("counter").Description, strconv.Itoa(writers*each); got != want && !k.Failed() {
 		k.Errorf("%d writers counted to %s; want %s: updates were lost", writers, got, want)
 	}
 }

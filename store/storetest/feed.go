@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sort"
 	"sync"
 	"time"
 
@@ -16,6 +17,7 @@ var feedCases = []testCase{
 	{sentence: "W3", name: "what is told can be read", run: toldIsReadable},
 	{sentence: "W3", name: "what is told can be read while more is written", run: toldIsReadableMeanwhile},
 	{sentence: "W4", name: "a feed that was compacted says so, and begins anew", run: compacted, needs: "Compact"},
+	{sentence: "W4", name: "where the feed begins it leaves out nothing", run: feedBegins, needs: "Compact"},
 	{sentence: "W4", name: "a watch from beyond the latest revision is ErrCompacted", run: watchFromBeyond},
 	{sentence: "W4", name: "after reopening the feed is complete or says that it is not", run: feedAfterReopening, needs: "Reopen"},
 	{sentence: "W5", name: "a watch ends with the error of its context", run: watchEndsWithContext},
@@ -152,6 +154,67 @@ func compacted(k *kit) {
 	k.put(fixture.Plain("later", "acme"))
 	k.reach(empty, k.revision())
 	k.wantMirror("by a watch from the present, after compaction", empty)
+}
+
+// feedBegins looks for the first revision that a compacted feed goes back to. A feed that
+// counts one too few goes back one too far, and leaves out the change that follows. The
+// marks show the changes of the case itself, and the records that there are show those
+// that Compact wrote to forget these.
+func feedBegins(k *kit) {
+	marked := []*fixture.Mirror{k.mirror()}
+	k.script(func() {
+		next := marked[len(marked)-1].Clone()
+		k.reach(next, k.revision())
+		marked = append(marked, next)
+	})
+	for i := range 10 {
+		k.put(fixture.Plain(apikey.ID(fmt.Sprint("last-", i)), "acme"))
+		next := marked[len(marked)-1].Clone()
+		k.reach(next, k.revision())
+		marked = append(marked, next)
+	}
+	k.option("Compact", func() { k.runner.compact(k.TB, k.adapter) })
+	for _, m := range marked {
+		k.completeOrCompacted("after compaction", m)
+	}
+
+	latest, all := k.revision(), k.snapshot()
+	first := uint64(sort.Search(int(latest), func(after int) bool { return after > 0 && !k.isCompacted(uint64(after)) }))
+	for after := max(first, 1); after <= min(first+2, latest); after++ {
+		k.wantToldSince(after, latest, all)
+	}
+}
+
+// isCompacted reports whether a feed does not go back to a revision.
+func (k *kit) isCompacted(after uint64) bool {
+	k.Helper()
+	for _, err := range k.watcher().Watch(k.ctx, after) {
+		if err != nil && !errors.Is(err, store.ErrCompacted) {
+			k.Fatalf("Watch from revision %d: %v", after, err)
+		}
+		return err != nil
+	}
+	k.Fatalf("Watch from revision %d: %v", after, fixture.ErrSilent)
+	return false
+}
+
+// wantToldSince checks that a watch from a revision tells of every record that was
+// written since and is still there.
+func (k *kit) wantToldSince(after, latest uint64, all fixture.Snapshot) {
+	k.Helper()
+	m := &fixture.Mirror{Mark: after, Records: map[fixture.RecordName]store.Change{}, Since: map[fixture.RecordName]store.Change{}}
+	k.reach(m, latest)
+	missing := func(name fixture.RecordName, revision uint64) {
+		if told, ok := m.Records[name]; revision > after && (!ok || told.Revision < revision) {
+			k.Errorf("Watch from revision %d, which it does not call compacted, did not tell of %v, revision %d; want every change or ErrCompacted", after, name, revision)
+		}
+	}
+	for _, organization := range all.Organizations {
+		missing(fixture.OrganizationName(organization.ID), organization.Revision)
+	}
+	for _, key := range all.Keys {
+		missing(fixture.KeyName(key.ID), key.Revision)
+	}
 }
 
 // watchFromBeyond watches as a copy does that knows more than the store, which was

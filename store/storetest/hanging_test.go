@@ -197,7 +197,10 @@ func TestPatienceShrinks(t *testing.T) {
 	require.NoError(t, err)
 	long, short := limits{time.Minute, 50 * time.Millisecond}, limits{time.Minute, 5 * time.Millisecond}
 	r.limits, r.limitsAfterVain = long, short
-	waits := testCase{sentence: "W6", run: func(k *kit) { <-k.ctx.Done() }}
+	waits := testCase{sentence: "W6", run: func(k *kit) {
+		for range k.watcher().Watch(k.ctx, 0) { // which goes on waiting
+		}
+	}}
 	ends := testCase{sentence: "W6", run: func(*kit) {}}
 	recorder.Record(t, func(t testing.TB) { r.run(t, ends) })
 	assert.Equal(t, long, r.limits)

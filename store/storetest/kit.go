@@ -7,6 +7,7 @@ import (
 	"runtime/debug"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/sallyport-go/sallyport/apikey"
@@ -27,7 +28,8 @@ type kit struct {
 	store    store.Store // calls of it are seen by the watchdog
 	adapter  store.Store // as newStore returned it
 	sentence string
-	closed   bool // by the case
+	cited    atomic.Bool // once in a case is enough
+	closed   bool        // by the case
 	cleanups []func()
 }
 
@@ -61,10 +63,16 @@ func (k *kit) option(name string, f func()) {
 	f()
 }
 
-// Errorf is that of testing.TB with the sentence.
+// Errorf is that of testing.TB with the sentence, or with its name where the case has
+// failed before.
 func (k *kit) Errorf(format string, args ...any) {
 	k.Helper()
-	k.TB.Errorf("%s\n    %s: %s", fmt.Sprintf(format, args...), k.sentence, fixture.Sentences[k.sentence])
+	text := fmt.Sprintf(format, args...)
+	if k.cited.Swap(true) {
+		k.TB.Errorf("%s (%s)", text, k.sentence)
+		return
+	}
+	k.TB.Errorf("%s\n    %s: %s", text, k.sentence, fixture.Sentences[k.sentence])
 }
 
 // Fatalf is that of testing.TB with the sentence.
@@ -116,8 +124,8 @@ func (k *kit) delete(id apikey.ID) {
 	}
 }
 
-// key reads a key that is there.
-func (k *kit) key(id apikey.ID) apikey.Key {
+// readKey reads a key that is there.
+func (k *kit) readKey(id apikey.ID) apikey.Key {
 	k.Helper()
 	key, err := k.store.Key(k.ctx, id)
 	if err != nil {
@@ -205,7 +213,7 @@ func (k *kit) wantAbsent(organization string, id apikey.ID) {
 // wantEverywhere checks that every reading method has the key as it is.
 func (k *kit) wantEverywhere(want apikey.Key) {
 	k.Helper()
-	k.wantKey("Key", k.key(want.ID), want)
+	k.wantKey("Key", k.readKey(want.ID), want)
 	k.wantKey("Lookup", k.lookup(want.ID).Key(), want)
 	listed := k.keys(want.Organization, 0)
 	i := slices.IndexFunc(listed, func(key apikey.Key) bool { return key.ID == want.ID })
@@ -263,12 +271,6 @@ func (k *kit) close() {
 	}
 }
 
-// damage spoils what the store keeps of a key.
-func (k *kit) damage(id apikey.ID) {
-	k.Helper()
-	k.option("Damage", func() { k.runner.damage(k.TB, k.adapter, id) })
-}
-
 // reopen closes the store and opens it again.
 func (k *kit) reopen() {
 	k.Helper()
@@ -296,7 +298,7 @@ func (k *kit) wantUnchanged(before fixture.Snapshot, after string) {
 		return
 	}
 	for _, key := range before.Keys {
-		k.wantKey("after "+after+", Key", k.key(key.ID), key)
+		k.wantKey("after "+after+", Key", k.readKey(key.ID), key)
 		k.wantKey("after "+after+", Lookup", k.lookup(key.ID).Key(), key)
 	}
 }

@@ -267,14 +267,14 @@ func loadedIsThere(k *kit) {
 		}
 	}
 	for _, want := range l.keys {
-		want.Revision = k.key(want.ID).Revision
+		want.Revision = k.readKey(want.ID).Revision
 		k.wantEverywhere(want)
 		if got := k.lookup(want.ID).Organization(); got != k.readOrganization(want.Organization) {
 			k.Errorf("after Load, Lookup(%q) has the organization %+v; want that which Organization returns", want.ID, got)
 		}
 	}
 	// They are as good as those that were put.
-	k.put(k.key("rich"))
+	k.put(k.readKey("rich"))
 	k.delete("plain")
 	k.putOrganization(k.readOrganization("loaded 1"))
 }
@@ -302,7 +302,7 @@ func loadedRevisions(k *kit) {
 	if watches {
 		before = k.mirror()
 	}
-	floor := k.put(k.key("here")).Revision
+	floor := k.put(k.readKey("here")).Revision
 	l := sampleLoad()
 	if err := l.into(k.ctx, loader); err != nil {
 		k.Fatalf("Load: %v", err)
@@ -327,9 +327,9 @@ func loadedRevisions(k *kit) {
 		rises(fmt.Sprintf("organization %q", organization.ID), k.readOrganization(organization.ID).Revision)
 	}
 	for _, key := range l.keys {
-		rises(fmt.Sprintf("key %q", key.ID), k.key(key.ID).Revision)
+		rises(fmt.Sprintf("key %q", key.ID), k.readKey(key.ID).Revision)
 	}
-	next := k.put(k.key("here")).Revision
+	next := k.put(k.readKey("here")).Revision
 	for revision, what := range given {
 		if next <= revision {
 			k.Errorf("a Put after a Load got revision %d; want more than %d, which %s has", next, revision, what)

@@ -19,7 +19,6 @@ var markCases = []testCase{
 	{sentence: "W6", name: "a copy is the store at every mark while several write", run: copyAtEveryMark},
 	{sentence: "W6", name: "a key and its organization are of one moment at every mark", run: pairAtEveryMark},
 	{sentence: "W7", name: "a watcher that has stopped holds up nobody", run: stoppedWatcher},
-	{sentence: "W8", name: "what cannot be read is told as that, and the rest is told", run: unreadableIsTold, needs: "Damage"},
 	{sentence: "W8", name: "what is told may be changed", run: toldIsNotShared},
 }
 
@@ -338,32 +337,6 @@ func stoppedWatcher(k *kit) {
 			k.wantMirror("by a watcher that stood still for a while", stopped[i])
 		}
 	}
-}
-
-func unreadableIsTold(k *kit) {
-	k.organization("acme")
-	k.put(fixture.Plain("damaged", "acme", "192.0.2.1", "192.0.2.2"))
-	sound := k.put(fixture.Plain("sound", "acme", "192.0.2.1"))
-	k.damage("damaged")
-	m := fixture.NewMirror()
-	k.firstMark("with a record that cannot be read", m)
-	look := func() {
-		k.Helper()
-		damaged, ok := m.Records[fixture.KeyName("damaged")]
-		if !ok || damaged.Err == nil {
-			k.Errorf("of a key whose list cannot be read, Watch from zero told %+v (told: %v); want Err", damaged.KeyRecord, ok)
-		}
-		if got := m.Records[fixture.KeyName("sound")].KeyRecord; got == nil || fixture.Difference(*got, sound) != "" {
-			k.Errorf("beside a key that cannot be read, Watch told of another %+v; want it as it is", got)
-		}
-		if m.Records[fixture.OrganizationName("acme")].OrganizationRecord == nil {
-			k.Errorf("beside a key that cannot be read, Watch did not tell of the organization")
-		}
-	}
-	look()
-	sound = k.put(sound) // and it goes on
-	k.reach(m, k.revision())
-	look()
 }
 
 func toldIsNotShared(k *kit) {

@@ -176,7 +176,7 @@ func pagesWhileChanging(k *kit) {
 		k.put(fixture.Plain(apikey.ID(fmt.Sprintf("a%02d", n)), "acme"))
 		k.put(fixture.Plain(reached[:3]+apikey.ID(fmt.Sprintf("-then%02d", n)), "acme"))
 		k.put(fixture.Plain(apikey.ID(fmt.Sprintf("z%02d", n)), "acme"))
-		k.put(k.key(apikey.ID(stay[(n*7)%20]))) // replaced, so it stays
+		k.put(k.readKey(apikey.ID(stay[(n*7)%20]))) // replaced, so it stays
 	}
 	for id, times := range seen {
 		if times != 1 {

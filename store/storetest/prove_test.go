@@ -1,24 +1,21 @@
 package storetest
 
 import (
-	"context"
-	"errors"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/sallyport-go/sallyport/apikey"
-	"github.com/sallyport-go/sallyport/policy"
 	"github.com/sallyport-go/sallyport/store"
 	"github.com/sallyport-go/sallyport/store/storetest/internal/fixture"
 	"github.com/sallyport-go/sallyport/store/storetest/internal/recorder"
 	"github.com/sallyport-go/sallyport/store/storetest/internal/teststore"
 )
 
-var brokenStores = slices.Concat(brokenReads, brokenWrites, brokenLoads, brokenFeeds, brokenMarks, brokenUsage, brokenReopens)
+var brokenStores = slices.Concat(brokenReads, brokenWrites, brokenLoads, brokenFeeds, brokenMarks, brokenUsage, brokenReopens, brokenDamages)
 
 // caughtBy runs the cases of the sentence and returns those that failed.
 func (b brokenStore) caughtBy(t *testing.T) (caught []string) {
@@ -62,45 +59,13 @@ func TestUnbrokenStorePassesEverything(t *testing.T) {
 			assert.Empty(t, recorder.Record(t, func(t testing.TB) { r.run(t, c) }).Failures, c.title())
 		}
 	}
-	r, err = newRunner(func(testing.TB) store.Store { return soundButDamaged() }, []Option{Damage(damage)})
+	r, err = newRunner(func(testing.TB) store.Store { return newDamageable() }, []Option{Damage(damages)})
 	require.NoError(t, err)
 	for _, c := range cases {
-		if c.needs == "Damage" {
+		if strings.HasPrefix(c.needs, "Damage.") {
 			assert.Empty(t, recorder.Record(t, func(t testing.TB) { r.run(t, c) }).Failures, c.title())
 		}
 	}
-}
-
-// soundButDamaged is a store with a list that cannot be read, and says so.
-func soundButDamaged() store.Store {
-	d := damaged().(*damagedStore)
-	sound := d.Store
-	unreadable := func(id apikey.ID) error {
-		if _, ok := d.unreadable.Load(id); ok {
-			return errors.New("the list cannot be read")
-		}
-		return nil
-	}
-	d.DoWatch = d.tells(func(c store.Change) (store.Change, error) {
-		c.KeyRecord, c.Err = nil, unreadable(c.Key)
-		return c, nil
-	})
-	d.DoLookup = func(ctx context.Context, id apikey.ID) (policy.Subject, bool, error) {
-		subject, found, err := sound.Lookup(ctx, id)
-		return subject, found, errors.Join(err, unreadable(id))
-	}
-	d.DoKey = func(ctx context.Context, id apikey.ID) (apikey.Key, error) {
-		key, err := sound.Key(ctx, id)
-		return key, errors.Join(err, unreadable(id))
-	}
-	d.DoKeys = func(ctx context.Context, organization string, request store.PageRequest) (store.Page[apikey.Key], error) {
-		page, err := sound.Keys(ctx, organization, request)
-		for _, key := range page.Items {
-			err = errors.Join(err, unreadable(key.ID))
-		}
-		return page, err
-	}
-	return d
 }
 
 func TestEverySentenceHasABrokenStore(t *testing.T) {

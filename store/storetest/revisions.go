@@ -150,7 +150,7 @@ func revisionsAfterReopening(k *kit) {
 		l.climb(k.put(fixture.Plain("gone", "acme")).Revision, "a new key")
 		k.delete("gone")
 		k.reopen()
-		l.climb(k.put(k.key("key")).Revision, "after reopening, a key replaced")
+		l.climb(k.put(k.readKey("key")).Revision, "after reopening, a key replaced")
 	}
 }
 

@@ -10,7 +10,6 @@ import (
 	"strconv"
 	"testing"
 
-	"github.com/sallyport-go/sallyport/apikey"
 	"github.com/sallyport-go/sallyport/store"
 )
 
@@ -19,7 +18,7 @@ import (
 // closed when the case ends. What newStore must release beyond that, it leaves to
 // t.Cleanup.
 //
-// The sentences L1 to L3, W1 to W8 and U1 to U7 are checked if store.As finds a
+// The sentences L1 to L3, W1 to W8 and U1 to U8 are checked if store.As finds a
 // store.Loader, a store.Watcher or a store.UsageRecorder in the store, and are reported
 // as skipped otherwise.
 func Run(t *testing.T, newStore func(t testing.TB) store.Store, options ...Option) {
@@ -79,20 +78,10 @@ func Reopen(reopen func(t testing.TB, s store.Store) store.Store) Option {
 	}
 }
 
-// Damage has Run check that a record which cannot be read is an error, and not one
-// with less in it (S6). The function spoils what the store keeps of the access list
-// of a key: it writes half a row, a text that does not parse, or whatever its
-// storage may come to hold.
-func Damage(damage func(t testing.TB, s store.Store, id apikey.ID)) Option {
-	return func(r *runner) error {
-		r.damage = damage
-		return nil
-	}
-}
-
 // Compact has Run check what a change feed says of changes that it no longer knows
-// (W4). The function makes the store forget the changes so far, if need be by
-// writing more than it remembers.
+// (W4). The function makes the store forget the changes so far. If that takes writing
+// more than the store remembers, each write should create another record, because those
+// show where the feed begins.
 func Compact(compact func(t testing.TB, s store.Store)) Option {
 	return func(r *runner) error {
 		r.compact = compact
@@ -115,7 +104,7 @@ func (c testCase) is(name string) bool { return name == c.sentence || name == c.
 // cases are all there are, by sentence.
 var cases = slices.SortedStableFunc(slices.Values(slices.Concat(
 	callCases, absenceCases, identifierCases, recordCases, sharingCases, momentCases, revisionCases,
-	deleteCases, refusalCases, contentionCases, pageCases, closeCases, crashCases, loadCases, watchCases, feedCases, markCases, usageCases,
+	deleteCases, refusalCases, contentionCases, pageCases, closeCases, crashCases, loadCases, watchCases, feedCases, markCases, usageCases, damageCases,
 )), func(a, b testCase) int {
 	return cmp.Or(cmp.Compare(a.sentence[0], b.sentence[0]), cmp.Compare(a.number(), b.number()))
 })
@@ -130,7 +119,7 @@ type runner struct {
 	newStore func(testing.TB) store.Store
 	without  map[string]string
 	reopen   func(testing.TB, store.Store) store.Store
-	damage   func(testing.TB, store.Store, apikey.ID)
+	damages  Damages
 	compact  func(testing.TB, store.Store)
 
 	limits          limits // of the next case
@@ -161,7 +150,7 @@ func (r *runner) absent(t testing.TB) (absent map[string]string, ok bool) {
 			absent["W"] = "store.As finds no store.Watcher in the store: W1 to W8 do not apply"
 		}
 		if _, ok := store.As[store.UsageRecorder](k.store); !ok {
-			absent["U"] = "store.As finds no store.UsageRecorder in the store: U1 to U7 do not apply"
+			absent["U"] = "store.As finds no store.UsageRecorder in the store: U1 to U8 do not apply"
 		}
 	}})
 	return absent, ok
@@ -180,8 +169,14 @@ func (r *runner) has(option string) bool {
 	switch option {
 	case "Reopen":
 		return r.reopen != nil
-	case "Damage":
-		return r.damage != nil
+	case "Damage.Key":
+		return r.damages.Key != nil
+	case "Damage.AccessList":
+		return r.damages.AccessList != nil
+	case "Damage.Organization":
+		return r.damages.Organization != nil
+	case "Damage.Usage":
+		return r.damages.Usage != nil
 	case "Compact":
 		return r.compact != nil
 	}

@@ -61,7 +61,7 @@ func returnedByPut(k *kit) {
 func returnedByReads(k *kit) {
 	k.organization("acme")
 	want := k.put(richKey("key", "acme")).Clone()
-	spoil(k.key("key"))
+	spoil(k.readKey("key"))
 	k.wantEverywhere(want)
 	subject := k.lookup("key")
 	spoil(subject.Key())
@@ -90,7 +90,7 @@ func readStays(k *kit) {
 	k.organization("acme")
 	stored := k.put(fixture.Whole("key", "acme", 3))
 	want := stored.Clone()
-	subject, key, listed := k.lookup("key"), k.key("key"), k.keys("acme", 0)[0]
+	subject, key, listed := k.lookup("key"), k.readKey("key"), k.keys("acme", 0)[0]
 	organization := subject.Organization()
 
 	next := fixture.Whole("key", "acme", 5)

@@ -23,6 +23,7 @@ func (t *caseTB) leave() {
 }
 
 func (t *caseTB) report(f func()) {
+	t.TB.Helper()
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if !t.left {

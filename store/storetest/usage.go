@@ -218,7 +218,7 @@ func nothingOfABatch(k *kit) {
 func usageOfTheRest(k *kit) {
 	r := k.recorder()
 	k.record(r, used("key", "192.0.2.1", 1, fixture.Moment), used("key", "198.51.100.0/24", 2, fixture.Moment), used("key", "203.0.113.99", 3, fixture.Moment))
-	key := k.key("key")
+	key := k.readKey("key")
 	key.Description = "changed"
 	key.AccessList = fixture.Must(accesslist.Parse("198.51.100.0/24", "203.0.113.0/24")) // one went, one stayed, one is new
 	k.put(key)

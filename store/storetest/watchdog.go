@@ -127,8 +127,11 @@ func (k *kit) supervise(done <-chan struct{}) (vain bool) {
 		case <-ticker.C:
 		}
 		now, calls := time.Now(), k.watchdog.pending()
-		if n := k.watchdog.events.Load(); n != events {
-			events, progress = n, now
+		n := k.watchdog.events.Load()
+		happened := n != events
+		events = n
+		if happened || len(calls) == 0 { // without a call the case computes
+			progress = now
 		}
 		var problem string
 		for _, p := range calls {
@@ -153,7 +156,7 @@ func (k *kit) supervise(done <-chan struct{}) (vain bool) {
 		case problem != "":
 		case now.Sub(progress) > l.patience && !own:
 			problem = fmt.Sprintf("nothing has happened for %v%s", rounded(now.Sub(progress)), waitingFor(calls))
-		case now.Sub(begun) > l.whole:
+		case now.Sub(begun) > l.whole && (happened || len(calls) > 0) || now.Sub(begun) > 10*l.whole:
 			problem = fmt.Sprintf("the case has taken longer than %v%s", l.whole, waitingFor(calls))
 		default:
 			continue

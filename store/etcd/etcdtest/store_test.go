@@ -1,6 +1,8 @@
 package etcdtest_test
 
 import (
+	"encoding/json"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -15,6 +17,10 @@ func TestStore(t *testing.T) {
 	cluster := etcdtest.Start(t, 3)
 	client := cluster.Client(t)
 	var prefix string // of the case that runs
+	put := func(t testing.TB, name, value string) {
+		_, err := client.Put(t.Context(), prefix+name, value)
+		require.NoError(t, err)
+	}
 	storetest.Run(t, func(t testing.TB) (s store.Store) {
 		s, prefix = opened(t, client)
 		return s
@@ -23,12 +29,21 @@ func TestStore(t *testing.T) {
 			require.NoError(t, s.Close())
 			return openedAt(t, client, prefix)
 		}),
-		storetest.Damage(func(t testing.TB, s store.Store, id apikey.ID) {
-			key, err := s.Key(t.Context(), id)
-			require.NoError(t, err)
-			name := prefix + "keys/" + key.Organization + "/" + string(id)
-			_, err = client.Put(t.Context(), name, `{"id":"`+string(id)+`","organization":"`+key.Organization+`","disabled":false,"secrets":[`)
-			require.NoError(t, err)
+		storetest.Damage(storetest.Damages{
+			Key: func(t testing.TB, s store.Store, id apikey.ID) {
+				key, err := s.Key(t.Context(), id)
+				require.NoError(t, err)
+				put(t, "keys/"+key.Organization+"/"+string(id), `{"id":"`+string(id)+`","organization":"`+key.Organization+`","disabled":false,"secrets":[`)
+			},
+			AccessList: func(t testing.TB, s store.Store, id apikey.ID) {
+				key, err := s.Key(t.Context(), id)
+				require.NoError(t, err)
+				record, err := json.Marshal(key)
+				require.NoError(t, err)
+				put(t, "keys/"+key.Organization+"/"+string(id), strings.Replace(string(record), `"accessList"`, `"list"`, 1))
+			},
+			Organization: func(t testing.TB, _ store.Store, id string) { put(t, "organizations/"+id, `{"id":"`+id+`"}`) },
+			Usage:        func(t testing.TB, _ store.Store, id apikey.ID) { put(t, "usage/"+string(id), `{"entries":`) },
 		}),
 		storetest.Compact(func(t testing.TB, _ store.Store) { compact(t, client) }),
 	)

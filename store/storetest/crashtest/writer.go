@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"math"
 	"math/rand/v2"
 	"net/netip"
 	"slices"
@@ -361,11 +362,12 @@ func (w *writer) freshID() string {
 	return fmt.Sprintf("%s%x-%d", w.prefix(), w.seed, w.made)
 }
 
-// freshVersion returns a version, for fixture.Whole, that has at least one entry: a list that
-// was lost is never what was written.
+// freshVersion returns a version, for fixture.Whole, that no other call has written: one
+// in doubt must differ from what it replaces. It has at least one entry, so that a list
+// which was lost is never what was written.
 func (w *writer) freshVersion() int {
 	w.made++
-	return int(w.seed%1000)*1_000_000 + 4*(w.made%200_000) + 1 + w.random.IntN(3)
+	return int((w.seed<<20+uint64(w.made))&(math.MaxInt>>3))*4 + 1 + w.random.IntN(3)
 }
 
 func (w *writer) anyOrganization() string { return anyOf(w.random, w.organizations) }

@@ -1,6 +1,6 @@
-// Package byhand has what a team would write for itself, for this one job: a Go map of keys, and
-// a set of addresses in each. It gives an answer and no reason, has no lock and so no way to
-// change a key while others read, and entries that never expire.
+// Package byhand is the code a team would write for this one job: a Go map of keys, and a set of
+// addresses in each. It gives an answer and no reason, cannot change a key while others read (it
+// has no lock), and its entries never expire.
 package byhand
 
 import (
@@ -20,13 +20,13 @@ import (
 // A Set is membership in an access list.
 type Set interface{ Contains(a netip.Addr) bool }
 
-// An Engine is the map and all that is asked before and after membership. S is a type parameter
-// and not Set itself so that a set can lie in the key's own record where it is small.
+// An Engine is the map, and the checks before and after membership. S is a type parameter and
+// not Set itself, so that a small set lies in the key's own record.
 type Engine[S Set] struct {
 	keys map[string]*key[S]
 }
 
-// A key is what is asked of one, in the order in which it is asked.
+// A key has its fields in the order of the checks.
 type key[S Set] struct {
 	disabled     bool
 	hasList      bool
@@ -88,9 +88,9 @@ func (e *Engine[S]) Decide(r *work.Request) bool {
 	return r.Organization == k.organization.id && slices.Contains(r.Endpoint.Roles, k.role)
 }
 
-// Bounds is a set of IPv4 addresses as the places where it changes, ascending: the first address
-// of a run, and the one after its last. An address is inside if those at or before it are an odd
-// number.
+// Bounds is a set of IPv4 addresses as the ascending places where membership changes: the first
+// address of a run, and the one after its last. An address is inside if the number of bounds at
+// or before it is odd.
 type Bounds []uint32
 
 // NewBounds merges blocks. It leaves out a bound after the last address of all.
@@ -125,13 +125,13 @@ func (b Bounds) Contains(a netip.Addr) bool {
 	return i%2 == 1
 }
 
-// The libraries' sets take no mapped address for the IPv4 one that it maps, so their caller has to.
+// The libraries' sets do not unmap an IPv4-mapped address, so the caller does.
 type (
 	// IPSet is netipx's.
 	IPSet struct{ *netipx.IPSet }
 	// Lite is bart's.
 	Lite struct{ *bart.Lite }
-	// Fast is bart's, which takes more memory for less time.
+	// Fast is bart's: more memory for less time.
 	Fast struct{ *bart.Fast[struct{}] }
 )
 
@@ -167,7 +167,7 @@ func NewLite(list []netip.Prefix) Lite {
 	return Lite{set}
 }
 
-// NewFast compiles what is left of blocks after aggregation.
+// NewFast compiles blocks after aggregation.
 func NewFast(list []netip.Prefix) Fast {
 	set := new(bart.Fast[struct{}])
 	for p := range NewLite(list).All() {

@@ -1,6 +1,5 @@
-// Package peers has the policy engines of others, each doing the job of package work in the
-// fastest way that its documentation gives. Where an engine has no index by key as it comes, it
-// gets a Go map before it.
+// Package peers has other policy engines, each doing the job of package work in the fastest way
+// its documentation gives. An engine without an index by key gets a Go map in front.
 package peers
 
 import (
@@ -17,7 +16,7 @@ import (
 )
 
 // attributes is a model with matching on attributes and by functions. There is one policy line,
-// because casbin goes through all that there are.
+// because casbin tries all lines in turn.
 const attributes = `
 [request_definition]
 r = key, q
@@ -29,7 +28,7 @@ e = some(where (p.eft == allow))
 m = !r.key.Disabled && live(r.key) && (r.key.Open && !r.key.Required && !r.q.RequiresList || !r.key.Open && covered(r.key, r.q)) && r.q.Organization == r.key.Organization && hasRole(r.key, r.q)
 `
 
-// cached is a model for looking at what the cache holds. On a miss it asks the other one.
+// cached is a model for answers from the cache. On a miss it asks the other one.
 const cached = `
 [request_definition]
 r = %s
@@ -105,11 +104,11 @@ func (e *Casbin) Decide(r *work.Request) bool {
 	return allowed && err == nil
 }
 
-// CachedCasbin is a CachedEnforcer before a Casbin, asked with a parameter that names its own place
-// in the cache. What it is timed at is hits.
+// CachedCasbin is a CachedEnforcer before a Casbin. Its parameter names its own place in the
+// cache. Only hits are timed.
 type CachedCasbin struct{ enforcer *casbin.CachedEnforcer }
 
-// A cachedRequest is of casbin's CacheableParam.
+// A cachedRequest implements casbin's CacheableParam.
 type cachedRequest struct{ *work.Request }
 
 // GetCacheKey names the answer to a request.

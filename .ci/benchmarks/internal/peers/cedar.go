@@ -14,8 +14,7 @@ import (
 
 // Cedar has one policy for each key. As it comes, cedar-go evaluates every policy of a set for
 // every request, so each key has a set of its own. The organization's requirement is written
-// into the policies of its keys, which is fast, and means that all of them have to be made again
-// when it changes.
+// into the policies of its keys. That is fast, but a change of it makes all of them anew.
 type Cedar struct {
 	policies map[string]onePolicy
 	roles    map[*work.Endpoint]cedar.Set
@@ -24,7 +23,7 @@ type Cedar struct {
 // onePolicy is a set of one, without the map of cedar's own.
 type onePolicy struct{ *cedar.Policy }
 
-// All is of cedar's PolicyIterator.
+// All implements cedar's PolicyIterator.
 func (p onePolicy) All() iter.Seq2[cedar.PolicyID, *cedar.Policy] {
 	return func(yield func(cedar.PolicyID, *cedar.Policy) bool) { yield("key", p.Policy) }
 }

@@ -21,7 +21,7 @@ const expression = `!disabled && (forever || now < expires) && ` +
 	`organization == owner && role in roles`
 
 // CEL is one compiled expression with a function of its own for membership. Records keep their
-// fields as CEL's values, so that none is converted for a request.
+// fields as CEL's values, so none is converted for a request.
 type CEL struct {
 	keys    map[string]*celKey
 	roles   map[*work.Endpoint]ref.Val
@@ -35,7 +35,7 @@ type celKey struct {
 	list                              opaque[byhand.Bounds]
 }
 
-// An opaque value is one that only our own function looks into.
+// An opaque value is read by our own function only.
 type opaque[T any] struct{ value T }
 
 var (
@@ -49,7 +49,7 @@ func (opaque[T]) Equal(ref.Val) ref.Val                     { return types.False
 func (opaque[T]) Type() ref.Type                            { return opaqueType }
 func (o *opaque[T]) Value() any                             { return o.value }
 
-// A celCall is the variables of one evaluation. It is used again.
+// A celCall is the variables of one evaluation. It is reused.
 type celCall struct {
 	*celKey
 	now, organization, roles ref.Val
@@ -57,10 +57,10 @@ type celCall struct {
 	client                   opaque[netip.Addr]
 }
 
-// Parent is of cel-go's Activation.
+// Parent implements cel-go's Activation.
 func (c *celCall) Parent() interpreter.Activation { return nil }
 
-// ResolveName is of cel-go's Activation.
+// ResolveName implements cel-go's Activation.
 func (c *celCall) ResolveName(name string) (any, bool) {
 	switch name {
 	case "disabled":

@@ -11,8 +11,8 @@ import (
 	"sallyport.test/benchmarks/internal/work"
 )
 
-// module is Rego, version 1. Keys and organizations are data, so that a record can be changed
-// without compiling anything.
+// module is Rego, version 1. Keys and organizations are data: changing a record compiles
+// nothing.
 const module = `
 package sallyport
 
@@ -82,7 +82,7 @@ func NewOPA(w *work.World) (work.Engine, error) {
 	query, err := rego.New(
 		rego.Query("data.sallyport.allow"),
 		rego.Module("sallyport.rego", module),
-		// Values that are kept as the evaluator wants them need not be converted for each request.
+		// Values in the evaluator's form are not converted for each request.
 		rego.Store(inmem.NewFromObjectWithOpts(data, inmem.OptReturnASTValuesOnRead(true))),
 	).PrepareForEval(context.Background())
 	if err != nil {

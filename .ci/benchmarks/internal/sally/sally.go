@@ -1,5 +1,5 @@
 // Package sally is sallyport as a program would use it: keys in store/memory, and an Engine with
-// the options that it comes with.
+// default options.
 package sally
 
 import (

@@ -44,8 +44,8 @@ func list(r *rand.Rand, n int) []netip.Prefix {
 	return entries
 }
 
-// client returns an address that a list covers, or, half of the time, one that it does not: from
-// the same site if there is room, since those are the misses that are hard to tell.
+// client returns, half of the time each, an address that the list covers and one outside it. The
+// outside one is from the same site if there is room: a near miss takes the most work.
 func client(r *rand.Rand, list []netip.Prefix) netip.Addr {
 	if len(list) == 0 {
 		return address(public(r))
@@ -75,8 +75,8 @@ func covers(list []netip.Prefix, a netip.Addr) bool {
 	return slices.ContainsFunc(list, func(p netip.Prefix) bool { return p.Contains(a) })
 }
 
-// oddClient makes some of the clients IPv4-mapped and some IPv6, among them ones whose last or
-// first bytes are those of an IPv4 address that may be on the list.
+// oddClient makes some clients IPv4-mapped and some IPv6. Some of the latter begin or end with
+// the bytes of an IPv4 address that may be on the list.
 func oddClient(r *rand.Rand, a netip.Addr) netip.Addr {
 	b := a.As16()
 	switch r.IntN(8) {
@@ -93,8 +93,8 @@ func oddClient(r *rand.Rand, a netip.Addr) netip.Addr {
 	return a
 }
 
-// Set returns one long list, for membership alone. Blocks of /16 to /31 are for lists of people's
-// length; in a long one they would merge into all there is, so its blocks are of /22 to /31.
+// Set returns one long list, for membership alone. Its blocks are of
+// /22 to /31, because a million of /16 to /31 would merge into the whole address space.
 func Set(seed uint64, n int) []netip.Prefix {
 	r := rand.New(rand.NewPCG(seed, uint64(n)))
 	widest := 16

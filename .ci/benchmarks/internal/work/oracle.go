@@ -5,10 +5,9 @@ import (
 	"time"
 )
 
-// Oracle is the answer that every engine has to give, from the record that the request's key was
-// made of: the lines of the order one below the other, a scan of the list, and nothing to
-// make it fast. Lines 1, 2 and 13 are not in it, because no request of a World is invalid,
-// goes to the console or names a project.
+// Oracle returns the right answer, from the record the request's key was made of: the lines of
+// the order one below the other, a scan of the list, and nothing to make it fast. It leaves out
+// lines 1, 2 and 13: no request of a World is invalid, goes to the console or names a project.
 func (w *World) Oracle(r *Request) bool {
 	if r.index < 0 {
 		return false // line 4: no such key
@@ -26,7 +25,7 @@ func (w *World) Oracle(r *Request) bool {
 	if len(key.List) > 0 {
 		covered := false
 		for _, entry := range key.List {
-			// Rule A5: a mapped address is the one that it maps; no IPv4 entry covers IPv6.
+			// Rule A5: a mapped address is the one it maps; no IPv4 entry covers IPv6.
 			if entry.Contains(r.Client.Unmap()) {
 				covered = true
 			}
@@ -54,8 +53,8 @@ func (w *World) Oracle(r *Request) bool {
 	return hasRole // line 14, or 15 and 16
 }
 
-// A Scan is membership that is slow for a long list, and obvious: for each length of prefix,
-// whether the block of that length around the address is on the list.
+// A Scan is slow, obvious membership: for each prefix length, is the block of that length
+// around the address on the list?
 type Scan map[netip.Prefix]bool
 
 // NewScan returns the Scan of a list of IPv4 blocks.

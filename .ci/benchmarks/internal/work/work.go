@@ -1,6 +1,6 @@
-// Package work is the job that every engine is given: organizations, keys, access lists and
-// requests, the same ones for each, made from a seed. It is made of plain data and of
-// nothing that sallyport does for itself, so that no engine has a head start.
+// Package work is the job given to every engine: organizations, keys, access lists and
+// requests, made from a seed and the same for each. It consists of plain data, so that no engine
+// has a head start.
 package work
 
 import (
@@ -14,26 +14,25 @@ import (
 	"github.com/sallyport-go/sallyport/apikey"
 )
 
-// An Engine is asked whether a call may be made. Reasons and all else that sallyport returns
-// are left aside, because most of the others have nothing to hold against them.
+// An Engine is asked whether a call may be made. Reasons are not compared, because most other
+// engines have none.
 type Engine interface {
 	Decide(r *Request) bool
 }
 
-// A World is how much there is to know: so many keys, each with a list of so many entries.
-// Records are made when they are asked for, always the same, so that a million lists need
-// not be kept beside those of the engine that is measured.
+// A World is the data of an engine: a number of keys, each with a list of Entries entries. Its
+// records are made on demand, always the same, so that a million lists are not kept beside those
+// of the measured engine.
 type World struct {
 	Seed    uint64
 	Keys    int
 	Entries int
 
-	// Secrets gives every key a real secret, and every request the proof of one. Without,
-	// the request comes with proof that was checked elsewhere.
+	// Secrets gives every key a real secret and every request one to verify. Without it,
+	// callers were authenticated elsewhere.
 	Secrets bool
 
-	// Odd mixes in clients that are IPv6 or IPv4-mapped. They are for comparing answers and
-	// not for timing.
+	// Odd mixes in IPv6 and IPv4-mapped clients, for comparing answers and not for timing.
 	Odd bool
 
 	proofs []*Proof // by key
@@ -55,7 +54,7 @@ type Organization struct {
 	Requirement Requirement
 }
 
-// A Key is all that is known of one.
+// A Key is the record of a key.
 type Key struct {
 	ID           string
 	Organization Organization
@@ -66,8 +65,7 @@ type Key struct {
 	Sum          [sha256.Size]byte // of the secret
 }
 
-// A Proof is the secret that is shown: as sallyport has it after parsing, and as the text
-// that anybody else would hash.
+// A Proof is a secret in two forms: parsed by sallyport, and the text that other code hashes.
 type Proof struct {
 	Secret apikey.Secret
 	Text   string
@@ -100,7 +98,7 @@ const roles = 8
 
 func role(i int) string { return fmt.Sprintf("service.role-%d", i%roles) }
 
-// Endpoints are those of the requests: each is open to two roles, one in four requires a list.
+// Endpoints are called by the requests. Each is open to two roles; one in four requires a list.
 var Endpoints = func() (all []*Endpoint) {
 	for i := range 2 * roles {
 		all = append(all, &Endpoint{fmt.Sprintf("endpoint-%d", i), i%4 == 3, []string{role(i), role(i + 3)}})
@@ -121,7 +119,7 @@ func randomID(r *rand.Rand) string {
 	return string(b[:])
 }
 
-// Organizations returns how many there are.
+// Organizations returns the number of organizations.
 func (w *World) Organizations() int { return max(1, w.Keys/10) }
 
 // Organization returns one of them: half of them require nothing, a quarter only reports.
@@ -189,7 +187,7 @@ func (w *World) Requests(n int) []Request {
 			q.Organization = w.Organization(r.IntN(w.Organizations())).ID
 		}
 		q.Endpoint = Endpoints[r.IntN(len(Endpoints))]
-		if r.IntN(50) != 0 { // one that the key may call
+		if r.IntN(50) != 0 { // an endpoint open to the key
 			for q.Endpoint.Roles[0] != key.Role && q.Endpoint.Roles[1] != key.Role {
 				q.Endpoint = Endpoints[r.IntN(len(Endpoints))]
 			}
@@ -211,9 +209,9 @@ func (w *World) Requests(n int) []Request {
 		}
 		text.WriteString(key.ID)
 	}
-	// One text for all: the identifiers lie in the order of the requests, as those of
-	// requests that were just read would be in a cache, and none is the engine's own string,
-	// which would compare equal without being looked at.
+	// One text for all: the identifiers lie in the order of the requests, like those of
+	// requests just read. None is the engine's own string, which would compare equal by its
+	// pointer.
 	ids := text.String()
 	for i := range requests {
 		requests[i].Key = ids[i*idLength : (i+1)*idLength]

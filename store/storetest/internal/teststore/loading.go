@@ -12,6 +12,7 @@ import (
 	"github.com/sallyport-go/sallyport/store"
 	"github.com/sallyport-go/sallyport/store/adapter"
 	"github.com/sallyport-go/sallyport/store/memory"
+	"github.com/sallyport-go/sallyport/store/storetest/internal/fixture"
 )
 
 // A Loading is the memory store as a store.Loader. All writes take turns.
@@ -140,12 +141,12 @@ func NewLoader() *Loader {
 	return b
 }
 
-// Flood writes more than the memory store's feed remembers.
+// Flood creates more keys than the memory store's feed remembers.
 func Flood(t testing.TB, s store.Store) {
-	organization, err := s.PutOrganization(context.Background(), policy.Organization{ID: "flood"})
-	for range 33_000 {
+	_, err := s.PutOrganization(context.Background(), policy.Organization{ID: "flood"})
+	for i := range 33_000 {
 		if err == nil {
-			organization, err = s.PutOrganization(context.Background(), organization)
+			_, err = s.PutKey(context.Background(), fixture.Plain(apikey.ID(fmt.Sprint("flood-", i)), "flood", "192.0.2.1"))
 		}
 	}
 	if err != nil {

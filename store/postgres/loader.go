@@ -4,13 +4,15 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/jackc/pgx/v5/pgtype"
+
 	"github.com/sallyport-go/sallyport/apikey"
 	"github.com/sallyport-go/sallyport/policy"
 	"github.com/sallyport-go/sallyport/store"
 	"github.com/sallyport-go/sallyport/store/adapter"
 )
 
-// Load is as store.Loader says: one transaction, in which each table gets all of its rows
+// Load implements [store.Loader]. It is one transaction, in which each table gets its rows
 // by one statement.
 func (s *Store) Load(ctx context.Context, organizations []policy.Organization, keys []apikey.Key, options ...store.PutOption) error {
 	leave, err := s.enter(ctx)
@@ -32,26 +34,26 @@ func (s *Store) Load(ctx context.Context, organizations []policy.Organization, k
 		}
 		b := s.newBatch(l.changes...)
 		b.insertOrganizations(organizations)
-		b.insertKeys(l.keys)
+		b.insertKeys(keys)
 		_, err := s.commit(ctx, b)
 		return err
 	})
 }
 
-// A load is records that are to be there afterwards and were not before.
+// A load is new records.
 type load struct {
-	keys    []apikey.Key // as they can be stored
-	changes []change     // of the organizations, and then of the keys
+	keys    []apikey.Key
+	changes []change // of the organizations, then of the keys
 
 	organizationIDs []string
 	keyIDs          []string
-	owners          map[string]bool // organizations that keys are of: whether they are among the records
+	owners          map[string]bool // the keys' organizations: whether they are among the records
 }
 
-// newLoad refuses what a Put would refuse, whatever is stored (L2), and what is there
-// twice.
+// newLoad refuses what a Put would refuse whatever is stored (L2), and a record that is
+// among them twice.
 func newLoad(organizations []policy.Organization, keys []apikey.Key, options []store.PutOption) (*load, error) {
-	l := &load{owners: map[string]bool{}}
+	l := &load{keys: keys, owners: map[string]bool{}}
 	for _, o := range organizations {
 		if err := adapter.CheckPutOrganization(nil, o); err != nil {
 			return nil, err
@@ -65,7 +67,6 @@ func newLoad(organizations []policy.Organization, keys []apikey.Key, options []s
 	}
 	seen := map[apikey.ID]bool{}
 	for _, key := range keys {
-		key = storable(key)
 		if err := adapter.CheckPutKey(nil, key, options...); err != nil {
 			return nil, err
 		}
@@ -74,17 +75,23 @@ func newLoad(organizations []policy.Organization, keys []apikey.Key, options []s
 		}
 		seen[key.ID] = true
 		if !l.owners[key.Organization] {
-			l.owners[key.Organization] = false // is asked for
+			l.owners[key.Organization] = false // to be looked up
 		}
-		l.keys = append(l.keys, key)
 		l.keyIDs = append(l.keyIDs, string(key.ID))
 		l.changes = append(l.changes, changeOf(key.Organization, key.ID, false))
 	}
 	return l, nil
 }
 
-// checkLoad refuses what is there already, and a key whose organization is not. That it
-// is still so when the records are stored is seen then.
+// forLoadSQL finds what stands in the way of a load. $1 are its keys, $2 its
+// organizations, and $3 other organizations its keys belong to.
+const forLoadSQL = selectState + `,
+	(SELECT id FROM sallyport.keys WHERE id = ANY ($1) ORDER BY id LIMIT 1),
+	(SELECT id FROM sallyport.organizations WHERE id = ANY ($2) ORDER BY id LIMIT 1),
+	ARRAY(SELECT id FROM sallyport.organizations WHERE id = ANY ($3))` + fromState
+
+// checkLoad refuses records that exist, and a key whose organization does not. The write
+// itself sees whether that has changed since.
 func (s *Store) checkLoad(ctx context.Context, l *load) error {
 	var elsewhere []string
 	for owner, among := range l.owners {
@@ -92,24 +99,27 @@ func (s *Store) checkLoad(ctx context.Context, l *load) error {
 			elsewhere = append(elsewhere, owner)
 		}
 	}
-	owners := map[string]bool{}
-	if _, err := s.read(ctx, s.querier(), sink{there: func(r *row) error {
-		if r.text.String != "owner" {
-			return exists(r.text.String, r.id.String)
+	var key, organization pgtype.Text
+	var owners []string
+	if _, err := s.read(ctx, s.querier(), []any{&key, &organization, &owners}, func() error {
+		switch {
+		case key.Valid:
+			return exists("key", key.String)
+		case organization.Valid:
+			return exists("organization", organization.String)
 		}
-		owners[r.id.String] = true
 		return nil
-	}}, s.sql.forLoad, notNil(l.keyIDs), notNil(l.organizationIDs), notNil(elsewhere)); err != nil {
+	}, forLoadSQL, notNil(l.keyIDs), notNil(l.organizationIDs), notNil(elsewhere)); err != nil {
 		return err
 	}
+	stored := map[string]bool{}
+	for _, owner := range owners {
+		stored[owner] = true
+	}
 	for _, key := range l.keys {
-		if !l.owners[key.Organization] && !owners[key.Organization] {
+		if !l.owners[key.Organization] && !stored[key.Organization] {
 			return noOrganization(key)
 		}
 	}
 	return nil
-}
-
-func exists[ID ~string](kind string, id ID) error {
-	return fmt.Errorf("store/postgres: %s %q: %w", kind, id, store.ErrExists)
 }

@@ -3,7 +3,6 @@ package postgres
 import (
 	"context"
 	"embed"
-	"errors"
 	"fmt"
 	"io/fs"
 	"strings"
@@ -12,30 +11,28 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
-// migrations are what made the tables what they are, in the order of their names, which
-// begin with their numbers: 0001 first. One that has been published does not change any
-// more. Programs of an older version go on running while a newer one migrates; they
-// refuse every call from then on, since each looks at the version.
+// migrations are the steps to the present tables, in the order of their names. A name begins
+// with its number: 0001 first. A published step does not change any more. Programs of an
+// older version go on running while a newer one migrates; they refuse every call from then
+// on, since each call looks at the version.
 //
-// A table that a step rewrites, as ALTER TABLE does to change a type, looks empty to
-// snapshots that are older, in which the version is the older one, too. Watches lock the
-// tables, and at READ COMMITTED a statement has no such snapshot; but a read at another
-// level, in a transaction of the caller's or by the pool's default, would not find a key
-// that is there. So a step does not rewrite a table that is read: it copies the rows into
-// one of another name, and drops the first.
+// A step must not rewrite a table, as ALTER TABLE does to change a type: it copies the rows
+// into a table of another name and drops the first. To an older snapshot a rewritten table
+// looks empty, and the version is still the older one. Watches lock the tables, and at READ
+// COMMITTED a statement has no such snapshot. But a read at another level, by a caller's
+// transaction or the pool's default, would miss a stored key.
 //
 //go:embed migrations/*.sql
 var migrations embed.FS
 
-// Migrate makes the tables in the pool's database, or changes those of an older version
-// of this package, in one transaction. Several instances may call it at once: one of
-// them does it and the others wait, as long as the context and a lock_timeout of the
-// pool's let them; a statement_timeout is put aside. It needs the right to create tables
-// in the schema, and to create the schema if it is not there, which the program itself
-// does not need.
+// Migrate makes the tables in the pool's database, or changes those of an older version of
+// this package, in one transaction. Several instances may call it at once: one migrates and
+// the others wait, as long as the context and the pool's lock_timeout let them; a
+// statement_timeout is put aside. Migrate needs the right to create tables in the schema,
+// and to create the schema if it is absent. The program itself does not need them.
 //
 // Tables of a newer version are an error, and so is a database in another encoding than
-// UTF8. With an error nothing has changed.
+// UTF8. After an error nothing has changed.
 func Migrate(ctx context.Context, pool *pgxpool.Pool, options ...Option) error {
 	o, err := choose(options)
 	if err != nil {
@@ -53,18 +50,18 @@ func Migrate(ctx context.Context, pool *pgxpool.Pool, options ...Option) error {
 	return failed(ctx, err)
 }
 
-// migrate does the steps that were not done yet.
+// migrate runs the steps not run yet.
 func migrate(ctx context.Context, tx pgx.Tx, schema string, steps []string) error {
 	m := migration{ctx: ctx, tx: tx, schema: schema}
-	// What is right for an application's statements is not for waiting and migrating.
+	// A timeout for an application's statements is too short for waiting and migrating.
 	m.exec(`SET LOCAL statement_timeout = 0`)
-	// Whoever comes second waits here and finds it done. The first number is this
-	// package's own, so that a program's own advisory locks are others.
+	// The second instance waits here, and finds the work done. The first number is this
+	// package's own, apart from a program's advisory locks.
 	m.exec(`SELECT pg_advisory_xact_lock(23057, hashtext($1))`, schema)
 
-	// IF NOT EXISTS would ask for the right to create even if there is nothing to do.
+	// IF NOT EXISTS would need the right to create even if there is nothing to do.
 	if !m.is(`SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = $1)`, schema) {
-		m.execAsIs(`CREATE SCHEMA ` + quoted(schema)) // whose name may have DefaultSchema in it
+		m.execAsIs(`CREATE SCHEMA ` + quoted(schema)) // its name may contain DefaultSchema
 	}
 	if !m.is(`SELECT EXISTS (SELECT FROM pg_tables WHERE schemaname = $1 AND tablename = 'migrations')`, schema) {
 		m.exec(createMigrations)
@@ -77,9 +74,8 @@ func migrate(ctx context.Context, tx pgx.Tx, schema string, steps []string) erro
 		return tooNew(done, len(steps))
 	}
 	if 0 < done && done < len(steps) {
-		// Writers of the older version end first, and those that come later look again. Those
-		// that would not see the version, since their snapshot is older, fail because the row
-		// has changed.
+		// Writers of the older version end first, and later ones look at the version. A
+		// writer whose snapshot is too old to see the version fails: the row has changed.
 		m.exec(`UPDATE sallyport.state SET kept = kept`)
 	}
 	for i, step := range steps[done:] {
@@ -92,7 +88,7 @@ func migrate(ctx context.Context, tx pgx.Tx, schema string, steps []string) erro
 	return m.err
 }
 
-// A migration does nothing more after its first error.
+// A migration does nothing after its first error.
 type migration struct {
 	ctx    context.Context
 	tx     pgx.Tx
@@ -129,7 +125,7 @@ const createMigrations = `CREATE TABLE sallyport.migrations (
 	at      timestamptz NOT NULL DEFAULT now()
 )`
 
-// readMigrations returns the steps, of which the first makes version 1.
+// readMigrations returns the steps. The first makes version 1.
 func readMigrations(from fs.FS) (steps []string, err error) {
 	err = fs.WalkDir(from, "migrations", func(path string, file fs.DirEntry, err error) error {
 		if err != nil || file.IsDir() {
@@ -145,7 +141,7 @@ func readMigrations(from fs.FS) (steps []string, err error) {
 	return steps, err
 }
 
-// inSchema returns SQL for the tables of a schema. In the source each is written with
+// inSchema returns SQL for the tables of a schema. In the source each table is written with
 // the default schema before it.
 func inSchema(schema, sql string) string {
 	return strings.ReplaceAll(sql, DefaultSchema+".", quoted(schema)+".")
@@ -153,13 +149,10 @@ func inSchema(schema, sql string) string {
 
 func quoted(schema string) string { return pgx.Identifier{schema}.Sanitize() }
 
-// version is that of the tables that this program reads and writes.
+// version is the version of this program's tables.
 const version = 1
 
-// errUnfit is in every error that says that a database, as it is, is not to be used.
-var errUnfit = errors.New("store/postgres: the database cannot be used")
-
-// checkVersion is called with what every statement reads beside the records.
+// checkVersion refuses tables of another version. Every statement reads their version.
 func checkVersion(found int) error {
 	switch {
 	case found > version:
@@ -174,8 +167,7 @@ func tooNew(found, known int) error {
 	return fmt.Errorf("%w: its tables have version %d, made by a newer program, and this one knows up to version %d: run the newer program", errUnfit, found, known)
 }
 
-// checkDatabase refuses a database whose texts are not Unicode: there, two identifiers
-// could become one.
+// checkDatabase refuses a database without Unicode texts: two identifiers could become one.
 func checkDatabase(ctx context.Context, pool *pgxpool.Pool) error {
 	var server, client string
 	err := pool.QueryRow(ctx, `SELECT current_setting('server_encoding'), current_setting('client_encoding')`).Scan(&server, &client)
