@@ -29,20 +29,32 @@ const soon = 100 * time.Millisecond
 func TestStoreInTransaction(t *testing.T) {
 	pool := newPool(t, postgrestest.Shared(t).Database(t))
 	s := newStore(t, pool)
+	// Only the transaction itself can reach its rows.
+	damage := func(t testing.TB, within store.Store, sql, id string) {
+		tag, err := postgres.Tx(within).Exec(context.Background(), sql, id)
+		require.NoError(t, err)
+		require.EqualValues(t, 1, tag.RowsAffected())
+	}
 	const oneConnection = "a context that ends during a call ends the connection, and with it the transaction, as the documentation says"
 	storetest.Run(t, func(t testing.TB) store.Store {
 		tx, err := pool.Begin(context.Background())
 		require.NoError(t, err)
 		t.Cleanup(func() { _ = tx.Rollback(context.Background()) })
 		return s.WithTx(tx)
-	}, storetest.Damage(storetest.Damages{AccessList: func(t testing.TB, within store.Store, id apikey.ID) {
-		// Only the transaction itself can reach its rows.
-		key, err := within.Key(context.Background(), id)
-		require.NoError(t, err)
-		require.NotEmpty(t, key.AccessList)
-		_, err = postgres.Tx(within).Exec(context.Background(), `UPDATE sallyport.keys SET document = jsonb_set(document::jsonb, '{accessList}', '[]') WHERE id = $1`, string(id))
-		require.NoError(t, err)
-	}}),
+	}, storetest.Damage(storetest.Damages{
+		Key: func(t testing.TB, within store.Store, id apikey.ID) {
+			damage(t, within, `UPDATE sallyport.keys SET revision = revision - 1 WHERE id = $1`, string(id))
+		},
+		AccessList: func(t testing.TB, within store.Store, id apikey.ID) {
+			key, err := within.Key(context.Background(), id)
+			require.NoError(t, err)
+			require.NotEmpty(t, key.AccessList)
+			damage(t, within, `UPDATE sallyport.keys SET document = jsonb_set(document::jsonb, '{accessList}', '[]') WHERE id = $1`, string(id))
+		},
+		Organization: func(t testing.TB, within store.Store, id string) {
+			damage(t, within, `UPDATE sallyport.organizations SET document = '{}' WHERE id = $1`, id)
+		},
+	}),
 		storetest.Without("S3/a write whose context ends under way happens whole or not at all", oneConnection),
 		storetest.Without("L1/a Load whose context ends under way happens whole or not at all", oneConnection),
 		storetest.Without("U4/with an error nothing is recorded", oneConnection))
