@@ -4,8 +4,9 @@
 //   - store/memory is the reference implementation.
 //   - store/sqlite, store/postgres and store/etcd, modules of their own, keep records
 //     beyond the process.
-//   - store/storetest checks the contract sentence by sentence. examples/customstore is
-//     an adapter written from nothing, step by step.
+//   - store/adapter has the parts that adapters share, and store/storetest checks the
+//     contract sentence by sentence. examples/customstore is an adapter written from
+//     nothing, step by step.
 //   - store/replica answers decisions from a copy of any store with a change feed.
 //     store/usage gathers what keys are used for. store/transfer moves records between
 //     stores.
@@ -78,8 +79,8 @@
 //     AllowOpen.
 //   - S19. DeleteOrganization MUST return [ErrNotEmpty] if the organization has keys.
 //
-// [CheckPutKey] and [CheckPutOrganization] decide S10, S11, S15, S17 and S18 for an
-// adapter that has the stored record before it.
+// store/adapter's CheckPutKey and CheckPutOrganization decide S10, S11, S15, S17 and S18
+// for an adapter that has the stored record before it.
 //
 // Pages
 //

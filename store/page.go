@@ -2,8 +2,6 @@ package store
 
 import (
 	"context"
-	"encoding/base64"
-	"fmt"
 	"iter"
 
 	"github.com/sallyport-go/sallyport/apikey"
@@ -16,19 +14,19 @@ const (
 	MaxPageSize     = 1000
 )
 
-// A PageRequest asks for a page. The zero PageRequest asks for the first one, of
-// the default size.
+// A PageRequest asks for a page. The zero PageRequest asks for the first one, of the
+// default size.
 type PageRequest struct {
-	// Cursor is the Next of the page before; empty for the first page. It is opaque
-	// and good for the same listing of the same store only.
+	// Cursor is the Next of the page before, empty for the first page. It is opaque and
+	// valid only for the same listing of the same store.
 	Cursor string
 
-	// Limit is how many records to return at most: DefaultPageSize if it is not
+	// Limit is the largest number of records to return: DefaultPageSize if it is not
 	// positive, and never more than MaxPageSize.
 	Limit int
 }
 
-// Size returns the limit that holds.
+// Size returns the limit in force, from 1 to MaxPageSize.
 func (p PageRequest) Size() int {
 	if p.Limit <= 0 {
 		return DefaultPageSize
@@ -36,48 +34,18 @@ func (p PageRequest) Size() int {
 	return min(p.Limit, MaxPageSize)
 }
 
-// cursorPrefix tells a cursor from other text, and this form from later ones.
-const cursorPrefix = "1"
-
-// After returns the identifier that the page's records come after, for adapters
-// that page by identifier: the empty string on the first page, ErrInvalid if the
-// cursor is not one that [CursorAfter] made (S22).
-func (p PageRequest) After() (string, error) {
-	if p.Cursor == "" {
-		return "", nil
-	}
-	if p.Cursor[:1] == cursorPrefix {
-		id, err := base64.RawURLEncoding.DecodeString(p.Cursor[1:])
-		// A cursor that was made is written in one way and names what can be a
-		// record's: decoding alone would pass over line breaks in the text, and let
-		// through bytes that a database may refuse.
-		if err == nil && CursorAfter(string(id)) == p.Cursor && apikey.ValidateName("cursor", string(id)) == nil {
-			return string(id), nil
-		}
-	}
-	return "", fmt.Errorf("store: %w: cursor %.100q: want the Next of an earlier page", ErrInvalid, p.Cursor)
-}
-
-// CursorAfter returns the cursor of the page that comes after the record with this
-// identifier.
-func CursorAfter(id string) string {
-	return cursorPrefix + base64.RawURLEncoding.EncodeToString([]byte(id))
-}
-
-// A Page is some records of a listing.
+// A Page is a part of a listing.
 type Page[T any] struct {
 	Items []T
-	Next  string // the cursor of the next page; empty if this is the last
+	Next  string // cursor of the next page; empty on the last one
 }
 
-// AllOrganizations yields every organization, page by page. It ends after yielding
-// an error, if one occurs.
+// AllOrganizations yields every organization, page by page. It ends after an error.
 func AllOrganizations(ctx context.Context, s Store) iter.Seq2[policy.Organization, error] {
 	return all(func(page PageRequest) (Page[policy.Organization], error) { return s.Organizations(ctx, page) })
 }
 
-// AllKeys yields every key of an organization, page by page. It ends after yielding
-// an error, if one occurs.
+// AllKeys yields every key of an organization, page by page. It ends after an error.
 func AllKeys(ctx context.Context, s Store, organization string) iter.Seq2[apikey.Key, error] {
 	return all(func(page PageRequest) (Page[apikey.Key], error) { return s.Keys(ctx, organization, page) })
 }

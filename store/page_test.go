@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -24,67 +23,6 @@ func TestPageRequestSize(t *testing.T) {
 	} {
 		assert.Equal(t, want, store.PageRequest{Limit: limit}.Size(), "limit %d", limit)
 	}
-}
-
-func TestCursor(t *testing.T) {
-	for _, id := range []string{"a", "-", "\u00e9 \U0001f511", "../x", strings.Repeat("z", 256)} {
-		after, err := store.PageRequest{Cursor: store.CursorAfter(id)}.After()
-		require.NoError(t, err)
-		assert.Equal(t, id, after)
-	}
-	after, err := store.PageRequest{}.After()
-	require.NoError(t, err)
-	assert.Empty(t, after)
-	sound := store.CursorAfter("key")
-	for name, cursor := range map[string]string{
-		"of another form":          "2" + sound[1:],
-		"without its form":         sound[1:],
-		"with padding":             sound + "=",
-		"with a line break":        sound[:3] + "\n" + sound[3:],
-		"with a carriage return":   sound + "\r",
-		"with other trailing bits": store.CursorAfter("a")[:2] + "R",
-		"cut":                      sound[:2],
-		"of nothing":               store.CursorAfter(""),
-		"of a NUL":                 store.CursorAfter("a\x00"),
-		"of no UTF-8":              store.CursorAfter("\xff"),
-		"of a padded name":         store.CursorAfter("a "),
-		"of a long name":           store.CursorAfter(strings.Repeat("z", 257)),
-		"long":                     strings.Repeat("1", 1<<20),
-		"a space":                  " ",
-		"multibyte":                "\u00e9",
-	} {
-		after, err := store.PageRequest{Cursor: cursor}.After()
-		wantError(t, err, store.ErrInvalid)
-		assert.Empty(t, after, name)
-		require.Error(t, err, name)
-		assert.Less(t, len(err.Error()), 600, name)
-	}
-}
-
-// FuzzCursor: a text is the cursor of one identifier, or it is refused (S22).
-func FuzzCursor(f *testing.F) {
-	for _, cursor := range []string{"", "1", "1YQ", "1YR", "1YQ\n", "2YQ", "1AA", store.CursorAfter("organization \u00e9"), store.CursorAfter("\xff")} {
-		f.Add(cursor)
-	}
-	f.Fuzz(func(t *testing.T, text string) {
-		id, err := store.PageRequest{Cursor: text}.After()
-		switch {
-		case err != nil:
-			assert.ErrorIs(t, err, store.ErrInvalid)
-			assert.Empty(t, id)
-		case text == "":
-			assert.Empty(t, id)
-		default:
-			assert.Equal(t, text, store.CursorAfter(id))
-			assert.NoError(t, apikey.ValidateName("identifier", id))
-		}
-		// And every identifier has one, which reads back.
-		if apikey.ValidateName("identifier", text) == nil {
-			id, err := store.PageRequest{Cursor: store.CursorAfter(text)}.After()
-			assert.NoError(t, err)
-			assert.Equal(t, text, id)
-		}
-	})
 }
 
 func TestAll(t *testing.T) {

@@ -7,25 +7,24 @@ import (
 	"github.com/sallyport-go/sallyport/policy"
 )
 
-// A Store keeps organizations and keys. There are two kinds of record: an
-// organization, and a key with its access list, grants and secrets; each is read and
-// written whole. The package's documentation has the contract, S1 to S26.
+// A Store keeps two kinds of record: organizations, and keys with their access lists,
+// grants and secrets. Each record is read and written whole. The package documentation
+// has the contract, S1 to S26.
 type Store interface {
-	// Lookup is the reading side, for decisions: see policy.Source.
+	// Lookup reads for decisions: see policy.Source.
 	policy.Source
 
 	// Organization returns the organization with this ID, or ErrNotFound.
 	Organization(ctx context.Context, id string) (policy.Organization, error)
 
 	// PutOrganization creates (revision zero) or replaces (the stored revision) an
-	// organization, and returns it with its new revision. A changed requirement
-	// holds for every key at once (rule Q3). Errors: ErrExists, ErrConflict,
-	// ErrNotFound, ErrInvalid.
+	// organization, and returns it with its new revision. A changed requirement holds
+	// for every key at once (rule Q3). Errors: ErrExists, ErrConflict, ErrNotFound,
+	// ErrInvalid.
 	PutOrganization(ctx context.Context, organization policy.Organization) (policy.Organization, error)
 
-	// DeleteOrganization deletes an organization that has no keys, if its revision
-	// is the one given or zero is given. Errors: ErrNotFound, ErrConflict,
-	// ErrNotEmpty.
+	// DeleteOrganization deletes an organization without keys, if its revision is the
+	// one given or zero is given. Errors: ErrNotFound, ErrConflict, ErrNotEmpty.
 	DeleteOrganization(ctx context.Context, id string, revision uint64) error
 
 	// Organizations returns a page of all organizations. Error: ErrInvalid for a bad
@@ -40,29 +39,30 @@ type Store interface {
 	// (also for its organization), ErrInvalid, ErrOpensKey.
 	PutKey(ctx context.Context, key apikey.Key, options ...PutOption) (apikey.Key, error)
 
-	// DeleteKey deletes a key with all that it has, if its revision is the one given
-	// or zero is given. Once it has returned, Lookup does not find the key. Errors:
-	// ErrNotFound, ErrConflict.
+	// DeleteKey deletes a key with its list, grants, secrets and usage, if its revision
+	// is the one given or zero is given. Once it has returned, Lookup does not find the
+	// key. Errors: ErrNotFound, ErrConflict.
 	DeleteKey(ctx context.Context, id apikey.ID, revision uint64) error
 
 	// Keys returns a page of an organization's keys. Error: ErrInvalid for a bad
 	// cursor.
 	Keys(ctx context.Context, organization string, page PageRequest) (Page[apikey.Key], error)
 
-	// Close ends the use of the store and releases what it holds.
+	// Close ends the use of the store and releases its resources.
 	Close() error
 }
 
-// A PutOption says in the call what PutKey would otherwise refuse.
+// A PutOption permits a write that would otherwise be refused.
 type PutOption uint8
 
-// AllowOpen lets PutKey create a key without entries, or take the last entry of a
-// key. Where nothing requires a list such a key is open to every address (rule A10).
+// AllowOpen lets PutKey and Load create a key without entries, and PutKey remove a key's
+// last entry. Where nothing requires a list, such a key is open to every address (rule
+// A10).
 const AllowOpen PutOption = 1
 
-// As finds an optional interface, such as [Watcher], in a store or in what it
-// wraps: it returns the first of s, s.Unwrap(), and so on, that is a T. A wrapper
-// that must not be passed by has no Unwrap method and passes on what it allows.
+// As finds an optional interface, such as [Watcher], in a store or in the stores that it
+// wraps. It returns the first T among s, s.Unwrap(), and so on. A wrapper that must not be
+// bypassed has no Unwrap method, and implements the optional interfaces it allows.
 func As[T any](s Store) (T, bool) {
 	for s != nil {
 		if t, ok := s.(T); ok {

@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"fmt"
 	"net/netip"
 
 	"github.com/sallyport-go/sallyport/accesslist"
@@ -10,19 +9,18 @@ import (
 	"github.com/sallyport-go/sallyport/policy"
 )
 
-// A UsageRecord tells of calls that a key was used for: rule A11 for its entries,
-// rule K4 for its secrets.
+// A UsageRecord counts calls with a key: by entry (rule A11) and by secret (rule K4).
 type UsageRecord struct {
 	Key    apikey.ID
-	Entry  netip.Prefix // the entry that covered the client; zero for an open list
-	Secret string       // the secret that was proven, by its ID; empty for other proof
+	Entry  netip.Prefix // entry that covered the client; zero for an open list
+	Secret string       // ID of the proven secret; empty for other proof
 	accesslist.Usage
 }
 
-// UsageOf returns the record of one decision, for an observer to gather. It is
-// false for a call that was denied, which is not counted (rule A11). Its Last is the
-// decision's Time, which an engine that has an observer always reads; without one it
-// may be zero, and then the call is counted and its time is not known.
+// UsageOf returns the record of one decision, for an observer to gather. It is false for a
+// denied call, which is not counted (rule A11). Last is the decision's Time. An engine with
+// an observer always reads the clock; without one Last may be zero, and the call counts at
+// an unknown time.
 func UsageOf(decision policy.Decision) (UsageRecord, bool) {
 	if !decision.Allowed() {
 		return UsageRecord{}, false
@@ -36,14 +34,14 @@ func UsageOf(decision policy.Decision) (UsageRecord, bool) {
 	}, true
 }
 
-// KeyUsage is how a key was used, by entry and by secret. An entry or a secret that
-// is not in it was not used. Entries is what accesslist.List.Findings takes.
+// KeyUsage is the usage of a key, by entry and by secret. Entries and secrets without
+// calls are absent. accesslist.List.Findings takes Entries.
 type KeyUsage struct {
 	Entries map[netip.Prefix]accesslist.Usage
 	Secrets map[string]accesslist.Usage
 }
 
-// MaxUsageKeys is how many keys the records of one batch may be of.
+// MaxUsageKeys is the largest number of keys in one batch.
 const MaxUsageKeys = 100
 
 // A UsageRecorder is a Store that counts usage. Without it usage is not known. Package
@@ -71,17 +69,4 @@ type UsageRecorder interface {
 	//   - U8. Unreadable usage MUST be an error. RecordUsage MUST NOT replace it by what
 	//     is in the batch.
 	Usage(ctx context.Context, id apikey.ID) (KeyUsage, error)
-}
-
-// CheckUsageBatch returns the error with which RecordUsage refuses a batch, or nil:
-// U7.
-func CheckUsageBatch(batch []UsageRecord) error {
-	keys := make(map[apikey.ID]struct{})
-	for _, record := range batch {
-		keys[record.Key] = struct{}{}
-	}
-	if len(keys) > MaxUsageKeys {
-		return fmt.Errorf("store: %w: a batch of usage of %d keys: want at most %d", ErrInvalid, len(keys), MaxUsageKeys)
-	}
-	return nil
 }

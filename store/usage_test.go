@@ -2,7 +2,6 @@ package store_test
 
 import (
 	"context"
-	"fmt"
 	"net/netip"
 	"testing"
 	"time"
@@ -117,19 +116,6 @@ func TestUsageReachesFindings(t *testing.T) {
 	require.Len(t, findings, 1)
 	assert.Equal(t, accesslist.Unused, findings[0].Kind)
 	assert.Equal(t, "192.0.2.2", findings[0].Entry.String())
-}
-
-// U7.
-func TestCheckUsageBatch(t *testing.T) {
-	var batch []store.UsageRecord
-	for n := range 2 * store.MaxUsageKeys {
-		batch = append(batch, store.UsageRecord{Key: apikey.ID(fmt.Sprint("key-", n%store.MaxUsageKeys))})
-	}
-	assert.NoError(t, store.CheckUsageBatch(nil))
-	assert.NoError(t, store.CheckUsageBatch(batch), "any number of records, of so many keys")
-	err := store.CheckUsageBatch(append(batch, store.UsageRecord{Key: "one-more"}))
-	assert.ErrorIs(t, err, store.ErrInvalid)
-	assert.ErrorContains(t, err, "of 101 keys: want at most 100")
 }
 
 func TestMark(t *testing.T) {

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -9,14 +8,17 @@ import (
 	"strings"
 )
 
-// errUncertain: a file operation failed at a point where the disk may have the old
-// state or the new one.
-var errUncertain = errors.New("it is not known what the disk has")
+// errUncertain is returned when a file operation failed at a point where the disk may have
+// the old state or the new one.
+var errUncertain = errors.New("it is unknown what the disk has")
 
-// writeFile replaces a file atomically and durably: a reader, or a process that
-// starts after a crash, finds the old content or the new, whole, and once writeFile
-// has returned nil it is the new. For that the content is on disk before the name
-// points to it, and the name is on disk before we return.
+// tempPrefix begins the names of files that are being written.
+const tempPrefix = "temp-"
+
+// writeFile replaces a file atomically and durably. A process that starts after a crash
+// finds the old content or the new one, whole; once writeFile has returned nil it is the
+// new one. For that the content is on disk before the name points to it, and the name is
+// on disk before writeFile returns.
 func writeFile(path string, data []byte) error {
 	temp, err := os.CreateTemp(filepath.Dir(path), tempPrefix)
 	if err != nil {
@@ -38,6 +40,17 @@ func writeFile(path string, data []byte) error {
 	return syncDir(filepath.Dir(path))
 }
 
+// removeUnfinished deletes the files of a directory that a crash left half written.
+func removeUnfinished(dir string) error {
+	entries, err := os.ReadDir(dir)
+	for _, entry := range entries {
+		if strings.HasPrefix(entry.Name(), tempPrefix) {
+			err = errors.Join(err, os.Remove(filepath.Join(dir, entry.Name())))
+		}
+	}
+	return err
+}
+
 // removeFile deletes a file durably.
 func removeFile(path string) error {
 	if err := os.Remove(path); err != nil {
@@ -56,41 +69,6 @@ func syncDir(path string) error {
 	}
 	if err != nil {
 		return fmt.Errorf("customstore: %w: %w", err, errUncertain)
-	}
-	return nil
-}
-
-// tempPrefix begins the names of files that were being written.
-const tempPrefix = "temp-"
-
-// readAll reads the records of a directory and passes each to add, which returns
-// its identifier. What a crash left half written has a name of its own and is
-// removed; anything else that is not as it should be is an error.
-func readAll[T any](dir string, add func(T) string) error {
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		return err
-	}
-	for _, entry := range entries {
-		path := filepath.Join(dir, entry.Name())
-		if strings.HasPrefix(entry.Name(), tempPrefix) {
-			if err := os.Remove(path); err != nil {
-				return err
-			}
-			continue
-		}
-		data, err := os.ReadFile(path)
-		if err != nil {
-			return err
-		}
-		var record T
-		// The records' own UnmarshalJSON is strict: see apikey.Key.
-		if err := json.Unmarshal(data, &record); err != nil {
-			return fmt.Errorf("customstore: %s: %w", path, err)
-		}
-		if id := add(record); fileName(id) != entry.Name() {
-			return fmt.Errorf("customstore: %s holds the record %q, whose file is %s: was it copied?", path, id, fileName(id))
-		}
 	}
 	return nil
 }

@@ -1,15 +1,25 @@
-// Customstore is an adapter written from nothing: a store.Store over plain files in
-// a directory, atomic and durable. It is meant to be read by those who write one for
-// their own database: filestore.go has the steps in order, files.go what is special
-// to files, and filestore_test.go how storetest proves it right.
+// Customstore is an adapter written from nothing: a store.Store over plain files in a
+// directory, atomic and durable, with a change feed and usage. It is for writers of an
+// adapter for their own database. Read it in this order:
+//
+//   - store.go: step 1, where the truth lives; opening and closing
+//   - read.go: step 2, reading and pages
+//   - write.go: step 3, writing
+//   - record.go: step 4, the stored form of a record; files.go has what is special to files
+//   - watch.go: step 5, the change feed
+//   - usage.go: step 6, usage
+//   - store_test.go: how storetest checks it, and crashtest kills it
+//
+// A store without steps 5 and 6 is complete, but no replica can follow it and the usage of
+// its keys is unknown.
 //
 //	go run ./examples/customstore [DIR]
 //
-// opens the store in DIR, or in a temporary directory, adds a key, closes the store,
-// opens it again, and decides a request by what it finds.
+// opens the store in DIR, or in a temporary directory, adds a key, closes the store, opens
+// it again, and decides a request by what it finds.
 //
-// What it is not: a database. It holds all records in memory, sorts them for each
-// page, writes a file for each change, and belongs to one process at a time.
+// It is no database. It holds all records in memory, sorts them for each page, writes a
+// file for each change, and belongs to one process at a time.
 package main
 
 import (
@@ -49,7 +59,7 @@ func run(ctx context.Context, out io.Writer, args []string) (err error) {
 		return err
 	}
 
-	// As after a restart: everything below is read from the files.
+	// As after a restart: everything below comes from the files.
 	keys, err := OpenFileStore(dir)
 	if err != nil {
 		return err
@@ -62,7 +72,7 @@ func run(ctx context.Context, out io.Writer, args []string) (err error) {
 	return err
 }
 
-// addKey puts an organization, unless it is there, and a new key.
+// addKey puts an organization, unless it exists, and a new key.
 func addKey(ctx context.Context, dir string) (id apikey.ID, secret apikey.Secret, err error) {
 	keys, err := OpenFileStore(dir)
 	if err != nil {

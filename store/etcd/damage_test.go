@@ -38,7 +38,7 @@ func TestDamage(t *testing.T) {
 		{"keys/acme/k1", `{"id":"k2","organization":"acme","disabled":false,"accessList":[],"secrets":[{"sum":"` + strings.Repeat("1", 64) + `"}]}`, "want key \"k1\"", "Lookup Key Keys PutKey"},
 		{"keys/acme/k1", gone, "ids/k1", "Lookup Key PutKey"},
 		{"organizations/acme", "x", "cannot be read", "Lookup Organization Organizations"},
-		{"organizations/acme", `{"id":"acme","requirement":"required","revision":2}`, "without one", "Lookup Organization Organizations"},
+		{"organizations/acme", `{"id":"acme","requirement":"required","revision":2}`, "revision 0", "Lookup Organization Organizations"},
 		{"organizations/acme", gone, "", "Lookup Organization PutKey"},
 		{"ids/k1", gone, "ids/k1", "Keys PutKey"},
 		{"ids/k1", "", "k1", "Lookup Key Keys PutKey"},
@@ -230,7 +230,7 @@ func TestUsageOfAFullBatch(t *testing.T) {
 	for _, secret := range []string{"01234567", "89abcdef"} {
 		usage.add([]store.UsageRecord{{Secret: secret, Usage: accesslist.Usage{Count: 1_000_000, Last: at, LastAddress: netip.MustParseAddr("203.113.255.255")}}})
 	}
-	value, err := encode(usage)
+	value, err := usage.encode()
 	require.NoError(t, err)
 	require.Less(t, store.MaxUsageKeys*(len(value)+200), 1536<<10, "%s...", value[:100])
 }

@@ -101,8 +101,7 @@ func (s *Store) ready(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// Close is as store.Store says. It ends what is being watched and leaves the client
-// open.
+// Close implements [store.Store]. It ends every watch and leaves the client open.
 func (s *Store) Close() error {
 	s.close()
 	return nil

@@ -18,15 +18,16 @@ import (
 	"github.com/sallyport-go/sallyport/accesslist"
 	"github.com/sallyport-go/sallyport/apikey"
 	"github.com/sallyport-go/sallyport/store"
+	"github.com/sallyport-go/sallyport/store/adapter"
 )
 
-// RecordUsage is as store.UsageRecorder says. It takes two round trips, and another
-// whenever some other process has counted calls of one of the keys meanwhile.
+// RecordUsage implements [store.UsageRecorder]. It takes two round trips, and another for
+// each time that another process counted calls of one of the keys meanwhile.
 func (s *Store) RecordUsage(ctx context.Context, batch []store.UsageRecord) error {
 	if err := s.ready(ctx); err != nil {
 		return err
 	}
-	if err := store.CheckUsageBatch(batch); err != nil {
+	if err := adapter.CheckUsageBatch(batch); err != nil {
 		return err
 	}
 	records := map[apikey.ID][]store.UsageRecord{}
@@ -43,7 +44,7 @@ func (s *Store) RecordUsage(ctx context.Context, batch []store.UsageRecord) erro
 		var comparisons []clientv3.Cmp
 		var then []clientv3.Op
 		for i, stored := range valuesOf(response) {
-			if stored == nil { // the key is not there (U3)
+			if stored == nil { // the key is absent (U3)
 				continue
 			}
 			usage, err := decodeUsage(stored)
@@ -54,7 +55,7 @@ func (s *Store) RecordUsage(ctx context.Context, batch []store.UsageRecord) erro
 				s.prune(ctx, ids[i], usage)
 			}
 			usage.add(records[ids[i]])
-			value, err := encode(usage)
+			value, err := usage.encode()
 			if err != nil {
 				return err
 			}
@@ -64,8 +65,8 @@ func (s *Store) RecordUsage(ctx context.Context, batch []store.UsageRecord) erro
 		if len(then) == 0 {
 			return nil
 		}
-		// What is compared is as it was read, or is read again. With every refusal some
-		// other batch was taken, so it goes on.
+		// If one of them has changed, all are read again. Another batch was taken then, so
+		// this ends.
 		if response, err = s.transact(ctx, comparisons, then, reads(names)); err == nil && response.Succeeded {
 			return nil
 		}
@@ -76,7 +77,7 @@ func (s *Store) RecordUsage(ctx context.Context, batch []store.UsageRecord) erro
 	return err
 }
 
-// Usage is as store.UsageRecorder says.
+// Usage implements [store.UsageRecorder].
 func (s *Store) Usage(ctx context.Context, id apikey.ID) (store.KeyUsage, error) {
 	if err := s.ready(ctx); err != nil {
 		return store.KeyUsage{}, err
@@ -86,7 +87,7 @@ func (s *Store) Usage(ctx context.Context, id apikey.ID) (store.KeyUsage, error)
 	case err != nil:
 		return store.KeyUsage{}, err
 	case stored[0] == nil:
-		return store.KeyUsage{}, notFound("key", id)
+		return store.KeyUsage{}, adapter.NotFound(adapter.KeyName(id))
 	case stored[1] == nil:
 		return store.KeyUsage{}, inconsistent(s.names.usage(id), "is not there, although its key is")
 	}
@@ -104,11 +105,12 @@ func (s *Store) Usage(ctx context.Context, id apikey.ID) (store.KeyUsage, error)
 	return all, nil
 }
 
-// largeUsage is how many bytes a key's usage has when it is looked through for entries
-// that the key no longer has, so that it does not grow for ever.
+// largeUsage is the size in bytes from which a key's usage is searched for entries that the
+// key no longer has, so that it does not grow forever.
 const largeUsage = 64 << 10
 
-// prune takes out what the key does not have (U5). If the key cannot be read all stays.
+// prune removes usage of what the key no longer has (U5). If the key cannot be read all
+// stays.
 func (s *Store) prune(ctx context.Context, id apikey.ID, usage storedUsage) {
 	key, err := s.Key(ctx, id)
 	if err != nil {
@@ -148,6 +150,14 @@ func decodeUsage(stored *mvccpb.KeyValue) (storedUsage, error) {
 	return *usage, nil
 }
 
+func (u storedUsage) encode() (string, error) {
+	value, err := json.Marshal(u)
+	if err != nil {
+		return "", fmt.Errorf("store/etcd: %w", err)
+	}
+	return string(value), nil
+}
+
 func (u storedUsage) add(records []store.UsageRecord) {
 	for _, record := range records {
 		if record.Entry.IsValid() {
@@ -159,17 +169,13 @@ func (u storedUsage) add(records []store.UsageRecord) {
 	}
 }
 
-// A storedCount is, in JSON, a list of the count and of the latest call's time, in
-// microseconds since 1970, and address. It is as short as that so that all of a hundred
-// keys with two hundred entries each go into one request.
+// A storedCount is, in JSON, a list: the count, the time of the latest call in microseconds
+// since 1970, and its address. It is short so that the usage of a hundred keys with two
+// hundred entries each fits into one request.
 type storedCount accesslist.Usage
 
 func (c storedCount) plus(more accesslist.Usage) storedCount {
-	c.Count += more.Count
-	if more.Last.After(c.Last) {
-		c.Last, c.LastAddress = more.Last, more.LastAddress
-	}
-	return c
+	return storedCount(adapter.AddUsage(accesslist.Usage(c), more))
 }
 
 func (c storedCount) MarshalJSON() ([]byte, error) {

@@ -12,6 +12,7 @@ import (
 	"github.com/sallyport-go/sallyport/apikey"
 	"github.com/sallyport-go/sallyport/policy"
 	"github.com/sallyport-go/sallyport/store"
+	"github.com/sallyport-go/sallyport/store/adapter"
 )
 
 // Every write is one transaction. It compares what it rests on, and if that does not
@@ -19,7 +20,7 @@ import (
 // and nothing need be tried again. What is read before only spares the cluster a write
 // that it would refuse.
 
-// PutOrganization is as store.Store says.
+// PutOrganization implements [store.Store].
 func (s *Store) PutOrganization(ctx context.Context, put policy.Organization) (policy.Organization, error) {
 	if err := s.ready(ctx); err != nil {
 		return policy.Organization{}, err
@@ -44,62 +45,13 @@ func (s *Store) PutOrganization(ctx context.Context, put policy.Organization) (p
 		if found := valuesOf(response)[0]; found != nil {
 			stored = &policy.Organization{ID: put.ID, Revision: revisionOf(found)}
 		}
-		return policy.Organization{}, store.CheckPutOrganization(stored, put)
+		return policy.Organization{}, adapter.CheckPutOrganization(stored, put)
 	}
 	put.Revision = uint64(response.Header.Revision)
 	return put, nil
 }
 
-// DeleteOrganization is as store.Store says. It takes two round trips.
-func (s *Store) DeleteOrganization(ctx context.Context, id string, revision uint64) error {
-	if err := s.ready(ctx); err != nil {
-		return err
-	}
-	name, keys := s.names.organization(id), s.names.keys(id)
-	organization := clientv3.OpGet(name, clientv3.WithKeysOnly())
-	// The comparison that there is no key has every member read all those that there are,
-	// values too, and take no other write meanwhile. So the first key is asked for before.
-	response, err := s.transact(ctx, nil, []clientv3.Op{organization,
-		clientv3.OpGet(keys, clientv3.WithPrefix(), clientv3.WithLimit(1), clientv3.WithKeysOnly())}, nil)
-	if err != nil {
-		return err
-	}
-	stored := valuesOf(response)
-	if err := checkDelete("organization", id, stored[0], revision); err != nil {
-		return err
-	}
-	if stored[1] != nil {
-		return notEmpty(id)
-	}
-	isGiven := isThere(name)
-	if revision != 0 {
-		isGiven = hasRevision(name, revision)
-	}
-	response, err = s.transact(ctx,
-		// That there is no key includes one that is being created: PutKey compares that
-		// its organization is there, and of two transactions one comes first.
-		[]clientv3.Cmp{isGiven, clientv3.Compare(clientv3.CreateRevision(keys).WithPrefix(), "=", 0)},
-		[]clientv3.Op{clientv3.OpDelete(name), s.touchRevision()},
-		[]clientv3.Op{organization})
-	if err != nil || response.Succeeded {
-		return err
-	}
-	if err := checkDelete("organization", id, valuesOf(response)[0], revision); err != nil {
-		return err
-	}
-	return notEmpty(id)
-}
-
-func notEmpty(organization string) error {
-	return fmt.Errorf("store/etcd: organization %q: %w", organization, store.ErrNotEmpty)
-}
-
-// checkDelete returns why what is stored, nil if nothing, cannot be deleted by a revision.
-func checkDelete[ID ~string](kind string, id ID, stored *mvccpb.KeyValue, revision uint64) error {
-	return store.CheckDelete(fmt.Sprintf("%s %q", kind, id), revisionOf(stored), revision)
-}
-
-// PutKey is as store.Store says. It takes one round trip, and that of Key before it if
+// PutKey implements [store.Store]. It takes one round trip, and before it that of Key if
 // the key has no entries and store.AllowOpen is not given.
 func (s *Store) PutKey(ctx context.Context, put apikey.Key, options ...store.PutOption) (apikey.Key, error) {
 	if err := s.ready(ctx); err != nil {
@@ -122,7 +74,7 @@ func (s *Store) PutKey(ctx context.Context, put apikey.Key, options ...store.Put
 		case !errors.Is(err, store.ErrNotFound):
 			return apikey.Key{}, err
 		}
-		if err := store.CheckPutKey(stored, put, options...); err != nil {
+		if err := adapter.CheckPutKey(stored, put, options...); err != nil {
 			return apikey.Key{}, err
 		}
 	}
@@ -159,7 +111,7 @@ func (s *Store) refusal(response *clientv3.TxnResponse, put apikey.Key, options 
 	if entry != nil && string(entry.Value) != put.Organization {
 		// Its revision was not read, and need not be: it can be put with none (S10, S17).
 		stored := apikey.Key{ID: put.ID, Organization: string(entry.Value), Revision: max(put.Revision, 1)}
-		return store.CheckPutKey(&stored, put, options...)
+		return adapter.CheckPutKey(&stored, put, options...)
 	}
 	if (entry == nil) != (key == nil) {
 		return inconsistent(s.names.key(put.Organization, put.ID), fmt.Sprintf("or %s is there without the other", s.names.id(put.ID)))
@@ -172,18 +124,63 @@ func (s *Store) refusal(response *clientv3.TxnResponse, put apikey.Key, options 
 		}
 		stored = &read
 	}
-	if err := store.CheckPutKey(stored, put, options...); err != nil {
+	if err := adapter.CheckPutKey(stored, put, options...); err != nil {
 		return err
 	}
 	if organization == nil {
-		return fmt.Errorf("store/etcd: key %q: its organization %q: %w", put.ID, put.Organization, store.ErrNotFound)
+		return adapter.NoOrganization(put)
 	}
 	return fmt.Errorf("store/etcd: key %q was refused, with nothing to speak against it", put.ID)
 }
 
-// DeleteKey is as store.Store says. It takes one round trip for a key that this Store
-// has read or written before, and two for another. A key whose value cannot be read can
-// be deleted; one that is not where ids/ says cannot, and the error says what to do.
+// DeleteOrganization implements [store.Store]. It takes two round trips.
+func (s *Store) DeleteOrganization(ctx context.Context, id string, revision uint64) error {
+	if err := s.ready(ctx); err != nil {
+		return err
+	}
+	name, keys := s.names.organization(id), s.names.keys(id)
+	organization := clientv3.OpGet(name, clientv3.WithKeysOnly())
+	// The comparison that there is no key has every member read all those that there are,
+	// values too, and take no other write meanwhile. So the first key is asked for before.
+	response, err := s.transact(ctx, nil, []clientv3.Op{organization,
+		clientv3.OpGet(keys, clientv3.WithPrefix(), clientv3.WithLimit(1), clientv3.WithKeysOnly())}, nil)
+	if err != nil {
+		return err
+	}
+	stored := valuesOf(response)
+	if err := checkDelete(adapter.OrganizationName(id), stored[0], revision); err != nil {
+		return err
+	}
+	if stored[1] != nil {
+		return adapter.NotEmpty(id)
+	}
+	isGiven := isThere(name)
+	if revision != 0 {
+		isGiven = hasRevision(name, revision)
+	}
+	response, err = s.transact(ctx,
+		// That there is no key includes one that is being created: PutKey compares that
+		// its organization is there, and of two transactions one comes first.
+		[]clientv3.Cmp{isGiven, clientv3.Compare(clientv3.CreateRevision(keys).WithPrefix(), "=", 0)},
+		[]clientv3.Op{clientv3.OpDelete(name), s.touchRevision()},
+		[]clientv3.Op{organization})
+	if err != nil || response.Succeeded {
+		return err
+	}
+	if err := checkDelete(adapter.OrganizationName(id), valuesOf(response)[0], revision); err != nil {
+		return err
+	}
+	return adapter.NotEmpty(id)
+}
+
+// checkDelete decides S14 by the stored value, nil if it is absent.
+func checkDelete(name adapter.Name, stored *mvccpb.KeyValue, revision uint64) error {
+	return adapter.CheckDelete(name, revisionOf(stored), revision)
+}
+
+// DeleteKey implements [store.Store]. It takes one round trip for a key that this Store
+// has read or written before, and two for any other. A key whose value cannot be read can
+// be deleted. One that is not where ids/ says cannot, and the error says what to do.
 func (s *Store) DeleteKey(ctx context.Context, id apikey.ID, revision uint64) error {
 	if err := s.ready(ctx); err != nil {
 		return err
@@ -212,7 +209,7 @@ func (s *Store) DeleteKey(ctx context.Context, id apikey.ID, revision uint64) er
 		values := valuesOf(response)
 		switch {
 		case values[0] == nil:
-			return notFound("key", id)
+			return adapter.NotFound(adapter.KeyName(id))
 		case len(values[0].Value) == 0:
 			return s.astray(id, "does not name an organization")
 		case string(values[0].Value) != owner:
@@ -221,7 +218,7 @@ func (s *Store) DeleteKey(ctx context.Context, id apikey.ID, revision uint64) er
 		case values[1] == nil:
 			return s.astray(id, fmt.Sprintf("names organization %q, which does not have the key", owner))
 		}
-		return checkDelete("key", id, values[1], revision)
+		return checkDelete(adapter.KeyName(id), values[1], revision)
 	}
 }
 

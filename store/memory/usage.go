@@ -3,60 +3,49 @@ package memory
 import (
 	"context"
 	"maps"
-	"net/netip"
 
-	"github.com/sallyport-go/sallyport/accesslist"
 	"github.com/sallyport-go/sallyport/apikey"
 	"github.com/sallyport-go/sallyport/store"
+	"github.com/sallyport-go/sallyport/store/adapter"
 )
 
-// RecordUsage is as store.UsageRecorder says.
+// RecordUsage implements [store.UsageRecorder].
 func (s *Store) RecordUsage(ctx context.Context, batch []store.UsageRecord) error {
 	if err := s.ready(ctx); err != nil {
 		return err
 	}
-	if err := store.CheckUsageBatch(batch); err != nil {
+	if err := adapter.CheckUsageBatch(batch); err != nil {
 		return err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, record := range batch {
-		if key, _ := s.keys.get(string(record.Key)); key == nil {
+		if s.records.Key(record.Key) == nil { // U3
 			continue
 		}
-		usage, ok := s.usage[record.Key]
-		if !ok {
-			usage = store.KeyUsage{Entries: map[netip.Prefix]accesslist.Usage{}, Secrets: map[string]accesslist.Usage{}}
+		usage := s.usage[record.Key]
+		if usage == nil {
+			usage = &store.KeyUsage{}
 			s.usage[record.Key] = usage
 		}
-		if record.Entry.IsValid() {
-			usage.Entries[record.Entry] = add(usage.Entries[record.Entry], record.Usage)
-		}
-		if record.Secret != "" {
-			usage.Secrets[record.Secret] = add(usage.Secrets[record.Secret], record.Usage)
-		}
+		adapter.CountUsage(usage, record)
 	}
 	return nil
 }
 
-func add(known, more accesslist.Usage) accesslist.Usage {
-	known.Count += more.Count
-	if more.Last.After(known.Last) {
-		known.Last, known.LastAddress = more.Last, more.LastAddress
-	}
-	return known
-}
-
-// Usage is as store.UsageRecorder says.
+// Usage implements [store.UsageRecorder].
 func (s *Store) Usage(ctx context.Context, id apikey.ID) (store.KeyUsage, error) {
 	if err := s.ready(ctx); err != nil {
 		return store.KeyUsage{}, err
 	}
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	if key, _ := s.keys.get(string(id)); key == nil {
-		return store.KeyUsage{}, notFound("key", id)
+	if s.records.Key(id) == nil {
+		return store.KeyUsage{}, adapter.NotFound(adapter.KeyName(id))
 	}
 	usage := s.usage[id]
+	if usage == nil {
+		return store.KeyUsage{}, nil
+	}
 	return store.KeyUsage{Entries: maps.Clone(usage.Entries), Secrets: maps.Clone(usage.Secrets)}, nil
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/sallyport-go/sallyport/apikey"
 	"github.com/sallyport-go/sallyport/policy"
 	"github.com/sallyport-go/sallyport/store"
+	"github.com/sallyport-go/sallyport/store/adapter"
 )
 
 // Every statement joins the records it reads to the state of the store. So a call is one
@@ -132,7 +133,7 @@ func (s *Store) Lookup(ctx context.Context, id apikey.ID) (policy.Subject, bool,
 		return policy.Subject{}, false, err
 	}
 	if organization == nil {
-		return policy.Subject{}, false, unreadable("key", id, fmt.Errorf("its organization %q is not there", key.Organization))
+		return policy.Subject{}, false, adapter.Unreadable(adapter.KeyName(id), fmt.Errorf("its organization %q is not there", key.Organization))
 	}
 	return policy.NewSubject(key, organization), true, nil
 }
@@ -177,7 +178,7 @@ func (s *Store) Organization(ctx context.Context, id string) (policy.Organizatio
 			return *organization, nil
 		}
 	}
-	return policy.Organization{}, notFound("organization", id)
+	return policy.Organization{}, adapter.NotFound(adapter.OrganizationName(id))
 }
 
 // Key implements [store.Store].
@@ -196,7 +197,7 @@ func (s *Store) Key(ctx context.Context, id apikey.ID) (apikey.Key, error) {
 			return *key, nil
 		}
 	}
-	return apikey.Key{}, notFound("key", id)
+	return apikey.Key{}, adapter.NotFound(adapter.KeyName(id))
 }
 
 // Organizations implements [store.Store].
@@ -206,7 +207,7 @@ func (s *Store) Organizations(ctx context.Context, request store.PageRequest) (s
 		return store.Page[policy.Organization]{}, err
 	}
 	defer leave()
-	after, err := request.After()
+	after, err := adapter.After(request)
 	if err != nil {
 		return store.Page[policy.Organization]{}, err
 	}
@@ -223,7 +224,7 @@ func (s *Store) Keys(ctx context.Context, organization string, request store.Pag
 		return store.Page[apikey.Key]{}, err
 	}
 	defer leave()
-	after, err := request.After()
+	after, err := adapter.After(request)
 	if err != nil || !isOrganization(organization) {
 		return store.Page[apikey.Key]{}, err
 	}
@@ -246,7 +247,7 @@ func readPage[T any](ctx context.Context, s *Store, request store.PageRequest, d
 		case id == last:
 			return twice(r)
 		case len(page.Items) == size:
-			page.Next = store.CursorAfter(last)
+			page.Next = adapter.CursorAfter(last)
 			return nil
 		}
 		page.Items, last = append(page.Items, record), id

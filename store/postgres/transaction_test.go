@@ -58,8 +58,9 @@ func TestStoreInTransaction(t *testing.T) {
 // execIn runs a statement in the transaction of a store.
 func execIn(t testing.TB, within store.Store, sql string, args ...any) {
 	t.Helper()
-	_, err := postgres.Tx(within).Exec(context.Background(), sql, args...)
+	tag, err := postgres.Tx(within).Exec(context.Background(), sql, args...)
 	require.NoError(t, err)
+	require.EqualValues(t, 1, tag.RowsAffected())
 }
 
 func TestWithTx(t *testing.T) {

@@ -8,6 +8,7 @@ import (
 	"github.com/sallyport-go/sallyport/apikey"
 	"github.com/sallyport-go/sallyport/policy"
 	"github.com/sallyport-go/sallyport/store"
+	"github.com/sallyport-go/sallyport/store/adapter"
 )
 
 // attempts is how often a write is tried. After each loss another's write is stored, which
@@ -54,7 +55,7 @@ func (s *Store) PutOrganization(ctx context.Context, put policy.Organization) (p
 				return err
 			}
 		}
-		if err := store.CheckPutOrganization(stored, put); err != nil {
+		if err := adapter.CheckPutOrganization(stored, put); err != nil {
 			return err
 		}
 		b := s.newBatch(change{organization: put.ID})
@@ -94,14 +95,14 @@ func (s *Store) DeleteOrganization(ctx context.Context, id string, revision uint
 				return err
 			}
 		}
-		if err := store.CheckDelete(fmt.Sprintf("organization %q", id), stored, revision); err != nil {
+		if err := adapter.CheckDelete(adapter.OrganizationName(id), stored, revision); err != nil {
 			return err
 		}
 		b := s.newBatch(change{organization: id, deleted: true})
 		b.deleteOrganization(id, revision)
 		_, err := s.commit(ctx, b)
 		if sqlState(err) == foreignKeyViolation {
-			return fmt.Errorf("store/postgres: organization %q: %w", id, store.ErrNotEmpty)
+			return adapter.NotEmpty(id)
 		}
 		return err
 	})
@@ -125,11 +126,11 @@ func (s *Store) PutKey(ctx context.Context, put apikey.Key, options ...store.Put
 				return err
 			}
 		}
-		if err := store.CheckPutKey(stored, put, options...); err != nil {
+		if err := adapter.CheckPutKey(stored, put, options...); err != nil {
 			return err
 		}
 		if owner == nil {
-			return noOrganization(put)
+			return adapter.NoOrganization(put)
 		}
 		b := s.newBatch(changeOf(put.Organization, put.ID, false))
 		if stored == nil {
@@ -169,7 +170,7 @@ func (s *Store) DeleteKey(ctx context.Context, id apikey.ID, revision uint64) er
 				return err
 			}
 		}
-		if err := store.CheckDelete(fmt.Sprintf("key %q", id), stored.Revision, revision); err != nil {
+		if err := adapter.CheckDelete(adapter.KeyName(id), stored.Revision, revision); err != nil {
 			return err
 		}
 		b := s.newBatch(changeOf(stored.Organization, id, true))

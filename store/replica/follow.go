@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/sallyport-go/sallyport/store"
-	"github.com/sallyport-go/sallyport/store/memory"
+	"github.com/sallyport-go/sallyport/store/internal/records"
 )
 
 // Failures are tried again after firstPause, then after twice as long, up to lastPause.
@@ -64,7 +64,7 @@ func (r *Replica) watch(ctx context.Context) (err error) {
 	after, copied := r.resume(cancel)
 	loading := copied == nil
 	if loading {
-		copied = memory.NewCopy()
+		copied = records.NewCopy()
 	}
 	var changes []store.Change
 	for change, err := range r.watcher.Watch(ctx, after) {
@@ -98,7 +98,7 @@ func (r *Replica) watch(ctx context.Context) (err error) {
 }
 
 // resume returns where to go on and with which copy: zero and none to begin anew.
-func (r *Replica) resume(restart context.CancelCauseFunc) (after uint64, copied *memory.Copy) {
+func (r *Replica) resume(restart context.CancelCauseFunc) (after uint64, copied *records.Copy) {
 	r.heard.Store(int64(r.now()))
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -118,7 +118,7 @@ func (r *Replica) beginAnew() {
 
 // reached puts a copy in force, or again, as of a mark. ctx is the watch's: one that was
 // ended because its store went back has nothing to say any more.
-func (r *Replica) reached(ctx context.Context, revision uint64, copied *memory.Copy) {
+func (r *Replica) reached(ctx context.Context, revision uint64, copied *records.Copy) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if ctx.Err() != nil {

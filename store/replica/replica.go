@@ -13,7 +13,7 @@ import (
 	"github.com/sallyport-go/sallyport/apikey"
 	"github.com/sallyport-go/sallyport/policy"
 	"github.com/sallyport-go/sallyport/store"
-	"github.com/sallyport-go/sallyport/store/memory"
+	"github.com/sallyport-go/sallyport/store/internal/records"
 )
 
 // DefaultMaxStaleness is how old a copy may be, if no option says otherwise.
@@ -62,9 +62,9 @@ type Replica struct {
 	bound   time.Duration
 	handle  func(error)
 
-	clock      *clock                      // by which all times are counted
-	freshUntil atomic.Int64                // in nanoseconds; look-ups from then on are refused
-	copy       atomic.Pointer[memory.Copy] // nil until it is loaded
+	clock      *clock                       // by which all times are counted
+	freshUntil atomic.Int64                 // in nanoseconds; look-ups from then on are refused
+	copy       atomic.Pointer[records.Copy] // nil until it is loaded
 
 	stop context.CancelFunc
 	done sync.WaitGroup
@@ -136,7 +136,7 @@ func (r *Replica) LookupNow(id apikey.ID) (policy.Subject, bool, error) {
 	if int64(r.now()) >= r.freshUntil.Load() {
 		return policy.Subject{}, false, r.stale()
 	}
-	return r.copy.Load().LookupNow(id)
+	return r.copy.Load().Lookup(id)
 }
 
 func (r *Replica) now() time.Duration { return r.clock.now() }

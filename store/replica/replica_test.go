@@ -21,6 +21,7 @@ import (
 	"github.com/sallyport-go/sallyport/apikey"
 	"github.com/sallyport-go/sallyport/policy"
 	"github.com/sallyport-go/sallyport/store"
+	"github.com/sallyport-go/sallyport/store/internal/records"
 	"github.com/sallyport-go/sallyport/store/memory"
 )
 
@@ -562,7 +563,7 @@ func TestReplicaHearsNothingFromAnEndedWatch(t *testing.T) {
 		cancel()
 		before := b.replica.copy.Load()
 		b.replica.beginAnew()
-		b.replica.reached(ended, b.key.Revision+1, memory.NewCopy())
+		b.replica.reached(ended, b.key.Revision+1, records.NewCopy())
 		assert.Same(b, before, b.replica.copy.Load())
 		assert.Equal(b, b.key.Revision, b.replica.Revision())
 		assert.True(b, b.replica.reload)

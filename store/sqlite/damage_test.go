@@ -98,7 +98,7 @@ func TestDamagedKey(t *testing.T) {
 func wantUnreadableKey(t *testing.T, s *Store, id apikey.ID) {
 	t.Helper()
 	_, found, err := s.Lookup(t.Context(), id)
-	require.ErrorContains(t, err, fmt.Sprintf("store/sqlite: key %q cannot be read: ", id))
+	require.ErrorContains(t, err, fmt.Sprintf("store: key %q cannot be read: ", id))
 	assert.False(t, found)
 	wantUnavailable(t, s, id)
 	_, err = s.Key(t.Context(), id)
@@ -156,7 +156,7 @@ func TestDamagedOrganization(t *testing.T) {
 			s := open(t, path)
 			if name != "a revision of the future" { // which is only a record to those who know how far the store has come
 				_, err := s.Organization(t.Context(), "acme")
-				require.ErrorContains(t, err, `store/sqlite: organization "acme" cannot be read: `)
+				require.ErrorContains(t, err, `store: organization "acme" cannot be read: `)
 				_, err = s.Organizations(t.Context(), store.PageRequest{})
 				require.ErrorContains(t, err, "cannot be read: ")
 				wantUnavailable(t, s, "first")
@@ -224,7 +224,7 @@ func TestMissingOrganization(t *testing.T) {
 	sqlTo(t, path, "DELETE FROM organizations")
 	s := open(t, path)
 	_, found, err := s.Lookup(t.Context(), "first")
-	require.ErrorContains(t, err, `key "first" cannot be read: its organization "acme" is not there`)
+	require.ErrorContains(t, err, `key "first" cannot be read: its organization "acme" is absent`)
 	assert.False(t, found)
 	wantUnavailable(t, s, "first")
 }
@@ -283,10 +283,10 @@ func TestDamagedProgress(t *testing.T) {
 // A feed that has lost a change says so, instead of leaving it out (W2).
 func TestDamagedChanges(t *testing.T) {
 	for _, damage := range []struct{ statement, want string }{
-		{"DELETE FROM changes WHERE revision = 2", "store/sqlite: watch: the change of revision 2 cannot be read: there is one of revision 3"},
-		{"DELETE FROM changes WHERE revision = 3", "store/sqlite: watch: the change of revision 3 is not there, and the store has come to 3"},
+		{"DELETE FROM changes WHERE revision = 2", "store/sqlite: watch: the change of revision 2 is absent, and the store has come to 3"},
+		{"DELETE FROM changes WHERE revision = 3", "store/sqlite: watch: the change of revision 3 cannot be read: there is one of revision 2"},
 		{"UPDATE changes SET revision = 4 WHERE revision = 3", "the change of revision 3 cannot be read: there is one of revision 4"},
-		{"UPDATE changes SET organization = ''", `the change of revision 2 cannot be read: there is one of revision 2, organization ""`},
+		{"UPDATE changes SET organization = ''", `the change of revision 3 cannot be read: there is one of revision 3, organization ""`},
 		{"UPDATE changes SET organization = NULL", "store/sqlite: watch: "},
 	} {
 		path := twoKeys(t)
@@ -310,7 +310,7 @@ func TestChangesThatAreNotSo(t *testing.T) {
 	changes, mark := told(t, open(t, path), 1)
 	assert.Equal(t, uint64(5), mark)
 	require.Len(t, changes, 3)
-	for i, key := range []apikey.ID{"first", "second", ""} {
+	for i, key := range []apikey.ID{"", "second", "first"} {
 		assert.Equal(t, key, changes[i].Key)
 		require.ErrorContains(t, changes[i].Err, "cannot be read: ")
 		assert.False(t, changes[i].Deleted)
@@ -349,7 +349,7 @@ func TestChangesThatNoneFollowed(t *testing.T) {
 			assert.Equal(t, c.deleted, first[0].Deleted)
 			assert.Nil(t, first[0].KeyRecord)
 			if !c.deleted {
-				require.ErrorContains(t, first[0].Err, `"first" cannot be read: its latest change has revision 4: want that of the record`)
+				require.ErrorContains(t, first[0].Err, `"first" cannot be read: it has revision 5, and its latest change has 4`)
 			}
 		})
 	}
@@ -367,7 +367,7 @@ func TestRecordWithoutAName(t *testing.T) {
 		if table == "organizations" {
 			remove = func() error { return s.DeleteOrganization(t.Context(), "", 0) }
 		}
-		require.ErrorContains(t, remove(), "its ID is empty, and nobody could be told that it is gone: want it deleted by hand")
+		require.ErrorContains(t, remove(), "its ID is empty, and no watcher could be told that it is gone: want it deleted by hand")
 		sqlTo(t, path, "DELETE FROM "+table+" WHERE typeof(id) <> 'text' OR id = ''")
 		_, mark := told(t, s, 0)
 		assert.Equal(t, uint64(3), mark)
@@ -454,7 +454,7 @@ func TestDamagedFile(t *testing.T) {
 					_, err = s.Key(t.Context(), "third")
 				}
 				if err != nil && !errors.Is(err, store.ErrNotFound) {
-					assert.ErrorContains(t, err, "store/sqlite: ")
+					assert.ErrorContains(t, err, "store")
 				}
 			})
 		}

@@ -25,10 +25,6 @@ func failure(ctx context.Context, doing string, err error) error {
 	return fmt.Errorf("store/sqlite: %s: %w", doing, err)
 }
 
-func notFound[ID ~string](kind string, id ID) error {
-	return fmt.Errorf("store/sqlite: %s %.100q: %w", kind, id, store.ErrNotFound)
-}
-
 // whileLocked calls f again and again while what it needs is locked by another process.
 // SQLite would wait by itself, but longer and longer, up to a tenth of a second at a
 // time, and a process that writes all the time leaves others a chance only now and

@@ -10,6 +10,7 @@ import (
 	"github.com/sallyport-go/sallyport/accesslist"
 	"github.com/sallyport-go/sallyport/apikey"
 	"github.com/sallyport-go/sallyport/policy"
+	"github.com/sallyport-go/sallyport/store"
 	"github.com/sallyport-go/sallyport/store/sqlite"
 )
 
@@ -62,7 +63,7 @@ func ExampleStore_Watch() {
 	_, _ = keys.PutOrganization(ctx, policy.Organization{ID: "acme"})
 	key, _, _ := apikey.New("acme")
 	key.ID = "backup"
-	_, _ = keys.PutKey(ctx, key)
+	_, _ = keys.PutKey(ctx, key, store.AllowOpen)
 
 	deleted := false
 	for change, err := range keys.Watch(ctx, 0) {

@@ -154,7 +154,7 @@ func wantUnavailable(t testing.TB, s policy.Source, id apikey.ID) {
 	d := decide(s, id, "192.0.2.1")
 	assert.Equal(t, policy.Unavailable, d.Reason)
 	assert.False(t, d.Allowed())
-	assert.ErrorContains(t, d.Cause, "store/sqlite: ")
+	assert.ErrorContains(t, d.Cause, "source failed: store")
 }
 
 // everyCall has the calls that need the file, for a store with the contents of twoKeys and an

@@ -5,74 +5,62 @@ import (
 	"errors"
 	"sync"
 	"time"
+
+	"github.com/sallyport-go/sallyport/store/adapter"
 )
 
-// pollInterval is how often the file is asked whether anybody has written. It takes
+// pollInterval is the time between two questions whether anybody has written. One takes
 // some microseconds.
 const pollInterval = time.Millisecond
 
 // A write in another process wakes nobody, and SQLite has no way to wait for one: it can
-// only be asked. So somebody asks for all who watch, as long as there are any.
+// only be asked. As long as anybody watches, one goroutine asks for all.
 
-// watchers are those who wait for writes.
-type watchers struct {
+// A poller wakes the watchers when the file was written.
+type poller struct {
+	adapter.Waker
 	mu   sync.Mutex
-	all  map[chan struct{}]bool
 	stop context.CancelFunc // ends the polling
 }
 
-// await returns a channel that has a token whenever something may have been written
-// since one was taken from it. The function that it returns ends that.
-func (s *Store) await() (more <-chan struct{}, leave func()) {
-	w := &s.waiting
-	token := make(chan struct{}, 1)
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if len(w.all) == 0 {
+// await is Wait, and polls as long as there are watchers.
+func (s *Store) await() (woken <-chan struct{}, stop func()) {
+	p := &s.poller
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.Waiting() == 0 {
 		var ctx context.Context
-		ctx, w.stop = context.WithCancel(s.life)
-		w.all = map[chan struct{}]bool{}
-		go s.poll(ctx, w)
+		ctx, p.stop = context.WithCancel(s.life)
+		go s.poll(ctx)
 	}
-	w.all[token] = true
-	return token, func() {
-		w.mu.Lock()
-		defer w.mu.Unlock()
-		if delete(w.all, token); len(w.all) == 0 {
-			w.stop()
+	woken, leave := p.Wait()
+	return woken, func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		if leave(); p.Waiting() == 0 {
+			p.stop()
 		}
 	}
 }
 
-func (w *watchers) wake() {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	for watcher := range w.all {
-		select {
-		case watcher <- struct{}{}:
-		default:
-		}
-	}
-}
-
-// poll wakes those who wait whenever the file was written, until ctx ends. It wakes them
-// too if it cannot tell: they will find out what is wrong with the file.
-func (s *Store) poll(ctx context.Context, w *watchers) {
+// poll wakes the watchers whenever the file was written, until ctx ends. It also wakes
+// them if it cannot tell: they find out what is wrong with the file.
+func (s *Store) poll(ctx context.Context) {
 	for {
 		leave, err := s.begin(ctx)
 		if err != nil {
 			return
 		}
-		s.pollUntilFailure(ctx, w)
+		s.pollUntilFailure(ctx)
 		leave()
-		w.wake()
+		s.poller.Wake()
 		sleep(ctx, 10*pollInterval)
 	}
 }
 
-// pollUntilFailure asks on a connection of its own, because the answer is about writes
-// on other connections: when it changes there was one.
-func (s *Store) pollUntilFailure(ctx context.Context, w *watchers) {
+// pollUntilFailure asks on a connection of its own: the answer changes with every write
+// on another connection.
+func (s *Store) pollUntilFailure(ctx context.Context) {
 	conn, err := s.feed.Conn(ctx)
 	if err != nil {
 		return
@@ -85,7 +73,7 @@ func (s *Store) pollUntilFailure(ctx context.Context, w *watchers) {
 	defer ask.Close()
 	ticker := time.NewTicker(pollInterval)
 	defer ticker.Stop()
-	var last int64 // none is zero, so they are woken once to begin with
+	var last int64 // never zero, so the watchers are woken once at the start
 	for {
 		var version int64
 		if err := errors.Join(s.file.check(), ask.QueryRow().Scan(&version)); err != nil {
@@ -93,7 +81,7 @@ func (s *Store) pollUntilFailure(ctx context.Context, w *watchers) {
 		}
 		if version != last {
 			last = version
-			w.wake()
+			s.poller.Wake()
 		}
 		select {
 		case <-ticker.C:

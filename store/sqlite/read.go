@@ -9,9 +9,10 @@ import (
 	"github.com/sallyport-go/sallyport/apikey"
 	"github.com/sallyport-go/sallyport/policy"
 	"github.com/sallyport-go/sallyport/store"
+	"github.com/sallyport-go/sallyport/store/adapter"
 )
 
-// What is read in one statement is as of one moment (S8).
+// One statement reads a snapshot (S8).
 const (
 	selectSubject = `SELECT k.organization, k.revision, k.record, o.id, o.revision, o.record
 		FROM keys k LEFT JOIN organizations o ON o.id = k.organization WHERE k.id = ?`
@@ -24,19 +25,20 @@ const (
 
 var readQueries = []string{selectSubject, selectKey, selectOrganization, selectKeys, selectOrganizations, selectProgress, selectUsage}
 
-// Lookup is as policy.Source says. Key and organization are read in one statement.
+// Lookup implements [policy.Source]. It reads the key and its organization in one
+// statement.
 func (s *Store) Lookup(ctx context.Context, id apikey.ID) (policy.Subject, bool, error) {
 	k, o := row{id: string(id)}, row{}
 	found, err := s.one(ctx, "look a key up", selectSubject, string(id), &k.organization, &k.revision, &k.record, &o.id, &o.revision, &o.record)
 	if err != nil || !found {
 		return policy.Subject{}, false, err
 	}
-	key, err := k.asKey()
+	key, err := k.key()
 	if err != nil {
 		return policy.Subject{}, false, err
 	}
 	if o.id == nil {
-		return policy.Subject{}, false, unreadable("key", k.id, fmt.Errorf("its organization %q is not there", key.Organization))
+		return policy.Subject{}, false, adapter.Unreadable(adapter.KeyName(id), fmt.Errorf("its organization %q is absent", key.Organization))
 	}
 	organization, err := o.asOrganization()
 	if err != nil {
@@ -45,7 +47,7 @@ func (s *Store) Lookup(ctx context.Context, id apikey.ID) (policy.Subject, bool,
 	return policy.NewSubject(&key, &organization), true, nil
 }
 
-// Key is as store.Store says.
+// Key implements [store.Store].
 func (s *Store) Key(ctx context.Context, id apikey.ID) (apikey.Key, error) {
 	r := row{id: string(id)}
 	found, err := s.one(ctx, "read a key", selectKey, string(id), &r.organization, &r.revision, &r.record)
@@ -53,12 +55,12 @@ func (s *Store) Key(ctx context.Context, id apikey.ID) (apikey.Key, error) {
 	case err != nil:
 		return apikey.Key{}, err
 	case !found:
-		return apikey.Key{}, notFound("key", id)
+		return apikey.Key{}, adapter.NotFound(adapter.KeyName(id))
 	}
-	return r.asKey()
+	return r.key()
 }
 
-// Organization is as store.Store says.
+// Organization implements [store.Store].
 func (s *Store) Organization(ctx context.Context, id string) (policy.Organization, error) {
 	r := row{id: id}
 	found, err := s.one(ctx, "read an organization", selectOrganization, id, &r.revision, &r.record)
@@ -66,12 +68,12 @@ func (s *Store) Organization(ctx context.Context, id string) (policy.Organizatio
 	case err != nil:
 		return policy.Organization{}, err
 	case !found:
-		return policy.Organization{}, notFound("organization", id)
+		return policy.Organization{}, adapter.NotFound(adapter.OrganizationName(id))
 	}
 	return r.asOrganization()
 }
 
-// one reads the row that has an identifier, if there is one.
+// one reads the row with an identifier; found is false if there is none.
 func (s *Store) one(ctx context.Context, doing, query, id string, into ...any) (found bool, err error) {
 	leave, err := s.enter(ctx)
 	if err != nil {
@@ -91,25 +93,24 @@ func (s *Store) one(ctx context.Context, doing, query, id string, into ...any) (
 	return true, nil
 }
 
-// Keys is as store.Store says.
+// Keys implements [store.Store].
 func (s *Store) Keys(ctx context.Context, organization string, request store.PageRequest) (store.Page[apikey.Key], error) {
-	return page(ctx, s, selectKeys, organization, request, row.asKey, func(key apikey.Key) string { return string(key.ID) })
+	return page(ctx, s, selectKeys, organization, request, row.key, func(key apikey.Key) string { return string(key.ID) })
 }
 
-// Organizations is as store.Store says.
+// Organizations implements [store.Store].
 func (s *Store) Organizations(ctx context.Context, request store.PageRequest) (store.Page[policy.Organization], error) {
 	return page(ctx, s, selectOrganizations, "", request, row.asOrganization, func(o policy.Organization) string { return o.ID })
 }
 
-// page reads a page, and one record more than it returns, to know whether it is the last
-// (S20).
+// page reads a page, and one record more to know whether it is the last (S20).
 func page[T any](ctx context.Context, s *Store, query, organization string, request store.PageRequest, decode func(row) (T, error), id func(T) string) (p store.Page[T], err error) {
 	leave, err := s.enter(ctx)
 	if err != nil {
 		return p, err
 	}
 	defer leave()
-	after, err := request.After()
+	after, err := adapter.After(request)
 	if err != nil || len(organization) > maxIdentifier {
 		return p, err
 	}
@@ -133,12 +134,7 @@ func page[T any](ctx context.Context, s *Store, query, organization string, requ
 	if err := rows.Err(); err != nil {
 		return p, failure(ctx, "read a page", err)
 	}
-	if size := request.Size(); len(items) > size {
-		items = items[:size]
-		p.Next = store.CursorAfter(id(items[size-1]))
-	}
-	p.Items = items
-	return p, nil
+	return adapter.NewPage(request, items, id), nil
 }
 
 // rows begins to read the rows of a query.
@@ -148,42 +144,4 @@ func (s *Store) rows(ctx context.Context, query string, args ...any) (rows *sql.
 		return err
 	})
 	return rows, err
-}
-
-// Revision is as store.Watcher says: it is read from the file, where every process
-// writes it, together with the record that has it.
-func (s *Store) Revision(ctx context.Context) (uint64, error) {
-	leave, err := s.enter(ctx)
-	if err != nil {
-		return 0, err
-	}
-	defer leave()
-	var latest uint64
-	err = s.whileLocked(ctx, func() error {
-		latest, _, err = progress(s.read.prepared[selectProgress].QueryRowContext(ctx))
-		return err
-	})
-	if err != nil {
-		return 0, failure(ctx, "read the latest revision", err)
-	}
-	return latest, nil
-}
-
-// progress returns the latest revision, and up to which one changes are no longer known. It
-// is an error if a later release has changed the file since it was opened: what that has
-// written, and relies on, is not known here.
-func progress(row *sql.Row) (latest, forgotten uint64, err error) {
-	var version int
-	var revision, last any
-	if err := row.Scan(&version, &revision, &last); err != nil {
-		return 0, 0, err
-	}
-	if err := checkVersion(version); err != nil {
-		return 0, 0, err
-	}
-	if latest, err = asCount(revision); err != nil {
-		return 0, 0, err
-	}
-	forgotten, err = asCount(last)
-	return latest, forgotten, err
 }

@@ -135,3 +135,22 @@ func migrate(ctx context.Context, db *sql.DB) error {
 	}
 	return tx.Commit()
 }
+
+// progress returns the latest revision, and that of the latest change no longer known. It
+// fails if a later release has changed the file since it was opened: what that release
+// wrote and relies on is unknown here.
+func progress(row *sql.Row) (latest, forgotten uint64, err error) {
+	var version int
+	var revision, last any
+	if err := row.Scan(&version, &revision, &last); err != nil {
+		return 0, 0, err
+	}
+	if err := checkVersion(version); err != nil {
+		return 0, 0, err
+	}
+	if latest, err = asCount(revision); err != nil {
+		return 0, 0, err
+	}
+	forgotten, err = asCount(last)
+	return latest, forgotten, err
+}

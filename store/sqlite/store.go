@@ -47,7 +47,7 @@ type Store struct {
 	life    context.Context    // ends when Close is called
 	end     context.CancelFunc // of life
 	closing sync.Once
-	waiting watchers
+	poller  poller
 }
 
 var (
@@ -132,6 +132,7 @@ func (s *Store) Close() error {
 		s.closed = true
 		s.mu.Unlock()
 		s.end()
+		s.poller.Wake() // watchers find the store closed
 		s.calls.Wait()
 		_, err = s.write.Exec("PRAGMA wal_checkpoint(PASSIVE)")
 		err = errors.Join(err, s.disconnect())

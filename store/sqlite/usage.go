@@ -10,6 +10,7 @@ import (
 	"github.com/sallyport-go/sallyport/accesslist"
 	"github.com/sallyport-go/sallyport/apikey"
 	"github.com/sallyport-go/sallyport/store"
+	"github.com/sallyport-go/sallyport/store/adapter"
 )
 
 const (
@@ -33,11 +34,11 @@ const (
 	ofSecret = "secret"
 )
 
-// RecordUsage is as store.UsageRecorder says. Times are kept to the microsecond. A batch
+// RecordUsage implements [store.UsageRecorder]. Times are kept to the microsecond. A batch
 // is one transaction.
 func (s *Store) RecordUsage(ctx context.Context, batch []store.UsageRecord) error {
 	return s.transact(ctx, "record usage", func(t *transaction) error {
-		if err := store.CheckUsageBatch(batch); err != nil {
+		if err := adapter.CheckUsageBatch(batch); err != nil {
 			return err
 		}
 		for _, record := range batch {
@@ -78,7 +79,7 @@ func (t *transaction) addUsage(record store.UsageRecord) error {
 	return nil
 }
 
-// Usage is as store.UsageRecorder says.
+// Usage implements [store.UsageRecorder].
 func (s *Store) Usage(ctx context.Context, id apikey.ID) (store.KeyUsage, error) {
 	const doing = "read the usage of a key"
 	leave, err := s.enter(ctx)
@@ -87,7 +88,7 @@ func (s *Store) Usage(ctx context.Context, id apikey.ID) (store.KeyUsage, error)
 	}
 	defer leave()
 	if len(id) > maxIdentifier {
-		return store.KeyUsage{}, notFound("key", id)
+		return store.KeyUsage{}, adapter.NotFound(adapter.KeyName(id))
 	}
 	rows, err := s.rows(ctx, selectUsage, string(id))
 	if err != nil {
@@ -103,14 +104,14 @@ func (s *Store) Usage(ctx context.Context, id apikey.ID) (store.KeyUsage, error)
 			return store.KeyUsage{}, failure(ctx, doing, err)
 		}
 		if err := r.addTo(usage); err != nil {
-			return store.KeyUsage{}, unreadable("the usage of key", id, err)
+			return store.KeyUsage{}, fmt.Errorf("store/sqlite: the usage of key %q cannot be read: %w", id, err)
 		}
 	}
 	if err := rows.Err(); err != nil {
 		return store.KeyUsage{}, failure(ctx, doing, err)
 	}
 	if !found {
-		return store.KeyUsage{}, notFound("key", id)
+		return store.KeyUsage{}, adapter.NotFound(adapter.KeyName(id))
 	}
 	return usage, nil
 }

@@ -10,67 +10,63 @@ import (
 	"time"
 
 	"github.com/sallyport-go/sallyport/store"
+	"github.com/sallyport-go/sallyport/store/adapter"
 )
 
-var (
-	errLeft     = errors.New("whoever watched wants no more")
-	errNotTaken = errors.New("store/sqlite: the watch was left because a change was not taken in time")
-)
+// The changes since a revision, the latest first, with their records as they are now.
+const selectChanges = `SELECT c.revision, c.organization, c.key, c.deleted,
+		coalesce(k.id, o.id), k.organization, coalesce(k.revision, o.revision), coalesce(k.record, o.record)
+	FROM changes c
+		LEFT JOIN keys k ON c.key <> '' AND k.id = c.key
+		LEFT JOIN organizations o ON c.key = '' AND o.id = c.organization
+	WHERE c.revision > ? ORDER BY c.revision DESC`
 
-// Watch is as store.Watcher says. It knows the last 100,000 changes at least, of whatever
-// process, and tells of a write about a millisecond after it. A watch from before those,
-// or from beyond the latest, is store.ErrCompacted.
-//
-// What is told between two marks is read in one transaction, record by record. While
-// that is under way no write waits, but the log grows with what is written and cannot be
-// used anew. So whoever takes more than a minute over one change in the middle is left:
-// the transaction ends then, and the watch does, with an error, when it is gone on with.
-// Over a mark anyone may take as long as it takes.
-func (s *Store) Watch(ctx context.Context, after uint64) iter.Seq2[store.Change, error] {
-	return func(yield func(store.Change, error) bool) {
-		err := s.watch(ctx, after, func(c store.Change) error {
-			if !yield(c, nil) {
-				return errLeft
-			}
-			return nil
-		})
-		if !errors.Is(err, errLeft) {
-			yield(store.Change{}, err)
-		}
+var feedQueries = []string{selectProgress, selectEveryOrganization, selectEveryKey, selectChanges}
+
+// Revision implements [store.Watcher]. It is read from the file, where every process
+// writes it in the transaction of the record.
+func (s *Store) Revision(ctx context.Context) (uint64, error) {
+	leave, err := s.enter(ctx)
+	if err != nil {
+		return 0, err
 	}
-}
-
-// watch returns why it ended.
-func (s *Store) watch(ctx context.Context, after uint64, tell func(store.Change) error) error {
-	more, leave := s.await()
 	defer leave()
-	read := (*batch).changes
-	if after == 0 {
-		read = (*batch).everything
+	var latest uint64
+	err = s.whileLocked(ctx, func() error {
+		latest, _, err = progress(s.read.prepared[selectProgress].QueryRowContext(ctx))
+		return err
+	})
+	if err != nil {
+		return 0, failure(ctx, "read the latest revision", err)
 	}
-	for first := true; ; first = false {
-		latest, err := s.readBatch(ctx, after, read, tell)
-		if err != nil {
-			return err
-		}
-		if first || latest > after {
-			if err := tell(store.Change{Revision: latest}); err != nil {
-				return err
-			}
-		}
-		read, after = (*batch).changes, latest
-		select {
-		case <-more:
-		case <-ctx.Done():
-		case <-s.life.Done():
-		}
-	}
+	return latest, nil
 }
 
-// readBatch tells what read reads, in a transaction, and returns the latest revision in
-// it. The transaction does not outlast the context, nor the store, nor the patience,
-// whatever those who are told are doing.
-func (s *Store) readBatch(ctx context.Context, after uint64, read func(*batch) error, tell func(store.Change) error) (latest uint64, err error) {
+// Watch implements [store.Watcher]. It knows the last 100,000 changes at least, of every
+// process, and delivers a write about a millisecond after it. A watch from an earlier
+// revision, or from one beyond the latest, ends with store.ErrCompacted.
+//
+// The changes between two marks are read record by record in one transaction. Meanwhile
+// no write waits, but the log grows by what is written and cannot be reused. A watcher
+// that takes more than a minute over one change in the middle is therefore left: the
+// transaction ends, and so does the watch, with an error. Over a mark it may take any
+// time.
+func (s *Store) Watch(ctx context.Context, after uint64) iter.Seq2[store.Change, error] {
+	return adapter.Watch(func(deliver adapter.Deliver) error {
+		woken, stop := s.await()
+		defer stop()
+		return adapter.Follow(ctx, after, woken, func(after uint64, deliver adapter.Deliver) (uint64, error) {
+			return s.deliver(ctx, after, deliver)
+		}, deliver)
+	})
+}
+
+var errNotTaken = errors.New("store/sqlite: the watch was left because a change was not taken in time")
+
+// deliver delivers what was written after a revision, everything after zero, in one
+// transaction, and returns the latest revision in it. The transaction ends with the
+// context, with the store, or when the patience with the watcher does.
+func (s *Store) deliver(ctx context.Context, after uint64, deliver adapter.Deliver) (latest uint64, err error) {
 	leave, err := s.enter(ctx)
 	if err != nil {
 		return 0, err
@@ -87,7 +83,7 @@ func (s *Store) readBatch(ctx context.Context, after uint64, read func(*batch) e
 	tx, err := conn.BeginTx(context.Background(), &sql.TxOptions{ReadOnly: true})
 	release := sync.OnceFunc(func() {
 		if tx != nil {
-			_ = tx.Rollback() // which ends what is read in it
+			_ = tx.Rollback() // ends the reads in it
 		}
 		_ = conn.Close()
 		leave()
@@ -104,18 +100,18 @@ func (s *Store) readBatch(ctx context.Context, after uint64, read func(*batch) e
 	patience := time.AfterFunc(s.watchPatience, func() { end(errNotTaken) })
 	defer patience.Stop()
 
-	b := &batch{feed: s.feed, tx: tx, after: after, tell: func(c store.Change) error {
-		if held.Err() != nil { // which the transaction notices a little later
+	b := &batch{feed: s.feed, tx: tx, after: after, deliver: func(c store.Change) error {
+		if held.Err() != nil { // the transaction notices a little later
 			return held.Err()
 		}
 		patience.Reset(s.watchPatience)
-		return tell(c)
+		return deliver(c)
 	}}
-	if err = s.whileLocked(held, func() error { return b.start(held) }); err == nil && (b.latest > after || after == 0) {
-		err = read(b)
+	if err = s.whileLocked(held, func() error { return b.start(held) }); err == nil {
+		err = b.read()
 	}
 	switch {
-	case err == nil || errors.Is(err, errLeft) || errors.Is(err, store.ErrCompacted):
+	case err == nil || errors.Is(err, adapter.ErrLeft) || errors.Is(err, store.ErrCompacted):
 		return b.latest, err
 	case ctx.Err() != nil:
 		return 0, failure(ctx, "watch", err)
@@ -123,4 +119,92 @@ func (s *Store) readBatch(ctx context.Context, after uint64, read func(*batch) e
 		return 0, context.Cause(held)
 	}
 	return 0, fmt.Errorf("store/sqlite: watch: %w", err)
+}
+
+// A batch delivers the changes up to a mark. They are read in one transaction, so all are
+// of the mark's revision.
+type batch struct {
+	feed    database
+	tx      *sql.Tx
+	after   uint64 // revision of the mark before
+	latest  uint64
+	deliver adapter.Deliver
+}
+
+// start begins to read. Only here may it have to wait for another process.
+func (b *batch) start(ctx context.Context) error {
+	latest, forgotten, err := progress(b.tx.StmtContext(ctx, b.feed.prepared[selectProgress]).QueryRowContext(ctx))
+	if b.latest = latest; err != nil || b.after == 0 {
+		return err
+	}
+	return adapter.CheckWatch(b.after, forgotten, latest)
+}
+
+func (b *batch) read() error {
+	switch b.after {
+	case 0:
+		return b.snapshot()
+	case b.latest:
+		return nil
+	}
+	return b.changes()
+}
+
+// changes delivers every record that was written or deleted since the mark before: each
+// by its latest change, which comes first.
+func (b *batch) changes() error {
+	var revision, deleted int64
+	var change store.Change
+	var r row
+	next, seen := b.latest, map[adapter.Name]bool{}
+	err := b.each(selectChanges, []any{&revision, &change.Organization, &change.Key, &deleted, &r.id, &r.organization, &r.revision, &r.record}, func() error {
+		if uint64(revision) != next || change.Organization == "" {
+			return fmt.Errorf("the change of revision %d cannot be read: there is one of revision %d, organization %.300q", next, revision, change.Organization)
+		}
+		next--
+		name := adapter.NameOf(change)
+		if seen[name] {
+			return nil
+		}
+		seen[name] = true
+		change.Revision, change.Deleted = uint64(revision), deleted != 0
+		return b.deliver(adapter.Confirm(change, r.found(name, b.latest)))
+	}, int64(b.after))
+	if err == nil && next != b.after {
+		err = fmt.Errorf("the change of revision %d is absent, and the store has come to %d", next, b.latest)
+	}
+	return err
+}
+
+// found returns the row as a change, nil if there is none.
+func (r row) found(name adapter.Name, latest uint64) *store.Change {
+	var found store.Change
+	switch {
+	case r.id == nil:
+		return nil
+	case name.Key != "":
+		found = r.keyChange(latest)
+	default:
+		found = r.organizationChange(latest)
+	}
+	return &found
+}
+
+// each scans every row of a query and calls f after each.
+func (b *batch) each(query string, into []any, f func() error, args ...any) (err error) {
+	ctx := context.Background() // deliver ends the transaction in time
+	rows, err := b.tx.StmtContext(ctx, b.feed.prepared[query]).QueryContext(ctx, args...)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	for rows.Next() {
+		if err := rows.Scan(into...); err != nil {
+			return err
+		}
+		if err := f(); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
 }

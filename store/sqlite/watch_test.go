@@ -91,7 +91,7 @@ func TestChangesAreForgotten(t *testing.T) {
 	for _, after := range []uint64{1, 100, oldest() - 2} {
 		err := watchError(t, s, after)
 		require.ErrorIs(t, err, store.ErrCompacted)
-		require.ErrorContains(t, err, fmt.Sprintf("store/sqlite: a watch from revision %d, of a store that knows the changes after %d: ", after, oldest()-1))
+		require.ErrorContains(t, err, fmt.Sprintf("store: a watch from revision %d, of a store that knows the changes after %d: ", after, oldest()-1))
 	}
 	for _, after := range []uint64{oldest() - 1, oldest(), 499} {
 		changes, mark := told(t, s, after)

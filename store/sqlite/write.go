@@ -2,16 +2,15 @@ package sqlite
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
-	"fmt"
 
 	"github.com/sallyport-go/sallyport/apikey"
 	"github.com/sallyport-go/sallyport/policy"
 	"github.com/sallyport-go/sallyport/store"
+	"github.com/sallyport-go/sallyport/store/adapter"
 )
 
-// PutOrganization is as store.Store says.
+// PutOrganization implements [store.Store].
 func (s *Store) PutOrganization(ctx context.Context, put policy.Organization) (stored policy.Organization, err error) {
 	err = s.transact(ctx, "put an organization", func(t *transaction) error {
 		put.Revision, err = t.putOrganization(put)
@@ -23,7 +22,7 @@ func (s *Store) PutOrganization(ctx context.Context, put policy.Organization) (s
 	return put, nil
 }
 
-// PutKey is as store.Store says.
+// PutKey implements [store.Store].
 func (s *Store) PutKey(ctx context.Context, put apikey.Key, options ...store.PutOption) (apikey.Key, error) {
 	err := s.transact(ctx, "put a key", func(t *transaction) (err error) {
 		put.Revision, err = t.putKey(put, options...)
@@ -35,42 +34,19 @@ func (s *Store) PutKey(ctx context.Context, put apikey.Key, options ...store.Put
 	return put.Clone(), nil
 }
 
-// Load is as store.Loader says: one transaction, which waits for the disk once.
-func (s *Store) Load(ctx context.Context, organizations []policy.Organization, keys []apikey.Key, options ...store.PutOption) error {
-	return s.transact(ctx, "load records", func(t *transaction) error {
-		if n := len(organizations) + len(keys); n > store.MaxLoad {
-			return fmt.Errorf("store/sqlite: %w: %d records in one Load: want at most %d", store.ErrInvalid, n, store.MaxLoad)
-		}
-		for _, organization := range organizations {
-			if _, err := t.putOrganization(organization); err != nil {
-				return err
-			}
-		}
-		for _, key := range keys {
-			if _, err := t.putKey(key, options...); err != nil {
-				return err
-			}
-			if err := ctx.Err(); err != nil {
-				return failure(ctx, t.doing, err)
-			}
-		}
-		return nil
-	})
-}
-
-// putOrganization returns the revision that it gave.
+// putOrganization returns the revision it gave.
 func (t *transaction) putOrganization(put policy.Organization) (uint64, error) {
 	stored, err := t.organization(put.ID)
 	if err != nil {
 		return 0, err
 	}
-	if err := store.CheckPutOrganization(stored, put); err != nil {
+	if err := adapter.CheckPutOrganization(stored, put); err != nil {
 		return 0, err
 	}
 	if put.Revision, err = t.next(); err != nil {
 		return 0, err
 	}
-	record, err := json.Marshal(put)
+	record, err := adapter.EncodeOrganization(put)
 	if err != nil {
 		return 0, t.failure(err)
 	}
@@ -81,19 +57,19 @@ func (t *transaction) putOrganization(put policy.Organization) (uint64, error) {
 	return put.Revision, t.write(put.Revision, put.ID, "", false, query, put.ID, int64(put.Revision), string(record))
 }
 
-// putKey returns the revision that it gave.
+// putKey returns the revision it gave.
 func (t *transaction) putKey(put apikey.Key, options ...store.PutOption) (uint64, error) {
 	stored, err := t.key(put.ID)
 	if err != nil {
 		return 0, err
 	}
-	if err := store.CheckPutKey(stored, put, options...); err != nil {
+	if err := adapter.CheckPutKey(stored, put, options...); err != nil {
 		return 0, err
 	}
 	if put.Revision, err = t.next(); err != nil {
 		return 0, err
 	}
-	record, err := json.Marshal(put)
+	record, err := adapter.EncodeKey(put)
 	if err != nil {
 		return 0, t.failure(err)
 	}
@@ -105,7 +81,7 @@ func (t *transaction) putKey(put apikey.Key, options ...store.PutOption) (uint64
 	case err != nil:
 		return 0, err
 	case !found:
-		return 0, fmt.Errorf("store/sqlite: key %q: its organization %q: %w", put.ID, put.Organization, store.ErrNotFound)
+		return 0, adapter.NoOrganization(put)
 	}
 	return put.Revision, t.write(put.Revision, put.Organization, put.ID, false, insertKey, string(put.ID), put.Organization, int64(put.Revision), string(record))
 }
@@ -117,7 +93,7 @@ func (t *transaction) key(id apikey.ID) (*apikey.Key, error) {
 	if err != nil || !found {
 		return nil, err
 	}
-	key, err := r.asKey()
+	key, err := r.key()
 	return &key, err
 }
 
@@ -132,7 +108,7 @@ func (t *transaction) organization(id string) (*policy.Organization, error) {
 	return &organization, err
 }
 
-// DeleteOrganization is as store.Store says. One that cannot be read can be deleted.
+// DeleteOrganization implements [store.Store]. An unreadable organization can be deleted.
 func (s *Store) DeleteOrganization(ctx context.Context, id string, revision uint64) error {
 	return s.transact(ctx, "delete an organization", func(t *transaction) error {
 		var stored, record, key any
@@ -140,14 +116,14 @@ func (s *Store) DeleteOrganization(ctx context.Context, id string, revision uint
 		if err != nil {
 			return err
 		}
-		if err := checkDelete("organization", id, found, stored, revision); err != nil {
+		if err := checkDelete(adapter.OrganizationName(id), found, stored, revision); err != nil {
 			return err
 		}
 		switch hasKeys, err := t.find(selectAnyKey, id, &key); {
 		case err != nil:
 			return err
 		case hasKeys:
-			return fmt.Errorf("store/sqlite: organization %q: %w", id, store.ErrNotEmpty)
+			return adapter.NotEmpty(id)
 		}
 		next, err := t.next()
 		if err != nil {
@@ -157,7 +133,7 @@ func (s *Store) DeleteOrganization(ctx context.Context, id string, revision uint
 	})
 }
 
-// DeleteKey is as store.Store says. A key that cannot be read can be deleted.
+// DeleteKey implements [store.Store]. An unreadable key can be deleted.
 func (s *Store) DeleteKey(ctx context.Context, id apikey.ID, revision uint64) error {
 	return s.transact(ctx, "delete a key", func(t *transaction) error {
 		var organization, stored any
@@ -165,7 +141,7 @@ func (s *Store) DeleteKey(ctx context.Context, id apikey.ID, revision uint64) er
 		if err != nil {
 			return err
 		}
-		if err := checkDelete("key", id, found, stored, revision); err != nil {
+		if err := checkDelete(adapter.KeyName(id), found, stored, revision); err != nil {
 			return err
 		}
 		next, err := t.next()
@@ -176,20 +152,20 @@ func (s *Store) DeleteKey(ctx context.Context, id apikey.ID, revision uint64) er
 	})
 }
 
-// checkDelete is S14. stored is the column that has the revision: one that cannot be
-// read stands in the way of a caller who means a revision, and of nobody else.
-func checkDelete[ID ~string](kind string, id ID, found bool, stored any, given uint64) error {
+// checkDelete decides S14. stored is the column with the revision. If that cannot be read,
+// a caller who gives a revision is refused, and one who gives none is not.
+func checkDelete(name adapter.Name, found bool, stored any, given uint64) error {
 	if !found {
-		return notFound(kind, id)
+		return adapter.NotFound(name)
 	}
 	revision, err := asRevision(stored)
 	switch {
-	case id == "":
-		return unreadable(kind, id, errors.New("its ID is empty, and nobody could be told that it is gone: want it deleted by hand"))
+	case name == adapter.Name{}:
+		return adapter.Unreadable(name, errors.New("its ID is empty, and no watcher could be told that it is gone: want it deleted by hand"))
 	case err == nil:
-		return store.CheckDelete(fmt.Sprintf("%s %q", kind, id), revision, given)
+		return adapter.CheckDelete(name, revision, given)
 	case given == 0:
 		return nil
 	}
-	return unreadable(kind, id, err)
+	return adapter.Unreadable(name, err)
 }

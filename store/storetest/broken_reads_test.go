@@ -11,6 +11,7 @@ import (
 	"github.com/sallyport-go/sallyport/apikey"
 	"github.com/sallyport-go/sallyport/policy"
 	"github.com/sallyport-go/sallyport/store"
+	"github.com/sallyport-go/sallyport/store/adapter"
 	"github.com/sallyport-go/sallyport/store/memory"
 	"github.com/sallyport-go/sallyport/store/storetest/internal/fixture"
 	"github.com/sallyport-go/sallyport/store/storetest/internal/teststore"
@@ -34,7 +35,7 @@ var brokenReads = []brokenStore{
 	})},
 	{name: "looks at the cursor before the context", sentence: "S2", make: with(func(b *teststore.Broken, sound *memory.Store) {
 		b.DoKeys = func(ctx context.Context, organization string, request store.PageRequest) (store.Page[apikey.Key], error) {
-			if _, err := request.After(); err != nil {
+			if _, err := adapter.After(request); err != nil {
 				return store.Page[apikey.Key]{}, err
 			}
 			return sound.Keys(ctx, organization, request)

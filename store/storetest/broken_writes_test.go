@@ -11,6 +11,7 @@ import (
 	"github.com/sallyport-go/sallyport/apikey"
 	"github.com/sallyport-go/sallyport/policy"
 	"github.com/sallyport-go/sallyport/store"
+	"github.com/sallyport-go/sallyport/store/adapter"
 	"github.com/sallyport-go/sallyport/store/memory"
 	"github.com/sallyport-go/sallyport/store/storetest/internal/teststore"
 )
@@ -158,7 +159,7 @@ var brokenWrites = []brokenStore{
 		b.DoKeys = func(ctx context.Context, organization string, request store.PageRequest) (store.Page[apikey.Key], error) {
 			page, err := sound.Keys(ctx, organization, request)
 			if n := len(page.Items); n == request.Size() {
-				page.Next = store.CursorAfter(string(page.Items[n-1].ID))
+				page.Next = adapter.CursorAfter(string(page.Items[n-1].ID))
 			}
 			return page, err
 		}
@@ -197,7 +198,7 @@ var brokenWrites = []brokenStore{
 	})},
 	{name: "begins again on a bad cursor", sentence: "S22", make: with(func(b *teststore.Broken, sound *memory.Store) {
 		b.DoKeys = func(ctx context.Context, organization string, request store.PageRequest) (store.Page[apikey.Key], error) {
-			if _, err := request.After(); err != nil {
+			if _, err := adapter.After(request); err != nil {
 				request.Cursor = ""
 			}
 			return sound.Keys(ctx, organization, request)

@@ -11,6 +11,7 @@ import (
 	"github.com/sallyport-go/sallyport/apikey"
 	"github.com/sallyport-go/sallyport/policy"
 	"github.com/sallyport-go/sallyport/store"
+	"github.com/sallyport-go/sallyport/store/adapter"
 	"github.com/sallyport-go/sallyport/store/storetest/internal/fixture"
 )
 
@@ -249,7 +250,7 @@ func badCursors(k *kit) {
 	k.put(fixture.Plain("key", "acme"))
 	for _, cursor := range []string{
 		" ", "\x00", "\xff\xfe", "no such cursor!", "' OR 1=1; --", "../..", "%zz", "{", "\n", "-1\x00",
-		store.CursorAfter("\x00\xff"), store.CursorAfter("key") + "\n", strings.Repeat("?", 100_000),
+		adapter.CursorAfter("\x00\xff"), adapter.CursorAfter("key") + "\n", strings.Repeat("?", 100_000),
 	} {
 		request := store.PageRequest{Cursor: cursor}
 		_, err := k.store.Keys(k.ctx, "acme", request)

@@ -23,6 +23,7 @@ import (
 	"github.com/sallyport-go/sallyport/apikey"
 	"github.com/sallyport-go/sallyport/policy"
 	"github.com/sallyport-go/sallyport/store"
+	"github.com/sallyport-go/sallyport/store/adapter"
 	"github.com/sallyport-go/sallyport/store/memory"
 	"github.com/sallyport-go/sallyport/store/storetest/faulty"
 	"github.com/sallyport-go/sallyport/store/usage"
@@ -212,7 +213,7 @@ func TestBatches(t *testing.T) {
 	s := newService(t, 1050)
 	var batches [][]store.UsageRecord
 	r := usage.New(recorderFunc(func(_ context.Context, batch []store.UsageRecord) error {
-		assert.NoError(t, store.CheckUsageBatch(batch))
+		assert.NoError(t, adapter.CheckUsageBatch(batch))
 		batches = append(batches, append([]store.UsageRecord{}, batch...))
 		return s.stored.RecordUsage(t.Context(), batch)
 	}), usage.WithInterval(time.Hour))

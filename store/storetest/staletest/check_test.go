@@ -16,6 +16,7 @@ import (
 	"github.com/sallyport-go/sallyport/apikey"
 	"github.com/sallyport-go/sallyport/policy"
 	"github.com/sallyport-go/sallyport/store"
+	"github.com/sallyport-go/sallyport/store/internal/records"
 	"github.com/sallyport-go/sallyport/store/memory"
 	"github.com/sallyport-go/sallyport/store/storetest/faulty"
 	"github.com/sallyport-go/sallyport/store/storetest/internal/fixture"
@@ -27,7 +28,7 @@ var errKilled = errors.New("the server was killed")
 
 // A laggard is a replica that is late.
 type laggard struct {
-	copy   *memory.Copy
+	copy   *records.Copy
 	cancel context.CancelFunc
 	done   sync.WaitGroup
 }
@@ -40,7 +41,7 @@ func newLaggard(s *memory.Store, delay time.Duration, keep func(store.Change) bo
 		changes []store.Change
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	l := &laggard{copy: memory.NewCopy(), cancel: cancel}
+	l := &laggard{copy: records.NewCopy(), cancel: cancel}
 	batches := make(chan batch, 1<<16)
 	l.done.Go(func() {
 		defer close(batches)
@@ -72,7 +73,7 @@ func newLaggard(s *memory.Store, delay time.Duration, keep func(store.Change) bo
 }
 
 func (l *laggard) Lookup(_ context.Context, id apikey.ID) (policy.Subject, bool, error) {
-	return l.copy.LookupNow(id)
+	return l.copy.Lookup(id)
 }
 
 func (l *laggard) stop() {

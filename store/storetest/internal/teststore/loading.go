@@ -10,6 +10,7 @@ import (
 	"github.com/sallyport-go/sallyport/apikey"
 	"github.com/sallyport-go/sallyport/policy"
 	"github.com/sallyport-go/sallyport/store"
+	"github.com/sallyport-go/sallyport/store/adapter"
 	"github.com/sallyport-go/sallyport/store/memory"
 	"github.com/sallyport-go/sallyport/store/storetest/internal/fixture"
 )
@@ -55,7 +56,7 @@ func (l *Loading) CheckLoad(ctx context.Context, organizations []policy.Organiza
 		} else if j := slices.IndexFunc(organizations[:i], func(o policy.Organization) bool { return o.ID == organization.ID }); j >= 0 {
 			stored = &policy.Organization{Revision: 1}
 		}
-		if err := store.CheckPutOrganization(stored, organization); err != nil {
+		if err := adapter.CheckPutOrganization(stored, organization); err != nil {
 			return err
 		}
 		if stored != nil {
@@ -69,7 +70,7 @@ func (l *Loading) CheckLoad(ctx context.Context, organizations []policy.Organiza
 		} else if j := slices.IndexFunc(keys[:i], func(k apikey.Key) bool { return k.ID == key.ID }); j >= 0 {
 			stored = &apikey.Key{Revision: 1}
 		}
-		if err := store.CheckPutKey(stored, key, options...); err != nil {
+		if err := adapter.CheckPutKey(stored, key, options...); err != nil {
 			return err
 		}
 		_, err := l.Organization(ctx, key.Organization)

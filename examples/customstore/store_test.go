@@ -15,6 +15,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/sallyport-go/sallyport/accesslist"
 	"github.com/sallyport-go/sallyport/policy"
 	"github.com/sallyport-go/sallyport/store"
 	"github.com/sallyport-go/sallyport/store/storetest"
@@ -23,8 +24,9 @@ import (
 
 var client = netip.MustParseAddr("203.0.113.7")
 
-// TestContract is the one test that every adapter has. Reopen lets the kit see that
-// records outlive the process that wrote them.
+// TestContract is the one test that every adapter has. Reopen lets the kit check that
+// records outlive the process that wrote them, Compact that a watcher which has lagged
+// too far is told so.
 func TestContract(t *testing.T) {
 	dirs := map[store.Store]string{}
 	open := func(t testing.TB, dir string) store.Store {
@@ -38,6 +40,14 @@ func TestContract(t *testing.T) {
 		storetest.Reopen(func(t testing.TB, s store.Store) store.Store {
 			require.NoError(t, s.Close())
 			return open(t, dirs[s])
+		}),
+		storetest.Compact(func(t testing.TB, s store.Store) {
+			organization, err := s.PutOrganization(t.Context(), policy.Organization{ID: "busy"})
+			require.NoError(t, err)
+			for range 2 * keptChanges {
+				organization, err = s.PutOrganization(t.Context(), organization)
+				require.NoError(t, err)
+			}
 		}),
 	)
 }
@@ -69,7 +79,7 @@ func TestOneProcessAtATime(t *testing.T) {
 	first, err := OpenFileStore(dir)
 	require.NoError(t, err)
 	_, err = OpenFileStore(dir)
-	require.ErrorContains(t, err, "which one process at a time may use")
+	require.ErrorContains(t, err, "want no other process that uses it")
 	require.NoError(t, first.Close())
 	second, err := OpenFileStore(dir)
 	require.NoError(t, err)
@@ -95,9 +105,9 @@ func TestDamagedFiles(t *testing.T) {
 		"empty":            {keysDir, func(t *testing.T, path string) { require.NoError(t, os.Truncate(path, 0)) }, "unexpected end"},
 		"cut off":          {keysDir, func(t *testing.T, path string) { require.NoError(t, os.Truncate(path, 50)) }, "unexpected end"},
 		"list renamed":     {keysDir, replace("accessList", "allow"), `unknown name "allow"`},
-		"list gone":        {keysDir, replace(`"accessList": [`, `"accessList": null, "x": [`), "null"},
+		"list gone":        {keysDir, replace(`"accessList":[`, `"accessList":null,"x":[`), "null"},
 		"bad entry":        {keysDir, replace("203.0.113.7", "203.0.113.700"), "want octets from 0 to 255"},
-		"another key":      {keysDir, replace(`"id": "`, `"id": "x`), "was it copied?"},
+		"another key":      {keysDir, replace(`"id":"`, `"id":"x`), "was it copied?"},
 		"requirement gone": {organizationsDir, replace("requirement", "require"), "require"},
 		"organization gone": {organizationsDir, func(t *testing.T, path string) { require.NoError(t, os.Remove(path)) },
 			`is of organization "acme", which has no file`},
@@ -107,6 +117,9 @@ func TestDamagedFiles(t *testing.T) {
 		"revision": {".", func(t *testing.T, path string) {
 			require.NoError(t, os.WriteFile(filepath.Join(filepath.Dir(path), "revision"), []byte("many"), 0o600))
 		}, "want a number"},
+		"usage": {".", func(t *testing.T, path string) {
+			require.NoError(t, os.WriteFile(filepath.Join(filepath.Dir(path), usageFile), []byte(`{"k":{"entries":{}`), 0o600))
+		}, usageFile},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
@@ -154,6 +167,65 @@ func TestFailedWriteChangesNothing(t *testing.T) {
 	stored.Disabled = true
 	_, err = s.PutKey(t.Context(), stored)
 	require.NoError(t, err)
+}
+
+// The usage of a key goes with it, also if the process ends right after (S14). A failed
+// write of usage changes nothing (U4).
+func TestUsageGoesWithTheKey(t *testing.T) {
+	ctx, dir := t.Context(), t.TempDir()
+	id, _, err := addKey(ctx, dir)
+	require.NoError(t, err)
+	open := func() *FileStore {
+		s, err := OpenFileStore(dir)
+		require.NoError(t, err)
+		return s
+	}
+	count := func(s *FileStore) uint64 {
+		usage, err := s.Usage(ctx, id)
+		require.NoError(t, err)
+		return usage.Secrets["secret"].Count
+	}
+	s := open()
+	key, err := s.Key(ctx, id)
+	require.NoError(t, err)
+	batch := []store.UsageRecord{{Key: id, Secret: "secret", Usage: accesslist.Usage{Count: 7}}}
+	require.NoError(t, s.RecordUsage(ctx, batch))
+
+	require.NoError(t, os.Rename(filepath.Join(dir, usageFile), filepath.Join(dir, "aside")))
+	require.NoError(t, os.Mkdir(filepath.Join(dir, usageFile), 0o700))
+	require.Error(t, s.RecordUsage(ctx, batch))
+	require.EqualValues(t, 7, count(s))
+	require.NoError(t, s.DeleteKey(ctx, id, 0))
+	key.Revision = 0
+	_, err = s.PutKey(ctx, key)
+	require.Error(t, err, "the usage of the earlier key is still there")
+	require.NoError(t, os.Remove(filepath.Join(dir, usageFile)))
+	require.NoError(t, os.Rename(filepath.Join(dir, "aside"), filepath.Join(dir, usageFile)))
+	require.NoError(t, s.Close())
+
+	s = open()
+	_, err = s.PutKey(ctx, key)
+	require.NoError(t, err)
+	require.Zero(t, count(s))
+	require.NoError(t, s.Close())
+	s = open()
+	require.Zero(t, count(s))
+	require.NoError(t, s.Close())
+}
+
+// Nothing that a crash left half written stays.
+func TestUnfinishedFilesAreRemoved(t *testing.T) {
+	dir := t.TempDir()
+	_, _, err := addKey(t.Context(), dir)
+	require.NoError(t, err)
+	before := snapshot(t, dir)
+	for _, sub := range []string{".", organizationsDir, keysDir} {
+		require.NoError(t, os.WriteFile(filepath.Join(dir, sub, tempPrefix+"1"), []byte("{"), 0o600))
+	}
+	s, err := OpenFileStore(dir)
+	require.NoError(t, err)
+	require.NoError(t, s.Close())
+	require.Equal(t, before, snapshot(t, dir))
 }
 
 // When the disk fails at a point where the record may be there or not, the store

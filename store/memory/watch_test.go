@@ -13,43 +13,6 @@ import (
 	"github.com/sallyport-go/sallyport/store"
 )
 
-func TestJournalKeepsTheLatest(t *testing.T) {
-	var j journal
-	last := uint64(0)
-	for n := range 5*journalSize + 3 {
-		last += 1 + uint64(n%3) // revisions need not be dense
-		j.add(store.Change{Revision: last})
-		require.LessOrEqual(t, len(j.changes), journalSize+journalSpare)
-		if n >= journalSize {
-			require.GreaterOrEqual(t, len(j.changes), journalSize)
-		}
-	}
-	all, err := j.since(j.dropped)
-	require.NoError(t, err)
-	assert.Len(t, all, len(j.changes), "what was dropped last is not missing")
-	_, err = j.since(j.dropped - 1)
-	assert.ErrorIs(t, err, store.ErrCompacted)
-	_, err = j.since(0)
-	assert.ErrorIs(t, err, store.ErrCompacted)
-
-	for i := 1; i < len(all); i += 1000 {
-		for _, after := range []uint64{all[i].Revision - 1, all[i].Revision} {
-			got, err := j.since(after)
-			require.NoError(t, err)
-			require.Greater(t, got[0].Revision, after)
-			require.Equal(t, last, got[len(got)-1].Revision)
-			if before := len(all) - len(got); before > 0 {
-				require.LessOrEqual(t, all[before-1].Revision, after, "none was left out")
-			}
-		}
-	}
-	for _, after := range []uint64{last, last + 1, math.MaxUint64} {
-		got, err := j.since(after)
-		assert.NoError(t, err)
-		assert.Empty(t, got, "there is nothing after %d", after)
-	}
-}
-
 // put replaces an organization n times.
 func put(t *testing.T, s *Store, n int) {
 	t.Helper()
@@ -76,7 +39,7 @@ func TestWatchThatLags(t *testing.T) {
 			break
 		}
 		if told++; told == 1 {
-			put(t, s, 2*journalSize+10)
+			put(t, s, 2*keptChanges+10)
 		}
 		last = change.Revision
 	}
@@ -156,5 +119,5 @@ func TestWatchLeavesNothingBehind(t *testing.T) {
 	for _, err := range s.Watch(ctx, 0) {
 		assert.ErrorIs(t, err, context.Canceled)
 	}
-	assert.Empty(t, s.journal.watchers)
+	assert.Zero(t, s.waker.Waiting())
 }

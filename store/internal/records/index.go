@@ -1,13 +1,13 @@
-package memory
+package records
 
 import (
 	"slices"
 	"strings"
 )
 
-// An index keeps records in the order of the bytes of their identifiers, for pages. It
-// is a slice of short sorted slices, so that an insertion moves a few hundred pointers
-// however many there are.
+// An index keeps records in the byte order of their identifiers, for pages. It is a slice
+// of short sorted slices: an insertion moves a few hundred pointers, whatever the number
+// of records.
 type index[R identified] struct {
 	chunks [][]R // none is empty; each is before the next
 }
@@ -16,8 +16,8 @@ const maxChunk = 512
 
 type identified interface{ identifier() string }
 
-// search returns the chunk in which a record with this identifier is or belongs, the
-// place in the chunk, and whether it is there. The index is not empty.
+// search returns the chunk and the place in it where a record with this identifier is or
+// belongs, and whether it exists. The index is not empty.
 func (x *index[R]) search(id string) (chunk, place int, found bool) {
 	chunk, _ = slices.BinarySearchFunc(x.chunks, id, func(chunk []R, id string) int {
 		return strings.Compare(chunk[len(chunk)-1].identifier(), id)
@@ -29,8 +29,7 @@ func (x *index[R]) search(id string) (chunk, place int, found bool) {
 	return chunk, place, found
 }
 
-// put adds a record, in place of an earlier one with the same identifier if there is
-// one.
+// put adds a record or replaces the one with the same identifier.
 func (x *index[R]) put(r R) {
 	if len(x.chunks) == 0 {
 		x.chunks = [][]R{{r}}
@@ -50,7 +49,7 @@ func (x *index[R]) put(r R) {
 	}
 }
 
-// remove takes the record out that has this identifier.
+// remove removes the record with this identifier, which exists.
 func (x *index[R]) remove(id string) {
 	c, i, _ := x.search(id)
 	x.chunks[c] = slices.Delete(x.chunks[c], i, i+1)
@@ -59,22 +58,18 @@ func (x *index[R]) remove(id string) {
 	}
 }
 
-// after returns the first n records whose identifiers come after id, and whether there
-// are more.
-func (x *index[R]) after(id string, n int) (records []R, more bool) {
+// after returns the first n records, or fewer, whose identifiers come after id.
+func (x *index[R]) after(id string, n int) (records []R) {
 	if len(x.chunks) == 0 {
-		return nil, false
+		return nil
 	}
 	c, i, found := x.search(id)
 	if found {
 		i++
 	}
-	for ; c < len(x.chunks); c, i = c+1, 0 {
+	for ; c < len(x.chunks) && len(records) < n; c, i = c+1, 0 {
 		rest := x.chunks[c][i:]
-		if len(records)+len(rest) > n {
-			return append(records, rest[:n-len(records)]...), true
-		}
-		records = append(records, rest...)
+		records = append(records, rest[:min(len(rest), n-len(records))]...)
 	}
-	return records, false
+	return records
 }

@@ -1,4 +1,4 @@
-package memory
+package records
 
 import (
 	"errors"
@@ -9,34 +9,30 @@ import (
 	"github.com/sallyport-go/sallyport/store"
 )
 
-// A Copy is what another store has, for look-ups from memory. It is made of what a
-// [store.Watcher] tells, and is as fresh as that: package store/replica is the one
-// that follows a feed and knows how fresh its copy is. Look-ups are safe for
-// concurrent use, take no lock and allocate nothing. Make one with [NewCopy].
+// A Copy keeps the records of another store, as delivered by its [store.Watcher]. It is
+// as fresh as what was applied to it. Make one with [NewCopy].
 type Copy struct {
-	records
-	mu sync.Mutex // for writers to take turns
+	lookups
+	mu sync.Mutex // writers take turns
 }
 
 // NewCopy returns a copy of an empty store.
-func NewCopy() *Copy { return &Copy{records: records{keys: newTable()}} }
+func NewCopy() *Copy { return &Copy{lookups: lookups{keys: newTable()}} }
 
-// LookupNow is as policy.ImmediateSource says. A key that was told with an Err, and
-// one of an organization that was or that is not known, is that error.
-func (c *Copy) LookupNow(id apikey.ID) (policy.Subject, bool, error) { return c.lookup(id) }
-
-// Apply takes the copy from one moment to a later one. The changes are those between
-// two marks of a feed (W6), in any order; marks are passed over. A look-up meanwhile
-// finds the key and its organization as of one of the two moments, never one as of
-// the first with the other as of the second.
+// Apply takes the copy from one moment to a later one. The changes are those between two
+// marks of a feed (W6), in any order; marks are skipped. A concurrent Lookup returns a
+// key and its organization of the same moment, the earlier or the later one.
+//
+// A key delivered with an Err, or without its record, fails Lookup from then on, as does
+// a key whose organization was delivered so or is unknown.
 func (c *Copy) Apply(changes []store.Change) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 
-	// A key that was written together with its organization is put with a holder of
-	// the new organization that is its own. So it goes from the old pair to the new
-	// one in a single step, while the keys that were not written still have the old
-	// organization, with which they were as of either moment.
+	// A key written together with its organization first gets a holder of the new
+	// organization of its own. So it goes from the old pair to the new one in a single
+	// step. Keys that were not written still have the old organization, which is right
+	// at either moment.
 	written := map[string]*organization{}
 	for _, change := range changes {
 		if change.Key != "" || change.IsMark() {
@@ -79,8 +75,8 @@ func (c *Copy) Apply(changes []store.Change) {
 			c.organizations.Delete(change.Organization)
 		}
 	}
-	// Now the holder that all keys share has the new organization as well, and the
-	// next change to it is to be theirs too.
+	// The shared holder has the new organization now. Keys with a holder of their own
+	// move to it, so that the next change of the organization reaches them.
 	for _, r := range moved {
 		shared := *r
 		shared.organization = c.holder(r.organization.id)
@@ -89,7 +85,7 @@ func (c *Copy) Apply(changes []store.Change) {
 	}
 }
 
-// holder returns where an organization is found, or will be once it is told of.
+// holder returns the holder of an organization, made if there is none.
 func (c *Copy) holder(id string) *organization {
 	if o := c.organization(id); o != nil {
 		return o
@@ -99,7 +95,7 @@ func (c *Copy) holder(id string) *organization {
 	return o
 }
 
-// set is what a change says of an organization.
+// set takes what a change says of the organization.
 func (o *organization) set(change store.Change) {
 	err := change.Err
 	if stored := change.OrganizationRecord; err == nil && stored != nil && stored.ID == o.id {
@@ -109,12 +105,12 @@ func (o *organization) set(change store.Change) {
 	if err == nil && !change.Deleted {
 		err = errUntold
 	}
-	o.fault.Store(&err) // before the record goes, for who finds it gone
+	o.fault.Store(&err) // before the record goes: a reader that finds none looks here
 	o.stored.Store(nil)
 }
 
-// copied returns the record of a key that was written. One that cannot be read points
-// to an organization of its own that cannot either.
+// copied returns the record of a key that was written. An unreadable key points to an
+// unreadable organization of its own.
 func copied(change store.Change, owner *organization) *record {
 	if key := change.KeyRecord; change.Err == nil && key != nil && key.ID == change.Key && key.Organization == owner.id {
 		return newRecord(*key, owner)
@@ -124,4 +120,4 @@ func copied(change store.Change, owner *organization) *record {
 	return &record{organization: unreadable, key: apikey.Key{ID: change.Key, Organization: owner.id}}
 }
 
-var errUntold = errors.New("the feed told of it without its record")
+var errUntold = errors.New("the feed delivered it without its record")

@@ -1,4 +1,4 @@
-package memory
+package records
 
 import (
 	"errors"
@@ -31,7 +31,7 @@ func putOrganization(id string, requirement policy.Requirement, revision uint64)
 
 func TestCopyApply(t *testing.T) {
 	c := NewCopy()
-	_, found, err := c.LookupNow("key")
+	_, found, err := c.Lookup("key")
 	require.NoError(t, err)
 	require.False(t, found)
 
@@ -40,7 +40,7 @@ func TestCopyApply(t *testing.T) {
 	c.Apply([]store.Change{putKey(key), {Revision: 1}, putOrganization("acme", policy.Required, 1), putKey(aKey("other", "acme", 3))})
 	want := func(id apikey.ID, key, organization uint64) policy.Subject {
 		t.Helper()
-		subject, found, err := c.LookupNow(id)
+		subject, found, err := c.Lookup(id)
 		require.NoError(t, err)
 		require.True(t, found)
 		assert.Equal(t, []uint64{key, organization}, []uint64{subject.Key().Revision, subject.Organization().Revision})
@@ -72,7 +72,7 @@ func TestCopyApply(t *testing.T) {
 		{Revision: 11, Organization: "globex", Deleted: true}, {Revision: 10, Organization: "globex", Key: "key", Deleted: true},
 		{Revision: 12, Organization: "never", Key: "never", Deleted: true}, {Revision: 13, Organization: "never", Deleted: true},
 	})
-	_, found, err = c.LookupNow("key")
+	_, found, err = c.Lookup("key")
 	assert.NoError(t, err)
 	assert.False(t, found)
 	want("other", 3, 6)
@@ -84,13 +84,13 @@ func TestCopyOfUnreadableRecords(t *testing.T) {
 	c.Apply([]store.Change{putOrganization("acme", policy.NotRequired, 1), putKey(aKey("key", "acme", 2)), putKey(aKey("other", "acme", 3))})
 	fails := func(id apikey.ID, text string) {
 		t.Helper()
-		_, found, err := c.LookupNow(id)
+		_, found, err := c.Lookup(id)
 		assert.False(t, found)
 		assert.ErrorContains(t, err, text)
 	}
 	fine := func(id apikey.ID) {
 		t.Helper()
-		_, found, err := c.LookupNow(id)
+		_, found, err := c.Lookup(id)
 		assert.NoError(t, err)
 		assert.True(t, found)
 	}
@@ -130,9 +130,9 @@ func TestCopyOfUnreadableRecords(t *testing.T) {
 	}
 
 	c.Apply([]store.Change{putKey(aKey("orphan", "nobody", 10))})
-	fails("orphan", `its organization "nobody" is not known`)
+	fails("orphan", `its organization "nobody" is unknown`)
 	c.Apply([]store.Change{{Revision: 11, Organization: "acme", Deleted: true}})
-	fails("key", `its organization "acme" is not known`)
+	fails("key", `its organization "acme" is unknown`)
 }
 
 // S8 for a copy: each step has the key and its organization changed at once, and no
@@ -157,14 +157,14 @@ func TestS8CopyGoesFromMomentToMoment(t *testing.T) {
 		wait.Go(func() {
 			last, quiet := uint64(0), uint64(0)
 			for !over.Load() {
-				subject, found, err := c.LookupNow("key")
+				subject, found, err := c.Lookup("key")
 				key, organization := subject.Key(), subject.Organization()
 				if err != nil || !found || key.Revision != organization.Revision || key.Revision < last {
 					t.Errorf("found %v, error %v, revisions %d and %d after %d", found, err, key.Revision, organization.Revision, last)
 					return
 				}
 				last = key.Revision
-				subject, found, err = c.LookupNow("quiet")
+				subject, found, err = c.Lookup("quiet")
 				if err != nil || !found || subject.Organization().Revision < quiet {
 					t.Errorf("of a key that was not written: found %v, error %v, organization of revision %d after %d", found, err, subject.Organization().Revision, quiet)
 					return

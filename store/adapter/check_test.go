@@ -1,7 +1,8 @@
-package store_test
+package adapter_test
 
 import (
 	"crypto/sha256"
+	"fmt"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -11,6 +12,7 @@ import (
 	"github.com/sallyport-go/sallyport/apikey"
 	"github.com/sallyport-go/sallyport/policy"
 	"github.com/sallyport-go/sallyport/store"
+	"github.com/sallyport-go/sallyport/store/adapter"
 )
 
 // newKey returns a key that can be stored.
@@ -67,7 +69,7 @@ func TestCheckPutOrganization(t *testing.T) {
 			if test.stored != 0 {
 				stored = &policy.Organization{ID: "acme", Revision: test.stored}
 			}
-			err := store.CheckPutOrganization(stored, policy.Organization{ID: "acme", Requirement: policy.Required, Revision: test.given})
+			err := adapter.CheckPutOrganization(stored, policy.Organization{ID: "acme", Requirement: policy.Required, Revision: test.given})
 			wantError(t, err, test.put)
 			if err != nil {
 				assert.ErrorContains(t, err, `organization "acme"`)
@@ -75,9 +77,9 @@ func TestCheckPutOrganization(t *testing.T) {
 		})
 	}
 	for _, invalid := range []policy.Organization{{}, {ID: " acme"}, {ID: "acme", Requirement: 3}} {
-		wantError(t, store.CheckPutOrganization(nil, invalid), store.ErrInvalid)
+		wantError(t, adapter.CheckPutOrganization(nil, invalid), store.ErrInvalid)
 		invalid.Revision = 4
-		wantError(t, store.CheckPutOrganization(&policy.Organization{ID: invalid.ID, Revision: 5}, invalid), store.ErrInvalid)
+		wantError(t, adapter.CheckPutOrganization(&policy.Organization{ID: invalid.ID, Revision: 5}, invalid), store.ErrInvalid)
 	}
 }
 
@@ -92,7 +94,7 @@ func TestCheckPutKey(t *testing.T) {
 			}
 			key := newKey(t, "key", "acme", "192.0.2.2")
 			key.Revision = test.given
-			err := store.CheckPutKey(stored, key)
+			err := adapter.CheckPutKey(stored, key)
 			wantError(t, err, test.put)
 			if err != nil {
 				assert.ErrorContains(t, err, `key "key"`)
@@ -128,32 +130,98 @@ func TestCheckPutKeyRefusals(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			key := test.stored.Clone()
 			test.change(&key)
-			wantError(t, store.CheckPutKey(&test.stored, key, test.options...), test.want)
+			wantError(t, adapter.CheckPutKey(&test.stored, key, test.options...), test.want)
 		})
 	}
-	err := store.CheckPutKey(&stored, open)
+	err := adapter.CheckPutKey(&stored, open)
 	assert.ErrorContains(t, err, `key "key" would lose its 2 entries`)
 	assert.ErrorContains(t, err, "AllowOpen", "it says what would be right")
 
 	created := newKey(t, "key", "acme")
-	err = store.CheckPutKey(nil, created)
+	err = adapter.CheckPutKey(nil, created)
 	wantError(t, err, store.ErrOpensKey)
 	assert.ErrorContains(t, err, `new key "key" has no entries`)
-	wantError(t, store.CheckPutKey(nil, created, 0, 2), store.ErrOpensKey)
-	wantError(t, store.CheckPutKey(nil, created, store.AllowOpen), nil)
-	wantError(t, store.CheckPutKey(&stored, created), store.ErrExists)
-	wantError(t, store.CheckPutKey(nil, open), store.ErrNotFound)
+	wantError(t, adapter.CheckPutKey(nil, created, 0, 2), store.ErrOpensKey)
+	wantError(t, adapter.CheckPutKey(nil, created, store.AllowOpen), nil)
+	wantError(t, adapter.CheckPutKey(&stored, created), store.ErrExists)
+	wantError(t, adapter.CheckPutKey(nil, open), store.ErrNotFound)
 }
 
 func TestCheckDelete(t *testing.T) {
 	for _, test := range revisions {
 		t.Run(test.name, func(t *testing.T) {
-			err := store.CheckDelete(`key "abc"`, test.stored, test.given)
+			err := adapter.CheckDelete(adapter.KeyName("abc"), test.stored, test.given)
 			wantError(t, err, test.delete)
 			if err != nil {
 				assert.ErrorContains(t, err, `key "abc"`)
 			}
 		})
 	}
-	assert.ErrorContains(t, store.CheckDelete("x", 7, 6), "revision 7, not 6")
+	assert.ErrorContains(t, adapter.CheckDelete(adapter.KeyName("x"), 7, 6), "revision 7, not 6")
+}
+
+// U7.
+func TestCheckUsageBatch(t *testing.T) {
+	var batch []store.UsageRecord
+	for n := range 2 * store.MaxUsageKeys {
+		batch = append(batch, store.UsageRecord{Key: apikey.ID(fmt.Sprint("key-", n%store.MaxUsageKeys))})
+	}
+	assert.NoError(t, adapter.CheckUsageBatch(nil))
+	assert.NoError(t, adapter.CheckUsageBatch(batch), "any number of records, of so many keys")
+	err := adapter.CheckUsageBatch(append(batch, store.UsageRecord{Key: "one-more"}))
+	assert.ErrorIs(t, err, store.ErrInvalid)
+	assert.ErrorContains(t, err, "of 101 keys: want at most 100")
+}
+
+// L2, as far as it needs no store.
+func TestCheckLoad(t *testing.T) {
+	organizations := func(n int) (all []policy.Organization) {
+		for i := range n {
+			all = append(all, policy.Organization{ID: fmt.Sprint("organization ", i)})
+		}
+		return all
+	}
+	listed, open := newKey(t, "listed", "acme", "192.0.2.1"), newKey(t, "open", "acme")
+	revised := newKey(t, "revised", "acme", "192.0.2.1")
+	revised.Revision = 1
+	for name, test := range map[string]struct {
+		organizations []policy.Organization
+		keys          []apikey.Key
+		options       []store.PutOption
+		want          error
+	}{
+		"nothing":                     {},
+		"as many as there may be":     {organizations: organizations(store.MaxLoad - 1), keys: []apikey.Key{listed}},
+		"one more":                    {organizations: organizations(store.MaxLoad), keys: []apikey.Key{listed}, want: store.ErrInvalid},
+		"an organization twice":       {organizations: append(organizations(3), organizations(1)...), want: store.ErrExists},
+		"a key twice":                 {keys: []apikey.Key{listed, listed}, want: store.ErrExists},
+		"a key twice, of two owners":  {keys: []apikey.Key{listed, newKey(t, "listed", "other", "192.0.2.1")}, want: store.ErrExists},
+		"a key named as organization": {organizations: []policy.Organization{{ID: "listed"}}, keys: []apikey.Key{listed}},
+		"an invalid organization":     {organizations: []policy.Organization{{}}, want: store.ErrInvalid},
+		"an invalid key":              {keys: []apikey.Key{{ID: "bare"}}, want: store.ErrInvalid},
+		"an organization's revision":  {organizations: []policy.Organization{{ID: "acme", Revision: 1}}, want: store.ErrNotFound},
+		"a key's revision":            {keys: []apikey.Key{revised}, want: store.ErrNotFound},
+		"an open key":                 {keys: []apikey.Key{open}, want: store.ErrOpensKey},
+		"an open key with leave":      {keys: []apikey.Key{open}, options: []store.PutOption{store.AllowOpen}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			wantError(t, adapter.CheckLoad(test.organizations, test.keys, test.options...), test.want)
+		})
+	}
+}
+
+// W4.
+func TestCheckWatch(t *testing.T) {
+	for _, test := range []struct {
+		after, forgotten, latest uint64
+		want                     error
+	}{
+		{0, 0, 0, nil}, {1, 0, 1, nil}, {5, 5, 9, nil}, {9, 5, 9, nil},
+		{1, 0, 0, store.ErrCompacted}, {10, 5, 9, store.ErrCompacted},
+		{4, 5, 9, store.ErrCompacted}, {0, 1, 9, store.ErrCompacted},
+	} {
+		wantError(t, adapter.CheckWatch(test.after, test.forgotten, test.latest), test.want)
+	}
+	assert.ErrorContains(t, adapter.CheckWatch(10, 5, 9), "from revision 10, of a store that has come to 9")
+	assert.ErrorContains(t, adapter.CheckWatch(4, 5, 9), "from revision 4, of a store that knows the changes after 5")
 }

@@ -1,0 +1,126 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+
+	"github.com/sallyport-go/sallyport/apikey"
+	"github.com/sallyport-go/sallyport/store"
+	"github.com/sallyport-go/sallyport/store/adapter"
+)
+
+// Step 6: usage. A batch is of many keys and must be recorded whole or not at all (U4), so
+// the usage of all keys is in one file, which is replaced for every batch.
+//
+// A deleted key takes its usage with it (S14). It would take two writes to delete both, and
+// a crash could come in between. So the usage of an absent key stays in the file, where
+// nobody asks for it, and goes before a key is created under its ID.
+
+const usageFile = "usage.json"
+
+// RecordUsage implements [store.UsageRecorder].
+func (s *FileStore) RecordUsage(ctx context.Context, batch []store.UsageRecord) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.usable(ctx); err != nil {
+		return err
+	}
+	if err := adapter.CheckUsageBatch(batch); err != nil { // U7
+		return err
+	}
+	counted := maps.Clone(s.usage)
+	maps.DeleteFunc(counted, func(id apikey.ID, _ *store.KeyUsage) bool { return !s.has(id) })
+	for id := range keysOf(batch) {
+		if s.has(id) { // U3
+			counted[id] = clone(s.usage[id])
+		}
+	}
+	for _, record := range batch {
+		if usage := counted[record.Key]; usage != nil {
+			adapter.CountUsage(usage, record) // U1, U2
+		}
+	}
+	return s.writeUsage(counted)
+}
+
+// Usage implements [store.UsageRecorder].
+func (s *FileStore) Usage(ctx context.Context, id apikey.ID) (store.KeyUsage, error) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if err := s.usable(ctx); err != nil {
+		return store.KeyUsage{}, err
+	}
+	if !s.has(id) {
+		return store.KeyUsage{}, adapter.NotFound(adapter.KeyName(id))
+	}
+	return *clone(s.usage[id]), nil // U6
+}
+
+// forgetUsage removes what is left of the usage of an earlier key with the ID of a key to
+// be created.
+func (s *FileStore) forgetUsage(key apikey.Key) error {
+	if s.has(key.ID) || s.usage[key.ID] == nil {
+		return nil
+	}
+	rest := maps.Clone(s.usage)
+	delete(rest, key.ID)
+	return s.writeUsage(rest)
+}
+
+// writeUsage writes the file, and only then changes what is in memory (S3).
+func (s *FileStore) writeUsage(usage map[apikey.ID]*store.KeyUsage) error {
+	data, err := json.Marshal(usage)
+	if err != nil {
+		return fmt.Errorf("customstore: usage: %w", err)
+	}
+	if err := s.write(usageFile, data); err != nil {
+		return err
+	}
+	s.usage = usage
+	return nil
+}
+
+func (s *FileStore) loadUsage() error {
+	s.usage = map[apikey.ID]*store.KeyUsage{}
+	path := filepath.Join(s.dir, usageFile)
+	data, err := os.ReadFile(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err == nil {
+		decoder := json.NewDecoder(bytes.NewReader(data))
+		decoder.DisallowUnknownFields()
+		err = decoder.Decode(&s.usage)
+	}
+	if err != nil {
+		return fmt.Errorf("customstore: %s: %w", path, err)
+	}
+	return nil
+}
+
+func (s *FileStore) has(id apikey.ID) bool {
+	_, found := s.keys[id]
+	return found
+}
+
+func keysOf(batch []store.UsageRecord) map[apikey.ID]bool {
+	keys := map[apikey.ID]bool{}
+	for _, record := range batch {
+		keys[record.Key] = true
+	}
+	return keys
+}
+
+// clone returns a copy, empty if there was no usage.
+func clone(usage *store.KeyUsage) *store.KeyUsage {
+	if usage == nil {
+		return &store.KeyUsage{}
+	}
+	return &store.KeyUsage{Entries: maps.Clone(usage.Entries), Secrets: maps.Clone(usage.Secrets)}
+}

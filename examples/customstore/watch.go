@@ -1,0 +1,77 @@
+package main
+
+import (
+	"context"
+	"iter"
+
+	"github.com/sallyport-go/sallyport/store"
+	"github.com/sallyport-go/sallyport/store/adapter"
+)
+
+// Step 5: the change feed, so that package replica can keep a copy of the store. Every
+// write adds its change to a log in memory and wakes the watchers (W2). The changes
+// before the store was opened are unknown to the log, and it says so (W4).
+
+// keptChanges is the number of changes kept for watchers, at least.
+const keptChanges = 1000
+
+// Revision implements [store.Watcher]. No other process writes, so it is that of the
+// latest change (W1).
+func (s *FileStore) Revision(ctx context.Context) (uint64, error) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.log.Revision(), s.usable(ctx)
+}
+
+// Watch implements [store.Watcher]. Package adapter ends the sequence as W5 wants, waits
+// for the waker, and puts a mark after each batch that deliver delivers (W6).
+func (s *FileStore) Watch(ctx context.Context, after uint64) iter.Seq2[store.Change, error] {
+	return adapter.Watch(func(deliver adapter.Deliver) error {
+		woken, stop := s.waker.Wait()
+		defer stop()
+		return adapter.Follow(ctx, after, woken, func(after uint64, deliver adapter.Deliver) (uint64, error) {
+			return s.deliver(ctx, after, deliver)
+		}, deliver)
+	})
+}
+
+// deliver delivers a batch and returns the revision of its mark. The lock is not held
+// meanwhile, so that a slow watcher holds up nobody (W7).
+func (s *FileStore) deliver(ctx context.Context, after uint64, deliver adapter.Deliver) (mark uint64, err error) {
+	changes, mark, err := s.changes(ctx, after)
+	if err != nil {
+		return 0, err
+	}
+	for _, change := range changes {
+		if err := deliver(adapter.Own(change)); err != nil { // W8: the records stay ours
+			return 0, err
+		}
+	}
+	return mark, nil
+}
+
+// changes returns the changes after a revision, of each record the latest, or every record
+// after zero; and the revision they lead to. Under the lock both are of one moment (W6).
+func (s *FileStore) changes(ctx context.Context, after uint64) (changes []store.Change, mark uint64, err error) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if err := s.usable(ctx); err != nil {
+		return nil, 0, err
+	}
+	if after == 0 {
+		return s.snapshot(), s.log.Revision(), nil
+	}
+	changes, err = s.log.Since(after)
+	return adapter.Latest(changes, adapter.NameOf), s.log.Revision(), err
+}
+
+// snapshot returns every record as a change.
+func (s *FileStore) snapshot() (all []store.Change) {
+	for id, organization := range s.organizations {
+		all = append(all, store.Change{Revision: organization.Revision, Organization: id, OrganizationRecord: &organization})
+	}
+	for id, key := range s.keys {
+		all = append(all, store.Change{Revision: key.Revision, Organization: key.Organization, Key: id, KeyRecord: &key})
+	}
+	return all
+}

@@ -1,0 +1,135 @@
+package adapter
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/sallyport-go/sallyport/apikey"
+	"github.com/sallyport-go/sallyport/policy"
+	"github.com/sallyport-go/sallyport/store"
+)
+
+// CheckPutOrganization returns the error with which PutOrganization refuses the record,
+// or nil: S10, S11 and S15. stored is the record under the same ID, nil if it is absent.
+func CheckPutOrganization(stored *policy.Organization, organization policy.Organization) error {
+	if err := organization.Validate(); err != nil {
+		return fmt.Errorf("store: %w: %w", store.ErrInvalid, err)
+	}
+	var revision uint64
+	if stored != nil {
+		revision = stored.Revision
+	}
+	return checkPut(OrganizationName(organization.ID), revision, organization.Revision)
+}
+
+// CheckPutKey returns the error with which PutKey refuses the record, or nil: S10, S11,
+// S15, S17 and S18. stored is the record under the same ID, nil if it is absent. The
+// adapter itself checks that the organization exists (S16), in the same transaction; see
+// [NoOrganization].
+func CheckPutKey(stored *apikey.Key, key apikey.Key, options ...store.PutOption) error {
+	if err := key.Validate(); err != nil {
+		return fmt.Errorf("store: %w: %w", store.ErrInvalid, err)
+	}
+	name, revision := KeyName(key.ID), uint64(0)
+	if stored != nil {
+		revision = stored.Revision
+	}
+	if err := checkPut(name, revision, key.Revision); err != nil {
+		return err
+	}
+	opens := key.AccessList.IsEmpty() && !slices.Contains(options, store.AllowOpen)
+	switch {
+	case stored == nil && opens:
+		return fmt.Errorf("store: new %v has no entries: %w", name, store.ErrOpensKey)
+	case stored == nil:
+		return nil
+	case stored.Organization != key.Organization:
+		return fmt.Errorf("store: %w: %v belongs to organization %q and cannot move to %q: create another", store.ErrInvalid, name, stored.Organization, key.Organization)
+	case opens && !stored.AccessList.IsEmpty():
+		return fmt.Errorf("store: %v would lose its %d entries: %w", name, stored.AccessList.Len(), store.ErrOpensKey)
+	}
+	return nil
+}
+
+// CheckDelete returns the error with which a Delete is refused, or nil: S14. stored is
+// the record's revision, zero if it is absent; given is the caller's.
+func CheckDelete(name Name, stored, given uint64) error {
+	if stored != 0 && given == 0 {
+		return nil // whatever its revision
+	}
+	return checkReplace(name, stored, max(given, 1))
+}
+
+// checkPut decides S10 and S11. stored is zero if the record is absent.
+func checkPut(name Name, stored, given uint64) error {
+	switch {
+	case stored != 0 && given == 0:
+		return Exists(name)
+	case stored == 0 && given == 0:
+		return nil
+	}
+	return checkReplace(name, stored, given)
+}
+
+func checkReplace(name Name, stored, given uint64) error {
+	switch stored {
+	case given:
+		return nil
+	case 0:
+		return NotFound(name)
+	}
+	return fmt.Errorf("store: %v has revision %d, not %d: %w", name, stored, given, store.ErrConflict)
+}
+
+// CheckLoad returns the error with which Load refuses records whatever is stored, or nil:
+// L2. The adapter itself checks what is stored: every record must be absent ([Exists]),
+// and each key's organization must exist or be among the records ([NoOrganization]).
+func CheckLoad(organizations []policy.Organization, keys []apikey.Key, options ...store.PutOption) error {
+	if n := len(organizations) + len(keys); n > store.MaxLoad {
+		return fmt.Errorf("store: %w: %d records in one Load: want at most %d", store.ErrInvalid, n, store.MaxLoad)
+	}
+	seen := make(map[Name]struct{}, len(organizations)+len(keys))
+	check := func(name Name, err error) error {
+		if _, twice := seen[name]; err == nil && twice {
+			return Exists(name)
+		}
+		seen[name] = struct{}{}
+		return err
+	}
+	for _, organization := range organizations {
+		if err := check(OrganizationName(organization.ID), CheckPutOrganization(nil, organization)); err != nil {
+			return err
+		}
+	}
+	for _, key := range keys {
+		if err := check(KeyName(key.ID), CheckPutKey(nil, key, options...)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// CheckUsageBatch returns the error with which RecordUsage refuses a batch, or nil: U7.
+func CheckUsageBatch(batch []store.UsageRecord) error {
+	keys := make(map[apikey.ID]struct{})
+	for _, record := range batch {
+		keys[record.Key] = struct{}{}
+	}
+	if len(keys) > store.MaxUsageKeys {
+		return fmt.Errorf("store: %w: a batch of usage of %d keys: want at most %d", store.ErrInvalid, len(keys), store.MaxUsageKeys)
+	}
+	return nil
+}
+
+// CheckWatch returns the store.ErrCompacted with which a Watch after a revision ends, or
+// nil: W4. forgotten is the revision of the latest change no longer known, zero if all
+// are; latest is the revision of the store. A watch from zero needs no check.
+func CheckWatch(after, forgotten, latest uint64) error {
+	switch {
+	case after > latest:
+		return fmt.Errorf("store: a watch from revision %d, of a store that has come to %d: %w", after, latest, store.ErrCompacted)
+	case after < forgotten:
+		return fmt.Errorf("store: a watch from revision %d, of a store that knows the changes after %d: %w", after, forgotten, store.ErrCompacted)
+	}
+	return nil
+}

@@ -1,0 +1,27 @@
+// Package adapter has the common parts of adapters of store.Store:
+//
+//   - checks that decide a write
+//   - pages and their cursors
+//   - the stored form of a record
+//   - the log and the waker of a change feed
+//   - the errors of the contract
+//
+// Use it to write an adapter. Programs that use a store need only package store.
+// examples/customstore is an adapter made with it, step by step.
+//
+// All adapters of this project have the same files, each with the parts it uses here:
+//
+//   - store.go: the type, New or Open, and Close
+//   - read.go: Lookup, Key, Organization and pages ([After], [NewPage])
+//   - write.go: Put and Delete ([CheckPutKey], [CheckPutOrganization], [CheckDelete])
+//   - loader.go: Load ([CheckLoad])
+//   - watch.go: Revision and Watch ([Watch], [Follow], [Waker], [Log], [Latest])
+//   - snapshot.go: every record, for a watch from zero
+//   - record.go: the stored form of a record ([EncodeKey], [DecodeKey])
+//   - schema.go: tables, names or directories, and their version
+//   - usage.go: RecordUsage and Usage ([CheckUsageBatch], [CountUsage])
+//   - errors.go: failures of the database ([NotFound], [Unreadable])
+//
+// A file that an adapter does not need is absent; a subject of its own has a file of its
+// own.
+package adapter

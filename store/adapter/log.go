@@ -1,0 +1,68 @@
+package adapter
+
+import (
+	"slices"
+
+	"github.com/sallyport-go/sallyport/store"
+)
+
+// A Log keeps the latest changes of a store in memory, for its watchers. It is not safe
+// for concurrent use: the lock of the store guards it. Make one with [NewLog].
+type Log struct {
+	keep      int
+	changes   []store.Change // ascending
+	forgotten uint64         // revision of the latest change no longer known
+	revision  uint64
+}
+
+// NewLog returns the log of a store at a revision. Earlier changes are not known to it.
+// It keeps at least the latest changes in the number given.
+func NewLog(keep int, revision uint64) *Log {
+	return &Log{keep: keep, forgotten: revision, revision: revision}
+}
+
+// Revision returns the revision of the latest change.
+func (l *Log) Revision() uint64 { return l.revision }
+
+// Add adds a change. Its revision is greater than those before.
+func (l *Log) Add(change store.Change) {
+	// Old changes are dropped a sixteenth at a time, so that the rest seldom moves.
+	if spare := l.keep/16 + 1; len(l.changes) >= l.keep+spare {
+		l.forgotten = l.changes[spare-1].Revision
+		l.changes = append(l.changes[:0], l.changes[spare:]...)
+	}
+	l.changes = append(l.changes, change)
+	l.revision = change.Revision
+}
+
+// Since returns the changes after a revision, in ascending order. The error is
+// store.ErrCompacted (W4). Deliver the [Latest] of them, each as [Own].
+func (l *Log) Since(after uint64) ([]store.Change, error) {
+	if err := CheckWatch(after, l.forgotten, l.revision); err != nil {
+		return nil, err
+	}
+	begin, _ := slices.BinarySearchFunc(l.changes, after+1, func(change store.Change, revision uint64) int {
+		if change.Revision < revision {
+			return -1
+		}
+		return 1
+	})
+	return slices.Clone(l.changes[begin:]), nil
+}
+
+// Latest returns the last entry for each record, in the order of the log: between two
+// marks each record is delivered once (W6). A log is in ascending order of revisions; name
+// returns the record's name of an entry. The log is not changed.
+func Latest[E any](log []E, name func(E) Name) []E {
+	latest := make([]E, 0, len(log))
+	seen := make(map[Name]struct{}, len(log))
+	for _, entry := range slices.Backward(log) {
+		name := name(entry)
+		if _, later := seen[name]; !later {
+			seen[name] = struct{}{}
+			latest = append(latest, entry)
+		}
+	}
+	slices.Reverse(latest)
+	return latest
+}

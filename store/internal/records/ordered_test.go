@@ -1,0 +1,54 @@
+package records
+
+import (
+	"fmt"
+	"math"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/sallyport-go/sallyport/apikey"
+	"github.com/sallyport-go/sallyport/policy"
+)
+
+func TestOrdered(t *testing.T) {
+	o := NewOrdered()
+	assert.Nil(t, o.Key("key"))
+	assert.Nil(t, o.Organization("acme"))
+	assert.Empty(t, o.Keys("acme", "", 10))
+	assert.Empty(t, o.Organizations("", 10))
+
+	first := o.PutOrganization(policy.Organization{ID: "acme", Revision: 1})
+	o.PutOrganization(policy.Organization{ID: "beta", Revision: 2})
+	second := o.PutOrganization(policy.Organization{ID: "acme", Requirement: policy.Required, Revision: 3})
+	assert.EqualValues(t, 1, first.Revision, "a record that was kept does not change")
+	assert.Same(t, second, o.Organization("acme"))
+	assert.Len(t, o.Organizations("", math.MaxInt), 2)
+	assert.Equal(t, "beta", o.Organizations("acme", 1)[0].ID)
+
+	given := *aKey("key", "acme", 4, apikey.Grant{Role: "reader"})
+	kept := o.PutKey(given)
+	given.Grants[0].Role, given.Secrets[0].ServerKey = "spoilt", "spoilt"
+	assert.Equal(t, "reader", o.Key("key").Grants[0].Role)
+	assert.Empty(t, o.Key("key").Secrets[0].ServerKey)
+	assert.Same(t, kept, o.Key("key"))
+	for n := range 5 {
+		o.PutKey(*aKey(apikey.ID(fmt.Sprint("other-", n)), "acme", uint64(5+n)))
+	}
+	assert.Len(t, o.Keys("acme", "", 3), 3)
+	assert.Len(t, o.Keys("acme", "key", math.MaxInt), 5)
+	assert.Empty(t, o.Keys("beta", "", 3))
+
+	subject, found, err := o.Lookup("key")
+	require.NoError(t, err)
+	require.True(t, found)
+	assert.Equal(t, policy.Required, subject.Organization().Requirement)
+
+	o.RemoveKey("key")
+	assert.Nil(t, o.Key("key"))
+	assert.Len(t, o.Keys("acme", "", 10), 5)
+	o.RemoveOrganization("beta")
+	assert.Nil(t, o.Organization("beta"))
+	assert.Len(t, o.Organizations("", 10), 1)
+}
