@@ -22,7 +22,7 @@ type Organization struct {
 	Revision uint64 `json:"revision,omitempty"`
 }
 
-// Validate returns what keeps the organization from being stored, or nil.
+// Validate returns why the organization is invalid, or nil.
 func (o Organization) Validate() error {
 	err := apikey.ValidateName("organization", o.ID)
 	if o.Requirement > Required {
@@ -31,12 +31,12 @@ func (o Organization) Validate() error {
 	return err
 }
 
-// UnmarshalJSON reads an organization as it was stored. It fails closed, because a lost
-// requirement would open every key without a list. Errors are:
+// UnmarshalJSON reads a stored organization. It fails closed, because a lost requirement
+// would open every key without a list. Errors are:
 //   - a missing id or requirement, null, an unknown requirement;
-//   - an unknown name, a name that occurs twice or differs in case;
-//   - text that is not UTF-8, and anything after the object;
-//   - an organization that does not pass Validate.
+//   - an unknown name, also a known one in another case, and a name twice;
+//   - text in another encoding than UTF-8, and anything after the object;
+//   - an organization refused by Validate.
 //
 // On an error the receiver is unchanged.
 func (o *Organization) UnmarshalJSON(data []byte) error {
@@ -59,9 +59,8 @@ func (o *Organization) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-// A Requirement is an organization's answer to whether its keys need an access
-// list. The zero Requirement is NotRequired; a value that is none of the constants
-// is judged as Required.
+// A Requirement says whether the keys of an organization need an access list. The zero
+// Requirement is NotRequired; an unknown value is judged as Required.
 type Requirement uint8
 
 // The requirements.
@@ -73,8 +72,8 @@ const (
 
 var requirements = [...]string{"not_required", "report_only", "required"}
 
-// String returns "not_required", "report_only" or "required", and
-// "requirement(7)" for a value that is none of them.
+// String returns "not_required", "report_only" or "required", and "requirement(7)" for
+// an unknown value.
 func (r Requirement) String() string {
 	if int(r) < len(requirements) {
 		return requirements[r]
@@ -82,8 +81,7 @@ func (r Requirement) String() string {
 	return fmt.Sprintf("requirement(%d)", uint8(r))
 }
 
-// MarshalText gives the text of String; a value that is none of the constants is
-// an error.
+// MarshalText returns the text of String. An unknown value is an error.
 func (r Requirement) MarshalText() ([]byte, error) {
 	if r > Required {
 		return nil, fmt.Errorf("policy: %v: want NotRequired, ReportOnly or Required", r)
@@ -91,8 +89,7 @@ func (r Requirement) MarshalText() ([]byte, error) {
 	return []byte(r.String()), nil
 }
 
-// UnmarshalText reads the text of String, to the letter. On an error the receiver
-// is unchanged.
+// UnmarshalText reads exactly the text of String. On an error the receiver is unchanged.
 func (r *Requirement) UnmarshalText(text []byte) error {
 	for i, name := range requirements {
 		if string(text) == name {
