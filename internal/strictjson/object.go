@@ -26,23 +26,13 @@ func (v Value) Object(fields ...Field) error {
 		return v.wants("an object with " + names(fields))
 	}
 	seen := make([]bool, len(fields))
-	for rest := skipSpace(v[1:]); rest[0] != '}'; {
-		end := valueEnd(rest)
-		name, ok := unquote(rest[:end])
-		if !ok {
-			return errors.New("half of a surrogate pair in a name: want one of " + names(fields))
-		}
-		rest = skipSpace(skipSpace(rest[end:])[1:]) // the colon
-		end = valueEnd(rest)
-		value := Value(rest[:end])
-		rest = skipComma(rest[end:])
-
+	err := v.members("one of "+names(fields), func(name string, value Value) error {
 		i := slices.IndexFunc(fields, func(f Field) bool { return f.Name == name })
 		if i < 0 {
 			return unknown(name, fields)
 		}
 		if seen[i] {
-			return fmt.Errorf("%q occurs twice: want it once", name)
+			return twice(name)
 		}
 		seen[i] = true
 		if value.IsNull() {
@@ -51,6 +41,10 @@ func (v Value) Object(fields ...Field) error {
 		if err := fields[i].Read(value); err != nil {
 			return fmt.Errorf("%q: %w", name, err)
 		}
+		return nil
+	})
+	if err != nil {
+		return err
 	}
 	for i, f := range fields {
 		if f.Required && !seen[i] {
@@ -59,6 +53,52 @@ func (v Value) Object(fields ...Field) error {
 	}
 	return nil
 }
+
+// Map returns a reader of an object whose names are data: it calls read for each member and
+// replaces the map. A name that occurs twice is an error.
+func Map[K comparable, T any](to *map[K]T, read func(name string, v Value) (K, T, error)) func(Value) error {
+	return func(v Value) error {
+		if v[0] != '{' {
+			return v.wants("an object")
+		}
+		values := map[K]T{}
+		err := v.members("a name", func(name string, value Value) error {
+			key, member, err := read(name, value)
+			if err != nil {
+				return fmt.Errorf("%.80q: %w", name, err)
+			}
+			if _, seen := values[key]; seen {
+				return twice(name)
+			}
+			values[key] = member
+			return nil
+		})
+		if err == nil {
+			*to = values
+		}
+		return err
+	}
+}
+
+// members calls each for every member of an object, in order.
+func (v Value) members(want string, each func(name string, value Value) error) error {
+	for rest := skipSpace(v[1:]); rest[0] != '}'; {
+		end := valueEnd(rest)
+		name, ok := unquote(rest[:end])
+		if !ok {
+			return errors.New("half of a surrogate pair in a name: want " + want)
+		}
+		rest = skipSpace(skipSpace(rest[end:])[1:]) // the colon
+		end = valueEnd(rest)
+		if err := each(name, Value(rest[:end])); err != nil {
+			return err
+		}
+		rest = skipComma(rest[end:])
+	}
+	return nil
+}
+
+func twice(name string) error { return fmt.Errorf("%.80q occurs twice: want it once", name) }
 
 func wantValue(f Field) string {
 	if f.Required {

@@ -80,6 +80,18 @@ func Uint(to *uint64) func(Value) error {
 	}
 }
 
+// Int returns a reader of a number without fraction and exponent.
+func Int(to *int64) func(Value) error {
+	return func(v Value) error {
+		n, err := strconv.ParseInt(string(v), 10, 64)
+		if err != nil {
+			return v.wants("a whole number from -9223372036854775808 to 9223372036854775807")
+		}
+		*to = n
+		return nil
+	}
+}
+
 // Slice returns a reader of an array. It calls read for each value and replaces the slice.
 // An error has the number of the value, counted from one.
 func Slice[T any](to *[]T, read func(Value) (T, error)) func(Value) error {

@@ -195,3 +195,43 @@ func compare(t *testing.T, v strictjson.Value, depth int) {
 		}
 	}
 }
+
+// An object whose names are data is read whole or not at all.
+func TestMap(t *testing.T) {
+	read := func(data string) (map[netip.Prefix]int64, error) {
+		before := map[netip.Prefix]int64{netip.MustParsePrefix("192.0.2.0/24"): 7}
+		counts := before
+		v, err := strictjson.Parse([]byte(data))
+		require.NoError(t, err)
+		err = strictjson.Map(&counts, func(name string, v strictjson.Value) (block netip.Prefix, count int64, err error) {
+			if err = block.UnmarshalText([]byte(name)); err == nil {
+				err = strictjson.Int(&count)(v)
+			}
+			return block, count, err
+		})(v)
+		if err != nil {
+			require.Equal(t, before, counts, "with an error the map is not changed")
+		}
+		return counts, err
+	}
+	got, err := read(`{"203.0.113.0/24" : -5, "198.51.100.7/32":9223372036854775807}`)
+	require.NoError(t, err)
+	require.Equal(t, map[netip.Prefix]int64{
+		netip.MustParsePrefix("203.0.113.0/24"): -5, netip.MustParsePrefix("198.51.100.7/32"): math.MaxInt64,
+	}, got)
+	got, err = read(`{}`)
+	require.NoError(t, err)
+	require.Empty(t, got)
+	for data, want := range map[string]string{
+		`[]`:                              "an array: want an object",
+		`null`:                            "null: want an object",
+		`{"10.0.0.0/8":1,"10.0.0.0/8":2}`: `"10.0.0.0/8" occurs twice: want it once`,
+		`{"10.0.0.0/33":1}`:               `"10.0.0.0/33": `,
+		`{"10.0.0.0/8":null}`:             `"10.0.0.0/8": null: want a whole number`,
+		`{"10.0.0.0/8":1.5}`:              "want a whole number from -9223372036854775808",
+		`{"\ud83d":1}`:                    "half of a surrogate pair in a name: want a name",
+	} {
+		_, err := read(data)
+		require.ErrorContains(t, err, want, data)
+	}
+}

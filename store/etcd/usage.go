@@ -1,12 +1,10 @@
 package etcd
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"net/netip"
 	"slices"
@@ -17,6 +15,7 @@ import (
 
 	"github.com/sallyport-go/sallyport/accesslist"
 	"github.com/sallyport-go/sallyport/apikey"
+	"github.com/sallyport-go/sallyport/internal/strictjson"
 	"github.com/sallyport-go/sallyport/store"
 	"github.com/sallyport-go/sallyport/store/adapter"
 )
@@ -135,19 +134,26 @@ type storedUsage struct {
 const noUsage = "{}"
 
 func decodeUsage(stored *mvccpb.KeyValue) (storedUsage, error) {
-	usage := &storedUsage{Entries: map[netip.Prefix]storedCount{}, Secrets: map[string]storedCount{}}
-	decoder := json.NewDecoder(bytes.NewReader(stored.Value))
-	decoder.DisallowUnknownFields()
-	if err := decoder.Decode(&usage); err != nil {
+	usage := storedUsage{Entries: map[netip.Prefix]storedCount{}, Secrets: map[string]storedCount{}}
+	v, err := strictjson.Parse(stored.Value)
+	if err == nil {
+		err = v.Object(
+			strictjson.Field{Name: "entries", Read: strictjson.Map(&usage.Entries, func(name string, v strictjson.Value) (entry netip.Prefix, c storedCount, err error) {
+				if err = entry.UnmarshalText([]byte(name)); err == nil {
+					c, err = decodeCount(v)
+				}
+				return entry, c, err
+			})},
+			strictjson.Field{Name: "secrets", Read: strictjson.Map(&usage.Secrets, func(name string, v strictjson.Value) (string, storedCount, error) {
+				c, err := decodeCount(v)
+				return name, c, err
+			})},
+		)
+	}
+	if err != nil {
 		return storedUsage{}, unreadable(stored, err)
 	}
-	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
-		return storedUsage{}, unreadable(stored, errors.New("there is something after it"))
-	}
-	if usage == nil || usage.Entries == nil || usage.Secrets == nil {
-		return storedUsage{}, unreadable(stored, errors.New("it has null in it"))
-	}
-	return *usage, nil
+	return usage, nil
 }
 
 func (u storedUsage) encode() (string, error) {
@@ -182,16 +188,16 @@ func (c storedCount) MarshalJSON() ([]byte, error) {
 	return json.Marshal([]any{c.Count, c.Last.UnixMicro(), c.LastAddress})
 }
 
-func (c *storedCount) UnmarshalJSON(data []byte) error {
-	var parts []json.RawMessage
-	if err := json.Unmarshal(data, &parts); err != nil {
-		return err
+func decodeCount(v strictjson.Value) (c storedCount, err error) {
+	parts, err := v.Items()
+	if err != nil {
+		return c, err
 	}
 	if len(parts) != 3 {
-		return fmt.Errorf("a count with %d parts: want the count, and the time and the address of the latest call", len(parts))
+		return c, fmt.Errorf("a count with %d parts: want the count, and the time and the address of the latest call", len(parts))
 	}
 	var last int64
-	err := errors.Join(json.Unmarshal(parts[0], &c.Count), json.Unmarshal(parts[1], &last), json.Unmarshal(parts[2], &c.LastAddress))
+	err = errors.Join(strictjson.Uint(&c.Count)(parts[0]), strictjson.Int(&last)(parts[1]), strictjson.Unmarshal(&c.LastAddress)(parts[2]))
 	c.Last = time.UnixMicro(last).UTC()
-	return err
+	return c, err
 }
