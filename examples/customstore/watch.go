@@ -13,7 +13,7 @@ import (
 // before the store was opened are unknown to the log, and it says so (W4).
 
 // keptChanges is the number of changes kept for watchers, at least.
-const keptChanges = 1000
+const keptChanges = 10_000
 
 // Revision implements [store.Watcher]. No other process writes, so it is that of the
 // latest change (W1).
