@@ -147,17 +147,23 @@ func New(organization string, grants ...Grant) (Key, Secret, error) {
 // [ErrTwoSecrets], a record that would not pass [Key.Validate] with its error.
 func (i *Issuer) Issue(key Key) (Key, Secret, error) {
 	i = i.orDefault()
-	now := i.clock().UTC().Round(0) // without zone and monotonic reading, so that it equals what is read back
-	issued := key.Clone()
+	return i.issue(key.Clone(), i.now())
+}
+
+// now returns the time without a zone and a monotonic reading, so that it equals the one read back from a database.
+func (i *Issuer) now() time.Time { return i.clock().UTC().Round(0) }
+
+// issue is Issue at a given time, for a key that it may change.
+func (i *Issuer) issue(issued Key, now time.Time) (Key, Secret, error) {
 	if issued.ID == "" {
 		issued.ID = NewID()
 	}
 	if issued.Created.IsZero() {
 		issued.Created = now
 	}
-	issued.Secrets = slices.DeleteFunc(issued.Secrets, func(s StoredSecret) bool { return s.live(now) == 0 })
+	issued.Secrets = liveSecrets(issued.Secrets, now)
 	if len(issued.Secrets) >= maxSecrets {
-		return Key{}, Secret{}, twoSecretsError(key.ID, issued.Secrets)
+		return Key{}, Secret{}, twoSecretsError(issued.ID, issued.Secrets)
 	}
 	secret := newSecret(newText(i.prefixes[0], issued.ID), i)
 	hash := i.hashes[0]
@@ -183,18 +189,24 @@ func (i *Issuer) Rotate(key Key, overlap time.Duration) (Key, Secret, error) {
 	if overlap < 0 {
 		return Key{}, Secret{}, fmt.Errorf("apikey: the overlap %v is negative: want 0, to end the earlier secrets at once, or more", overlap)
 	}
-	end := i.orDefault().clock().UTC().Round(0).Add(overlap)
+	i = i.orDefault()
+	now := i.now()
 	rotated := key.Clone()
-	if overlap == 0 {
+	rotated.Secrets = liveSecrets(rotated.Secrets, now)
+	switch {
+	case overlap == 0:
 		rotated.Secrets = nil
+	case len(rotated.Secrets) < maxSecrets: // otherwise issue refuses, with the times at which the secrets end today
+		for n := range rotated.Secrets {
+			rotated.Secrets[n].Expires = earlier(rotated.Secrets[n].Expires, now.Add(overlap))
+		}
 	}
-	for n := range rotated.Secrets {
-		rotated.Secrets[n].Expires = earlier(rotated.Secrets[n].Expires, end)
-	}
-	if rotated, secret, err := i.Issue(rotated); !errors.Is(err, ErrTwoSecrets) {
-		return rotated, secret, err
-	}
-	return i.Issue(key) // refuses with the times at which the secrets end today
+	return i.issue(rotated, now)
+}
+
+// liveSecrets removes the expired ones.
+func liveSecrets(secrets []StoredSecret, now time.Time) []StoredSecret {
+	return slices.DeleteFunc(secrets, func(s StoredSecret) bool { return s.live(now) == 0 })
 }
 
 // Rotate gives a key a new secret of the default issuer; see [Issuer.Rotate].

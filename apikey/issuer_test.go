@@ -200,6 +200,18 @@ func TestK4TwoSecretsThatDoNotExpire(t *testing.T) {
 	require.ErrorContains(t, err, "until 2026-05-17T12:01:00.123456789Z")
 }
 
+// A secret that expires during the call must not let the other one live on beyond the
+// overlap.
+func TestK4RotateReadsTheClockOnce(t *testing.T) {
+	now := noon
+	issuer := newIssuer(t, apikey.IssuerConfig{Clock: func() time.Time { now = now.Add(time.Hour); return now }})
+	key, _ := newKey(t, newIssuer(t, apikey.IssuerConfig{}))
+	key, _ = rotate(t, newIssuer(t, apikey.IssuerConfig{}), key, 90*time.Minute)
+	_, secret, err := issuer.Rotate(key, time.Minute)
+	require.ErrorIs(t, err, apikey.ErrTwoSecrets)
+	require.True(t, secret.IsZero())
+}
+
 func TestK4OverlapDoesNotProlongASecret(t *testing.T) {
 	issuer := newIssuer(t, apikey.IssuerConfig{})
 	for own, want := range map[time.Duration]time.Duration{time.Minute: time.Minute, 2 * time.Hour: time.Hour} {

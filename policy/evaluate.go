@@ -27,11 +27,12 @@ func Evaluate(subject Subject, request Request, now time.Time) (d Decision) {
 
 // evaluate is lines 3 to 16.
 func (d *Decision) evaluate(ctx context.Context, subject Subject, r *Request, now time.Time) {
-	d.subject, d.now = subject, now
+	d.now = now
 	if !subject.isOf(r.Key) && subject != (Subject{}) {
 		d.Reason, d.Cause = Unavailable, subject.fault(r.Key)
 		return
 	}
+	d.subject = subject
 	// The proof is verified before it is known whether there is a key (rule K3).
 	if !r.alreadyVerified() {
 		d.secret, d.Cause = r.verify(subject.key, now)
@@ -90,7 +91,7 @@ func (d *Decision) judgeKey(r *Request, now time.Time) Reason {
 // judgeResource is lines 12 to 16, once the resource is known.
 func (d *Decision) judgeResource(r *Request) Reason {
 	key, resource := d.subject.key, &d.request.resource
-	if resource.Organization != key.Organization {
+	if resource.Organization != key.Organization || resource.Organization == NoOrganization {
 		return WrongOrganization
 	}
 	reached, hasRole := false, false

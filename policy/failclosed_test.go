@@ -120,6 +120,7 @@ func TestLine3RecordsThatCannotBeRight(t *testing.T) {
 	d := policy.Evaluate(policy.NewSubject(&key, nil), f.request, noon)
 	requireDenied(t, d, policy.Unavailable)
 	require.EqualError(t, d.Cause, `policy: the source returned key "key-1" without its organization "acme"`)
+	require.Equal(t, policy.Subject{}, d.Subject(), "nothing was judged by it")
 	require.Equal(t, policy.Organization{}, d.Subject().Organization())
 	d = policy.Evaluate(policy.NewSubject(nil, &organization), f.request, noon)
 	requireDenied(t, d, policy.Unavailable)

@@ -125,6 +125,16 @@ func TestNoOrganizationIsNoName(t *testing.T) {
 	require.Error(t, policy.Organization{ID: policy.NoOrganization}.Validate())
 }
 
+// A source that does not validate its records may have a key of that name. It reaches no
+// resource that does not exist.
+func TestNoOrganizationIsNobodys(t *testing.T) {
+	f := newFixture(t)
+	f.key.Organization, f.organization.ID = policy.NoOrganization, policy.NoOrganization
+	f.resolveBy(&countingResolver{resource: policy.Resource{Organization: policy.NoOrganization}})
+	requireDenied(t, f.decide(f.source()), policy.WrongOrganization)
+	requireDenied(t, f.evaluate(), policy.WrongOrganization)
+}
+
 // Request.Err: nothing that a guard could not read is ever allowed, whatever else the
 // request has, and its kind decides which line answers.
 func TestUnreadableRequestIsNeverAllowed(t *testing.T) {

@@ -25,7 +25,7 @@
 // after 20 seconds, and so does a feed that delivers nothing while the case waits for
 // it. A case may take a minute. The failure names the method and the sentence. A case
 // whose store does not return even when its context is done is left behind, with its
-// goroutines. After the first wait in vain the kit waits a tenth as long.
+// goroutines. After the first wait in vain the kit waits a twentieth as long.
 //
 // internal/fixture/clauses.md lists every clause of the contract with its cases.
 //

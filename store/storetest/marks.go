@@ -14,6 +14,7 @@ import (
 
 var markCases = []testCase{
 	{sentence: "W6", name: "a watch from zero begins with every record that is there", run: beginsWithEverything},
+	{sentence: "W6", name: "a watch from zero begins with one moment while others write", run: beginsWithOneMoment},
 	{sentence: "W6", name: "a mark comes first if there is nothing to tell", run: markComesFirst},
 	{sentence: "W6", name: "a mark follows every write without a further one", run: markFollows},
 	{sentence: "W6", name: "a copy is the store at every mark while several write", run: copyAtEveryMark},
@@ -42,6 +43,31 @@ func beginsWithEverything(k *kit) {
 	}
 	look()
 	k.script(look)
+}
+
+// beginsWithOneMoment watches from zero up to the first mark, again and again, while
+// another goroutine writes. Afterwards it checks that each copy was the store at its mark.
+func beginsWithOneMoment(k *kit) {
+	past, write := k.pairWriter()
+	watcher := k.watcher()
+	type copied struct {
+		pair
+		mark uint64
+	}
+	var all []copied
+	k.whileWriting(4*k.rounds(50), write, func() error {
+		m := fixture.NewMirror()
+		err := m.Follow(k.ctx, watcher, func(change store.Change) bool { return !change.IsMark() })
+		key, organization := m.Records[fixture.KeyName("key")], m.Records[fixture.OrganizationName("acme")]
+		all = append(all, copied{pair{key.Revision, organization.Revision}, m.Mark})
+		return err
+	})
+	for _, c := range all {
+		want := pair{latest(past.keys, c.mark), latest(past.organizations, c.mark)}
+		if c.pair != want {
+			k.Fatalf("a watch from zero has the key and its organization with revisions %+v at its first mark, of revision %d; want %+v", c.pair, c.mark, want)
+		}
+	}
 }
 
 func markComesFirst(k *kit) {

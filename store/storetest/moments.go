@@ -24,9 +24,7 @@ var momentCases = []testCase{
 // other. "Nothing required and no entries" is none of them: an old key with a new
 // requirement, or the reverse, would show it, and would admit everyone.
 func noMixture(k *kit) {
-	organization := k.putOrganization(policy.Organization{ID: "acme", Requirement: policy.Required})
-	key := k.put(fixture.Whole("key", "acme", 0))
-	past := history{keys: []uint64{key.Revision}, organizations: []uint64{organization.Revision}}
+	past, write := k.pairWriter()
 	pairs := [2]map[pair]bool{{}, {}}
 
 	lookup := func(seen map[pair]bool) error {
@@ -42,23 +40,7 @@ func noMixture(k *kit) {
 		seen[pair{key.Revision, organization.Revision}] = true
 		return nil
 	}
-	k.whileWriting(4*k.rounds(100), func(n int) {
-		// Entries by version: none, one, two, three, none, …
-		if n%4 == 0 {
-			organization.Requirement = policy.Required
-			organization = k.putOrganization(organization)
-			past.organizations = append(past.organizations, organization.Revision)
-		}
-		next := fixture.Whole("key", "acme", n)
-		next.Revision = key.Revision
-		key = k.put(next)
-		past.keys = append(past.keys, key.Revision)
-		if n%4 == 1 {
-			organization.Requirement = policy.NotRequired
-			organization = k.putOrganization(organization)
-			past.organizations = append(past.organizations, organization.Revision)
-		}
-	},
+	k.whileWriting(4*k.rounds(100), write,
 		func() error { return lookup(pairs[0]) },
 		func() error { return lookup(pairs[1]) },
 		func() error {
@@ -84,6 +66,32 @@ func noMixture(k *kit) {
 			if !past.had(p) {
 				k.Fatalf("Lookup saw the key of revision %d with the organization of revision %d, which were never stored at the same time", p.key, p.organization)
 			}
+		}
+	}
+}
+
+// pairWriter stores the key "key" of the organization "acme", and returns the function
+// that writes their states in a cycle, and the history of these writes.
+func (k *kit) pairWriter() (past *history, write func(n int)) {
+	organization := k.putOrganization(policy.Organization{ID: "acme", Requirement: policy.Required})
+	key := k.put(fixture.Whole("key", "acme", 0))
+	past = &history{keys: []uint64{key.Revision}, organizations: []uint64{organization.Revision}}
+	require := func(requirement policy.Requirement) {
+		organization.Requirement = requirement
+		organization = k.putOrganization(organization)
+		past.organizations = append(past.organizations, organization.Revision)
+	}
+	return past, func(n int) {
+		// Entries by version: none, one, two, three, none, …
+		if n%4 == 0 {
+			require(policy.Required)
+		}
+		next := fixture.Whole("key", "acme", n)
+		next.Revision = key.Revision
+		key = k.put(next)
+		past.keys = append(past.keys, key.Revision)
+		if n%4 == 1 {
+			require(policy.NotRequired)
 		}
 	}
 }

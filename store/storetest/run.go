@@ -125,10 +125,11 @@ type runner struct {
 }
 
 func newRunner(newStore func(testing.TB) store.Store, options []Option) (*runner, error) {
-	r := &runner{newStore: newStore, without: map[string]string{}, limits: defaultLimits, limitsAfterVain: defaultLimits.afterVain()}
+	l := defaultLimits
 	if testing.Short() {
-		r.limits.patience /= 2
+		l.patience /= 2
 	}
+	r := &runner{newStore: newStore, without: map[string]string{}, limits: l, limitsAfterVain: l.afterVain()}
 	var errs []error
 	for _, option := range options {
 		errs = append(errs, option(r))

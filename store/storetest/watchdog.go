@@ -21,7 +21,7 @@ var defaultLimits = limits{whole: time.Minute, patience: 20 * time.Second}
 
 // afterVain returns the limits after a wait in vain.
 func (l limits) afterVain() limits {
-	return limits{whole: l.whole / 5, patience: l.patience / 10}
+	return limits{whole: l.whole / 5, patience: l.patience / 20}
 }
 
 // errVain is the cause of the context of a case that was given up.
