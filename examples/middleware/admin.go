@@ -15,19 +15,18 @@ import (
 	"github.com/sallyport-go/sallyport/store"
 )
 
-// operatorHeader carries the operator's token. It is not Authorization, which the doctor
-// shows its findings about.
+// operatorHeader carries the operator's token. Authorization stays free for the key that an
+// operator shows to the doctor.
 const operatorHeader = "Operator-Token"
 
-// An admin has the handlers for the people who run the service.
+// An admin has the operators' handlers.
 //
-// They are not behind the API-key guard, for two reasons. A key stands for a program and
-// not for a person. And a switch must not lock out those who threw it: if it took a key
-// to require access lists in an organization, then whoever did so with a key that has no
-// list would be refused from that moment on, as everybody else with such a key, and
-// nobody could take it back. So people sign in by other means. Here that is a token
-// that was made at the start; in a real service a session, single sign-on, or a
-// listener that only the operators' network reaches.
+// They are not behind the API-key guard, for two reasons. A key stands for a program, not
+// for a person. And a switch must not lock its user out: if a key without a list could
+// require access lists in its organization, it would be refused from then on, and could
+// not take the switch back. So people sign in by other means. Here it is a token, made at
+// the start; in a real service it is a session, single sign-on, or a listener on the
+// operators' network.
 type admin struct {
 	keys  store.Store
 	token string
@@ -39,8 +38,8 @@ func newAdmin(keys store.Store, token string, guard *policyhttp.Guard, audit *sl
 	mux := http.NewServeMux()
 	mux.Handle("GET /admin/organizations/{organization}/requirement", a.only(a.showRequirement))
 	mux.Handle("PUT /admin/organizations/{organization}/requirement", a.only(a.switchRequirement))
-	// To import expvar is also to have /debug/vars on http.DefaultServeMux, with the
-	// command line in it. This program does not serve that one.
+	// Importing expvar also puts /debug/vars, with the command line in it, on
+	// http.DefaultServeMux. This program does not serve that mux.
 	mux.Handle("GET /admin/vars", a.only(expvar.Handler().ServeHTTP))
 	mux.Handle("GET /admin/doctor", guard.Doctor(a.isOperator, nil))
 	return mux
@@ -61,12 +60,12 @@ func (a *admin) only(next http.HandlerFunc) http.Handler {
 	})
 }
 
-// A switchState is an organization's requirement, and whom it concerns.
+// A switchState is an organization's requirement, and the keys it concerns.
 type switchState struct {
 	Organization string             `json:"organization"`
 	Requirement  policy.Requirement `json:"requirement"`
 
-	// WithoutList are the keys that are refused while the requirement is "required".
+	// WithoutList are the keys refused under "required".
 	WithoutList []string `json:"keysWithoutList"`
 }
 
@@ -86,8 +85,8 @@ func (a *admin) switchRequirement(w http.ResponseWriter, r *http.Request) {
 	if err == nil {
 		before := organization.Requirement
 		organization.Requirement = requirement
-		// The revision that was read goes back with it: of two who switch at the same time
-		// one is told so.
+		// It goes back with the revision it was read at: of two operators at the same time
+		// one gets a conflict.
 		if organization, err = a.keys.PutOrganization(r.Context(), organization); err == nil {
 			a.audit.InfoContext(r.Context(), "requirement switched", "organization", organization.ID, "from", before, "to", requirement)
 		}
@@ -95,8 +94,8 @@ func (a *admin) switchRequirement(w http.ResponseWriter, r *http.Request) {
 	a.answer(w, r, organization, err)
 }
 
-// readRequirement does not take an empty object for "not required", which is the zero
-// Requirement: what was left out must not open anything.
+// readRequirement refuses an empty object. The zero Requirement is "not required", and a
+// missing word must not open anything.
 func readRequirement(body io.Reader) (policy.Requirement, error) {
 	var asked struct {
 		Requirement *policy.Requirement `json:"requirement"`
@@ -107,7 +106,7 @@ func readRequirement(body io.Reader) (policy.Requirement, error) {
 		return 0, fmt.Errorf("the body cannot be read: %w", err)
 	}
 	if asked.Requirement == nil {
-		return 0, errors.New(`the body has no requirement; right would be {"requirement": "report_only"}, for example`)
+		return 0, errors.New(`the body has no requirement: want {"requirement": "report_only"}, for example`)
 	}
 	return *asked.Requirement, nil
 }

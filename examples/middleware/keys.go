@@ -25,15 +25,15 @@ func projects() []backups.Project {
 	}
 }
 
-// A credential is a key as its owner has it: with the secret, which the store does not have.
+// A credential is a key as its owner has it, with the secret. The store has only a hash.
 type credential struct {
 	key     apikey.Key
 	secret  apikey.Secret
 	purpose string
 }
 
-// addKeys puts both organizations and their keys into the store, and returns what is to
-// be shown to the keys' owners, once.
+// addKeys puts both organizations and their keys into the store, and returns the
+// credentials to show once to the owners.
 func addKeys(ctx context.Context, keys *memory.Store) ([]credential, error) {
 	for _, id := range []string{acme, globex} {
 		if _, err := keys.PutOrganization(ctx, policy.Organization{ID: id, Requirement: policy.NotRequired}); err != nil {
@@ -59,19 +59,18 @@ func addKeys(ctx context.Context, keys *memory.Store) ([]credential, error) {
 	} {
 		list, options := accesslist.List{}, []store.PutOption{}
 		if want.list == "" {
-			options = append(options, store.AllowOpen) // it admits every address, and is meant to
+			options = append(options, store.AllowOpen) // admits every address, on purpose
 		} else {
 			var err error
 			if list, err = accesslist.Parse(want.list); err != nil {
 				return nil, err
 			}
 		}
-		// apikey.New would make a random ID; these are to be read. Rotate gives the key its
-		// first secret, and it must not get a second one at the same time: no overlap.
-		key, secret, err := apikey.Rotate(apikey.Key{
+		// Issue and not New, which makes a random ID: these IDs are for reading.
+		key, secret, err := apikey.Issue(apikey.Key{
 			ID: apikey.ID(want.id), Organization: want.organization, Description: want.purpose,
 			AccessList: list, Grants: want.grants,
-		}, 0)
+		})
 		if err != nil {
 			return nil, err
 		}
@@ -83,14 +82,14 @@ func addKeys(ctx context.Context, keys *memory.Store) ([]credential, error) {
 	return made, nil
 }
 
-// printKeys shows the secrets. This is the one time: the store has only their hashes.
+// printKeys shows the secrets, for the only time: the store has only their hashes.
 func printKeys(w io.Writer, credentials []credential) error {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	_, _ = fmt.Fprintln(table, "KEY\tORGANIZATION\tACCESS LIST\tPURPOSE\tSECRET, SHOWN ONCE")
 	for _, c := range credentials {
 		list := "none"
 		for entry := range c.key.AccessList.All() {
-			list = entry.String() // there is but one
+			list = entry.String() // one at most
 		}
 		_, _ = fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", c.key.ID, c.key.Organization, list, c.purpose, c.secret.Reveal())
 	}

@@ -5,18 +5,19 @@
 //	go run ./examples/middleware
 //
 // starts it on a free port of the loopback, sends it some requests as clients do, prints
-// what each was told and what the operator's audit log says about it, and ends. With
+// the answers and the operator's audit log, and ends. With
 //
 //	go run ./examples/middleware -listen 127.0.0.1:8080
 //
 // it stays, prints its keys and some lines to try with curl, and writes the audit log to
 // standard error until it is interrupted. It speaks plain HTTP, and Bearer and Basic send
-// the secret itself: keep it on the loopback.
+// the secret itself: keep it on the loopback. For a real set-up see examples/service.
 //
-// Read service.go first, which puts the guard in front of the API. What each endpoint
-// asks of a key, and where its organization comes from, is in backups/backups.go; why the
-// administrator's switch is not behind the guard, in admin.go. The same guard under
-// other routers is in routers/, a module of its own, and a load test in load/.
+//   - service.go puts the guard in front of the API: read it first.
+//   - backups/backups.go has the endpoints, their conditions on a key, and their Resource.
+//   - admin.go has the operators' switch, and why it is not behind the guard.
+//   - routers/, a module of its own, has the same guard under other routers.
+//   - load/ is a load test.
 package main
 
 import (
@@ -59,7 +60,7 @@ func run(ctx context.Context, out, errOut io.Writer, counters *policyhttp.Counte
 		return err
 	}
 	if flags.NArg() > 0 {
-		return fmt.Errorf("unknown argument %q; right would be none but -listen", flags.Arg(0))
+		return fmt.Errorf("unknown argument %q: want none but -listen", flags.Arg(0))
 	}
 	if *listen != "" {
 		return stay(ctx, out, errOut, counters, *listen)
@@ -115,23 +116,23 @@ func showTour(ctx context.Context, out io.Writer, counters *policyhttp.Counters)
 		return errors.Join(err, stop())
 	}
 	lines, err := tour(ctx, s, url)
-	// Stopped, nothing writes to the audit log any more.
+	// After stop nothing writes to the audit log any more.
 	if err := errors.Join(err, stop()); err != nil {
 		return err
 	}
-	if _, err := fmt.Fprintf(out, "\nWhat callers are told:\n\n"); err != nil {
+	if _, err := fmt.Fprintf(out, "\nThe callers' answers:\n\n"); err != nil {
 		return err
 	}
 	if err := printTour(out, lines); err != nil {
 		return err
 	}
-	if _, err := fmt.Fprintf(out, "\nWhat the operator is told, in the audit log:\n\n%s\nAnd in the counters:\n\n", &audit); err != nil {
+	if _, err := fmt.Fprintf(out, "\nThe operator's audit log:\n\n%s\nAnd the counters:\n\n", &audit); err != nil {
 		return err
 	}
 	return printCounters(out, counters)
 }
 
-// withoutTime leaves out of the audit log what is of no use in one that is read at once.
+// withoutTime leaves the time out of the audit log: here it is read at once.
 func withoutTime(groups []string, a slog.Attr) slog.Attr {
 	if len(groups) == 0 && a.Key == slog.TimeKey {
 		return slog.Attr{}
@@ -151,8 +152,7 @@ func printCounters(out io.Writer, counters *policyhttp.Counters) error {
 	return err
 }
 
-// serve listens and serves until stop is called, which lets requests that are under way
-// come to their end.
+// serve listens and serves until stop is called. stop waits for requests under way.
 func serve(handler http.Handler, address string) (url string, stop func() error, err error) {
 	listener, err := net.Listen("tcp", address)
 	if err != nil {

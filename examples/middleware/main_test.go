@@ -27,33 +27,33 @@ import (
 )
 
 const goldenTour = `
-WHAT                                   REQUEST                                    STATUS  CODE
-no key                                 GET /projects/atlas/backups                401     API_KEY_REQUIRED
-a key, as a Bearer token               GET /projects/atlas/backups                200     -
-a key, as user and password            POST /projects/atlas/backups               201     -
-a key that does not exist              GET /projects/atlas/backups                401     INVALID_API_KEY
-a wrong secret                         GET /projects/atlas/backups                401     INVALID_API_KEY
-an address off the key's list          GET /projects/atlas/backups                403     IP_ADDRESS_NOT_ON_ACCESS_LIST
-  whatever a header says               GET /projects/atlas/backups                403     IP_ADDRESS_NOT_ON_ACCESS_LIST
-a key without a list                   GET /projects/atlas/backups                200     -
-  where the endpoint requires one      POST /projects/atlas/backups/b1/restore    403     RESOURCE_REQUIRES_ACCESS_LIST
-a key with a list there                POST /projects/atlas/backups/b1/restore    202     -
-a role that the key has not            DELETE /projects/atlas/backups/b1          403     API_KEY_LACKS_ROLE
-a project without a grant              GET /projects/borealis                     403     API_KEY_NOT_IN_PROJECT
-the key's organization                 GET /organizations/acme/projects           200     -
-another organization                   GET /organizations/globex/projects         403     API_KEY_NOT_IN_ORGANIZATION
-another organization's project         GET /projects/atlas                        403     API_KEY_NOT_IN_ORGANIZATION
-  whose owner the caller claims to be  GET /projects/atlas?organization=globex    403     API_KEY_NOT_IN_ORGANIZATION
-a project that does not exist          GET /projects/nonesuch                     403     API_KEY_NOT_IN_ORGANIZATION
-the switch, not by an operator         PUT /admin/organizations/acme/requirement  403     -
-the operator: report only              PUT /admin/organizations/acme/requirement  200     -
-  a key without a list                 GET /projects/atlas/backups                200     -
-the operator: required                 PUT /admin/organizations/acme/requirement  200     -
-  a key without a list                 GET /projects/atlas/backups                403     ORG_REQUIRES_ACCESS_LIST
-  a key with a list                    GET /projects/atlas/backups                200     -
-  a key of another organization        GET /projects/gamma                        200     -
-the operator, not locked out           PUT /admin/organizations/acme/requirement  200     -
-  a key without a list                 GET /projects/atlas/backups                200     -
+WHAT                               REQUEST                                    STATUS  CODE
+no key                             GET /projects/atlas/backups                401     API_KEY_REQUIRED
+a key, as a Bearer token           GET /projects/atlas/backups                200     -
+a key, as user and password        POST /projects/atlas/backups               201     -
+an unknown key                     GET /projects/atlas/backups                401     INVALID_API_KEY
+a wrong secret                     GET /projects/atlas/backups                401     INVALID_API_KEY
+an address off the key's list      GET /projects/atlas/backups                403     IP_ADDRESS_NOT_ON_ACCESS_LIST
+  whatever a header says           GET /projects/atlas/backups                403     IP_ADDRESS_NOT_ON_ACCESS_LIST
+a key without a list               GET /projects/atlas/backups                200     -
+  where the endpoint requires one  POST /projects/atlas/backups/b1/restore    403     RESOURCE_REQUIRES_ACCESS_LIST
+a key with a list there            POST /projects/atlas/backups/b1/restore    202     -
+a missing role                     DELETE /projects/atlas/backups/b1          403     API_KEY_LACKS_ROLE
+a project without a grant          GET /projects/borealis                     403     API_KEY_NOT_IN_PROJECT
+the key's organization             GET /organizations/acme/projects           200     -
+another organization               GET /organizations/globex/projects         403     API_KEY_NOT_IN_ORGANIZATION
+another organization's project     GET /projects/atlas                        403     API_KEY_NOT_IN_ORGANIZATION
+  with a claim to own it           GET /projects/atlas?organization=globex    403     API_KEY_NOT_IN_ORGANIZATION
+an unknown project                 GET /projects/nonesuch                     403     API_KEY_NOT_IN_ORGANIZATION
+the switch, not by an operator     PUT /admin/organizations/acme/requirement  403     -
+the operator: report only          PUT /admin/organizations/acme/requirement  200     -
+  a key without a list             GET /projects/atlas/backups                200     -
+the operator: required             PUT /admin/organizations/acme/requirement  200     -
+  a key without a list             GET /projects/atlas/backups                403     ORG_REQUIRES_ACCESS_LIST
+  a key with a list                GET /projects/atlas/backups                200     -
+  a key of another organization    GET /projects/gamma                        200     -
+the operator, not locked out       PUT /admin/organizations/acme/requirement  200     -
+  a key without a list             GET /projects/atlas/backups                200     -
 `
 
 const goldenCounters = `
@@ -83,11 +83,11 @@ func TestTour(t *testing.T) {
 	require.NoError(t, run(t.Context(), &out, &errOut, new(policyhttp.Counters), nil))
 	require.Empty(t, errOut.String())
 
-	keys, rest, found := strings.Cut(out.String(), "\nWhat callers are told:\n")
+	keys, rest, found := strings.Cut(out.String(), "\nThe callers' answers:\n")
 	require.True(t, found)
-	told, rest, found := strings.Cut(rest, "\nWhat the operator is told, in the audit log:\n\n")
+	told, rest, found := strings.Cut(rest, "\nThe operator's audit log:\n\n")
 	require.True(t, found)
-	audit, counters, found := strings.Cut(rest, "\nAnd in the counters:\n")
+	audit, counters, found := strings.Cut(rest, "\nAnd the counters:\n")
 	require.True(t, found)
 	require.Equal(t, goldenTour, told)
 	require.Equal(t, goldenCounters, counters)
@@ -277,8 +277,8 @@ func TestSwitch(t *testing.T) {
 		{"PUT", path, `{"requirement": "required"}`, 200, `{"organization":"acme","requirement":"required","keysWithoutList":["ci"]}`},
 		// What is not there, or is not known, must not open anything.
 		{"PUT", path, ``, 400, `the body cannot be read: EOF`},
-		{"PUT", path, `{}`, 400, `the body has no requirement; right would be {"requirement": "report_only"}, for example`},
-		{"PUT", path, `{"requirement": null}`, 400, `the body has no requirement; right would be {"requirement": "report_only"}, for example`},
+		{"PUT", path, `{}`, 400, `the body has no requirement: want {"requirement": "report_only"}, for example`},
+		{"PUT", path, `{"requirement": null}`, 400, `the body has no requirement: want {"requirement": "report_only"}, for example`},
 		{"PUT", path, `{"requirment": "required"}`, 400, `the body cannot be read: json: unknown field "requirment"`},
 		{"PUT", path, `{"requirement": ` + strings.Repeat(" ", 1024) + `"not_required"}`, 400, `the body cannot be read: http: request body too large`},
 		{"GET", path, ``, 200, `{"organization":"acme","requirement":"required","keysWithoutList":["ci"]}`},

@@ -12,15 +12,15 @@ import (
 	"github.com/sallyport-go/sallyport/store/memory"
 )
 
-// A service is the whole program but for its listener.
+// A service is the whole program without its listener.
 type service struct {
 	handler     http.Handler
 	keys        *memory.Store
-	credentials []credential // to be printed once
+	credentials []credential // for printing once
 	token       string       // of the operator
 }
 
-// newService makes the keys, and puts the guard in front of the API and of nothing else.
+// newService makes the keys, and puts the guard in front of the API only.
 func newService(ctx context.Context, audit *slog.Logger, counters *policyhttp.Counters) (*service, error) {
 	s := &service{keys: memory.New(), token: rand.Text()}
 	var err error
@@ -31,8 +31,8 @@ func newService(ctx context.Context, audit *slog.Logger, counters *policyhttp.Co
 		policy.WithObserver(policyhttp.Log(audit, policyhttp.LogOptions{})), // a busy service sets AllowEvery
 		policy.WithObserver(counters.Observe),
 	)
-	// Address stays as it is: the peer of the connection is the client. Behind a proxy
-	// that would be the proxy, for every client; see policyhttp.ClientAddress.
+	// Without an Address the client is the peer of the connection. Behind a proxy that
+	// would be the proxy, for every client; see policyhttp.ClientAddress.
 	guard, err := policyhttp.New(policyhttp.Config{Engine: engine, Realm: "backups"})
 	if err != nil {
 		return nil, err

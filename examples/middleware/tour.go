@@ -14,11 +14,11 @@ import (
 	"github.com/sallyport-go/sallyport/apikey"
 )
 
-// A line is one request of the tour and what it was told.
+// A line is one request of the tour and its answer.
 type line struct {
 	what, request string
 	status        int
-	code          string // of the problem+json body; "" if the call was allowed
+	code          string // from the problem+json body; "" if the call was allowed
 }
 
 // tour sends the requests to the service at url, in order, with a real client.
@@ -46,7 +46,7 @@ func tour(ctx context.Context, s *service, url string) (lines []line, err error)
 		operator               = func(r *http.Request) { r.Header.Set(operatorHeader, s.token) }
 	)
 
-	// Who is calling. An unknown key and a wrong secret are told the same.
+	// The caller. An unknown key and a wrong secret get the same answer.
 	send("no key", "GET", list, "", unsigned)
 	send("a key, as a Bearer token", "GET", list, "", bearer(nightly.secret))
 	send("a key, as user and password", "POST", list, "", basic(nightly))
@@ -54,36 +54,36 @@ func tour(ctx context.Context, s *service, url string) (lines []line, err error)
 	if err != nil {
 		return nil, err
 	}
-	send("a key that does not exist", "GET", list, "", bearer(unknown))
+	send("an unknown key", "GET", list, "", bearer(unknown))
 	wrong, err := wrongSecret(nightly.key.ID)
 	if err != nil {
 		return nil, err
 	}
 	send("a wrong secret", "GET", list, "", bearer(wrong))
 
-	// From where.
+	// The address.
 	send("an address off the key's list", "GET", list, "", bearer(office.secret))
 	send("  whatever a header says", "GET", list, "", func(r *http.Request) {
 		bearer(office.secret)(r)
-		r.Header.Set("X-Forwarded-For", "203.0.113.7") // which is on the list
+		r.Header.Set("X-Forwarded-For", "203.0.113.7") // an address on the list
 	})
 	send("a key without a list", "GET", list, "", bearer(ci.secret))
 	send("  where the endpoint requires one", "POST", restore, "", bearer(ci.secret))
 	send("a key with a list there", "POST", restore, "", bearer(admin.secret))
 
-	// What the key may do, and where.
-	send("a role that the key has not", "DELETE", list+"/b1", "", bearer(nightly.secret))
+	// The grants of the key.
+	send("a missing role", "DELETE", list+"/b1", "", bearer(nightly.secret))
 	send("a project without a grant", "GET", "/projects/borealis", "", bearer(nightly.secret))
 	send("the key's organization", "GET", "/organizations/acme/projects", "", bearer(admin.secret))
 	send("another organization", "GET", "/organizations/globex/projects", "", bearer(admin.secret))
 	send("another organization's project", "GET", atlas, "", bearer(stranger.secret))
-	send("  whose owner the caller claims to be", "GET", atlas+"?organization=globex", "", func(r *http.Request) {
+	send("  with a claim to own it", "GET", atlas+"?organization=globex", "", func(r *http.Request) {
 		bearer(stranger.secret)(r)
 		r.Header.Set("X-Organization", globex)
 	})
-	send("a project that does not exist", "GET", "/projects/nonesuch", "", bearer(stranger.secret))
+	send("an unknown project", "GET", "/projects/nonesuch", "", bearer(stranger.secret))
 
-	// The organization's requirement, which an administrator switches.
+	// The organization's requirement, switched by an operator.
 	send("the switch, not by an operator", "PUT", requirement, `{"requirement": "not_required"}`, bearer(admin.secret))
 	send("the operator: report only", "PUT", requirement, `{"requirement": "report_only"}`, operator)
 	send("  a key without a list", "GET", list, "", bearer(ci.secret))
@@ -96,8 +96,7 @@ func tour(ctx context.Context, s *service, url string) (lines []line, err error)
 	return lines, err
 }
 
-// call sends one request. A refusal without a code is an answer of the administrator's
-// handlers.
+// call sends one request. A refusal without a code comes from the operators' handlers.
 func call(ctx context.Context, client *http.Client, method, url, body string, sign func(*http.Request)) (status int, code string, err error) {
 	request, err := http.NewRequestWithContext(ctx, method, url, strings.NewReader(body))
 	if err != nil {
@@ -133,13 +132,13 @@ func basic(c credential) func(*http.Request) {
 	return func(r *http.Request) { r.SetBasicAuth(c.key.ID.String(), c.secret.Reveal()) }
 }
 
-// wrongSecret returns a well-formed secret of the key that is not stored anywhere.
+// wrongSecret returns a well-formed secret of the key. It is stored nowhere.
 func wrongSecret(id apikey.ID) (apikey.Secret, error) {
-	_, secret, err := apikey.Rotate(apikey.Key{ID: id, Organization: acme}, 0)
+	_, secret, err := apikey.Issue(apikey.Key{ID: id, Organization: acme})
 	return secret, err
 }
 
-// credential returns the key with this ID, and one that proves nothing if there is none.
+// credential returns the key with this ID. For an unknown ID it is zero and proves nothing.
 func (s *service) credential(id apikey.ID) credential {
 	for _, c := range s.credentials {
 		if c.key.ID == id {

@@ -10,23 +10,22 @@ import (
 	"os"
 )
 
-// maxLine is the longest line that is read, in bytes without its end. Servers limit
-// what a client can make them write to far less.
+// maxLine is the longest accepted line, in bytes without its end. Servers write far shorter
+// ones, whatever a client sends.
 const maxLine = 1 << 20
 
-// errTooLong stands for a line that was longer than maxLine. The next one can be
-// read.
+// errTooLong is returned for a line longer than maxLine. The next one can be read.
 var errTooLong = fmt.Errorf("longer than %d bytes: want one request a line", maxLine)
 
-// A source is a log before it is known what is in it.
+// A source is an opened log.
 type source struct {
 	name string
 	io.ReadCloser
-	size int64 // in bytes, before decompression; -1 if nobody knows
+	size int64 // in bytes, before decompression; -1 if unknown
 }
 
-// openLogs opens all logs, so that one that cannot be read is told before the work
-// begins. Name "-", or no name, is standard input.
+// openLogs opens all logs before the work begins, so that none fails to open later. Name
+// "-", or no name, is standard input.
 func openLogs(names []string, stdin io.Reader) (sources []source, err error) {
 	defer func() {
 		if err != nil {
@@ -68,11 +67,11 @@ func openLogs(names []string, stdin io.Reader) (sources []source, err error) {
 
 func closeLogs(sources []source) {
 	for _, s := range sources {
-		s.Close() // nothing was written: there is nothing to lose
+		s.Close() // only read from: nothing can be lost
 	}
 }
 
-// regularSize returns -1 for what is no regular file: a pipe, a terminal.
+// regularSize returns -1 for a pipe or a terminal.
 func regularSize(f *os.File) (int64, error) {
 	info, err := f.Stat()
 	switch {
@@ -88,9 +87,9 @@ func regularSize(f *os.File) (int64, error) {
 
 // A lineReader reads lines of one log after the other, in bounded memory.
 type lineReader struct {
-	raw   *bufio.Reader // as it is stored
+	raw   *bufio.Reader // as stored
 	gzip  gzip.Reader
-	lines *bufio.Reader // as text; its size is what bounds a line
+	lines *bufio.Reader // as text; its size bounds a line
 }
 
 func newLineReader() *lineReader {
@@ -100,12 +99,12 @@ func newLineReader() *lineReader {
 	}
 }
 
-// reset begins to read r, which is compressed if it begins like a gzip file
-// (RFC 1952), whatever its name is.
+// reset begins to read r. It is decompressed if it begins like a gzip file (RFC 1952),
+// whatever its name.
 func (l *lineReader) reset(r io.Reader) error {
 	l.raw.Reset(r)
 	l.lines.Reset(l.raw)
-	// An error of Peek comes again when the lines are read.
+	// An error of Peek returns with the first line.
 	if magic, _ := l.raw.Peek(2); string(magic) == "\x1f\x8b" {
 		if err := l.gzip.Reset(l.raw); err != nil {
 			return err
@@ -115,9 +114,9 @@ func (l *lineReader) reset(r io.Reader) error {
 	return nil
 }
 
-// next returns the next line without its end, valid until the following call;
-// io.EOF when there is none, errTooLong for one that was passed over, and another
-// error when the log cannot be read further.
+// next returns the next line without its end, valid until the following call. Errors are
+// io.EOF at the end, errTooLong for a skipped line, and any other if the log cannot be read
+// further.
 func (l *lineReader) next() ([]byte, error) {
 	line, err := l.lines.ReadSlice('\n')
 	if err == nil {
@@ -131,7 +130,7 @@ func (l *lineReader) next() ([]byte, error) {
 	}
 	switch {
 	case err != nil && err != io.EOF:
-		return nil, err // what was read of the line may lack its end
+		return nil, err // the line may lack its end
 	case tooLong:
 		return nil, errTooLong
 	case len(line) == 0:
@@ -140,7 +139,7 @@ func (l *lineReader) next() ([]byte, error) {
 	return line, nil
 }
 
-// A countingReader counts the bytes that were read, for the progress.
+// A countingReader counts the bytes read, for the progress.
 type countingReader struct {
 	io.Reader
 	read int64

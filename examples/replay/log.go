@@ -7,8 +7,7 @@ import (
 	"time"
 )
 
-// A record is what a line of the log tells about a request, as far as an access
-// list is concerned.
+// A record has the parts of a log line that concern an access list.
 type record struct {
 	client netip.Addr
 	time   time.Time
@@ -19,12 +18,11 @@ type record struct {
 //	client ident user [02/Jan/2006:15:04:05 -0700] "request" status size
 //	client ident user [02/Jan/2006:15:04:05 -0700] "request" status size "referer" "agent" …
 //
-// All of a line is checked, though little of it is used: a line whose end is
-// missing may have lost its beginning to the same accident. Fields after the agent
-// are passed over, since servers are often told to add some.
+// All of a line is checked, though little of it is used: if the end is missing, the same
+// accident may have damaged the beginning. Fields after the agent are skipped, since many
+// servers are configured to add some.
 //
-// It remembers the last second and the last address that it had to work for: lines
-// of one log repeat them.
+// It caches the last second and the last address: lines of one log repeat them.
 type lineParser struct {
 	second     [len(timeLayout)]byte
 	secondTime time.Time
@@ -36,12 +34,12 @@ const (
 	timeLayout = "02/Jan/2006:15:04:05 -0700"
 	months     = "JanFebMarAprMayJunJulAugSepOctNovDec"
 
-	// maxAddr is more than any address has, so that of a line of garbage not a
-	// megabyte is looked at as one.
+	// maxAddr is longer than any address. It keeps a megabyte of garbage from being parsed
+	// as one.
 	maxAddr = 64
 )
 
-// parse reads a line without its end. It keeps nothing of it.
+// parse reads a line without its end, and keeps no reference to it.
 func (p *lineParser) parse(line []byte) (record, error) {
 	if len(line) == 0 {
 		return record{}, fmt.Errorf("an empty line: want one request a line")
@@ -69,10 +67,9 @@ func (p *lineParser) parse(line []byte) (record, error) {
 	return record{addr, when}, nil
 }
 
-// findTime returns where the "[" of the time is, or -1. A user name may have spaces
-// and brackets in it and is the caller's to choose; a quotation mark in it is
-// escaped by the servers, so that nobody can bring a time of his own before the
-// true one.
+// findTime returns the index of the "[" of the time, or -1. The caller chooses the user
+// name, with spaces and brackets if he likes. But servers escape a quotation mark in it, so
+// he cannot put a time of his own before the true one.
 func findTime(b []byte) int {
 	const length = len(timeLayout)
 	for from := 0; ; {
@@ -91,15 +88,14 @@ func findTime(b []byte) int {
 	}
 }
 
-// isIdentAndUser reports whether b is two fields, each followed by a space. The
-// second, the user, may have spaces in it.
+// isIdentAndUser reports whether b is two fields, each followed by a space. The second one,
+// the user, may contain spaces.
 func isIdentAndUser(b []byte) bool {
 	space := bytes.IndexByte(b, ' ')
 	return space > 0 && len(b) >= space+3
 }
 
-// checkRest checks what comes after the time, from the quotation mark of the
-// request on.
+// checkRest checks the line after the time, from the quotation mark of the request on.
 func checkRest(b []byte) error {
 	whole := b
 	b, ok := skipQuoted(b)
@@ -132,9 +128,9 @@ func checkRest(b []byte) error {
 	return nil
 }
 
-// skipQuoted returns what follows a text in quotation marks, at the first of which
-// b begins. A backslash takes its meaning from the next byte: Apache writes \" and
-// \\; nginx writes \x22 and \x5C, which need no care.
+// skipQuoted returns the rest after a quoted text at the beginning of b. A backslash
+// escapes the next byte: Apache writes \" and \\. nginx writes \x22 and \x5C, without any
+// quotation mark to skip.
 func skipQuoted(b []byte) (rest []byte, ok bool) {
 	for i := 1; ; {
 		n := bytes.IndexByte(b[i:], '"')
@@ -153,8 +149,8 @@ func skipQuoted(b []byte) (rest []byte, ok bool) {
 	}
 }
 
-// skipNumber returns what follows a space and either least to most digits or "-",
-// which servers write for a number that they do not have.
+// skipNumber returns the rest after a space and either least to most digits or "-", which
+// servers write for an unknown number.
 func skipNumber(b []byte, least, most int) (rest []byte, ok bool) {
 	if len(b) < 2 || b[0] != ' ' {
 		return nil, false
@@ -169,8 +165,8 @@ func skipNumber(b []byte, least, most int) (rest []byte, ok bool) {
 	return b[n:], n >= least && n <= most
 }
 
-// address reads the client. An IPv4 address, which most are, is read here, since
-// package netip wants a string and each would be garbage.
+// address reads the client. It parses IPv4, the common case, by itself: netip.ParseAddr
+// takes a string, and that would allocate for each line.
 func (p *lineParser) address(b []byte) (netip.Addr, error) {
 	if addr, ok := parseIPv4(b); ok {
 		return addr, nil
@@ -187,7 +183,7 @@ func (p *lineParser) address(b []byte) (netip.Addr, error) {
 	return netip.Addr{}, fmt.Errorf("the client %s is not an address: want IPv4 or IPv6 in the first field (for host names: HostnameLookups Off in Apache)", excerpt(b))
 }
 
-// parseIPv4 reads what netip.ParseAddr reads of IPv4.
+// parseIPv4 accepts the same IPv4 texts as netip.ParseAddr.
 func parseIPv4(b []byte) (netip.Addr, bool) {
 	var octets [4]byte
 	octet, value, digits := 0, 0, 0
@@ -272,8 +268,8 @@ func parseTime(b []byte) (time.Time, bool) {
 
 func isDigit(c byte) bool { return '0' <= c && c <= '9' }
 
-// excerpt quotes the beginning of a text, so that a message has one line however
-// long the text is and whatever control characters are in it.
+// excerpt quotes the beginning of a text, so that a message is one short line whatever the
+// text.
 func excerpt(b []byte) string {
 	const most = 60
 	if len(b) > most {

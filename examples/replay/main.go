@@ -1,7 +1,6 @@
-// Replay tells what an access list would have done to the requests of a log: how
-// many it would have served and denied, whom, which of its entries nobody needed,
-// and, if asked, which list would have served them all. Try a list, or a requirement,
-// with it before it is put into force.
+// Replay applies an access list to the requests of a log. It reports the served and the
+// denied requests, the denied clients, the unused entries and, with -suggest, a list to
+// serve all clients. Use it to try a list or a requirement before putting it into force.
 //
 //	go run ./examples/replay [flags] LIST [LOG ...]
 //
@@ -13,19 +12,21 @@
 //
 // A file without entries is refused; the word "empty" in it stands for an open list.
 //
-// LOG is an access log in the Common or the Combined Log Format, as Apache and nginx
-// write them, possibly with further fields at the end of each line, possibly
-// compressed with gzip (recognized by content). "-", or no LOG at all, is standard
-// input. Logs are read once, line by line, and may be of any size.
+// LOG is an access log of Apache, nginx or another server, in the Common or the Combined
+// Log Format. Lines may have further fields at the end. Logs compressed with gzip are
+// recognized by their content. "-", or no LOG at all, is standard input. Logs are read
+// once, line by line, and may be of any size.
 //
-// # What it answers, and what not
+// # The judgement and its limits
 //
-// Each line is decided by policy.Evaluate, as a request with one key that has the
-// list, in an organization that has the requirement. A log holds no secrets, so each
-// request is taken as if its key had been proven. And a log does not tell which
-// requests were made with the key: give it those that were, or else every client of
-// the service counts as one of the key's. The client is the first field; behind a
-// proxy that is the proxy, unless the server was told otherwise.
+// policy.Evaluate decides each line, as a request with one key. The key has the list, and
+// its organization the requirement. A log holds neither secrets nor keys:
+//
+//   - The key of every request is taken as verified.
+//   - Every client in the log is taken for a client of the key. Give it a log of requests
+//     with this key only.
+//   - The client is the first field. Behind a proxy that is the proxy, unless the server
+//     is configured otherwise.
 //
 // Expiries of entries are judged by the time of each line, or by -at for all of them.
 //
@@ -34,32 +35,32 @@
 //	-requirement WORD    of the organization: not_required, report_only or required (default)
 //	-endpoint-requires   the endpoint requires an access list by itself
 //	-ipv6                take IPv6 entries in LIST
-//	-at TIME             judge expiries as of TIME, such as 2026-01-02T15:04:05Z
-//	-top N               how many denied clients, and findings of a kind, to print (default 20)
-//	-suggest N           suggest a list of at most N entries, up to 1000, that serves all IPv4 clients
+//	-at TIME             judge expiries at TIME, such as 2026-01-02T15:04:05Z
+//	-top N               print at most N denied clients, and N findings of a kind (default 20)
+//	-suggest N           suggest a list of at most N entries, up to 1000, to serve all IPv4 clients
 //	-json                print the report as a JSON object: see the type report
 //
-// # What it prints
+// # The output
 //
-// The report goes to standard output. Lines that are no log lines are told on
-// standard error by file and number, the first 20 of them; all are counted in the
-// report. On a terminal, a line there tells how far it is.
+// The report goes to standard output. Standard error gets file and number of the first 20
+// bad lines; the report counts all of them. On a terminal it also shows the progress.
 //
-// A suggestion is a whole list, to put in the place of the present one: it serves
-// the IPv4 clients that are served now as well as those that are denied, with as few
-// other addresses as N entries allow. It knows clients by their addresses only, so
-// an attacker in the log is let in too: read it before you use it. It is for IPv4:
-// the present list's IPv6 entries stay in it, beyond N, and other IPv6 clients are
-// counted as left out. Since it stands at the end of the report and what is said of
-// it is in comments, the report from there on can be saved as a list.
+// A suggestion is a whole list to replace the present one. It serves all IPv4 clients of
+// the log, now served or denied, with as few other addresses as N entries allow. It knows
+// addresses only, so it admits an attacker in the log too: read it before use. The IPv6
+// entries of the present list stay in it, beyond N; other IPv6 clients are counted as left
+// out. The suggestion is the end of the report and has its explanations in comments: saved
+// from there on, the report is a list.
 //
-// When there are more different clients than are held in memory, 262,144, clients
-// are counted by block instead of by address, and the report says so.
+// With more than 262,144 different clients, clients are counted by block instead of by
+// address, and the report says so.
 //
-// Exit status: 0 if everything was read, whatever was decided; 2 for wrong usage, if
-// a list or log cannot be opened (nothing is decided then), if a log cannot be read
-// to its end (the report is about the rest, and says so), and if the report cannot be
-// written.
+// The exit status is 0 if everything was read, whatever was decided. It is 2
+//
+//   - for wrong usage,
+//   - if a list or log cannot be opened: nothing is decided then,
+//   - if a log cannot be read to its end: the report covers the rest, and says so,
+//   - if the report cannot be written.
 package main
 
 import (
@@ -98,7 +99,7 @@ Exit status: 0 if everything was read, 2 if not.
 
 func main() { os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }
 
-// run is the program; it returns the exit status.
+// run is the program without main. It returns the exit status.
 func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	const failed = 2
 	config, err := parseArgs(args)
@@ -153,7 +154,7 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	return 0
 }
 
-// A config is what the command line says.
+// A config is the parsed command line.
 type config struct {
 	list             string
 	logs             []string
@@ -162,17 +163,17 @@ type config struct {
 	ipv6             bool
 	at               time.Time // zero: the time of each line
 	top              int
-	suggest          int // 0: no suggestion is wanted
+	suggest          int // 0: no suggestion
 	json             bool
 }
 
-// maxSuggest bounds the time that a suggestion takes, which is proportional to it.
+// maxSuggest bounds the time for a suggestion: the two are proportional.
 const maxSuggest = 1000
 
 func parseArgs(args []string) (config, error) {
 	var c config
 	flags := flag.NewFlagSet("replay", flag.ContinueOnError)
-	flags.SetOutput(io.Discard) // what is wrong is in the error
+	flags.SetOutput(io.Discard) // the error says enough
 	flags.Usage = func() {}
 	flags.TextVar(&c.requirement, "requirement", policy.Required, "")
 	flags.BoolVar(&c.endpointRequires, "endpoint-requires", false, "")

@@ -125,7 +125,7 @@ func TestManyBadLines(t *testing.T) {
 	told := strings.Split(strings.TrimSpace(r.errors), "\n")
 	require.Len(t, told, maxTold+1)
 	require.Contains(t, told[maxTold-1], "standard input:20: ")
-	require.Equal(t, "replay: 1,214 further bad lines were counted and not told", told[maxTold])
+	require.Equal(t, "replay: 1,214 further bad lines were counted and not shown", told[maxTold])
 	p := parseReport(t, r.out)
 	require.Equal(t, uint64(1235), p.Lines)
 	require.Equal(t, uint64(1234), p.BadLines)

@@ -13,14 +13,13 @@ const (
 	eraseLine     = "\r\x1b[K"
 )
 
-// A progress is a line on a terminal that tells how far the replay is. Other
-// messages on the same terminal go through it, so that they do not run into each
-// other.
+// A progress is a line on a terminal with the share of the logs read so far. Other messages
+// to the same terminal go through it, so that they do not mix.
 type progress struct {
 	w        io.Writer
 	terminal bool
 	now      func() time.Time
-	total    int64 // bytes in all logs; 0 if nobody knows
+	total    int64 // bytes in all logs; 0 if unknown
 
 	start, last time.Time
 	shown       bool
@@ -36,7 +35,7 @@ func newProgress(w io.Writer, now func() time.Time) *progress {
 	return p
 }
 
-// update shows how far it is, when it is time to.
+// update shows the progress, at most once in progressEvery.
 func (p *progress) update(lines uint64, bytes int64) {
 	if !p.terminal {
 		return
@@ -54,7 +53,7 @@ func (p *progress) update(lines uint64, bytes int64) {
 	p.show(fmt.Sprintf("%s lines, %s/s%s", thousands(lines), thousands(uint64(float64(lines)/elapsed.Seconds())), share))
 }
 
-// show shows a text in place of the one before.
+// show replaces the text of the line.
 func (p *progress) show(text string) {
 	if p.terminal && p.now().Sub(p.start) >= progressAfter {
 		fmt.Fprint(p.w, eraseLine, text)
@@ -70,7 +69,7 @@ func (p *progress) erase() {
 	}
 }
 
-// printf writes a message that stays.
+// printf writes a permanent message.
 func (p *progress) printf(format string, args ...any) {
 	p.erase()
 	fmt.Fprintf(p.w, format, args...)

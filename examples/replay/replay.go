@@ -12,17 +12,17 @@ import (
 	"github.com/sallyport-go/sallyport/policy"
 )
 
-// maxTold is how many bad lines are told one by one.
+// maxTold is the number of bad lines reported one by one.
 const maxTold = 20
 
-// A replay decides the requests of logs as if they had come with one key, and keeps
-// what the report tells of them. Its memory does not grow with the logs.
+// A replay decides the requests of logs as if all came with one key, and keeps the counts
+// for the report. Its memory does not grow with the logs.
 type replay struct {
 	config   config
 	list     accesslist.List
 	progress *progress
 
-	// The question that is asked of each line: only the client differs.
+	// The question for each line: only the client differs.
 	subject policy.Subject
 	request policy.Request
 
@@ -36,11 +36,10 @@ type replay struct {
 	usage      map[netip.Prefix]*accesslist.Usage
 	denied     *tally
 
-	// seen is what a suggestion is made from, nil if none is wanted: all IPv4
-	// clients, and those IPv6 clients that no entry admits, who are to be told as left
-	// out.
+	// seen is the input of a suggestion, nil if none is wanted: all IPv4 clients, and the
+	// IPv6 clients without an entry, for the report to count as left out.
 	seen        *tally
-	unspecified uint64 // requests from 0.0.0.0, which no entry can be suggested for
+	unspecified uint64 // requests from 0.0.0.0, for which no entry is possible
 }
 
 func newReplay(c config, list accesslist.List, p *progress, maxKeys int) *replay {
@@ -67,8 +66,8 @@ func newReplay(c config, list accesslist.List, p *progress, maxKeys int) *replay
 	return r
 }
 
-// run reads the logs one after the other. One that cannot be read to its end is
-// told, and the next one is read.
+// run reads the logs one after the other. If one cannot be read to its end, it reports that
+// and goes on with the next one.
 func (r *replay) run(sources []source) {
 	r.progress.total = totalSize(sources)
 	lines := newLineReader()
@@ -83,11 +82,11 @@ func (r *replay) run(sources []source) {
 	}
 	r.progress.erase()
 	if r.bad > maxTold {
-		r.progress.printf("replay: %s further bad lines were counted and not told\n", thousands(r.bad-maxTold))
+		r.progress.printf("replay: %s further bad lines were counted and not shown\n", thousands(r.bad-maxTold))
 	}
 }
 
-// totalSize returns 0 when the size of any is not known.
+// totalSize returns 0 if the size of one is unknown.
 func totalSize(sources []source) (total int64) {
 	for _, s := range sources {
 		if s.size < 0 {
@@ -126,7 +125,7 @@ func (r *replay) read(lines *lineReader, name string, log *countingReader, befor
 	}
 }
 
-// decide decides the request of one line; the error is that of a bad one.
+// decide decides the request of one line. The error says why a line is bad.
 func (r *replay) decide(line []byte) error {
 	record, err := r.parser.parse(line)
 	if err != nil {

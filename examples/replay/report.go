@@ -12,17 +12,16 @@ import (
 	"github.com/sallyport-go/sallyport/policy"
 )
 
-// A report is what a replay found. Its JSON is for programs: fields may be added to
-// it and none changes its meaning. Times are RFC 3339 in UTC; reasons are those of
-// package policy.
+// A report is the result of a replay. Its JSON is for programs: fields may be added, and
+// none changes its meaning. Times are RFC 3339 in UTC, reasons the texts of policy.Reason.
 type report struct {
 	Complete bool     `json:"complete"` // every log was read to its end
 	List     string   `json:"list"`     // its file
 	Entries  int      `json:"entries"`  // on the list, expired ones included
 	Logs     []string `json:"logs"`
 
-	// What the requests were judged by. JudgedAt is absent when each was judged at
-	// its own time.
+	// The conditions of the judgement. JudgedAt is absent if each request was judged at its
+	// own time.
 	Requirement      policy.Requirement `json:"requirement"`
 	EndpointRequires bool               `json:"endpointRequires"`
 	JudgedAt         time.Time          `json:"judgedAt,omitzero"`
@@ -35,8 +34,8 @@ type report struct {
 	First    time.Time `json:"first,omitzero"`
 	Last     time.Time `json:"last,omitzero"`
 
-	// The requests by reason. WouldDeny has those, served or not, that the requirement
-	// would have denied were it not for report_only (rule Q2).
+	// The requests by reason. WouldDeny counts requests, served or not, that the requirement
+	// would deny without report_only (rule Q2).
 	Served         uint64        `json:"served"`
 	ServedByReason []reasonCount `json:"servedByReason"`
 	Denied         uint64        `json:"denied"`
@@ -46,7 +45,7 @@ type report struct {
 	DeniedClients deniedClients `json:"deniedClients"`
 	Findings      findings      `json:"findings"`
 
-	// Suggestion is absent when none was asked for and when there was no IPv4 client.
+	// Suggestion is absent without -suggest, and without an IPv4 client.
 	Suggestion *suggestion `json:"suggestion,omitempty"`
 }
 
@@ -55,13 +54,13 @@ type reasonCount struct {
 	Requests uint64        `json:"requests"`
 }
 
-// deniedClients are the clients of the denied requests. They are addresses, or, when
-// there were too many of them, blocks; the lengths of the prefixes tell which.
+// deniedClients are the clients of the denied requests: addresses or, if there were too
+// many, blocks of the given prefix lengths.
 type deniedClients struct {
 	Distinct         int         `json:"distinct"` // addresses or blocks
 	IPv4PrefixLength int         `json:"ipv4PrefixLength"`
 	IPv6PrefixLength int         `json:"ipv6PrefixLength"`
-	Top              []topClient `json:"top"` // most requests first; -top says how many
+	Top              []topClient `json:"top"` // most requests first, at most -top of them
 }
 
 type topClient struct {
@@ -69,8 +68,8 @@ type topClient struct {
 	Requests uint64 `json:"requests"`
 }
 
-// findings are what accesslist.List.Findings tells of the list, all of it. Its
-// Unused is about this replay.
+// findings are all of accesslist.List.Findings for the list. Unused entries are those
+// without a request in this replay.
 type findings struct {
 	At    time.Time `json:"at"` // -at, or the time of the latest request, or now
 	Found []finding `json:"found"`
@@ -79,27 +78,26 @@ type findings struct {
 type finding struct {
 	Kind  string   `json:"kind"`
 	Entry string   `json:"entry"`
-	By    []string `json:"by,omitempty"` // the entries that make it needless
+	By    []string `json:"by,omitempty"` // the entries covering it
 	Text  string   `json:"text"`         // one sentence
 }
 
-// A suggestion is a list that can replace the present one: it serves all IPv4
-// clients of the log, those that are served now and those that are denied.
+// A suggestion is a list to replace the present one. It serves all IPv4 clients of the log,
+// now served or denied.
 type suggestion struct {
-	// Entries is the list. The comments tell from how many clients and requests an
-	// IPv4 entry was made; IPv6 entries are those of the present list, unchanged.
+	// Entries is the list. The comment of an IPv4 entry has its numbers of clients and
+	// requests; IPv6 entries are those of the present list, unchanged.
 	Entries accesslist.List `json:"entries"`
 
-	// Covers is how many IPv4 addresses it admits, Clients how many were seen, or how
-	// many blocks of PrefixLength, if that is not 32.
+	// Covers is the number of admitted IPv4 addresses. Clients is the number of addresses
+	// seen or, if PrefixLength is not 32, of blocks of that length.
 	Covers       uint64   `json:"covers"`
 	Clients      int      `json:"clients"`
 	PrefixLength int      `json:"prefixLength"`
 	OverBroad    []string `json:"overBroad"` // entries wider than /8 (rule A8)
 
-	// What it does not serve: IPv6 clients (or blocks of IPv6PrefixLength) that no
-	// entry of the present list admits, and requests from 0.0.0.0, which is nobody's
-	// address.
+	// Not served: IPv6 clients (or blocks of IPv6PrefixLength) without an entry in the
+	// present list, and requests from 0.0.0.0, an address of no client.
 	LeftOut leftOut `json:"leftOut"`
 }
 
@@ -110,7 +108,7 @@ type leftOut struct {
 	Unspecified      uint64 `json:"unspecified"`
 }
 
-// report sums up what was found in the sources.
+// report sums up the replay of the sources.
 func (r *replay) report(sources []source) (*report, error) {
 	p := &report{
 		Complete:         r.complete,
@@ -150,7 +148,7 @@ func (r *replay) report(sources []source) (*report, error) {
 			p.DeniedByReason = append(p.DeniedByReason, reasonCount{reason, n})
 		}
 	}
-	for i, n := range r.wouldDeny[1:] { // 0 is that it would not
+	for i, n := range r.wouldDeny[1:] { // 0: would not be denied
 		if n > 0 {
 			p.WouldDeny = append(p.WouldDeny, reasonCount{policy.Reason(i + 1), n})
 		}
@@ -170,7 +168,7 @@ func (r *replay) findings() findings {
 	if f.At.IsZero() {
 		f.At = r.last
 	}
-	var usage map[netip.Prefix]accesslist.Usage // nil, for nobody counted, if there was no request
+	var usage map[netip.Prefix]accesslist.Usage // nil without a request: usage is unknown
 	if f.At.IsZero() {
 		f.At = time.Now()
 	} else {
@@ -190,8 +188,7 @@ func (r *replay) findings() findings {
 	return f
 }
 
-// suggest returns nil if there is nobody to suggest an entry for: a list without
-// entries would admit everyone.
+// suggest returns nil without an IPv4 client: a list without entries would admit everyone.
 func (r *replay) suggest() (*suggestion, error) {
 	seen := r.seen.v4.all()
 	if len(seen) == 0 {
@@ -259,7 +256,7 @@ func (r *report) writeJSON(w io.Writer) error {
 	return e.Encode(r)
 }
 
-// prefixText leaves out the length of a prefix that is one address.
+// prefixText omits the length of a single address.
 func prefixText(p netip.Prefix) string {
 	if p.IsSingleIP() {
 		return p.Addr().String()

@@ -6,22 +6,21 @@ import (
 	"slices"
 )
 
-// maxKeys bounds how many addresses or blocks a tally holds: some 20 MB.
+// maxKeys bounds the addresses or blocks of a tally: some 20 MB.
 const maxKeys = 1 << 18
 
-// A tally counts requests by client, in bounded memory. When there are more
-// different clients than it may hold, it counts by block instead: addresses of the
-// family that has more of them are put together by /24 (IPv6: /64), then /16 (/48),
-// and so on. Each count stays exact for what it stands beside.
+// A tally counts requests by client, in bounded memory. Above the limit it counts by block:
+// the addresses of the larger family are merged into /24 (IPv6: /64), then /16 (/48), and
+// so on. Each count stays exact for its address or block.
 type tally struct {
 	limit  int // 2 or more: one key for each family
 	v4, v6 family
 }
 
-// A family is the half of a tally that has the addresses of one length.
+// A family is the half of a tally for IPv4 or IPv6.
 type family struct {
-	lengths []int                 // of the prefixes to count by, from the address itself to all of them
-	level   int                   // which length is in use
+	lengths []int                 // of the prefixes, from single addresses to all in one
+	level   int                   // index of the length in use
 	counts  map[netip.Addr]uint64 // by the first address of the prefix
 }
 
@@ -55,17 +54,17 @@ func (f *family) key(client netip.Addr) netip.Addr {
 	if f.level == 0 {
 		return client.WithZone("")
 	}
-	prefix, _ := client.Prefix(f.length()) // fails only for a length that is none
+	prefix, _ := client.Prefix(f.length()) // fails only for an invalid length
 	return prefix.Addr()
 }
 
-// length is that of the prefixes which are counted by.
+// length returns the prefix length in use.
 func (f *family) length() int { return f.lengths[f.level] }
 
-// grouped reports whether they are blocks and no longer addresses.
+// grouped reports whether the family counts blocks instead of addresses.
 func (f *family) grouped() bool { return f.level > 0 }
 
-// fold goes on with the next coarser length.
+// fold merges the counts into the next shorter prefixes.
 func (f *family) fold() {
 	f.level++
 	folded := make(map[netip.Addr]uint64)
@@ -75,7 +74,7 @@ func (f *family) fold() {
 	f.counts = folded
 }
 
-// requests returns how many requests were counted.
+// requests returns the number of counted requests.
 func (f *family) requests() (n uint64) {
 	for _, count := range f.counts {
 		n += count
@@ -83,13 +82,13 @@ func (f *family) requests() (n uint64) {
 	return n
 }
 
-// A clientCount is how many requests came from an address or block.
+// A clientCount is the number of requests from an address or block.
 type clientCount struct {
 	prefix   netip.Prefix
 	requests uint64
 }
 
-// all returns what was counted, in no order.
+// all returns all counts, unordered.
 func (f *family) all() []clientCount {
 	all := make([]clientCount, 0, len(f.counts))
 	for addr, n := range f.counts {
@@ -98,10 +97,10 @@ func (f *family) all() []clientCount {
 	return all
 }
 
-// distinct returns how many addresses or blocks were counted.
+// distinct returns the number of addresses or blocks.
 func (t *tally) distinct() int { return len(t.v4.counts) + len(t.v6.counts) }
 
-// top returns the n with the most requests, the most first.
+// top returns the n clients with the most requests, the largest count first.
 func (t *tally) top(n int) []clientCount {
 	all := append(t.v4.all(), t.v6.all()...)
 	slices.SortFunc(all, func(a, b clientCount) int {

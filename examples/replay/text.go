@@ -8,16 +8,16 @@ import (
 	"time"
 )
 
-// A printer writes lines; what it writes to keeps the first error.
+// A printer writes lines to a writer that keeps its first error.
 type printer struct{ io.Writer }
 
 func (p printer) line(format string, args ...any) { fmt.Fprintf(p, format+"\n", args...) }
 
-// item is a line of a table: a number, and what it is the number of.
+// item writes a line of a table: a number and its meaning.
 func (p printer) item(n uint64, what any) { p.line("%14s  %v", thousands(n), what) }
 
-// writeText writes the report for people. It has at most config.top findings of a
-// kind; all else is as in JSON.
+// writeText writes the report for people. It has at most config.top findings of a kind, and
+// otherwise the contents of the JSON.
 func (r *report) writeText(w io.Writer, c config) error {
 	p := printer{w}
 	if !r.Complete {
@@ -93,7 +93,7 @@ func (p printer) findings(f *findings, top int) {
 		p.line("%14s", "none")
 	}
 	byKind := make(map[string][]finding)
-	var kinds []string // in the order in which they occur
+	var kinds []string // in order of occurrence
 	for _, found := range f.Found {
 		if byKind[found.Kind] == nil {
 			kinds = append(kinds, found.Kind)
@@ -112,8 +112,7 @@ func (p printer) findings(f *findings, top int) {
 	}
 }
 
-// suggestion writes it so that it is an access list in text form, and what is said
-// of it is in comments.
+// suggestion writes an access list in text form, with its explanations in comments.
 func (p printer) suggestion(s *suggestion, present int) error {
 	list := "the present " + thousands(present)
 	if present == 0 {
@@ -143,7 +142,7 @@ func (p printer) suggestion(s *suggestion, present int) error {
 	return err
 }
 
-// places is a number of addresses, or of blocks when they were grouped.
+// places formats a number of addresses or, if grouped, of blocks.
 func places(n, length, whole int) string {
 	if length == whole {
 		return count(n, "address", "addresses")
@@ -159,7 +158,7 @@ func enumerate(names []string) string {
 	return strings.Join(names, ", ")
 }
 
-// share is "3 of 4 requests (75.0%)".
+// share formats "3 of 4 requests (75.0%)".
 func share(n, of uint64) string {
 	if of == 0 {
 		return "0 requests"
@@ -167,7 +166,7 @@ func share(n, of uint64) string {
 	return fmt.Sprintf("%s of %s (%.1f%%)", thousands(n), count(of, "request", "requests"), 100*float64(n)/float64(of))
 }
 
-// count is a number and what there is so many of.
+// count formats a number with its unit.
 func count[N int | uint64](n N, one, many string) string {
 	if n == 1 {
 		return "1 " + one
@@ -175,7 +174,7 @@ func count[N int | uint64](n N, one, many string) string {
 	return thousands(n) + " " + many
 }
 
-// thousands is a number for people.
+// thousands formats a number with commas.
 func thousands[N int | uint64](n N) string {
 	digits := strconv.FormatUint(uint64(n), 10)
 	for i := len(digits) - 3; i > 0; i -= 3 {

@@ -177,14 +177,20 @@ func TestRequestUnderWay(t *testing.T) {
 	defer stop()
 	started, ended, answered := make(chan string, 1), make(chan error, 1), make(chan string, 1)
 	go func() {
+		defer close(started)
 		ended <- run(ctx, database, []netip.Prefix{loopback}, "127.0.0.1:0", "0", func(api, _ string) { started <- api })
 	}()
 	api := <-started
 	go func() {
+		defer close(answered)
 		status, body := get(t, api+"/projects/atlas", secret, "203.0.113.7")
 		answered <- fmt.Sprint(status, " ", body)
 	}()
-	<-blocked
+	select {
+	case <-blocked:
+	case err := <-ended:
+		require.FailNow(t, "the service ended", err)
+	}
 	stop()
 	for listening := true; listening; {
 		conn, err := net.Dial("tcp", api)

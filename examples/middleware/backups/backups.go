@@ -1,7 +1,6 @@
 // Package backups is the API of the middleware example: organizations have projects, and
-// projects have backups. It keeps its records in memory. What it knows of keys is what
-// each of its endpoints asks of one; that this is asked is up to whoever passes a guard
-// to [Service.Handler].
+// projects have backups. It keeps its records in memory. Each endpoint states its
+// conditions on a key; the guard given to [Service.Handler] enforces them.
 package backups
 
 import (
@@ -16,14 +15,14 @@ import (
 	"github.com/sallyport-go/sallyport/policy/policyhttp"
 )
 
-// The roles. None implies another, so an endpoint names all that will do.
+// The roles. None implies another, so an endpoint lists every sufficient one.
 const (
-	Reader   = "backup.reader"   // sees what is there
+	Reader   = "backup.reader"   // sees projects and backups
 	Operator = "backup.operator" // makes backups
 	Admin    = "backup.admin"    // restores and deletes them
 )
 
-// A Project is the record of a project: it says whose it is.
+// A Project is the record of a project. It names the project's owner.
 type Project struct {
 	ID           string `json:"id"`
 	Organization string `json:"organization"`
@@ -34,17 +33,17 @@ type Backup struct {
 	ID        string `json:"id"`
 	Project   string `json:"project"`
 	CreatedBy string `json:"createdBy,omitempty"` // the ID of a key
-	Restored  int    `json:"restored"`            // how often
+	Restored  int    `json:"restored"`            // number of restores
 }
 
-// A Service has the records, and the endpoints that show and change them. It is safe for
+// A Service has the records and the endpoints to show and change them. It is safe for
 // concurrent use.
 type Service struct {
 	projects map[string]Project // never changes, so it needs no lock
 
 	mu      sync.Mutex
 	backups map[string][]Backup // by project
-	made    int                 // how many backups there have ever been
+	made    int                 // number of backups ever made
 }
 
 // New returns a service with these projects, each with a first backup.
@@ -67,8 +66,7 @@ func (s *Service) Handler(protect Protector) http.Handler {
 		mux.Handle(pattern, protect(endpoint, resource, handler))
 	}
 
-	// An organization's name in the path is nobody's claim: the rules compare it with that
-	// of the key.
+	// The path may name the organization: the rules compare it with the key's.
 	organization := policyhttp.PathOrganization("organization")
 	handle("GET /organizations/{organization}/projects", organization,
 		policy.Endpoint{Name: "projects.list", Roles: []string{Reader, Operator, Admin}}, s.listProjects)
@@ -78,8 +76,8 @@ func (s *Service) Handler(protect Protector) http.Handler {
 		policy.Endpoint{Name: "backups.list", Roles: []string{Reader, Operator, Admin}}, s.listBackups)
 	handle("POST /projects/{project}/backups", s.project,
 		policy.Endpoint{Name: "backups.create", Roles: []string{Operator, Admin}}, s.createBackup)
-	// Restoring overwrites what a customer has, so it takes a key that is tied to
-	// addresses, whether or not the organization requires that of its keys.
+	// Restoring overwrites a customer's data, so it takes a key with an access list, even
+	// if the organization does not require lists.
 	handle("POST /projects/{project}/backups/{backup}/restore", s.project,
 		policy.Endpoint{Name: "backups.restore", Roles: []string{Admin}, RequiresAccessList: true}, s.restoreBackup)
 	handle("DELETE /projects/{project}/backups/{backup}", s.project,
@@ -87,9 +85,9 @@ func (s *Service) Handler(protect Protector) http.Handler {
 	return mux
 }
 
-// project is the Resource of everything in a project. The project's own record names the
-// organization that owns it, and whatever the caller says about that is never read (rule
-// K7). The record goes on to the handler, which serves what was judged.
+// project is the Resource of everything in a project. The organization comes from the
+// project's own record, never from the caller (rule K7). The record goes on to the handler,
+// so that it serves the judged project.
 func (s *Service) project(r *http.Request) (policy.Resource, error) {
 	project, ok := s.projects[r.PathValue("project")]
 	if !ok { // refused like a project of another organization
@@ -98,7 +96,7 @@ func (s *Service) project(r *http.Request) (policy.Resource, error) {
 	return policy.Resource{Organization: project.Organization, Project: project.ID, Value: project}, nil
 }
 
-// judged returns the project that the guard has let the request in to.
+// judged returns the project of an allowed request, as the guard found it.
 func judged(r *http.Request) Project {
 	project, _ := policyhttp.ValueOf[Project](r.Context())
 	return project
@@ -116,8 +114,7 @@ func (s *Service) listProjects(w http.ResponseWriter, r *http.Request) {
 	write(w, http.StatusOK, projects)
 }
 
-// A handler behind the guard need not ask whether the project exists: without a record
-// the call was denied.
+// readProject need not ask if the project exists: without a record the call was denied.
 func (s *Service) readProject(w http.ResponseWriter, r *http.Request) {
 	write(w, http.StatusOK, judged(r))
 }
@@ -165,8 +162,8 @@ func (s *Service) add(project, by string) Backup {
 	return backup
 }
 
-// change changes the backup that the request names, looked up within the project that
-// was judged: a backup of another project is not found. It returns false if there is none.
+// change changes the backup named by the request. It searches the judged project only, and
+// returns false if the backup is not there.
 func (s *Service) change(r *http.Request, change func(backups []Backup, i int) []Backup) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -1,17 +1,16 @@
-// Load measures what the guard costs a service over real connections, and that nothing is
-// left behind by its requests.
+// Load measures the guard's cost to a service over real connections, and checks for leaks
+// of memory and goroutines.
 //
 //	go run ./examples/middleware/load [-n 1000000]
 //
-// It serves the API of the middleware example twice, with the guard and without, and
-// sends both the same requests over 16 connections of the loopback that are kept alive,
-// in turn, in ten rounds of n/10 requests each. Then it sends n more to the guarded one,
-// and compares the heap and the goroutines before and after; it fails if they grew.
+// It serves the API of the middleware example twice, with the guard and without. Both get
+// the same requests over 16 keep-alive connections of the loopback, in turn, in ten rounds
+// of n/10 requests. Then the guarded one gets n more; the program fails if the heap or the
+// number of goroutines grew.
 //
-// Server and client are one process and share its processors. The client does as little
-// as it can, but what it and the kernel do is in both figures, so that the ratio is that
-// of the service as a whole, whose handler is a small one. For the guard alone see the
-// benchmarks of package policyhttp. With a small n the figures are not worth much.
+// Server and client share one process. The work of the client and the kernel is in both
+// figures, so the ratio is that of a whole service with a small handler. For the guard
+// alone see the benchmarks of package policyhttp. With a small n the figures mean little.
 package main
 
 import (
@@ -42,7 +41,7 @@ import (
 const (
 	connections = 16
 	rounds      = 10
-	mostGrown   = 1 << 20 // bytes of the heap: of a million requests it is one byte each
+	mostGrown   = 1 << 20 // bytes of the heap: one byte a request for a million
 )
 
 func main() {
@@ -54,14 +53,14 @@ func main() {
 
 func run(ctx context.Context, out io.Writer, args []string) error {
 	flags := flag.NewFlagSet("load", flag.ContinueOnError)
-	n := flags.Int("n", 50_000, "how many `requests` to send to each side, and then to the guarded one")
+	n := flags.Int("n", 50_000, "number of `requests` to each side, and then to the guarded one")
 	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
 		return nil
 	} else if err != nil {
 		return err
 	}
 	if *n < rounds*connections {
-		return fmt.Errorf("-n is %d; right would be %d or more", *n, rounds*connections)
+		return fmt.Errorf("-n is %d: want %d or more", *n, rounds*connections)
 	}
 
 	guarded, bare, secret, err := handlers(ctx)
@@ -85,9 +84,9 @@ func run(ctx context.Context, out io.Writer, args []string) error {
 	return lookForLeaks(out, with, *n)
 }
 
-// handlers returns the example's API with and without a guard, and the secret of a key
-// that may list the backups of the project atlas. The guard does all that it does in the
-// example; of the calls that it allows one in a hundred is written to the log.
+// handlers returns the example's API with and without a guard, and the secret of a key for
+// the backups of the project atlas. The guard has the example's observers; its log has one
+// in a hundred allowed calls.
 func handlers(ctx context.Context) (guarded, bare http.Handler, secret apikey.Secret, err error) {
 	keys := memory.New()
 	if _, err = keys.PutOrganization(ctx, policy.Organization{ID: "acme", Requirement: policy.Required}); err != nil {
@@ -121,7 +120,7 @@ type side struct {
 	server   *httptest.Server
 	conns    []net.Conn
 	request  []byte
-	response int // bytes of each, since nothing in it changes its length
+	response int // bytes of each response; the length never changes
 }
 
 func open(handler http.Handler, secret apikey.Secret) (*side, error) {
@@ -150,7 +149,7 @@ func (s *side) close() {
 	s.server.Close()
 }
 
-// measure sends a first request and reads the answer as it should be read.
+// measure sends a first request and parses the answer, to learn its length.
 func (s *side) measure() error {
 	if _, err := s.conns[0].Write(s.request); err != nil {
 		return err
@@ -171,8 +170,8 @@ func (s *side) measure() error {
 	return response.Body.Close()
 }
 
-// send sends at least n requests, the same number over each connection, and returns how
-// many of them were answered in a second.
+// send sends at least n requests, the same number over each connection, and returns the
+// rate of answers.
 func (s *side) send(n int) (perSecond float64, err error) {
 	each := (n + connections - 1) / connections
 	ended := make(chan error, connections)
@@ -196,19 +195,19 @@ func (s *side) sendOver(conn net.Conn, n int) error {
 			return err
 		}
 		if !bytes.HasPrefix(answer, ok) {
-			return fmt.Errorf("the server answered %q; right would be a 200", answer)
+			return fmt.Errorf("the server answered %q: want a 200", answer)
 		}
 	}
 	return nil
 }
 
-// compare has the two sides work in turn, each round in the other order.
+// compare runs the two sides in turn, and changes their order with each round.
 func compare(out io.Writer, without, with *side, n int) error {
 	if _, err := fmt.Fprintf(out, "%d connections, %d rounds of %d requests, in requests a second:\n\n%8s%10s%8s%8s\n",
 		connections, rounds, n, "round", "without", "with", "ratio"); err != nil {
 		return err
 	}
-	for _, s := range []*side{without, with} { // warms both up
+	for _, s := range []*side{without, with} { // warm-up
 		if _, err := s.send(n / 2); err != nil {
 			return err
 		}
@@ -232,7 +231,7 @@ func compare(out io.Writer, without, with *side, n int) error {
 		}
 	}
 	slices.Sort(ratios)
-	_, err := fmt.Fprintf(out, "\nWith the guard there are %.3f times as many as without (median; %.3f to %.3f).\n",
+	_, err := fmt.Fprintf(out, "\nWith the guard the rate is %.3f times that without (median; %.3f to %.3f).\n",
 		(ratios[rounds/2-1]+ratios[rounds/2])/2, ratios[0], ratios[rounds-1])
 	return err
 }
@@ -245,7 +244,7 @@ func lookForLeaks(out io.Writer, s *side, n int) error {
 		return err
 	}
 	heapAfter, goroutinesAfter := inUse()
-	// Of the client's own, one that has said that it ended may still be there for a moment.
+	// A goroutine of the client may need a moment to end after its last message.
 	for wait := 0; goroutinesAfter > goroutinesBefore && wait < 100; wait++ {
 		time.Sleep(10 * time.Millisecond)
 		goroutinesAfter = runtime.NumGoroutine()
@@ -255,16 +254,16 @@ func lookForLeaks(out io.Writer, s *side, n int) error {
 		return err
 	}
 	if grown := heapAfter - heapBefore; grown > mostGrown {
-		return fmt.Errorf("the heap grew by %d bytes; right would be %d at most", grown, mostGrown)
+		return fmt.Errorf("the heap grew by %d bytes: want %d at most", grown, mostGrown)
 	}
 	if goroutinesAfter > goroutinesBefore {
-		return fmt.Errorf("%d goroutines more than before; right would be none", goroutinesAfter-goroutinesBefore)
+		return fmt.Errorf("%d goroutines more than before: want none", goroutinesAfter-goroutinesBefore)
 	}
 	return nil
 }
 
-// inUse returns the bytes of the heap that are reachable, and how many goroutines there
-// are. The second collection is for what sync.Pools hold on to over the first.
+// inUse returns the reachable bytes of the heap and the number of goroutines. sync.Pools
+// keep their objects over the first collection, so there are two.
 func inUse() (heap int64, goroutines int) {
 	runtime.GC()
 	runtime.GC()

@@ -15,7 +15,7 @@ func TestRun(t *testing.T) {
 	var out strings.Builder
 	require.NoError(t, run(t.Context(), &out, []string{"-n", "1600"}))
 	require.Regexp(t, `(?m)^ +10 +\d+ +\d+ +\d\.\d{3}$`, out.String())
-	require.Regexp(t, `With the guard there are \d\.\d{3} times as many`, out.String())
+	require.Regexp(t, `With the guard the rate is \d\.\d{3} times that without`, out.String())
 	require.Regexp(t, `1600 guarded requests more`, out.String())
 }
 
@@ -70,7 +70,7 @@ func TestLeaksAreFound(t *testing.T) {
 }
 
 func TestArguments(t *testing.T) {
-	require.ErrorContains(t, run(t.Context(), io.Discard, []string{"-n", "1"}), "-n is 1; right would be 160 or more")
+	require.ErrorContains(t, run(t.Context(), io.Discard, []string{"-n", "1"}), "-n is 1: want 160 or more")
 	require.Error(t, run(t.Context(), io.Discard, []string{"-rounds", "1"}))
 	require.NoError(t, run(t.Context(), io.Discard, []string{"-help"}))
 }

@@ -9,12 +9,12 @@ import (
 	"github.com/sallyport-go/sallyport/policy/policyhttp"
 )
 
-// chiGuard is the guard as chi's middleware, for Router.With. route.Protect is that by
-// itself, as chi sets Request.PathValue to what chi.URLParam returns; the adapter is for
-// names that come percent-encoded, which would otherwise be those of no project.
+// chiGuard is the guard as chi's middleware, for Router.With. route.Protect alone works
+// too, since chi sets Request.PathValue. The adapter decodes percent-encoded names; without
+// it they name unknown projects.
 //
-// With and not Use: at the top of a router Use is called before there are parameters,
-// and every call would be denied.
+// Do not use it with Router.Use: at the top of a router that runs before the path is
+// matched, and every call would be denied.
 func chiGuard(route *policyhttp.Route) func(http.Handler) http.Handler {
 	return func(next http.Handler) http.Handler {
 		protected := route.Protect(next)

@@ -8,9 +8,9 @@ import (
 	"github.com/sallyport-go/sallyport/policy/policyhttp"
 )
 
-// echoGuard is the guard as echo's middleware. It hands echo's parameters to the request;
-// the rest is what echo.WrapMiddleware does. Put it on a route or with Use, which comes
-// after the router, and not with Pre, which comes before.
+// echoGuard is the guard as echo's middleware: echo.WrapMiddleware, and echo's parameters
+// as path values of the request. Put it on a route or into Use, which run after the router,
+// never into Pre.
 func echoGuard(route *policyhttp.Route) echo.MiddlewareFunc {
 	protect := echo.WrapMiddleware(route.Protect)
 	return func(next echo.HandlerFunc) echo.HandlerFunc {

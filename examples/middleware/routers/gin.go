@@ -8,11 +8,11 @@ import (
 	"github.com/sallyport-go/sallyport/policy/policyhttp"
 )
 
-// ginGuard is the guard as gin's middleware. It hands gin's parameters to the request,
-// and goes on with the handlers that follow if the call is allowed.
+// ginGuard is the guard as gin's middleware. It sets gin's parameters as path values of the
+// request, and calls the next handlers if the call is allowed.
 //
-// gin's own Context.ClientIP is not asked for the address, and takes it from a header
-// that anybody can send unless Engine.SetTrustedProxies says otherwise.
+// It does not use gin's Context.ClientIP. By default that trusts a header from anybody; see
+// gin's Engine.SetTrustedProxies.
 func ginGuard(route *policyhttp.Route) gin.HandlerFunc {
 	return func(c *gin.Context) {
 		for _, param := range c.Params {
@@ -21,7 +21,7 @@ func ginGuard(route *policyhttp.Route) gin.HandlerFunc {
 		allowed := false
 		route.Protect(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 			allowed = true
-			c.Request = r // which has the decision
+			c.Request = r // with the decision in its context
 			c.Next()
 		})).ServeHTTP(c.Writer, c.Request)
 		if !allowed {
@@ -33,7 +33,7 @@ func ginGuard(route *policyhttp.Route) gin.HandlerFunc {
 func newGin(s *service) http.Handler {
 	gin.SetMode(gin.ReleaseMode)
 	router := gin.New()
-	router.UseRawPath = true // so that an encoded slash is part of a name, as in http.ServeMux; names are decoded
+	router.UseRawPath = true // an encoded slash is part of a name, as in http.ServeMux; gin decodes names
 	show := func(c *gin.Context) { c.String(http.StatusOK, "%s", describe(c.Request)) }
 	router.Match([]string{http.MethodGet, http.MethodHead}, "/projects/:project", ginGuard(s.read), show)
 	router.POST("/projects/:project/restore", ginGuard(s.restore), show)

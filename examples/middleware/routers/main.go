@@ -2,15 +2,14 @@
 //
 //	cd examples/middleware/routers && go run .
 //
-// serves the same endpoints with each of them on a free port of the loopback, sends all
-// of them the same requests, prints the statuses, and fails if an answer differs: in the
-// status, in the body, or for a call that was denied in any header. Then it tries what
-// a middleware that wraps the ResponseWriter breaks: a handler that flushes, and one
-// that takes the connection over.
+// serves the same endpoints with each of them on a free port of the loopback, sends all of
+// them the same requests, and prints the statuses. It fails if an answer differs in its
+// status, its body or, for a denied call, a header. Then it tries flushing and hijacking:
+// both break under middleware with a ResponseWriter of its own.
 //
-// The adapters are in servemux.go, chi.go, gin.go and echo.go: what it takes to have the
-// guard on a route there, and the parameters of its path where a policyhttp.Resource
-// finds them. All else, in service.go, knows nothing of routers.
+// The adapters are in servemux.go, chi.go, gin.go and echo.go. They put the guard on a
+// route, and the path's parameters into Request.PathValue for the policyhttp.Resource.
+// service.go has the rest and knows no router.
 package main
 
 import (
@@ -39,7 +38,7 @@ func main() {
 	}
 }
 
-// routers are those that are compared, the first being what the others are held to.
+// routers are compared with the first of them.
 var routers = []struct {
 	name string
 	make func(*service) http.Handler
@@ -84,11 +83,11 @@ func run(ctx context.Context, out io.Writer) error {
 	return errors.Join(append(mistakes, table.Flush())...)
 }
 
-// An answer is what is compared.
+// An answer has the compared parts of a response.
 type answer struct {
 	status int
 	body   string
-	header http.Header // of a denied call, without Date; the others' are not the guard's
+	header http.Header // for denied calls, without Date; nil for allowed ones
 }
 
 func compare(ctx context.Context, table io.Writer, servers []*httptest.Server, secrets map[apikey.ID]apikey.Secret) (mistakes []error) {
@@ -105,7 +104,7 @@ func compare(ctx context.Context, table io.Writer, servers []*httptest.Server, s
 			switch {
 			case err != nil:
 			case a.status != q.status:
-				err = fmt.Errorf("status %d; right would be %d", a.status, q.status)
+				err = fmt.Errorf("status %d: want %d", a.status, q.status)
 			case i == 0:
 				first = a
 			default:
@@ -141,10 +140,10 @@ func (a answer) difference(other answer) error {
 	if a.status == other.status && a.body == other.body && maps.EqualFunc(a.header, other.header, slices.Equal[[]string]) {
 		return nil
 	}
-	return fmt.Errorf("%d %q %v; right would be %d %q %v", other.status, other.body, other.header, a.status, a.body, a.header)
+	return fmt.Errorf("%d %q %v: want %d %q %v", other.status, other.body, other.header, a.status, a.body, a.header)
 }
 
-// tryStream reads the first line while the handler waits for it to be read.
+// tryStream reads the first line while the handler waits for that.
 func (s *service) tryStream(ctx context.Context, server *httptest.Server, secret apikey.Secret, by string) (string, error) {
 	q := request{method: http.MethodGet, path: "/projects/atlas/watch?by=" + by,
 		sign: func(h http.Header) { h.Set("Authorization", "Bearer "+secret.Reveal()) }}
@@ -180,7 +179,7 @@ func tryHijack(ctx context.Context, server *httptest.Server, secret apikey.Secre
 		return "", err
 	}
 	if response.StatusCode != http.StatusSwitchingProtocols {
-		return "", fmt.Errorf("status %d; right would be 101", response.StatusCode)
+		return "", fmt.Errorf("status %d: want 101", response.StatusCode)
 	}
 	if _, err := io.WriteString(conn, "over to you\n"); err != nil {
 		return "", err

@@ -222,7 +222,7 @@ func BenchmarkRouters(b *testing.B) {
 					w := httptest.NewRecorder()
 					handler.ServeHTTP(w, r)
 					if w.Code != c.want {
-						b.Fatalf("%d; right would be %d", w.Code, c.want)
+						b.Fatalf("%d: want %d", w.Code, c.want)
 					}
 				}
 			})

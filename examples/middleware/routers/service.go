@@ -18,13 +18,12 @@ import (
 	"github.com/sallyport-go/sallyport/store/memory"
 )
 
-// A service has the guarded endpoints, and the handlers behind them. Nothing in it
-// depends on a router, except that it finds the project where http.ServeMux has it, by
-// Request.PathValue: the adapters see to that.
+// A service has the guarded endpoints and their handlers. It knows no router: it reads the
+// project from Request.PathValue, and the adapters set that.
 type service struct {
 	read, restore, watch, talk *policyhttp.Route
 
-	// proceed lets the handler that streams go on.
+	// proceed lets the streaming handler continue.
 	proceed chan struct{}
 }
 
@@ -49,7 +48,7 @@ func newService(ctx context.Context) (*service, map[apikey.ID]apikey.Secret, err
 }
 
 // project takes the organization from the project's own record, never from the caller
-// (rule K7). A project that does not exist is refused like one of another organization.
+// (rule K7). An unknown project is refused like another organization's.
 func project(r *http.Request) (policy.Resource, error) {
 	switch id := r.PathValue("project"); id {
 	case "":
@@ -65,10 +64,9 @@ func project(r *http.Request) (policy.Resource, error) {
 	}
 }
 
-// decoded returns the value of a path parameter as http.ServeMux would give it. chi and
-// echo match the path as it was sent, where that differs from how Go would write it, and
-// leave it to their users to decode what they find; otherwise they match the decoded
-// one, and to decode it again would be wrong.
+// decoded returns the value of a path parameter as http.ServeMux would give it. If Go would
+// have encoded the path differently, URL.RawPath is set, and chi and echo return undecoded
+// values. Otherwise they return decoded ones, and decoding again would be wrong.
 func decoded(r *http.Request, value string) string {
 	if r.URL.RawPath == "" {
 		return value
@@ -80,11 +78,11 @@ func decoded(r *http.Request, value string) string {
 	return text
 }
 
-// describe is what the handlers of the four routers answer. They take the project from
-// where the guard took it, not from the router: it was judged by that spelling.
+// describe is the answer under each of the four routers. The project comes from the
+// decision, not from the router: it is the judged one.
 func describe(r *http.Request) string {
 	decision, _ := policyhttp.DecisionOf(r.Context())
-	return fmt.Sprintf("%s, for key %s\n", r.PathValue("project"), decision.Subject().Key().ID)
+	return fmt.Sprintf("%s, for key %s\n", decision.Resource().Project, decision.KeyID())
 }
 
 func showProject(w http.ResponseWriter, r *http.Request) { _, _ = fmt.Fprint(w, describe(r)) }
@@ -110,7 +108,7 @@ func (s *service) stream(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// repeat takes the connection over and says once what it is told.
+// repeat takes the connection over and repeats one line.
 func repeat(w http.ResponseWriter, r *http.Request) {
 	conn, buffered, err := hijack(w, r.URL.Query().Get("by") == "interface")
 	if err != nil {
@@ -158,13 +156,13 @@ func addKeys(ctx context.Context, keys *memory.Store) (map[apikey.ID]apikey.Secr
 		{ID: "disabled", Organization: "acme", Grants: grant("admin"), Disabled: true},
 		{ID: "stranger", Organization: "globex", Grants: grant("admin")},
 	} {
-		key, secret, err := apikey.Rotate(key, 0)
+		key, secret, err := apikey.Issue(key)
 		if err != nil {
 			return nil, err
 		}
 		var options []store.PutOption
 		if key.AccessList.IsEmpty() {
-			options = append(options, store.AllowOpen) // as it stands above
+			options = append(options, store.AllowOpen) // the keys without a list above
 		}
 		if _, err := keys.PutKey(ctx, key, options...); err != nil {
 			return nil, err

@@ -9,7 +9,7 @@ import (
 	"github.com/sallyport-go/sallyport/apikey"
 )
 
-// A request is one that all routers are sent, and the status that is right.
+// A request goes to all routers, and each must answer with the same status.
 type request struct {
 	what, method, path string
 	status             int
@@ -67,7 +67,7 @@ func requests(secrets map[apikey.ID]apikey.Secret) ([]request, error) {
 		{"two headers", get, "/projects/atlas", 400, header("Bearer "+secrets["reader"].Reveal(), "Bearer x")},
 		{"bad base64", get, "/projects/atlas", 400, header("Basic %%%%")},
 		{"no colon", get, "/projects/atlas", 400, basic("reader")},
-		{"a header that is too long", get, "/projects/atlas", 400, header("Bearer " + strings.Repeat("x", 10_000))},
+		{"a long header", get, "/projects/atlas", 400, header("Bearer " + strings.Repeat("x", 10_000))},
 
 		{"an address off the list", get, "/projects/atlas", 403, key("elsewhere")},
 		{"an address off the list, forged", get, "/projects/atlas", 403, func(h http.Header) {
@@ -78,17 +78,17 @@ func requests(secrets map[apikey.ID]apikey.Secret) ([]request, error) {
 			h.Set("Forwarded", "for=203.0.113.7")
 		}},
 		{"a key without a list, where one is required", post, "/projects/atlas/restore", 403, key("open")},
-		{"a role that the key has not", post, "/projects/atlas/restore", 403, key("reader")},
+		{"a missing role", post, "/projects/atlas/restore", 403, key("reader")},
 		{"another organization's project", get, "/projects/atlas", 403, key("stranger")},
 		{"and the caller claims it", get, "/projects/atlas?organization=globex&project=gamma", 403, key("stranger")},
-		{"a project that does not exist", get, "/projects/nonesuch", 403, key("reader")},
-		{"a name that only looks encoded", get, "/projects/%2561tlas", 403, key("reader")},
-		{"a record that cannot be read", get, "/projects/broken", 503, key("reader")},
+		{"an unknown project", get, "/projects/nonesuch", 403, key("reader")},
+		{"a name encoded twice", get, "/projects/%2561tlas", 403, key("reader")},
+		{"an unreadable record", get, "/projects/broken", 503, key("reader")},
 	}, nil
 }
 
-// unstored returns a well-formed secret of the key that is in no store.
+// unstored returns a well-formed secret of the key. No store has it.
 func unstored(id apikey.ID) (apikey.Secret, error) {
-	_, secret, err := apikey.Rotate(apikey.Key{ID: id, Organization: "acme"}, 0)
+	_, secret, err := apikey.Issue(apikey.Key{ID: id, Organization: "acme"})
 	return secret, err
 }
