@@ -6,8 +6,8 @@ import (
 	"github.com/sallyport-go/sallyport/internal/strictjson"
 )
 
-// readCanonical reads the stored form as [Key.MarshalJSON] writes it, in a tenth of the time of readAny: a copy of a
-// million keys is loaded by it. ok is false for any other form and for an invalid key, which readAny words.
+// readCanonical reads the output of [Key.MarshalJSON] in a tenth of the time of readAny, for copies of a million keys. ok
+// is false for any other form and for an invalid key: readAny reads it or words the error.
 func readCanonical(data []byte) (read Key, ok bool) {
 	c := strictjson.NewCanonical(data)
 	read = Key{

@@ -45,9 +45,9 @@ type (
 //
 // It is an object with the names id, organization, description, disabled, accessList, grants (each role, project,
 // allProjects), secrets (each serverKey, sum in hexadecimal, created, expires), notBefore, expires, created and revision.
-// Times are RFC 3339 in UTC with all their nanoseconds; a zero time, project or serverKey is left out. What cannot be
-// written so that it reads back the same is an error: text that is not UTF-8, and years beyond four digits. An otherwise
-// invalid key is written as it is.
+// Times are RFC 3339 in UTC with all their nanoseconds; a zero time, project or serverKey is left out. Text other than
+// UTF-8 and years beyond four digits are errors, since they would not read back the same. An otherwise invalid key is
+// written as it is.
 func (k Key) MarshalJSON() ([]byte, error) {
 	stored := storedKey{
 		ID: k.ID, Organization: k.Organization, Description: k.Description, Disabled: k.Disabled, AccessList: k.AccessList,
@@ -66,22 +66,24 @@ func (k Key) MarshalJSON() ([]byte, error) {
 	}
 	for _, text := range texts {
 		if !utf8.ValidString(text) { // encoding/json would put another character in its place
-			return nil, fmt.Errorf("apikey: a key with the text %.*q cannot be stored; right would be UTF-8", maxQuoted, text)
+			return nil, fmt.Errorf("apikey: the text %.*q of a key is not UTF-8: want UTF-8", maxQuoted, text)
 		}
 	}
 	data, err := json.Marshal(stored)
 	if err != nil {
-		return nil, fmt.Errorf("apikey: a key cannot be stored: %w", err)
+		return nil, fmt.Errorf("apikey: the key has no stored form: %w", err)
 	}
 	return data, nil
 }
 
-// UnmarshalJSON reads the stored form that [Key.MarshalJSON] writes. What it cannot read exactly is an error and never a
-// key with less in it (rule A3): names that are unknown, doubled or differ in case, null for any value, text that is not
-// UTF-8, anything after the object, a missing id, organization, disabled, accessList or secrets, and a record that does not
-// pass [Key.Validate]. The error says which. On an error k is unchanged.
+// UnmarshalJSON reads the output of [Key.MarshalJSON]. It reads the whole record exactly or fails, and never returns a key
+// with less in it (rule A3). On an error k is unchanged. Errors, which name the place, are:
+//   - an unknown name, a name that occurs twice or differs in case;
+//   - null for any value, a missing id, organization, disabled, accessList or secrets;
+//   - text other than UTF-8, and anything after the object;
+//   - a key that does not pass [Key.Validate].
 //
-// The access list may have IPv6 entries: that was decided when it was let into the database.
+// The access list may have IPv6 entries: rule A5 was applied when they were put on it.
 func (k *Key) UnmarshalJSON(data []byte) error {
 	read, ok := readCanonical(data)
 	if !ok {

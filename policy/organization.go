@@ -8,8 +8,8 @@ import (
 	"github.com/sallyport-go/sallyport/internal/strictjson"
 )
 
-// An Organization owns keys and projects, and says whether its keys need an
-// access list.
+// An Organization owns keys and projects, and decides whether its keys need an access
+// list.
 type Organization struct {
 	// ID names the organization: 1 to 256 bytes of valid UTF-8 without control
 	// characters, compared byte by byte.
@@ -22,11 +22,11 @@ type Organization struct {
 	Revision uint64 `json:"revision,omitempty"`
 }
 
-// Validate returns what keeps the organization from being stored, or nil.
+// Validate returns why the organization is invalid, or nil.
 func (o Organization) Validate() error {
 	err := apikey.ValidateName("organization", o.ID)
 	if o.Requirement > Required {
-		err = errors.Join(err, fmt.Errorf("policy: organization %q: requirement %d: want NotRequired, ReportOnly or Required", o.ID, o.Requirement))
+		err = errors.Join(err, fmt.Errorf("policy: organization %q has the requirement %d: want NotRequired, ReportOnly or Required", o.ID, o.Requirement))
 	}
 	return err
 }
@@ -59,22 +59,21 @@ func (o *Organization) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-// A Requirement is an organization's answer to whether its keys need an access
-// list. The zero Requirement is NotRequired; a value that is none of the constants
-// is judged as Required.
+// A Requirement says whether an organization's keys need an access list. The zero
+// Requirement is NotRequired; an unknown value is judged as Required.
 type Requirement uint8
 
 // The requirements.
 const (
 	NotRequired Requirement = iota // a key without a list may call from anywhere
-	ReportOnly                     // likewise, and the decision says what Required would have answered (rule Q2)
+	ReportOnly                     // likewise, and the decision has the answer under Required (rule Q2)
 	Required                       // a key without a list may not call
 )
 
 var requirements = [...]string{"not_required", "report_only", "required"}
 
-// String returns "not_required", "report_only" or "required", and
-// "requirement(7)" for a value that is none of them.
+// String returns "not_required", "report_only" or "required", and "requirement(7)" for an
+// unknown value.
 func (r Requirement) String() string {
 	if int(r) < len(requirements) {
 		return requirements[r]
@@ -82,8 +81,7 @@ func (r Requirement) String() string {
 	return fmt.Sprintf("requirement(%d)", uint8(r))
 }
 
-// MarshalText gives the text of String; a value that is none of the constants is
-// an error.
+// MarshalText returns the text of String. An unknown value is an error.
 func (r Requirement) MarshalText() ([]byte, error) {
 	if r > Required {
 		return nil, fmt.Errorf("policy: %v: want NotRequired, ReportOnly or Required", r)
