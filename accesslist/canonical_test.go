@@ -68,3 +68,11 @@ func TestCanonicalJSON(t *testing.T) {
 		}
 	}
 }
+
+// FuzzCanonicalJSON looks for JSON that the two ways of reading read differently.
+func FuzzCanonicalJSON(f *testing.F) {
+	for _, text := range nearlyCanonical {
+		f.Add([]byte(text))
+	}
+	f.Fuzz(checkCanonical)
+}

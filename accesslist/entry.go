@@ -15,8 +15,8 @@ const MaxComment = 1024
 
 // An Entry is one IPv4 address or one CIDR block of an access list, or an IPv6 one
 // where [Parser.AllowIPv6] let it in. The zero Entry covers nothing and no list
-// takes it. Only [ParseEntry] and [NewEntry] make other entries, and they check rule A7.
-// The remaining fields may be set until the entry is put on a list.
+// takes it. Every other entry has passed the checks of rule A7: make it with [ParseEntry]
+// or [NewEntry]. The remaining fields may be set until the entry is put on a list.
 type Entry struct {
 	prefix netip.Prefix
 

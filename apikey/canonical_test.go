@@ -27,7 +27,7 @@ func checkCanonical(t *testing.T, data []byte) {
 	require.Equal(t, want, got, "%q", data)
 }
 
-func canonicalKeys(t *testing.T) (keys []Key) {
+func canonicalKeys(t testing.TB) (keys []Key) {
 	list, err := accesslist.Parser{AllowIPv6: true}.Parse("192.0.2.1", "198.51.100.0/24", "2001:db8::/32")
 	require.NoError(t, err)
 	entry, err := accesslist.ParseEntry("203.0.113.7")
@@ -76,7 +76,18 @@ func TestCanonicalJSON(t *testing.T) {
 	}
 }
 
-// The peer is the way of encoding/json, by which everything can be read.
+// FuzzCanonicalJSON looks for JSON that the two ways of reading read differently.
+func FuzzCanonicalJSON(f *testing.F) {
+	for _, key := range canonicalKeys(f) {
+		data, err := json.Marshal(key)
+		require.NoError(f, err)
+		f.Add(data)
+		f.Add(bytes.Replace(data, []byte(`"id":`), []byte(`"id": `), 1))
+	}
+	f.Fuzz(checkCanonical)
+}
+
+// The peer reads JSON in any form.
 func BenchmarkCanonicalJSON(b *testing.B) {
 	list, err := accesslist.Parse("10.1.2.3")
 	require.NoError(b, err)

@@ -12,7 +12,7 @@ import (
 	"github.com/sallyport-go/sallyport/internal/strictjson"
 )
 
-// The stored forms. They are apart from Key so that renaming a field of Go never renames one in a database.
+// The stored forms. They are separate from Key, so that renaming a Go field never renames one in a database.
 type (
 	storedKey struct {
 		ID           ID              `json:"id"`
@@ -41,13 +41,13 @@ type (
 )
 
 // MarshalJSON returns the stored form of the key, for a database. It has the hashes of the secrets: do not show it to a
-// customer and do not accept it from one. A program's answers need a form of their own.
+// customer and do not accept it from one. Give a program's answers a form of their own.
 //
 // It is an object with the names id, organization, description, disabled, accessList, grants (each role, project,
 // allProjects), secrets (each serverKey, sum in hexadecimal, created, expires), notBefore, expires, created and revision.
-// Times are RFC 3339 in UTC with all their nanoseconds; a zero time, project or serverKey is left out. Text other than
-// UTF-8 and years beyond four digits are errors, since they would not read back the same. An otherwise invalid key is
-// written as it is.
+// Times are RFC 3339 in UTC with all their nanoseconds; a zero time, project or serverKey is left out. Text in another
+// encoding than UTF-8 and years beyond four digits are errors, because they would not be read back the same. An otherwise
+// invalid key is written as it is.
 func (k Key) MarshalJSON() ([]byte, error) {
 	stored := storedKey{
 		ID: k.ID, Organization: k.Organization, Description: k.Description, Disabled: k.Disabled, AccessList: k.AccessList,
@@ -65,25 +65,24 @@ func (k Key) MarshalJSON() ([]byte, error) {
 		texts = append(texts, s.ServerKey)
 	}
 	for _, text := range texts {
-		if !utf8.ValidString(text) { // encoding/json would put another character in its place
-			return nil, fmt.Errorf("apikey: the text %.*q of a key is not UTF-8: want UTF-8", maxQuoted, text)
+		if !utf8.ValidString(text) { // encoding/json would replace characters
+			return nil, fmt.Errorf("apikey: a key with the text %.*q cannot be stored: want UTF-8", maxQuoted, text)
 		}
 	}
 	data, err := json.Marshal(stored)
 	if err != nil {
-		return nil, fmt.Errorf("apikey: the key has no stored form: %w", err)
+		return nil, fmt.Errorf("apikey: a key cannot be stored: %w", err)
 	}
 	return data, nil
 }
 
-// UnmarshalJSON reads the output of [Key.MarshalJSON]. It reads the whole record exactly or fails, and never returns a key
-// with less in it (rule A3). On an error k is unchanged. Errors, which name the place, are:
-//   - an unknown name, a name that occurs twice or differs in case;
-//   - null for any value, a missing id, organization, disabled, accessList or secrets;
-//   - text other than UTF-8, and anything after the object;
-//   - a key that does not pass [Key.Validate].
+// UnmarshalJSON reads the output of [Key.MarshalJSON], exactly or not at all (rule A3). Errors, each with the name, are:
+//   - an unknown name, also a known one in another case, a name twice, and null for any value;
+//   - a missing id, organization, disabled, accessList or secrets;
+//   - text in another encoding than UTF-8, and anything after the object;
+//   - a record refused by [Key.Validate].
 //
-// The access list may have IPv6 entries: rule A5 was applied when they were put on it.
+// On an error k is unchanged. The access list may have IPv6 entries (see [accesslist.Entry.UnmarshalJSON]).
 func (k *Key) UnmarshalJSON(data []byte) error {
 	read, ok := readCanonical(data)
 	if !ok {
@@ -96,7 +95,7 @@ func (k *Key) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-// readAny reads the stored form however it is written.
+// readAny reads the stored form in any JSON.
 func readAny(data []byte) (Key, error) {
 	var read Key
 	v, err := strictjson.Parse(data)

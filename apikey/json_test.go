@@ -139,10 +139,10 @@ func TestJSONRefusesToWriteWhatWouldReadBackDifferent(t *testing.T) {
 		key := fullKey(t)
 		change(&key)
 		_, err := key.MarshalJSON()
-		require.EqualError(t, err, `apikey: the text "a\xff" of a key is not UTF-8: want UTF-8`, name)
+		require.EqualError(t, err, `apikey: a key with the text "a\xff" cannot be stored: want UTF-8`, name)
 	}
 	_, err := apikey.Key{Expires: time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC)}.MarshalJSON()
-	require.ErrorContains(t, err, "apikey: the key has no stored form: ")
+	require.ErrorContains(t, err, "apikey: a key cannot be stored: ")
 	require.ErrorContains(t, err, "year")
 }
 

@@ -58,14 +58,16 @@ func (d *Decision) evaluate(ctx context.Context, subject Subject, r *Request, no
 // of them applies.
 func (d *Decision) judgeKey(r *Request, now time.Time) Reason {
 	key := d.subject.key
-	switch key.Status(now) {
-	case apikey.StatusActive:
-	case apikey.StatusNotYetValid:
-		return KeyNotYetValid
-	case apikey.StatusExpired:
-		return KeyExpired
-	default:
-		return KeyDisabled
+	if key.Disabled || !key.NotBefore.IsZero() || !key.Expires.IsZero() { // Status copies the key
+		switch key.Status(now) {
+		case apikey.StatusActive:
+		case apikey.StatusNotYetValid:
+			return KeyNotYetValid
+		case apikey.StatusExpired:
+			return KeyExpired
+		default:
+			return KeyDisabled
+		}
 	}
 	if !key.AccessList.IsEmpty() {
 		if !key.AccessList.Contains(r.Client, now) {

@@ -62,7 +62,7 @@ func (d Decision) compared(line Reason) string {
 		case d.SecretID() == "":
 			return "verified by other means than a secret"
 		}
-		return "proven by secret " + d.SecretID()
+		return "verified by secret " + d.SecretID()
 	case KeyDisabled:
 		if key.Disabled {
 			return "the key is switched off"

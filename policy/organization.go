@@ -31,12 +31,12 @@ func (o Organization) Validate() error {
 	return err
 }
 
-// UnmarshalJSON reads an organization as it was stored. It fails closed, because a lost
-// requirement would open every key without a list. Errors are:
+// UnmarshalJSON reads a stored organization. It fails closed, because a lost requirement
+// would open every key without a list. Errors are:
 //   - a missing id or requirement, null, an unknown requirement;
-//   - an unknown name, a name that occurs twice or differs in case;
-//   - text that is not UTF-8, and anything after the object;
-//   - an organization that does not pass Validate.
+//   - an unknown name, also a known one in another case, and a name twice;
+//   - text in another encoding than UTF-8, and anything after the object;
+//   - an organization refused by Validate.
 //
 // On an error the receiver is unchanged.
 func (o *Organization) UnmarshalJSON(data []byte) error {
@@ -89,8 +89,7 @@ func (r Requirement) MarshalText() ([]byte, error) {
 	return []byte(r.String()), nil
 }
 
-// UnmarshalText reads the text of String, to the letter. On an error the receiver
-// is unchanged.
+// UnmarshalText reads exactly the text of String. On an error the receiver is unchanged.
 func (r *Requirement) UnmarshalText(text []byte) error {
 	for i, name := range requirements {
 		if string(text) == name {

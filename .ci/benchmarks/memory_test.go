@@ -9,6 +9,7 @@ import (
 	"github.com/sallyport-go/sallyport/accesslist"
 	"github.com/sallyport-go/sallyport/apikey"
 	"github.com/sallyport-go/sallyport/policy"
+	"github.com/sallyport-go/sallyport/store"
 	"github.com/sallyport-go/sallyport/store/memory"
 	"sallyport.test/benchmarks/internal/sally"
 	"sallyport.test/benchmarks/internal/work"
@@ -142,7 +143,7 @@ func bytesAKey(n int, list accesslist.List, names func(i int) (organization, rol
 			key, _, err := apikey.New(organization, apikey.Grant{Role: role})
 			key.AccessList = list
 			if err == nil {
-				_, err = s.PutKey(ctx, key)
+				_, err = s.PutKey(ctx, key, store.AllowOpen)
 			}
 			if err != nil {
 				failed = err

@@ -12,7 +12,7 @@ import (
 // the old state or the new one.
 var errUncertain = errors.New("it is unknown what the disk has")
 
-// tempPrefix begins the names of files that are being written.
+// tempPrefix begins the names of unfinished files.
 const tempPrefix = "temp-"
 
 // writeFile replaces a file atomically and durably. A process that starts after a crash
@@ -40,7 +40,7 @@ func writeFile(path string, data []byte) error {
 	return syncDir(filepath.Dir(path))
 }
 
-// removeUnfinished deletes the files of a directory that a crash left half written.
+// removeUnfinished deletes the files in a directory left half written by a crash.
 func removeUnfinished(dir string) error {
 	entries, err := os.ReadDir(dir)
 	for _, entry := range entries {

@@ -25,9 +25,8 @@ const (
 	keysDir          = "keys"
 )
 
-// fileName returns the name of an identifier's file. The identifier itself would not do:
-// it may be longer than a file name, contain a slash, or differ from another one in case
-// only, which some file systems do not tell apart (S5).
+// fileName returns the name of an identifier's file. The identifier itself would not do: it
+// may be longer than a file name or contain a slash, and some file systems ignore case (S5).
 func fileName(id string) string {
 	hash := sha256.Sum256([]byte(id))
 	return hex.EncodeToString(hash[:]) + ".json"
@@ -136,7 +135,7 @@ func readAll[T any](dir string, add func(T) string) error {
 	return nil
 }
 
-// wrote notes a write that is on the disk: its revision, and the change for the watchers.
+// wrote notes a write on the disk: its revision, and the change for the watchers.
 func (s *FileStore) wrote(change store.Change) {
 	s.revision = change.Revision
 	s.log.Add(change)

@@ -14,9 +14,9 @@ import (
 	"github.com/sallyport-go/sallyport/store/adapter"
 )
 
-// Step 1: where does the truth live? In files, one for each record. The maps are a copy
-// of them for reading. One process at a time has the store open, which the lock ensures,
-// so no copy is out of date (S9). One mutex guards everything (S1).
+// Step 1: where does the truth live? In files, one for each record. The maps are a copy of
+// them for reading. The lock ensures that one process at a time has the store open, so no
+// copy is out of date (S9). One mutex guards everything (S1).
 
 // A FileStore keeps its records in a directory:
 //
@@ -48,9 +48,9 @@ var (
 	_ store.UsageRecorder = (*FileStore)(nil)
 )
 
-// OpenFileStore opens the store in a directory, which it creates if it is absent. A file
-// that cannot be read as a record is an error that names the file: a key without its list
-// would be open to every address (S6).
+// OpenFileStore opens the store in a directory, and creates the directory if it is absent.
+// An unreadable file is an error with the file's name: a key without its list would be open
+// to every address (S6).
 func OpenFileStore(dir string) (*FileStore, error) {
 	for _, sub := range []string{organizationsDir, keysDir} {
 		if err := os.MkdirAll(filepath.Join(dir, sub), 0o700); err != nil {

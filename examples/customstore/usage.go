@@ -15,8 +15,8 @@ import (
 	"github.com/sallyport-go/sallyport/store/adapter"
 )
 
-// Step 6: usage. A batch is of many keys and must be recorded whole or not at all (U4), so
-// the usage of all keys is in one file, which is replaced for every batch.
+// Step 6: usage. A batch is of many keys and must be recorded whole or not at all (U4). So
+// the usage of all keys is in one file, replaced for every batch.
 //
 // A deleted key takes its usage with it (S14). It would take two writes to delete both, and
 // a crash could come in between. So the usage of an absent key stays in the file, where

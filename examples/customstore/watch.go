@@ -24,7 +24,7 @@ func (s *FileStore) Revision(ctx context.Context) (uint64, error) {
 }
 
 // Watch implements [store.Watcher]. Package adapter ends the sequence as W5 wants, waits
-// for the waker, and puts a mark after each batch that deliver delivers (W6).
+// for the waker, and puts a mark after each batch of deliver (W6).
 func (s *FileStore) Watch(ctx context.Context, after uint64) iter.Seq2[store.Change, error] {
 	return adapter.Watch(func(deliver adapter.Deliver) error {
 		woken, stop := s.waker.Wait()

@@ -214,7 +214,7 @@ func TestOpenList(t *testing.T) {
 	}
 }
 
-// Rule D2: before the secret was proven, every failure of it is the same to the byte. It
+// Rule D2: before the secret was verified, every failure of it is the same to the byte. It
 // takes one look-up (rule K3), and none if it names no key (rule K2).
 func TestNothingTellsAnUnknownKeyFromAWrongSecret(t *testing.T) {
 	s := newService(t)

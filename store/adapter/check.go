@@ -9,8 +9,8 @@ import (
 	"github.com/sallyport-go/sallyport/store"
 )
 
-// CheckPutOrganization returns the error with which PutOrganization refuses the record,
-// or nil: S10, S11 and S15. stored is the record under the same ID, nil if it is absent.
+// CheckPutOrganization returns the error of PutOrganization for a record, nil to accept it:
+// S10, S11 and S15. stored is the record under the same ID, nil if it is absent.
 func CheckPutOrganization(stored *policy.Organization, organization policy.Organization) error {
 	if err := organization.Validate(); err != nil {
 		return fmt.Errorf("store: %w: %w", store.ErrInvalid, err)
@@ -22,10 +22,9 @@ func CheckPutOrganization(stored *policy.Organization, organization policy.Organ
 	return checkPut(OrganizationName(organization.ID), revision, organization.Revision)
 }
 
-// CheckPutKey returns the error with which PutKey refuses the record, or nil: S10, S11,
-// S15, S17 and S18. stored is the record under the same ID, nil if it is absent. The
-// adapter itself checks that the organization exists (S16), in the same transaction; see
-// [NoOrganization].
+// CheckPutKey returns the error of PutKey for a record, nil to accept it: S10, S11, S15, S17
+// and S18. stored is the record under the same ID, nil if it is absent. The adapter itself
+// looks for the organization (S16), in the same transaction; see [NoOrganization].
 func CheckPutKey(stored *apikey.Key, key apikey.Key, options ...store.PutOption) error {
 	if err := key.Validate(); err != nil {
 		return fmt.Errorf("store: %w: %w", store.ErrInvalid, err)
@@ -51,8 +50,8 @@ func CheckPutKey(stored *apikey.Key, key apikey.Key, options ...store.PutOption)
 	return nil
 }
 
-// CheckDelete returns the error with which a Delete is refused, or nil: S14. stored is
-// the record's revision, zero if it is absent; given is the caller's.
+// CheckDelete returns the error of a Delete, nil to accept it: S14. stored is the record's
+// revision, zero if it is absent; given is the caller's.
 func CheckDelete(name Name, stored, given uint64) error {
 	if stored != 0 && given == 0 {
 		return nil // whatever its revision
@@ -81,7 +80,7 @@ func checkReplace(name Name, stored, given uint64) error {
 	return fmt.Errorf("store: %v has revision %d, not %d: %w", name, stored, given, store.ErrConflict)
 }
 
-// CheckLoad returns the error with which Load refuses records whatever is stored, or nil:
+// CheckLoad returns the error of Load for records, whatever is stored, nil to accept them:
 // L2. The adapter itself checks what is stored: every record must be absent ([Exists]),
 // and each key's organization must exist or be among the records ([NoOrganization]).
 func CheckLoad(organizations []policy.Organization, keys []apikey.Key, options ...store.PutOption) error {
@@ -109,7 +108,7 @@ func CheckLoad(organizations []policy.Organization, keys []apikey.Key, options .
 	return nil
 }
 
-// CheckUsageBatch returns the error with which RecordUsage refuses a batch, or nil: U7.
+// CheckUsageBatch returns the error of RecordUsage for a batch, nil to accept it: U7.
 func CheckUsageBatch(batch []store.UsageRecord) error {
 	keys := make(map[apikey.ID]struct{})
 	for _, record := range batch {
@@ -121,8 +120,8 @@ func CheckUsageBatch(batch []store.UsageRecord) error {
 	return nil
 }
 
-// CheckWatch returns the store.ErrCompacted with which a Watch after a revision ends, or
-// nil: W4. forgotten is the revision of the latest change no longer known, zero if all
+// CheckWatch returns the store.ErrCompacted of a Watch after a revision, nil to accept it:
+// W4. forgotten is the revision of the latest change no longer known, zero if all
 // are; latest is the revision of the store. A watch from zero needs no check.
 func CheckWatch(after, forgotten, latest uint64) error {
 	switch {

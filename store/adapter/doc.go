@@ -1,12 +1,12 @@
 // Package adapter has the common parts of adapters of store.Store:
 //
-//   - checks that decide a write
+//   - checks for deciding a write
 //   - pages and their cursors
 //   - the stored form of a record
 //   - the log and the waker of a change feed
 //   - the errors of the contract
 //
-// Use it to write an adapter. Programs that use a store need only package store.
+// Use it to write an adapter. Users of a store need only package store.
 // examples/customstore is an adapter made with it, step by step.
 //
 // All adapters of this project have the same files, each with the parts it uses here:
@@ -22,6 +22,5 @@
 //   - usage.go: RecordUsage and Usage ([CheckUsageBatch], [CountUsage])
 //   - errors.go: failures of the database ([NotFound], [Unreadable])
 //
-// A file that an adapter does not need is absent; a subject of its own has a file of its
-// own.
+// Files without use in an adapter are absent. A subject of its own has its own file.
 package adapter

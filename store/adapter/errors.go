@@ -10,22 +10,21 @@ import (
 // NotFound returns the store.ErrNotFound of an absent record (S4).
 func NotFound(name Name) error { return fmt.Errorf("store: %v: %w", name, store.ErrNotFound) }
 
-// Exists returns the store.ErrExists of a record to create that exists (S10, L2).
+// Exists returns the store.ErrExists of a record to create (S10, L2).
 func Exists(name Name) error { return fmt.Errorf("store: %v: %w", name, store.ErrExists) }
 
-// NoOrganization returns the store.ErrNotFound of a key whose organization is absent
-// (S16).
+// NoOrganization returns the store.ErrNotFound of a key with an absent organization (S16).
 func NoOrganization(key apikey.Key) error {
 	return fmt.Errorf("store: %v: its organization %q: %w", KeyName(key.ID), key.Organization, store.ErrNotFound)
 }
 
-// NotEmpty returns the store.ErrNotEmpty of an organization that has keys (S19).
+// NotEmpty returns the store.ErrNotEmpty of an organization with keys (S19).
 func NotEmpty(organization string) error {
 	return fmt.Errorf("store: %v: %w", OrganizationName(organization), store.ErrNotEmpty)
 }
 
-// Unreadable returns the error of a record that is stored and cannot be read (S6). It
-// wraps err, the reason.
+// Unreadable returns the error of a stored but unreadable record (S6). It wraps err, the
+// reason.
 func Unreadable(name Name, err error) error {
 	return fmt.Errorf("store: %v cannot be read: %w", name, err)
 }

@@ -20,7 +20,7 @@ func KeyName(id apikey.ID) Name { return Name{Key: id} }
 // OrganizationName returns the name of an organization.
 func OrganizationName(id string) Name { return Name{Organization: id} }
 
-// NameOf returns the name of the record that changed; the zero Name for a mark.
+// NameOf returns the name of the changed record, the zero Name for a mark.
 func NameOf(change store.Change) Name {
 	if change.Key != "" {
 		return KeyName(change.Key)

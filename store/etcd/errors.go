@@ -12,11 +12,12 @@ import (
 	"github.com/sallyport-go/sallyport/store"
 )
 
-// errTooLarge: the request has more bytes than the client sends, or the server takes.
+// errTooLarge is returned when a request has more bytes than the client sends, or the
+// server takes.
 var errTooLarge = errors.New("the request is larger than the server takes, which is 1.5 MiB unless its --max-request-bytes says otherwise, or than the client sends, which is 2 MiB unless its MaxCallSendMsgSize says otherwise")
 
-// advice says what the servers' errors mean for who runs them. The texts are the
-// servers' own, and the errors those of package rpctypes.
+// advice is the meaning of the servers' errors for their operator. The errors are those of
+// package rpctypes.
 var advice = []struct {
 	err    error
 	advice string
@@ -34,8 +35,8 @@ var advice = []struct {
 	{rpctypes.ErrTimeoutWaitAppliedIndex, "the member that was asked is too far behind the others"},
 }
 
-// failure returns the error for callers of a call that failed. It matches the context's
-// if that is done, and the error of package rpctypes if it is one.
+// failure returns the error of a failed call. It matches the context's error if that is
+// done, and that of package rpctypes if it is one.
 func failure(ctx context.Context, err error) error {
 	text := status.Convert(err).Message()
 	done := ctx.Err()
@@ -45,7 +46,7 @@ func failure(ctx context.Context, err error) error {
 	switch {
 	case done != nil && text == done.Error():
 		return fmt.Errorf("store/etcd: %w", done)
-	case done != nil: // with what was in the way until then
+	case done != nil: // with the last failure
 		return fmt.Errorf("store/etcd: %w (%s)", done, text)
 	}
 	known := rpctypes.Error(err)
@@ -64,8 +65,8 @@ func failure(ctx context.Context, err error) error {
 	return fmt.Errorf("store/etcd: %w", known)
 }
 
-// inconsistent is the error for what no sequence of this package's writes leads to. The
-// record is there and cannot be read (S6).
+// inconsistent returns the error of a state that no writes of this package lead to. The
+// record exists and cannot be read (S6).
 func inconsistent(name, problem string) error {
 	return fmt.Errorf("store/etcd: %s %s: it was changed by other means than this package", name, problem)
 }

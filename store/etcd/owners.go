@@ -6,11 +6,11 @@ import (
 	"github.com/sallyport-go/sallyport/apikey"
 )
 
-// maxOwners is how many keys' organizations are remembered.
+// maxOwners is the largest number of organizations remembered.
 const maxOwners = 1 << 16
 
-// owners remembers to which organizations keys belong, as a guess that saves a round
-// trip: whatever is read by it is verified in the same transaction.
+// owners remembers the organizations of keys, as a guess that saves a round trip: it is
+// verified in the transaction that reads by it.
 type owners struct {
 	mu sync.Mutex
 	of map[apikey.ID]string

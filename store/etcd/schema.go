@@ -11,13 +11,12 @@ import (
 	"github.com/sallyport-go/sallyport/apikey"
 )
 
-// layoutVersion is what the marker says. Whoever changes what names or values there are
-// counts it up.
+// layoutVersion is the value of the marker. It rises with every change of names or values.
 const layoutVersion = "1"
 
-// names are those under a prefix: the layout, which the package's documentation
-// describes. What a Watch tells of is next to each other, keys before organizations, so
-// that one range has it and neither ids nor usage.
+// names are the names under a prefix: the layout described in the package documentation.
+// Keys and organizations are neighbours, so that one range has what a Watch delivers, and
+// neither ids nor usage.
 type names struct {
 	prefix string
 }
@@ -25,7 +24,7 @@ type names struct {
 func (n names) version() string  { return n.prefix + "version" }
 func (n names) revision() string { return n.prefix + "revision" }
 
-// id is where the organization of a key is found.
+// id is the name with the organization of a key.
 func (n names) id(id apikey.ID) string { return n.prefix + "ids/" + string(id) }
 
 func (n names) usage(id apikey.ID) string { return n.prefix + "usage/" + string(id) }
@@ -34,7 +33,7 @@ func (n names) organizations() string { return n.prefix + "organizations/" }
 
 func (n names) organization(id string) string { return n.organizations() + id }
 
-// keys is what the names of an organization's keys begin with, and no others.
+// keys is the common beginning of the names of an organization's keys, and of no others.
 func (n names) keys(organization string) string {
 	return n.prefix + "keys/" + escape.Replace(organization) + "/"
 }
@@ -48,15 +47,15 @@ func (n names) records() (begin, end string) {
 	return n.prefix + "keys/", clientv3.GetPrefixRangeEnd(n.organizations())
 }
 
-// escape keeps the organization "a/b" apart from what there is of organization "a".
-// IDs of keys need no such thing, since they have no slash, and in organizations/ the
-// name is the rest, whatever it has, so that etcd's order is that of the pages (S20).
+// escape keeps the organization "a/b" apart from keys of organization "a". IDs of keys have
+// no slash. In organizations/ the name is the whole rest, so that etcd's order is that of
+// the pages (S20).
 var escape = strings.NewReplacer("%", "%25", "/", "%2F")
 
 var unescape = strings.NewReplacer("%25", "%", "%2F", "/")
 
-// record returns which record has a name, ok if one can have it. key is empty if it is
-// an organization's.
+// record returns the record with a name, ok if a record can have it. key is empty for an
+// organization.
 func (n names) record(name string) (organization string, key apikey.ID, ok bool) {
 	if organization, ok = strings.CutPrefix(name, n.organizations()); ok {
 		return organization, "", organization != ""
@@ -67,8 +66,7 @@ func (n names) record(name string) (organization string, key apikey.ID, ok bool)
 	return organization, key, organization != "" && key != "" && n.key(organization, key) == name
 }
 
-// checkVersion returns why the store cannot be used with the marker that was read, or
-// nil.
+// checkVersion returns why the store cannot be used with the marker read, or nil.
 func (n names) checkVersion(marker *pb.RangeResponse) error {
 	if len(marker.GetKvs()) == 0 {
 		return fmt.Errorf("store/etcd: there is no %s, which every store has: there is something else under the prefix %s, or the store was deleted", n.version(), n.prefix)

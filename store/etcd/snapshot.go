@@ -75,8 +75,8 @@ func (s *Store) changes(stored []*mvccpb.KeyValue) []store.Change {
 
 // A page has as many records as make loadBytes, by the size of those before. The next
 // organization may have far longer lists, so a page has at most loadGrowth times as many
-// records as the page before, and at most maxLoad. That is loadBytes for records of a
-// kilobyte. With two hundred entries each, 20 KB, it is some 650 MB; only 64 KB each would
+// records as the page before, and at most maxLoad. With
+// records of a kilobyte that is loadBytes. With two hundred entries each, 20 KB, it is some 650 MB; only 64 KB each would
 // exceed the 2 GiB of a message.
 const (
 	firstLoad  = 1000

@@ -13,8 +13,8 @@ import (
 	"github.com/sallyport-go/sallyport/store"
 )
 
-// A Store is a store.Store in etcd; it is also a store.Watcher and a
-// store.UsageRecorder. Make one with [New].
+// A Store is a store.Store in etcd. It is also a store.Watcher and a store.UsageRecorder.
+// Make one with [New].
 type Store struct {
 	client *clientv3.Client
 	kv     clientv3.KV
@@ -33,17 +33,15 @@ var (
 	_ policy.Source       = (*Store)(nil)
 )
 
-// New returns the store under a prefix, which it founds if there is nothing under the
-// prefix yet; any number of programs may do so at the same time. The prefix ends with
-// a slash, such as "/sallyport/".
+// New returns the store under a prefix, and founds it if the prefix is empty. Any number of
+// programs may do so at the same time. The prefix ends with a slash, such as "/sallyport/".
 //
-// The client stays the caller's: Close does not close it, and it must stay open as long
-// as the store is used. See the package's documentation for what to set in its
-// configuration. What was put in the place of its KV and Watcher, such as those of
-// package namespace, is not used.
+// The client stays the caller's: it must stay open as long as the store is used, and Close
+// does not close it. The package documentation has its configuration. Replacements of its
+// KV and Watcher, such as those of package namespace, are not used.
 //
-// It is an error if the prefix has the layout of a later version of this package, or
-// something else altogether. Then nothing was written.
+// New fails, without a write, if the prefix has the layout of a later version of this
+// package, or something else.
 func New(ctx context.Context, client *clientv3.Client, prefix string) (*Store, error) {
 	switch {
 	case client == nil || client.ActiveConnection() == nil:
@@ -64,13 +62,12 @@ func New(ctx context.Context, client *clientv3.Client, prefix string) (*Store, e
 	return s, nil
 }
 
-// found sees to it that there is a marker, and that it is ours. It writes only if it
-// must, so that a role that may only read can open a store.
+// found checks the marker, and writes one if the prefix is empty. It writes only then, so
+// that a read-only role can open a store.
 func (s *Store) found(ctx context.Context) error {
 	marker := clientv3.OpGet(s.names.version())
-	// The comparison that there is nothing has every member read all that there is, and
-	// take no other write meanwhile. So the first name is asked for before, in what is no
-	// store yet, or somebody else's.
+	// To compare that a prefix is empty, every member reads all of it, and takes no other
+	// write meanwhile. So the first name is asked for before.
 	response, err := s.kv.Do(ctx, clientv3.OpTxn([]clientv3.Cmp{isThere(s.names.version())}, []clientv3.Op{marker},
 		[]clientv3.Op{clientv3.OpGet(s.names.prefix, clientv3.WithPrefix(), clientv3.WithLimit(1), clientv3.WithKeysOnly())}))
 	if err != nil {
@@ -93,7 +90,7 @@ func (s *Store) found(ctx context.Context) error {
 	return s.names.checkVersion(responses[len(responses)-1].GetResponseRange())
 }
 
-// ready returns why no call can be served: S2 and S23.
+// ready returns why a call cannot be served: S23 and S2.
 func (s *Store) ready(ctx context.Context) error {
 	if s.closing.Err() != nil {
 		return fmt.Errorf("store/etcd: %w", store.ErrClosed)

@@ -15,8 +15,8 @@ import (
 )
 
 // transact does one transaction: then if all comparisons hold and the layout is ours,
-// otherwise else. What it reads is as of one moment, and of no earlier one than that at
-// which it was called: transactions are linearizable.
+// else otherwise. Its reads are a snapshot, not older than the call: transactions are
+// linearizable.
 func (s *Store) transact(ctx context.Context, comparisons []clientv3.Cmp, then, otherwise []clientv3.Op) (*clientv3.TxnResponse, error) {
 	ours := clientv3.Compare(clientv3.Value(s.names.version()), "=", layoutVersion)
 	marker := clientv3.OpGet(s.names.version())
@@ -35,7 +35,7 @@ func (s *Store) transact(ctx context.Context, comparisons []clientv3.Cmp, then, 
 	return t, nil
 }
 
-// get reads some names as of one moment. What is not there is nil.
+// get reads names in one snapshot. The value of an absent name is nil.
 func (s *Store) get(ctx context.Context, names ...string) (values []*mvccpb.KeyValue, err error) {
 	response, err := s.transact(ctx, nil, reads(names), nil)
 	if err != nil {
@@ -51,7 +51,7 @@ func reads(names []string, options ...clientv3.OpOption) (operations []clientv3.
 	return operations
 }
 
-// valuesOf returns what a transaction read of single names.
+// valuesOf returns the values of single names that a transaction read.
 func valuesOf(response *clientv3.TxnResponse) (values []*mvccpb.KeyValue) {
 	for _, r := range response.Responses {
 		var value *mvccpb.KeyValue
@@ -63,8 +63,8 @@ func valuesOf(response *clientv3.TxnResponse) (values []*mvccpb.KeyValue) {
 	return values
 }
 
-// A transactor sends transactions, with differences from the client: a write is sent
-// once and waited for, and a read is sent again if the member that was asked went away.
+// A transactor sends transactions unlike the client: it sends a write once and waits for it,
+// and sends a read again if the member went away.
 type transactor struct {
 	pb.KVClient
 }
@@ -74,13 +74,13 @@ const (
 	readPatience = 5 * time.Second
 	readPause    = 25 * time.Millisecond
 
-	// A write is waited for when its context has ended: what was sent cannot be called
-	// back, and may happen after a read that did not see it. Where the cluster is sound
-	// this tells what became of it; else the caller is not held up for long.
+	// A write is waited for after its context has ended: a request sent cannot be called
+	// back, and may happen after a read that did not see it. In a sound cluster its
+	// outcome is known then; otherwise the caller is not held up for long.
 	writeGrace = time.Second
 )
 
-// Txn is as in pb.KVClient. Its errors are those that callers of the store get.
+// Txn implements pb.KVClient. Its errors are those for callers of the store.
 func (t transactor) Txn(ctx context.Context, request *pb.TxnRequest, options ...grpc.CallOption) (*pb.TxnResponse, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, failure(ctx, err)
@@ -107,20 +107,19 @@ func (t transactor) Txn(ctx context.Context, request *pb.TxnRequest, options ...
 		case <-time.After(readPause):
 		}
 		if ctx.Err() != nil {
-			return nil, failure(ctx, err) // with what was in the way
+			return nil, failure(ctx, err) // with the last failure
 		}
 	}
 }
 
-// once sends a transaction and does not let the client send it again. The client would,
-// if a server or what is between answered "cancelled" or "deadline exceeded" although
-// the context goes on: with a write that had happened the second answer would be that
-// the record had changed, and the caller would not know that it was by itself (S3).
+// once sends a transaction and does not let the client send it again. The client would if
+// a server, or a proxy, answered "cancelled" or "deadline exceeded" while the context goes
+// on. If the first write had happened, the second answer would be a conflict, with the
+// caller's own write (S3).
 //
-// A member that has no leader must refuse it at once, as it does a watch, and not hold
-// it for as long as the context lasts: the client goes round all members, and another
-// can answer. And what the client takes is not bounded, since the answers are only what
-// was asked for.
+// A member without a leader must refuse at once, as it does a watch, not hold the call as
+// long as the context: the client goes round all members, and another can answer. The size
+// of answers is not bounded, since they have only what was asked for.
 func (t transactor) once(ctx context.Context, request *pb.TxnRequest, options []grpc.CallOption) (*pb.TxnResponse, error) {
 	ctx, cancel := context.WithCancel(clientv3.WithRequireLeader(ctx))
 	defer cancel()

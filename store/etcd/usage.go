@@ -105,8 +105,8 @@ func (s *Store) Usage(ctx context.Context, id apikey.ID) (store.KeyUsage, error)
 	return all, nil
 }
 
-// largeUsage is the size in bytes from which a key's usage is searched for entries that the
-// key no longer has, so that it does not grow forever.
+// largeUsage is a size in bytes. Larger usage of a key is pruned, so that it does not grow
+// forever.
 const largeUsage = 64 << 10
 
 // prune removes usage of what the key no longer has (U5). If the key cannot be read all

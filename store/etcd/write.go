@@ -15,10 +15,9 @@ import (
 	"github.com/sallyport-go/sallyport/store/adapter"
 )
 
-// Every write is one transaction. It compares what it rests on, and if that does not
-// hold it reads it in the same moment: what was read then says why the write is refused,
-// and nothing need be tried again. What is read before only spares the cluster a write
-// that it would refuse.
+// Every write is one transaction. It compares its preconditions, and if they do not hold it
+// reads them in the same snapshot. The values say why the write is refused, and nothing
+// need be retried. Earlier reads only spare the cluster a write that it would refuse.
 
 // PutOrganization implements [store.Store].
 func (s *Store) PutOrganization(ctx context.Context, put policy.Organization) (policy.Organization, error) {
@@ -65,8 +64,8 @@ func (s *Store) PutKey(ctx context.Context, put apikey.Key, options ...store.Put
 		return apikey.Key{}, err
 	}
 	if put.AccessList.IsEmpty() && !slices.Contains(options, store.AllowOpen) {
-		// Whether this opens the key (S18) is not for a comparison to see. The one below
-		// sees to it that the record is still the one that was read.
+		// A comparison cannot tell whether this opens the key (S18). The one below checks
+		// that the record is unchanged since this read.
 		var stored *apikey.Key
 		switch read, err := s.Key(ctx, put.ID); {
 		case err == nil:
@@ -104,12 +103,12 @@ func (s *Store) PutKey(ctx context.Context, put apikey.Key, options ...store.Put
 	return put, nil
 }
 
-// refusal returns why a key cannot be put, by what was read when it was refused.
+// refusal returns why a key cannot be put, by the values read when it was refused.
 func (s *Store) refusal(response *clientv3.TxnResponse, put apikey.Key, options []store.PutOption) error {
 	values := valuesOf(response)
 	entry, key, organization := values[0], values[1], values[2]
 	if entry != nil && string(entry.Value) != put.Organization {
-		// Its revision was not read, and need not be: it can be put with none (S10, S17).
+		// Its revision was not read and does not matter: no Put can succeed (S10, S17).
 		stored := apikey.Key{ID: put.ID, Organization: string(entry.Value), Revision: max(put.Revision, 1)}
 		return adapter.CheckPutKey(&stored, put, options...)
 	}
@@ -140,8 +139,8 @@ func (s *Store) DeleteOrganization(ctx context.Context, id string, revision uint
 	}
 	name, keys := s.names.organization(id), s.names.keys(id)
 	organization := clientv3.OpGet(name, clientv3.WithKeysOnly())
-	// The comparison that there is no key has every member read all those that there are,
-	// values too, and take no other write meanwhile. So the first key is asked for before.
+	// To compare that there is no key, every member reads all keys with their values, and
+	// takes no other write meanwhile. So the first key is asked for before.
 	response, err := s.transact(ctx, nil, []clientv3.Op{organization,
 		clientv3.OpGet(keys, clientv3.WithPrefix(), clientv3.WithLimit(1), clientv3.WithKeysOnly())}, nil)
 	if err != nil {
@@ -159,8 +158,8 @@ func (s *Store) DeleteOrganization(ctx context.Context, id string, revision uint
 		isGiven = hasRevision(name, revision)
 	}
 	response, err = s.transact(ctx,
-		// That there is no key includes one that is being created: PutKey compares that
-		// its organization is there, and of two transactions one comes first.
+		// This covers a key being created: PutKey compares that its organization exists,
+		// and of two transactions one comes first.
 		[]clientv3.Cmp{isGiven, clientv3.Compare(clientv3.CreateRevision(keys).WithPrefix(), "=", 0)},
 		[]clientv3.Op{clientv3.OpDelete(name), s.touchRevision()},
 		[]clientv3.Op{organization})
@@ -188,9 +187,8 @@ func (s *Store) DeleteKey(ctx context.Context, id apikey.ID, revision uint64) er
 	owner := s.owners.guess(id)
 	for {
 		entry, key := s.names.id(id), s.names.key(owner, id)
-		// That the key is there is compared whatever its revision: to delete the entry
-		// alone would leave a record elsewhere in force for those who follow the feed,
-		// and be a write that the feed does not tell of.
+		// The key must exist whatever its revision. Deleting the entry alone would leave a
+		// record elsewhere in force for watchers, by a write that no watch delivers.
 		isGiven := isThere(key)
 		if revision != 0 {
 			isGiven = hasRevision(key, revision)
@@ -222,18 +220,18 @@ func (s *Store) DeleteKey(ctx context.Context, id apikey.ID, revision uint64) er
 	}
 }
 
-// astray is the error for a key that cannot be deleted, since where it is nobody knows.
-// What it says to do has the record deleted here, so that all who follow the feed are told.
+// astray returns the error of a key that cannot be deleted because its place is unknown.
+// The repair deletes the record by this package, so that watchers receive it.
 func (s *Store) astray(id apikey.ID, problem string) error {
 	entry, keys := s.names.id(id), s.names.prefix+"keys/"
 	return fmt.Errorf("%w: if etcdctl get --prefix --keys-only %s shows a name that ends in /%s, put its organization into %s with etcdctl put and delete the key again; otherwise remove %s and %s with etcdctl del",
 		inconsistent(entry, problem), keys, id, entry, entry, s.names.usage(id))
 }
 
-// touchRevision has the transaction be the latest write, for Revision to find.
+// touchRevision makes the transaction the latest write, for Revision to find.
 func (s *Store) touchRevision() clientv3.Op { return clientv3.OpPut(s.names.revision(), "") }
 
-// hasRevision compares the revision; that of what is not there is zero.
+// hasRevision compares the revision; that of an absent name is zero.
 func hasRevision(name string, revision uint64) clientv3.Cmp {
 	return clientv3.Compare(clientv3.ModRevision(name), "=", int64(revision))
 }

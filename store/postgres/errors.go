@@ -9,6 +9,7 @@ import (
 
 	"github.com/sallyport-go/sallyport/apikey"
 	"github.com/sallyport-go/sallyport/store"
+	"github.com/sallyport-go/sallyport/store/adapter"
 )
 
 // SQLSTATEs with a meaning here.
@@ -64,28 +65,12 @@ func failed(ctx context.Context, err error) error {
 	return fmt.Errorf("store/postgres: %w", err)
 }
 
-func notFound[ID ~string](kind string, id ID) error {
-	return fmt.Errorf("store/postgres: %s %q: %w", kind, id, store.ErrNotFound)
-}
-
-func exists[ID ~string](kind string, id ID) error {
-	return fmt.Errorf("store/postgres: %s %q: %w", kind, id, store.ErrExists)
-}
-
-func noOrganization(key apikey.Key) error {
-	return fmt.Errorf("store/postgres: key %q: its organization %q: %w", key.ID, key.Organization, store.ErrNotFound)
-}
-
-func unreadable[ID ~string](kind string, id ID, err error) error {
-	return fmt.Errorf("store/postgres: %s %q cannot be read: %w", kind, id, err)
-}
-
 // twice is the error for a second row of a record, which a damaged primary key lets in.
 // Neither row is trusted.
 func twice(r *records) error {
-	err := errors.New("its table has several rows for it: want one")
+	name := adapter.OrganizationName(r.organization.id.String)
 	if r.key.id.Valid {
-		return unreadable("key", r.key.id.String, err)
+		name = adapter.KeyName(apikey.ID(r.key.id.String))
 	}
-	return unreadable("organization", r.organization.id.String, err)
+	return adapter.Unreadable(name, errors.New("its table has several rows for it: want one"))
 }

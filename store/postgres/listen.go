@@ -7,6 +7,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/sallyport-go/sallyport/store/adapter"
 )
 
 const (
@@ -29,38 +31,18 @@ type listener struct {
 	start sync.Once
 	ended chan struct{}
 
-	mu      sync.Mutex
-	waiting map[chan struct{}]bool
+	waker adapter.Waker
 }
 
 func newListener(ctx context.Context, pool *pgxpool.Pool, schema string) *listener {
-	return &listener{ctx: ctx, pool: pool, schema: schema, ended: make(chan struct{}), waiting: map[chan struct{}]bool{}}
+	return &listener{ctx: ctx, pool: pool, schema: schema, ended: make(chan struct{})}
 }
 
 // join returns a channel with a token when something may be new. The first join starts the
 // listener.
-func (l *listener) join() (hint chan struct{}, leave func()) {
+func (l *listener) join() (woken <-chan struct{}, leave func()) {
 	l.start.Do(func() { go l.run() })
-	hint = make(chan struct{}, 1)
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.waiting[hint] = true
-	return hint, func() {
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		delete(l.waiting, hint)
-	}
-}
-
-func (l *listener) wake() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for hint := range l.waiting {
-		select {
-		case hint <- struct{}{}:
-		default:
-		}
-	}
+	return l.waker.Wait()
 }
 
 // wait waits for the end of the listener, after that of its context.
@@ -89,13 +71,13 @@ func (l *listener) listen() {
 	}
 	defer l.disconnect(conn)
 	// This connection was not notified of earlier writes.
-	l.wake()
+	l.waker.Wake()
 	for {
 		ctx, cancel := context.WithTimeout(l.ctx, pollInterval)
 		notification, err := conn.WaitForNotification(ctx)
 		cancel()
 		if err == nil && notification.Payload == l.schema {
-			l.wake()
+			l.waker.Wake()
 		}
 		if err != nil && l.ping(conn) != nil {
 			return

@@ -20,12 +20,12 @@ func (s *Store) Load(ctx context.Context, organizations []policy.Organization, k
 		return err
 	}
 	defer leave()
-	if n := len(organizations) + len(keys); n > store.MaxLoad {
-		return fmt.Errorf("store/postgres: %w: %d records to load: want at most %d", store.ErrInvalid, n, store.MaxLoad)
-	}
-	l, err := newLoad(organizations, keys, options)
-	if err != nil || len(l.changes) == 0 {
+	if err := adapter.CheckLoad(organizations, keys, options...); err != nil {
 		return err
+	}
+	l := newLoad(organizations, keys)
+	if len(l.changes) == 0 {
+		return nil
 	}
 	what := fmt.Sprintf("%d organizations and %d keys", len(organizations), len(keys))
 	return s.retry(what, func() error {
@@ -50,37 +50,21 @@ type load struct {
 	owners          map[string]bool // the keys' organizations: whether they are among the records
 }
 
-// newLoad refuses what a Put would refuse whatever is stored (L2), and a record that is
-// among them twice.
-func newLoad(organizations []policy.Organization, keys []apikey.Key, options []store.PutOption) (*load, error) {
+func newLoad(organizations []policy.Organization, keys []apikey.Key) *load {
 	l := &load{keys: keys, owners: map[string]bool{}}
 	for _, o := range organizations {
-		if err := adapter.CheckPutOrganization(nil, o); err != nil {
-			return nil, err
-		}
-		if l.owners[o.ID] {
-			return nil, exists("organization", o.ID)
-		}
 		l.owners[o.ID] = true
 		l.organizationIDs = append(l.organizationIDs, o.ID)
 		l.changes = append(l.changes, change{organization: o.ID})
 	}
-	seen := map[apikey.ID]bool{}
 	for _, key := range keys {
-		if err := adapter.CheckPutKey(nil, key, options...); err != nil {
-			return nil, err
-		}
-		if seen[key.ID] {
-			return nil, exists("key", key.ID)
-		}
-		seen[key.ID] = true
 		if !l.owners[key.Organization] {
 			l.owners[key.Organization] = false // to be looked up
 		}
 		l.keyIDs = append(l.keyIDs, string(key.ID))
 		l.changes = append(l.changes, changeOf(key.Organization, key.ID, false))
 	}
-	return l, nil
+	return l
 }
 
 // forLoadSQL finds what stands in the way of a load. $1 are its keys, $2 its
@@ -104,9 +88,9 @@ func (s *Store) checkLoad(ctx context.Context, l *load) error {
 	if _, err := s.read(ctx, s.querier(), []any{&key, &organization, &owners}, func() error {
 		switch {
 		case key.Valid:
-			return exists("key", key.String)
+			return adapter.Exists(adapter.KeyName(apikey.ID(key.String)))
 		case organization.Valid:
-			return exists("organization", organization.String)
+			return adapter.Exists(adapter.OrganizationName(organization.String))
 		}
 		return nil
 	}, forLoadSQL, notNil(l.keyIDs), notNil(l.organizationIDs), notNil(elsewhere)); err != nil {
@@ -118,7 +102,7 @@ func (s *Store) checkLoad(ctx context.Context, l *load) error {
 	}
 	for _, key := range l.keys {
 		if !l.owners[key.Organization] && !stored[key.Organization] {
-			return noOrganization(key)
+			return adapter.NoOrganization(key)
 		}
 	}
 	return nil

@@ -133,7 +133,7 @@ func (s *Store) Lookup(ctx context.Context, id apikey.ID) (policy.Subject, bool,
 		return policy.Subject{}, false, err
 	}
 	if organization == nil {
-		return policy.Subject{}, false, unreadable("key", id, fmt.Errorf("its organization %q is not there", key.Organization))
+		return policy.Subject{}, false, adapter.Unreadable(adapter.KeyName(id), fmt.Errorf("its organization %q is not there", key.Organization))
 	}
 	return policy.NewSubject(key, organization), true, nil
 }
@@ -178,7 +178,7 @@ func (s *Store) Organization(ctx context.Context, id string) (policy.Organizatio
 			return *organization, nil
 		}
 	}
-	return policy.Organization{}, notFound("organization", id)
+	return policy.Organization{}, adapter.NotFound(adapter.OrganizationName(id))
 }
 
 // Key implements [store.Store].
@@ -197,7 +197,7 @@ func (s *Store) Key(ctx context.Context, id apikey.ID) (apikey.Key, error) {
 			return *key, nil
 		}
 	}
-	return apikey.Key{}, notFound("key", id)
+	return apikey.Key{}, adapter.NotFound(adapter.KeyName(id))
 }
 
 // Organizations implements [store.Store].

@@ -1,7 +1,6 @@
 package postgres
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -12,6 +11,7 @@ import (
 	"github.com/sallyport-go/sallyport/accesslist"
 	"github.com/sallyport-go/sallyport/apikey"
 	"github.com/sallyport-go/sallyport/policy"
+	"github.com/sallyport-go/sallyport/store/adapter"
 )
 
 // A record is one JSON document. The columns beside it are for searching; if they
@@ -54,7 +54,7 @@ func (r *row) asOrganization() storedOrganization {
 	o, err := r.decodeOrganization()
 	if err != nil {
 		o = policy.Organization{ID: r.id.String, Revision: r.revisionOrZero()}
-		err = unreadable("organization", o.ID, err)
+		err = adapter.Unreadable(adapter.OrganizationName(o.ID), err)
 	}
 	return storedOrganization{o, err}
 }
@@ -63,66 +63,61 @@ func (r *row) asKey() storedKey {
 	key, err := r.decodeKey()
 	if err != nil {
 		key = apikey.Key{ID: apikey.ID(r.id.String), Organization: r.organization.String, Revision: r.revisionOrZero()}
-		err = unreadable("key", key.ID, err)
+		err = adapter.Unreadable(adapter.KeyName(key.ID), err)
 	}
 	return storedKey{key, err}
 }
 
-func (r *row) decodeOrganization() (o policy.Organization, err error) {
-	if err := r.decode(&o); err != nil {
-		return o, err
+func (r *row) decodeOrganization() (policy.Organization, error) {
+	if err := r.check(); err != nil {
+		return policy.Organization{}, err
 	}
-	if o.ID != r.id.String || o.Revision != r.revisionOrZero() {
-		return o, fmt.Errorf("its document is that of organization %q with revision %d, and its row has revision %d: want them the same",
-			o.ID, o.Revision, r.revision.Int64)
-	}
-	return o, nil
+	return adapter.DecodeOrganization(r.document, r.id.String, r.revisionOrZero())
 }
 
-func (r *row) decodeKey() (key apikey.Key, err error) {
-	if err := r.decode(&key); err != nil {
-		return key, err
+func (r *row) decodeKey() (apikey.Key, error) {
+	if err := r.check(); err != nil {
+		return apikey.Key{}, err
 	}
-	if string(key.ID) != r.id.String || key.Organization != r.organization.String || key.Revision != r.revisionOrZero() {
-		return key, fmt.Errorf("its document is that of key %q of organization %q with revision %d, and its row that of organization %.300q with revision %d: want them the same",
-			key.ID, key.Organization, key.Revision, r.organization.String, r.revision.Int64)
+	key, err := adapter.DecodeKey(r.document, apikey.ID(r.id.String), r.organization.String, r.revisionOrZero())
+	if err != nil {
+		return apikey.Key{}, err
 	}
 	return key, r.entries.check(key.AccessList)
 }
 
-// decode reads the document. It does not use [encoding/json.Unmarshal], which would read the
-// document a second time.
-func (r *row) decode(into json.Unmarshaler) error {
+// check returns an error if the row has no revision or no document.
+func (r *row) check() error {
 	switch {
 	case r.revisionOrZero() == 0:
 		return errors.New("its revision is not one: want more than zero")
 	case r.document == nil:
 		return errors.New("its document is NULL: want JSON")
 	}
-	return into.UnmarshalJSON(r.document)
+	return nil
 }
 
 func (r *row) revisionOrZero() uint64 { return uint64(max(r.revision.Int64, 0)) }
 
 func encodeOrganization(o policy.Organization) (string, error) {
 	o.Revision = 1
-	return withoutRevision(json.Marshal(o))
+	return withoutRevision(adapter.EncodeOrganization(o))
 }
 
 func encodeKey(key apikey.Key) (string, error) {
 	key.Revision = 1
-	return withoutRevision(key.MarshalJSON())
+	return withoutRevision(adapter.EncodeKey(key))
 }
 
 // withoutRevision returns a document of revision 1 without its end "1}". The server assigns
 // the revision in the transaction that writes the record, and appends it.
 func withoutRevision(document []byte, err error) (string, error) {
-	text := string(document)
-	if err == nil && !strings.HasSuffix(text, `"revision":1}`) {
-		err = fmt.Errorf("the JSON of a record ends with %q: want its revision", text[max(0, len(text)-20):])
-	}
 	if err != nil {
-		return "", fmt.Errorf("store/postgres: %w", err)
+		return "", err
+	}
+	text := string(document)
+	if !strings.HasSuffix(text, `"revision":1}`) {
+		return "", fmt.Errorf("store/postgres: the JSON of a record ends with %q: want its revision", text[max(0, len(text)-20):])
 	}
 	return strings.TrimSuffix(text, "1}"), nil
 }

@@ -22,7 +22,7 @@ func TestTimes(t *testing.T) {
 	ctx, s := t.Context(), newStore(t, newPool(t, postgrestest.Shared(t).Database(t)))
 	acme(t, s)
 
-	// An expiry that is not zero must not become "expires": "0001-01-01T00:00:00Z": want a time, which is never.
+	// An expiry that is not zero must not become the zero time, which is never.
 	key := newKey(t, "barely", "acme")
 	key.Expires = time.Time{}.Add(1)
 	key.Secrets[0].Expires = time.Time{}.Add(999)
@@ -44,25 +44,25 @@ func TestTimes(t *testing.T) {
 	// A validity of any length can be stored; one that is none cannot.
 	key = newKey(t, "brief", "acme")
 	key.NotBefore, key.Expires = moment.Add(100), moment.Add(101)
-	stored, err = s.PutKey(ctx, key)
+	stored, err = s.PutKey(ctx, key, store.AllowOpen)
 	require.NoError(t, err)
 	got, err = s.Key(ctx, "brief")
 	require.NoError(t, err)
 	assert.Equal(t, stored, got)
 	key = newKey(t, "never", "acme")
 	key.NotBefore, key.Expires = moment, moment
-	_, err = s.PutKey(ctx, key)
+	_, err = s.PutKey(ctx, key, store.AllowOpen)
 	assert.ErrorIs(t, err, store.ErrInvalid)
-	assert.ErrorIs(t, s.Load(ctx, nil, []apikey.Key{key}), store.ErrInvalid)
+	assert.ErrorIs(t, s.Load(ctx, nil, []apikey.Key{key}, store.AllowOpen), store.ErrInvalid)
 	key.Expires = time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC)
-	_, err = s.PutKey(ctx, key)
+	_, err = s.PutKey(ctx, key, store.AllowOpen)
 	assert.ErrorIs(t, err, store.ErrInvalid)
 
 	// A list that was returned beside an error is none either.
 	key = newKey(t, "key", "acme")
 	key.AccessList, err = accesslist.Parse("not an address")
 	require.Error(t, err)
-	_, err = s.PutKey(ctx, key)
+	_, err = s.PutKey(ctx, key, store.AllowOpen)
 	assert.ErrorIs(t, err, store.ErrInvalid)
 }
 

@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/sallyport-go/sallyport/store"
+	"github.com/sallyport-go/sallyport/store/adapter"
 )
 
 // maxStall is how long a watch may hold a snapshot without progress, because the server does
@@ -64,9 +65,9 @@ func (s *Store) beginReading(ctx context.Context) (*reading, error) {
 
 // readAll reads every record.
 func (w *watch) readAll(r *reading, revision uint64) error {
-	seen := map[recordName]bool{}
+	seen := map[adapter.Name]bool{}
 	add := func(rows *records, change store.Change) error {
-		name := nameOf(change)
+		name := adapter.NameOf(change)
 		switch {
 		case change.Revision > revision:
 			return fmt.Errorf("%w: it has come to revision %d, and a record of organization %q has revision %d", errUnfit, revision, change.Organization, change.Revision)

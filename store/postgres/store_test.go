@@ -71,13 +71,16 @@ func TestStore(t *testing.T) {
 		return open(t, schema[s])
 	}), storetest.Damage(storetest.Damages{
 		Key: func(t testing.TB, s store.Store, id apikey.ID) {
-			exec(t, s, `UPDATE %s.keys SET document = document::jsonb - 'secrets' WHERE id = '`+string(id)+`'`)
+			exec(t, s, `UPDATE %s.keys SET document = '{}' WHERE id = '`+string(id)+`'`)
 		},
-		AccessList: func(t testing.TB, s store.Store, id apikey.ID) { // empty, which its column contradicts
+		AccessList: func(t testing.TB, s store.Store, id apikey.ID) {
 			exec(t, s, `UPDATE %s.keys SET document = jsonb_set(document::jsonb, '{accessList}', '[]') WHERE id = '`+string(id)+`'`)
 		},
 		Organization: func(t testing.TB, s store.Store, id string) {
 			exec(t, s, `UPDATE %s.organizations SET document = document::jsonb - 'requirement' WHERE id = '`+id+`'`)
+		},
+		Usage: func(t testing.TB, s store.Store, id apikey.ID) {
+			exec(t, s, `UPDATE %s.entry_usage SET last = 'infinity' WHERE key = '`+string(id)+`'`)
 		},
 	}), storetest.Compact(func(t testing.TB, s store.Store) {
 		exec(t, s, `WITH gone AS (DELETE FROM %[1]s.changes) UPDATE %[1]s.state SET forgotten = revision, kept = 0`)

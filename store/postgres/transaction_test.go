@@ -35,17 +35,32 @@ func TestStoreInTransaction(t *testing.T) {
 		require.NoError(t, err)
 		t.Cleanup(func() { _ = tx.Rollback(context.Background()) })
 		return s.WithTx(tx)
-	}, storetest.Damage(storetest.Damages{AccessList: func(t testing.TB, within store.Store, id apikey.ID) {
+	}, storetest.Damage(storetest.Damages{
 		// Only the transaction itself can reach its rows.
-		key, err := within.Key(context.Background(), id)
-		require.NoError(t, err)
-		require.NotEmpty(t, key.AccessList)
-		_, err = postgres.Tx(within).Exec(context.Background(), `UPDATE sallyport.keys SET document = jsonb_set(document::jsonb, '{accessList}', '[]') WHERE id = $1`, string(id))
-		require.NoError(t, err)
-	}}),
+		Key: func(t testing.TB, within store.Store, id apikey.ID) {
+			execIn(t, within, `UPDATE sallyport.keys SET document = '{}' WHERE id = $1`, string(id))
+		},
+		AccessList: func(t testing.TB, within store.Store, id apikey.ID) {
+			execIn(t, within, `UPDATE sallyport.keys SET document = jsonb_set(document::jsonb, '{accessList}', '[]') WHERE id = $1`, string(id))
+		},
+		Organization: func(t testing.TB, within store.Store, id string) {
+			execIn(t, within, `UPDATE sallyport.organizations SET document = document::jsonb - 'requirement' WHERE id = $1`, id)
+		},
+		Usage: func(t testing.TB, within store.Store, id apikey.ID) {
+			execIn(t, within, `UPDATE sallyport.entry_usage SET last = 'infinity' WHERE key = $1`, string(id))
+		},
+	}),
 		storetest.Without("S3/a write whose context ends under way happens whole or not at all", oneConnection),
 		storetest.Without("L1/a Load whose context ends under way happens whole or not at all", oneConnection),
 		storetest.Without("U4/with an error nothing is recorded", oneConnection))
+}
+
+// execIn runs a statement in the transaction of a store.
+func execIn(t testing.TB, within store.Store, sql string, args ...any) {
+	t.Helper()
+	tag, err := postgres.Tx(within).Exec(context.Background(), sql, args...)
+	require.NoError(t, err)
+	require.EqualValues(t, 1, tag.RowsAffected())
 }
 
 func TestWithTx(t *testing.T) {

@@ -88,11 +88,7 @@ func add[K comparable](known map[K]accesslist.Usage, what K, more accesslist.Usa
 	if more.Count > math.MaxInt64-sum.Count {
 		return fmt.Errorf("store/postgres: %w: a usage of %d calls and %d more: want at most %d", store.ErrInvalid, sum.Count, more.Count, math.MaxInt64)
 	}
-	sum.Count += more.Count
-	if more.Last.After(sum.Last) {
-		sum.Last, sum.LastAddress = more.Last, more.LastAddress
-	}
-	known[what] = sum
+	known[what] = adapter.AddUsage(sum, more)
 	return nil
 }
 
@@ -173,21 +169,21 @@ func (s *Store) Usage(ctx context.Context, id apikey.ID) (store.KeyUsage, error)
 	}
 	defer leave()
 	if !isKey(id) {
-		return store.KeyUsage{}, notFound("key", id)
+		return store.KeyUsage{}, adapter.NotFound(adapter.KeyName(id))
 	}
 	usage := store.KeyUsage{Entries: map[netip.Prefix]accesslist.Usage{}, Secrets: map[string]accesslist.Usage{}}
 	var key pgtype.Text
 	var u storedUsage
 	if _, err := s.read(ctx, s.querier(), []any{&key, &u.entry, &u.secret, &u.count, &u.last, &u.address}, func() error {
 		if err := u.addTo(usage); err != nil {
-			return unreadable("the usage of key", id, err)
+			return fmt.Errorf("store/postgres: the usage of key %q cannot be read: %w", id, err)
 		}
 		return nil
 	}, usageSQL, string(id)); err != nil {
 		return store.KeyUsage{}, err
 	}
 	if !key.Valid {
-		return store.KeyUsage{}, notFound("key", id)
+		return store.KeyUsage{}, adapter.NotFound(adapter.KeyName(id))
 	}
 	return usage, nil
 }

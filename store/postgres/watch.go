@@ -13,6 +13,7 @@ import (
 
 	"github.com/sallyport-go/sallyport/apikey"
 	"github.com/sallyport-go/sallyport/store"
+	"github.com/sallyport-go/sallyport/store/adapter"
 )
 
 // chunk is how many changes are read before they are delivered.
@@ -111,16 +112,19 @@ func (w *watch) read(r *reading) (revision uint64, err error) {
 	if w.load {
 		return revision, w.readAll(r, revision)
 	}
-	if w.mark > revision {
-		return 0, fmt.Errorf("store/postgres: a watch from revision %d, of a store that has come to %d: %w", w.mark, revision, store.ErrCompacted)
+	if err := adapter.CheckWatch(w.mark, 0, revision); err != nil {
+		return 0, err // the mark may be too great a number for the server
 	}
 	var forgotten uint64
 	var known bool
 	if err := r.tx.QueryRow(r.ctx, inSchema(w.s.schema, positionSQL), w.mark).Scan(&forgotten, &known); err != nil {
 		return 0, failed(r.ctx, err)
 	}
-	if w.mark < forgotten || !known {
-		return 0, fmt.Errorf("store/postgres: a watch from revision %d, which the store has forgotten or never gave: %w", w.mark, store.ErrCompacted)
+	if err := adapter.CheckWatch(w.mark, forgotten, revision); err != nil {
+		return 0, err
+	}
+	if !known {
+		return 0, fmt.Errorf("store/postgres: a watch from revision %d, which the store never gave: %w", w.mark, store.ErrCompacted)
 	}
 	if revision == w.mark {
 		return revision, nil
@@ -179,13 +183,13 @@ func (w *watch) readSome(r *reading, changes []store.Change) error {
 			keys = append(keys, string(change.Key))
 		}
 	}
-	found := map[recordName]store.Change{}
+	found := map[adapter.Name]*store.Change{}
 	find := func(rows *records, change store.Change) error {
-		name := nameOf(change)
-		if _, again := found[name]; again {
+		name := adapter.NameOf(change)
+		if found[name] != nil {
 			change = store.Change{Err: twice(rows)}
 		}
-		found[name] = change
+		found[name] = &change
 		return nil
 	}
 	if len(organizations) > 0 {
@@ -203,52 +207,11 @@ func (w *watch) readSome(r *reading, changes []store.Change) error {
 		}
 	}
 	for _, change := range changes {
-		record, ok := found[nameOf(change)]
-		if err := w.add(r, together(change, record, ok)); err != nil {
+		if err := w.add(r, adapter.Confirm(change, found[adapter.NameOf(change)])); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-// A recordName is the ID of a key, or of an organization.
-type recordName struct {
-	key          apikey.ID
-	organization string
-}
-
-// nameOf names the record of a change. A key keeps its name if its organization was changed
-// by hand.
-func nameOf(change store.Change) recordName {
-	if change.Key != "" {
-		return recordName{key: change.Key}
-	}
-	return recordName{organization: change.Organization}
-}
-
-// together joins a change and its record. If they disagree, the record was changed by hand
-// and cannot be relied on.
-func together(change, found store.Change, there bool) store.Change {
-	switch {
-	case change.Deleted && !there:
-		return change
-	case there && found.Err != nil:
-		change.Err = found.Err
-	case change.Deleted || !there || found.Revision != change.Revision || found.Organization != change.Organization:
-		change.Err = fmt.Errorf("store/postgres: %s is not as its last change, of revision %d, left it: it was changed by hand", recordOf(change), change.Revision)
-	default:
-		return found
-	}
-	change.Deleted = false
-	return change
-}
-
-// recordOf describes the record of a change, for errors.
-func recordOf(change store.Change) string {
-	if change.Key == "" {
-		return fmt.Sprintf("organization %q", change.Organization)
-	}
-	return fmt.Sprintf("key %q of organization %q", change.Key, change.Organization)
 }
 
 // add takes a change to deliver. A full chunk is delivered first.

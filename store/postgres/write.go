@@ -102,7 +102,7 @@ func (s *Store) DeleteOrganization(ctx context.Context, id string, revision uint
 		b.deleteOrganization(id, revision)
 		_, err := s.commit(ctx, b)
 		if sqlState(err) == foreignKeyViolation {
-			return fmt.Errorf("store/postgres: organization %q: %w", id, store.ErrNotEmpty)
+			return adapter.NotEmpty(id)
 		}
 		return err
 	})
@@ -130,7 +130,7 @@ func (s *Store) PutKey(ctx context.Context, put apikey.Key, options ...store.Put
 			return err
 		}
 		if owner == nil {
-			return noOrganization(put)
+			return adapter.NoOrganization(put)
 		}
 		b := s.newBatch(changeOf(put.Organization, put.ID, false))
 		if stored == nil {

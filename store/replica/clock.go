@@ -6,14 +6,14 @@ import (
 	"time"
 )
 
-// A clock tells how long the replica has been there, the time included in which the
-// machine slept. The monotonic clock stands still in that time, and the wall clock, which
-// anybody may set, goes on: so one that goes further than the other is taken as sleep.
+// A clock measures the age of the replica, including time in which the machine slept. Then
+// the monotonic clock stands still and the wall clock goes on, so a lead of the wall clock
+// counts as sleep. Anybody may set the wall clock.
 type clock struct {
 	began  time.Time
-	asleep atomic.Int64 // in nanoseconds, as far as it was noticed
+	asleep atomic.Int64 // in nanoseconds, as noticed
 
-	// both returns what the monotonic clock, since began, and the wall clock say.
+	// both reads the monotonic clock, since began, and the wall clock.
 	both func() (monotonic time.Duration, wall time.Time)
 }
 
@@ -30,7 +30,7 @@ func (c *clock) now() time.Duration {
 	return time.Since(c.began) + time.Duration(c.asleep.Load())
 }
 
-// notice looks every so often whether the machine slept, until ctx ends.
+// notice checks at intervals whether the machine slept, until ctx ends.
 func (c *clock) notice(ctx context.Context, every time.Duration) {
 	ticker := time.NewTicker(every)
 	defer ticker.Stop()

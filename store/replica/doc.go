@@ -1,8 +1,11 @@
-// Package replica answers look-ups from a copy of a store in this process, that follows
-// the store's change feed and can prove that it is fresh: decisions take as long as
-// with package memory, and a look at the clock; a flood of guessed keys never reaches
-// the database; and a key that was revoked stops working here within a bound that is
-// known.
+// Package replica answers look-ups from a copy of a store in this process. The copy follows
+// the store's change feed and is verified to be fresh:
+//
+//   - Decisions take as long as with package memory, and a look at the clock.
+//   - A flood of guessed keys never reaches the database.
+//   - A revoked key stops working here within a known bound.
+//
+// To use it:
 //
 //	keys, err := replica.New(database)
 //	if err != nil { … }
@@ -10,59 +13,56 @@
 //	if err := keys.Ready(ctx); err != nil { … }
 //	engine := policy.New(keys)
 //
-// Records are administered in the store itself, which is where they are compared and
-// swapped; the copy is for decisions only.
+// Administer records in the store itself, where they are compared and swapped. The copy is
+// for decisions only.
 //
-// Do not use it for a store whose keys do not fit into memory, some 650 bytes each with
-// one entry, nor in a process that makes one decision and ends: it loads everything
-// first. For those, give the store itself to policy.New; each decision then waits for
-// the database.
+// Do not use it for a store whose keys do not fit into memory, some 650 bytes each with one
+// entry. Do not use it in a process that makes one decision and ends: it loads everything
+// first. For those, give the store itself to policy.New; each decision then waits for the
+// database.
 //
-// # What it guarantees
+// # Guarantee
 //
-// An answer is never older than the bound that [WithMaxStaleness] sets. If a write was acknowledged to
-// any process longer ago than that, every look-up that begins here either sees the
-// write (or a later one), or fails with ErrStale, and the decision is unavailable. It
-// does not matter what broke: the connection, the feed, the store's leader, the log of
-// changes, or the clock. And an answer is of one moment: a key and its organization
-// were in the store together.
+// An answer is never older than the bound set by [WithMaxStaleness]. If a write was
+// acknowledged to any process longer ago, every look-up that begins here sees that write or
+// a later one, or fails with ErrStale, and the decision is unavailable. This holds whatever
+// broke: the connection, the feed, the store's leader, the log of changes, or the clock. An
+// answer is of one moment: its key and organization were in the store together.
 //
-// The usual delay is much shorter, as the store's documentation says: the feed tells of
-// a write within milliseconds. The bound is what holds when it does not.
+// The usual delay is much shorter: the feed delivers a write within milliseconds. The
+// store's documentation has the numbers. The bound is for the times when the feed fails.
 //
-// # How freshness is proven
+// # How freshness is verified
 //
-// A feed that says nothing may have nothing to say or may be dead. So ten times within
-// the bound the store is asked for its latest revision, apart from the feed. If it says
-// R, asked at a time T, and the copy is as of R or later, then the copy has everything
-// that was acknowledged before T (W1), and is fresh until T and the bound. Otherwise it
-// becomes so when the feed has told of R. A feed that keeps silent about a revision
-// that the store has is begun again, and one that no longer reaches back so far has
-// everything loaded anew, while look-ups are answered from the copy that there is as
-// long as that is within its bound.
+// A silent feed may have nothing to deliver or may be dead. So ten times within the bound
+// the store is asked for its latest revision, apart from the feed. Say it answers R, asked
+// at a time T. Once the copy has reached R, it has everything acknowledged before T (W1),
+// and is fresh until T plus the bound.
 //
-// A store that says an earlier revision than the copy has was restored from a backup,
-// or has failed over to a server that lagged: the copy is not confirmed any more, and
-// everything is loaded again. A store that has come past the copy's revision again
-// before it was asked, within half a second of writing by default, cannot be told from
-// one that went on, unless its feed refuses the old mark (W4): that of PostgreSQL does,
-// and that of a SQLite file restored as its documentation says. With others restart the
-// processes that have replicas after restoring a backup.
+// If the feed does not deliver a revision that the store reports, the watch is restarted.
+// If the feed no longer reaches back that far, the copy is reloaded. Until then look-ups
+// use the old copy, as long as it is within its bound.
 //
-// Time is measured by the monotonic clock, so setting the other one back makes no answer
-// older. While a machine sleeps the monotonic clock stands still; a replica notices when
-// it wakes, after at most a tenth of the bound, because the other went on, and counts the
-// time. A clock that is set forward is taken for such a sleep: if it was set by more than
-// the bound, look-ups are refused until the store was asked again.
+// If the store reports an earlier revision than the copy has, it was restored from a
+// backup, or has failed over to a server that lagged. The copy is then no longer confirmed,
+// and is reloaded. A store may pass the copy's revision again before it is asked, within
+// half a second of writing by default. It then looks like one that went on, unless its feed
+// refuses the old mark (W4). The feed of PostgreSQL does, and that of a SQLite file restored
+// as its documentation says. With others, restart the processes with replicas after
+// restoring a backup.
 //
-// A record that the store cannot read is an error for look-ups of that key, or of that
-// organization's keys, and of no other. A feed that fails altogether leaves the copy to
-// grow older than its bound. A key that is not in the copy is an unknown key, without
-// asking the store.
+// Time is measured by the monotonic clock, so setting the wall clock back makes no answer
+// older. The monotonic clock stands still while a machine sleeps, and the wall clock goes
+// on. From that a replica notices the sleep after at most a tenth of the bound, and counts
+// it. A wall clock set forward looks like such a sleep: if it was set by more than the
+// bound, look-ups are refused until the store was asked again.
+//
+// A record that the store cannot read fails look-ups of that key, or of that organization's
+// keys, and no others. A feed that fails altogether lets the copy grow older than its bound.
+// A key that is absent from the copy is unknown, without asking the store.
 //
 // # Waiting for a write
 //
-// A program that changes a key and wants to know it in force in its own process calls
-// [Replica.WaitFor] with the revision that Put returned, or [Replica.Sync] after a
-// deletion.
+// To have a changed key in force in the same process, call [Replica.WaitFor] with the
+// revision that Put returned. After a deletion, which returns none, call [Replica.Sync].
 package replica

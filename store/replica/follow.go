@@ -17,11 +17,11 @@ const (
 	lastPause  = time.Second
 )
 
-// loadStep is how many changes are applied at a time to a copy that nobody reads yet.
+// loadStep is the number of changes applied at a time to a copy not in use yet.
 const loadStep = 1024
 
-// follow keeps the copy up to date. Whatever goes wrong, the copy stays as it is, as of
-// its mark: it grows older, and look-ups are refused once it is too old.
+// follow keeps the copy up to date. Whatever fails, the copy stays at its mark and grows
+// older, and look-ups are refused once it is too old.
 func (r *Replica) follow(ctx context.Context) {
 	pause := firstPause
 	for ctx.Err() == nil {
@@ -30,10 +30,10 @@ func (r *Replica) follow(ctx context.Context) {
 		if ctx.Err() != nil {
 			return
 		}
-		if !errors.Is(err, errSilent) && !errors.Is(err, errWasBack) { // which were told already
+		if !errors.Is(err, errSilent) && !errors.Is(err, errWasBack) { // reported already
 			r.failed(err)
 		}
-		if r.now()-began > lastPause { // it went well for a while
+		if r.now()-began > lastPause { // it worked for a while
 			pause = firstPause
 		}
 		// Not all replicas at once.
@@ -51,10 +51,10 @@ func sleep(ctx context.Context, d time.Duration) {
 	}
 }
 
-// watch follows the feed from where the copy is, or loads a new one, until the feed
-// ends. It returns why.
+// watch follows the feed from the mark of the copy, or loads a new copy, until the feed
+// ends. It returns the reason.
 func (r *Replica) watch(ctx context.Context) (err error) {
-	defer func() { // a feed is the adapter's code: what it does must not end the process
+	defer func() { // a panic in the adapter's feed must not end the process
 		if p := recover(); p != nil {
 			err = fmt.Errorf("store/replica: the change feed panicked: %v", p)
 		}
@@ -72,7 +72,7 @@ func (r *Replica) watch(ctx context.Context) (err error) {
 			return context.Cause(ctx)
 		}
 		if errors.Is(err, store.ErrCompacted) {
-			r.beginAnew()
+			r.reloadNext()
 		}
 		if err != nil {
 			return fmt.Errorf("store/replica: the change feed after revision %d: %w", after, err)
@@ -97,7 +97,7 @@ func (r *Replica) watch(ctx context.Context) (err error) {
 	return fmt.Errorf("store/replica: the change feed after revision %d ended without an error", after)
 }
 
-// resume returns where to go on and with which copy: zero and none to begin anew.
+// resume returns the mark and the copy to go on with, zero and nil to reload.
 func (r *Replica) resume(restart context.CancelCauseFunc) (after uint64, copied *records.Copy) {
 	r.heard.Store(int64(r.now()))
 	r.mu.Lock()
@@ -109,15 +109,15 @@ func (r *Replica) resume(restart context.CancelCauseFunc) (after uint64, copied 
 	return r.revision, r.copy.Load()
 }
 
-// beginAnew has the next watch load everything. Until then the copy stays in use.
-func (r *Replica) beginAnew() {
+// reloadNext makes the next watch load everything. Until then the copy stays in use.
+func (r *Replica) reloadNext() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.reload = true
 }
 
-// reached puts a copy in force, or again, as of a mark. ctx is the watch's: one that was
-// ended because its store went back has nothing to say any more.
+// reached puts a copy in force at a mark. ctx is that of the watch: one that was ended
+// because its store went back has no effect any more.
 func (r *Replica) reached(ctx context.Context, revision uint64, copied *records.Copy) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -128,7 +128,7 @@ func (r *Replica) reached(ctx context.Context, revision uint64, copied *records.
 		r.copy.Store(copied)
 		r.reload, r.doubted = false, false
 		select {
-		case r.ask <- struct{}{}: // what was asked before the load is out of date
+		case r.ask <- struct{}{}: // earlier checks are out of date
 		default:
 		}
 	}
@@ -137,7 +137,7 @@ func (r *Replica) reached(ctx context.Context, revision uint64, copied *records.
 	r.wake()
 }
 
-// failed notes a failure and tells of it.
+// failed notes and reports a failure.
 func (r *Replica) failed(err error) {
 	r.mu.Lock()
 	r.err = err

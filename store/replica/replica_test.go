@@ -314,13 +314,13 @@ func TestReplicaIsNeverOlderThanItsBound(t *testing.T) {
 				t.fault = drop
 				return t
 			}
-		}, "does not tell"},
+		}, "does not deliver"},
 		"the feed hangs": {func(b *bench) {
 			b.feed = func(ctx context.Context, t told) told {
 				<-ctx.Done()
 				return told{err: ctx.Err()}
 			}
-		}, "does not tell"},
+		}, "does not deliver"},
 		"the feed ends": {func(b *bench) {
 			b.feed = func(context.Context, told) told {
 				return told{fault: end}
@@ -340,7 +340,7 @@ func TestReplicaIsNeverOlderThanItsBound(t *testing.T) {
 				t.fault = drop
 				return t
 			}
-		}, "does not tell"},
+		}, "does not deliver"},
 		"the feed tells half and breaks": {func(b *bench) {
 			b.feed = func(_ context.Context, t told) told {
 				if t.IsMark() {
@@ -562,7 +562,7 @@ func TestReplicaHearsNothingFromAnEndedWatch(t *testing.T) {
 		ended, cancel := context.WithCancel(b.ctx)
 		cancel()
 		before := b.replica.copy.Load()
-		b.replica.beginAnew()
+		b.replica.reloadNext()
 		b.replica.reached(ended, b.key.Revision+1, records.NewCopy())
 		assert.Same(b, before, b.replica.copy.Load())
 		assert.Equal(b, b.key.Revision, b.replica.Revision())

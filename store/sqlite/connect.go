@@ -11,28 +11,28 @@ import (
 	"strings"
 )
 
-// A setting is a PRAGMA that holds for a connection. Each is set and read back, because
-// SQLite passes over those that it does not know, or cannot do, without a word.
+// A setting is a PRAGMA of a connection. Each is set and read back, because SQLite silently
+// ignores unknown and impossible ones.
 type setting struct {
-	name, value string // the value is what reading it returns
-	given       bool   // by the file: it is only looked at
+	name, value string // the value as read back
+	given       bool   // by the file: only checked
 }
 
-// No connection leaves it to SQLite to wait for other processes: see whileLocked.
+// No connection lets SQLite wait for other processes: see whileLocked.
 var noWaiting = setting{name: "busy_timeout", value: "0"}
 
-// durable: a write is on the disk before it returns (S25), and not in the disk's own
-// memory, on systems that can tell it so.
+// durable settings have a write on the disk before it returns (S25), not in the disk's own
+// memory, on systems that can order that.
 var durable = []setting{
 	{name: "synchronous", value: "2"}, // FULL
 	{name: "fullfsync", value: "1"},
 	{name: "checkpoint_fullfsync", value: "1"},
 }
 
-// preparing are the settings of the connection that makes the tables.
+// preparing are the settings of the connection for creating tables.
 var preparing = append([]setting{noWaiting}, durable...)
 
-// writing are those of the connection that writes.
+// writing are the settings of the writing connection.
 var writing = append([]setting{
 	{name: "journal_mode", value: "wal", given: true},
 	{name: "foreign_keys", value: "1"},
@@ -41,18 +41,17 @@ var writing = append([]setting{
 	{name: "journal_size_limit", value: "67108864"}, // to which the log is cut once it is used anew: 64 MiB
 }, preparing...)
 
-// reading are those of all others.
+// reading are the settings of all other connections.
 var reading = append([]setting{{name: "query_only", value: "1"}}, writing...)
 
-// A connector makes connections to the file that was opened, with settings that are known
-// to be in force.
+// A connector connects to the file that was opened, with verified settings.
 type connector struct {
 	driver.Connector
 	file     file
 	settings []setting
 }
 
-// Connect is as driver.Connector says.
+// Connect implements [driver.Connector].
 func (c connector) Connect(ctx context.Context) (driver.Conn, error) {
 	conn, err := c.Connector.Connect(ctx)
 	if err != nil {
@@ -69,8 +68,8 @@ func (c connector) Connect(ctx context.Context) (driver.Conn, error) {
 	return conn, nil
 }
 
-// checkWritable returns an error if the file may be read only: SQLite opens it all the
-// same, and says so when something is written.
+// checkWritable returns an error if the file is read-only. SQLite opens it all the same, and
+// fails at the first write.
 func checkWritable(conn driver.Conn) error {
 	readOnly, err := conn.(interface{ IsReadOnly(string) (bool, error) }).IsReadOnly("main")
 	if err == nil && readOnly {
@@ -92,7 +91,7 @@ func (s setting) apply(ctx context.Context, conn driver.QueryerContext) error {
 	return err
 }
 
-// pragma returns what a PRAGMA returns, which is a value or nothing.
+// pragma returns the value of a PRAGMA, empty if there is none.
 func pragma(ctx context.Context, conn driver.QueryerContext, text string) (value string, err error) {
 	rows, err := conn.QueryContext(ctx, "PRAGMA "+text, nil)
 	if err != nil {
@@ -109,10 +108,9 @@ func pragma(ctx context.Context, conn driver.QueryerContext, text string) (value
 	return fmt.Sprint(row[0]), nil
 }
 
-// uri returns the path as SQLite's driver takes it, with what is not set by a PRAGMA: no
-// file is made; a transaction that writes locks the file when it begins; no statement
-// can make the file unreadable; and errors tell of what went wrong, not of what did
-// before.
+// uri returns the path for SQLite's driver, with the settings that are no PRAGMA: no file is
+// created; a writing transaction locks the file when it begins; no statement can make the
+// file unreadable; an error is that of the call, not of an earlier one.
 func uri(path string) string {
 	path = filepath.ToSlash(path)
 	if !strings.HasPrefix(path, "/") {

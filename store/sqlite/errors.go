@@ -16,8 +16,8 @@ import (
 
 var errClosed = fmt.Errorf("store/sqlite: %w", store.ErrClosed)
 
-// failure says what a call was doing when it failed. If its context is done, that is
-// why, whatever SQLite made of it.
+// failure returns the error of a call by what it was doing. If its context is done, that is
+// the reason, whatever SQLite reports.
 func failure(ctx context.Context, doing string, err error) error {
 	if cause := ctx.Err(); cause != nil && !errors.Is(err, cause) {
 		err = fmt.Errorf("%w: %w", cause, err)
@@ -25,15 +25,14 @@ func failure(ctx context.Context, doing string, err error) error {
 	return fmt.Errorf("store/sqlite: %s: %w", doing, err)
 }
 
-// whileLocked calls f again and again while what it needs is locked by another process.
-// SQLite would wait by itself, but longer and longer, up to a tenth of a second at a
-// time, and a process that writes all the time leaves others a chance only now and
-// then.
+// whileLocked calls f again while it fails for a lock of another process. SQLite's own waits
+// grow up to a tenth of a second, and leave little chance beside a process that writes all
+// the time.
 func (s *Store) whileLocked(ctx context.Context, f func() error) error {
 	return s.whileLockedSince(ctx, time.Now(), f)
 }
 
-// whileLockedSince is whileLocked for a call that has begun to wait before.
+// whileLockedSince is whileLocked for a call that has waited since began.
 func (s *Store) whileLockedSince(ctx context.Context, began time.Time, f func() error) error {
 	for {
 		err := f()
@@ -50,8 +49,7 @@ func (s *Store) whileLockedSince(ctx context.Context, began time.Time, f func() 
 	}
 }
 
-// explained adds to what SQLite says of a file what is wrong beside it, and what would be
-// right.
+// explained adds to an error of SQLite the cause beside the file, and the repair.
 func explained(path string, err error) error {
 	var failed *sqlite.Error
 	if !errors.As(err, &failed) {

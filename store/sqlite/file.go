@@ -11,13 +11,13 @@ import (
 	"sync"
 )
 
-// making is held while a file is made. On most systems a process that closes a file
-// loses all the locks that it has on it, those of another Store included: so nobody
-// here may have SQLite open the file before it was closed again.
+// making is held while a file is created. On most systems a process that closes a file
+// loses all its locks on it, those of another Store included. So no SQLite of this process
+// may open the file until it is closed again.
 var making sync.Mutex
 
-// makeFile makes the file if it is not there, and returns its absolute path. Without
-// it SQLite would make one that others may read, and its log too.
+// makeFile creates the file if it is absent, and returns its absolute path. SQLite itself
+// would create a file, and a log, that others may read.
 func makeFile(path string) (string, error) {
 	switch {
 	case path == "":
@@ -48,9 +48,9 @@ func makeFile(path string) (string, error) {
 	return path, nil
 }
 
-// absolute returns a path from the root. It is not cleaned, as filepath.Abs does: what is
-// before a ".." may be a link to another place, from which the system goes up. Windows
-// cleans paths itself.
+// absolute returns a path from the root. It does not clean it as filepath.Abs does: before a
+// ".." there may be a link, and the system goes up from its target. Windows cleans paths
+// itself.
 func absolute(path string) (string, error) {
 	if runtime.GOOS == "windows" {
 		return filepath.Abs(path)
@@ -62,13 +62,13 @@ func absolute(path string) (string, error) {
 	return directory + "/" + path, err
 }
 
-// A file is a path, and which file it was that of when it was opened.
+// A file is a path and the file that was opened there.
 type file struct {
 	path   string
 	opened fs.FileInfo
 }
 
-// fileAt returns the file that is at a path.
+// fileAt returns the file at a path.
 func fileAt(path string) (file, error) {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -78,9 +78,9 @@ func fileAt(path string) (file, error) {
 	return file{path, info}, nil
 }
 
-// check returns an error if the path is no longer that of the file. What has the file open
-// goes on with it, wherever it is, and what opens the path gets another one: so neither
-// reads what others have written. It opens nothing, and so takes no locks: see making.
+// check returns an error if the path is no longer that of the file. Open connections would
+// go on with the old file and new ones get another, so neither would see the other's
+// writes. It opens nothing, and so takes no locks: see making.
 func (f file) check() error {
 	const wanted = "want it back at its path, or the store closed and opened again"
 	now, err := os.Stat(f.path)

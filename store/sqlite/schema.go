@@ -11,8 +11,8 @@ import (
 // applicationID is in the header of every file of ours: "SaPo".
 const applicationID = 0x5361506f
 
-// migrations take a file from the version that is its place here to the next, which is
-// noted as user_version. What was released is never changed.
+// migrations[n] takes a file from version n to n+1, noted as user_version. A released one
+// never changes.
 var migrations = []string{`
 	CREATE TABLE organizations (
 		id       TEXT PRIMARY KEY NOT NULL CHECK (id <> ''),
@@ -56,7 +56,7 @@ var migrations = []string{`
 	) STRICT, WITHOUT ROWID;
 `}
 
-// prepareFile brings a file to the latest version, and to the write-ahead log. Several
+// prepareFile brings a file to the latest version and to the write-ahead log. Several
 // processes may do so at once.
 func prepareFile(ctx context.Context, f file, to driver.Connector) (err error) {
 	db := sql.OpenDB(connector{to, f, preparing})
@@ -84,7 +84,7 @@ type querier interface {
 	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
 }
 
-// version returns the version of a file of ours, zero of one that has nothing, and an
+// version returns the version of a file of this package, zero for an empty file, and an
 // error for any other.
 func version(ctx context.Context, in querier) (int, error) {
 	var application, version, objects int
@@ -114,7 +114,7 @@ func checkVersion(version int) error {
 	return nil
 }
 
-// migrate makes the tables, unless another process did so meanwhile.
+// migrate creates the tables, unless another process did so meanwhile.
 func migrate(ctx context.Context, db *sql.DB) error {
 	tx, err := db.BeginTx(ctx, nil)
 	if err != nil {

@@ -16,26 +16,26 @@ import (
 )
 
 const (
-	// lockPatience is how long a call waits for what another process has locked, and for
-	// the writes of its own process before it, if its context does not end before. A write
-	// takes less than a millisecond.
+	// lockPatience bounds the wait of a call for locks of other processes and for earlier
+	// writes of its own process. Its context may end before. A write takes less than a
+	// millisecond.
 	lockPatience = 10 * time.Second
 
-	// watchPatience is how long a watcher may take over one change in the middle of a
-	// batch, which is a transaction that keeps the write-ahead log from being reused.
+	// watchPatience bounds the time of a watcher for one change in the middle of a batch.
+	// A batch is a transaction, and keeps the write-ahead log from being reused.
 	watchPatience = time.Minute
 
-	// keptChanges is how many changes are kept at least, for those who watch.
+	// keptChanges is the number of changes kept for watchers, at least.
 	keptChanges = 100_000
 )
 
-// A Store is a store.Store in a file; it is also a store.Watcher, a
-// store.UsageRecorder and a store.Loader. Make one with [Open].
+// A Store is a store.Store in a file. It is also a store.Watcher, a store.UsageRecorder and
+// a store.Loader. Make one with [Open].
 type Store struct {
 	file  file
-	write database // of one connection: writes take turns
+	write database // one connection: writes take turns
 	read  database
-	feed  database // a connection for each batch that is being told, and one to poll
+	feed  database // a connection for each batch under way, and one to poll
 
 	lockPatience  time.Duration
 	watchPatience time.Duration
@@ -43,7 +43,7 @@ type Store struct {
 
 	mu      sync.Mutex
 	closed  bool
-	calls   sync.WaitGroup     // those under way
+	calls   sync.WaitGroup     // under way
 	life    context.Context    // ends when Close is called
 	end     context.CancelFunc // of life
 	closing sync.Once
@@ -57,15 +57,17 @@ var (
 	_ store.Loader        = (*Store)(nil)
 )
 
-// Open opens the store in a file, which it makes if it is not there, for its owner alone
-// to read and write. The path is that of a file on a local disk; it is not a URI, and
-// there is no store in memory: that is package store/memory. Any number of processes may
-// have the file open, and a process may open it more than once.
+// Open opens the store in a file. It creates the file if it is absent, readable and
+// writable by its owner alone. The path is that of a file on a local disk, not a URI; for a
+// store in memory see package store/memory. Any number of processes may have the file
+// open, and a process may open it more than once. ctx bounds the wait for locks of other
+// processes.
 //
-// A file that is something else, or that a later version of this package has written, is
-// an error and stays as it is. So is one that may not be written, and one on a file
-// system on which processes cannot share memory. ctx bounds how long Open waits for what
-// other processes have locked.
+// Open fails, and leaves the file as it is, if
+//
+//   - the file is something else, or was written by a later version of this package
+//   - the file may not be written
+//   - processes cannot share memory on its file system
 func Open(ctx context.Context, path string) (*Store, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -81,7 +83,7 @@ func Open(ctx context.Context, path string) (*Store, error) {
 	return openFile(ctx, path, to)
 }
 
-// openFile opens the store in a file that is there, by a connector to it.
+// openFile opens the store in an existing file, by a connector to it.
 func openFile(ctx context.Context, path string, to driver.Connector) (*Store, error) {
 	f, err := fileAt(path)
 	if err != nil {
@@ -102,7 +104,7 @@ func openFile(ctx context.Context, path string, to driver.Connector) (*Store, er
 
 func (s *Store) connect(ctx context.Context, to driver.Connector) error {
 	return s.whileLocked(ctx, func() error {
-		errs := []error{s.disconnect()} // what an attempt before has connected
+		errs := []error{s.disconnect()} // connections of an earlier attempt
 		for _, c := range []struct {
 			database    *database
 			settings    []setting
@@ -121,10 +123,9 @@ func (s *Store) connect(ctx context.Context, to driver.Connector) error {
 	})
 }
 
-// Close waits for the calls that are under way, ends what is being watched with
-// store.ErrClosed, writes the log back into the file, and lets go of it. An error says
-// that the log could not be written back: nothing is lost by that, and whoever has the
-// file open next tries again.
+// Close implements [store.Store]. It waits for calls under way, ends every watch, writes
+// the log back into the file and releases it. An error says that the log could not be
+// written back. Nothing is lost then: the next process to close the file tries again.
 func (s *Store) Close() error {
 	var err error
 	s.closing.Do(func() {
@@ -143,14 +144,14 @@ func (s *Store) Close() error {
 	return nil
 }
 
-// disconnect closes what is open. The connection that writes is the last, so that it
-// is the one which writes the log back.
+// disconnect closes all connections. The writing one is the last, so that it writes the
+// log back.
 func (s *Store) disconnect() error {
 	return errors.Join(s.feed.close(), s.read.close(), s.write.close())
 }
 
-// enter begins a call, or returns why it cannot be served: S23, S2, and that the file is
-// not the one that was opened. The call ends with leave.
+// enter begins a call, or returns why it cannot be served: S23, S2, or another file at the
+// path. The call ends with leave.
 func (s *Store) enter(ctx context.Context) (leave func(), err error) {
 	leave, err = s.begin(ctx)
 	if err != nil {
@@ -177,15 +178,14 @@ func (s *Store) begin(ctx context.Context) (leave func(), err error) {
 	return s.calls.Done, nil
 }
 
-// A database is some connections to the file, with the statements that are made on
-// them.
+// A database is a pool of connections to the file, with prepared statements.
 type database struct {
 	*sql.DB
 	prepared map[string]*sql.Stmt
 }
 
-// connect opens a database of so many connections at most, zero: of any number. It
-// prepares the queries, so that a file without the tables is an error at once.
+// connect opens a database with a limit of connections, zero for none. It prepares the
+// queries, so that a file without the tables is an error at once.
 func connect(ctx context.Context, to connector, connections int, queries []string) (database, error) {
 	d := database{DB: sql.OpenDB(to), prepared: make(map[string]*sql.Stmt, len(queries))}
 	d.SetMaxOpenConns(connections)

@@ -33,20 +33,20 @@ var writeQueries = []string{
 	insertChange, deleteChanges, updateRevision, updateForgotten, addUsage,
 }
 
-// A transaction is one write, or several that happen together. While it is under way no
-// other process writes.
+// A transaction is one write, or several that happen together. Meanwhile no other process
+// writes.
 type transaction struct {
 	*sql.Tx
 	store    *Store
-	doing    string          // what, for errors
-	ctx      context.Context // that does not end
+	doing    string          // for errors
+	ctx      context.Context // does not end
 	began    uint64          // the latest revision before
-	revision uint64          // the latest that was given
+	revision uint64          // the latest given
 }
 
-// transact calls f in a transaction and commits what it did, unless it returns an error
-// or ctx has ended. ctx bounds the waiting for others who write. What follows takes no
-// longer than the disk does, and is not interrupted: so it is known what became of it.
+// transact calls f in a transaction and commits, unless f returns an error or ctx has
+// ended. ctx bounds the wait for other writers. The rest takes the time of the disk and is
+// not interrupted, so that its outcome is known.
 func (s *Store) transact(ctx context.Context, doing string, f func(*transaction) error) error {
 	leave, err := s.enter(ctx)
 	if err != nil {
@@ -80,9 +80,9 @@ func (s *Store) transact(ctx context.Context, doing string, f func(*transaction)
 	return t.finish()
 }
 
-// turn returns the connection that writes, when those before have done with it. They may
-// be waiting for another process: if each began to wait only at its turn, the last of many
-// would wait many times as long as it should.
+// turn returns the writing connection when the calls before are done with it. They may be
+// waiting for another process. If each began to count its wait only at its turn, the last
+// of many would wait many times too long.
 func (s *Store) turn(ctx context.Context, began time.Time) (conn *sql.Conn, err error) {
 	waiting, end := context.WithDeadline(ctx, began.Add(s.lockPatience))
 	defer end()
@@ -103,7 +103,7 @@ func (t *transaction) start() error {
 }
 
 func (t *transaction) finish() error {
-	if err := t.store.file.check(); err != nil { // it may have waited for long since it began
+	if err := t.store.file.check(); err != nil { // the wait may have been long
 		return t.failure(err)
 	}
 	if t.revision > t.began {
@@ -117,8 +117,7 @@ func (t *transaction) finish() error {
 	return t.failure(t.Commit())
 }
 
-// forget drops changes before the last ones that are kept. It does so now and then, a
-// hundredth of them at a time.
+// forget drops the oldest changes, now and then a hundredth of those kept.
 func (t *transaction) forget() error {
 	kept := t.store.keptChanges
 	step := max(kept/100, 1)
@@ -129,7 +128,7 @@ func (t *transaction) forget() error {
 	return errors.Join(t.exec(deleteChanges, last), t.exec(updateForgotten, last))
 }
 
-// write makes a write by a query, and notes the change under the revision (S12, W2).
+// write executes the query of a write and logs the change under its revision (S12, W2).
 func (t *transaction) write(revision uint64, organization string, key apikey.ID, deleted bool, query string, args ...any) error {
 	if err := t.exec(query, args...); err != nil {
 		return err
@@ -137,7 +136,7 @@ func (t *transaction) write(revision uint64, organization string, key apikey.ID,
 	return t.exec(insertChange, int64(revision), organization, string(key), deleted)
 }
 
-// next returns the revision of a write.
+// next gives the revision of a write.
 func (t *transaction) next() (uint64, error) {
 	if t.revision == math.MaxInt64 {
 		return 0, t.failure(fmt.Errorf("all %d revisions were given", t.revision))
@@ -146,7 +145,7 @@ func (t *transaction) next() (uint64, error) {
 	return t.revision, nil
 }
 
-// find reads the row that has an identifier, if there is one.
+// find reads the row with an identifier; found is false if there is none.
 func (t *transaction) find(query, id string, into ...any) (found bool, err error) {
 	if len(id) > maxIdentifier {
 		return false, nil

@@ -14,8 +14,8 @@ import (
 )
 
 const (
-	// A call at no known time, NULL, is never the latest. Of a key that is not there
-	// nothing is selected (U3).
+	// A call at an unknown time, NULL, is never the latest. For an absent key nothing is
+	// selected (U3).
 	addUsage = `INSERT INTO usage (key, kind, name, count, last, address)
 		SELECT id, ?2, ?3, ?4, ?5, ?6 FROM keys WHERE id = ?1
 		ON CONFLICT (key, kind, name) DO UPDATE SET
@@ -23,12 +23,12 @@ const (
 			address = iif(excluded.last > last OR last IS NULL, excluded.address, address),
 			last = iif(excluded.last > last OR last IS NULL, excluded.last, last)`
 
-	// One row at least if the key is there.
+	// At least one row if the key exists.
 	selectUsage = `SELECT u.kind, u.name, u.count, u.last, u.address
 		FROM keys k LEFT JOIN usage u ON u.key = k.id WHERE k.id = ?`
 )
 
-// The kinds of what is counted.
+// The kinds of usage.
 const (
 	ofEntry  = "entry"
 	ofSecret = "secret"
@@ -116,7 +116,7 @@ func (s *Store) Usage(ctx context.Context, id apikey.ID) (store.KeyUsage, error)
 	return usage, nil
 }
 
-// A usageRow is a row of table usage, all NULL for a key that was not used.
+// A usageRow is a row of table usage, all NULL for an unused key.
 type usageRow struct{ kind, name, count, last, address any }
 
 func (r usageRow) addTo(usage store.KeyUsage) error {

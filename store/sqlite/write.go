@@ -86,7 +86,7 @@ func (t *transaction) putKey(put apikey.Key, options ...store.PutOption) (uint64
 	return put.Revision, t.write(put.Revision, put.Organization, put.ID, false, insertKey, string(put.ID), put.Organization, int64(put.Revision), string(record))
 }
 
-// key returns the key as it is stored, nil if there is none.
+// key returns the stored key, nil if it is absent.
 func (t *transaction) key(id apikey.ID) (*apikey.Key, error) {
 	r := row{id: string(id)}
 	found, err := t.find(selectKey, string(id), &r.organization, &r.revision, &r.record)
@@ -97,7 +97,7 @@ func (t *transaction) key(id apikey.ID) (*apikey.Key, error) {
 	return &key, err
 }
 
-// organization returns the organization as it is stored, nil if there is none.
+// organization returns the stored organization, nil if it is absent.
 func (t *transaction) organization(id string) (*policy.Organization, error) {
 	r := row{id: id}
 	found, err := t.find(selectOrganization, id, &r.revision, &r.record)
@@ -152,8 +152,8 @@ func (s *Store) DeleteKey(ctx context.Context, id apikey.ID, revision uint64) er
 	})
 }
 
-// checkDelete decides S14. stored is the column with the revision. If that cannot be read,
-// a caller who gives a revision is refused, and one who gives none is not.
+// checkDelete decides S14. stored is the column with the revision. If it is unreadable, only
+// a Delete of any revision succeeds.
 func checkDelete(name adapter.Name, found bool, stored any, given uint64) error {
 	if !found {
 		return adapter.NotFound(name)

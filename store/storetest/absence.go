@@ -70,7 +70,7 @@ func presentIsFound(k *kit) {
 	}
 }
 
-// failureIsNotAbsence fails the store in the one way that works with any of them.
+// failureIsNotAbsence makes calls fail by their context, as in any store.
 func failureIsNotAbsence(k *kit) {
 	k.organization("acme")
 	k.put(fixture.Plain("here", "acme"))
@@ -98,7 +98,7 @@ var identifierCases = []testCase{
 	{sentence: "S5", name: "organizations that differ in a byte are different", run: similarOrganizations},
 }
 
-// strangeTexts are near "here" in one way or another, or hard to store.
+// strangeTexts are close to "here", or hard to store.
 var strangeTexts = []string{
 	"", " ", "here ", " here", "here\t", "here\n", "Here", "HERE", "hEre", "\uff48ere", "h\u00e9re", "he\u0301re", "here\u0301",
 	"here\x00", "\x00here", "\x00", "he\x00re", "\u200bhere", "here\u200b", "\ufeffhere", "h\u0435re",

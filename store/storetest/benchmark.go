@@ -13,20 +13,20 @@ import (
 	"github.com/sallyport-go/sallyport/store/storetest/internal/fixture"
 )
 
-// benchmarkKeys is how many keys Benchmark measures among, in ten organizations.
+// benchmarkKeys is the number of keys in the store that Benchmark measures.
 const benchmarkKeys = 10_000
 
-// Benchmark measures a store that has 10,000 keys with lists of three entries each:
-// look-ups that find a key and that do not, by one goroutine and by as many as there
-// are processors; reads of a key; writes that replace and that create; a page of
-// 100. newStore is as in [Run] and is called once.
+// Benchmark measures a store with 10,000 keys, in ten organizations, with three entries
+// each. It measures look-ups of existing and absent keys, by one goroutine and by one
+// per processor. It also measures a read of a key, a page of 100 keys, and writes that
+// replace or create. newStore is as in [Run] and is called once.
 func Benchmark(b *testing.B, newStore func(tb testing.TB) store.Store) {
 	ctx := context.Background()
 	s := newStore(b)
 	b.Cleanup(func() { _ = s.Close() })
 	fill(ctx, b, s)
 
-	// Strides over the keys in an order that no cache foresees, each in turn.
+	// Large strides over the keys defeat caches.
 	const stride = 7919
 	lookup := func(b *testing.B, id apikey.ID, want bool) {
 		if _, found, err := s.Lookup(ctx, id); found != want || err != nil {
@@ -80,7 +80,7 @@ func Benchmark(b *testing.B, newStore func(tb testing.TB) store.Store) {
 			key, err = s.PutKey(ctx, key, store.AllowOpen)
 		}
 	})
-	created := 0 // over all runs of the next one
+	created := 0 // over all runs of the next benchmark
 	b.Run("PutKey/create", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
@@ -101,7 +101,7 @@ var benchmarkIDs = func() (all [benchmarkKeys]apikey.ID) {
 
 func benchmarkOrganization(i int) string { return fmt.Sprintf("organization %d", i%10) }
 
-// fill stores the keys, from several goroutines since a database may be far away.
+// fill stores the keys, from several goroutines because a database may be far away.
 func fill(ctx context.Context, b *testing.B, s store.Store) {
 	for i := range 10 {
 		if _, err := s.PutOrganization(ctx, policy.Organization{ID: benchmarkOrganization(i)}); err != nil {

@@ -22,8 +22,8 @@ var callCases = []testCase{
 	{sentence: "S3", name: "a write whose context ends under way happens whole or not at all", run: interruptedWrites},
 }
 
-// manyAtOnce has goroutines do all that can be done, each to records of its own, so
-// that nothing but a failure of the store can fail. The race detector sees the rest.
+// manyAtOnce makes every call from several goroutines, each on its own records, so every
+// failure is the store's. The race detector sees the rest.
 func manyAtOnce(k *kit) {
 	k.organization("shared")
 	recorder, records := store.As[store.UsageRecorder](k.store)
@@ -88,13 +88,13 @@ func manyAtOnce(k *kit) {
 	}
 }
 
-// A call is one method called so that it succeeds, unless something forbids.
+// A call is a call of one method. It succeeds if nothing forbids it.
 type call struct {
 	name string
 	do   func(ctx context.Context) error
 }
 
-// everyCall returns a call of every method but Close, and the records for them.
+// everyCall stores some records, and returns a call of every method but Close.
 func (k *kit) everyCall() []call {
 	organization := k.organization("acme")
 	k.organization("empty")
@@ -142,7 +142,7 @@ func (k *kit) everyCall() []call {
 		calls = append(calls,
 			call{"Revision", func(ctx context.Context) error { _, err := watcher.Revision(ctx); return err }},
 			call{"Watch", func(ctx context.Context) error {
-				ctx, cancel := context.WithTimeout(ctx, k.limits.patience) // in case it heeds nothing else
+				ctx, cancel := context.WithTimeout(ctx, k.limits.patience) // in case it ignores everything else
 				defer cancel()
 				for _, err := range watcher.Watch(ctx, 0) {
 					if err != nil {
@@ -188,8 +188,8 @@ func doneContext(k *kit, ctx context.Context, want error) {
 	}
 }
 
-// refusedCalls returns calls that a store refuses, each for another reason, and the
-// records for them.
+// refusedCalls stores some records, and returns calls that a store must refuse, each for
+// another reason.
 func (k *kit) refusedCalls() []call {
 	organization := k.organization("acme")
 	k.organization("other")
@@ -281,7 +281,7 @@ func refusedWrites(k *kit) {
 	k.organization("other")
 	key := k.put(richKey("here", "acme"))
 
-	// changed is what must not get through: another record in every field.
+	// changed returns a key that differs in every field.
 	changed := func(change func(*apikey.Key)) apikey.Key {
 		other := fixture.Whole("here", "acme", 7)
 		other.Revision = key.Revision
@@ -333,7 +333,7 @@ func interruptedWrites(k *kit) {
 	k.organization("acme")
 	stored := k.put(fixture.Whole("here", "acme", 1))
 	for n := range k.rounds(50) {
-		// Later and later, so that some end while the write is under way.
+		// Later and later, so that some contexts end during the write.
 		ctx, cancel := context.WithTimeout(k.ctx, time.Duration(n)*20*time.Microsecond)
 		next := fixture.Whole("here", "acme", 4*n+5)
 		next.Revision = stored.Revision

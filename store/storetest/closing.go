@@ -30,7 +30,7 @@ func closedStore(k *kit) {
 	}
 }
 
-// closedComesFirst asks a closed store for what it would refuse anyway, and with a
+// closedComesFirst makes calls that a closed store would refuse anyway, also with a
 // context that is done (S2).
 func closedComesFirst(k *kit) {
 	refused := k.refusedCalls()
@@ -43,8 +43,8 @@ func closedComesFirst(k *kit) {
 	}
 }
 
-// closeMeanwhile closes the store under calls that are under way. Those may succeed
-// or fail, but not say that what is there is not.
+// closeMeanwhile closes the store during calls. They may succeed or fail, but may not
+// report an existing key as absent.
 func closeMeanwhile(k *kit) {
 	k.organization("acme")
 	k.put(fixture.Plain("here", "acme", "192.0.2.1"))

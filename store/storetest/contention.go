@@ -25,7 +25,7 @@ const writers = 8
 
 func concurrentRevisions(k *kit) {
 	k.organization("acme")
-	var floor atomic.Uint64 // the highest revision that was given
+	var floor atomic.Uint64 // the highest revision given so far
 	var mu sync.Mutex
 	given := map[uint64]string{}
 	together(writers, func(i int) {
@@ -52,8 +52,8 @@ func concurrentRevisions(k *kit) {
 	})
 }
 
-// wantOneWinner checks that one of several attempts succeeded and the others failed
-// with an error.
+// wantOneWinner checks that exactly one attempt succeeded and the others failed with an
+// error.
 func (k *kit) wantOneWinner(what string, errs []error, loser error) (winner int) {
 	k.Helper()
 	won := 0
@@ -109,8 +109,8 @@ func oneReplaces(k *kit) {
 	}
 }
 
-// noLostUpdate counts in a key's description, as programs change a record: read it,
-// change it, put it, and begin again on a conflict.
+// noLostUpdate counts in a key's description as programs change a record: read, change,
+// put, and restart after a conflict.
 func noLostUpdate(k *kit) {
 	k.organization("acme")
 	first := fixture.Plain("counter", "acme")

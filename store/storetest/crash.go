@@ -6,8 +6,8 @@ import (
 	"github.com/sallyport-go/sallyport/store/storetest/crashtest"
 )
 
-// These cases see what a Close under the writers' feet shows. For a process or a server
-// that is killed package crashtest is for that.
+// These cases close the store during writes. Killing a process or a server is for
+// package crashtest.
 var crashCases = []testCase{
 	{sentence: "S25", name: "a write that returned before a Close is there after reopening", run: closedUnderWrites, needs: "Reopen"},
 	{sentence: "S26", name: "a write during a Close is there whole or not at all after reopening", run: closedUnderWrites, needs: "Reopen"},

@@ -13,10 +13,9 @@ import (
 	"github.com/sallyport-go/sallyport/store/storetest/internal/fixture"
 )
 
-// Damages are functions that each spoil one stored record, so that the store can no
-// longer read it: they write half a document, delete a row, or write a text that does not
-// parse. The store is the one that newStore returned, and the record exists. A nil
-// function leaves out the cases that need it.
+// Damages are functions that each make one stored record unreadable: they write half a
+// document, delete a row, or store an unparsable text. The store is the one from
+// newStore. The record exists. A nil function leaves out its cases.
 type Damages struct {
 	Key          func(t testing.TB, s store.Store, id apikey.ID)
 	AccessList   func(t testing.TB, s store.Store, id apikey.ID) // of a key
@@ -46,19 +45,19 @@ var damageCases = []testCase{
 	{sentence: "U8", name: "usage that cannot be read is an error and is not counted anew", run: unreadableUsage, needs: "Damage.Usage"},
 }
 
-// A damagedKey is a key that is spoilt, among others.
+// A damagedKey is a case with an unreadable key among others.
 type damagedKey struct {
 	*kit
-	before       *fixture.Mirror // from before the damage; nil without a feed
-	key          apikey.Key      // as it was
+	before       *fixture.Mirror // nil without a feed
+	key          apikey.Key      // before the damage
 	organization policy.Organization
-	sound        []apikey.Key // one before and one after it in listings
+	sound        []apikey.Key // before and after it in listings
 }
 
 func ofKey(d Damages) func(testing.TB, store.Store, apikey.ID)  { return d.Key }
 func ofList(d Damages) func(testing.TB, store.Store, apikey.ID) { return d.AccessList }
 
-// onKey runs a case on a key that one of the damages spoils.
+// onKey runs a case on a key after one kind of damage.
 func onKey(damage func(Damages) func(testing.TB, store.Store, apikey.ID), run func(d damagedKey)) func(k *kit) {
 	return func(k *kit) {
 		d := damagedKey{kit: k, organization: k.organization("acme")}
@@ -72,8 +71,7 @@ func onKey(damage func(Damages) func(testing.TB, store.Store, apikey.ID), run fu
 	}
 }
 
-// wantUnreadable checks that the error says neither that the record was read nor that it
-// is absent.
+// wantUnreadable checks that a call failed, and not with absence.
 func (k *kit) wantUnreadable(err error, format string, args ...any) {
 	k.Helper()
 	switch what := fmt.Sprintf(format, args...); {
@@ -95,7 +93,7 @@ func unreadableKey(d damagedKey) {
 	}
 }
 
-// wantKeyUnreadable asks every method that reads the key.
+// wantKeyUnreadable calls every method for the key.
 func (d damagedKey) wantKeyUnreadable() {
 	d.Helper()
 	_, found, err := d.store.Lookup(d.ctx, d.key.ID)
@@ -111,7 +109,7 @@ func (d damagedKey) wantKeyUnreadable() {
 	}
 }
 
-// listUntilError lists until a page fails.
+// listUntilError returns the records before the first failing page.
 func listUntilError[T any](list func(store.PageRequest) (store.Page[T], error)) (all []T, err error) {
 	request := store.PageRequest{}
 	for range 100 {
@@ -143,7 +141,7 @@ func unreadableKeyStays(d damagedKey) {
 	d.wantUnreadable(d.store.DeleteOrganization(d.ctx, "acme", 0), "DeleteOrganization of one whose key cannot be read")
 	d.wantKeyUnreadable()
 
-	// It may be deleted, and then it is gone.
+	// It may be deleted. Then it is gone.
 	switch err := d.store.DeleteKey(d.ctx, d.key.ID, 0); {
 	case err == nil:
 		d.wantAbsent("acme", d.key.ID)
@@ -168,14 +166,14 @@ func unreadableKeyIsTold(d damagedKey) {
 		if fromZero.Records[fixture.OrganizationName("acme")].OrganizationRecord == nil {
 			d.Errorf("beside a key that cannot be read, Watch did not tell of the organization")
 		}
-		last = d.put(last) // and it goes on
+		last = d.put(last) // the feed goes on
 		d.reach(fromZero, d.revision())
 		d.reach(d.before, d.revision())
 	}
 }
 
-// wantTold checks that a copy has a record with Err, or as it was before the damage if
-// its log may still know.
+// wantTold checks that a copy has a record with Err. If orAsBefore, the feed may still
+// know the record from before the damage.
 func (k *kit) wantTold(what string, m *fixture.Mirror, name fixture.RecordName, orAsBefore bool) {
 	k.Helper()
 	told, ok := m.Records[name]
@@ -195,10 +193,10 @@ func (k *kit) wantToldKey(m *fixture.Mirror, want apikey.Key) {
 	k.wantKey("told beside a record that cannot be read", *told.KeyRecord, want)
 }
 
-// A damagedOrganization is one that is spoilt, with a key, among others.
+// A damagedOrganization is a case with an unreadable organization among others.
 type damagedOrganization struct {
 	*kit
-	before *fixture.Mirror // from before the damage; nil without a feed
+	before *fixture.Mirror // nil without a feed
 	stored policy.Organization
 	key    apikey.Key
 	sound  policy.Organization
@@ -222,7 +220,7 @@ func unreadableOrganization(k *kit) {
 	d := k.damagedOrganization()
 	d.wantOrganizationUnreadable()
 
-	// What can be read of its key may be returned, and is not absent.
+	// Its key is not absent, but may be unreadable too.
 	if key, err := k.store.Key(k.ctx, "key"); err == nil {
 		k.wantKey("Key of an organization that cannot be read", key, d.key)
 	} else {
@@ -237,7 +235,7 @@ func unreadableOrganization(k *kit) {
 	k.wantEverywhere(d.other)
 }
 
-// wantOrganizationUnreadable asks every method that reads the organization.
+// wantOrganizationUnreadable calls every method for the organization.
 func (d damagedOrganization) wantOrganizationUnreadable() {
 	d.Helper()
 	_, err := d.store.Organization(d.ctx, "damaged")
@@ -285,7 +283,7 @@ func unreadableOrganizationIsTold(k *kit) {
 		if fromZero.Records[fixture.OrganizationName("z-sound")].OrganizationRecord == nil {
 			k.Errorf("beside an organization that cannot be read, Watch did not tell of another")
 		}
-		other = k.put(other) // and it goes on
+		other = k.put(other) // the feed goes on
 		k.reach(fromZero, k.revision())
 		k.reach(d.before, k.revision())
 	}
@@ -299,7 +297,7 @@ func unreadableUsage(k *kit) {
 	_, err := r.Usage(k.ctx, "key")
 	k.wantUnreadable(err, "Usage that cannot be read")
 
-	// A batch is refused, or added to what was there.
+	// A batch is refused, or added to the earlier count.
 	entry := used("other", "192.0.2.1", 0, fixture.Moment).Entry
 	err = r.RecordUsage(k.ctx, []store.UsageRecord{used("key", "192.0.2.1", 1, fixture.Moment), used("other", "192.0.2.1", 1, fixture.Moment)})
 	want := accesslist.Usage{Count: 6}

@@ -1,5 +1,5 @@
-// Package storetest checks that a store.Store keeps the contract that package store
-// states. It is for whoever writes an adapter, and for whoever wraps one:
+// Package storetest checks a store.Store against the contract of package store. It is for
+// authors of adapters and of wrappers:
 //
 //	func TestStore(t *testing.T) {
 //		storetest.Run(t, func(t testing.TB) store.Store {
@@ -25,11 +25,13 @@
 // after 20 seconds, and so does a feed that delivers nothing while the case waits for
 // it. A case may take a minute. The failure names the method and the sentence. A case
 // whose store does not return even when its context is done is left behind, with its
-// goroutines. After the first wait in vain the kit waits a tenth as long.
+// goroutines. After the first wait in vain the kit waits a twentieth as long.
 //
-// Three other tools stand beside the kit: package crashtest checks what a store keeps when
-// its process or its server is killed, package staletest checks the bound on staleness of
-// a replica, and package faulty has a store that fails on demand.
+// internal/fixture/clauses.md lists every clause of the contract with its cases.
+//
+// Three other tools stand beside the kit. Package crashtest kills a process or a server
+// and checks the records afterwards. Package staletest checks the bound on staleness of a
+// replica. Package faulty has a store that fails on demand.
 //
 // Do not use the kit as a program's own test of its store: it writes, deletes and
 // closes. The options [Reopen], [Damage] and [Compact] let it see what it otherwise

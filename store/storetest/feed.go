@@ -26,8 +26,8 @@ var feedCases = []testCase{
 	{sentence: "W5", name: "whoever watches may stop at any change", run: watchIsLeft},
 }
 
-// toldIsReadable reads every record when a change to it is told, and writes the next
-// one only then.
+// toldIsReadable reads each record when its change is delivered. Only then it writes the
+// next one.
 func toldIsReadable(k *kit) {
 	seen, over := make(chan struct{}), make(chan struct{})
 	defer close(over)
@@ -56,7 +56,7 @@ func toldIsReadable(k *kit) {
 	})
 }
 
-// toldIsReadableMeanwhile does not wait with the next write.
+// toldIsReadableMeanwhile writes without waiting.
 func toldIsReadableMeanwhile(k *kit) {
 	wait := k.follow(k.mirror(), func(change store.Change) bool {
 		if !change.IsMark() {
@@ -70,8 +70,8 @@ func toldIsReadableMeanwhile(k *kit) {
 	}
 }
 
-// writeForReaders writes in every way, the key "end" last, and calls after after
-// every write.
+// writeForReaders makes every kind of write, the key "end" last, and calls after after
+// each.
 func (k *kit) writeForReaders(rounds int, after func()) {
 	k.Helper()
 	k.organization("acme")
@@ -96,9 +96,8 @@ func (k *kit) writeForReaders(rounds int, after func()) {
 	after()
 }
 
-// wantReadable checks that reads see a change or a later one, and the record as it was
-// told. A record that is not there was deleted; a deleted one that is there was created
-// again.
+// wantReadable checks that reads see a delivered change or a later one. An absent record
+// was deleted since; a deleted record that exists was created again.
 func (k *kit) wantReadable(change store.Change) {
 	k.Helper()
 	check := func(method string, revision uint64, err error) {
@@ -140,7 +139,7 @@ func (k *kit) wantReadable(change store.Change) {
 }
 
 func compacted(k *kit) {
-	k.organization("first") // or the first mark would be zero, from which everything is told
+	k.organization("first") // a mark of zero would mean everything
 	before, empty := k.mirror(), fixture.NewMirror()
 	k.script(func() {})
 	middle := k.mirror()
@@ -148,7 +147,7 @@ func compacted(k *kit) {
 	k.completeOrCompacted("after compaction", before)
 	k.completeOrCompacted("after compaction", middle)
 
-	// From zero it tells everything, whatever it forgot, and goes on from there.
+	// From zero the feed delivers everything.
 	k.reach(empty, k.revision())
 	k.wantMirror("by a watch from zero after compaction", empty)
 	k.put(fixture.Plain("later", "acme"))
@@ -156,10 +155,9 @@ func compacted(k *kit) {
 	k.wantMirror("by a watch from the present, after compaction", empty)
 }
 
-// feedBegins looks for the first revision that a compacted feed goes back to. A feed that
-// counts one too few goes back one too far, and leaves out the change that follows. The
-// marks show the changes of the case itself, and the records that there are show those
-// that Compact wrote to forget these.
+// feedBegins finds the earliest revision that a compacted feed accepts. A feed with an
+// error by one accepts one too many, and leaves out the change after it. Marks show that
+// for the changes of the case; the records in the store show it for those of Compact.
 func feedBegins(k *kit) {
 	marked := []*fixture.Mirror{k.mirror()}
 	k.script(func() {
@@ -185,7 +183,7 @@ func feedBegins(k *kit) {
 	}
 }
 
-// isCompacted reports whether a feed does not go back to a revision.
+// isCompacted reports whether Watch refuses a revision with ErrCompacted.
 func (k *kit) isCompacted(after uint64) bool {
 	k.Helper()
 	for _, err := range k.watcher().Watch(k.ctx, after) {
@@ -198,8 +196,7 @@ func (k *kit) isCompacted(after uint64) bool {
 	return false
 }
 
-// wantToldSince checks that a watch from a revision tells of every record that was
-// written since and is still there.
+// wantToldSince checks that a watch delivers every record written since a revision.
 func (k *kit) wantToldSince(after, latest uint64, all fixture.Snapshot) {
 	k.Helper()
 	m := &fixture.Mirror{Mark: after, Records: map[fixture.RecordName]store.Change{}, Since: map[fixture.RecordName]store.Change{}}
@@ -217,8 +214,8 @@ func (k *kit) wantToldSince(after, latest uint64, all fixture.Snapshot) {
 	}
 }
 
-// watchFromBeyond watches as a copy does that knows more than the store, which was
-// restored from a backup.
+// watchFromBeyond watches like a copy of a store that was restored from a backup: the
+// copy is ahead.
 func watchFromBeyond(k *kit) {
 	beyond := func() {
 		k.Helper()
@@ -253,8 +250,8 @@ func feedAfterReopening(k *kit) {
 	k.wantMirror("by a watch from zero after reopening", k.mirror())
 }
 
-// completeOrCompacted checks that a watch from a mark long ago tells all of what was
-// written since, or says that it cannot, and waits for no write to do either.
+// completeOrCompacted checks that a watch from an old mark delivers every change, or
+// ErrCompacted, without waiting for a write.
 func (k *kit) completeOrCompacted(when string, m *fixture.Mirror) {
 	k.Helper()
 	from := m.Mark
@@ -267,15 +264,15 @@ func (k *kit) completeOrCompacted(when string, m *fixture.Mirror) {
 	}
 }
 
-// An ending is what a watch yielded last.
+// An ending is the last thing that a watch yielded.
 type ending struct {
 	change store.Change
 	err    error
-	more   int // yielded after the error
+	more   int // number of yields after the error
 }
 
-// watchToTheEnd watches in another goroutine, through any error, and sends how it
-// ended. told is closed when something was told, or when it ended without.
+// watchToTheEnd watches in another goroutine, past any error, and sends the ending. told
+// is closed at the first delivery, or at the end.
 func (k *kit) watchToTheEnd(ctx context.Context, after uint64) (ended <-chan ending, told <-chan struct{}) {
 	k.Helper()
 	watcher := k.watcher()
@@ -317,10 +314,10 @@ func watchEndsWithContext(k *kit) {
 	k.organization("acme")
 	before := k.mirror().Mark
 	k.put(fixture.Plain("key", "acme"))
-	for _, after := range []uint64{0, before, k.mirror().Mark} { // with something to tell, and with nothing
+	for _, after := range []uint64{0, before, k.mirror().Mark} { // with changes to deliver, and without
 		ctx, cancel := context.WithCancel(k.ctx)
 		ended, told := k.watchToTheEnd(ctx, after)
-		<-told // a mark, if there is nothing else
+		<-told // at least a mark
 		cancel()
 		k.wantEnding(ended, context.Canceled, "after its context was cancelled")
 
@@ -345,8 +342,7 @@ func watchEndsWithClose(k *kit) {
 	}
 }
 
-// watchGoesOn ends a watch again and again, somewhere in what it tells, and begins
-// another from the last mark.
+// watchGoesOn ends a watch again and again, and resumes at the last mark.
 func watchGoesOn(k *kit) {
 	m := k.mirror()
 	k.organization("acme")
@@ -357,8 +353,8 @@ func watchGoesOn(k *kit) {
 		ctx, cancel := context.WithCancel(k.ctx)
 		told := 0
 		err := m.Follow(ctx, k.watcher(), func(store.Change) bool {
-			// Each round has three keys and a mark to tell, at least. It may tell of more
-			// before it notices.
+			// Each round delivers at least three keys and a mark. More may come before
+			// the watch notices its context.
 			if told++; told > n%4 {
 				cancel()
 			}
@@ -390,7 +386,7 @@ func watchIsLeft(k *kit) {
 			}
 		}
 	}
-	// Nothing that was left behind keeps the next one from being told, or a write.
+	// A watch left behind blocks neither the next one nor a write.
 	k.put(fixture.Plain("end", "acme"))
 	k.reach(before, k.revision())
 	k.wantMirror("by a watch after others were left", before)

@@ -11,7 +11,7 @@ import (
 	"github.com/sallyport-go/sallyport/store/storetest/internal/fixture"
 )
 
-// richKey returns a key that has something to lose in every field.
+// richKey returns a key with something to lose in every field.
 func richKey(id apikey.ID, organization string) apikey.Key {
 	key := apikey.Key{
 		ID: id, Organization: organization, Disabled: true,
@@ -24,7 +24,7 @@ func richKey(id apikey.ID, organization string) apikey.Key {
 		Expires:   time.Date(9999, 12, 31, 23, 59, 59, 999999000, time.UTC),
 		Created:   fixture.Moment,
 	}
-	// The order is neither that of the roles nor that of the projects.
+	// Neither the order of the roles nor that of the projects.
 	for i := range 30 {
 		role := fmt.Sprintf("role %d é'", (i*7)%10)
 		key.Grants = append(key.Grants, apikey.Grant{Role: role, Project: fmt.Sprintf("project/%d", 29-i)})
@@ -35,7 +35,7 @@ func richKey(id apikey.ID, organization string) apikey.Key {
 	return key
 }
 
-// richList returns a list of more than 200 entries of every kind.
+// richList returns more than 200 entries of every kind.
 func richList() accesslist.List {
 	texts := []string{"0.0.0.0/0", "::/0", "255.255.255.255", "10.0.0.0/8", "10.0.0.0/9", "10.0.0.0", "2001:db8::/32", "2001:db8::1", "fe80::/10"}
 	for i := range 200 {
@@ -50,7 +50,7 @@ func richList() accesslist.List {
 		case 1:
 			entry.Added, entry.Expires = fixture.Moment.Add(time.Duration(i)*time.Microsecond), fixture.Moment.AddDate(1, 0, i)
 		case 2:
-			entry.Expires = time.Date(1999, 1, 1, 0, 0, i%60, 1000, time.UTC) // long expired, an entry all the same (A2)
+			entry.Expires = time.Date(1999, 1, 1, 0, 0, i%60, 1000, time.UTC) // expired, still an entry (A2)
 		}
 		entries = append(entries, entry)
 	}
@@ -58,7 +58,7 @@ func richList() accesslist.List {
 	return fixture.Must(accesslist.New(entries...))
 }
 
-// wantWhole checks that a key is a version that whole returned.
+// wantWhole checks that a key is a version from fixture.Whole.
 func (k *kit) wantWhole(what string, got apikey.Key) {
 	k.Helper()
 	if _, problem := fixture.VersionOf(got); problem != "" {

@@ -9,8 +9,8 @@ import (
 	"github.com/sallyport-go/sallyport/store"
 )
 
-// A guarded store tells the watchdog of every call. store.As finds in it what it finds
-// in the store, with calls that the watchdog sees too.
+// A guarded store reports every call to the watchdog, those of optional interfaces
+// included.
 type guarded struct {
 	store store.Store // the adapter's
 	lent  store.Store // where As finds the optional interfaces
@@ -40,8 +40,8 @@ func guard(s store.Store, dog *watchdog) *guarded {
 	return g
 }
 
-// A link is one of a chain that store.As follows. Each has one optional interface, so
-// that no type is needed for every combination.
+// A link is one of a chain that store.As follows. Each has one optional interface, so no
+// type is needed for every combination.
 type link struct {
 	store.Store
 	next store.Store // nil at the end
@@ -49,10 +49,10 @@ type link struct {
 
 func (l link) Unwrap() store.Store { return l.next }
 
-// Unwrap returns where store.As finds the optional interfaces.
+// Unwrap returns the store in which store.As finds the optional interfaces.
 func (g *guarded) Unwrap() store.Store { return g.lent }
 
-// in notes a call. The function that it returns notes that the call returned.
+// in notes the begin of a call. The returned function notes its end.
 func (g *guarded) in(ctx context.Context, method string) (out func()) {
 	s := g.dog.begin(pending{method: method, ctx: ctx})
 	return func() { g.dog.end(s) }
@@ -143,7 +143,7 @@ func (g guardedWatcher) Revision(ctx context.Context) (uint64, error) {
 	return g.watcher.Revision(ctx)
 }
 
-// Watch is under way while the store has the turn, and not while the consumer has.
+// Watch is under way while the store works, not while the consumer does.
 func (g guardedWatcher) Watch(ctx context.Context, after uint64) iter.Seq2[store.Change, error] {
 	return func(yield func(store.Change, error) bool) {
 		waiting := pending{method: "Watch", ctx: ctx, waits: true}
@@ -153,7 +153,7 @@ func (g guardedWatcher) Watch(ctx context.Context, after uint64) iter.Seq2[store
 			s.set(nil)
 			g.dog.happened()
 			more := yield(change, err)
-			if !more || err != nil { // now it has nothing to wait for
+			if !more || err != nil { // nothing to wait for any more
 				s.set(&pending{method: "Watch, after its consumer stopped or it yielded an error,", ctx: ctx})
 				if !more {
 					return

@@ -215,7 +215,7 @@ func TestPatienceShrinks(t *testing.T) {
 func TestEndlessCasesAreLeft(t *testing.T) {
 	r, err := newRunner(newMemory, nil)
 	require.NoError(t, err)
-	r.limits = limits{whole: 50 * time.Millisecond, patience: 20 * time.Millisecond}
+	r.limits = limits{whole: 50 * time.Millisecond, patience: 2 * time.Second}
 	released, ended := make(chan struct{}), make(chan struct{})
 	got := recorder.Record(t, func(t testing.TB) {
 		assert.False(t, r.run(t, testCase{sentence: "S21", run: func(k *kit) {

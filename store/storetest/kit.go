@@ -16,8 +16,8 @@ import (
 	"github.com/sallyport-go/sallyport/store/storetest/internal/fixture"
 )
 
-// A kit is what a case works with: a fresh store, a context that ends when the case is
-// given up, and a testing.TB whose failures cite the sentence.
+// A kit is the equipment of a case: a fresh store, a context, and a testing.TB whose
+// failures cite the sentence. The context ends when the watchdog gives the case up.
 type kit struct {
 	testing.TB
 	runner   *runner
@@ -25,20 +25,20 @@ type kit struct {
 	limits   limits
 	ctx      context.Context
 	cancel   context.CancelCauseFunc
-	store    store.Store // calls of it are seen by the watchdog
-	adapter  store.Store // as newStore returned it
+	store    store.Store // the adapter, seen by the watchdog
+	adapter  store.Store // from newStore or Reopen
 	sentence string
-	cited    atomic.Bool // once in a case is enough
+	cited    atomic.Bool // the sentence, by a failure
 	closed   bool        // by the case
 	cleanups []func()
 }
 
-// use makes a store of the adapter the case's own.
+// use makes the adapter's store the one of the case.
 func (k *kit) use(adapter store.Store) {
 	k.adapter, k.store = adapter, guard(adapter, &k.watchdog)
 }
 
-// atEnd has f called at the end of the case, before the store is closed.
+// atEnd registers a function to call at the end of the case, before the store is closed.
 func (k *kit) atEnd(f func()) { k.cleanups = append(k.cleanups, f) }
 
 func (k *kit) finish() {
@@ -56,15 +56,14 @@ func (k *kit) recoverPanic() {
 	}
 }
 
-// option calls a function that was given to an option. It may take as long as the case.
+// option calls a function of the test's own. It may take as long as the case.
 func (k *kit) option(name string, f func()) {
 	s := k.watchdog.begin(pending{method: "the function given to " + name, ctx: context.Background(), waits: true})
 	defer k.watchdog.end(s)
 	f()
 }
 
-// Errorf is that of testing.TB with the sentence, or with its name where the case has
-// failed before.
+// Errorf adds the sentence to the first failure of a case, and its name to later ones.
 func (k *kit) Errorf(format string, args ...any) {
 	k.Helper()
 	text := fmt.Sprintf(format, args...)
@@ -75,14 +74,14 @@ func (k *kit) Errorf(format string, args ...any) {
 	k.TB.Errorf("%s\n    %s: %s", text, k.sentence, fixture.Sentences[k.sentence])
 }
 
-// Fatalf is that of testing.TB with the sentence.
+// Fatalf is Errorf and FailNow.
 func (k *kit) Fatalf(format string, args ...any) {
 	k.Helper()
 	k.Errorf(format, args...)
 	k.FailNow()
 }
 
-// rounds returns how often to repeat what counts on repetition.
+// rounds returns the number of repetitions.
 func (k *kit) rounds(n int) int {
 	if testing.Short() {
 		return max(n/10, 2)
@@ -116,7 +115,7 @@ func (k *kit) put(key apikey.Key) apikey.Key {
 	return stored
 }
 
-// delete deletes a key whatever its revision; it must succeed.
+// delete deletes a key of any revision; it must succeed.
 func (k *kit) delete(id apikey.ID) {
 	k.Helper()
 	if err := k.store.DeleteKey(k.ctx, id, 0); err != nil {
@@ -124,7 +123,7 @@ func (k *kit) delete(id apikey.ID) {
 	}
 }
 
-// readKey reads a key that is there.
+// readKey reads an existing key.
 func (k *kit) readKey(id apikey.ID) apikey.Key {
 	k.Helper()
 	key, err := k.store.Key(k.ctx, id)
@@ -134,7 +133,7 @@ func (k *kit) readKey(id apikey.ID) apikey.Key {
 	return key
 }
 
-// lookup looks a key up that is there.
+// lookup looks up an existing key.
 func (k *kit) lookup(id apikey.ID) policy.Subject {
 	k.Helper()
 	subject, found, err := k.store.Lookup(k.ctx, id)
@@ -144,7 +143,7 @@ func (k *kit) lookup(id apikey.ID) policy.Subject {
 	return subject
 }
 
-// readOrganization reads an organization that is there.
+// readOrganization reads an existing organization.
 func (k *kit) readOrganization(id string) policy.Organization {
 	k.Helper()
 	organization, err := k.store.Organization(k.ctx, id)
@@ -197,7 +196,7 @@ func ids(keys []apikey.Key) []string {
 	return all
 }
 
-// wantAbsent checks that no reading method has the key.
+// wantAbsent checks that no method returns the key.
 func (k *kit) wantAbsent(organization string, id apikey.ID) {
 	k.Helper()
 	if _, found, err := k.store.Lookup(k.ctx, id); found || err != nil {
@@ -210,7 +209,7 @@ func (k *kit) wantAbsent(organization string, id apikey.ID) {
 	}
 }
 
-// wantEverywhere checks that every reading method has the key as it is.
+// wantEverywhere checks that every method returns the key unchanged.
 func (k *kit) wantEverywhere(want apikey.Key) {
 	k.Helper()
 	k.wantKey("Key", k.readKey(want.ID), want)
@@ -224,7 +223,7 @@ func (k *kit) wantEverywhere(want apikey.Key) {
 	k.wantKey("Keys", listed[i], want)
 }
 
-// wantKey checks that a key is as it should be in every field.
+// wantKey checks every field of a key.
 func (k *kit) wantKey(what string, got, want apikey.Key) {
 	k.Helper()
 	if d := fixture.Difference(got, want); d != "" {
@@ -232,7 +231,7 @@ func (k *kit) wantKey(what string, got, want apikey.Key) {
 	}
 }
 
-// wantError checks that an error matches another one, or that there is none.
+// wantError checks that an error matches want, or that it is nil.
 func (k *kit) wantError(err, want error, format string, args ...any) {
 	k.Helper()
 	if !errors.Is(err, want) {
@@ -247,8 +246,8 @@ func quoted(err error) string {
 	return fmt.Sprintf("%.300q", err.Error())
 }
 
-// together calls f from n goroutines that begin at the same time, with their
-// numbers, and waits for them. f must not call Fatalf.
+// together calls f from n goroutines at the same time, with their numbers, and waits for
+// them. f must not call Fatalf.
 func together(n int, f func(i int)) {
 	var begin, done sync.WaitGroup
 	begin.Add(1)
@@ -286,7 +285,7 @@ func (k *kit) snapshot() fixture.Snapshot {
 	return s
 }
 
-// wantUnchanged checks that the store has what it had.
+// wantUnchanged checks that the store is unchanged.
 func (k *kit) wantUnchanged(before fixture.Snapshot, after string) {
 	k.Helper()
 	now := k.snapshot()

@@ -24,7 +24,7 @@ var loadCases = []testCase{
 	{sentence: "L3", name: "each record gets a revision of its own", run: loadedRevisions},
 }
 
-// loader returns the loader of the store, which has the organization "here" with the
+// loader returns the loader of the store, and stores the organization "here" with the
 // key "here".
 func (k *kit) loader() store.Loader {
 	k.Helper()
@@ -37,7 +37,7 @@ func (k *kit) loader() store.Loader {
 	return loader
 }
 
-// A load is what one call of Load takes.
+// A load is the arguments of one Load.
 type load struct {
 	organizations []policy.Organization
 	keys          []apikey.Key
@@ -60,10 +60,10 @@ func (l load) into(ctx context.Context, loader store.Loader) error {
 	return loader.Load(ctx, l.organizations, l.keys, store.AllowOpen)
 }
 
-// A badRecord is one that Load must refuse, and how.
+// A badRecord is a record that Load must refuse, and the error.
 type badRecord struct {
 	name         string
-	organization func(*policy.Organization) // one of these
+	organization func(*policy.Organization) // or a key
 	key          func(*apikey.Key)
 	want         error
 }
@@ -80,8 +80,8 @@ var badRecords = []badRecord{
 	{name: "a key of an organization that is not there", key: func(key *apikey.Key) { key.Organization = "gone" }, want: store.ErrNotFound},
 }
 
-// eachBadLoad calls f with a load for every bad record in every place, and for records
-// that are twice in a load.
+// eachBadLoad calls f with every bad record in every place of a load, and with records
+// that occur twice.
 func eachBadLoad(f func(name string, l load, want error)) {
 	for _, bad := range badRecords {
 		good := sampleLoad()
@@ -122,7 +122,7 @@ func badRecordInLoad(k *kit) {
 			k.FailNow()
 		}
 	})
-	for _, l := range []load{{}, sampleLoad()} { // and nothing was left behind that is in the way
+	for _, l := range []load{{}, sampleLoad()} { // nothing left behind is in the way
 		if err := l.into(k.ctx, loader); err != nil {
 			k.Errorf("Load of %d good records, after others were refused: %v", len(l.organizations)+len(l.keys), err)
 		}
@@ -139,7 +139,7 @@ func refusedLoad(k *kit) {
 	k.wantLoaded("after a Load that would have opened a key", l, false)
 }
 
-// wantLoaded checks that all of a load is there, or none of it.
+// wantLoaded checks that a load is there whole or not at all.
 func (k *kit) wantLoaded(what string, l load, there bool) {
 	k.Helper()
 	count := 0
@@ -170,7 +170,7 @@ func interruptedLoad(k *kit) {
 		for i := range 50 {
 			l.keys = append(l.keys, fixture.Whole(apikey.ID(fmt.Sprintf("loaded-%d-%d", n, i)), l.organizations[0].ID, i))
 		}
-		// Later and later, so that some end while the Load is under way.
+		// Later and later, so that some contexts end during the Load.
 		ctx, cancel := context.WithTimeout(k.ctx, time.Duration(n)*100*time.Microsecond)
 		err := l.into(ctx, loader)
 		cancel()
@@ -217,8 +217,8 @@ func loadOrPut(k *kit) {
 	}
 }
 
-// oneLoads has several load an organization and keys of their own, and one key that
-// all of them have.
+// oneLoads makes several goroutines load an organization and keys of their own, and one
+// common key.
 func oneLoads(k *kit) {
 	loader := k.loader()
 	for n := range k.rounds(30) {
@@ -255,7 +255,7 @@ func loadedIsThere(k *kit) {
 	if err := passed.into(k.ctx, loader); err != nil {
 		k.Fatalf("Load: %v", err)
 	}
-	for i := range passed.keys { // whose memory is still the caller's (S7)
+	for i := range passed.keys { // the caller's memory (S7)
 		spoil(passed.keys[i])
 		passed.keys[i] = apikey.Key{}
 	}
@@ -273,7 +273,7 @@ func loadedIsThere(k *kit) {
 			k.Errorf("after Load, Lookup(%q) has the organization %+v; want that which Organization returns", want.ID, got)
 		}
 	}
-	// They are as good as those that were put.
+	// They behave like records that were put.
 	k.put(k.readKey("rich"))
 	k.delete("plain")
 	k.putOrganization(k.readOrganization("loaded 1"))

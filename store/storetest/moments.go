@@ -20,14 +20,11 @@ var momentCases = []testCase{
 	{sentence: "S9", name: "a write that returned is seen by every goroutine", run: readOthersWrites},
 }
 
-// noMixture has a writer go round some states, one write at a time, while readers
-// look whether they ever see anything else. "Nothing required and no entries" is
-// none of the states: it is what an old key with a new requirement, or the other
-// way round, would show, and it would admit everyone.
+// noMixture writes a cycle of states, one write at a time, while readers look for any
+// other. "Nothing required and no entries" is none of them: an old key with a new
+// requirement, or the reverse, would show it, and would admit everyone.
 func noMixture(k *kit) {
-	organization := k.putOrganization(policy.Organization{ID: "acme", Requirement: policy.Required})
-	key := k.put(fixture.Whole("key", "acme", 0))
-	past := history{keys: []uint64{key.Revision}, organizations: []uint64{organization.Revision}}
+	past, write := k.pairWriter()
 	pairs := [2]map[pair]bool{{}, {}}
 
 	lookup := func(seen map[pair]bool) error {
@@ -43,23 +40,7 @@ func noMixture(k *kit) {
 		seen[pair{key.Revision, organization.Revision}] = true
 		return nil
 	}
-	k.whileWriting(4*k.rounds(100), func(n int) {
-		// Entries by version: none, one, two, three, none, …
-		if n%4 == 0 {
-			organization.Requirement = policy.Required
-			organization = k.putOrganization(organization)
-			past.organizations = append(past.organizations, organization.Revision)
-		}
-		next := fixture.Whole("key", "acme", n)
-		next.Revision = key.Revision
-		key = k.put(next)
-		past.keys = append(past.keys, key.Revision)
-		if n%4 == 1 {
-			organization.Requirement = policy.NotRequired
-			organization = k.putOrganization(organization)
-			past.organizations = append(past.organizations, organization.Revision)
-		}
-	},
+	k.whileWriting(4*k.rounds(100), write,
 		func() error { return lookup(pairs[0]) },
 		func() error { return lookup(pairs[1]) },
 		func() error {
@@ -89,20 +70,46 @@ func noMixture(k *kit) {
 	}
 }
 
-// A pair is the revisions of a key and its organization that a Lookup returned.
+// pairWriter stores the key "key" of the organization "acme", and returns the function
+// that writes their states in a cycle, and the history of these writes.
+func (k *kit) pairWriter() (past *history, write func(n int)) {
+	organization := k.putOrganization(policy.Organization{ID: "acme", Requirement: policy.Required})
+	key := k.put(fixture.Whole("key", "acme", 0))
+	past = &history{keys: []uint64{key.Revision}, organizations: []uint64{organization.Revision}}
+	require := func(requirement policy.Requirement) {
+		organization.Requirement = requirement
+		organization = k.putOrganization(organization)
+		past.organizations = append(past.organizations, organization.Revision)
+	}
+	return past, func(n int) {
+		// Entries by version: none, one, two, three, none, …
+		if n%4 == 0 {
+			require(policy.Required)
+		}
+		next := fixture.Whole("key", "acme", n)
+		next.Revision = key.Revision
+		key = k.put(next)
+		past.keys = append(past.keys, key.Revision)
+		if n%4 == 1 {
+			require(policy.NotRequired)
+		}
+	}
+}
+
+// A pair is the revisions of a key and its organization in one Lookup.
 type pair struct{ key, organization uint64 }
 
-// A history is what one writer wrote: revisions, ascending.
+// A history is the revisions of one writer, ascending.
 type history struct{ keys, organizations []uint64 }
 
-// had reports whether the two were stored at one moment. The earliest that can be is
-// when the later of them was written.
+// had reports whether both were stored at one moment. The earliest candidate is the
+// moment of the later write.
 func (h history) had(p pair) bool {
 	at := max(p.key, p.organization)
 	return latest(h.keys, at) == p.key && latest(h.organizations, at) == p.organization
 }
 
-// latest returns the last of the revisions that is not after at.
+// latest returns the last revision up to at.
 func latest(revisions []uint64, at uint64) uint64 {
 	i, found := slices.BinarySearch(revisions, at)
 	switch {
@@ -114,9 +121,9 @@ func latest(revisions []uint64, at uint64) uint64 {
 	return revisions[i-1]
 }
 
-// whileWriting calls write with 0, 1, 2 and so on, at least n times, and until each
-// of the readers, which run all the while, has read some hundred times too, or for
-// two seconds. An error of a reader ends it.
+// whileWriting calls write with 0, 1, 2 and so on: at least n times, and until each
+// reader has read some hundred times, or for two seconds. The readers run meanwhile. An
+// error of a reader ends it.
 func (k *kit) whileWriting(n int, write func(n int), readers ...func() error) {
 	var wait sync.WaitGroup
 	var over atomic.Bool
@@ -179,7 +186,7 @@ func requirementAtOnce(k *kit) {
 		all = append(all, k.put(fixture.Plain(apikey.ID(fmt.Sprint("key-", i)), "acme")).ID)
 	}
 	for _, requirement := range []policy.Requirement{policy.Required, policy.ReportOnly, policy.NotRequired} {
-		for _, id := range all { // so that whoever keeps copies has one of each
+		for _, id := range all { // so that a cache has each of them
 			k.lookup(id)
 		}
 		organization.Requirement = requirement
@@ -195,7 +202,7 @@ func requirementAtOnce(k *kit) {
 func readOthersWrites(k *kit) {
 	k.organization("acme")
 	stored := k.put(fixture.Whole("key", "acme", 0))
-	var floor atomic.Uint64 // the revision of the latest PutKey that has returned
+	var floor atomic.Uint64 // the latest revision of a returned PutKey
 	floor.Store(stored.Revision)
 	see := func(method string, read func() (apikey.Key, error)) func() error {
 		return func() error {

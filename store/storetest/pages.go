@@ -43,8 +43,8 @@ func keyOrder(k *kit) {
 }
 
 func organizationOrder(k *kit) {
-	// The last of them comes earlier by UTF-16, as some databases sort, and most of
-	// the rest come otherwise by any collation.
+	// By UTF-16, as in some databases, the last one would come earlier. Any collation
+	// changes the order of most others.
 	want := []string{
 		"!", "'", "-", "0", "10", "2", "A", "B", "Z", "_", "a", "a b", "a-b", "aB", "ab", "b", "co-op", "coop", "e\u0301", "f", "z",
 		"\u00c4", "\u00df", "\u00e9", "\u0430", "\ud7ff", "\ufb01", "\uff41", "\uffe6", "\U0001f511",
@@ -138,8 +138,8 @@ func keysOfOne(k *kit) {
 	}
 }
 
-// pagesWhileChanging changes something between any two pages: before the place that
-// was reached, at it and after it.
+// pagesWhileChanging changes records between any two pages: before the current position,
+// at it and after it.
 func pagesWhileChanging(k *kit) {
 	k.organization("acme")
 	var stay []string
@@ -167,7 +167,7 @@ func pagesWhileChanging(k *kit) {
 
 		reached := page.Items[len(page.Items)-1].ID
 		if strings.HasSuffix(string(reached), "-goes") {
-			k.delete(reached) // the record that the cursor stands at
+			k.delete(reached) // the record of the cursor
 		}
 		if first := apikey.ID(fmt.Sprintf("k%02d-goes", n)); first != reached {
 			_ = k.store.DeleteKey(k.ctx, first, 0)
@@ -176,7 +176,7 @@ func pagesWhileChanging(k *kit) {
 		k.put(fixture.Plain(apikey.ID(fmt.Sprintf("a%02d", n)), "acme"))
 		k.put(fixture.Plain(reached[:3]+apikey.ID(fmt.Sprintf("-then%02d", n)), "acme"))
 		k.put(fixture.Plain(apikey.ID(fmt.Sprintf("z%02d", n)), "acme"))
-		k.put(k.readKey(apikey.ID(stay[(n*7)%20]))) // replaced, so it stays
+		k.put(k.readKey(apikey.ID(stay[(n*7)%20]))) // replaced, still there
 	}
 	for id, times := range seen {
 		if times != 1 {
@@ -220,8 +220,7 @@ func pagesWhileWriting(k *kit) {
 	})
 }
 
-// listOnce pages through the keys and checks that those which stay are there once,
-// in order.
+// listOnce checks that the pages have the unchanged keys once, in order.
 func (k *kit) listOnce(stay []string) {
 	var seen []string
 	request := store.PageRequest{Limit: 4}

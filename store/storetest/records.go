@@ -31,7 +31,7 @@ func richKeyComesBack(k *kit) {
 	k.put(fixture.Plain("z-neighbour", "acme", "192.0.2.2"))
 	k.wantKey("PutKey", stored, want)
 	k.wantEverywhere(want)
-	// Once more through the store: what was read is as good as what was written.
+	// A key that was read can be written.
 	want = k.put(k.readKey("rich"))
 	k.wantEverywhere(want)
 	fresh := richKey("rich", "acme")
@@ -77,7 +77,7 @@ func orderIsKept(k *kit) {
 func timesAreKept(k *kit) {
 	k.organization("acme")
 	for i, at := range []time.Time{
-		time.Date(1, 1, 1, 0, 0, 0, 1000, time.UTC), // the first that is not zero
+		time.Date(1, 1, 1, 0, 0, 0, 1000, time.UTC), // the first after zero
 		time.Date(1582, 10, 10, 0, 0, 0, 0, time.UTC),
 		time.Unix(0, 0), // zero to some databases
 		time.Unix(-1, 999999000),

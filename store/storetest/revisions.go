@@ -81,7 +81,7 @@ func replaceMissing(k *kit) {
 
 func putReturnsStored(k *kit) {
 	k.organization("acme")
-	// With parts that a store may round: what it returns is what it kept.
+	// With parts that a store may round: it must return the stored values.
 	key := richKey("key", "acme")
 	key.Created = fixture.Moment.Add(777 * time.Nanosecond)
 	key.Secrets[0].Expires = fixture.Moment.Add(1999 * time.Nanosecond)
@@ -99,7 +99,7 @@ func putReturnsStored(k *kit) {
 	}
 }
 
-// A ladder is the revisions that a store gave, each of which must be the highest.
+// A ladder is the given revisions. Each must be the highest.
 type ladder struct {
 	*kit
 	top uint64
@@ -225,7 +225,7 @@ func createdAgain(k *kit) {
 			}
 		}
 		k.delete("key")
-		// Under the same ID, and perhaps for another organization: it is another key.
+		// Under the same ID, perhaps in another organization: it is another key.
 		want := fixture.Plain("key", organization)
 		want.Revision = k.put(want).Revision
 		k.wantEverywhere(want)

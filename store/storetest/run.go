@@ -13,14 +13,12 @@ import (
 	"github.com/sallyport-go/sallyport/store"
 )
 
-// Run checks the whole contract, sentence by sentence. newStore returns an empty
-// store; it is called for every case anew, with the case's own t, and the store is
-// closed when the case ends. What newStore must release beyond that, it leaves to
-// t.Cleanup.
+// Run checks the whole contract, sentence by sentence. newStore returns an empty store.
+// It is called once for each case, with the t of the case. Run closes the store at the
+// end of the case; newStore releases everything else by t.Cleanup.
 //
-// The sentences L1 to L3, W1 to W8 and U1 to U8 are checked if store.As finds a
-// store.Loader, a store.Watcher or a store.UsageRecorder in the store, and are reported
-// as skipped otherwise.
+// The sentences L1 to L3, W1 to W8 and U1 to U8 apply if store.As finds a store.Loader,
+// a store.Watcher or a store.UsageRecorder in the store. Otherwise they are skipped.
 func Run(t *testing.T, newStore func(t testing.TB) store.Store, options ...Option) {
 	t.Helper()
 	r, err := newRunner(newStore, options)
@@ -48,12 +46,12 @@ func Run(t *testing.T, newStore func(t testing.TB) store.Store, options ...Optio
 	}
 }
 
-// An Option tells Run more about a store, or what not to check.
+// An Option describes a store to Run, or leaves out cases.
 type Option func(*runner) error
 
-// Without leaves out the cases of a sentence ("S21"), or one of them by its whole
-// name ("S21/a record is on one page while others come and go"). The reason is
-// logged. An empty reason fails the test, and so does a name that no case has.
+// Without leaves out the cases of a sentence ("S21"), or one case by its whole name
+// ("S21/a record is on one page while others come and go"). The reason is logged. An
+// empty reason or an unknown name fails the test.
 func Without(sentence, reason string) Option {
 	return func(r *runner) error {
 		if reason == "" {
@@ -67,10 +65,10 @@ func Without(sentence, reason string) Option {
 	}
 }
 
-// Reopen is for stores that outlast their process: it has Run check that everything
-// is still there afterwards, also if it was closed while others wrote (S25, S26), and
-// that revisions go on rising. The function closes the store and returns another on the
-// same data. What only a process that was killed shows, package crashtest checks.
+// Reopen is for stores with records beyond the process. Run checks that everything is
+// still there after reopening, also after a Close during writes (S25, S26), and that
+// revisions go on rising. The function closes the store and returns another one on the
+// same data. Package crashtest checks a killed process.
 func Reopen(reopen func(t testing.TB, s store.Store) store.Store) Option {
 	return func(r *runner) error {
 		r.reopen = reopen
@@ -78,10 +76,10 @@ func Reopen(reopen func(t testing.TB, s store.Store) store.Store) Option {
 	}
 }
 
-// Compact has Run check what a change feed says of changes that it no longer knows
-// (W4). The function makes the store forget the changes so far. If that takes writing
-// more than the store remembers, each write should create another record, because those
-// show where the feed begins.
+// Compact is for stores with a change feed. Run checks the feed after the store has
+// forgotten changes (W4). The function makes the store forget the changes so far. If it
+// does so by writing more than the store remembers, each write should create another
+// record, because these records show where the feed begins.
 func Compact(compact func(t testing.TB, s store.Store)) Option {
 	return func(r *runner) error {
 		r.compact = compact
@@ -89,19 +87,19 @@ func Compact(compact func(t testing.TB, s store.Store)) Option {
 	}
 }
 
-// A testCase checks one sentence, or a part of it.
+// A testCase checks a sentence or a part of it.
 type testCase struct {
 	sentence string // "S4"
-	name     string // what holds, in words
+	name     string // the expectation in words
 	run      func(k *kit)
-	needs    string // the option without which it cannot run
+	needs    string // the option it requires, or ""
 }
 
 func (c testCase) title() string { return c.sentence + "/" + c.name }
 
 func (c testCase) is(name string) bool { return name == c.sentence || name == c.title() }
 
-// cases are all there are, by sentence.
+// cases are all cases, by sentence.
 var cases = slices.SortedStableFunc(slices.Values(slices.Concat(
 	callCases, absenceCases, identifierCases, recordCases, sharingCases, momentCases, revisionCases,
 	deleteCases, refusalCases, contentionCases, pageCases, closeCases, crashCases, loadCases, watchCases, feedCases, markCases, usageCases, damageCases,
@@ -114,7 +112,7 @@ func (c testCase) number() int {
 	return n
 }
 
-// A runner runs cases on the stores that newStore makes.
+// A runner runs cases on stores from newStore.
 type runner struct {
 	newStore func(testing.TB) store.Store
 	without  map[string]string
@@ -127,10 +125,11 @@ type runner struct {
 }
 
 func newRunner(newStore func(testing.TB) store.Store, options []Option) (*runner, error) {
-	r := &runner{newStore: newStore, without: map[string]string{}, limits: defaultLimits, limitsAfterVain: defaultLimits.afterVain()}
+	l := defaultLimits
 	if testing.Short() {
-		r.limits.patience /= 2
+		l.patience /= 2
 	}
+	r := &runner{newStore: newStore, without: map[string]string{}, limits: l, limitsAfterVain: l.afterVain()}
 	var errs []error
 	for _, option := range options {
 		errs = append(errs, option(r))
@@ -138,8 +137,8 @@ func newRunner(newStore func(testing.TB) store.Store, options []Option) (*runner
 	return r, errors.Join(errs...)
 }
 
-// absent returns which optional interfaces the stores lack, by the letter of their
-// sentences, and whether that could be found out.
+// absent returns the missing optional interfaces, by the letter of their sentences. ok
+// is false if the store failed.
 func (r *runner) absent(t testing.TB) (absent map[string]string, ok bool) {
 	absent = map[string]string{}
 	ok = r.run(t, testCase{sentence: "S24", run: func(k *kit) {
@@ -183,8 +182,8 @@ func (r *runner) has(option string) bool {
 	return true
 }
 
-// run runs a case on a store of its own, in a goroutine that can be left behind. It
-// reports whether the case ended.
+// run runs a case on its own store, in a goroutine that can be left behind. It reports
+// whether the case ended.
 func (r *runner) run(t testing.TB, c testCase) (ended bool) {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	defer cancel(nil)

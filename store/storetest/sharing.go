@@ -17,7 +17,7 @@ var sharingCases = []testCase{
 	{sentence: "S7", name: "what was read stays as it was read", run: readStays},
 }
 
-// spoil changes all of a key that can be changed through a shared slice.
+// spoil changes everything reachable through the shared slices of a key.
 func spoil(key apikey.Key) {
 	for i := range key.Grants {
 		key.Grants[i] = apikey.Grant{Role: "spoilt", AllProjects: true}
@@ -25,7 +25,7 @@ func spoil(key apikey.Key) {
 	for i := range key.Secrets {
 		key.Secrets[i] = apikey.StoredSecret{ServerKey: "spoilt", Sum: sha256.Sum256([]byte("spoilt"))}
 	}
-	// And what lies behind the end, where an append would write.
+	// And the elements beyond the end, where an append would write.
 	_ = append(key.Grants, apikey.Grant{Role: "spoilt"})
 	_ = append(key.Secrets, apikey.StoredSecret{ServerKey: "spoilt"})
 }
@@ -40,7 +40,7 @@ func passedIn(k *kit) {
 	k.wantEverywhere(want)
 
 	passed = want.Clone()
-	want.Revision = k.put(passed).Revision // now in place of an earlier one
+	want.Revision = k.put(passed).Revision // replaces an earlier one
 	spoil(passed)
 	k.wantEverywhere(want)
 }
@@ -67,7 +67,7 @@ func returnedByReads(k *kit) {
 	spoil(subject.Key())
 	k.wantKey("Lookup of before", subject.Key(), want)
 	k.wantEverywhere(want)
-	for range 2 { // the second page may come from what the first left behind
+	for range 2 { // the second page may share memory with the first
 		page, err := k.store.Keys(k.ctx, "acme", store.PageRequest{})
 		if err != nil || len(page.Items) != 1 {
 			k.Fatalf("Keys: %d keys, error %v; want one", len(page.Items), err)

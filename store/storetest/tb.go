@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// A caseTB is the testing.TB of a case, whose goroutine is not the test's. Once the case
-// is left behind it reports nothing more, because its test may have ended.
+// A caseTB is the testing.TB of a case, which runs in a goroutine of its own. After the
+// case is left behind it reports nothing, because its test may have ended.
 type caseTB struct {
 	testing.TB
 	mu      sync.Mutex

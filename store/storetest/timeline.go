@@ -12,18 +12,18 @@ import (
 	"github.com/sallyport-go/sallyport/store/storetest/internal/fixture"
 )
 
-// A timeline is every write that a case made, so that it can tell what the store had
-// at a revision. It writes through its own methods, which several goroutines may call,
-// but only one at a time for one record.
+// A timeline is every write of a case, so the state of the store is known at each
+// revision. Its methods write. Several goroutines may call them, but only one at a time
+// for one record.
 type timeline struct {
 	*kit
 	mu       sync.Mutex
-	latest   uint64 // the greatest revision that is known to have been given
+	latest   uint64 // the highest revision known to be given
 	versions map[fixture.RecordName][]version
 }
 
-// A version is a record as it was written, or its absence, and the revision from which
-// on it was there. That of a deletion nobody is told: it is between two others.
+// A version is a record as written, or its absence, and its first revision. The revision
+// of a deletion is not returned: it is between two others.
 type version struct {
 	earliest, last uint64
 	record         store.Change
@@ -47,8 +47,8 @@ func (t *timeline) given() uint64 {
 	return t.latest
 }
 
-// putKey stores a key and notes it. Like the other methods it returns false if the
-// store failed, which fails the case, since FailNow is for the case's own goroutine.
+// putKey stores a key and notes it. Like the other methods it returns false after a
+// failure, because FailNow is for the case's own goroutine.
 func (t *timeline) putKey(key apikey.Key) (apikey.Key, bool) {
 	t.Helper()
 	stored, err := t.store.PutKey(t.ctx, key, store.AllowOpen)
@@ -85,8 +85,8 @@ func (t *timeline) deleteOrganization(id string) bool {
 	return t.deleted(store.Change{Organization: id, Deleted: true}, func() error { return t.store.DeleteOrganization(t.ctx, id, 0) })
 }
 
-// deleted makes a deletion. Its revision is greater than any that was given before,
-// and the store's own has come so far when it has returned (W1).
+// deleted makes a deletion. Its revision is higher than any given before, and at most
+// the store's after its return (W1).
 func (t *timeline) deleted(change store.Change, deletion func() error) bool {
 	t.Helper()
 	before := t.given()
@@ -103,7 +103,7 @@ func (t *timeline) deleted(change store.Change, deletion func() error) bool {
 	return true
 }
 
-// An instant is what a mirror had at a mark: the revisions of its records.
+// An instant is the revisions of a mirror at a mark.
 type instant struct {
 	mark      uint64
 	revisions map[fixture.RecordName]uint64
@@ -117,7 +117,7 @@ func instantOf(m *fixture.Mirror) instant {
 	return instant{m.Mark, revisions}
 }
 
-// check says where a mirror was not what the store had at the mark's revision.
+// check returns why a mirror was not the store at the mark's revision.
 func (t *timeline) check(at instant) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -136,9 +136,9 @@ func (t *timeline) check(at instant) error {
 	return nil
 }
 
-// possible returns the revisions that a record can have had at a revision of the store,
-// zero if it can have been absent: those of the versions that can have begun by then and
-// of which none that followed must have.
+// possible returns every revision that a record may have had when the store was at `at`;
+// 0 means that it may have been absent. A version qualifies if it may have begun by then
+// and its successor need not have.
 func possible(versions []version, at uint64) (could []uint64) {
 	if first := versions[0]; at < first.last {
 		could = append(could, 0)
@@ -155,7 +155,7 @@ func possible(versions []version, at uint64) (could []uint64) {
 	return could
 }
 
-// checkTold says where a change is not what was written.
+// checkTold returns how a delivered change differs from the writes.
 func (t *timeline) checkTold(change store.Change) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()

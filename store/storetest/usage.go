@@ -27,7 +27,7 @@ var usageCases = []testCase{
 	{sentence: "U6", name: "a key that was not used has no usage, and one that is not there none to ask for", run: unusedKey},
 }
 
-// used is a record of calls that an entry admitted and the secret "secret" proved.
+// used is a record of calls covered by an entry and proven by one secret.
 func used(id apikey.ID, entry string, count uint64, last time.Time) store.UsageRecord {
 	prefix, err := netip.ParsePrefix(entry)
 	if err != nil {
@@ -67,7 +67,7 @@ func (k *kit) usage(r store.UsageRecorder, id apikey.ID) store.KeyUsage {
 	return usage
 }
 
-// wantUsage checks the usage of one entry, or of the secret if the entry is empty.
+// wantUsage checks the usage of an entry, or of the secret if the entry is empty.
 func (k *kit) wantUsage(r store.UsageRecorder, entry string, want accesslist.Usage) {
 	k.Helper()
 	usage := k.usage(r, "key")
@@ -93,7 +93,7 @@ func countsAddUp(k *kit) {
 	k.wantUsage(r, "198.51.100.0/24", accesslist.Usage{Count: 10, Last: fixture.Moment.Add(2 * time.Second), LastAddress: address("198.51.100.0")})
 	k.wantUsage(r, "", accesslist.Usage{Count: 15 + 1<<40, Last: fixture.Moment.Add(3 * time.Second), LastAddress: address("192.0.2.1")})
 
-	// An open list has no entry and another proof no secret: then the one is counted
+	// An open list has no entry, and another proof has no secret. Each is counted
 	// without the other.
 	open, proven := used("key", "192.0.2.1", 4, fixture.Moment), used("key", "192.0.2.1", 8, fixture.Moment)
 	open.Entry, proven.Secret = netip.Prefix{}, ""
@@ -152,9 +152,9 @@ func latestCallIsKept(k *kit) {
 	want := accesslist.Usage{Last: fixture.Moment, LastAddress: address("198.51.100.7")}
 	for _, batch := range [][]store.UsageRecord{
 		{call(fixture.Moment, "198.51.100.7")},
-		{call(fixture.Moment.Add(-time.Hour), "198.51.100.8")}, // told late
-		{call(fixture.Moment.Add(-time.Microsecond), "198.51.100.9"), call(fixture.Moment.Add(-time.Hour), "203.0.113.1")}, // told late, twice
-		{call(time.Time{}, "203.0.113.2")}, // at no known time
+		{call(fixture.Moment.Add(-time.Hour), "198.51.100.8")}, // late
+		{call(fixture.Moment.Add(-time.Microsecond), "198.51.100.9"), call(fixture.Moment.Add(-time.Hour), "203.0.113.1")}, // late, twice
+		{call(time.Time{}, "203.0.113.2")}, // at an unknown time
 	} {
 		k.record(r, batch...)
 		want.Count += uint64(len(batch))
@@ -162,7 +162,7 @@ func latestCallIsKept(k *kit) {
 		k.wantUsage(r, "", want)
 	}
 	later := fixture.Moment.Add(time.Microsecond).UTC()
-	k.record(r, call(later, "2001:db8::1"), call(fixture.Moment, "198.51.100.8")) // the latest first in its batch
+	k.record(r, call(later, "2001:db8::1"), call(fixture.Moment, "198.51.100.8")) // the latest comes first
 	k.wantUsage(r, "198.51.100.0/24", accesslist.Usage{Count: want.Count + 2, Last: later, LastAddress: address("2001:db8::1")})
 }
 
@@ -187,9 +187,8 @@ func missingKeyIsPassedOver(k *kit) {
 	}
 }
 
-// nothingOfABatch ends the context before a batch, and at some moments of it. In the
-// second case the store may fail although it kept the batch, as S3 has it, but then
-// all of it.
+// nothingOfABatch ends the context before a batch, or during it. During it the store may
+// fail and still have recorded the whole batch (S3).
 func nothingOfABatch(k *kit) {
 	r := k.recorder()
 	var batch []store.UsageRecord
@@ -220,7 +219,7 @@ func usageOfTheRest(k *kit) {
 	k.record(r, used("key", "192.0.2.1", 1, fixture.Moment), used("key", "198.51.100.0/24", 2, fixture.Moment), used("key", "203.0.113.99", 3, fixture.Moment))
 	key := k.readKey("key")
 	key.Description = "changed"
-	key.AccessList = fixture.Must(accesslist.Parse("198.51.100.0/24", "203.0.113.0/24")) // one went, one stayed, one is new
+	key.AccessList = fixture.Must(accesslist.Parse("198.51.100.0/24", "203.0.113.0/24")) // one removed, one kept, one new
 	k.put(key)
 	k.wantUsage(r, "198.51.100.0/24", accesslist.Usage{Count: 2, Last: fixture.Moment, LastAddress: address("198.51.100.0")})
 	k.wantUsage(r, "203.0.113.0/24", accesslist.Usage{})
@@ -258,7 +257,7 @@ func unusedKey(k *kit) {
 func largestBatch(k *kit) {
 	r := k.recorder()
 	var full []store.UsageRecord
-	for range 3 { // of as many keys as may be, though of three times as many records
+	for range 3 { // the maximum of keys, with three records each
 		full = append(full, used("key", "192.0.2.1", 1, fixture.Moment))
 		for i := range store.MaxUsageKeys - 1 {
 			full = append(full, used(apikey.ID(fmt.Sprint("gone-", i)), "192.0.2.1", 1, fixture.Moment))

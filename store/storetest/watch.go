@@ -43,7 +43,7 @@ func (k *kit) revision() uint64 {
 	return revision
 }
 
-// reach has a mirror follow until a mark that is not before a revision. It must come
+// reach makes a mirror follow until a mark at or after a revision. The mark must come
 // without a further write.
 func (k *kit) reach(m *fixture.Mirror, revision uint64) {
 	k.Helper()
@@ -57,8 +57,7 @@ func (k *kit) reach(m *fixture.Mirror, revision uint64) {
 	}
 }
 
-// mirror returns a copy of the store as it is now, from a watch from zero. Its mark is
-// one to resume from.
+// mirror returns a copy of the store from a watch from zero.
 func (k *kit) mirror() *fixture.Mirror {
 	k.Helper()
 	m := fixture.NewMirror()
@@ -66,7 +65,7 @@ func (k *kit) mirror() *fixture.Mirror {
 	return m
 }
 
-// wantMirror checks that a mirror has what reads return.
+// wantMirror checks that a mirror equals what reads return.
 func (k *kit) wantMirror(what string, m *fixture.Mirror) {
 	k.Helper()
 	if all := m.Differences(k.snapshot()); len(all) > 0 {
@@ -74,8 +73,8 @@ func (k *kit) wantMirror(what string, m *fixture.Mirror) {
 	}
 }
 
-// follow has a mirror follow in another goroutine until see returns false. The
-// function that it returns waits for that, and returns the error if one came instead.
+// follow makes a mirror follow in another goroutine until see returns false. The
+// returned function waits for the end, and returns the error.
 func (k *kit) follow(m *fixture.Mirror, see func(store.Change) bool) (wait func() error) {
 	k.Helper()
 	watcher := k.watcher()
@@ -83,15 +82,15 @@ func (k *kit) follow(m *fixture.Mirror, see func(store.Change) bool) (wait func(
 	ended := make(chan error, 1)
 	go func() { ended <- m.Follow(ctx, watcher, see) }()
 	wait = sync.OnceValue(func() error { return <-ended })
-	k.atEnd(func() { // also when the case gave up
+	k.atEnd(func() { // also after a failure
 		cancel()
 		_ = wait()
 	})
 	return wait
 }
 
-// script is writes of every kind, some records written more than once. After each it
-// calls step.
+// script makes every kind of write, to some records more than once. It calls step after
+// each.
 func (k *kit) script(step func()) {
 	k.Helper()
 	did := func(err error) {
@@ -147,7 +146,7 @@ func revisionFollows(k *kit) {
 			k.Errorf("after %s, of revision %d, Revision is %d and was %d before; want it risen", what, revision, now, last)
 		}
 		last = now
-		k.reach(fixture.NewMirror(), now) // and not ahead of what is told
+		k.reach(fixture.NewMirror(), now) // not ahead of the feed
 	}
 	organization := k.organization("acme")
 	rises(organization.Revision, "PutOrganization")
@@ -167,12 +166,12 @@ func revisionFollows(k *kit) {
 	k.wantError(err, store.ErrClosed, "Revision of a store that cannot be reached, since it was closed,")
 }
 
-// revisionCoversWrites asks for the revision from several goroutines, while each of
-// several others writes.
+// revisionCoversWrites calls Revision from several goroutines while several others
+// write.
 func revisionCoversWrites(k *kit) {
 	k.organization("acme")
 	watcher := k.watcher()
-	var floor atomic.Uint64 // the greatest revision of a write that returned
+	var floor atomic.Uint64 // the highest revision of a returned write
 	var writing atomic.Int64
 	writing.Store(writers)
 	ask := func() bool {
@@ -212,8 +211,8 @@ func revisionCoversWrites(k *kit) {
 	})
 }
 
-// revisionIsThere asks for the revision and reads, while another goroutine writes:
-// what is read must not be older than the last write up to that revision.
+// revisionIsThere calls Revision and reads while another goroutine writes: reads must
+// not be older than the last write up to that revision.
 func revisionIsThere(k *kit) {
 	k.organization("acme")
 	stored := k.put(fixture.Whole("key", "acme", 0))
@@ -253,8 +252,7 @@ func revisionIsThere(k *kit) {
 	}
 }
 
-// everyWriteIsTold follows from before the first write, and looks after each whether a
-// copy has it.
+// everyWriteIsTold follows from before the first write, and checks a copy after each.
 func everyWriteIsTold(k *kit) {
 	k.organization("first")
 	early, before := k.mirror(), k.mirror()
@@ -285,7 +283,7 @@ func concurrentWritesAreTold(k *kit) {
 	k.organization("acme")
 	mirrors := []*fixture.Mirror{fixture.NewMirror(), k.mirror()}
 	var waits []func() error
-	var end atomic.Uint64 // the revision to reach, once it is known
+	var end atomic.Uint64 // the revision to reach; zero while unknown
 	for _, m := range mirrors {
 		waits = append(waits, k.follow(m, func(change store.Change) bool {
 			until := end.Load()
@@ -305,7 +303,7 @@ func concurrentWritesAreTold(k *kit) {
 	})
 	last := k.organization("last")
 	end.Store(last.Revision)
-	k.putOrganization(last) // which is told after the watchers can know where to end
+	k.putOrganization(last) // delivered after the watchers know their end
 	for i, wait := range waits {
 		if err := wait(); err != nil {
 			k.Fatalf("watcher %d: %v", i, err)

@@ -10,45 +10,44 @@ import (
 	"time"
 )
 
-// Limits are how long a case waits before it fails.
+// limits bound the waiting of a case.
 type limits struct {
 	whole    time.Duration // for the whole case
-	patience time.Duration // for one call, and for anything to happen
+	patience time.Duration // for a call, and for a feed
 }
 
-// defaultLimits are generous: a busy machine with a slow disk keeps them. What a store
-// once let pass is not waited for so long again.
+// defaultLimits suit a busy machine with a slow disk.
 var defaultLimits = limits{whole: time.Minute, patience: 20 * time.Second}
 
-// afterVain are the limits once a wait was in vain.
+// afterVain returns the limits after a wait in vain.
 func (l limits) afterVain() limits {
-	return limits{whole: l.whole / 5, patience: l.patience / 10}
+	return limits{whole: l.whole / 5, patience: l.patience / 20}
 }
 
-// errVain ends the context of a case that the watchdog gave up.
+// errVain is the cause of the context of a case that was given up.
 var errVain = errors.New("storetest: the case waited in vain")
 
-// A pending call is one that has not returned.
+// A pending call has not returned.
 type pending struct {
 	method string
 	ctx    context.Context
 	since  time.Time
-	waits  bool // it may take long: a Watch that has nothing to deliver, or a function of the test's own
+	waits  bool // a Watch without changes, or a function of the test's own
 }
 
-// A watchdog knows which calls are under way, and whether anything happens.
+// A watchdog knows the calls under way, and whether anything happens.
 type watchdog struct {
 	slots  [128]slot
 	events atomic.Uint64
 }
 
-// A slot has one pending call. A watchdog without a free slot does not see the call.
+// A slot has one pending call. If no slot is free, the call is not supervised.
 type slot struct {
 	taken atomic.Bool
 	call  atomic.Pointer[pending]
 }
 
-// begin notes that a call begins. The caller ends the slot that it returns.
+// begin notes a call. The caller ends the returned slot.
 func (w *watchdog) begin(p pending) *slot {
 	s := w.free()
 	s.set(&p)
@@ -68,8 +67,8 @@ func (w *watchdog) free() *slot {
 	return nil
 }
 
-// set publishes the call to the watchdog alone: one goroutine's store is not ordered
-// with another's.
+// set publishes a call to the watchdog alone. The stores of two goroutines are not
+// ordered by it.
 func (s *slot) set(p *pending) {
 	if s == nil {
 		return
@@ -108,18 +107,18 @@ func (w *watchdog) pending() (all []*pending) {
 	return all
 }
 
-// supervise waits for a case to end. It fails the case when a call does not return, when
-// nothing happens any more, or when the whole takes too long. Then the case's context
-// ends, and if even that does not help the case is left behind. It reports whether any
-// wait was in vain.
+// supervise waits for the end of a case. It fails the case when a call does not return,
+// when a feed delivers nothing, or when the case takes too long. Then the context of the
+// case ends. If the case still does not end, it is left behind. supervise reports
+// whether any wait was in vain.
 func (k *kit) supervise(done <-chan struct{}) (vain bool) {
 	l := k.limits
 	ticker := time.NewTicker(max(l.patience/20, time.Millisecond))
 	defer ticker.Stop()
 	begun := time.Now()
-	var gaveUp time.Time // zero: not yet
+	var gaveUp time.Time // zero before
 	events, progress := uint64(0), begun
-	ended := map[*pending]time.Time{} // calls whose context is done, since when
+	ended := map[*pending]time.Time{} // calls with a context that is done, since when
 	for {
 		select {
 		case <-done:
@@ -133,18 +132,7 @@ func (k *kit) supervise(done <-chan struct{}) (vain bool) {
 		if happened || len(calls) == 0 { // without a call the case computes
 			progress = now
 		}
-		var problem string
-		for _, p := range calls {
-			if _, known := ended[p]; !known && p.ctx.Err() != nil {
-				ended[p] = now
-			}
-			switch since, isEnded := ended[p]; {
-			case isEnded && now.Sub(since) > l.patience:
-				problem = fmt.Sprintf("%s has not returned, though its context was done %v ago; want it to return (S2)", p.method, rounded(now.Sub(since)))
-			case !p.waits && now.Sub(p.since) > l.patience:
-				problem = fmt.Sprintf("%s has not returned for %v", p.method, rounded(now.Sub(p.since)))
-			}
-		}
+		problem := l.overdue(calls, ended, now)
 		own := slices.ContainsFunc(calls, func(p *pending) bool { return p.waits && !p.isWatch() })
 		switch {
 		case !gaveUp.IsZero():
@@ -165,6 +153,23 @@ func (k *kit) supervise(done <-chan struct{}) (vain bool) {
 		k.cancel(errVain)
 		gaveUp = now
 	}
+}
+
+// overdue returns which call should have returned by now, or "". It notes in ended since
+// when the context of a call is done.
+func (l limits) overdue(calls []*pending, ended map[*pending]time.Time, now time.Time) (problem string) {
+	for _, p := range calls {
+		if _, known := ended[p]; !known && p.ctx.Err() != nil {
+			ended[p] = now
+		}
+		switch since, isEnded := ended[p]; {
+		case isEnded && now.Sub(since) > l.patience:
+			problem = fmt.Sprintf("%s has not returned, though its context was done %v ago; want it to return (S2)", p.method, rounded(now.Sub(since)))
+		case !p.waits && now.Sub(p.since) > l.patience:
+			problem = fmt.Sprintf("%s has not returned for %v", p.method, rounded(now.Sub(p.since)))
+		}
+	}
+	return problem
 }
 
 func (p *pending) isWatch() bool { return strings.HasPrefix(p.method, "Watch") }
@@ -188,8 +193,8 @@ func waitingFor(calls []*pending) string {
 	return ", while under way: " + strings.Join(slices.Compact(methods), ", ")
 }
 
-// leave gives a case up that does not end though its context did. Its goroutines stay
-// behind, and can no longer fail the test.
+// leave abandons a case that does not end with its context. Its goroutines can no longer
+// fail the test.
 func (k *kit) leave(calls []*pending) {
 	k.Errorf("the case does not end, though its context was done %v ago%s; its goroutines are left behind", rounded(k.limits.patience), waitingFor(calls))
 	k.TB.(*caseTB).leave()

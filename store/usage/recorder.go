@@ -12,16 +12,16 @@ import (
 	"github.com/sallyport-go/sallyport/store"
 )
 
-// What holds unless an option says otherwise.
+// Defaults of the options.
 const (
-	DefaultInterval = 10 * time.Second // the longest pause between two rounds of writing
+	DefaultInterval = 10 * time.Second // longest pause between two rounds of writing
 	DefaultLimit    = 65536            // records in memory
-	DefaultTimeout  = 5 * time.Second  // how long the store has for a batch
+	DefaultTimeout  = 5 * time.Second  // time of the store for a batch
 )
 
 // A Recorder gathers usage and writes it to a store. It is safe for concurrent use, and
-// several engines may share one. Make it with [New], and end it with [Recorder.Close]:
-// it has a goroutine.
+// several engines may share one. It has a goroutine: make it with [New], and end it with
+// [Recorder.Close].
 type Recorder struct {
 	to       store.UsageRecorder
 	interval time.Duration
@@ -31,25 +31,25 @@ type Recorder struct {
 
 	table *table
 
-	flushes   chan chan error // where Flush asks for a round
+	flushes   chan chan error // requests of Flush for a round
 	closing   chan struct{}   // closed when Close is called
 	closeOnce sync.Once
 	done      chan struct{} // closed when the goroutine has ended
-	closed    error         // what Close returns; set before done is closed
+	closed    error         // result of Close; set before done is closed
 	stop      context.CancelFunc
 
-	// These are the goroutine's own.
-	batchKeys int    // of how many keys a batch has records
-	told      uint64 // of how many calls without room the error handler knows
+	// The fields below belong to the goroutine.
+	batchKeys int    // largest number of keys in a batch
+	told      uint64 // calls without room, as reported to the error handler
 }
 
 // An Option changes how a Recorder works.
 type Option func(*Recorder)
 
-// WithInterval sets the longest pause between two rounds of writing; DefaultInterval if
-// it is not positive. Each pause is shorter by a random part of up to a half, so that
-// processes that were started together do not write together. After a round that failed
-// the pauses double, up to about a minute, until one succeeds.
+// WithInterval sets the longest pause between two rounds of writing; DefaultInterval if it is
+// not positive. Each pause is shorter by a random part, up to a half, so that processes
+// started together do not write together. After a failed round the pauses double, up to
+// about a minute, until one succeeds.
 func WithInterval(interval time.Duration) Option {
 	return func(r *Recorder) {
 		if interval > 0 {
@@ -58,9 +58,9 @@ func WithInterval(interval time.Duration) Option {
 	}
 }
 
-// WithLimit sets how many records are in memory at most; DefaultLimit if it is not
-// positive. There is one for each entry of a key and each secret that it was used with,
-// as a rule one or two for a key, and each takes some 350 bytes.
+// WithLimit sets the largest number of records in memory; DefaultLimit if it is not positive.
+// There is one for each pair of an entry and a secret of a key in use, usually one or two
+// for a key. Each takes some 350 bytes.
 func WithLimit(records int) Option {
 	return func(r *Recorder) {
 		if records > 0 {
@@ -69,8 +69,7 @@ func WithLimit(records int) Option {
 	}
 }
 
-// WithTimeout sets how long the store has for a batch; DefaultTimeout if it is not
-// positive.
+// WithTimeout sets the time of the store for a batch; DefaultTimeout if it is not positive.
 func WithTimeout(timeout time.Duration) Option {
 	return func(r *Recorder) {
 		if timeout > 0 {
@@ -79,10 +78,10 @@ func WithTimeout(timeout time.Duration) Option {
 	}
 }
 
-// WithErrorHandler sets what is told of every round of writing that failed, and of calls
-// that could not be counted since the round before; if it is nil, slog's default log.
-// It is called by the Recorder's own goroutine, which writes nothing until it returns, so
-// it must not call Flush or Close. A panic in it ends there.
+// WithErrorHandler sets a function for failed rounds of writing and for calls that were not
+// counted since the round before; nil is slog's default log. The Recorder's own goroutine
+// calls it and writes nothing until it returns, so it must not call Flush or Close. A panic
+// in it is recovered.
 func WithErrorHandler(handle func(error)) Option {
 	return func(r *Recorder) {
 		if handle != nil {
@@ -91,8 +90,8 @@ func WithErrorHandler(handle func(error)) Option {
 	}
 }
 
-// New returns a Recorder that writes to a store. With nil nothing can be written, as the
-// error handler is then told.
+// New returns a Recorder that writes to a store. With nil every write fails, and the error
+// handler is called.
 func New(to store.UsageRecorder, options ...Option) *Recorder {
 	r := &Recorder{
 		to: to, interval: DefaultInterval, timeout: DefaultTimeout, limit: DefaultLimit,
@@ -112,10 +111,9 @@ func New(to store.UsageRecorder, options ...Option) *Recorder {
 	return r
 }
 
-// Observe counts a decision: give it to policy.WithObserver. It waits neither for the
-// store nor for the goroutine that writes, and does not use the context. A decision that
-// denied is not counted (rule A11), and one that neither an entry admitted nor a secret
-// proved has nothing that it could be counted by.
+// Observe counts a decision: give it to policy.WithObserver. It waits neither for the store
+// nor for the writing goroutine, and ignores the context. Denied decisions are not counted
+// (rule A11), nor are those with neither an entry nor a secret.
 func (r *Recorder) Observe(_ context.Context, decision policy.Decision) {
 	record, ok := store.UsageOf(decision)
 	if ok && (record.Entry.IsValid() || record.Secret != "") {
@@ -123,15 +121,16 @@ func (r *Recorder) Observe(_ context.Context, decision policy.Decision) {
 	}
 }
 
-// Lost returns how many calls were not counted and will not be: those for which there
-// was no room, those observed after Close, and those that Close could not write. Of the
-// last some may be in the store nevertheless (S3).
+// Lost returns the number of calls that were not counted and will not be:
+//
+//   - those without room
+//   - those observed after Close
+//   - those that Close could not write; some may be in the store nevertheless (S3)
 func (r *Recorder) Lost() uint64 { return r.table.noRoom.Load() + r.table.lost.Load() }
 
-// Flush writes now, and returns nil when all that was observed before is in the store.
-// Otherwise it returns why a batch was not written, which is then kept and tried again.
-// If ctx ends first, Flush returns its error and the writing goes on. After Close it
-// returns what Close did.
+// Flush writes now. It returns nil if all calls observed before are in the store, otherwise
+// why a batch was not written; that batch is kept and tried again. If ctx ends first, Flush
+// returns its error and the writing goes on. After Close it returns the result of Close.
 func (r *Recorder) Flush(ctx context.Context) error {
 	written := make(chan error, 1)
 	select {
@@ -151,11 +150,11 @@ func (r *Recorder) Flush(ctx context.Context) error {
 	}
 }
 
-// Close writes what is left and ends the Recorder. What one last try does not write is
-// lost, and the error says why and how many calls it was. If ctx ends first, Close stops
-// the writing, counts the rest as lost and returns the context's error; a store that does
-// not heed its context keeps the goroutine until it returns. Close does not close the
-// store. Called again, it waits for the same end.
+// Close writes the rest and ends the Recorder. It tries once: calls not written are lost,
+// and the error has the reason and their number. If ctx ends first, Close stops the
+// writing, counts the rest as lost and returns the context's error. A store that ignores
+// its context keeps the goroutine until it returns. Close does not close the store. A
+// second call waits for the same end.
 func (r *Recorder) Close(ctx context.Context) error {
 	r.closeOnce.Do(func() {
 		r.table.close()

@@ -12,22 +12,23 @@ import (
 	"github.com/sallyport-go/sallyport/accesslist"
 	"github.com/sallyport-go/sallyport/apikey"
 	"github.com/sallyport-go/sallyport/store"
+	"github.com/sallyport-go/sallyport/store/adapter"
 )
 
-// A table adds records up until they are taken out to be written. A record that was
-// taken stays in its place with the count zero: the next call finds it there and nothing
-// is allocated, and a batch that could not be written has where to go back to.
+// A table adds records up until they are taken for writing. A taken record stays in its place
+// with the count zero: the next call finds it and allocates nothing, and a batch that could
+// not be written has a place to return to.
 type table struct {
 	limit  int64
 	size   atomic.Int64  // records in all shards, never more than limit
-	noRoom atomic.Uint64 // calls that were lost for want of room
-	lost   atomic.Uint64 // calls that were lost otherwise
+	noRoom atomic.Uint64 // calls lost for want of room
+	lost   atomic.Uint64 // calls lost otherwise
 	seed   maphash.Seed
 	shards [shardCount]shard
 }
 
-// shardCount is large enough that taking the records out of one shard holds its lock
-// for some microseconds, and no two callers meet often.
+// shardCount is large enough that taking the records of one shard holds its lock for some
+// microseconds, and callers seldom meet.
 const shardCount = 256
 
 // A shard has the records of some keys.
@@ -38,7 +39,7 @@ type shard struct {
 	_       [40]byte // a cache line for each
 }
 
-// counted is what calls are counted by.
+// counted is the key by which calls are counted.
 type counted struct {
 	key    apikey.ID
 	entry  netip.Prefix
@@ -78,15 +79,15 @@ func (t *table) insert(s *shard, record store.UsageRecord) {
 		s.records = map[counted]*accesslist.Usage{}
 	}
 	by, usage := countedBy(record), record.Usage
-	// A request's ID may be a piece of all that the caller sent, its secret included: not
-	// even the record that has it is kept.
+	// A request's ID may be a part of the whole text that the caller sent, with its secret.
+	// No reference to that text is kept.
 	by.key = apikey.ID(strings.Clone(string(by.key)))
 	s.records[by] = &usage
 }
 
-// batches takes everything out, in batches of the records of so many keys, which may
-// change on the way. What was taken and not yielded goes back if the caller breaks off.
-// It begins anywhere, so that it is not always the same ones for which it comes to that.
+// batches takes everything out, in batches of at most *keys keys; *keys may change on the
+// way. If the caller breaks off, the rest goes back. It begins at a random shard, so that
+// the rest is not always the same.
 func (t *table) batches(keys *int) iter.Seq[[]store.UsageRecord] {
 	return func(yield func([]store.UsageRecord) bool) {
 		var taken []store.UsageRecord
@@ -107,7 +108,7 @@ func (t *table) batches(keys *int) iter.Seq[[]store.UsageRecord] {
 	}
 }
 
-// batchLength returns how many of the first records are of at most so many keys.
+// batchLength returns the number of first records with at most so many keys.
 func batchLength(records []store.UsageRecord, keys int) int {
 	if len(records) <= keys {
 		return len(records)
@@ -122,7 +123,7 @@ func batchLength(records []store.UsageRecord, keys int) int {
 	return len(records)
 }
 
-// take appends what calls were counted since the last time.
+// take appends the records with calls since the last time.
 func (s *shard) take(to []store.UsageRecord) []store.UsageRecord {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -135,8 +136,7 @@ func (s *shard) take(to []store.UsageRecord) []store.UsageRecord {
 	return to
 }
 
-// restore puts records back that were taken and not written. They are lost if the table
-// was discarded meanwhile.
+// restore puts taken records back. They are lost if the table was discarded meanwhile.
 func (t *table) restore(records []store.UsageRecord) {
 	for _, record := range records {
 		s := t.shardOf(record.Key)
@@ -150,8 +150,8 @@ func (t *table) restore(records []store.UsageRecord) {
 	}
 }
 
-// forget makes room: if more than half of it is taken, the records go that have no
-// calls. None may be out to be written.
+// forget makes room: if more than half of it is taken, it removes records without calls.
+// No batch may be out for writing.
 func (t *table) forget() {
 	if t.size.Load() <= t.limit/2 {
 		return
@@ -169,7 +169,7 @@ func (t *table) forget() {
 	}
 }
 
-// close has all further calls counted as lost.
+// close makes all further calls count as lost.
 func (t *table) close() {
 	for i := range t.shards {
 		s := &t.shards[i]
@@ -179,8 +179,7 @@ func (t *table) close() {
 	}
 }
 
-// discard closes the table, counts what is there as lost, and returns how many calls
-// that was.
+// discard closes the table, counts its calls as lost, and returns their number.
 func (t *table) discard() uint64 {
 	var lost uint64
 	for i := range t.shards {
@@ -200,10 +199,5 @@ func countedBy(record store.UsageRecord) counted {
 	return counted{record.Key, record.Entry, record.Secret}
 }
 
-// merge is U1 and U2.
-func merge(known *accesslist.Usage, more accesslist.Usage) {
-	known.Count += more.Count
-	if more.Last.After(known.Last) {
-		known.Last, known.LastAddress = more.Last, more.LastAddress
-	}
-}
+// merge adds usage to a known one.
+func merge(known *accesslist.Usage, more accesslist.Usage) { *known = adapter.AddUsage(*known, more) }

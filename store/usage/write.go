@@ -12,20 +12,20 @@ import (
 )
 
 const (
-	// maxFailures is after how many failed batches a round gives up: a store that does not
-	// answer would keep it for the timeout of each.
+	// maxFailures is the number of failed batches after which a round gives up. A store that
+	// does not answer takes the timeout for each.
 	maxFailures = 3
 
-	// doubledUpTo is how long a pause may be for the next one to double after a failure.
+	// doubledUpTo is the longest pause that doubles after a failure.
 	doubledUpTo = time.Minute / 2
 )
 
-// run writes, round after round. All writing is done here: a store that hangs, even one
-// that does not heed its context, holds up nothing else.
+// run writes, round after round. All writing is done here: a store that hangs holds up
+// nothing else, even if it ignores its context.
 func (r *Recorder) run(ctx context.Context) {
 	defer close(r.done)
 	defer r.stop()
-	defer r.table.discard() // what came back after Close gave up, or a store ended this goroutine
+	defer r.table.discard() // records that came back after Close gave up, or a store ended this goroutine
 	longest := r.interval
 	pause := time.NewTimer(shortened(longest))
 	defer pause.Stop()
@@ -53,11 +53,11 @@ func (r *Recorder) run(ctx context.Context) {
 // shortened returns a pause without a random part of it, up to a half.
 func shortened(pause time.Duration) time.Duration { return pause - rand.N(pause/2+1) }
 
-// round writes what there is, keeps what fails, and tells the error handler.
+// round writes all records, keeps those that fail, and calls the error handler.
 //
-// After a failure batches have half as many keys, and twice as many after a success. So a
-// record that the store refuses for ever is in the end alone in its batch and holds up no
-// others, and a store that is too slow for a large batch gets small ones.
+// After a failure batches have half as many keys, after a success twice as many. So a record
+// that the store always refuses is alone in its batch in the end and holds up no others, and
+// a store too slow for large batches gets small ones.
 func (r *Recorder) round(ctx context.Context) error {
 	var failed []error
 	for batch := range r.table.batches(&r.batchKeys) {
@@ -79,7 +79,7 @@ func (r *Recorder) round(ctx context.Context) error {
 	return err
 }
 
-// crowded returns an error if calls were lost for want of room since it was last asked.
+// crowded returns an error if calls were lost for want of room since the last round.
 func (r *Recorder) crowded() error {
 	known := r.told
 	if r.told = r.table.noRoom.Load(); r.told == known {
@@ -88,7 +88,7 @@ func (r *Recorder) crowded() error {
 	return fmt.Errorf("store/usage: %d calls were not counted, since there is room for %d records: raise it with WithLimit, or write more often", r.told-known, r.limit)
 }
 
-// lastRound is the round of Close: what it does not write is lost.
+// lastRound is the round of Close: calls it does not write are lost.
 func (r *Recorder) lastRound(ctx context.Context) error {
 	err := r.round(ctx)
 	if lost := r.table.discard(); lost > 0 {

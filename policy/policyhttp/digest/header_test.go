@@ -94,7 +94,7 @@ func TestParseDigestHeaderRefuses(t *testing.T) {
 	}
 }
 
-// Each parameter that is needed, left out, empty, or there twice: even with the same
+// Each parameter that is needed, left out, empty, or given twice: even with the same
 // value, since another reader might have taken the other one.
 func TestParseDigestHeaderNeedsEachOnce(t *testing.T) {
 	parts := strings.Split(wellFormed, ", ")

@@ -23,8 +23,8 @@ func NewCopy() *Copy { return &Copy{lookups: lookups{keys: newTable()}} }
 // marks of a feed (W6), in any order; marks are skipped. A concurrent Lookup returns a
 // key and its organization of the same moment, the earlier or the later one.
 //
-// A key delivered with an Err, or without its record, fails Lookup from then on, as does
-// a key whose organization was delivered so or is unknown.
+// A key delivered with an Err, or without its record, fails Lookup from then on. So do the
+// keys of such an organization, or of an unknown one.
 func (c *Copy) Apply(changes []store.Change) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -6,46 +6,44 @@ import (
 	"sync/atomic"
 )
 
-// A table finds records by the IDs of their keys. Readers take no lock; writers must
-// take turns among themselves.
+// A table finds records by key ID. Readers take no lock; writers take turns.
 //
-// It is open addressing over groups of atomic pointers. A group is a cache line, and
-// says of each of its records a few bits of the hash, so that a search reads one such
-// line and then, as a rule, the one record that it looks for. A built-in map cannot be
-// read while it is written, and a sync.Map takes its keys as interfaces and is a tree,
-// several cache lines deep.
+// It is open addressing over groups of atomic pointers. A group is a cache line with a few
+// bits of the hash of each of its records. So a search reads one such line and then,
+// usually, only the record it looks for. A built-in map cannot be read while it is written.
+// A sync.Map takes its keys as interfaces and is a tree, several cache lines deep.
 type table struct {
 	seed   maphash.Seed
 	groups atomic.Pointer[groups]
 	live   int // records
-	used   int // records, and places where one was removed
+	used   int // records, and places of removed ones
 }
 
 type groups struct {
-	mask   uint64 // their number less one, a power of two less one
+	mask   uint64 // number of groups, a power of two, less one
 	groups []group
 }
 
 // A group is 64 bytes.
 type group struct {
-	tags  atomic.Uint64 // byte i is that of records[i]; the last byte is none's
+	tags  atomic.Uint64 // byte i belongs to slots[i]; the last byte to none
 	slots [groupSize]atomic.Pointer[record]
 }
 
 const (
 	groupSize = 7
 
-	// A tag is one of these, or that of a record: seven bits of its hash and taken.
-	empty   = 0x00 // nothing was here: a search ends
-	removed = 0x01 // something was: a search goes on
+	// A tag is one of these; that of a record is taken and seven bits of its hash.
+	empty   = 0x00 // never used: a search ends
+	removed = 0x01 // used before: a search goes on
 	taken   = 0x80
 
 	noTags  = removed << 56 // of a group without records
 	eachTag = 0x00_01_01_01_01_01_01_01
 )
 
-// full reports whether so many places are too many to use: a search must come to an
-// empty one, and soon.
+// full reports whether a number of used places is too high: a search must soon come to an
+// empty one.
 func (g *groups) full(used int) bool { return used*8 > len(g.groups)*groupSize*7 }
 
 func newTable() *table {
@@ -54,7 +52,7 @@ func newTable() *table {
 	return t
 }
 
-// newGroups returns groups that so many records half fill.
+// newGroups returns groups for a number of records, which half fill them.
 func newGroups(records int) *groups {
 	n := 1
 	for n*groupSize*7/16 <= records {
@@ -67,11 +65,11 @@ func newGroups(records int) *groups {
 	return g
 }
 
-// tagOf returns the tag of a hash, of which the other bits say in which group to begin.
+// tagOf returns the tag of a hash. The other bits say in which group a search begins.
 func tagOf(hash uint64) uint64 { return hash>>57 | taken }
 
-// withTag returns a word in which the highest bit of each byte is set where tags has
-// this one. It may also be set in the byte above such a byte.
+// withTag returns a word with the highest bit set in each byte where tags has this tag. It
+// may also be set in the byte above such a byte.
 func withTag(tags, tag uint64) uint64 {
 	x := tags ^ tag*eachTag
 	return (x - eachTag) &^ x & (taken * eachTag)
@@ -84,7 +82,7 @@ type place struct {
 	slot   int
 }
 
-// get returns the record of the key with this ID, or nil, and where it was seen.
+// get returns the record of a key, nil if it is absent, and where it was seen.
 func (t *table) get(id string) (*record, place) {
 	hash := maphash.String(t.seed, id)
 	g := t.groups.Load()
@@ -103,14 +101,14 @@ func (t *table) get(id string) (*record, place) {
 	}
 }
 
-// holds reports whether the table has r in that place still. The place is asked
-// before the groups: writes go to the newest groups only, so as long as those are
-// the newest, what they hold is what the table holds.
+// holds reports whether the table still has r in that place. The place is read before the
+// groups. Writes go to the newest groups only: as long as these are the newest, they hold
+// what the table holds.
 func (t *table) holds(r *record, at place) bool {
 	return at.group.slots[at.slot].Load() == r && t.groups.Load() == at.groups
 }
 
-// put stores a record, in place of an earlier one with the same ID if there is one.
+// put adds a record or replaces the one with the same ID.
 func (t *table) put(r *record) {
 	if old, at := t.get(string(r.key.ID)); old != nil {
 		at.group.slots[at.slot].Store(r)
@@ -126,8 +124,8 @@ func (t *table) put(r *record) {
 	t.live++
 }
 
-// insert stores a record with an ID that is not there, and returns the tag that was in
-// its place. The record comes before its tag, so that who sees the tag finds it.
+// insert stores a record with a new ID, and returns the earlier tag of its place. The record
+// is stored before its tag, so that a reader of the tag finds it.
 func (g *groups) insert(seed maphash.Seed, r *record) (was uint64) {
 	hash := maphash.String(seed, string(r.key.ID))
 	for i := hash; ; i++ {
@@ -147,7 +145,7 @@ func (g *group) setTag(slot int, tag uint64) {
 	g.tags.Store(g.tags.Load()&^(0xff<<(8*slot)) | tag<<(8*slot))
 }
 
-// remove takes the record of a key out.
+// remove removes the record of a key, if it exists.
 func (t *table) remove(id string) {
 	r, at := t.get(id)
 	if r == nil {
@@ -157,7 +155,7 @@ func (t *table) remove(id string) {
 	t.live--
 	if withTag(at.group.tags.Load(), empty) == 0 {
 		at.group.setTag(at.slot, removed)
-	} else { // the group was never full, so no search ever went on beyond it
+	} else { // the group was never full, so no search went on beyond it
 		at.group.setTag(at.slot, empty)
 		t.used--
 	}
@@ -166,7 +164,7 @@ func (t *table) remove(id string) {
 	}
 }
 
-// rehash moves the records to new groups, of a number that suits how many there are.
+// rehash moves the records to new groups, sized for their number.
 func (t *table) rehash() *groups {
 	old, g := t.groups.Load(), newGroups(t.live)
 	for i := range old.groups {

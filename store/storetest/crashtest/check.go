@@ -16,19 +16,19 @@ import (
 	"github.com/sallyport-go/sallyport/store/storetest/internal/fixture"
 )
 
-// checkTimeout is how long Check may take.
+// checkTimeout limits a Check.
 const checkTimeout = time.Minute
 
-// Check looks whether a store has what it must have after its process or its server was
-// killed. Every write that had returned is there, and of those that had not each is
-// there whole or not at all: no key is a mixture of two versions or lacks its
-// organization, no Load and no batch of usage is there by half. No revision was given
-// twice. The change feed, if there is one, tells all from zero, and from the last mark
-// that it told before the crash, or there ErrCompacted.
+// Check compares a store with the Ledger after its process or its server was killed:
 //
-// It fails t for each thing that is not so, and goes on from what it found: call it
-// after every crash, on the store as it was opened again, or reached again. No
-// [WriteUntilKilled] may be under way.
+// Every write that had returned is there. Of the others each is there whole or not at
+// all: no key is a mixture of two versions or lacks its organization, and no Load and no
+// batch of usage is there by half. No revision was given twice. The change feed, if any,
+// delivers everything from zero. From the last mark before the crash it delivers every
+// change, or ErrCompacted.
+//
+// Check fails t for each violation, and continues from the state it found. Call it after
+// every crash on the reopened store, while no [WriteUntilKilled] is under way.
 func (l *Ledger) Check(t testing.TB, s store.Store) {
 	t.Helper()
 	l.mu.Lock()
@@ -49,7 +49,7 @@ func (l *Ledger) Check(t testing.TB, s store.Store) {
 }
 
 func (l *Ledger) check(ctx context.Context, s store.Store) error {
-	l.line = nil // the end of it was not written
+	l.line = nil // unfinished
 	for _, writer := range slices.Sorted(maps.Keys(l.underway)) {
 		l.doubts = append(l.doubts, l.underway[writer])
 	}
@@ -73,7 +73,7 @@ func (l *Ledger) check(ctx context.Context, s store.Store) error {
 	return nil
 }
 
-// readAll returns all that a store lists.
+// readAll returns everything in the listings of a store.
 func readAll(ctx context.Context, s store.Store) (all fixture.Snapshot, err error) {
 	for organization, err := range store.AllOrganizations(ctx, s) {
 		if err != nil {
@@ -90,8 +90,8 @@ func readAll(ctx context.Context, s store.Store) (all fixture.Snapshot, err erro
 	return all, nil
 }
 
-// find returns what the store has of the ledger's records, and reports what is there by
-// half or was never written.
+// find returns the records of the ledger as the store has them. It reports records that
+// are there by half or were never written.
 func (l *Ledger) find(ctx context.Context, s store.Store, all fixture.Snapshot) (map[fixture.RecordName]foundRecord, error) {
 	found := map[fixture.RecordName]foundRecord{}
 	organizations := map[string]policy.Organization{}
@@ -139,7 +139,7 @@ func (w *announcedWrite) has(name fixture.RecordName) bool {
 	return slices.ContainsFunc(w.Begins, func(r record) bool { return r.name() == name })
 }
 
-// findKeys looks whether all ways to read a key agree, whether it is there or not.
+// findKeys checks that all methods agree about each key, absent ones included.
 func (l *Ledger) findKeys(ctx context.Context, s store.Store, listed map[apikey.ID]apikey.Key, organizations map[string]policy.Organization) error {
 	ids := map[apikey.ID]bool{}
 	for name := range l.records {
@@ -173,8 +173,8 @@ func (l *Ledger) findKeys(ctx context.Context, s store.Store, listed map[apikey.
 	return nil
 }
 
-// settle finds out which of the writes in doubt happened. Those that did not may yet,
-// if a server has them still.
+// settle determines which writes in doubt happened. The others may still happen if a
+// server has them.
 func (l *Ledger) settle(found map[fixture.RecordName]foundRecord) {
 	var still []*announcedWrite
 	for _, w := range slices.Clone(l.doubts) {
@@ -201,13 +201,13 @@ func (l *Ledger) settle(found map[fixture.RecordName]foundRecord) {
 	l.doubts = slices.DeleteFunc(still, func(w *announcedWrite) bool { return !slices.Contains(l.doubts, w) })
 }
 
-// settleUsage finds out whether a batch in doubt was recorded.
+// settleUsage determines whether a batch in doubt was recorded.
 func (l *Ledger) settleUsage(w *announcedWrite, found map[fixture.RecordName]foundRecord) {
 	var recorded, not int
 	for _, r := range w.Begins {
 		f, known := found[r.name()], l.record(r.name())
 		switch {
-		case !f.there || known.late > 0: // it cannot be told
+		case !f.there || known.late > 0: // unknown
 		case f.used >= known.counted+r.Count:
 			recorded++
 		default:
@@ -222,7 +222,7 @@ func (l *Ledger) settleUsage(w *announcedWrite, found map[fixture.RecordName]fou
 	}
 }
 
-// compare looks whether a record is as it must be.
+// compare checks one record against the Ledger.
 func (l *Ledger) compare(name fixture.RecordName, known *knownRecord, f foundRecord) {
 	switch {
 	case !known.stored.is(f):
@@ -240,7 +240,7 @@ func (l *Ledger) compare(name fixture.RecordName, known *knownRecord, f foundRec
 		extra := min(f.used-min(f.used, known.counted), known.late)
 		known.counted, known.late = f.used, known.late-extra
 	}
-	// From here on it is as it was found.
+	// From here on the found state is the known one.
 	known.revision = f.revision
 	known.stored = record{Key: name.Key, Organization: f.organization, Deleted: !f.there, Version: f.version, Requirement: f.requirement}
 	if name.Key == "" {
@@ -265,8 +265,7 @@ func (r record) String() string {
 	return fmt.Sprintf("version %d of %q", r.Version, r.Organization)
 }
 
-// checkFeed looks whether the feed tells what there is: to who begins anew, and to who
-// had come to the last mark before the crash.
+// checkFeed checks the feed from zero, and from the last mark before the crash.
 func (l *Ledger) checkFeed(ctx context.Context, watcher store.Watcher, all fixture.Snapshot) error {
 	latest, err := watcher.Revision(ctx)
 	if err != nil {
@@ -303,7 +302,7 @@ func (l *Ledger) checkFeed(ctx context.Context, watcher store.Watcher, all fixtu
 	return nil
 }
 
-// compareTold looks whether what was told since the last mark is what was written.
+// compareTold checks the changes since the last mark against the records written since.
 func (l *Ledger) compareTold(told map[fixture.RecordName]store.Change, all fixture.Snapshot) {
 	since := fixture.Snapshot{}
 	for _, o := range all.Organizations {
@@ -322,7 +321,7 @@ func (l *Ledger) compareTold(told map[fixture.RecordName]store.Change, all fixtu
 		l.problem("W4", "of what was written since revision %d, a mark told before the crash, a watch from there did not tell all, nor ErrCompacted: %s", l.mark, d)
 	}
 	for name, known := range l.records {
-		// That of a deletion which began after the mark had been told is greater.
+		// A deletion that began after the mark has a higher revision.
 		if w := known.deletion; w != nil && w.mark == l.mark && known.deleted > 0 && known.deleted <= l.mark && !told[name].Deleted {
 			l.problem("W4", "a watch from revision %d, a mark told before the crash, did not tell of the deletion of %v, nor ErrCompacted", l.mark, name)
 		}

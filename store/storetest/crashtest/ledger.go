@@ -12,56 +12,55 @@ import (
 	"github.com/sallyport-go/sallyport/store/storetest/internal/fixture"
 )
 
-// A Ledger knows what a store must have after a crash, and what it may have (S25, S26).
-// It is told by [WriteUntilKilled], whose lines it takes as an io.Writer: itself, the
-// Stdout of an exec.Cmd, or a connection's other end. It passes over other lines, and
-// over a last one that was cut off. The zero Ledger is ready to use. It is safe for
-// concurrent use.
+// A Ledger knows the state that a store must have after a crash, and the states it may
+// have (S25, S26). Its Write takes the lines of [WriteUntilKilled]: pass the Ledger
+// itself, or use it as the Stdout of an exec.Cmd. It skips other lines and an unfinished
+// last line. The zero Ledger is ready to use. It is safe for concurrent use.
 type Ledger struct {
 	mu       sync.Mutex
-	line     []byte                              // the beginning of one
-	records  map[fixture.RecordName]*knownRecord // all that were ever announced
-	underway map[int]*announcedWrite             // by writer: those that did not end
-	doubts   []*announcedWrite                   // those of which nobody knows whether they happened
-	given    map[uint64]record                   // by revision, what it was given to
-	floor    uint64                              // no revision up to this may be given again
-	returned uint64                              // the greatest of a write that returned
-	mark     uint64                              // the last that the feed told
+	line     []byte                              // an unfinished line
+	records  map[fixture.RecordName]*knownRecord // all announced ones
+	underway map[int]*announcedWrite             // by writer
+	doubts   []*announcedWrite                   // writes that may have happened
+	given    map[uint64]record                   // by revision
+	floor    uint64                              // revisions up to here may not be given again
+	returned uint64                              // highest revision of a returned write
+	mark     uint64                              // the last of the feed
 	count    int                                 // of acknowledged writes
 	problems []problem                           // found while reading
 }
 
-// A problem is what is wrong, and with which sentence.
+// A problem is a violation, and the sentence it violates.
 type problem struct{ sentence, text string }
 
-// An announcedWrite is one that began.
+// An announcedWrite is a write that began.
 type announcedWrite struct {
 	announcement
-	floor, mark uint64 // the Ledger's when it began
+	floor, mark uint64 // the Ledger's at its begin
 }
 
-// A knownRecord is what is known of one record.
+// A knownRecord is all known about one record.
 type knownRecord struct {
-	stored   record // Deleted if it is not there
-	revision uint64 // zero: not known
-	since    uint64 // if it is not known, it is greater than this
+	stored   record // Deleted if absent
+	revision uint64 // zero if unknown
+	since    uint64 // lower bound of an unknown revision
 
-	counted uint64 // calls whose recording was acknowledged
-	late    uint64 // calls whose recording was in doubt, found not to have happened, and may yet
+	counted uint64 // acknowledged calls
+	late    uint64 // calls in doubt that may still be recorded
 
-	deletion *announcedWrite // the acknowledged one, if it is not there
-	deleted  uint64          // the revision that it had before
+	deletion *announcedWrite // the acknowledged one, if absent
+	deleted  uint64          // its revision before the deletion
 }
 
-// Acknowledged returns how many writes have returned without an error, for a test to
-// see that it was not killed before it began.
+// Acknowledged returns the number of writes that returned without an error. A test waits
+// for it before it kills anything.
 func (l *Ledger) Acknowledged() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.count
 }
 
-// Write takes lines. It never fails: what is wrong with them Check reports.
+// Write takes lines. It never fails: Check reports invalid ones.
 func (l *Ledger) Write(p []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -93,7 +92,7 @@ func (l *Ledger) read(text string) {
 	}
 	if a.Outcome == marked {
 		l.mark = a.Revision
-		l.floor = max(l.floor, a.Revision) // some copy has come there
+		l.floor = max(l.floor, a.Revision) // a copy may have reached it
 		return
 	}
 	w := l.underway[a.Writer]
@@ -118,7 +117,7 @@ func (l *Ledger) read(text string) {
 	}
 }
 
-// acknowledge takes a write that returned.
+// acknowledge notes that a write returned.
 func (l *Ledger) acknowledge(w *announcedWrite, revision uint64) {
 	if revision > 0 {
 		l.give(w, w.Begins[0], revision)
@@ -127,7 +126,7 @@ func (l *Ledger) acknowledge(w *announcedWrite, revision uint64) {
 	l.happened(w, revision)
 }
 
-// give notes that a write gave a record its revision (S12, S26).
+// give notes the revision that a write gave a record (S12, S26).
 func (l *Ledger) give(w *announcedWrite, r record, revision uint64) {
 	if other, ok := l.given[revision]; ok && other != r {
 		l.problem("S26", "revision %d was given to %v and, later, to %v", revision, other.name(), r.name())
@@ -138,7 +137,7 @@ func (l *Ledger) give(w *announcedWrite, r record, revision uint64) {
 	l.floor = max(l.floor, revision)
 }
 
-// happened takes a write as done. revision is zero if it is not known.
+// happened notes that a write took effect. revision is zero if unknown.
 func (l *Ledger) happened(w *announcedWrite, revision uint64) {
 	for _, r := range w.Begins {
 		known := l.record(r.name())
@@ -151,8 +150,8 @@ func (l *Ledger) happened(w *announcedWrite, revision uint64) {
 		if r.Deleted {
 			known.deletion, known.deleted, known.counted = w, before, 0
 		}
-		// A write in doubt to the same record was conditional on a revision that it has
-		// no longer: it can no longer happen.
+		// A write in doubt to the same record was conditional on a revision that is
+		// replaced now: it can no longer happen.
 		l.doubts = slices.DeleteFunc(l.doubts, func(d *announcedWrite) bool {
 			return d != w && !d.Usage && len(d.Begins) == 1 && d.Begins[0].name() == r.name()
 		})
@@ -168,7 +167,7 @@ func (l *Ledger) record(name fixture.RecordName) *knownRecord {
 	return known
 }
 
-// is reports whether a record that was found is as a write left it.
+// is reports whether a record was found as the write left it.
 func (r record) is(found foundRecord) bool {
 	if r.Deleted || !found.there {
 		return r.Deleted == !found.there
@@ -176,7 +175,7 @@ func (r record) is(found foundRecord) bool {
 	return r.Organization == found.organization && r.Version == found.version && r.Requirement == found.requirement
 }
 
-// A foundRecord is what a store has under a name.
+// A foundRecord is a record as the store returned it.
 type foundRecord struct {
 	there        bool
 	organization string

@@ -20,16 +20,17 @@ import (
 	"github.com/sallyport-go/sallyport/store/storetest/internal/fixture"
 )
 
-// WriteUntilKilled writes to a store from several goroutines: it creates, replaces,
-// deletes and loads organizations and keys, and records usage. It writes a line to to
-// before each write, and another when the write has returned, for a [Ledger] to
-// read; each line is one call of Write. It goes on until the process is killed, until
-// ctx ends, or until a write fails so that it may have happened or not, as one does
-// whose server was killed; it returns that error, or that of ctx.
+// WriteUntilKilled writes to a store from several goroutines. They create, replace,
+// delete and load organizations and keys, and record usage. Before each write it writes
+// a line to to, and another after the write has returned. A [Ledger] reads the lines;
+// each is one call of Write.
 //
-// Everything that it writes has identifiers that begin with "crash-". It goes on with
-// what it finds of those, so it may be called again and again on the same data, one
-// call at a time, each with another seed.
+// It goes on until the process is killed, ctx ends, or a write is in doubt: its server
+// was killed, for example, and nobody knows whether it happened. It returns the error of
+// that write, or that of ctx.
+//
+// All its identifiers begin with "crash-". It continues with the records it finds, so it
+// may be called repeatedly on the same data: one call at a time, each with another seed.
 func WriteUntilKilled(ctx context.Context, s store.Store, seed uint64, to io.Writer) error {
 	ctx, end := context.WithCancelCause(ctx)
 	defer end(nil)
@@ -43,7 +44,7 @@ func WriteUntilKilled(ctx context.Context, s store.Store, seed uint64, to io.Wri
 			}
 			w.recorder, _ = store.As[store.UsageRecorder](s)
 			w.loader, _ = store.As[store.Loader](s)
-			end(w.run(ctx)) // which ends the others too
+			end(w.run(ctx)) // ends the others too
 		})
 	}
 	if watcher, ok := store.As[store.Watcher](s); ok {
@@ -57,27 +58,28 @@ const (
 	writerCount = 4
 	idPrefix    = "crash-"
 
-	// How much one writer keeps, so that a store does not grow over many rounds.
+	// Limits on the records of one writer, so that the store does not grow over many
+	// rounds.
 	maxOrganizations = 4
 	maxKeys          = 12
 )
 
-// An announcement is a line: a write that begins, how it ended, or a mark that the feed
-// told. Lines begin with linePrefix, since a test's output has others.
+// An announcement is a line: the begin of a write, its end, or a mark of the feed. Lines
+// begin with linePrefix, because the output of a test has other lines.
 type announcement struct {
 	Writer   int             `json:"writer"`
 	Begins   []record        `json:"begins,omitempty"`
-	Usage    bool            `json:"usage,omitzero"` // it is usage that is recorded
+	Usage    bool            `json:"usage,omitzero"` // records usage
 	Outcome  fixture.Outcome `json:"outcome,omitzero"`
-	Revision uint64          `json:"revision,omitzero"` // that the write was given, or of the mark
+	Revision uint64          `json:"revision,omitzero"` // of the write, or of the mark
 }
 
-// marked is the outcome of no write: the feed delivered a mark.
+// marked announces a mark of the feed; it is no write.
 const marked fixture.Outcome = "marked"
 
 const linePrefix = "crashtest: "
 
-// A record is what a write makes of one record.
+// A record is the state of one record after a write.
 type record struct {
 	Key          apikey.ID          `json:"key,omitzero"` // empty for an organization
 	Organization string             `json:"organization"`
@@ -108,7 +110,7 @@ func (a *announcer) announce(line announcement) error {
 	return err
 }
 
-// tellMarks announces what a copy could have come to.
+// tellMarks announces the marks that a copy could have reached.
 func (a *announcer) tellMarks(ctx context.Context, watcher store.Watcher) {
 	for change, err := range watcher.Watch(ctx, 0) {
 		if err != nil || change.IsMark() && a.announce(announcement{Outcome: marked, Revision: change.Revision}) != nil {
@@ -117,15 +119,14 @@ func (a *announcer) tellMarks(ctx context.Context, watcher store.Watcher) {
 	}
 }
 
-// A writer writes to records of its own. All its writes but creations are
-// conditional on the revision, and an identifier whose creation is in doubt is not
-// used again, so that a write which was in doubt cannot come into force after a later
-// one.
+// A writer writes to records of its own. Except creations, all its writes are
+// conditional on the revision, and an identifier whose creation is in doubt is not used
+// again. So a write in doubt cannot take effect after a later one.
 type writer struct {
 	*announcer
 	store    store.Store
-	recorder store.UsageRecorder // nil if there is none
-	loader   store.Loader        // nil if there is none
+	recorder store.UsageRecorder // may be nil
+	loader   store.Loader        // may be nil
 	number   int
 	seed     uint64
 	random   *rand.Rand
@@ -133,8 +134,8 @@ type writer struct {
 
 	organizations map[string]policy.Organization
 	keys          map[apikey.ID]apikey.Key
-	deleted       []apikey.ID // by this call, to be created again
-	latest        apikey.ID   // the key that was put last
+	deleted       []apikey.ID // by this call, for a second creation
+	latest        apikey.ID   // the last key put
 }
 
 func (w *writer) prefix() string { return fmt.Sprintf("%s%d-", idPrefix, w.number) }
@@ -150,7 +151,7 @@ func (w *writer) run(ctx context.Context) error {
 	}
 }
 
-// find reads what earlier calls left.
+// find reads the records of earlier calls.
 func (w *writer) find(ctx context.Context) error {
 	for organization, err := range store.AllOrganizations(ctx, w.store) {
 		if err != nil {
@@ -170,7 +171,7 @@ func (w *writer) find(ctx context.Context) error {
 	return nil
 }
 
-// step makes one write, of a kind that chance and what is there decide.
+// step makes one write of a random kind.
 func (w *writer) step(ctx context.Context) error {
 	kind := w.random.IntN(100)
 	switch {
@@ -196,8 +197,8 @@ func (w *writer) step(ctx context.Context) error {
 	return w.replaceKey(ctx)
 }
 
-// write announces a write, makes it, and announces how it ended. done is false, without
-// an error, if the store refused it.
+// write announces a write, makes it, and announces its end. done is false without an
+// error if the store refused the write.
 func (w *writer) write(ctx context.Context, begins announcement, do func() (revision uint64, err error)) (done bool, err error) {
 	begins.Writer = w.number
 	if err := w.announce(begins); err != nil {
@@ -211,7 +212,7 @@ func (w *writer) write(ctx context.Context, begins announcement, do func() (revi
 	if told := w.announce(ends); told != nil {
 		return false, told
 	}
-	if ends.Outcome == fixture.Refused { // what is there is not what this writer knows
+	if ends.Outcome == fixture.Refused { // this writer no longer knows the records
 		clear(w.organizations)
 		clear(w.keys)
 		return false, w.find(ctx)
@@ -242,8 +243,8 @@ func (w *writer) replaceOrganization(ctx context.Context) error {
 	return w.putOrganization(ctx, o)
 }
 
-// deleteOrganization deletes one that has no keys, or else does something for there to
-// be one.
+// deleteOrganization deletes an organization without keys. If there is none, it makes a
+// write towards one.
 func (w *writer) deleteOrganization(ctx context.Context) error {
 	empty := maps.Clone(w.organizations)
 	for _, key := range w.keys {
@@ -294,8 +295,8 @@ func (w *writer) replaceKey(ctx context.Context) error {
 	return w.putKey(ctx, next, version)
 }
 
-// deleteKey deletes, every other time, the key that was put last: if it had the
-// greatest revision of all, nothing that is left says that it was given.
+// deleteKey deletes the latest key every other time: if its revision was the highest, no
+// record shows any more that the revision was given.
 func (w *writer) deleteKey(ctx context.Context) error {
 	key, there := w.keys[w.latest]
 	if !there || w.random.IntN(2) == 0 {
@@ -311,7 +312,7 @@ func (w *writer) deleteKey(ctx context.Context) error {
 	return err
 }
 
-// load loads an organization and keys for it and for another.
+// load loads an organization, with keys for it and for another one.
 func (w *writer) load(ctx context.Context) error {
 	organization := policy.Organization{ID: w.freshID(), Requirement: policy.Requirement(w.random.IntN(3))}
 	begins := announcement{Begins: []record{{Organization: organization.ID, Requirement: organization.Requirement}}}
@@ -326,7 +327,7 @@ func (w *writer) load(ctx context.Context) error {
 	if !done {
 		return err
 	}
-	// Their revisions are wanted for what comes next.
+	// Later writes need their revisions.
 	if w.organizations[organization.ID], err = w.store.Organization(ctx, organization.ID); err != nil {
 		return err
 	}
@@ -338,8 +339,7 @@ func (w *writer) load(ctx context.Context) error {
 	return nil
 }
 
-// usedEntry is on the list of every key that a writer writes, and its usage is
-// recorded.
+// usedEntry is on the list of every key of a writer. Usage is recorded for it.
 var usedEntry = netip.MustParsePrefix("192.0.2.0/32")
 
 // recordUsage records usage of up to three keys in one batch.
@@ -356,15 +356,15 @@ func (w *writer) recordUsage(ctx context.Context) error {
 	return err
 }
 
-// freshID returns an identifier that was never used.
+// freshID returns a new identifier.
 func (w *writer) freshID() string {
 	w.made++
 	return fmt.Sprintf("%s%x-%d", w.prefix(), w.seed, w.made)
 }
 
-// freshVersion returns a version, for fixture.Whole, that no other call has written: one
-// in doubt must differ from what it replaces. It has at least one entry, so that a list
-// which was lost is never what was written.
+// freshVersion returns a version, for fixture.Whole, that no other call has written: a
+// write in doubt must differ from the record it replaces. The version has at least one
+// entry, so a lost list always shows.
 func (w *writer) freshVersion() int {
 	w.made++
 	return int((w.seed<<20+uint64(w.made))&(math.MaxInt>>3))*4 + 1 + w.random.IntN(3)
@@ -373,7 +373,7 @@ func (w *writer) freshVersion() int {
 func (w *writer) anyOrganization() string { return anyOf(w.random, w.organizations) }
 func (w *writer) anyKey() apikey.ID       { return anyOf(w.random, w.keys) }
 
-// anyOf returns one of the keys of a map, the same for the same chance.
+// anyOf returns a random key of a map, the same one for the same random numbers.
 func anyOf[K ~string, V any](random *rand.Rand, all map[K]V) K {
 	return slices.Sorted(maps.Keys(all))[random.IntN(len(all))]
 }

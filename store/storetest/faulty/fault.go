@@ -7,25 +7,24 @@ import (
 	"github.com/sallyport-go/sallyport/policy"
 )
 
-// A Fault is a way in which a call goes wrong. It is made by one of the functions
-// below; the zero Fault is none, and the call is served.
+// A Fault is a way for a call to fail. The functions below make one. With the zero Fault
+// the call succeeds.
 type Fault struct {
-	before func(ctx context.Context, healed <-chan struct{}) error // instead of the call, if it returns an error
-	after  error                                                   // told although the call was made
+	before func(ctx context.Context, healed <-chan struct{}) error // its error is returned instead of making the call
+	after  error                                                   // returned after the call was made
 	garble func(subject policy.Subject, found bool) (policy.Subject, bool)
 }
 
-// Fail returns an error, and the call is not made.
+// Fail returns err without making the call.
 func Fail(err error) Fault {
 	return Fault{before: func(context.Context, <-chan struct{}) error { return err }}
 }
 
-// LoseReply makes the call and returns an error all the same, as when a connection
-// breaks after the commit (S3).
+// LoseReply makes the call and returns err anyway, like a connection that breaks after
+// the commit (S3).
 func LoseReply(err error) Fault { return Fault{after: err} }
 
-// Hang waits until the context ends and returns its error, or until Heal, and then
-// makes the call.
+// Hang waits until the context ends and returns its error. After Heal it makes the call.
 func Hang() Fault {
 	return Fault{before: func(ctx context.Context, healed <-chan struct{}) error {
 		select {
@@ -37,8 +36,8 @@ func Hang() Fault {
 	}}
 }
 
-// HangDeaf waits until Heal, whatever becomes of the context, and then makes the
-// call. A test that uses it calls Heal before it ends, or leaves goroutines behind.
+// HangDeaf ignores the context, waits until Heal, and then makes the call. A test that
+// uses it must call Heal before it ends, or it leaves goroutines behind.
 func HangDeaf() Fault {
 	return Fault{before: func(_ context.Context, healed <-chan struct{}) error {
 		<-healed
@@ -46,7 +45,8 @@ func HangDeaf() Fault {
 	}}
 }
 
-// Slow waits before it makes the call, or until the context ends.
+// Slow waits for delay before it makes the call. If the context ends first, it returns
+// the context's error.
 func Slow(delay time.Duration) Fault {
 	return Fault{before: func(ctx context.Context, _ <-chan struct{}) error {
 		timer := time.NewTimer(delay)
@@ -65,8 +65,8 @@ func Panic(value any) Fault {
 	return Fault{before: func(context.Context, <-chan struct{}) error { panic(value) }}
 }
 
-// Garble has Lookup return what the function makes of its answer, as a query or a
-// decoder does that is wrong. Calls of other methods are served.
+// Garble changes the result of Lookup, like a wrong query or decoder. Other methods
+// succeed.
 func Garble(garble func(subject policy.Subject, found bool) (policy.Subject, bool)) Fault {
 	return Fault{garble: garble}
 }

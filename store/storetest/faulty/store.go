@@ -11,7 +11,7 @@ import (
 	"github.com/sallyport-go/sallyport/store"
 )
 
-// A Method names a method of a store, for [Store].
+// A Method is the name of a method of a store.
 type Method string
 
 // The methods of store.Store, store.Loader, store.Watcher and store.UsageRecorder.
@@ -47,7 +47,7 @@ var everyMethod = []Method{
 // policy.ImmediateSource, because an ImmediateSource cannot fail.
 type Store struct {
 	store store.Store
-	lent  store.Store // what As finds
+	lent  store.Store // where As finds the optional interfaces
 
 	mu       sync.Mutex
 	plans    map[Method]plan
@@ -56,13 +56,14 @@ type Store struct {
 	watching map[*context.CancelFunc]bool
 }
 
-// A plan is what a method does for some calls; forever if left is negative.
+// A plan is the fault of a method for the next left calls, or until Heal if left is
+// negative.
 type plan struct {
 	fault Fault
 	left  int
 }
 
-// New returns a Store that does what s does.
+// New returns a Store over s, without faults.
 func New(s store.Store) *Store {
 	f := &Store{
 		store: s, plans: map[Method]plan{}, calls: map[Method]int{},
@@ -89,8 +90,8 @@ func New(s store.Store) *Store {
 	return f
 }
 
-// A link is one of a chain that store.As goes along. Each has one optional interface,
-// so that there need not be a type for every combination of them.
+// A link is one of a chain that store.As follows. Each has one optional interface, so no
+// type is needed for every combination.
 type link struct {
 	store.Store
 	next store.Store // nil at the end
@@ -98,17 +99,16 @@ type link struct {
 
 func (l link) Unwrap() store.Store { return l.next }
 
-// Unwrap returns what store.As finds optional interfaces in. It is not the other
-// store: what is found goes wrong on demand as well.
+// Unwrap returns the store in which store.As finds the optional interfaces. It is not
+// the other store, because their calls must fail on demand too.
 func (f *Store) Unwrap() store.Store { return f.lent }
 
-// Break has the methods, or all of them if none is named, go wrong until Heal. It
-// takes the place of what was said of them before. A Watch that is under way goes
-// wrong at once.
+// Break makes the methods fail until Heal: all methods if none is named. It replaces
+// earlier faults of these methods. A Watch under way fails at once.
 func (f *Store) Break(fault Fault, methods ...Method) { f.BreakNext(-1, fault, methods...) }
 
-// BreakNext has the next n calls of each of the methods go wrong, and all until Heal
-// if n is negative.
+// BreakNext makes the next n calls of each method fail. If n is negative, it is
+// [Store.Break].
 func (f *Store) BreakNext(n int, fault Fault, methods ...Method) {
 	if len(methods) == 0 {
 		methods = everyMethod
@@ -125,7 +125,7 @@ func (f *Store) BreakNext(n int, fault Fault, methods ...Method) {
 	}
 }
 
-// Heal ends all that Break and BreakNext said, and releases the calls that hang.
+// Heal ends all faults and releases the calls that hang.
 func (f *Store) Heal() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -134,15 +134,14 @@ func (f *Store) Heal() {
 	f.healed = make(chan struct{})
 }
 
-// Calls returns how often a method was called, whatever became of it.
+// Calls returns the number of calls of a method, failed ones included.
 func (f *Store) Calls(method Method) int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.calls[method]
 }
 
-// take returns the fault of a call, the zero Fault if there is none, and what is
-// closed when it is healed.
+// take returns the fault of the next call, and the channel that Heal closes.
 func (f *Store) take(method Method) (Fault, <-chan struct{}) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -163,8 +162,7 @@ func (f *Store) count(method Method) {
 	f.calls[method]++
 }
 
-// do makes a call, or has it go wrong. What the call returned is kept from the
-// caller if there is an error.
+// do makes a call under the fault of its method. With an error it returns no result.
 func do[T any](ctx context.Context, f *Store, method Method, call func() (T, error)) (T, error) {
 	f.count(method)
 	fault, healed := f.take(method)
@@ -187,19 +185,19 @@ func do[T any](ctx context.Context, f *Store, method Method, call func() (T, err
 	return result, nil
 }
 
-// doOnly is do for calls that return an error alone.
+// doOnly is do for a call without a result.
 func doOnly(ctx context.Context, f *Store, method Method, call func() error) error {
 	_, err := do(ctx, f, method, func() (struct{}, error) { return struct{}{}, call() })
 	return err
 }
 
-// A foundSubject is the two results of a Lookup as one.
+// A foundSubject has both results of a Lookup.
 type foundSubject struct {
 	subject policy.Subject
 	found   bool
 }
 
-// Lookup passes the call on or goes wrong.
+// Lookup implements [store.Store].
 func (f *Store) Lookup(ctx context.Context, id apikey.ID) (policy.Subject, bool, error) {
 	result, err := do(ctx, f, Lookup, func() (foundSubject, error) {
 		subject, found, err := f.store.Lookup(ctx, id)
@@ -208,52 +206,52 @@ func (f *Store) Lookup(ctx context.Context, id apikey.ID) (policy.Subject, bool,
 	return result.subject, result.found, err
 }
 
-// Organization passes the call on or goes wrong.
+// Organization implements [store.Store].
 func (f *Store) Organization(ctx context.Context, id string) (policy.Organization, error) {
 	return do(ctx, f, Organization, func() (policy.Organization, error) { return f.store.Organization(ctx, id) })
 }
 
-// PutOrganization passes the call on or goes wrong.
+// PutOrganization implements [store.Store].
 func (f *Store) PutOrganization(ctx context.Context, organization policy.Organization) (policy.Organization, error) {
 	return do(ctx, f, PutOrganization, func() (policy.Organization, error) { return f.store.PutOrganization(ctx, organization) })
 }
 
-// DeleteOrganization passes the call on or goes wrong.
+// DeleteOrganization implements [store.Store].
 func (f *Store) DeleteOrganization(ctx context.Context, id string, revision uint64) error {
 	return doOnly(ctx, f, DeleteOrganization, func() error { return f.store.DeleteOrganization(ctx, id, revision) })
 }
 
-// Organizations passes the call on or goes wrong.
+// Organizations implements [store.Store].
 func (f *Store) Organizations(ctx context.Context, page store.PageRequest) (store.Page[policy.Organization], error) {
 	return do(ctx, f, Organizations, func() (store.Page[policy.Organization], error) { return f.store.Organizations(ctx, page) })
 }
 
-// Key passes the call on or goes wrong.
+// Key implements [store.Store].
 func (f *Store) Key(ctx context.Context, id apikey.ID) (apikey.Key, error) {
 	return do(ctx, f, Key, func() (apikey.Key, error) { return f.store.Key(ctx, id) })
 }
 
-// PutKey passes the call on or goes wrong.
+// PutKey implements [store.Store].
 func (f *Store) PutKey(ctx context.Context, key apikey.Key, options ...store.PutOption) (apikey.Key, error) {
 	return do(ctx, f, PutKey, func() (apikey.Key, error) { return f.store.PutKey(ctx, key, options...) })
 }
 
-// DeleteKey passes the call on or goes wrong.
+// DeleteKey implements [store.Store].
 func (f *Store) DeleteKey(ctx context.Context, id apikey.ID, revision uint64) error {
 	return doOnly(ctx, f, DeleteKey, func() error { return f.store.DeleteKey(ctx, id, revision) })
 }
 
-// Keys passes the call on or goes wrong.
+// Keys implements [store.Store].
 func (f *Store) Keys(ctx context.Context, organization string, page store.PageRequest) (store.Page[apikey.Key], error) {
 	return do(ctx, f, Keys, func() (store.Page[apikey.Key], error) { return f.store.Keys(ctx, organization, page) })
 }
 
-// Close passes the call on or goes wrong. It has no context, so Hang waits for Heal.
+// Close implements [store.Store]. It has no context, so Hang waits for Heal.
 func (f *Store) Close() error {
 	return doOnly(context.Background(), f, Close, f.store.Close)
 }
 
-// A watcher is the feed of a Store.
+// A watcher is the change feed of a Store.
 type watcher struct {
 	f       *Store
 	watcher store.Watcher
@@ -263,10 +261,9 @@ func (w watcher) Revision(ctx context.Context) (uint64, error) {
 	return do(ctx, w.f, Revision, func() (uint64, error) { return w.watcher.Revision(ctx) })
 }
 
-// Watch passes the feed on, from mark to mark: what the other tells it yields when the
-// mark comes, since only there can it begin again. When it is told to go wrong it leaves
-// the other's feed, and if the fault ends without an error it goes on from the last
-// mark, without a loss.
+// Watch passes the feed on from mark to mark, because it can resume only at a mark. On a
+// fault it leaves the other store's feed. If the fault ends without an error, it resumes
+// at the last mark without a loss.
 func (w watcher) Watch(ctx context.Context, after uint64) iter.Seq2[store.Change, error] {
 	return func(yield func(store.Change, error) bool) {
 		w.f.count(Watch)
@@ -282,7 +279,7 @@ func (w watcher) Watch(ctx context.Context, after uint64) iter.Seq2[store.Change
 	}
 }
 
-// feed yields changes until inner is interrupted. It reports whether to begin again.
+// feed yields changes until inner is interrupted. It reports whether to resume.
 func (w watcher) feed(ctx, inner context.Context, mark *uint64, yield func(store.Change, error) bool) (more bool) {
 	fault, healed := w.f.take(Watch)
 	err := fault.after
@@ -293,7 +290,7 @@ func (w watcher) feed(ctx, inner context.Context, mark *uint64, yield func(store
 		yield(store.Change{}, err)
 		return false
 	}
-	var since []store.Change // the last mark
+	var since []store.Change // changes since the last mark
 	for change, err := range w.watcher.Watch(inner, *mark) {
 		if inner.Err() != nil && ctx.Err() == nil {
 			return true
@@ -316,7 +313,7 @@ func (w watcher) feed(ctx, inner context.Context, mark *uint64, yield func(store
 	return inner.Err() != nil && ctx.Err() == nil
 }
 
-// interruptible returns a context that Break ends.
+// interruptible returns a context that BreakNext ends.
 func (f *Store) interruptible(ctx context.Context) (context.Context, func()) {
 	inner, cancel := context.WithCancel(ctx)
 	f.mu.Lock()

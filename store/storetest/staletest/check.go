@@ -14,61 +14,58 @@ import (
 	"github.com/sallyport-go/sallyport/store"
 )
 
-// A Check finds out whether sources that follow a store, such as replicas, keep
-// to the bound on staleness that they promise, while connections are cut and servers
-// are killed. It writes to the store, looks up in the sources all the while, and checks
-// every answer against what was written, when it was called and when it had returned.
+// A Check finds out whether sources that follow a store, such as replicas, keep their
+// bound on staleness while connections are cut and servers are killed. It writes to the
+// store, looks up in the sources meanwhile, and checks each answer against the times of
+// the writes.
 //
-// An answer is right if there was a moment, no longer than Bound before the Lookup was
-// called and not after it returned, at which the store can have had just this key with
-// just this organization, or did not have the key. So no answer may be older than the
-// bound, none may be of a write that was not yet called, and none may be of a key and an
-// organization that never were there at one moment. An error is always allowed: it
-// denies.
+// An answer is right if the store can have held exactly this key with exactly this
+// organization, or lacked the key, at some moment between Bound before the call of
+// Lookup and its return. So no answer may be older than the bound, come from a write not
+// yet called, or combine a key and an organization of different moments. An error is
+// always allowed: it denies.
 //
-// A write whose call failed may have happened or not, and may yet. It counts as one that
-// can have happened since it was called, and does not count against what was there
-// before, until it is read from the store: every write here but a creation is conditional
-// on the revision that it replaces, so whoever wrote after it must have read it. When
-// another write to the same revision has happened it no longer can have, and an answer
-// that had it was wrong. An identifier whose creation was in doubt, and was not found
-// then, is not used again.
+// A write whose call failed is in doubt: it may have happened, and may still happen.
+// Until it is read from the store, its record and the record before it both count as
+// possible. Except creations, every write is conditional on the revision it replaces. So
+// when another write to the same revision has happened, the one in doubt is void, and an
+// answer with its record was wrong. An identifier whose creation is in doubt is not used
+// again unless it is found.
 type Check struct {
-	// Store is what is written to. What it reads and writes itself is the truth (S9),
-	// and it may fail.
+	// Store is written to. Its own reads and writes are the truth (S9). It may fail.
 	Store store.Store
 
-	// Sources are what is looked up in, each by its own goroutines.
+	// Sources are looked up in, each by goroutines of its own.
 	Sources []policy.Source
 
-	// Bound is the greatest age of an answer, counted from the call of Lookup back.
+	// Bound is the greatest allowed age of an answer at the call of Lookup.
 	Bound time.Duration
 
-	// Duration is how long to write.
+	// Duration is the time of writing.
 	Duration time.Duration
 
-	// Disturb, if there is one, is called once, when the writing has begun, to cut, to
-	// kill and to heal until its context ends. When it returns everything must work.
+	// Disturb, if not nil, is called once, after the writing has begun. It cuts, kills
+	// and heals until its context ends. When it returns, everything must work.
 	Disturb func(ctx context.Context)
 
-	healing time.Duration // how long sources may take to become right; for tests
+	healing time.Duration // set by tests
 }
 
-// A Result is what a [Check] saw.
+// A Result counts the events of a [Check].
 type Result struct {
-	Writes  int           // that returned without an error
-	Doubts  int           // that failed, so that they may have happened or not
+	Writes  int           // that succeeded
+	Doubts  int           // writes that failed and may have happened
 	Answers int           // of Lookup, without errors
 	Errors  int           // of Lookup
-	Oldest  time.Duration // the age that some answer had at least
+	Oldest  time.Duration // lower bound of the oldest answer's age
 }
 
-// healing is how long sources may take to become right once everything works.
+// healing is the time that sources have to become right once everything works.
 const healing = 30 * time.Second
 
-// Run writes and reads for c.Duration. It fails t for every wrong answer that it sees,
-// and if the sources do not come to what the store has within half a minute after the
-// end of the disturbance.
+// Run writes and reads for c.Duration. It fails t for every wrong answer. It also fails
+// t if the sources do not agree with the store within half a minute after the
+// disturbance.
 func (c Check) Run(t testing.TB) Result {
 	t.Helper()
 	if c.healing == 0 {
@@ -85,7 +82,7 @@ func (c Check) Run(t testing.TB) Result {
 	}
 
 	var reading, writing, disturbing sync.WaitGroup
-	var read, write atomic.Bool // to go on
+	var read, write atomic.Bool // false ends them
 	read.Store(true)
 	write.Store(true)
 	for i, source := range c.Sources {
@@ -125,7 +122,7 @@ func (c Check) Run(t testing.TB) Result {
 	return truth.report(t)
 }
 
-// pause is a moment, so that neither records nor answers come in millions.
+// pause waits a moment, to keep the number of records and answers low.
 func pause(ctx context.Context, random *rand.Rand) {
 	select {
 	case <-time.After(time.Duration(random.IntN(400)) * time.Microsecond):
@@ -133,10 +130,10 @@ func pause(ctx context.Context, random *rand.Rand) {
 	}
 }
 
-// callTimeout is how long a single call may take in a check of staleness.
+// callTimeout limits a single call.
 const callTimeout = time.Second
 
-// ask looks keys up in a source while it is to go on.
+// ask looks up keys in a source until goOn is false.
 func (t *truth) ask(ctx context.Context, number int, source policy.Source, seed uint64, goOn *atomic.Bool) {
 	random := rand.New(rand.NewPCG(seed, uint64(number)))
 	immediate, isImmediate := source.(policy.ImmediateSource)
@@ -156,8 +153,8 @@ func (t *truth) ask(ctx context.Context, number int, source policy.Source, seed 
 	}
 }
 
-// converge waits until the sources answer what the store has, and returns what they do
-// not within a time.
+// converge waits until the sources agree with the store. It returns the differences left
+// after a time.
 func (t *truth) converge(ctx context.Context, sources []policy.Source, within time.Duration) (problems []string) {
 	deadline := time.Now().Add(within)
 	for {
@@ -180,7 +177,7 @@ func (t *truth) converge(ctx context.Context, sources []policy.Source, within ti
 	}
 }
 
-// An answer is one of a source.
+// An answer is the result of one Lookup in a source.
 type answer struct {
 	source        int
 	id            apikey.ID

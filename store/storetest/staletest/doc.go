@@ -1,5 +1,5 @@
-// Package staletest checks that sources which follow a store, such as replicas, keep
-// their bound on staleness while connections are cut and servers are killed.
+// Package staletest checks the bound on staleness of sources that follow a store, such as
+// replicas, while connections are cut and servers are killed.
 //
 // A [Check] writes to the store and looks up in the sources, while the test cuts, kills
 // and heals. It fails for every answer that is older than the bound, is of the future,

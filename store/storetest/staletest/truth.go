@@ -14,8 +14,8 @@ import (
 	"github.com/sallyport-go/sallyport/store/storetest/internal/fixture"
 )
 
-// A truth is what a store has had and when, as well as that can be known from outside:
-// a write came into force at some moment between its call and its return.
+// A truth is the history of a store as far as it is visible from outside: a write took
+// effect at some moment between its call and its return.
 type truth struct {
 	bound time.Duration
 	start time.Time
@@ -27,27 +27,27 @@ type truth struct {
 	problems []string
 }
 
-// A track is all that one record has been.
+// A track is the history of one record.
 type track struct {
 	current   *phase
-	pending   []*phase          // called, and not known to have happened or not
+	pending   []*phase          // called, outcome unknown
 	versions  map[int]*phase    // of a key, by its version
 	revisions map[uint64]*phase // of an organization
-	absences  []*phase          // of a key, those pending too
+	absences  []*phase          // of a key, pending ones included
 }
 
-// A phase is a record as one write left it, or its absence. It was there from some
-// moment after called on, at the latest from known, and no longer than to superseded.
+// A phase is a record as one write left it, or its absence. It began between called and
+// known, and ended before superseded.
 type phase struct {
 	absent      bool
 	version     int                // of a key
 	requirement policy.Requirement // of an organization
-	revision    uint64             // zero if it is not known
+	revision    uint64             // zero if unknown
 
 	called, known, superseded time.Duration
-	base                      *phase // what it was to replace
-	answered                  bool   // by a source, while it was pending
-	dead                      bool   // it never happened
+	base                      *phase // the phase it replaces
+	answered                  bool   // by a source, while pending
+	dead                      bool   // did not happen
 }
 
 const (
@@ -61,7 +61,7 @@ func newTruth(bound time.Duration) *truth {
 
 func (t *truth) now() time.Duration { return time.Since(t.start) }
 
-// add begins the track of a record that is not there.
+// add begins the track of an absent record.
 func (t *truth) add(name fixture.RecordName) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -75,7 +75,7 @@ func (t *truth) add(name fixture.RecordName) {
 func (t *truth) anyKey(random *rand.Rand) apikey.ID {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	// The latest more often, since earlier ones are given up.
+	// Later keys more often, because earlier ones may be abandoned.
 	if n := len(t.keys); random.IntN(4) > 0 {
 		return t.keys[n-1-random.IntN(min(n, 20))]
 	}
@@ -88,7 +88,7 @@ func (t *truth) currentOf(name fixture.RecordName) *phase {
 	return t.tracks[name].current
 }
 
-// call notes that a write is about to be called.
+// call notes a write before its call.
 func (t *truth) call(name fixture.RecordName, p *phase) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -103,7 +103,7 @@ func (t *truth) call(name fixture.RecordName, p *phase) {
 	}
 }
 
-// returned notes how a write returned.
+// returned notes the outcome of a write.
 func (t *truth) returned(name fixture.RecordName, p *phase, o fixture.Outcome, revision uint64) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -112,7 +112,7 @@ func (t *truth) returned(name fixture.RecordName, p *phase, o fixture.Outcome, r
 		t.result.Writes++
 		t.happened(name, p, revision)
 	case fixture.Refused:
-		if p.known == never { // and nobody has read it
+		if p.known == never { // nobody has read it
 			t.never(name, p)
 		} else {
 			t.problem("a write to %v was refused, and it happened", name)
@@ -122,7 +122,7 @@ func (t *truth) returned(name fixture.RecordName, p *phase, o fixture.Outcome, r
 	}
 }
 
-// happened notes that a write is in force. What was to replace the same never will be.
+// happened notes that a write took effect. Other writes to the same base are void.
 func (t *truth) happened(name fixture.RecordName, p *phase, revision uint64) {
 	tr := t.tracks[name]
 	if p.known != never {
@@ -142,7 +142,7 @@ func (t *truth) happened(name fixture.RecordName, p *phase, revision uint64) {
 	}
 }
 
-// never notes that a write did not happen and can no longer.
+// never notes that a write did not happen and can no longer happen.
 func (t *truth) never(name fixture.RecordName, p *phase) {
 	tr := t.tracks[name]
 	p.dead = true
@@ -153,8 +153,8 @@ func (t *truth) never(name fixture.RecordName, p *phase) {
 	}
 }
 
-// readKey takes what the store itself has of a key, and returns the phase that it is.
-// What was pending is in force then.
+// readKey returns the phase of a key as read from the store. A pending write that is
+// read took effect.
 func (t *truth) readKey(key apikey.Key, there bool, id apikey.ID) *phase {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -168,12 +168,12 @@ func (t *truth) readKey(key apikey.Key, there bool, id apikey.ID) *phase {
 		t.problem("the store has a key %q that %s", id, problem)
 	}
 	if p := tr.versions[version]; p != nil && p.known != never {
-		return p // though another may have replaced it since it was read
+		return p // another write may have replaced it since
 	}
 	return t.read(name, key.Revision, func(p *phase) bool { return !p.absent && p.version == version })
 }
 
-// readOrganization takes what the store itself has of an organization.
+// readOrganization returns the phase of an organization as read from the store.
 func (t *truth) readOrganization(o policy.Organization) *phase {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -210,7 +210,7 @@ func (t *truth) failed() bool {
 	return len(t.problems) > 0
 }
 
-// judge looks whether an answer can have been true within the bound.
+// judge checks that an answer can have been true within the bound.
 func (t *truth) judge(a answer) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -271,8 +271,8 @@ func (t *truth) organizationOf(o policy.Organization) *phase {
 	return nil
 }
 
-// judgeAbsence takes the absence that makes the answer youngest. Those that are pending
-// serve only where no other does, and which of several it was cannot be told.
+// judgeAbsence judges by the youngest possible absence. A pending absence counts only if
+// no other one explains the answer; of several pending ones none is certain.
 func (t *truth) judgeAbsence(what string, a answer) {
 	var youngest *phase
 	var pending []*phase
@@ -280,7 +280,7 @@ func (t *truth) judgeAbsence(what string, a answer) {
 		if p.called > a.after {
 			continue
 		}
-		if p.known != never { // as the first of all is
+		if p.known != never { // always true of the first
 			youngest = p
 			break
 		}
@@ -293,8 +293,7 @@ func (t *truth) judgeAbsence(what string, a answer) {
 	t.judgeAge(what+" did not find it", a, youngest)
 }
 
-// judgeAge looks whether there was a moment within the bound at which all of the phases
-// can have been in force.
+// judgeAge checks that all phases can have been in force at one moment within the bound.
 func (t *truth) judgeAge(what string, a answer, phases ...*phase) {
 	first, last := always, a.after
 	for _, p := range phases {
@@ -311,7 +310,7 @@ func (t *truth) judgeAge(what string, a answer, phases ...*phase) {
 	}
 }
 
-// settled returns the keys of which nothing is pending.
+// settled returns the keys without pending writes.
 func (t *truth) settled() map[apikey.ID]bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -324,7 +323,7 @@ func (t *truth) settled() map[apikey.ID]bool {
 	return all
 }
 
-// differs says where an answer is not what is in force.
+// differs returns how an answer differs from the current phase, or "".
 func (t *truth) differs(id apikey.ID, subject policy.Subject, found bool, err error) string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -348,7 +347,7 @@ func (t *truth) differs(id apikey.ID, subject policy.Subject, found bool, err er
 	return ""
 }
 
-// report fails the test for what was wrong.
+// report fails the test for each problem.
 func (t *truth) report(tb testing.TB) Result {
 	tb.Helper()
 	t.mu.Lock()

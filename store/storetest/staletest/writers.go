@@ -16,21 +16,21 @@ import (
 	"github.com/sallyport-go/sallyport/store/storetest/internal/fixture"
 )
 
-// A writer writes for a check of staleness, and tells the truth of it. Its records
-// are its own, but for the keys that several writers replace.
+// A writer writes to the store of a Check and keeps the truth. It has records of its
+// own, and some keys that all writers replace.
 type writer struct {
 	*truth
 	store        store.Store
 	random       *rand.Rand
-	versions     *atomic.Int64 // of all writers together, so that each is told apart
-	run          string        // makes identifiers of this run
+	versions     *atomic.Int64 // shared by all writers, so that versions are unique
+	run          string        // prefix of identifiers
 	organization string
 	keys         []apikey.ID // its own
 	shared       []apikey.ID
 	sharedOwner  string
 	made         int
 	steps        int
-	pair         bool // it writes one key and its organization as noMixture does
+	pair         bool // see stepPair
 }
 
 func newWriters(t *truth, s store.Store) (all []*writer) {
@@ -46,7 +46,7 @@ func newWriters(t *truth, s store.Store) (all []*writer) {
 	return all
 }
 
-// begin makes the writer's records. The first makes those that are shared.
+// begin creates the writer's records. The first writer also creates the shared ones.
 func (w *writer) begin(ctx context.Context) error {
 	w.add(fixture.OrganizationName(w.organization))
 	if !w.putOrganization(ctx, policy.Required) {
@@ -83,7 +83,8 @@ func (w *writer) freshKey() apikey.ID {
 	return id
 }
 
-// version returns a version that nobody has written, with so many entries: see whole.
+// version returns a version, for fixture.Whole, with a number of entries. No other call
+// returns it.
 func (w *writer) version(entries int) int { return int(w.versions.Add(1))*4 + entries }
 
 // step makes one write.
@@ -106,14 +107,14 @@ func (w *writer) step(ctx context.Context) {
 		w.deleteKey(ctx, id, current)
 	default:
 		happened := w.putKey(ctx, id, w.organization, current, w.version(w.random.IntN(4)))
-		if !happened && w.currentOf(name).absent { // it may yet be created
+		if !happened && w.currentOf(name).absent { // it may still be created
 			w.keys[slot] = w.freshKey()
 		}
 	}
 }
 
-// stepPair goes round states of which none is "nothing required and no entries". Each
-// is in force before the next is begun.
+// stepPair goes round states of a key and its organization. "Nothing required and no
+// entries" is none of them. Each state is in force before the next one begins.
 func (w *writer) stepPair(ctx context.Context) {
 	id, n := w.keys[0], w.steps%4
 	put := func() bool {
@@ -138,8 +139,8 @@ func (w *writer) stepPair(ctx context.Context) {
 	}
 }
 
-// attempt makes a write and reports whether it is in force. Unless it returned, settle
-// finds out.
+// attempt makes a write and reports whether it took effect. If its outcome is unknown,
+// settle finds out.
 func (w *writer) attempt(ctx context.Context, name fixture.RecordName, p *phase, do func(ctx context.Context) (uint64, error)) bool {
 	w.call(name, p)
 	call, cancel := context.WithTimeout(ctx, callTimeout)
@@ -185,7 +186,7 @@ func (w *writer) deleteKey(ctx context.Context, id apikey.ID, base *phase) bool 
 	})
 }
 
-// putShared replaces a key that others replace too, as programs do: it reads it first.
+// putShared reads a shared key and replaces it.
 func (w *writer) putShared(ctx context.Context) {
 	id := w.shared[w.random.IntN(len(w.shared))]
 	if base, err := w.settle(ctx, w.store, fixture.KeyName(id)); err == nil {
@@ -193,7 +194,7 @@ func (w *writer) putShared(ctx context.Context) {
 	}
 }
 
-// settle reads a record from the store until that succeeds, and returns what it is.
+// settle reads a record from the store until that succeeds, and returns its phase.
 func (t *truth) settle(ctx context.Context, s store.Store, name fixture.RecordName) (*phase, error) {
 	for {
 		call, cancel := context.WithTimeout(ctx, callTimeout)
@@ -228,7 +229,7 @@ func (t *truth) readFrom(ctx context.Context, s store.Store, name fixture.Record
 	return t.readKey(key, err == nil, name.Key), nil
 }
 
-// settleAll reads everything, for what is in force at the end.
+// settleAll reads every record.
 func (t *truth) settleAll(ctx context.Context, s store.Store) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()

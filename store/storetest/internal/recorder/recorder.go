@@ -9,10 +9,9 @@ import (
 	"testing"
 )
 
-// A TB is a testing.TB that keeps what happens to it, so that a case can be
-// seen to fail without failing the test.
+// A TB is a testing.TB that records failures without failing the test.
 type TB struct {
-	testing.TB // for what is not below
+	testing.TB // for all other methods
 
 	mu         sync.Mutex
 	Failures   []string
@@ -21,8 +20,8 @@ type TB struct {
 	cleanups   []func()
 }
 
-// Record calls f with a TB, as a test is called: in a goroutine that FailNow
-// ends, and with the cleanups after it.
+// Record calls f with a TB as a test is called: in a goroutine for FailNow to end, and
+// with the cleanups afterwards.
 func Record(t testing.TB, f func(t testing.TB)) *TB {
 	r := &TB{TB: t}
 	done := make(chan struct{})

@@ -15,7 +15,7 @@ import (
 	"github.com/sallyport-go/sallyport/store/storetest/internal/fixture"
 )
 
-// A Loading is the memory store as a store.Loader. All writes take turns.
+// A Loading is the memory store with a store.Loader. Writes take turns.
 type Loading struct {
 	*memory.Store
 	mu sync.Mutex
@@ -108,7 +108,7 @@ func (l *Loading) DeleteKey(ctx context.Context, id apikey.ID, revision uint64) 
 	return l.Store.DeleteKey(ctx, id, revision)
 }
 
-// A Loader is a Broken that loads.
+// A Loader is a Broken with a store.Loader.
 type Loader struct {
 	*Broken
 	Sound  *Loading
@@ -133,7 +133,7 @@ func (b *Loader) OneByOne(ctx context.Context, organizations []policy.Organizati
 	return nil
 }
 
-// NewLoader returns a store that loads, with methods to replace.
+// NewLoader returns a Loader that is still sound.
 func NewLoader() *Loader {
 	l := NewLoading()
 	b := &Loader{Broken: Of(l.Store), Sound: l, DoLoad: l.Load}

@@ -13,7 +13,7 @@ import (
 	"github.com/sallyport-go/sallyport/store/storetest/internal/fixture"
 )
 
-// A Broken is a memory store whose methods a test replaces by functions.
+// A Broken is a memory store. A test replaces its methods by functions.
 type Broken struct {
 	*memory.Store
 	DoLookup             func(ctx context.Context, id apikey.ID) (policy.Subject, bool, error)
@@ -97,7 +97,7 @@ func (b *Broken) Usage(ctx context.Context, id apikey.ID) (store.KeyUsage, error
 	return b.DoUsage(ctx, id)
 }
 
-// OnRead has a function change every key that is read, by whichever method.
+// OnRead makes a function change every key read, by any method.
 func (b *Broken) OnRead(change func(apikey.Key) apikey.Key) {
 	lookup, key, keys := b.DoLookup, b.DoKey, b.DoKeys
 	b.DoLookup = func(ctx context.Context, id apikey.ID) (policy.Subject, bool, error) {

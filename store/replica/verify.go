@@ -7,22 +7,22 @@ import (
 	"time"
 )
 
-// checksPerBound is how often the store is asked for its revision, in the time that
-// the copy may be old.
+// checksPerBound is the number of times the store is asked for its revision within the
+// bound.
 const checksPerBound = 10
 
-// loadPatience is how long a feed may be silent while everything is loaded, for a
-// database that thinks before it answers.
+// loadPatience bounds the silence of a feed during a load, for a database that thinks
+// before it answers.
 const loadPatience = time.Minute
 
 var (
-	errSilent  = errors.New("store/replica: the change feed does not tell of a revision that the store has: it is begun again")
-	errWasBack = errors.New("store/replica: the store is at an earlier revision than its copy, as one restored from a backup is: everything is loaded again")
+	errSilent  = errors.New("store/replica: the change feed does not deliver a revision that the store reports: the watch is restarted")
+	errWasBack = errors.New("store/replica: the store is at an earlier revision than its copy, as after a restored backup: the copy is reloaded")
 )
 
-// prove asks the store for its revision again and again. That the feed says nothing
-// proves nothing: whoever listens to a dead connection hears nothing either.
-func (r *Replica) prove(ctx context.Context) {
+// verify asks the store for its revision again and again. Silence of the feed proves nothing:
+// a dead connection is silent, too.
+func (r *Replica) verify(ctx context.Context) {
 	interval := r.bound / checksPerBound
 	timer := time.NewTimer(interval)
 	defer timer.Stop()
@@ -69,8 +69,8 @@ func (r *Replica) latest(ctx context.Context) (revision uint64, err error) {
 	return revision, nil
 }
 
-// weigh takes what the store said. before is the revision of the copy from before the
-// store was asked. The error is why the feed was begun again.
+// weigh takes an answer of the store. before is the revision of the copy before the store
+// was asked. The error is the reason for restarting the watch.
 func (r *Replica) weigh(c check, before uint64) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -82,7 +82,7 @@ func (r *Replica) weigh(c check, before uint64) error {
 	}
 	r.checks = append(r.checks, c)
 	now := r.now()
-	for r.checks[0].asked+r.bound < now && len(r.checks) > 1 { // it could not prove anything any more
+	for r.checks[0].asked+r.bound < now && len(r.checks) > 1 { // too old to confirm anything
 		r.checks = r.checks[1:]
 	}
 	r.confirm()
@@ -98,10 +98,9 @@ func (r *Replica) weigh(c check, before uint64) error {
 	return nil
 }
 
-// doubt reports whether the store has gone back behind what the copy had before it was
-// asked, and then has everything loaded again: what the copy has of later writes never
-// was, as the store has it now, and its next revisions will be given to others. The lock
-// is held.
+// doubt reports whether the store has gone back behind the copy's revision from before it
+// was asked, and then starts a reload: the store no longer knows the later writes in the
+// copy, and will give their revisions to others. The lock is held.
 func (r *Replica) doubt(revision, before uint64) bool {
 	if revision >= before || r.doubted || r.revision < before {
 		return false
@@ -111,7 +110,7 @@ func (r *Replica) doubt(revision, before uint64) bool {
 	return true
 }
 
-// confirm finds what the checks prove of the copy. The lock is held.
+// confirm advances the time until which the copy is fresh, by the checks. The lock is held.
 func (r *Replica) confirm() {
 	if r.copy.Load() == nil || r.doubted || r.closed {
 		return
