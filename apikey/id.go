@@ -7,17 +7,17 @@ import (
 )
 
 const (
-	maxIDLength = 40 // less than any secret has, so that a secret in the place of an ID is none
+	maxIDLength = 40 // less than the length of any secret, so that a secret is never a valid ID
 	newIDLength = 20 // of 32 letters and digits each: 100 bits
 )
 
-// ID is the public identifier of a key: it may stand in logs and addresses, and proves nothing. IDs are compared byte by
-// byte and never case folded; a storage adapter must not use a collation that does.
+// An ID is the public identifier of a key: it may stand in logs and addresses, and proves nothing. IDs are compared byte
+// by byte and never case folded; a storage adapter must not use a case-folding collation.
 type ID string
 
-// String returns the ID, and "[invalid key ID]" for one that has bytes and does not pass [ID.Validate]: what is put in the place of an
-// ID by mistake is most often the secret, and logs and errors must not have that (rule K2). No secret passes, since
-// each is longer than an ID may be.
+// String returns the ID, and "[invalid key ID]" for an invalid one with any bytes. A text in the place of an ID by mistake
+// is most often the secret, which must not be in logs and errors (rule K2). Every secret is longer than an ID may be, and
+// so an invalid ID.
 func (id ID) String() string {
 	if id != "" && wordProblem(string(id), maxIDLength) != "" {
 		return "[invalid key ID]"
@@ -26,13 +26,13 @@ func (id ID) String() string {
 }
 
 // NewID returns a new random ID of 20 lowercase letters and digits. It has 100 bits from crypto/rand, so IDs made by
-// programs that do not know of each other do not collide.
+// independent programs do not collide.
 func NewID() ID {
 	return ID(strings.ToLower(rand.Text()[:newIDLength]))
 }
 
 // Validate returns nil when id has 1 to 40 bytes, all of them A-Z, a-z, 0-9, - or _. The error does not quote the ID,
-// because what is put in its place by mistake is most often the secret.
+// because a text in its place by mistake is most often the secret.
 func (id ID) Validate() error {
 	if problem := wordProblem(string(id), maxIDLength); problem != "" {
 		return fmt.Errorf("apikey: the key ID %s", problem)
@@ -40,7 +40,7 @@ func (id ID) Validate() error {
 	return nil
 }
 
-// wordProblem says why text is no identifier of at most maxLength bytes, or returns "".
+// wordProblem returns why text is not an identifier of at most maxLength bytes, or "".
 func wordProblem(text string, maxLength int) string {
 	if len(text) == 0 || len(text) > maxLength {
 		return fmt.Sprintf("has %d bytes: want 1 to %d of A-Z, a-z, 0-9, - and _", len(text), maxLength)

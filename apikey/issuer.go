@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// DefaultPrefix begins the text of every secret of the default issuer. A service that hands secrets to others should have
-// a prefix of its own, so that a scanner that finds one knows whose it is.
+// DefaultPrefix begins the text of every secret of the default issuer. A service with customers should have a prefix of
+// its own: by it a scanner knows whose secret it found.
 const DefaultPrefix = "sp"
 
 // IssuerConfig configures [NewIssuer]. The zero IssuerConfig gives the default issuer.
@@ -19,23 +19,23 @@ type IssuerConfig struct {
 	// begins with a letter and does not end with a _. "" means [DefaultPrefix].
 	Prefix string
 
-	// AcceptPrefixes are further prefixes that [Issuer.Parse] accepts, for secrets that were issued under another name
-	// of the service. They follow the rules of Prefix, and none may begin with another one and a _.
+	// AcceptPrefixes are further prefixes accepted by [Issuer.Parse], for secrets issued under another name of the
+	// service. They follow the rules of Prefix, and none may begin with another one and a _.
 	AcceptPrefixes []string
 
-	// ServerKeys are the keys of the HMAC-SHA-256 that is stored of a secret. The first hashes new secrets, the others
-	// still verify old ones, each for one more hash per call. None: secrets are hashed with plain SHA-256.
+	// ServerKeys are the keys of the stored HMAC-SHA-256 of a secret. The first hashes new secrets, the others still
+	// verify old ones, each for one more hash per call. None: secrets are hashed with plain SHA-256.
 	ServerKeys []ServerKey
 
-	// AcceptUnkeyed lets an issuer with server keys still verify secrets that were hashed with plain SHA-256, while a
-	// service moves to server keys. Without ServerKeys [NewIssuer] refuses it: perhaps they were not loaded.
+	// AcceptUnkeyed lets an issuer with server keys still verify secrets hashed with plain SHA-256, while a service moves
+	// to server keys. Without ServerKeys [NewIssuer] refuses it: perhaps they were not loaded.
 	AcceptUnkeyed bool
 
-	// Clock gives the present, for the times that Issue, New and Rotate write. nil means time.Now.
+	// Clock is the clock of Issue, New and Rotate. nil means time.Now.
 	Clock func() time.Time
 }
 
-// Issuer makes and parses the secrets of one service: it knows their prefixes and the server keys. It is immutable and
+// An Issuer makes and parses the secrets of one service: it has their prefixes and the server keys. It is immutable and
 // safe for concurrent use. A nil *Issuer and a zero Issuer are the default issuer: [DefaultPrefix], plain SHA-256,
 // time.Now.
 type Issuer struct {
@@ -60,7 +60,8 @@ func (i *Issuer) orDefault() *Issuer {
 	return i
 }
 
-// NewIssuer returns an issuer, or an error that joins everything wrong with the configuration.
+// NewIssuer returns an issuer. The error joins everything wrong with the configuration: an invalid prefix, two prefixes
+// of which one begins with the other and a _, a zero ServerKey or two with the same ID, AcceptUnkeyed without ServerKeys.
 func NewIssuer(config IssuerConfig) (*Issuer, error) {
 	var errs []error
 	report := func(format string, args ...any) { errs = append(errs, fmt.Errorf("apikey: "+format, args...)) }
@@ -76,7 +77,7 @@ func NewIssuer(config IssuerConfig) (*Issuer, error) {
 		case key.sum == nil:
 			report("ServerKeys[%d] is a zero ServerKey: want one from NewServerKey", n)
 		case seen[key.id]:
-			report("ServerKeys[%d] has the ID %q of an earlier one: want an ID that was never used for another key", n, key.id)
+			report("ServerKeys[%d] has the ID %q of an earlier one: want an ID never used for another key", n, key.id)
 		}
 		seen[key.id] = true
 		i.hashes = append(i.hashes, hashUnder{serverKey: key.id, sum: key.sum})
@@ -108,7 +109,7 @@ func (i *Issuer) addPrefixes(config IssuerConfig, report func(format string, arg
 		for _, earlier := range i.prefixes {
 			if strings.HasPrefix(prefix, earlier) || strings.HasPrefix(earlier, prefix) {
 				// An ID may contain a _, so the text would not say where it begins.
-				report("AcceptPrefixes[%d] %q and the prefix %q begin alike: want prefixes of which none begins with another one and a _",
+				report("AcceptPrefixes[%d] %q and the prefix %q begin alike: want no prefix to begin with another one and a _",
 					n-1, strings.TrimSuffix(prefix, "_"), strings.TrimSuffix(earlier, "_"))
 			}
 		}
@@ -138,13 +139,13 @@ func New(organization string, grants ...Grant) (Key, Secret, error) {
 	return (*Issuer)(nil).New(organization, grants...)
 }
 
-// Issue returns a copy of key with a new secret behind those that it has, and that secret, to be shown once. An empty ID
-// is replaced by [NewID], a zero Created by the present. Live secrets stay as they are and expired ones are dropped. The
-// key that was given is not changed, and nothing is stored.
+// Issue adds a new secret to a copy of key, after the live ones, and returns both. Show the secret once. An empty ID is
+// replaced by [NewID], a zero Created by the present. Live secrets stay as they are and expired ones are dropped. The
+// given key is not changed, and nothing is stored.
 //
-// Issue makes a key from parts that a service already has, such as an ID. [Issuer.New] is the short form for a new key,
-// [Issuer.Rotate] the one that also ends the earlier secret. A key with two live secrets is refused with
-// [ErrTwoSecrets], a record that would not pass [Key.Validate] with its error.
+// Issue makes a key from existing parts, such as an ID. [Issuer.New] is the short form for a new key; [Issuer.Rotate] also
+// ends the earlier secret. A key with two live secrets is refused with [ErrTwoSecrets], and an invalid result with the
+// error of [Key.Validate].
 func (i *Issuer) Issue(key Key) (Key, Secret, error) {
 	i = i.orDefault()
 	return i.issue(key.Clone(), i.now())
@@ -177,14 +178,14 @@ func (i *Issuer) issue(issued Key, now time.Time) (Key, Secret, error) {
 // Issue adds a secret of the default issuer to a key; see [Issuer.Issue].
 func Issue(key Key) (Key, Secret, error) { return (*Issuer)(nil).Issue(key) }
 
-// Rotate returns a copy of key with a new secret, and that secret, to be shown once (rule K4). The key that was given is
-// not changed, and nothing is stored.
+// Rotate adds a new secret to a copy of key and ends the earlier ones (rule K4). It returns both. Show the secret once.
+// The given key is not changed, and nothing is stored.
 //
 // Each earlier secret stays valid for the overlap from now, or until its own Expires if that is earlier. With an overlap
-// of 0 every earlier secret ends at once; that is always possible, and the answer to a leak.
+// of 0 every earlier secret ends at once: that is always possible, and right after a leak.
 //
 // Expired secrets are dropped. A key with two live secrets is refused with [ErrTwoSecrets] unless the overlap is 0; the
-// error says until when the older one lives. A negative overlap and an invalid key are errors, too.
+// error has the end of the older one. A negative overlap and an invalid key are errors, too.
 func (i *Issuer) Rotate(key Key, overlap time.Duration) (Key, Secret, error) {
 	if overlap < 0 {
 		return Key{}, Secret{}, fmt.Errorf("apikey: the overlap %v is negative: want 0, to end the earlier secrets at once, or more", overlap)
@@ -214,17 +215,17 @@ func Rotate(key Key, overlap time.Duration) (Key, Secret, error) {
 	return (*Issuer)(nil).Rotate(key, overlap)
 }
 
-// twoSecretsError says when the first of the live secrets ends by itself, if one does.
+// twoSecretsError has the end of the older of the live secrets, if one expires.
 func twoSecretsError(id ID, live []StoredSecret) error {
 	var end time.Time
 	for _, s := range live {
 		end = earlier(end, s.Expires)
 	}
 	if end.IsZero() {
-		return fmt.Errorf("%w: key %q, and none of them expires: want Rotate with an overlap of 0, which ends them at once",
+		return fmt.Errorf("%w: key %q, and none of them expires: want Rotate with an overlap of 0, to end both at once",
 			ErrTwoSecrets, id)
 	}
-	return fmt.Errorf("%w: key %q, the older until %s: want to wait until then, or Rotate with an overlap of 0, which ends both at once",
+	return fmt.Errorf("%w: key %q, the older until %s: want to wait until then, or Rotate with an overlap of 0, to end both at once",
 		ErrTwoSecrets, id, end.UTC().Format(time.RFC3339Nano))
 }
 

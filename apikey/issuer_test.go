@@ -31,7 +31,7 @@ func TestNewIssuerFindsEveryMistake(t *testing.T) {
 	require.EqualError(t, err, `apikey: the prefix "Acme": want 1 to 32 lowercase letters, digits and _, `+
 		`a letter first and no _ last, for example "sp"
 apikey: ServerKeys[1] is a zero ServerKey: want one from NewServerKey
-apikey: ServerKeys[2] has the ID "k1" of an earlier one: want an ID that was never used for another key`)
+apikey: ServerKeys[2] has the ID "k1" of an earlier one: want an ID never used for another key`)
 
 	_, err = apikey.NewIssuer(apikey.IssuerConfig{AcceptUnkeyed: true})
 	require.EqualError(t, err, "apikey: AcceptUnkeyed without ServerKeys: "+
@@ -176,7 +176,7 @@ func TestK4AtMostTwoSecretsLive(t *testing.T) {
 	require.ErrorIs(t, err, apikey.ErrTwoSecrets)
 	require.EqualError(t, err, `apikey: the key has two live secrets already: key "`+string(key.ID)+
 		`", the older until 2026-05-17T13:00:00.123456789Z: want to wait until then, `+
-		`or Rotate with an overlap of 0, which ends both at once`)
+		`or Rotate with an overlap of 0, to end both at once`)
 
 	now = noon.Add(time.Hour) // the older one has expired, and is dropped
 	key, third := rotate(t, issuer, key, time.Minute)

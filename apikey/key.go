@@ -8,53 +8,52 @@ import (
 	"github.com/sallyport-go/sallyport/accesslist"
 )
 
-// maxSecrets is how many live secrets a key has during a rotation (rule K4).
+// maxSecrets is the number of live secrets of a key during a rotation (rule K4).
 const maxSecrets = 2
 
-// Key is the record of one API key. It belongs to one organization for its whole life (rule K6) and stands for a program,
+// A Key is the record of one API key. It belongs to one organization for its whole life (rule K6) and stands for a program,
 // never for a person.
 //
-// It is plain data: copying it shares Grants and Secrets, [Key.Clone] does not. The zero Key is not valid and proves
-// nothing, since it has no secret. Its JSON is the stored form; see [Key.MarshalJSON].
+// It is plain data: a copy shares Grants and Secrets, a [Key.Clone] does not. The zero Key is invalid. No secret matches
+// it. Its JSON is the stored form; see [Key.MarshalJSON].
 type Key struct {
 	ID           ID
 	Organization string // see ValidateName
 
-	// AccessList has the addresses that the key may call from. An empty one admits every address, unless the
-	// organization or the endpoint requires a list; one whose entries have all expired admits none.
+	// AccessList has the addresses of the key's callers. An empty one admits every address, unless the organization or
+	// the endpoint requires a list; one whose entries have all expired admits none.
 	AccessList accesslist.List
 
-	Grants []Grant // what the key may do (rule K5); none: nothing that needs a role
+	Grants []Grant // the key's roles (rule K5); none: only endpoints without roles, at the organization
 
 	Disabled  bool      // switched off, until it is switched on again
-	NotBefore time.Time // the first instant at which the key is valid; zero: no bound
-	Expires   time.Time // the first instant at which it no longer is; zero: never
+	NotBefore time.Time // the first instant of the key's validity; zero: no bound
+	Expires   time.Time // the first instant after it; zero: no bound
 
 	Secrets []StoredSecret // one, or two during a rotation (rule K4), the oldest first
 
 	Created     time.Time // zero: unknown
 	Description string    // for people: at most 1024 bytes, may be empty
 
-	// Revision is set by the store and tells whether the record was changed since it was read; see package store. Zero:
-	// the key was not stored yet.
+	// Revision is set by the store and changed by every write; see package store. Zero: not stored yet.
 	Revision uint64
 }
 
-// Grant is one thing that a key may do: a role and where the key has it (rule K5). It holds in the organization itself,
+// A Grant is a role of a key and where it holds (rule K5). It holds in the organization itself,
 // in one project, or in all projects, and none of these implies another. Roles are words of the embedding program and
 // none implies another.
 type Grant struct {
 	Role        string // see ValidateName
-	Project     string // the project it holds in; "": the organization itself, unless AllProjects
-	AllProjects bool   // it holds in every project of the organization; Project is "" then
+	Project     string // holds in this project; "": in the organization itself, unless AllProjects
+	AllProjects bool   // holds in every project of the organization; Project is "" then
 }
 
-// Status is whether a key is valid, apart from its secret and where a call comes from.
+// A Status says whether a key is valid, apart from its secret and its access list.
 type Status uint8
 
-// The values of Status. The zero value is no status, and none but StatusActive admits a call.
+// The values of Status. Only StatusActive admits a call.
 const (
-	StatusUnknown     Status = iota // of no key
+	StatusUnknown     Status = iota // the zero Key's
 	StatusActive                    // valid now
 	StatusDisabled                  // switched off
 	StatusNotYetValid               // before its NotBefore
@@ -88,7 +87,7 @@ func (k Key) Status(now time.Time) Status {
 	return StatusActive
 }
 
-// Clone returns a copy that shares no memory which can be changed.
+// Clone returns a copy with Grants and Secrets of its own. Access lists are immutable and stay shared.
 func (k Key) Clone() Key {
 	k.Grants = slices.Clone(k.Grants)
 	k.Secrets = slices.Clone(k.Secrets)
@@ -96,8 +95,8 @@ func (k Key) Clone() Key {
 }
 
 // Equal reports whether two records are the same. Times are the same when they are the same instant, nil slices equal
-// empty ones, the order of grants and secrets counts, and so does Revision. go-cmp uses it. It is not how a secret is
-// checked; see [Secret.Verify].
+// empty ones, the order of grants and secrets counts, and so does Revision. go-cmp uses it. It does not verify a
+// secret; see [Secret.Verify].
 func (k Key) Equal(o Key) bool {
 	return k.ID == o.ID && k.Organization == o.Organization && k.Description == o.Description &&
 		k.Disabled == o.Disabled && k.AccessList.Equal(o.AccessList) &&

@@ -87,7 +87,7 @@ func TestValidate(t *testing.T) {
 		"longer description":   {func(k *apikey.Key) { k.Description = strings.Repeat("x", 1025) }, "has 1025 bytes: want at most 1024"},
 		"lines in description": {func(k *apikey.Key) { k.Description = "a\nb" }, `the description "a\nb" has a control character at byte 2`},
 		"a failed list": {func(k *apikey.Key) { k.AccessList, _ = accesslist.Parse("203.0.113.700") },
-			"the access list is one that was returned beside an error"},
+			"the access list is invalid: want a list returned without an error"},
 		"no grants":       {func(k *apikey.Key) { k.Grants = nil }, ""},
 		"no role":         {func(k *apikey.Key) { k.Grants[1].Role = "" }, "apikey: the role of Grants[1] is empty"},
 		"bad project":     {func(k *apikey.Key) { k.Grants[1].Project = " " }, "apikey: the project of Grants[1]"},

@@ -15,10 +15,10 @@ const (
 	minServerKeyLength   = 32 // as long as the hash; RFC 2104, section 3, discourages less
 )
 
-// ServerKey is a secret of the service under which it hashes the secrets of its callers. Keep it outside the database
-// that has the keys, or it protects nothing. It redacts itself as [Secret] does, and has no way back to its bytes.
+// A ServerKey is a secret of the service, for the HMAC of its callers' secrets. Keep it outside the database with the
+// keys, or it protects nothing. It redacts itself like [Secret], and has no way back to its bytes.
 //
-// The zero ServerKey is none: [NewIssuer] refuses it. A ServerKey may be used by several goroutines at once.
+// The zero ServerKey is invalid: [NewIssuer] refuses it. A ServerKey is safe for concurrent use.
 type ServerKey struct {
 	id string
 
@@ -26,9 +26,9 @@ type ServerKey struct {
 	sum func(text []byte) [sha256.Size]byte
 }
 
-// NewServerKey returns the server key with these bytes, which it copies. The ID is stored with every secret that is
-// hashed under it ([StoredSecret.ServerKey]) and is no secret: 1 to 32 bytes of A-Z, a-z, 0-9, - and _. The key has at
-// least 32 bytes, from crypto/rand or a key management service. Anything else is an error, which does not show the key.
+// NewServerKey returns a server key with a copy of these bytes. The ID is stored with every secret hashed under the key
+// ([StoredSecret.ServerKey]) and is no secret: 1 to 32 bytes of A-Z, a-z, 0-9, - and _. The key has at least 32 bytes,
+// from crypto/rand or a key management service. Anything else is an error, which does not show the key.
 func NewServerKey(id string, key []byte) (ServerKey, error) {
 	if problem := wordProblem(id, maxServerKeyIDLength); problem != "" {
 		return ServerKey{}, fmt.Errorf("apikey: the ID of a server key %s", problem)
@@ -58,8 +58,8 @@ func (k ServerKey) MarshalJSON() ([]byte, error) { return []byte(`"` + redacted 
 // MarshalText returns "[redacted]" and no error.
 func (k ServerKey) MarshalText() ([]byte, error) { return []byte(redacted), nil }
 
-// keyedSum returns HMAC-SHA-256 under key. The states are pooled because making one hashes the key twice and allocates,
-// and they carry the buffer for the sum because what is passed to an interface method would be allocated too.
+// keyedSum returns HMAC-SHA-256 under key. The states are pooled because making one hashes the key twice and allocates.
+// They carry the buffer for the sum because an argument of an interface method would be allocated, too.
 func keyedSum(key []byte) func(text []byte) [sha256.Size]byte {
 	type state struct {
 		mac hash.Hash

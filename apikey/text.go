@@ -20,9 +20,9 @@ const (
 
 const base62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
-// Parse reads the text of a secret that an issuer with one of the same prefixes made, and returns the ID of its key and
-// the secret. It shows that the text is well formed and no more: [Secret.Verify] shows whether it is the key's. It does
-// not allocate memory, and the ID and the Secret share that of text.
+// Parse reads the text of a secret with one of the issuer's prefixes, and returns the ID of its key and the secret. It
+// checks the form only: [Secret.Verify] compares the secret with the key's. It does not allocate memory; the ID and the
+// Secret share the memory of text.
 //
 // Every error wraps [ErrMalformedSecret]. None contains any of the text (rule K2), however long that is.
 func (i *Issuer) Parse(text string) (ID, Secret, error) {
@@ -62,7 +62,7 @@ func (i *Issuer) Parse(text string) (ID, Secret, error) {
 	return id, newSecret(text, i), nil
 }
 
-// quoted lists the prefixes, which are no secret.
+// quoted lists the prefixes. They are public.
 func quoted(prefixes []string) string {
 	texts := make([]string, len(prefixes))
 	for n, prefix := range prefixes {
@@ -74,8 +74,8 @@ func quoted(prefixes []string) string {
 // Parse reads the text of a secret of the default issuer; see [Issuer.Parse].
 func Parse(text string) (ID, Secret, error) { return (*Issuer)(nil).Parse(text) }
 
-// Pattern returns a regular expression that finds the secrets of this issuer in a text: for the secret scanner of a code
-// host or a CI (rule K2). It is valid in RE2 and PCRE and has neither anchors nor capturing groups. A match may still be
+// Pattern returns a regular expression for the secrets of this issuer, for the secret scanner of a code host or a CI (rule
+// K2). It is valid in RE2 and PCRE and has neither anchors nor capturing groups. A match may still be
 // a lookalike; [Issuer.Parse] also checks the checksum.
 func (i *Issuer) Pattern() string {
 	prefixes := i.orDefault().prefixes
@@ -107,7 +107,7 @@ func appendRandom(text []byte, n int) []byte {
 	const limit = 256 - 256%len(base62)
 	var random [2 * bodyLength]byte
 	for {
-		rand.Read(random[:]) // never fails: it ends the program instead
+		rand.Read(random[:]) // never returns an error: it ends the program instead
 		for _, b := range random {
 			if n == 0 {
 				return text

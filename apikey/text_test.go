@@ -145,7 +145,7 @@ func TestParseAcceptsTheOtherPrefixes(t *testing.T) {
 
 	for _, alike := range [][]string{{"acme"}, {"beta", "beta"}, {"acme_live"}, {"beta_1", "beta"}} {
 		_, err := apikey.NewIssuer(apikey.IssuerConfig{Prefix: "acme", AcceptPrefixes: alike})
-		require.ErrorContains(t, err, "begin alike: want prefixes", alike)
+		require.ErrorContains(t, err, "begin alike: want no prefix to begin with another", alike)
 	}
 	_, err = apikey.NewIssuer(apikey.IssuerConfig{AcceptPrefixes: []string{"", "A"}})
 	require.ErrorContains(t, err, `the prefix "": want`)

@@ -13,12 +13,12 @@ import (
 const (
 	maxNameLength        = 256
 	maxDescriptionLength = 1024
-	maxQuoted            = 80 // characters of a bad value that an error shows
+	maxQuoted            = 80 // characters of a bad value in an error
 )
 
-// ValidateName returns nil when name can be the name of an organization, a project or a role: 1 to 256 bytes of UTF-8
-// without control characters, with no white space at either end. Names are compared byte by byte. what is the kind of
-// name, for the error, for example "organization".
+// ValidateName returns nil for a valid name of an organization, a project or a role: 1 to 256 bytes of UTF-8 without
+// control characters, with no white space at either end. Names are compared byte by byte. The error calls the name by
+// what, for example "organization".
 func ValidateName(what, name string) error {
 	if problem := nameProblem(name); problem != "" {
 		return fmt.Errorf("apikey: the %s %s", what, problem)
@@ -26,7 +26,7 @@ func ValidateName(what, name string) error {
 	return nil
 }
 
-// nameProblem says why name is invalid, or returns "".
+// nameProblem returns why name is invalid, or "".
 func nameProblem(name string) string {
 	first, _ := utf8.DecodeRuneInString(name)
 	last, _ := utf8.DecodeLastRuneInString(name)
@@ -52,9 +52,12 @@ func textProblem(text string, maxLength int) string {
 	return ""
 }
 
-// Validate returns nil when the record can be stored, and otherwise an error that joins everything wrong with it: the ID,
-// names, description, access list ([accesslist.List.IsValid]) and grants (each at most once), one or two secrets with
-// different hashes, and a NotBefore before Expires. Times are zero or in the years 1 to 9999.
+// Validate returns nil for a record that can be stored. Otherwise the error joins everything wrong with it. It checks
+//   - the ID, the names and the description,
+//   - the access list ([accesslist.List.IsValid]),
+//   - the grants, each at most once,
+//   - the secrets: one or two, with different hashes,
+//   - the times, zero or in the years 1 to 9999, and NotBefore before Expires.
 func (k Key) Validate() error {
 	errs := []error{k.ID.Validate(), ValidateName("organization", k.Organization)}
 	report := func(format string, args ...any) { errs = append(errs, fmt.Errorf("apikey: "+format, args...)) }
@@ -72,7 +75,7 @@ func (k Key) Validate() error {
 		report("Created %s", problem)
 	}
 	if !k.AccessList.IsValid() {
-		errs = append(errs, errors.New("apikey: the access list is one that was returned beside an error; look at that error"))
+		errs = append(errs, errors.New("apikey: the access list is invalid: want a list returned without an error"))
 	}
 	if !k.NotBefore.IsZero() && !k.Expires.IsZero() && !k.NotBefore.Before(k.Expires) {
 		report("the key is never valid: NotBefore %s is not before Expires %s: want it before",
@@ -116,7 +119,7 @@ func validateSecrets(secrets []StoredSecret, report func(format string, args ...
 			}
 		}
 		if s.Sum == ([sha256.Size]byte{}) {
-			report("Secrets[%d] has no hash: want one that New or Rotate made", n)
+			report("Secrets[%d] has no hash: want one from New, Issue or Rotate", n)
 		} else if earlier, ok := seen[s.Sum]; ok {
 			report("Secrets[%d] is Secrets[%d] again, with the hash %s...: want once", n, earlier, s.ID())
 		}
@@ -130,7 +133,7 @@ func validateSecrets(secrets []StoredSecret, report func(format string, args ...
 	}
 }
 
-// yearProblem keeps to what RFC 3339 can write and a database can hold. The year 1 is that of the zero time.
+// yearProblem keeps to the years of RFC 3339 and of databases. The zero time is in the year 1.
 func yearProblem(t time.Time) string {
 	if year := t.UTC().Year(); year < 1 || year > 9999 {
 		return fmt.Sprintf("is in the year %d: want 1 to 9999", year)

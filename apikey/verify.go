@@ -7,9 +7,9 @@ import (
 	"time"
 )
 
-// StoredSecret is what is kept of a secret: a hash and never the text (rule K1).
+// A StoredSecret is the stored part of a secret: a hash and never the text (rule K1).
 type StoredSecret struct {
-	// ServerKey is the ID of the server key of the HMAC-SHA-256 that Sum is. "" means that Sum is a plain SHA-256.
+	// ServerKey is the ID of the server key if Sum is an HMAC-SHA-256, and "" if Sum is a plain SHA-256.
 	ServerKey string
 
 	// Sum is the hash of the secret's whole text, prefix and checksum included.
@@ -18,13 +18,13 @@ type StoredSecret struct {
 	// Created is when the secret was made.
 	Created time.Time
 
-	// Expires is the end of the overlap in which this secret is accepted beside a newer one (rule K4). At that instant
-	// it is no longer accepted. Zero: accepted until it is rotated away.
+	// Expires is the end of the overlap with a newer secret (rule K4). From that instant on this one is not accepted.
+	// Zero: accepted until the key is rotated.
 	Expires time.Time
 }
 
 // ID returns the first 8 hexadecimal digits of the hash, for example "9f86d081". It names the secret in usage records and
-// logs, beside the ID of its key; it cannot be turned into the secret and does not prove anything.
+// logs, beside the ID of its key. It proves nothing, and the secret cannot be computed from it.
 func (s StoredSecret) ID() string { return hex.EncodeToString(s.Sum[:4]) }
 
 // live has no branches on its result: [Secret.Verify] takes the same time for every record.
@@ -32,13 +32,13 @@ func (s *StoredSecret) live(now time.Time) int {
 	return toInt(s.Expires.IsZero()) | toInt(now.Before(s.Expires))
 }
 
-// Verify returns the index in stored of the secret that equals s and is live at now: its Expires is zero or after now.
-// Otherwise the index is -1 and the error is [ErrWrongSecret] or [ErrUnknownServerKey].
+// Verify compares s with the stored secrets and returns the index of the equal one, if that is live at now: its Expires is
+// zero or after now. Otherwise the index is -1 and the error is [ErrWrongSecret] or [ErrUnknownServerKey].
 //
 // The work does not depend on the record (rule K3). The text is hashed under every hash of its issuer and compared in
 // constant time with two stored secrets, or with all of them if a broken record has more; a dummy takes the place of a
-// missing one. A caller without a record calls Verify(nil, now): neither time nor answer differs from a wrong secret's.
-// Verify does not allocate memory.
+// missing one. For an unknown key call Verify(nil, now): neither time nor answer differs from a wrong secret's. Verify
+// does not allocate memory.
 func (s Secret) Verify(stored []StoredSecret, now time.Time) (index int, err error) {
 	issuer := s.issuer.orDefault()
 	dummy := StoredSecret{ServerKey: issuer.hashes[0].serverKey}

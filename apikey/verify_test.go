@@ -181,14 +181,14 @@ func TestVerifyAndParseDoNotAllocate(t *testing.T) {
 		_, stranger := newKey(t, issuer)
 		text := secret.Reveal()
 		unknown := []apikey.StoredSecret{{ServerKey: "unknown"}}
-		for what, prove := range map[string]func() error{
+		for what, verify := range map[string]func() error{
 			"right":              func() error { _, err := secret.Verify(key.Secrets, noon); return err },
 			"wrong":              func() error { _, err := stranger.Verify(key.Secrets, noon); return err },
 			"no record":          func() error { _, err := secret.Verify(nil, noon); return err },
 			"unknown server key": func() error { _, err := secret.Verify(unknown, noon); return err },
 		} {
 			var err error
-			allocs := testing.AllocsPerRun(1000, func() { err = prove() })
+			allocs := testing.AllocsPerRun(1000, func() { err = verify() })
 			require.LessOrEqual(t, allocs, limit, "%s, %s", name, what)
 			require.Equal(t, what == "right", err == nil)
 		}

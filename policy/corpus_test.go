@@ -130,7 +130,7 @@ func TestCorpus(t *testing.T) {
 	secrets := newCorpusSecrets(t)
 	names, rules, reasons := map[string]bool{}, map[string]bool{}, map[policy.Reason]bool{}
 	for _, c := range cases {
-		require.False(t, names[c.Name], "the name %q is there twice", c.Name)
+		require.False(t, names[c.Name], "the name %q occurs twice", c.Name)
 		require.NotEmpty(t, c.Rule, c.Name)
 		names[c.Name], reasons[c.Want.Reason] = true, true
 		for _, rule := range c.Rule {

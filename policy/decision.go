@@ -13,10 +13,10 @@ import (
 	"github.com/sallyport-go/sallyport/apikey"
 )
 
-// A Decision is the answer to one request, as the operator sees it (rule D1). The
-// caller's side of it is its [Decision.Answer]. The zero Decision denies.
+// A Decision is the answer to one request, as the operator sees it (rule D1). Its
+// [Decision.Answer] is the caller's side. The zero Decision denies.
 type Decision struct {
-	// Reason is the line of the order that answered.
+	// Reason is the answering line of the order.
 	Reason Reason
 
 	// WouldDeny is OrganizationRequiresAccessList when the organization's requirement is
@@ -24,11 +24,11 @@ type Decision struct {
 	// zero. The call may have been allowed or denied all the same.
 	WouldDeny Reason
 
-	secret int32 // index of the key's secret that was proven, or -1
+	secret int32 // index of the verified one of the key's secrets, or -1
 
 	// Cause is the error behind the reason, for the operator: of the source or the Resolver
-	// for unavailable, of the verification for wrong_secret, of the guard that could not
-	// read the request. It is nil for most denials; [Decision.Err] is not.
+	// for unavailable, of the verification for wrong_secret, of the guard for an unreadable
+	// request. It is nil for most denials; [Decision.Err] is not.
 	Cause error
 
 	request asked
@@ -36,7 +36,7 @@ type Decision struct {
 	now     time.Time
 }
 
-// asked is the part of a Request that a decision keeps: no proof.
+// asked is the part of a Request kept in its decision: no proof.
 type asked struct {
 	key        apikey.ID
 	client     netip.Addr
@@ -46,7 +46,7 @@ type asked struct {
 	clientFrom ClientOrigin
 }
 
-// begin notes the request. Nothing was proven yet.
+// begin notes the request. Nothing is verified yet.
 func (d *Decision) begin(r *Request) {
 	// One by one: a composite literal would be made elsewhere and copied.
 	d.request.key = r.Key
@@ -59,8 +59,8 @@ func (d *Decision) begin(r *Request) {
 	d.secret = -1
 }
 
-// finish redacts what was given as a key ID and is none: in the place of an ID there is
-// most often the secret (rule K2). The ID of a key that was found is valid.
+// finish redacts an invalid key ID, since a text in the place of an ID is most often the
+// secret (rule K2). The ID of a found key is valid.
 func (d *Decision) finish() {
 	if d.subject.key == nil {
 		d.request.key = apikey.ID(d.request.key.String())
@@ -70,8 +70,8 @@ func (d *Decision) finish() {
 // Allowed reports whether the call may be made.
 func (d Decision) Allowed() bool { return d.Reason.Allows() }
 
-// Err returns nil if the call may be made, and otherwise a [*DeniedError]: for programs
-// that check errors. Unlike Cause it is never nil for a denial.
+// Err returns nil if the call may be made, and otherwise a [*DeniedError], for code in
+// the style of if err != nil. Unlike Cause it is never nil for a denial.
 func (d Decision) Err() error {
 	if d.Allowed() {
 		return nil
@@ -79,7 +79,7 @@ func (d Decision) Err() error {
 	return &DeniedError{d}
 }
 
-// KeyID returns the key ID that the caller gave, and "" if that is no valid ID.
+// KeyID returns the key ID given by the caller, or "" for an invalid one.
 func (d Decision) KeyID() apikey.ID {
 	if d.request.key.Validate() != nil {
 		return ""
@@ -88,8 +88,8 @@ func (d Decision) KeyID() apikey.ID {
 }
 
 // Client returns the client's address as it was judged: IPv4-mapped IPv6 is returned as
-// IPv4 (rule A5). It is the zero Addr if the request had none, and has a zone only if line
-// 1 refused it for that.
+// IPv4 (rule A5). It is the zero Addr if the request had none. It has a zone only if line
+// 1 refused it because of the zone.
 func (d Decision) Client() netip.Addr {
 	if d.request.client.Zone() != "" {
 		return d.request.client // Unmap would drop the zone
@@ -100,12 +100,12 @@ func (d Decision) Client() netip.Addr {
 // ClientFrom returns where the client's address was found.
 func (d Decision) ClientFrom() ClientOrigin { return d.request.clientFrom }
 
-// Resource returns the resource that was judged, with the Value of its Resolver. Without
-// a Resolver it is the request's Organization and Project. It is zero if the request was
-// denied before its Resolver was called (lines 1 to 11).
+// Resource returns the judged resource, with the Value of its Resolver. Without a Resolver
+// it is the request's Organization and Project. It is zero if the request was denied before
+// its Resolver was called (lines 1 to 11), and if the Resolver failed.
 func (d Decision) Resource() Resource { return d.request.resource }
 
-// Endpoint returns the endpoint that was called. Its Roles are only to be read.
+// Endpoint returns the called endpoint. Its Roles must not be changed.
 func (d Decision) Endpoint() Endpoint { return d.request.endpoint }
 
 // Entry returns the entry of the access list that admitted the client: the most
@@ -118,9 +118,8 @@ func (d Decision) Entry() (accesslist.Entry, bool) {
 	return d.subject.key.AccessList.Match(d.request.client, d.now)
 }
 
-// SecretID returns the ID of the key's secret that was proven (rule K4), as
-// [apikey.StoredSecret.ID] gives it. It is empty if none was, or if another proof was
-// verified.
+// SecretID returns the [apikey.StoredSecret.ID] of the verified secret (rule K4). It is ""
+// if none was verified, or another kind of proof.
 func (d Decision) SecretID() string {
 	if d.secret < 0 || d.subject.key == nil {
 		return ""
@@ -128,8 +127,8 @@ func (d Decision) SecretID() string {
 	return d.subject.key.Secrets[d.secret].ID()
 }
 
-// Subject returns the key and organization that the request was judged by. It is the
-// zero Subject if none was found or looked for.
+// Subject returns the key and the organization behind the decision. It is the zero Subject
+// if none was looked for or found, and if the source's answer contradicted itself.
 func (d Decision) Subject() Subject { return d.subject }
 
 // Time returns when the request was judged, by the engine's clock. It is zero if the
@@ -147,7 +146,7 @@ type Answer struct {
 }
 
 // Answer returns the caller's side. An unknown key and a wrong secret give the same
-// answer (rule D2); a decision that was never made gives that of unavailable.
+// answer (rule D2). The zero Decision gives the answer of unavailable.
 func (d Decision) Answer() Answer {
 	line := lines[0]
 	if int(d.Reason) < len(lines) {

@@ -47,7 +47,7 @@ allow address_listed
  2 console_forbidden                 no   the call is to the API
  3 unavailable                       no   the source answered
  4 unknown_key                       no   key "key-1" belongs to organization "acme", revision 3
- 5 wrong_secret                      no   proven by secret SECRET
+ 5 wrong_secret                      no   verified by secret SECRET
  6 key_disabled                      no   the key is switched on
  7 key_not_yet_valid                 no   the not-before is 2026-06-01T11:00:00Z, now is 2026-06-01T12:00:00Z
  8 key_expired                       no   the expiry is unset

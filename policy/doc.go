@@ -11,15 +11,15 @@
 // # The order
 //
 // Every request gets one outcome and one reason: the first line that applies. Authentication comes before the address and the address before what the
-// key may do, so that a stolen key used from elsewhere learns nothing of its rights.
+// key may do, so a stolen key used from elsewhere learns nothing of its rights.
 //
 //	line  when                                                        reason                            HTTP
 //	 1    no key ID, no valid client address, an address with a zone, invalid_request                   400
 //	      neither an organization nor a Resolver, two proofs, or a
-//	      request that could not be read
+//	      unreadable request
 //	 2    the call is to the console                                  console_forbidden                 403
 //	 3    the source failed, timed out, was cancelled, is too stale,  unavailable                       503
-//	      or returned a record that cannot be read
+//	      or returned an unreadable record
 //	 4    no such key                                                 unknown_key                       401
 //	 5    the secret, or other proof, does not match                  wrong_secret                      401
 //	 6    the key is switched off                                     key_disabled                      401
@@ -29,22 +29,21 @@
 //	10    the list has no entries, the organization requires one      organization_requires_access_list 403
 //	11    the list has no entries, the endpoint requires one          endpoint_requires_access_list     403
 //	12    the organization of the request is not the key's            wrong_organization                403
-//	13    the request names a project that no grant reaches           project_not_granted               403
-//	14    the endpoint names roles, no grant that reaches the         role_missing                      403
-//	      resource has one
+//	13    the request names a project, no grant reaches it            project_not_granted               403
+//	14    the endpoint names roles, no grant reaching the resource    role_missing                      403
+//	      has one
 //	15    a live entry covers the client                              address_listed                    allow
 //	16    the list has no entries                                     open_list                         allow
 //
 // A [Resolver] finds the resource where the request does not name it. It is called once,
-// after line 11, so that a guessed or stolen key causes no look-up of the embedding
-// program's. If it fails, the answer is unavailable; if it names no organization,
-// invalid_request. The decision hands on the resource that was judged; see
-// [Decision.Resource].
+// after line 11: a guessed or stolen key causes no look-up in the embedding program's
+// tables. If it fails, the answer is unavailable; if it names no organization,
+// invalid_request. The decision hands on the judged resource; see [Decision.Resource].
 //
 // The unknown is denied:
 //
 //   - The zero Request, Reason and Decision deny.
-//   - A source that fails, panics or hangs is a denial.
+//   - A failing, panicking or hanging source is a denial.
 //   - An organization with an unknown requirement requires a list.
 //
 // # Rules
@@ -58,27 +57,28 @@
 //   - A2. Expiry narrows and never widens: an expired entry covers nothing and still
 //     counts as an entry, so a list whose entries have all expired denies everyone
 //     until somebody edits it. It is not empty.
-//   - A3. A list that cannot be read is not empty: line 3 applies.
+//   - A3. An unreadable list is not empty: line 3 applies.
 //   - A4. One key's list never admits or blocks another key, and one organization's
 //     requirement never touches another's keys.
-//   - A5. Entries are IPv4. An IPv4-mapped IPv6 client is the IPv4 address that it
-//     maps; any other IPv6 client is covered by no IPv4 entry, and with an empty list is
-//     judged like everyone else. IPv6 entries are refused unless the embedding program
+//   - A5. Entries are IPv4. An IPv4-mapped IPv6 client is the mapped IPv4 address;
+//     any other IPv6 client is covered by no IPv4 entry, and with an empty list is judged
+//     like everyone else. IPv6 entries are refused unless the embedding program
 //     opts in.
-//   - A6. An address and its /32 are the same entry. Adding an entry that is there, or
-//     the same one twice, is an error that names it, and adds nothing.
-//   - A7. Refused, with an error that names the text and says what would be right:
-//     leading zeros, missing or extra octets, white space, ports, zones, ranges, host
+//   - A6. An address and its /32 are the same entry. Adding a listed entry, or the
+//     same one twice, is an error naming it, and adds nothing.
+//   - A7. Refused, with an error naming the text and the repair: leading zeros, missing or extra octets, white space, ports, zones, ranges, host
 //     names, a prefix longer than the address, an empty text, 0.0.0.0/32, a block with
 //     host bits set.
 //   - A8. 0.0.0.0/0 is legal. Findings report it, and any block wider than /8.
-//   - A9. An entry is found and removed by exactly what it is, never by containment.
+//   - A9. Entries are found and removed by exact entry, never by containment.
 //     Overlapping entries may coexist.
 //   - A10. Adding the first entry narrows an open key at once. Removing the last one
 //     opens it, and a key created without entries is open from the start: no operation
 //     does either unless the caller says so in the call.
-//   - A11. A served call is counted on the entry that covered it, the most specific
-//     where several did. A denied call is not counted.
+//   - A11. A served call is counted on the entry covering the client, the most specific
+//     of several. A denied call is not counted.
+//   - A12. Lists, grants, names, texts and lines are bounded, and an error names the
+//     exceeded bound.
 //
 // Keys, kept by package apikey:
 //
@@ -92,8 +92,8 @@
 //   - K5. A grant is a role and where it holds: the organization itself, one project, or
 //     all projects of the organization. A grant at the organization reaches no project;
 //     a grant in a project reaches neither the organization nor another project; "all
-//     projects" reaches every project of the key's organization, which every request
-//     names. Roles are the embedding program's words, and none implies another.
+//     projects" reaches every project of the key's organization. Every request names its
+//     organization. Roles are the embedding program's words, and none implies another.
 //   - K6. Deleting a key deletes its list, its grants and its secrets. A key cannot move
 //     to another organization.
 //   - K7. Decide believes the request about which organization owns a project. Take it
@@ -103,18 +103,18 @@
 //
 //   - Q1. An organization's requirement covers every operation of the organization
 //     and of all its projects.
-//   - Q2. [ReportOnly] judges the call as if nothing were required and notes in
-//     [Decision.WouldDeny] what [Required] would have answered, so that a switch can
-//     be watched before it is thrown.
+//   - Q2. [ReportOnly] judges the call as if nothing were required and notes the answer
+//     under [Required] in [Decision.WouldDeny], so that a switch can be watched before it
+//     is thrown.
 //   - Q3. Changing the requirement alters no list and holds for existing keys at once.
 //
 // Two audiences:
 //
 //   - D1. A decision has two sides. The operator's is [Decision] itself: the reason,
-//     the entry, the requirement, what was compared, the error. The caller's is
+//     the entry, the requirement, the compared values, the error. The caller's is
 //     [Decision.Answer]: a status, a code and one sentence.
 //   - D2. Lines 4 and 5 look the same to the caller, in body and in time. Lines 6 to
-//     14 are told only after the secret was proven.
-//   - D3. The caller-side codes of lines 9, 10 and 11 come with the client's address,
-//     so that a caller can see what was seen.
+//     14 are answered only after the secret was verified.
+//   - D3. The caller-side codes of lines 9, 10 and 11 come with the client's address as
+//     the service saw it.
 package policy

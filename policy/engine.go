@@ -11,13 +11,13 @@ import (
 	"github.com/sallyport-go/sallyport/apikey"
 )
 
-// DefaultTimeout is how long an Engine waits for its Source unless [WithTimeout]
-// says otherwise.
+// DefaultTimeout is the time an Engine waits for its Source, unless [WithTimeout] sets
+// another.
 const DefaultTimeout = time.Second
 
-// maxLookups bounds the look-ups under way at once. A source that hangs and does
-// not heed its context leaves each of them behind; past the bound requests are
-// denied at once instead of adding to them.
+// maxLookups bounds the look-ups under way at once. A hanging source that ignores its
+// context leaves each of them behind; past the bound requests are denied at once instead of
+// adding to them.
 const maxLookups = 4096
 
 // An Engine decides requests by the keys of a [Source]. It is safe for concurrent
@@ -31,10 +31,10 @@ type Engine struct {
 	lookups   atomic.Int64
 }
 
-// An Option changes how an Engine works.
+// An Option configures an Engine; see [New].
 type Option func(*Engine)
 
-// WithClock sets where the time comes from; time.Now if it is nil.
+// WithClock sets the clock of decisions. The default, and the meaning of nil, is time.Now.
 func WithClock(clock func() time.Time) Option {
 	return func(e *Engine) {
 		if clock != nil {
@@ -43,8 +43,8 @@ func WithClock(clock func() time.Time) Option {
 	}
 }
 
-// WithTimeout sets how long to wait for the source; DefaultTimeout if it is not
-// positive. It does not concern an [ImmediateSource].
+// WithTimeout sets the time to wait for the source. The default, and the meaning of zero
+// and less, is [DefaultTimeout]. It does not concern an [ImmediateSource].
 func WithTimeout(timeout time.Duration) Option {
 	return func(e *Engine) {
 		if timeout > 0 {
@@ -53,10 +53,10 @@ func WithTimeout(timeout time.Duration) Option {
 	}
 }
 
-// WithObserver adds a function that is called with every decision before Decide
-// returns, in the caller's goroutine: the place for audit and metrics. It cannot
-// change the answer, and a panic in it ends there, with a record in slog's default log.
-// It must not wait, since the caller waits with it. Several observers are called in turn.
+// WithObserver adds an observer, for audit and metrics. It is called with every decision
+// before Decide returns, in the caller's goroutine, and cannot change the answer. A panic in
+// it ends there, with a record in slog's default log. It must not wait, since the caller
+// waits with it. Several observers are called in turn. A nil one is ignored.
 func WithObserver(observe func(ctx context.Context, decision Decision)) Option {
 	return func(e *Engine) {
 		if observe != nil {
@@ -70,7 +70,7 @@ func WithObserver(observe func(ctx context.Context, decision Decision)) Option {
 func New(source Source, options ...Option) *Engine {
 	if source == nil {
 		source = SourceFunc(func(context.Context, apikey.ID) (Subject, bool, error) {
-			return Subject{}, false, errors.New("policy: the engine has no source: want one given to New")
+			return Subject{}, false, errors.New("policy: the engine has no source: want New with a source")
 		})
 	}
 	e := &Engine{source: source, clock: time.Now, timeout: DefaultTimeout}
@@ -84,13 +84,13 @@ func New(source Source, options ...Option) *Engine {
 // Decide answers a request. There is no error beside the decision. These make the
 // decision unavailable, with the error as its Cause:
 //
-//   - a source that fails, takes longer than the timeout, panics, or returns a record that
-//     contradicts itself or the request,
-//   - a Resolver that fails or panics,
-//   - a ctx that is done,
-//   - an Engine that is nil or zero.
+//   - a source that fails, takes longer than the timeout, or panics,
+//   - a record in contradiction to itself or to the request,
+//   - a failing or panicking Resolver, and a panicking Verifier,
+//   - a done ctx,
+//   - a nil or zero Engine.
 //
-// A caller that looks at nothing but Allowed is safe.
+// A caller is safe if it looks at nothing but Allowed.
 func (e *Engine) Decide(ctx context.Context, request Request) (d Decision) {
 	if e == nil {
 		e = New(nil)
@@ -105,7 +105,7 @@ func (e *Engine) Decide(ctx context.Context, request Request) (d Decision) {
 }
 
 func (e *Engine) decide(ctx context.Context, request *Request, d *Decision) {
-	returned := false // recover() costs time, so it is called only after a panic
+	returned := false // recover() costs time, so the deferred function calls it only after a panic
 	defer func() {
 		if !returned {
 			d.panicked(request, recover())
@@ -136,12 +136,12 @@ func (d *Decision) panicked(request *Request, cause any) {
 	d.Reason, d.Cause = Unavailable, fmt.Errorf("policy: panic while deciding: %v", cause)
 }
 
-// lookup asks the source. A key that does not exist is the zero Subject.
+// lookup asks the source. It returns the zero Subject for an unknown key.
 func (e *Engine) lookup(ctx context.Context, id apikey.ID) (Subject, error) {
 	if err := ctx.Err(); err != nil {
 		return Subject{}, fmt.Errorf("policy: before the look-up: %w", context.Cause(ctx))
 	}
-	if id == "" { // unreadable credentials that name no key (rule K2)
+	if id == "" { // invalid credentials without a key ID (rule K2)
 		return Subject{}, nil
 	}
 	if e.immediate != nil {
@@ -150,7 +150,7 @@ func (e *Engine) lookup(ctx context.Context, id apikey.ID) (Subject, error) {
 	return e.wait(ctx, id)
 }
 
-// wait asks a source that may take its time.
+// wait asks a source that is not immediate.
 func (e *Engine) wait(ctx context.Context, id apikey.ID) (Subject, error) {
 	// An invalid ID has no key. Some databases answer such texts with an error, as
 	// PostgreSQL does for a NUL byte.
@@ -159,7 +159,7 @@ func (e *Engine) wait(ctx context.Context, id apikey.ID) (Subject, error) {
 	}
 	if e.lookups.Add(1) > maxLookups {
 		e.lookups.Add(-1)
-		return Subject{}, fmt.Errorf("policy: %d look-ups are under way and the source does not answer", maxLookups)
+		return Subject{}, fmt.Errorf("policy: %d look-ups are under way: want a source that answers", maxLookups)
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, e.timeout, fmt.Errorf("policy: the source did not answer within %v: %w", e.timeout, context.DeadlineExceeded))
 	defer cancel()
@@ -167,8 +167,7 @@ func (e *Engine) wait(ctx context.Context, id apikey.ID) (Subject, error) {
 		subject Subject
 		err     error
 	}
-	// In a goroutine, since a source that does not heed its context would otherwise
-	// hold the request for as long as it likes.
+	// In a goroutine, since a source may ignore its context and would hold the request.
 	answers := make(chan answer, 1)
 	go func() {
 		a := answer{err: errors.New("policy: the source ended its goroutine without an answer")}
@@ -190,8 +189,8 @@ func (e *Engine) wait(ctx context.Context, id apikey.ID) (Subject, error) {
 	}
 }
 
-// sound turns the three values of a look-up into two, and refuses those that
-// contradict each other.
+// sound turns the three values of a look-up into two, and refuses a contradiction between
+// them.
 func sound(subject Subject, found bool, err error) (Subject, error) {
 	if err == nil && found && subject.key != nil {
 		return subject, nil
@@ -204,7 +203,7 @@ func unsound(found bool, err error) error {
 	case err != nil:
 		return fmt.Errorf("policy: the source failed: %w", err)
 	case found:
-		return errors.New("policy: the source found a key and returned none")
+		return errors.New("policy: the source found a key and returned a Subject without one: want the key")
 	}
 	return nil
 }

@@ -2,39 +2,38 @@ package policy
 
 import "errors"
 
-// The kinds of error that a guard puts into [Request.Err]. An error that wraps none of
-// them is invalid_request with the plain answer of line 1.
+// The kinds of error in [Request.Err], set by a guard. Any other error is invalid_request
+// with the plain answer of line 1.
 var (
-	// ErrNoCredentials is a request without credentials of an accepted kind. Line 1
+	// ErrNoCredentials is set for a request without credentials of an accepted kind. Line 1
 	// applies, and the caller is answered 401 with the code API_KEY_REQUIRED, since a 401
 	// makes clients send them (RFC 9110 section 15.5.2).
 	ErrNoCredentials = errors.New("no credentials")
 
-	// ErrMalformedCredentials is a request whose credentials cannot be parsed, or that has
-	// several. Line 1 applies, and the message to the caller says so.
+	// ErrMalformedCredentials is set for unparsable credentials, and for several at once.
+	// Line 1 applies, and the message to the caller says so.
 	ErrMalformedCredentials = errors.New("malformed credentials")
 
-	// ErrInvalidCredentials is a request whose credentials are well-formed and cannot be
-	// those of any key, such as a secret with a wrong checksum. The key, if the request
-	// names one, is looked up as for any other request, and line 4 or 5 applies: nothing is
-	// verified.
+	// ErrInvalidCredentials is set for well-formed credentials of no possible key, such as a
+	// secret with a wrong checksum. The key, if the request names one, is looked up as for
+	// any other request, and line 4 or 5 applies: nothing is verified.
 	ErrInvalidCredentials = errors.New("credentials of no key")
 
-	// ErrUndeclaredEndpoint is a call of something that the guard has no [Endpoint] for.
-	// Line 1 applies, and the caller is answered 403 with the code
+	// ErrUndeclaredEndpoint is set for a call without an [Endpoint] in the guard's
+	// configuration. Line 1 applies, and the caller is answered 403 with the code
 	// API_KEY_CANNOT_USE_ENDPOINT.
 	ErrUndeclaredEndpoint = errors.New("undeclared endpoint")
 
-	// ErrUnavailable is a failure of the service while the request was read, such as a
-	// credential store that does not answer. Line 3 applies.
+	// ErrUnavailable is set for a failure of the service while the request was read, such
+	// as a credential store that does not answer. Line 3 applies.
 	ErrUnavailable = errors.New("unavailable")
 )
 
-// A DeniedError is the error of a decision that denies; see [Decision.Err]. Its text is
-// that of the caller's side (rule D1), so that a program which sends it to the caller
-// discloses nothing. It unwraps to [Decision.Cause].
+// A DeniedError is the error of a denial; see [Decision.Err]. Its text is the caller's side
+// (rule D1): a program may send it to the caller and discloses nothing. It unwraps to
+// [Decision.Cause].
 type DeniedError struct {
-	Decision Decision
+	Decision Decision // the denial
 }
 
 // Error returns the code and the message of [Decision.Answer].

@@ -54,8 +54,8 @@ func (d *Decision) evaluate(ctx context.Context, subject Subject, r *Request, no
 	d.Reason = d.judgeResource(r)
 }
 
-// judgeKey is lines 6 to 11, for a key that exists and was proven. It returns zero if
-// none of them applies.
+// judgeKey is lines 6 to 11, for an existing key with a valid proof. It returns zero if none
+// of them applies.
 func (d *Decision) judgeKey(r *Request, now time.Time) Reason {
 	key := d.subject.key
 	if key.Disabled || !key.NotBefore.IsZero() || !key.Expires.IsZero() { // Status copies the key

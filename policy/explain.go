@@ -8,9 +8,8 @@ import (
 	"github.com/sallyport-go/sallyport/apikey"
 )
 
-// Explain returns the lines of the order that were looked at, one a line, with
-// what was compared and whether the line applied; the last one is the answer. It
-// is for the operator only (rule D1).
+// Explain returns the lines of the order up to the answering one, one a line, with the
+// compared values and whether the line applied. It is for the operator only (rule D1).
 func (d Decision) Explain() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s %s\n", d.verdict(), d.Reason)
@@ -30,8 +29,8 @@ func (d Decision) Explain() string {
 	return b.String()
 }
 
-// compared says what was compared on a line that was looked at. A Decision that
-// was put together by hand has no subject; it reads as one of a zero key.
+// compared returns the values compared on a line. A Decision put together by hand has no
+// subject; it reads as one of a zero key.
 func (d Decision) compared(line Reason) string {
 	r, resource, key := &d.request, &d.request.resource, d.key()
 	switch line {
@@ -63,7 +62,7 @@ func (d Decision) compared(line Reason) string {
 		case d.SecretID() == "":
 			return "verified by other means than a secret"
 		}
-		return "proven by secret " + d.SecretID()
+		return "verified by secret " + d.SecretID()
 	case KeyDisabled:
 		if key.Disabled {
 			return "the key is switched off"
@@ -140,7 +139,7 @@ func (d Decision) comparedAddress() string {
 	return fmt.Sprintf("%s is covered by none; %s, %d expired", client, d.entries(), expired)
 }
 
-// grants lists the key's grants, those that reach the resource marked.
+// grants lists the key's grants, and marks those reaching the resource.
 func (d Decision) grants() string {
 	grants := d.key().Grants
 	if len(grants) == 0 {

@@ -61,10 +61,10 @@ func TestLine3ErrorsNeverOpen(t *testing.T) {
 			<-ctx.Done()
 			return policy.Subject{}, false, ctx.Err()
 		}},
-		"found nothing": {says: "found a key and returned none", lookup: func(context.Context, apikey.ID) (policy.Subject, bool, error) {
+		"found nothing": {says: "found a key and returned a Subject without one: want the key", lookup: func(context.Context, apikey.ID) (policy.Subject, bool, error) {
 			return policy.Subject{}, true, nil
 		}},
-		"found an organization": {says: "found a key and returned none", lookup: func(context.Context, apikey.ID) (policy.Subject, bool, error) {
+		"found an organization": {says: "found a key and returned a Subject without one: want the key", lookup: func(context.Context, apikey.ID) (policy.Subject, bool, error) {
 			return policy.NewSubject(nil, &policy.Organization{ID: "acme"}), true, nil
 		}},
 	} {

@@ -140,7 +140,7 @@ func (b *builder) difference(w *world, want plainAnswer, got policy.Decision) st
 		return ""
 	}
 	secret := ""
-	if name := w.secretProven(); name != "" && w.request.verifier == "" {
+	if name := w.secretVerified(); name != "" && w.request.verifier == "" {
 		secret = b.stored[name].ID()
 	}
 	if got.SecretID() != secret {

@@ -88,7 +88,7 @@ var order = [...]struct {
 		return w.request.unreadable == "unavailable" || w.sourceFails || !w.recordIsSound()
 	}},
 	{4, func(w *world) bool { return w.key == nil }},
-	{5, func(w *world) bool { return !w.proven() }},
+	{5, func(w *world) bool { return !w.verified() }},
 	{6, func(w *world) bool { return w.key.disabled }},
 	{7, func(w *world) bool { return w.key.notBefore.set && w.now < w.key.notBefore.ns }},
 	{8, func(w *world) bool { return w.key.expires.set && w.now >= w.key.expires.ns }},
@@ -139,19 +139,19 @@ func (w *world) recordIsSound() bool {
 		w.organization.id == w.key.organization
 }
 
-// proven: a secret that is shown must be a live one of the key, a verifier must accept,
+// verified: a shown secret must be a live one of the key, a verifier must accept,
 // one of the two must be there, and the credentials must not be those of no key.
-func (w *world) proven() bool {
+func (w *world) verified() bool {
 	r := w.request
 	if r.secret == "" && r.verifier == "" || r.verifier == "refuses" {
 		return false
 	}
-	return r.unreadable == "" && (r.secret == "" || w.secretProven() != "")
+	return r.unreadable == "" && (r.secret == "" || w.secretVerified() != "")
 }
 
-// secretProven is the name of the secret that was shown, if the key has it and it
+// secretVerified is the name of the secret that was shown, if the key has it and it
 // is live.
-func (w *world) secretProven() string {
+func (w *world) secretVerified() string {
 	for _, s := range w.key.secrets {
 		if s.name == w.request.secret && w.live(s.expires) {
 			return s.name

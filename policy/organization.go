@@ -8,8 +8,8 @@ import (
 	"github.com/sallyport-go/sallyport/internal/strictjson"
 )
 
-// An Organization owns keys and projects, and says whether its keys need an
-// access list.
+// An Organization owns keys and projects, and decides whether its keys need an access
+// list.
 type Organization struct {
 	// ID names the organization: 1 to 256 bytes of valid UTF-8 without control
 	// characters, compared byte by byte.
@@ -26,7 +26,7 @@ type Organization struct {
 func (o Organization) Validate() error {
 	err := apikey.ValidateName("organization", o.ID)
 	if o.Requirement > Required {
-		err = errors.Join(err, fmt.Errorf("policy: organization %q: requirement %d: want NotRequired, ReportOnly or Required", o.ID, o.Requirement))
+		err = errors.Join(err, fmt.Errorf("policy: organization %q has the requirement %d: want NotRequired, ReportOnly or Required", o.ID, o.Requirement))
 	}
 	return err
 }
@@ -59,21 +59,21 @@ func (o *Organization) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-// A Requirement says whether the keys of an organization need an access list. The zero
+// A Requirement says whether an organization's keys need an access list. The zero
 // Requirement is NotRequired; an unknown value is judged as Required.
 type Requirement uint8
 
 // The requirements.
 const (
 	NotRequired Requirement = iota // a key without a list may call from anywhere
-	ReportOnly                     // likewise, and the decision says what Required would have answered (rule Q2)
+	ReportOnly                     // likewise, and the decision has the answer under Required (rule Q2)
 	Required                       // a key without a list may not call
 )
 
 var requirements = [...]string{"not_required", "report_only", "required"}
 
-// String returns "not_required", "report_only" or "required", and "requirement(7)" for
-// an unknown value.
+// String returns "not_required", "report_only" or "required", and "requirement(7)" for an
+// unknown value.
 func (r Requirement) String() string {
 	if int(r) < len(requirements) {
 		return requirements[r]

@@ -2,12 +2,11 @@ package policy
 
 import "fmt"
 
-// A Reason says which line of the order answered; its number is the line's. Its
-// text is part of the contract and does not change. The zero Reason is no answer,
-// and denies.
+// A Reason is the answering line of the order, by the line's number. Its text is part of the
+// contract and does not change. The zero Reason is no answer, and denies.
 type Reason uint8
 
-// The reasons, in the order in which they are looked for.
+// The reasons, in the order of the lines.
 const (
 	InvalidRequest                 Reason = iota + 1 // line 1
 	ConsoleForbidden                                 // line 2
@@ -27,8 +26,8 @@ const (
 	OpenList                                         // line 16: allow
 )
 
-// lines is what is said of each reason: its text, and what the caller is told. The
-// first stands for a decision that was never made.
+// lines are the text of each reason and the caller's answer. The first is for the zero
+// Decision.
 var lines = [...]struct {
 	text, code string
 	status     int
@@ -53,11 +52,11 @@ var lines = [...]struct {
 	{"open_list", "", 200, ""},
 }
 
-// Allows reports whether the reason is one of the two that allow.
+// Allows reports whether the reason is [AddressListed] or [OpenList].
 func (r Reason) Allows() bool { return r == AddressListed || r == OpenList }
 
-// String returns the reason's text, such as "address_not_listed"; "undecided" for
-// the zero Reason and "reason(99)" for a value that is none.
+// String returns the reason's text, such as "address_not_listed"; "undecided" for the zero
+// Reason and "reason(99)" for an unknown one.
 func (r Reason) String() string {
 	if int(r) < len(lines) {
 		return lines[r].text
@@ -65,11 +64,10 @@ func (r Reason) String() string {
 	return fmt.Sprintf("reason(%d)", uint8(r))
 }
 
-// MarshalText gives the text of String; the zero Reason and values that are none
-// are errors.
+// MarshalText returns the text of String. The zero Reason and unknown values are errors.
 func (r Reason) MarshalText() ([]byte, error) {
 	if r == 0 || int(r) >= len(lines) {
-		return nil, fmt.Errorf("policy: %v is no reason: want one of the constants", r)
+		return nil, fmt.Errorf("policy: %v is not a reason: want one of the constants", r)
 	}
 	return []byte(r.String()), nil
 }
@@ -83,5 +81,5 @@ func (r *Reason) UnmarshalText(text []byte) error {
 			return nil
 		}
 	}
-	return fmt.Errorf("policy: reason %q: want one of the order's, such as %q", text, AddressNotListed)
+	return fmt.Errorf("policy: reason %q: want one of the order, such as %q", text, AddressNotListed)
 }

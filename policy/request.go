@@ -10,22 +10,22 @@ import (
 )
 
 // A Request is a call to judge: the caller, its proof, its address, and the endpoint and
-// resource that it calls. The zero Request is denied as invalid_request.
+// resource it calls. The zero Request is denied as invalid_request.
 type Request struct {
-	// Key is the public ID that the caller gave.
+	// Key is the public ID given by the caller.
 	Key apikey.ID
 
-	// Secret is the secret that the caller sent, as apikey.Parse or an Issuer's Parse
-	// returned it. The zero Secret proves nothing.
+	// Secret is the caller's secret, from apikey.Parse or an Issuer's Parse. The zero
+	// Secret proves nothing.
 	Secret apikey.Secret
 
 	// Verifier checks another kind of proof, such as an HTTP Digest response. Either
 	// Secret or Verifier is set; a request with both is invalid.
 	Verifier Verifier
 
-	// Client is the address of the caller: the peer of the connection, or what a trusted
-	// proxy reported. IPv4-mapped IPv6 is taken as the IPv4 address that it maps (rule A5);
-	// an address with a zone is refused.
+	// Client is the address of the caller: the peer of the connection, or the address
+	// reported by a trusted proxy. IPv4-mapped IPv6 is taken as the mapped IPv4 address
+	// (rule A5); an address with a zone is refused.
 	Client netip.Addr
 
 	// ClientFrom is where Client was found. It is for logs and does not influence the
@@ -43,15 +43,15 @@ type Request struct {
 	// Organization or Project and a Resolver is invalid.
 	Resolver Resolver
 
-	// Endpoint is the operation that is called, and its conditions on a key.
+	// Endpoint is the called operation, and its conditions on a key.
 	Endpoint Endpoint
 
-	// Console marks a call to the console, where people sign in and keys are refused.
+	// Console marks a call to the console: people sign in there, and keys are refused.
 	Console bool
 
-	// Err is why the request could not be read, set by the guard that read it. See
-	// [ErrNoCredentials] and its siblings for the kinds; any other error is line 1. It is
-	// the decision's Cause. A request with an Err is never allowed.
+	// Err is set by a guard that could not read the request, and says why. See
+	// [ErrNoCredentials] and its siblings for the kinds; any other error is line 1. It
+	// becomes the decision's Cause. A request with an Err is never allowed.
 	Err error
 }
 
@@ -64,7 +64,7 @@ const (
 	OriginPeer                              // the peer of the connection
 	OriginForwarded                         // the Forwarded header of a trusted proxy (RFC 7239)
 	OriginXForwardedFor                     // the X-Forwarded-For header of a trusted proxy
-	OriginHeader                            // another header, which a trusted proxy overwrites
+	OriginHeader                            // another header, overwritten by a trusted proxy
 )
 
 var origins = [...]string{"unknown", "peer", "forwarded", "x_forwarded_for", "header"}
@@ -87,7 +87,7 @@ type Endpoint struct {
 	// organization requires.
 	RequiresAccessList bool
 
-	// Roles lists the roles of which the key needs one, in a grant that reaches the
+	// Roles lists the acceptable roles: the key needs one of them, in a grant reaching the
 	// resource (rule K5). Without roles any key will do. They are compared byte by byte.
 	// The slice is only read.
 	Roles []string
@@ -96,28 +96,27 @@ type Endpoint struct {
 // A Verifier checks a proof other than a secret's text.
 type Verifier interface {
 	// Verify returns nil if the proof holds for the key at now, and otherwise the reason.
-	// For a key that does not exist it is called with the zero Key and should take as long
-	// as for one that does (rule K3); its result is then ignored. It must be safe for
-	// concurrent use.
+	// For an unknown key it is called with the zero Key and should take as long as for an
+	// existing one (rule K3); its result is then ignored. It must be safe for concurrent
+	// use.
 	Verify(key apikey.Key, now time.Time) error
 }
 
 // AlreadyVerified is the Verifier for a key whose possession was verified before, for
-// instance by mutual TLS or by a gateway. Setting it vouches for that: Decide then takes
-// the key ID at its word.
+// instance by mutual TLS or by a gateway. Setting it vouches for the caller: Decide does
+// not verify the key ID.
 type AlreadyVerified struct{}
 
-// Verify returns nil.
+// Verify implements [Verifier]. It returns nil.
 func (AlreadyVerified) Verify(apikey.Key, time.Time) error { return nil }
 
-// refused is lines 1 and 2, and line 3 for a request that could not be read: those need
-// no look-up.
+// refused is lines 1 and 2, and line 3 for an unreadable request: they need no look-up.
 func (r *Request) refused() (Reason, error) {
 	unavailable := r.Err != nil && errors.Is(r.Err, ErrUnavailable)
 	if r.Err != nil && !unavailable && !errors.Is(r.Err, ErrInvalidCredentials) {
 		return InvalidRequest, r.Err
 	}
-	if err := r.invalid(); err != nil && !unavailable { // then parts may be missing that the caller sent
+	if err := r.invalid(); err != nil && !unavailable { // an unreadable part may seem to be missing
 		return InvalidRequest, err
 	}
 	if r.Console {
@@ -164,8 +163,8 @@ func (r *Request) alreadyVerified() bool {
 // someKey is cloned in place of a missing key, since cloning takes time.
 var someKey = apikey.Key{Grants: make([]apikey.Grant, 1), Secrets: make([]apikey.StoredSecret, 1)}
 
-// verify returns the index of the key's secret that was proven, -1 for another kind of
-// proof, and an error if nothing was. It does the same work without a key (nil).
+// verify returns the index of the verified secret, -1 for another kind of proof, and an
+// error if nothing was verified. It does the same work without a key (nil).
 func (r *Request) verify(key *apikey.Key, now time.Time) (secret int32, err error) {
 	if r.Verifier == nil || r.Err != nil {
 		var stored []apikey.StoredSecret

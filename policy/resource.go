@@ -15,23 +15,23 @@ type Resource struct {
 	// Project is the project, "" for the organization itself.
 	Project string
 
-	// Value is the record that a Resolver read, for the handler: it serves what was judged
-	// and does not read the record again. The rules do not look at it.
+	// Value is the record read by a Resolver, for the handler: it serves the judged record
+	// and does not read it again. The rules do not look at it.
 	Value any
 }
 
-// NoOrganization is the Organization of a resource that does not exist. No key belongs to
-// it, since it is no valid name, so the answer is that for another organization's
-// resource, wrong_organization: an answer of its own would tell every key which resources
-// exist.
+// NoOrganization is the Organization of an unknown resource. It is no valid name, so no key
+// belongs to it, and the answer is the one for another organization's resource,
+// wrong_organization: an answer of its own would tell every key which resources exist.
 const NoOrganization = " "
 
-// A Resolver finds the resource of one request. Most often it is the embedding program's
-// look-up of the record that the request names.
+// A Resolver finds the resource of one request. Most often it looks the named record up in
+// the embedding program's tables.
 type Resolver interface {
-	// Resolve returns the resource. An error, a panic and a ctx that is done make the
-	// decision unavailable; a resource without an Organization makes it invalid_request.
-	// For a resource that does not exist it returns [NoOrganization]. ctx is that of Decide.
+	// Resolve returns the resource, with [NoOrganization] for an unknown one. ctx is the one
+	// given to Decide. An error, a panic and a done ctx make the decision unavailable. A
+	// resource without an Organization, or with a name of more than 256 bytes, makes it
+	// invalid_request.
 	Resolve(ctx context.Context) (Resource, error)
 }
 
@@ -41,17 +41,17 @@ type ResolverFunc func(ctx context.Context) (Resource, error)
 // Resolve calls f.
 func (f ResolverFunc) Resolve(ctx context.Context) (Resource, error) { return f(ctx) }
 
-var errNoOrganization = errors.New("policy: the resource has no organization: want the one that its record names, " +
+var errNoOrganization = errors.New("policy: the resource has no organization: want the one in its record, " +
 	"or NoOrganization if it does not exist")
 
 // maxName is the length of the longest name, as apikey.ValidateName has it. Longer ones
 // would only fill the log.
 const maxName = 256
 
-var errLongName = fmt.Errorf("policy: the resource has an organization or a project of more than %d bytes: want a name", maxName)
+var errLongName = fmt.Errorf("policy: the resource has an organization or a project of more than %d bytes: want names of at most that", maxName)
 
-// resolve asks the request's Resolver, if it has one, and notes the resource in the
-// decision. It returns the reason to deny for, or zero.
+// resolve asks the request's Resolver, if any, and notes the resource in the decision. It
+// returns the reason for a denial, or zero.
 func (d *Decision) resolve(ctx context.Context, resolver Resolver) (Reason, error) {
 	if resolver == nil {
 		return 0, nil

@@ -112,7 +112,7 @@ func TestD2UnknownKeyAndWrongSecretLookTheSame(t *testing.T) {
 	require.Equal(t, wrong.Answer(), f.decide(&memory{}).Answer())
 }
 
-// Rule D2: lines 6 to 14 are told only after the secret was proven. Whatever is
+// Rule D2: lines 6 to 14 are told only after the secret was verified. Whatever is
 // wrong with the key besides, an unproven caller learns the same.
 func TestD2NothingIsToldBeforeTheProof(t *testing.T) {
 	for name, change := range map[string]func(*fixture){
@@ -129,8 +129,8 @@ func TestD2NothingIsToldBeforeTheProof(t *testing.T) {
 	} {
 		f := newFixture(t)
 		change(f)
-		proven := f.decide(f.source())
-		require.Greater(t, proven.Reason, policy.WrongSecret, name)
+		verified := f.decide(f.source())
+		require.Greater(t, verified.Reason, policy.WrongSecret, name)
 		f.request.Secret = apikey.Secret{}
 		requireDenied(t, f.decide(f.source()), policy.WrongSecret)
 	}

@@ -7,54 +7,51 @@ import (
 	"github.com/sallyport-go/sallyport/apikey"
 )
 
-// A Source is where an Engine looks keys up. It is the reading side of a
-// store.Store, and all that a configuration file, a cache or a test needs to be.
-// Implementations must be safe for concurrent use.
+// A Source has the keys for an Engine. It is the reading side of a store.Store, and enough
+// for a configuration file, a cache or a test. Implementations must be safe for concurrent
+// use.
 type Source interface {
-	// Lookup returns the key with this ID, compared byte by byte, and its
-	// organization, both as of one moment: never an old key with a new requirement.
-	// found is false, and err nil, if there is no such key. err is only ever a
-	// failure, a cancelled ctx included; it makes the decision unavailable and never
-	// widens access. A list that cannot be read is a failure, not an empty list
-	// (rule A3).
+	// Lookup returns the key with this ID, compared byte by byte, and its organization,
+	// both of one snapshot: never an old key with a new requirement. For an unknown key
+	// found is false and err is nil. err is only ever a failure, a cancelled ctx included;
+	// it makes the decision unavailable and never widens access. An unreadable list is a
+	// failure, not an empty list (rule A3).
 	Lookup(ctx context.Context, id apikey.ID) (subject Subject, found bool, err error)
 }
 
-// SourceFunc is a function as a [Source].
+// A SourceFunc is a function as a [Source].
 type SourceFunc func(ctx context.Context, id apikey.ID) (Subject, bool, error)
 
-// Lookup calls f.
+// Lookup implements [Source.Lookup].
 func (f SourceFunc) Lookup(ctx context.Context, id apikey.ID) (Subject, bool, error) {
 	return f(ctx, id)
 }
 
-// An ImmediateSource answers from memory: it cannot block, so an Engine asks it
-// directly, without a deadline and without a goroutine.
+// An ImmediateSource is a Source in memory. It cannot block, so an Engine asks it directly,
+// without a deadline and without a goroutine.
 type ImmediateSource interface {
 	Source
 
-	// LookupNow is Lookup without waiting. Any text may be asked for, while Lookup is
-	// asked by an Engine for valid IDs only: what is in memory answers sooner than a
-	// check of the text would.
+	// LookupNow is Lookup without waiting. An Engine asks it for any text, but Lookup for
+	// valid IDs only: a look-up in memory is faster than a check of the text.
 	LookupNow(id apikey.ID) (subject Subject, found bool, err error)
 }
 
-// A Subject is a key and its organization as of one moment: what a request is
-// judged by. It is a small value to copy and share. The zero Subject is no key.
+// A Subject is a key and its organization of one snapshot. Requests are judged by it. It is
+// a small value to copy and share. The zero Subject is no key.
 type Subject struct {
 	key          *apikey.Key
 	organization *Organization
 }
 
-// NewSubject puts a key and its organization together. The Subject keeps both
-// pointers, so that a source that answers from memory copies nothing: whoever
-// calls it must not change either afterwards, nor what the key's slices hold.
+// NewSubject puts a key and its organization together. The Subject keeps both pointers, so
+// that a source in memory copies nothing: the caller must change neither afterwards, nor
+// the contents of the key's slices.
 func NewSubject(key *apikey.Key, organization *Organization) Subject {
 	return Subject{key, organization}
 }
 
-// Key returns the key, sharing nothing with the Subject that could be changed;
-// the zero Key if there is none.
+// Key returns a clone of the key, or the zero Key if there is none.
 func (s Subject) Key() apikey.Key {
 	if s.key == nil {
 		return apikey.Key{}
@@ -62,8 +59,7 @@ func (s Subject) Key() apikey.Key {
 	return s.key.Clone()
 }
 
-// Organization returns the key's organization; the zero Organization if there is
-// none.
+// Organization returns the key's organization, or the zero Organization if there is none.
 func (s Subject) Organization() Organization {
 	if s.organization == nil {
 		return Organization{}
@@ -76,10 +72,9 @@ func (s Subject) dependsOnTime() bool {
 	return s.key != nil && (!s.key.NotBefore.IsZero() || !s.key.Expires.IsZero() || s.key.AccessList.HasExpiry())
 }
 
-// isOf reports whether the subject is the key with this ID and its organization. What
-// is neither that nor the zero Subject cannot be an answer to a look-up: line 3. A
-// database that folds case, a join that went wrong and a record that lost its
-// organization all show here.
+// isOf reports whether the subject is the key with this ID and its organization. Any other
+// Subject but the zero one is line 3: a database that folds case, a wrong join and a record
+// without its organization all show here.
 func (s Subject) isOf(id apikey.ID) bool {
 	return s.key != nil && s.organization != nil && s.key.ID == id &&
 		s.key.Organization == s.organization.ID && s.organization.ID != ""

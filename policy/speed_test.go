@@ -81,7 +81,7 @@ func TestDenialsDoNotAllocate(t *testing.T) {
 	engine := policy.New(f.source(), policy.WithClock(atNoon), observer)
 	empty := policy.New(&memory{}, policy.WithClock(atNoon), observer)
 	_, wrong := newSecret(t, "key-1")
-	proven := f.request
+	verified := f.request
 	for want, change := range map[policy.Reason]func(*policy.Request){
 		policy.InvalidRequest:    func(r *policy.Request) { r.Client = netip.Addr{} },
 		policy.ConsoleForbidden:  func(r *policy.Request) { r.Console = true },
@@ -90,16 +90,16 @@ func TestDenialsDoNotAllocate(t *testing.T) {
 		policy.ProjectNotGranted: func(r *policy.Request) { r.Project = "beta" },
 		policy.RoleMissing:       func(r *policy.Request) { r.Endpoint.Roles = r.Endpoint.Roles[:1] },
 	} {
-		request := proven
+		request := verified
 		change(&request)
 		require.Equal(t, want, engine.Decide(ctx, request).Reason)
 		require.Zero(t, testing.AllocsPerRun(100, func() { engine.Decide(ctx, request) }), "%s", want)
 	}
-	require.Equal(t, policy.UnknownKey, empty.Decide(ctx, proven).Reason)
-	require.Zero(t, testing.AllocsPerRun(100, func() { empty.Decide(ctx, proven) }))
+	require.Equal(t, policy.UnknownKey, empty.Decide(ctx, verified).Reason)
+	require.Zero(t, testing.AllocsPerRun(100, func() { empty.Decide(ctx, verified) }))
 
 	// Rule K3: a Verifier is given a copy of the key, and for no key as much is copied.
-	refused := proven
+	refused := verified
 	refused.Secret, refused.Verifier = apikey.Secret{}, verifierFunc(func(apikey.Key, time.Time) error { return apikey.ErrWrongSecret })
 	require.Equal(t, policy.WrongSecret, engine.Decide(ctx, refused).Reason)
 	known := testing.AllocsPerRun(100, func() { engine.Decide(ctx, refused) })

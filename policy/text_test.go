@@ -43,7 +43,7 @@ func TestReasonTextsAreTheContract(t *testing.T) {
 		require.ErrorContains(t, err, none.String())
 	}
 	err := new(policy.Reason).UnmarshalText([]byte("Open_list"))
-	require.EqualError(t, err, `policy: reason "Open_list": want one of the order's, such as "address_not_listed"`)
+	require.EqualError(t, err, `policy: reason "Open_list": want one of the order, such as "address_not_listed"`)
 }
 
 func TestRequirementTextsAreTheContract(t *testing.T) {

@@ -15,32 +15,32 @@ import (
 	"github.com/sallyport-go/sallyport/policy/policyhttp"
 )
 
-// Config is how a Guard judges calls. [New] finds all that is wrong with it.
+// Config configures [New].
 type Config struct {
 	// Guard reads credentials and addresses. Required. Its Deny, its realm and the order of
-	// its schemes do not matter here, and a Digest scheme is not used.
+	// its schemes have no effect here, and a Digest scheme accepts no call.
 	Guard *policyhttp.Guard
 
-	// Methods are the methods that can be called, by their full names such as
+	// Methods are the declared methods, by their full names such as
 	// "/backups.v1.Backups/Restore". All others are denied.
 	Methods map[string]Method
 
-	// Domain says in google.rpc.ErrorInfo whose reasons those are, mostly the name of the
-	// service, such as "backups.example.com". "" is "sallyport".
+	// Domain is the domain of google.rpc.ErrorInfo, mostly the name of the service, such as
+	// "backups.example.com". "" is "sallyport".
 	Domain string
 }
 
-// A Method is what the guard knows of one method. Either it is open, or it has a Resource.
+// A Method declares one method. Either it is Open, or it has a Resource.
 type Method struct {
 	// Open lets everybody call the method, without a key and without a decision: for health
 	// checks and the like. Nothing else may be set then.
 	Open bool
 
-	// Endpoint is what the method asks of a key. If it has no name, that is the full name of
-	// the method.
+	// Endpoint has the method's conditions on a key. Its Name is the full name of the method
+	// unless set.
 	Endpoint policy.Endpoint
 
-	// Resource says what a call is about.
+	// Resource finds the organization and the project of a call.
 	Resource Resource
 }
 
@@ -54,9 +54,11 @@ type Guard struct {
 	domain  string
 }
 
-// New returns a Guard, or an error that joins all that is wrong with the configuration: no
-// guard, a domain that is not UTF-8, a name that is not that of a method, a method that is
-// neither open nor has a Resource, or that is both.
+// New returns a Guard. The error joins everything wrong with the configuration:
+//   - no guard,
+//   - a domain other than UTF-8,
+//   - a name other than the full name of a method,
+//   - a method neither Open nor with a Resource, and an Open one with conditions.
 func New(config Config) (*Guard, error) {
 	g := &Guard{guard: config.Guard, methods: maps.Clone(config.Methods), domain: config.Domain}
 	if g.domain == "" {
@@ -86,30 +88,29 @@ func New(config Config) (*Guard, error) {
 	return g, nil
 }
 
-// check returns why the method cannot be judged.
+// check returns what is wrong with the declaration, or nil.
 func (m Method) check(name string) error {
 	service, method, _ := strings.Cut(strings.TrimPrefix(name, "/"), "/")
 	switch {
 	case name != "/"+service+"/"+method || service == "" || method == "" || strings.Contains(method, "/"):
 		return errors.New(`is not the full name of a method: want one such as "/backups.v1.Backups/Restore"`)
 	case m.Open && (m.Resource != nil || m.Endpoint.RequiresAccessList || len(m.Endpoint.Roles) > 0):
-		return errors.New("is open and asks something of a key: want one of the two")
+		return errors.New("is Open and has conditions on a key: want one of the two")
 	case !m.Open && m.Resource == nil:
-		return errors.New("has no Resource: want one, or Open for a method that everybody may call")
+		return errors.New("has no Resource: want one, or Open for a method without keys")
 	}
 	return nil
 }
 
 // ServerOptions returns both interceptors, as options for grpc.NewServer: with one of them
-// alone, the methods of the other kind are open. Interceptors that were given before run
-// before the guard.
+// alone, the methods of the other kind are open. Interceptors of earlier options run before
+// the guard.
 func (g *Guard) ServerOptions() []grpc.ServerOption {
 	return []grpc.ServerOption{grpc.ChainUnaryInterceptor(g.Unary), grpc.ChainStreamInterceptor(g.Stream)}
 }
 
-// Unary is a grpc.UnaryServerInterceptor. It calls the handler of a call that is allowed,
-// with the decision in its context (see [DecisionOf]), and answers the others with
-// [Guard.Status].
+// Unary is a grpc.UnaryServerInterceptor. It calls the handler for allowed calls, with the
+// decision in the context (see [DecisionOf]), and answers the others with [Guard.Status].
 func (g *Guard) Unary(ctx context.Context, message any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
 	ctx, err := g.admit(ctx, info.FullMethod, message)
 	if err != nil {
@@ -119,7 +120,7 @@ func (g *Guard) Unary(ctx context.Context, message any, info *grpc.UnaryServerIn
 }
 
 // Stream is a grpc.StreamServerInterceptor, and otherwise like Unary. The stream is judged
-// once, when it begins; see [Guard.Check] for streams that last.
+// once, when it begins; see [Guard.Check] for long ones.
 func (g *Guard) Stream(server any, stream grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
 	ctx, err := g.admit(stream.Context(), info.FullMethod, nil)
 	if err != nil {
@@ -136,7 +137,7 @@ type admitted struct {
 
 func (a admitted) Context() context.Context { return a.ctx }
 
-// admit returns the context for the handler, or the answer to a call that is denied.
+// admit returns the context for the handler, or the answer to a denied call.
 func (g *Guard) admit(ctx context.Context, fullMethod string, message any) (context.Context, error) {
 	if g != nil && g.methods[fullMethod].Open {
 		return ctx, nil
@@ -150,9 +151,9 @@ func (g *Guard) admit(ctx context.Context, fullMethod string, message any) (cont
 
 type decisionKey struct{}
 
-// DecisionOf returns the decision that let a call in, from its context. It is false outside
-// of a handler behind the guard, and in that of an open method. policyhttp.DecisionOf finds
-// the decisions of policyhttp only.
+// DecisionOf returns the decision on an allowed call, from its context. It is false outside
+// of a handler behind the guard, and in the handler of an open method. policyhttp.DecisionOf
+// finds the decisions of policyhttp only.
 func DecisionOf(ctx context.Context) (policy.Decision, bool) {
 	if ctx == nil {
 		return policy.Decision{}, false
@@ -161,28 +162,27 @@ func DecisionOf(ctx context.Context) (policy.Decision, bool) {
 	return d, ok
 }
 
-// ValueOf returns the record that the method's [Resource] read for the call that was let
-// in, from its context: what was judged is what is served, and the record is not read
-// twice. It is false outside of a handler behind the guard, and if the Resource's Value is
-// no T.
+// ValueOf returns the record from the Value of the method's [Resource], out of the context of
+// an allowed call. A handler that uses it serves the judged record, and does not read it
+// twice. It is false outside of a handler behind the guard, and if the Value is not a T.
 func ValueOf[T any](ctx context.Context) (T, bool) {
 	d, _ := DecisionOf(ctx)
 	value, ok := d.Resource().Value.(T)
 	return value, ok
 }
 
-// undeclared is the name of the endpoint in decisions about methods that are not in
-// Config.Methods. Their own names come from the caller where the server has a handler for
-// unknown ones, and would not do as names to count by.
+// undeclared is the name of the endpoint in decisions on undeclared methods. Their own names
+// may come from the caller, where the server has a handler for unknown methods, and must not
+// become the labels of metrics.
 const undeclared = "undeclared method"
 
-// Check judges a call and answers nothing. The interceptors do that by themselves; Check is
-// for handlers of streams that judge again while the stream lasts. ctx is that of the call,
-// with its peer and its metadata, message is given to the method's Resource, and fullMethod
-// is its name as grpc.Method(ctx) returns it.
+// Check judges a call and answers nothing. The interceptors call it by themselves; a handler
+// calls it to judge a long stream again. ctx is the one of the call, with its peer and its
+// metadata. fullMethod is the method's name, from grpc.Method(ctx). message is passed to the
+// method's Resource.
 //
-// It does not panic: a failure in it denies, and is the decision's Cause. An undeclared
-// method is denied, and so is an open one, since there is nothing to judge.
+// It does not panic: a failure denies, and is the decision's Cause. An undeclared method is
+// denied, and so is an open one, since there is nothing to judge.
 func (g *Guard) Check(ctx context.Context, fullMethod string, message any) policy.Decision {
 	if ctx == nil {
 		ctx = context.Background()
@@ -195,14 +195,14 @@ func (g *Guard) Check(ctx context.Context, fullMethod string, message any) polic
 		call.Endpoint, call.Resolver = method.Endpoint, method.Resource.of(message)
 	} else {
 		call.Endpoint.Name = undeclared
-		call.Err = fmt.Errorf("policygrpc: %w: %s is not in Config.Methods", policy.ErrUndeclaredEndpoint, cut(fullMethod))
+		call.Err = fmt.Errorf("policygrpc: %w: the method %s is not in Config.Methods: want it declared", policy.ErrUndeclaredEndpoint, cut(fullMethod))
 	}
 	return g.guard.Check(ctx, call)
 }
 
-// Undeclared returns the full names of the methods that a server has and that are not in
-// Config.Methods, in order. Give it what the server's GetServiceInfo returns, once all
-// services are registered: every method in the answer is denied to everybody.
+// Undeclared returns the full names of a server's methods missing from Config.Methods, in
+// order. services is the result of the server's GetServiceInfo, once all services are
+// registered. Every method in the answer is denied to everybody.
 func (g *Guard) Undeclared(services map[string]grpc.ServiceInfo) []string {
 	if g == nil {
 		g = new(Guard)
@@ -220,7 +220,7 @@ func (g *Guard) Undeclared(services map[string]grpc.ServiceInfo) []string {
 	return names
 }
 
-// cut quotes a text of the caller's, and cuts a long one.
+// cut quotes a text from the caller, and cuts a long one.
 func cut(text string) string {
 	const most = 100
 	if len(text) > most {

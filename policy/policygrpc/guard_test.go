@@ -214,7 +214,7 @@ func TestOpenList(t *testing.T) {
 	}
 }
 
-// Rule D2: before the secret was proven, every failure of it is the same to the byte. It
+// Rule D2: before the secret was verified, every failure of it is the same to the byte. It
 // takes one look-up (rule K3), and none if it names no key (rule K2).
 func TestNothingTellsAnUnknownKeyFromAWrongSecret(t *testing.T) {
 	s := newService(t)
@@ -320,7 +320,7 @@ func TestUndeclaredMethod(t *testing.T) {
 		d := s.last()
 		assert.Equal(t, policy.InvalidRequest, d.Reason)
 		assert.ErrorIs(t, d.Cause, policy.ErrUndeclaredEndpoint)
-		assert.ErrorContains(t, d.Cause, "undeclared endpoint: \""+method[:10])
+		assert.ErrorContains(t, d.Cause, "undeclared endpoint: the method \""+method[:10])
 		assert.Less(t, len(d.Cause.Error()), 400)
 		assert.Equal(t, "undeclared method", d.LogValue().Group()[endpointAt(d)].Value.String())
 
@@ -572,7 +572,7 @@ func TestMistakesOfTheConfiguration(t *testing.T) {
 	assert.Equal(t, "policygrpc: Config.Guard is nil: want one that policyhttp.New returned", lines[0])
 	assert.Equal(t, `policygrpc: Config.Domain is "caf\xe9": want UTF-8, such as backups.example.com`, lines[1])
 	for _, line := range lines[2:] {
-		assert.Regexp(t, `^policygrpc: Config\.Methods\["[^"]*"\] (is not the full name of a method|is open and asks something of a key|has no Resource): want `, line)
+		assert.Regexp(t, `^policygrpc: Config\.Methods\["[^"]*"\] (is not the full name of a method|is Open and has conditions on a key|has no Resource): want `, line)
 	}
 }
 

@@ -10,8 +10,8 @@ import (
 	"google.golang.org/grpc/peer"
 )
 
-// headerOf returns the metadata under the canonical names of policyhttp.Call. It has all of
-// them, since another spelling of the header with the address is refused.
+// headerOf returns the metadata under the canonical names of policyhttp.Call. It returns all
+// of them, since another spelling of the address's header is refused.
 func headerOf(ctx context.Context) http.Header {
 	md, _ := metadata.FromIncomingContext(ctx)
 	header := make(http.Header, len(md))
@@ -21,15 +21,15 @@ func headerOf(ctx context.Context) http.Header {
 	return header
 }
 
-// remoteOf returns the peer as policyhttp.Call wants it.
+// remoteOf returns the peer for policyhttp.Call.
 func remoteOf(ctx context.Context) string {
-	const none = "none" // which is refused. "" would be a Unix socket.
+	const none = "none" // refused as an address; "" would be a Unix socket
 	p, ok := peer.FromContext(ctx)
 	switch {
 	case !ok || p.Addr == nil:
 		return none
 	case isUnix(p.Addr) || isUnix(p.LocalAddr):
-		return "@" // the name is the caller's, who may have called its end "203.0.113.7:80"
+		return "@" // the caller chooses the name of its end, and may choose "203.0.113.7:80"
 	case p.Addr.String() == "":
 		return none
 	}

@@ -8,16 +8,15 @@ import (
 	"github.com/sallyport-go/sallyport/policy"
 )
 
-// A Resource finds the object of a call: its organization, its project if it has one, and,
-// if the program wants that, the record that it read for the handler, which gets it by
-// [ValueOf]. It is called once, after line 11 of the rules: guessed and stolen keys cause
-// no call. message is that of a unary call, and nil for a stream, of which none was read
-// yet; the object of a stream is in its metadata.
+// A Resource finds the object of a call: its organization, its project if it has one, and
+// optionally the record it read, which the handler gets by [ValueOf]. It is called once,
+// after line 11 of the rules: guessed and stolen keys cause no call. message is the one of a
+// unary call. It is nil for a stream, judged before its first message; the object of a stream
+// is in its metadata.
 //
 // It takes both names from the resource's own record, never from the caller (rule K7): the
-// message names a backup, and the backup's record names its owner. For one that does not
-// exist it returns [policy.NoOrganization]: the answer is then that for a backup of another
-// organization.
+// message names a backup, and the backup's record names its owner. For an unknown backup it
+// returns [policy.NoOrganization]; the answer is then the one for another organization's.
 //
 // Without an organization, and with a name of more than 256 bytes, the call is denied as
 // invalid_request (INVALID_ARGUMENT). With an error, and if the Resource panics (by a type
@@ -33,10 +32,10 @@ func (r Resource) of(message any) policy.Resolver {
 	return policy.ResolverFunc(func(ctx context.Context) (policy.Resource, error) { return r(ctx, message) })
 }
 
-// Metadata returns a Resource that reads both names from the metadata, for services behind
-// a gateway that knows the resource and overwrites these in every call: from anybody else,
-// they are the caller's word. project is "" where the method is about an organization. If
-// one is missing, empty or there twice, the call is denied as invalid_request.
+// Metadata returns a Resource that reads both names from the metadata. It is for services
+// behind a gateway that overwrites them in every call: from anybody else they are the
+// caller's word. project is "" for a method of the organization itself. If a value is
+// missing, empty or occurs twice, the call is denied as invalid_request.
 //
 // An organization alone is safe from anybody: the rules compare it with the key's.
 func Metadata(organization, project string) Resource {
@@ -52,7 +51,7 @@ func Metadata(organization, project string) Resource {
 	}
 }
 
-// single returns the value of a name that is there once.
+// single returns the value of a name, "" unless there is exactly one.
 func single(md metadata.MD, name string) string {
 	if values := md.Get(name); len(values) == 1 {
 		return values[0]

@@ -14,8 +14,8 @@ import (
 const clientAddress = "clientAddress"
 
 // Status returns the caller's side of a decision (rule D1): [policy.Decision.Answer] as a
-// status with a google.rpc.ErrorInfo. It is OK, whose Err is nil,
-// for a decision that allows, and for no other.
+// status with a google.rpc.ErrorInfo. For an allowed call it is OK, with a nil Err; for a
+// denied one it never is.
 func (g *Guard) Status(d policy.Decision) *status.Status {
 	if d.Allowed() {
 		return status.New(codes.OK, "")
@@ -31,7 +31,7 @@ func (g *Guard) Status(d policy.Decision) *status.Status {
 	s := status.New(codeOf(answer.Status), answer.Message)
 	detailed, err := s.WithDetails(info)
 	if err != nil {
-		return s // of nil, Err would be nil
+		return s // a nil status would be OK
 	}
 	return detailed
 }

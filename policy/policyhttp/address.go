@@ -17,10 +17,10 @@ import (
 // The zero ClientAddress is the peer of the connection: no header is ever read.
 //
 // A declared header is read only if the peer of the connection is trusted. Any other peer
-// is itself the client, whatever headers it sends: its address is the one thing about it
-// that it cannot choose. So a caller gains nothing by going around the proxies. But a proxy
-// missing from the declaration is taken for every client behind it, and an access list
-// that covers it admits them all: [Guard.Doctor] shows it.
+// is itself the client, whatever headers it sends: it can choose everything but its
+// address. So a caller gains nothing by going around the proxies. But a proxy missing from
+// the declaration is taken for every client behind it, and an access list covering it
+// admits them all: [Guard.Doctor] shows it.
 //
 // A trusted peer's header is believed or refused. There is no falling back to another
 // header or to the peer, since a caller could choose the fallback by spoiling the header.
@@ -38,19 +38,19 @@ import (
 // Two lines of a list header are refused, although RFC 9110 section 5.3 has them read as
 // one list. Some proxies append to the first line and pass the second on; then the second
 // is the caller's, and would be read first. HAProxy's "option forwardfor" adds a line
-// instead of appending to the caller's, so have it delete that before: "http-request
-// del-header x-forwarded-for".
+// instead of appending to the caller's, so have it delete the caller's before:
+// "http-request del-header x-forwarded-for".
 //
 // A connection on a Unix socket has no peer address, whatever RemoteAddr says: the caller
 // chooses the name of its own end. It is refused unless [ClientAddress.WithUnixSocket]
-// declares that it comes from the proxy.
+// declares the proxy behind it.
 //
 // The PROXY protocol needs no header: its listener gives connections the client's address
 // as their RemoteAddr, the peer here. Have it take the protocol from the load balancer's
 // addresses only.
 //
-// The peer is Request.RemoteAddr. Middleware before the guard must not rewrite that from a
-// header. Most such middleware leaves an address without a port there, and that is
+// The peer is Request.RemoteAddr. Middleware before the guard must not rewrite it from a
+// header. Most such middleware leaves an address without a port there, and the request is
 // refused.
 type ClientAddress struct {
 	topology   topology
@@ -73,8 +73,8 @@ const (
 )
 
 // FromTrustedProxies reads the list of a header from right to left, and takes the first
-// address that none of the trusted prefixes covers. It is the choice for proxies with
-// known addresses.
+// address outside of the trusted prefixes. It is the choice for proxies with known
+// addresses.
 //
 // If all are covered the call is refused, since a proxy is not a client. So name the
 // proxies' own addresses, and not a whole network with clients in it.
@@ -83,8 +83,8 @@ func FromTrustedProxies(header ForwardingHeader, trusted ...netip.Prefix) Client
 }
 
 // FromHops reads the list of a header and takes the hops-th address from the right. Each
-// proxy appends the address that connected to it: 1 is the one appended by the peer, 2 the
-// one appended by the proxy before the peer. It is the choice for a known number of proxies
+// proxy appends the address of its own peer: 1 is the one appended by the peer, 2 the one
+// appended by the proxy before the peer. It is the choice for a known number of proxies
 // between unknown addresses.
 //
 // The number must be exact for every way into the service. If it is too small, the client
@@ -118,7 +118,7 @@ func fromList(topology topology, header ForwardingHeader, hops int, trusted []ne
 	case header == Forwarded:
 		a.origin = policy.OriginForwarded
 	case header != XForwardedFor:
-		a.err = fmt.Errorf("policyhttp: there is no %v: want XForwardedFor or Forwarded", header)
+		a.err = fmt.Errorf("policyhttp: %v is unknown: want XForwardedFor or Forwarded", header)
 	}
 	if hops < 1 {
 		a.err = fmt.Errorf("policyhttp: %d hops: want 1 or more, counted from the right end of the list", hops)
@@ -137,7 +137,7 @@ func (a *ClientAddress) trust(prefixes []netip.Prefix) {
 		case err != nil:
 			errs = append(errs, err)
 		case prefix.Bits() == 0:
-			errs = append(errs, fmt.Errorf("%q trusts everybody to say who they are: want the blocks that the proxies connect from", prefix))
+			errs = append(errs, fmt.Errorf("%q trusts every address to set the header: want the blocks that the proxies connect from", prefix))
 		case !slices.Contains(prefixes[:i], prefix):
 			entries = append(entries, entry)
 		}
@@ -152,13 +152,13 @@ func (a *ClientAddress) trust(prefixes []netip.Prefix) {
 
 var (
 	errUnixPeer      = errors.New("policyhttp: a Unix socket has no peer to take the address of: want WithUnixSocket on FromTrustedProxies, FromHops or FromHeader")
-	errNobodyTrusted = errors.New("policyhttp: nobody is trusted to set the header, so it would never be read: want the blocks that the proxies connect from, or WithUnixSocket")
+	errNobodyTrusted = errors.New("policyhttp: no peer is trusted to set the header, so it would never be read: want the blocks that the proxies connect from, or WithUnixSocket")
 	errNoPeer        = errors.New("policyhttp: the connection is on a Unix socket, which has no peer address: want a topology that declares it WithUnixSocket")
 )
 
-// WithUnixSocket returns the topology with connections on a Unix socket trusted like a
-// peer of a trusted address. Only the proxy may be able to connect to the socket: give its
-// file the permissions for that.
+// WithUnixSocket returns the topology with connections on a Unix socket trusted like a peer
+// of a trusted address. Only the proxy may be able to connect to the socket: restrict the
+// permissions of its file.
 func (a ClientAddress) WithUnixSocket() ClientAddress {
 	a.unixSocket = true
 	if a.topology == fromPeer && a.err == nil {

@@ -254,7 +254,7 @@ func TestAnAmbiguousHeaderIsRefused(t *testing.T) {
 			require.NoError(t, err)
 			require.Equal(t, "203.0.113.7", got.String())
 
-			missing := fmt.Sprintf("policyhttp: the request of a trusted peer has no %s header: want a proxy that always sets it, and no caller who can have it removed", header)
+			missing := fmt.Sprintf("policyhttp: the request of a trusted peer has no %s header: want a proxy that always sets it, whatever the caller's Connection header says", header)
 			delete(sent, header)
 			for _, none := range []http.Header{nil, {}, sent, lines(header)} {
 				wantRefused(t, a, trustedPeer, none, missing)
@@ -335,9 +335,9 @@ func TestUnixSocket(t *testing.T) {
 }
 
 func TestMistakesInATopology(t *testing.T) {
-	const nobody = "policyhttp: nobody is trusted to set the header, so it would never be read: want the blocks that the proxies connect from, or WithUnixSocket"
+	const nobody = "policyhttp: no peer is trusted to set the header, so it would never be read: want the blocks that the proxies connect from, or WithUnixSocket"
 	everybody := func(text string) string {
-		return fmt.Sprintf("policyhttp: trusted addresses: %q trusts everybody to say who they are: want the blocks that the proxies connect from", text)
+		return fmt.Sprintf("policyhttp: trusted addresses: %q trusts every address to set the header: want the blocks that the proxies connect from", text)
 	}
 	notAHeader := func(name string) string {
 		return fmt.Sprintf("policyhttp: %q is not a header to take an address from: want a name of letters, digits and hyphens, such as CF-Connecting-IP", name)
@@ -350,8 +350,8 @@ func TestMistakesInATopology(t *testing.T) {
 		{policyhttp.FromTrustedProxies(policyhttp.XForwardedFor), nobody},
 		{policyhttp.FromHops(policyhttp.Forwarded, 1), nobody},
 		{policyhttp.FromHeader("X-Real-IP"), nobody},
-		{policyhttp.FromTrustedProxies(0, proxies...), "policyhttp: there is no forwarding header 0: want XForwardedFor or Forwarded"},
-		{policyhttp.FromHops(9, 1, proxies...), "policyhttp: there is no forwarding header 9: want XForwardedFor or Forwarded"},
+		{policyhttp.FromTrustedProxies(0, proxies...), "policyhttp: forwarding header 0 is unknown: want XForwardedFor or Forwarded"},
+		{policyhttp.FromHops(9, 1, proxies...), "policyhttp: forwarding header 9 is unknown: want XForwardedFor or Forwarded"},
 		{policyhttp.FromHops(policyhttp.Forwarded, 0, proxies...), "policyhttp: 0 hops: want 1 or more, counted from the right end of the list"},
 		{policyhttp.FromHops(policyhttp.Forwarded, -1).WithUnixSocket(), "policyhttp: -1 hops: want 1 or more, counted from the right end of the list"},
 		{policyhttp.FromHeader("X-Real-IP", blocks("0.0.0.0/0")...), everybody("0.0.0.0/0")},

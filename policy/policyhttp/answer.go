@@ -34,8 +34,8 @@ func WriteProblem(w http.ResponseWriter, r *http.Request, d policy.Decision) {
 }
 
 // WriteAtlasError writes the answer to a denied call in the error format of the MongoDB
-// Atlas Administration API, for services whose clients were written for it. The code is
-// also in the header X-Error-Code. To HEAD it writes the same without the body.
+// Atlas Administration API, for services with clients of that API. The code is also in the
+// header X-Error-Code. To HEAD it writes the same without the body.
 //
 //	{"detail":"IP address 192.0.2.1 is not on the access list of the API key.",
 //	"error":403,"errorCode":"IP_ADDRESS_NOT_ON_ACCESS_LIST",
@@ -62,11 +62,12 @@ func writeJSON(w http.ResponseWriter, r *http.Request, status int, contentType s
 	header.Set("X-Content-Type-Options", "nosniff")
 	w.WriteHeader(status)
 	if r.Method != http.MethodHead {
-		_, _ = w.Write(body) // the caller who has gone needs no answer
+		_, _ = w.Write(body) // the caller may have gone
 	}
 }
 
-// answer answers a denied call. Whatever Deny does, it is not what looks like a success.
+// answer answers a denied call. Whatever Deny does, the answer does not look like a
+// success.
 func (t *Route) answer(w http.ResponseWriter, r *http.Request, d policy.Decision) {
 	setHeader(w, t, d)
 	if t == nil || t.guard == nil || t.guard.deny == nil {
@@ -95,7 +96,7 @@ func (t *Route) answer(w http.ResponseWriter, r *http.Request, d policy.Decision
 	}
 }
 
-// setHeader sets what every denied answer has, whoever writes it.
+// setHeader sets the header of every denied answer, before Config.Deny may change it.
 func setHeader(w http.ResponseWriter, t *Route, d policy.Decision) {
 	header := w.Header()
 	header.Set("Cache-Control", "no-store")
@@ -123,14 +124,14 @@ func challengesOf(scheme Scheme, realm string, cause error) (challenges []string
 	return scheme.Challenges(realm, cause)
 }
 
-// noticing notices whether there was an answer. It is between Deny and the server's
-// writer, and never between that and a handler.
+// noticing notices whether there was an answer. It is between Deny and the server's writer;
+// handlers get the server's writer itself.
 type noticing struct {
 	http.ResponseWriter
 	answered bool
 }
 
-// WriteHeader lets informational answers pass, which may be several and are none.
+// WriteHeader lets informational answers (1xx) pass: the answer follows them.
 func (n *noticing) WriteHeader(status int) {
 	n.answered = n.answered || status >= http.StatusOK
 	n.ResponseWriter.WriteHeader(status)

@@ -11,8 +11,8 @@ import (
 // LogOptions configures [Log]. The zero LogOptions logs everything.
 type LogOptions struct {
 	// AllowEvery logs one of every n allowed calls, starting with the first. Values below 2
-	// log all of them. Denied calls are always logged, and so are those with a WouldDeny,
-	// which a switch to required is decided by (rule Q2).
+	// log all of them. Denied calls are always logged, and so are calls with a WouldDeny:
+	// they show whether to switch to required (rule Q2).
 	AllowEvery int
 }
 
@@ -21,9 +21,9 @@ type LogOptions struct {
 // [policy.Decision.LogValue]. A line never has a secret in it, nor anything else of the
 // credentials but the ID of a key. The names of a resource are logged as they were sent.
 //
-// Where AllowEvery skips calls, the lines of allowed calls have an attribute left_out:
-// the number that was skipped since the line before. A nil logger is slog's default one
-// at the time of the call.
+// Where AllowEvery skips calls, the lines of allowed calls have an attribute left_out: the
+// number of calls skipped since the line before. A nil logger is slog's default one at the
+// time of the call.
 func Log(logger *slog.Logger, options LogOptions) func(context.Context, policy.Decision) {
 	every := uint64(max(options.AllowEvery, 1))
 	var allowed atomic.Uint64

@@ -14,9 +14,10 @@ import (
 )
 
 // Basic accepts the ID of a key as the user, and the text of its secret as the password
-// (RFC 7617, in UTF-8). The secret contains the ID, too, and the two must be equal. A
-// browser that sees its challenge asks its user for a password; a service for browsers
-// leaves it out of Config.Schemes.
+// (RFC 7617, in UTF-8). The secret contains the ID, too, and the two must be equal. At its
+// challenge a browser asks its user for a password; a service for browsers leaves it out of
+// Config.Schemes. The Key and the Secret it reads share memory that is wiped after the
+// decision: a Scheme that wraps it must not keep them longer.
 func Basic() Scheme { return basic{} }
 
 type basic struct{}
@@ -49,15 +50,15 @@ func (basic) Read(_ context.Context, presented Presented) (Credentials, error) {
 	case err != nil:
 		return shown, fmt.Errorf("policyhttp: the password of Basic: %w: %w", policy.ErrInvalidCredentials, err)
 	case string(id) != user:
-		return shown, fmt.Errorf("policyhttp: %w: the user of Basic is not the ID of the key that the password is a secret of", policy.ErrInvalidCredentials)
+		return shown, fmt.Errorf("policyhttp: %w: the user of Basic is not the key ID in its password: want both of one key", policy.ErrInvalidCredentials)
 	}
 	shown.Secret = secret
 	return shown, nil
 }
 
-// A scratch is the memory that the base64 of Basic is decoded into. It lasts until the
-// decision is made and is wiped then: memory of its own for every request would be an
-// allocation, and would keep the secret until it is collected.
+// A scratch is the memory for the decoded base64 of Basic. It lasts until the decision is
+// made and is wiped then: memory of its own for every request would be an allocation, and
+// would keep the secret until it is collected.
 type scratch struct {
 	bytes [maxEncoded / 4 * 3]byte
 }
@@ -73,13 +74,13 @@ func (s *scratch) decode(encoded string) (string, error) {
 	if err != nil || n == 0 {
 		return "", malformed("the text after Basic is not base64: want that of a user, a colon and a password")
 	}
-	// Nothing writes to it as long as the string is used; see Guard.decide.
+	// Nothing writes to it while the string is in use; see Guard.decide.
 	decoded := unsafe.String(&s.bytes[0], n)
 	switch {
 	case !utf8.ValidString(decoded):
-		return "", malformed("the base64 of Basic does not encode UTF-8")
+		return "", malformed("the base64 of Basic does not encode UTF-8: want UTF-8")
 	case hasControl(decoded):
-		return "", malformed("a control character in the user or the password of Basic")
+		return "", malformed("a control character in the user or the password of Basic: want none")
 	case !strings.Contains(decoded, ":"):
 		return "", malformed("no colon in the text that Basic encodes: want a user, a colon and a password")
 	}

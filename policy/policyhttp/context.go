@@ -13,8 +13,8 @@ import (
 
 // DecisionOf returns the decision on an allowed request, from its context: the key, its
 // secret, the entry of its list, the resource. It is false outside of a handler under
-// Protect. Under two guards it is the inner one's, and until that has decided the outer
-// one's.
+// Protect. Under two guards it is the inner one's; before the inner guard has decided, it
+// is the outer one's.
 func DecisionOf(ctx context.Context) (policy.Decision, bool) {
 	if ctx == nil {
 		return policy.Decision{}, false
@@ -27,20 +27,18 @@ func DecisionOf(ctx context.Context) (policy.Decision, bool) {
 }
 
 // ValueOf returns the record from the Value of the route's [Resource], out of the context
-// of an allowed request. A handler that uses it serves what was judged, and does not read
-// the record twice. It is false outside of a handler under Protect, and if the Value is no
-// T.
+// of an allowed request. A handler that uses it serves the judged record, and does not read
+// it twice. It is false outside of a handler under Protect, and if the Value is not a T.
 func ValueOf[T any](ctx context.Context) (T, bool) {
 	d, _ := DecisionOf(ctx)
 	value, ok := d.Resource().Value.(T)
 	return value, ok
 }
 
-type decisionKey struct{} // the *call whose decision is made
+type decisionKey struct{} // the *call with a decision
 
 // A call is one request to a Route, the resolver of its resource, and the context of an
-// allowed one. So the guard allocates one piece of memory, besides the copy of the request
-// with that context.
+// allowed one. So the guard allocates one piece of memory, besides the copy of the request.
 type call struct {
 	context.Context // the request's
 	request         *http.Request
@@ -70,8 +68,8 @@ const maxKey = 40
 type keyMemory [maxKey]byte
 
 // keep returns the ID in memory of its own. The given one may be a piece of the text with
-// the secret, and that is wiped. Decisions are kept: in contexts, in queues of logs, and in
-// a source that hangs.
+// the secret, which is wiped. Decisions live longer: in contexts, in queues of logs, and in
+// a hanging source.
 func (m *keyMemory) keep(id apikey.ID) apikey.ID {
 	if id == "" || len(id) > len(m) {
 		return apikey.ID(strings.Clone(string(id)))

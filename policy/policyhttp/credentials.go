@@ -14,7 +14,7 @@ import (
 // Bounds on credentials, in bytes. Longer ones are malformed.
 const (
 	maxCredentials  = 8192                          // a header's value; those of Digest are the longest
-	maxSecret       = 120                           // a secret's text; the longest that an issuer makes has 112
+	maxSecret       = 120                           // a secret's text; an issuer's longest has 112
 	maxUserPassword = maxKey + 1 + maxSecret        // a user, a colon and a password
 	maxEncoded      = (maxUserPassword + 2) / 3 * 4 // those in base64
 )
@@ -24,8 +24,8 @@ func malformed(format string, arguments ...any) error {
 	return fmt.Errorf("policyhttp: %w: "+format, append([]any{policy.ErrMalformedCredentials}, arguments...)...)
 }
 
-// credentials reads the credentials that a request presents. A request that presents
-// several is refused: a proxy may have looked at the others.
+// credentials reads the credentials of a request. A request with several is refused: a
+// proxy may have looked at the others.
 func (g *Guard) credentials(ctx context.Context, header http.Header, r *http.Request) (Credentials, error) {
 	scheme, text, err := g.presented(header)
 	if err != nil {
@@ -38,13 +38,13 @@ func (g *Guard) credentials(ctx context.Context, header http.Header, r *http.Req
 	return shown, err
 }
 
-// isKind reports whether an error says which line of the order it is.
+// isKind reports whether an error of a scheme is one of the kinds in package policy.
 func isKind(err error) bool {
 	return errors.Is(err, policy.ErrMalformedCredentials) || errors.Is(err, policy.ErrInvalidCredentials) ||
 		errors.Is(err, policy.ErrNoCredentials) || errors.Is(err, policy.ErrUnavailable)
 }
 
-// presented returns the one scheme that the request presents credentials for, and these.
+// presented returns the one scheme with credentials in the request, and their text.
 func (g *Guard) presented(header http.Header) (scheme Scheme, text string, err error) {
 	if scheme, text, err = g.authorizationScheme(header); err != nil {
 		return nil, "", err
@@ -66,8 +66,8 @@ func (g *Guard) presented(header http.Header) (scheme Scheme, text string, err e
 	case scheme != nil:
 		return scheme, text, nil
 	case len(header[authorization]) > 0:
-		// Its name is not told: it is the secret, if a client sent that and nothing else.
-		err = fmt.Errorf("policyhttp: %w: the Authorization header is of a scheme that is not among Config.Schemes", policy.ErrNoCredentials)
+		// Its name is not in the error: it is the secret if a client sent nothing else.
+		err = fmt.Errorf("policyhttp: %w: the Authorization header has an unaccepted scheme: want one of Config.Schemes", policy.ErrNoCredentials)
 	default:
 		err = fmt.Errorf("policyhttp: %w: the request has no %s header", policy.ErrNoCredentials, g.headers())
 	}
@@ -99,7 +99,7 @@ func (g *Guard) authorizationScheme(header http.Header) (scheme Scheme, text str
 	}
 	name, rest, _ := strings.Cut(value, " ")
 	if !isSchemeName(name) {
-		return nil, "", malformed("the Authorization header does not begin with the name of a scheme")
+		return nil, "", malformed("the Authorization header does not begin with the name of a scheme: want one, such as Bearer")
 	}
 	for _, s := range g.schemes {
 		if readsAuthorization(s) && strings.EqualFold(s.Name(), name) { // both are ASCII
@@ -111,7 +111,7 @@ func (g *Guard) authorizationScheme(header http.Header) (scheme Scheme, text str
 
 func readsAuthorization(s Scheme) bool { return s.Header() == authorization }
 
-// oneValue returns the one value of a header that the request has.
+// oneValue returns the one value of a header present in the request.
 func oneValue(header http.Header, name string) (string, error) {
 	values := header[name]
 	switch {
@@ -120,7 +120,7 @@ func oneValue(header http.Header, name string) (string, error) {
 	case len(values[0]) > maxCredentials:
 		return "", malformed("the %s header has %d bytes: want at most %d", name, len(values[0]), maxCredentials)
 	case hasControl(values[0]):
-		return "", malformed("a control character in the %s header", name)
+		return "", malformed("a control character in the %s header: want none", name)
 	}
 	return values[0], nil
 }

@@ -69,11 +69,11 @@ func TestAuthorization(t *testing.T) {
 		{"Bearer sp_x", invalid, "too short"},
 		{"Bearer SECRET=", invalid, "neither a letter nor a digit"},
 		{"Bearer xSECRET", invalid, "does not begin"},
-		{"SECRET", required, "scheme that is not among"}, // a client that forgot the scheme
-		{"Token SECRET", required, "scheme that is not among"},
-		{"Bearer! SECRET", required, "scheme that is not among"},
-		{"Negotiate x", required, "scheme that is not among"},
-		{"Digest x", required, "scheme that is not among"}, // Config.Schemes has none
+		{"SECRET", required, "has an unaccepted scheme: want one of Config.Schemes"}, // a client that forgot the scheme
+		{"Token SECRET", required, "has an unaccepted scheme: want one of Config.Schemes"},
+		{"Bearer! SECRET", required, "has an unaccepted scheme: want one of Config.Schemes"},
+		{"Negotiate x", required, "has an unaccepted scheme: want one of Config.Schemes"},
+		{"Digest x", required, "has an unaccepted scheme: want one of Config.Schemes"}, // Config.Schemes has none
 
 		{basic("ID:SECRET"), allowed, ""},
 		{"basic " + basic("ID:SECRET")[6:], allowed, ""},
@@ -89,16 +89,16 @@ func TestAuthorization(t *testing.T) {
 		{basic("ID"), malformed, "no colon"},
 		{basic("SECRET"), malformed, "no colon"},
 		{basic(":"), invalid, "does not begin"},
-		{basic(":SECRET"), invalid, "user of Basic is not the ID"},
+		{basic(":SECRET"), invalid, "user of Basic is not the key ID in its password: want both of one key"},
 		{basic("ID:"), invalid, "does not begin"},
 		{basic("SECRET:"), invalid, "does not begin"},
-		{basic("SECRET:SECRET"), invalid, "user of Basic is not the ID"},
-		{basic("another:SECRET"), invalid, "user of Basic is not the ID"},
+		{basic("SECRET:SECRET"), invalid, "user of Basic is not the key ID in its password: want both of one key"},
+		{basic("another:SECRET"), invalid, "user of Basic is not the key ID in its password: want both of one key"},
 		{basic("ID:SECRET:"), invalid, "neither a letter nor a digit"},
 		{basic("ID:ID:SECRET"), invalid, "does not begin"},
 		{basic("ID: SECRET"), invalid, "does not begin"},
-		{basic(" ID:SECRET"), invalid, "user of Basic is not the ID"},
-		{basic("\u212a" + "ID:SECRET"), invalid, "user of Basic is not the ID"},
+		{basic(" ID:SECRET"), invalid, "user of Basic is not the key ID in its password: want both of one key"},
+		{basic("\u212a" + "ID:SECRET"), invalid, "user of Basic is not the key ID in its password: want both of one key"},
 		{basic("ID:\xff"), malformed, "UTF-8"},
 		{basic("ID:\xc0\xae"), malformed, "UTF-8"},
 		{basic("ID\x00:SECRET"), malformed, "control character"},

@@ -29,11 +29,11 @@
 //
 // Protect returns an http.Handler, and [Route.Protect] is a middleware: with chi it is
 // router.With(route.Protect), with echo echo.WrapMiddleware(route.Protect). With gin,
-// protect a handler that takes the request over and calls Next, and abort if it was not
-// called. Put the guard on the route and not on the whole router: some routers match the
-// path after their middleware has run, [PathOrganization] then finds nothing, and every
-// call is denied with a 400. gin and echo have path values of their own: a middleware
-// hands them to Request.SetPathValue, or a [Resource] reads them from the context.
+// protect a handler that takes the request over and calls Next, and abort if the guard did
+// not call it. Put the guard on the route and not on the whole router: some routers match
+// the path after their middleware has run, [PathOrganization] then finds nothing, and every
+// call is denied with a 400. gin and echo have path values of their own: a middleware hands
+// them to Request.SetPathValue, or a [Resource] reads them from the context.
 //
 // # The resource
 //
@@ -41,8 +41,8 @@
 // callers with a verified key and an admitted address: nobody else causes a look-up in the
 // program's tables, or learns anything from it. Take both names from the resource's own
 // record (rule K7). The handler takes them from the decision, and the record from
-// [ValueOf], so that it serves what was judged: a handler that reads the path again may
-// unescape it differently.
+// [ValueOf], and so serves the judged resource: reading the path again, it may unescape it
+// differently.
 //
 // # Credentials
 //
@@ -67,9 +67,9 @@
 //
 // No client sends these by an honest mistake, and a proxy may have read them differently.
 //
-// Credentials that name a key cost one look-up in the source, whether or not the key
-// exists. A text that is no secret, by its prefix or its checksum, names no key: it is
-// refused without a look-up (rule K2).
+// Credentials with a key ID cost one look-up in the source, whether or not the key exists.
+// A text with another prefix than the issuer's or a wrong checksum is not a secret and
+// names no key: it is refused without a look-up (rule K2).
 //
 // # The address
 //
@@ -77,10 +77,9 @@
 // peer of the connection, and no header is read. See [ClientAddress] for services behind
 // proxies. [Guard.Doctor] shows an operator what the guard makes of a request.
 //
-// The PROXY protocol is not a header, and not read here. Put a listener that understands
-// it (several packages have one) in front of the http.Server. Its connections have the
-// client's address as their RemoteAddr, and Config.Address stays the zero value. The
-// listener must
+// The PROXY protocol is not a header, and not read here. Put a listener for it (several
+// packages have one) in front of the http.Server. Its connections have the client's address
+// as their RemoteAddr, and Config.Address stays the zero value. The listener must
 //
 //   - take the protocol from the balancer's addresses only, unless nobody else can reach
 //     the port,
@@ -106,17 +105,17 @@
 //	503     the source, a scheme, the Resource or Deny failed         Retry-After: 5
 //
 // All of them have Cache-Control: no-store. Before the secret is verified, every denial of
-// lines 4 and 5 is the same 401 to the byte (rule D2): an unknown key, a wrong secret, a
-// text that is no secret, a user that is not the one of the password. For a key that
-// exists and one that does not, the same credentials cost the same look-up and the same
-// verification (rule K3). Three differences in time remain:
+// lines 4 and 5 is the same 401 to the byte (rule D2): an unknown key, a wrong secret, an
+// invalid secret, a user and a password of different keys. For an existing and an unknown
+// key, the same credentials cost the same look-up and the same verification (rule K3).
+// Three differences in time remain:
 //
 //   - A source in memory reads the record of an existing key into a processor's cache,
 //     which takes some tenth of the time of the answer where there are many keys.
-//   - [Log] writes a longer line for a key that exists.
+//   - [Log] writes a longer line for an existing key.
 //   - Digest adds a few percent.
 //
-// A caller who can measure these learns that an ID exists: one of 100 random bits, and no
+// By measuring these a caller learns whether an ID exists: one of 100 random bits, and no
 // secret.
 //
 // HEAD has the headers of GET and no body. OPTIONS is judged like any other method.
@@ -128,7 +127,7 @@
 // # Audit and metrics
 //
 // [Log] and [Counters] are observers for [policy.WithObserver]. They see every decision of
-// the engine, with its Cause: why a request could not be read, which source failed.
+// the engine, with its Cause: why a request was unreadable, or a source failed.
 //
 // # Not included
 //

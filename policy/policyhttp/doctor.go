@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// Doctor returns a handler that shows an operator the request as the guard sees it:
+// Doctor returns a handler for operators. It shows a request as the guard sees it:
 //
 //   - the peer and the declared topology,
 //   - the verdict on each address in the header, and the client,
@@ -17,10 +17,10 @@ import (
 // Mount it where the route finds its resource, such as under a pattern with the same path
 // values. The decision is a real one: observers see it.
 //
-// If isOperator is nil, panics or returns false, the answer is 404: it would show strangers
-// which addresses are trusted and which keys exist. Have isOperator ask for a session or a
-// token, or mount the handler where only operators come. Do not go by the address, which
-// is still to be found out.
+// If isOperator is nil, panics or returns false, the answer is 404: the page would show
+// strangers the trusted addresses and the existing keys. Have isOperator ask for a session
+// or a token, or mount the handler where only operators come. Do not go by the address:
+// finding it is the doctor's task.
 //
 // The answer is text, is not cached, and contains neither credentials nor cookies. It is
 // for reading: its wording may change.
@@ -37,7 +37,7 @@ func (g *Guard) Doctor(isOperator func(*http.Request) bool, route *Route) http.H
 	})
 }
 
-// permitted asks isOperator, and returns false if that panics.
+// permitted asks isOperator. A panic there is a no.
 func permitted(isOperator func(*http.Request) bool, r *http.Request) (ok bool) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -113,7 +113,7 @@ var addressHeaders = []string{
 	"Cf-Connecting-Ip", "Fastly-Client-Ip", "Fly-Client-Ip", "X-Azure-Clientip", "X-Original-Forwarded-For",
 }
 
-// headersNotRead names the request's headers that usually hold an address, except one.
+// headersNotRead names the usual headers for an address in the request, except one.
 func headersNotRead(header http.Header, except string) string {
 	var names []string
 	for _, name := range addressHeaders {

@@ -134,7 +134,7 @@ func TestDoctorShowsWhatTheGuardSees(t *testing.T) {
 			"X-Real-Ip:\n" +
 			"             \"203.0.113.7\": the client\n" +
 			"client       203.0.113.7, from header\n" +
-			"credentials  policyhttp: no credentials: the Authorization header is of a scheme that is not among Config.Schemes\n"},
+			"credentials  policyhttp: no credentials: the Authorization header has an unaccepted scheme: want one of Config.Schemes\n"},
 		{policyhttp.FromHeader("X-Real-IP", proxies...), trustedPeer, lines("X-Real-Ip", "203.0.113.7, 10.0.0.2"), "" +
 			"topology     the address in X-Real-Ip" + trusted +
 			"peer         10.0.0.1, which is trusted\n" +

@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// A ForwardingHeader is a header to which each proxy appends the address that connected to
+// A ForwardingHeader is a list header. Each proxy appends the address of its own peer to
 // it. The zero ForwardingHeader is invalid.
 type ForwardingHeader uint8
 
@@ -35,13 +35,13 @@ func (h ForwardingHeader) String() string {
 	return fmt.Sprintf("forwarding header %d", uint8(h))
 }
 
-// cutLast cuts the last element off a list; rest is what is left of its comma, and more
-// is whether there was one.
+// cutLast cuts the last element off a list. rest is the text to the left of its comma, and
+// more reports whether there was a comma.
 //
-// It goes from the right for Forwarded too, where a comma inside a quoted string is none,
-// because the right end is what trusted proxies wrote. From the left, a quote that a
-// caller opened and did not close would swallow what the proxies appended. Of an element
-// that is well-formed it finds the beginning; of any other, address finds the fault.
+// It goes from the right for Forwarded too, where a comma inside a quoted string does not
+// count, because trusted proxies wrote the right end. From the left, a caller's quote
+// without an end would swallow the elements appended by the proxies. It finds the beginning
+// of a well-formed element; the fault of any other is found by address.
 func (h ForwardingHeader) cutLast(list string) (element, rest string, more bool) {
 	comma := strings.LastIndexByte(list, ',')
 	if h == Forwarded {
@@ -66,7 +66,7 @@ func lastCommaOutsideQuotes(list string) int {
 	return -1
 }
 
-// endsInEscape reports whether the text ends in a backslash that is not itself escaped.
+// endsInEscape reports whether the text ends in an unescaped backslash.
 func endsInEscape(text string) bool {
 	return (len(text)-len(strings.TrimRight(text, `\`)))%2 == 1
 }
@@ -93,8 +93,8 @@ func (h ForwardingHeader) address(element string) (text string, addr netip.Addr,
 	return text, addr.Unmap(), nil
 }
 
-// parseNode reads an IPv4 address, or IPv6 in brackets, with a port or without: of a node
-// in RFC 7239 section 6, what names an address.
+// parseNode reads an IPv4 address, or IPv6 in brackets, with a port or without: the nodes
+// of RFC 7239 section 6 with an address.
 func parseNode(node string) (netip.Addr, bool) {
 	host, port, hasPort := node, "", false
 	inBrackets := strings.HasPrefix(node, "[")
@@ -134,13 +134,13 @@ func isPort(text string) bool {
 	return port <= 65535
 }
 
-// Of an element that cannot be read nothing is quoted, because any part of it may be
-// another parameter than "for".
+// Nothing of an unreadable element is quoted: any part of it may be another parameter than
+// "for".
 var (
-	errPairs    = errors.New(`is not parameters: want name=value, separated by ";" without white space (RFC 7239 section 4)`)
-	errQuotes   = errors.New(`has a quoted value that does not end, or with a character that does not belong there (RFC 9110 section 5.6.4)`)
+	errPairs    = errors.New(`is not a list of parameters: want name=value, separated by ";" without white space (RFC 7239 section 4)`)
+	errQuotes   = errors.New(`has a quoted value without an end or with a control character: want a quoted-string (RFC 9110 section 5.6.4)`)
 	errForTwice = errors.New(`has the parameter "for" twice: want it once (RFC 7239 section 4)`)
-	errNoFor    = errors.New(`has no parameter "for": want a proxy that says who connected to it`)
+	errNoFor    = errors.New(`has no parameter "for": want a proxy that adds its peer's address`)
 )
 
 // forParameter returns the value of the "for" parameter of an element, without quotes and
@@ -214,7 +214,7 @@ func unescape(text string) string {
 	var b strings.Builder
 	for i := 0; i < len(text); i++ {
 		if text[i] == '\\' {
-			i++ // cutValue made sure that a character follows
+			i++ // cutValue made sure of a following character
 		}
 		b.WriteByte(text[i])
 	}

@@ -85,10 +85,10 @@ func TestForwardedRefuses(t *testing.T) {
 	a := policyhttp.FromTrustedProxies(policyhttp.Forwarded, proxies...)
 	const (
 		address = "want an IP address without a zone"
-		pairs   = `is not parameters: want name=value, separated by ";" without white space (RFC 7239 section 4)`
-		quotes  = "has a quoted value that does not end, or with a character that does not belong there (RFC 9110 section 5.6.4)"
+		pairs   = `is not a list of parameters: want name=value, separated by ";" without white space (RFC 7239 section 4)`
+		quotes  = "has a quoted value without an end or with a control character: want a quoted-string (RFC 9110 section 5.6.4)"
 		twice   = `has the parameter "for" twice: want it once (RFC 7239 section 4)`
-		absent  = `has no parameter "for": want a proxy that says who connected to it`
+		absent  = `has no parameter "for": want a proxy that adds its peer's address`
 	)
 	for _, test := range []struct{ element, words string }{
 		// Names and hidden names name nobody.

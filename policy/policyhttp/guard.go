@@ -24,10 +24,10 @@ type Config struct {
 	// peer of the connection, and no header is read.
 	Address ClientAddress
 
-	// Schemes are the accepted kinds of credentials. None means Bearer and Basic. Their order
-	// is that of the challenges in a 401: some clients take the first known one, and some
-	// look at the first only. Digest goes first, since clients of Bearer and Basic do not
-	// wait for a challenge.
+	// Schemes are the accepted kinds of credentials. None means Bearer and Basic. The
+	// challenges in a 401 have the same order: some clients take the first known one, and
+	// some look at the first only. Digest goes first, since clients of Bearer and Basic do
+	// not wait for a challenge.
 	Schemes []Scheme
 
 	// Realm names the service in the challenges, where clients show it and Digest hashes
@@ -38,7 +38,7 @@ type Config struct {
 	// Deny writes the answer to a denied call; nil is WriteProblem. The decision is the
 	// operator's side, its Answer the caller's. Cache-Control, Retry-After and the
 	// challenges are in w's header already, and may be changed. w passes everything on to
-	// the server's writer, which http.ResponseController finds.
+	// the server's writer; http.ResponseController finds that one.
 	//
 	// The call is denied whatever Deny does. If it returns without an answer, the status
 	// of the decision's Answer is sent without a body. If it panics before it has answered,
@@ -59,12 +59,12 @@ type Guard struct {
 	deny    func(http.ResponseWriter, *http.Request, policy.Decision)
 }
 
-// DefaultRealm is the realm of a Guard whose Config names none.
+// DefaultRealm is the realm of a Guard without Config.Realm.
 const DefaultRealm = "api"
 
-// New returns a Guard, or an error that joins everything wrong with the configuration: no
-// engine, an invalid address topology, an invalid or doubled scheme, a realm that cannot
-// stand between quotes.
+// New returns a Guard. The error joins everything wrong with the configuration: no engine,
+// an invalid address topology, an invalid scheme or one given twice, a realm refused by
+// [CheckRealm].
 func New(config Config) (*Guard, error) {
 	g := &Guard{
 		engine: config.Engine, issuer: config.Issuer, address: config.Address,

@@ -10,12 +10,12 @@ import (
 )
 
 // Counters counts decisions by their reason. Give [Counters.Observe] to
-// [policy.WithObserver]. It is an expvar.Var, so that expvar.Publish("access", counters)
-// shows it. Publishing is up to the program: it panics when a name is there already, and
-// to import expvar is to serve /debug/vars, with the command line, on
-// http.DefaultServeMux. This package does neither. The zero Counters is ready.
+// [policy.WithObserver]. It is an expvar.Var, for expvar.Publish("access", counters).
+// Publishing is up to the program: Publish panics when the name is in use, and importing
+// expvar serves /debug/vars, with the command line, on http.DefaultServeMux. This package
+// does neither. The zero Counters is ready.
 type Counters struct {
-	reasons   [policy.OpenList + 1]atomic.Int64 // the first is for those that are none
+	reasons   [policy.OpenList + 1]atomic.Int64 // the first is for unknown ones
 	wouldDeny atomic.Int64
 }
 
@@ -27,12 +27,12 @@ func (c *Counters) Observe(_ context.Context, d policy.Decision) {
 	}
 }
 
-// Count returns how many decisions had the reason. Those whose reason is none of the
-// constants are counted as the zero Reason.
+// Count returns the number of decisions with the reason. Unknown reasons are counted as the
+// zero Reason.
 func (c *Counters) Count(reason policy.Reason) int64 { return c.of(reason).Load() }
 
-// WouldDeny returns how many decisions had a WouldDeny: calls that are refused once the
-// organization's requirement is more than reported (rule Q2).
+// WouldDeny returns the number of decisions with a WouldDeny: calls to be refused once the
+// organization's requirement is required (rule Q2).
 func (c *Counters) WouldDeny() int64 { return c.wouldDeny.Load() }
 
 func (c *Counters) of(reason policy.Reason) *atomic.Int64 {
@@ -42,9 +42,9 @@ func (c *Counters) of(reason policy.Reason) *atomic.Int64 {
 	return &c.reasons[reason]
 }
 
-// String returns a JSON object with the counts, in the order of the rules: by the texts
-// of the reasons, zeros included, and would_deny. Each count is right by itself; they
-// are not of one moment.
+// String returns a JSON object with the counts, in the order of the rules: by the texts of
+// the reasons, zeros included, and would_deny. Each count is right by itself; together they
+// are not a snapshot.
 func (c *Counters) String() string {
 	var b strings.Builder
 	for reason := range c.reasons {

@@ -15,7 +15,7 @@ import (
 // an http.Request; a [Guard] calls it by itself.
 //
 // remote is the peer, as in Request.RemoteAddr: an address and a port, or for a Unix socket
-// "", "@" or a path that begins with a slash. The keys of header are canonical, as of
+// "", "@" or a path beginning with a slash. The keys of header are canonical, as of
 // http.CanonicalHeaderKey; any other is taken for another spelling and refused.
 //
 // The address is valid, IPv4 if it was IPv4-mapped IPv6 (rule A5), and has no zone. With an
@@ -28,7 +28,7 @@ func (a ClientAddress) Resolve(remote string, header http.Header) (client netip.
 // A judgement is the verdict on one address of a header.
 type judgement struct{ text, verdict string }
 
-// resolve is Resolve, and adds its judgements to seen unless that is nil.
+// resolve is Resolve, and adds its judgements to a non-nil seen.
 func (a *ClientAddress) resolve(remote string, header http.Header, seen *[]judgement) (netip.Addr, policy.ClientOrigin, error) {
 	if err := a.check(); err != nil {
 		return netip.Addr{}, policy.OriginUnknown, err
@@ -55,7 +55,7 @@ func (a *ClientAddress) resolve(remote string, header http.Header, seen *[]judge
 }
 
 // remoteOf returns the peer for Resolve. On a Unix socket RemoteAddr is the name of the
-// caller's own end, and a caller may name that file "203.0.113.7:80".
+// caller's own end, and a caller may name its file "203.0.113.7:80".
 func remoteOf(r *http.Request) string {
 	if local, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr); ok && strings.HasPrefix(local.Network(), "unix") {
 		return "@"
@@ -77,12 +77,12 @@ func parsePeer(remote string) (peer netip.Addr, unix bool, err error) {
 }
 
 // usable reports whether a connection can come from the address and a list can cover it.
-// It must be asked before Unmap, which drops a zone.
+// Ask before Unmap: it drops a zone.
 func usable(addr netip.Addr) bool {
 	return addr.IsValid() && addr.Zone() == "" && !addr.Unmap().IsUnspecified()
 }
 
-// trusts reports whether the peer may say who the client is.
+// trusts reports whether the peer's header is read.
 func (a *ClientAddress) trusts(peer netip.Addr, unix bool) bool {
 	if unix {
 		return a.unixSocket
@@ -105,14 +105,14 @@ func (a *ClientAddress) value(header http.Header) (string, error) {
 	case 1:
 		return values[0], nil
 	case 0:
-		return "", fmt.Errorf("policyhttp: the request of a trusted peer has no %s header: want a proxy that always sets it, and no caller who can have it removed", a.name)
+		return "", fmt.Errorf("policyhttp: the request of a trusted peer has no %s header: want a proxy that always sets it, whatever the caller's Connection header says", a.name)
 	default:
 		return "", fmt.Errorf("policyhttp: the request has %d %s headers: want one, so a proxy that deletes the caller's before it adds its own "+
 			"(HAProxy: http-request del-header %s)", len(values), a.name, strings.ToLower(a.name))
 	}
 }
 
-// sameName reports whether two names of equal length are one to a server like CGI, which
+// sameName reports whether two names of equal length are the same to a server like CGI: it
 // ignores case and takes one sign for another.
 func sameName(a, b string) bool {
 	for i := range len(a) {

@@ -23,9 +23,10 @@ type Resource func(r *http.Request) (policy.Resource, error)
 
 // PathOrganization returns a Resource that reads the organization from the path.
 // organization is the name of the wildcard in the pattern of http.ServeMux, or of another
-// router that sets Request.PathValue, such as chi. The path is the caller's word, and may
-// be: the rules compare it with the key's organization. Without such a path value the call
-// is denied as invalid_request: the guard is in front of the router instead of behind it.
+// router with support of Request.PathValue, such as chi. The path is the caller's word, and
+// may be: the rules compare it with the key's organization. Without such a path value the
+// call is denied as invalid_request: the guard is in front of the router instead of behind
+// it.
 //
 // The handler takes the organization from the decision ([DecisionOf]), not from values of
 // the router's own: these may be unescaped differently.
@@ -35,11 +36,11 @@ func PathOrganization(organization string) Resource {
 	}
 }
 
-// PathProject returns a Resource that reads the project from the path, as
-// [PathOrganization] reads the organization, and asks owner for its organization. owner
-// returns the one in the project's own record, or "" for an unknown project; the answer is
-// then the one for another organization's project, wrong_organization. Without such a path
-// value the call is denied as invalid_request.
+// PathProject returns a Resource that reads the project from the path, like
+// [PathOrganization] the organization, and asks owner for its organization. owner returns
+// the one in the project's own record, or "" for an unknown project; the answer is then the
+// one for another organization's project, wrong_organization. Without such a path value the
+// call is denied as invalid_request.
 //
 // The handler takes the project from the decision ([DecisionOf]). Reading the path again it
 // could serve another project than the judged one. To hand the record on as well, write a
@@ -58,12 +59,11 @@ func PathProject(project string, owner func(ctx context.Context, project string)
 	}
 }
 
-// Headers returns a Resource that reads both names from headers, for services behind a
-// gateway that knows the resource and overwrites these headers in every request. From
-// anybody else they are the caller's word. project is "" for an endpoint of the
-// organization itself. If a header is missing, empty or doubled, the call is denied as
-// invalid_request: a caller who gets the gateway to drop one must not be judged by the
-// other.
+// Headers returns a Resource that reads both names from headers. It is for services behind
+// a gateway that overwrites these headers in every request: from anybody else they are the
+// caller's word. project is "" for an endpoint of the organization itself. If a header is
+// missing, empty or occurs twice, the call is denied as invalid_request: a caller may get
+// the gateway to drop one, and must not be judged by the other.
 func Headers(organization, project string) Resource {
 	organization, project = http.CanonicalHeaderKey(organization), http.CanonicalHeaderKey(project)
 	return func(r *http.Request) (policy.Resource, error) {

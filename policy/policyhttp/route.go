@@ -34,8 +34,8 @@ func (g *Guard) Protect(endpoint policy.Endpoint, resource Resource, next http.H
 // Protect returns a handler that calls next for allowed requests, and answers the others
 // without reading their body. next gets the ResponseWriter unchanged, and the decision in
 // the request's context: see [DecisionOf] and [ValueOf]. As a method value Protect is a
-// middleware for chi, and for anything else that takes a func(http.Handler) http.Handler.
-// A nil next answers 404.
+// middleware for chi, and for anything else with a func(http.Handler) http.Handler. A nil
+// next answers 404.
 func (t *Route) Protect(next http.Handler) http.Handler {
 	if next == nil {
 		next = http.NotFoundHandler()
@@ -50,11 +50,11 @@ func (t *Route) Protect(next http.Handler) http.Handler {
 	})
 }
 
-// Check judges a request and answers nothing: for servers that are not made of handlers,
-// and for handlers that serve some requests without a key. It reads the request's header,
-// RemoteAddr and context, and the Resource and the schemes may read more, but not the body.
-// It does not panic: a failure denies, and is the decision's Cause. A response of Digest is
-// good for one Check only.
+// Check judges a request and answers nothing: for servers without handlers, and for
+// handlers with some requests without a key. It reads the request's header, RemoteAddr and
+// context, and the Resource and the schemes may read more, but not the body. It does not
+// panic: a failure denies, and is the decision's Cause. A response of Digest is good for
+// one Check only.
 func (t *Route) Check(r *http.Request) policy.Decision { return t.check(r).decision }
 
 var errNotMade = errors.New("policyhttp: the guard is nil or zero: want one that New returned")
@@ -82,22 +82,21 @@ var errNoRequest = fmt.Errorf("policyhttp: %w: the request is nil", policy.ErrUn
 
 // A Call is a request of another transport than net/http; see [Guard.Check].
 type Call struct {
-	// Remote and Header are what [ClientAddress.Resolve] takes. The header has the
-	// credentials, too.
+	// Remote and Header are the arguments of [ClientAddress.Resolve]. The credentials are
+	// in the header, too.
 	Remote string
 	Header http.Header
 
-	Endpoint policy.Endpoint // what is called
+	Endpoint policy.Endpoint // the called operation
 	Resolver policy.Resolver // finds the resource
 
-	// Err, if it is set, is why the call cannot be judged; see [policy.Request].Err. The
-	// address and the credentials are still read, and their problems are answered first.
+	// Err is nil, or why the call cannot be judged; see [policy.Request].Err. The address
+	// and the credentials are still read, and their problems are answered first.
 	Err error
 }
 
 // Check judges a call of another transport than net/http, such as gRPC, and answers
-// nothing. It does not panic. A scheme that needs an HTTP request, such as Digest, does
-// not accept it.
+// nothing. It does not panic. A scheme for HTTP only, such as Digest, does not accept it.
 func (g *Guard) Check(ctx context.Context, call Call) policy.Decision {
 	if g == nil || g.engine == nil {
 		return policy.Decision{Reason: policy.Unavailable, Cause: errNotMade}
@@ -105,8 +104,8 @@ func (g *Guard) Check(ctx context.Context, call Call) policy.Decision {
 	return g.decide(ctx, &call, nil, new(keyMemory))
 }
 
-// decide reads the credentials and the address, has the engine decide, and wipes the
-// memory that credentials were decoded into. r is nil for a call that is not HTTP.
+// decide reads the credentials and the address, has the engine decide, and wipes the memory
+// of decoded credentials. r is nil for a call other than HTTP.
 func (g *Guard) decide(ctx context.Context, in *Call, r *http.Request, memory *keyMemory) policy.Decision {
 	request, scratch := g.read(ctx, in, r, memory)
 	d := g.engine.Decide(ctx, request)
@@ -114,8 +113,8 @@ func (g *Guard) decide(ctx context.Context, in *Call, r *http.Request, memory *k
 	return d
 }
 
-// read makes the rules' request out of a call. A problem with it becomes the request's
-// Err, which denies.
+// read makes the rules' request out of a call. A problem with it becomes the request's Err,
+// and denies.
 func (g *Guard) read(ctx context.Context, in *Call, r *http.Request, memory *keyMemory) (request policy.Request, scratch *scratch) {
 	returned := false
 	defer func() {

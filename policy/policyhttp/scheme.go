@@ -14,13 +14,13 @@ import (
 // Digest of package digest, or one of the embedding program's own, for keys of another
 // format. It must be safe for concurrent use.
 type Scheme interface {
-	// Header returns the name of the header that has the credentials: Authorization for
-	// most schemes. It and Name always return the same.
+	// Header returns the name of the credentials' header: Authorization for most schemes.
+	// It and Name always return the same.
 	Header() string
 
 	// Name returns the name before the credentials in the Authorization header (RFC 9110
-	// section 11.1), such as "Bearer", which is compared without regard to case. It is ""
-	// for a scheme with a header of its own, whose whole value are the credentials.
+	// section 11.1), such as "Bearer". It is compared without regard to case. It is "" for
+	// a scheme with a header of its own: the whole value are the credentials.
 	Name() string
 
 	// Read parses the credentials of one request. It verifies nothing: it returns the key
@@ -39,14 +39,14 @@ type Scheme interface {
 
 	// Challenges returns the values of WWW-Authenticate for a 401 (RFC 9110 section
 	// 11.6.1), in order; none is allowed. realm is Config.Realm. cause is the decision's
-	// Cause: it wraps the error of the scheme's own Read or Verifier, if that denied. After a
-	// panic the 401 goes without them.
+	// Cause: after a denial by the scheme's own Read or Verifier it wraps the error. After
+	// a panic the 401 goes without them.
 	Challenges(realm string, cause error) []string
 }
 
-// Presented is what a request presents to a [Scheme].
+// Presented has the credentials of one request, for a [Scheme].
 type Presented struct {
-	// Text are the credentials: what follows the scheme's name in the Authorization
+	// Text are the credentials: the text after the scheme's name in the Authorization
 	// header, or the whole value of the scheme's own header. It has at most 8192 bytes and
 	// no control characters.
 	Text string
@@ -58,13 +58,13 @@ type Presented struct {
 	Issuer *apikey.Issuer
 
 	// Request is the request, to be read only, without its body. It is nil for calls of
-	// another transport, such as gRPC: a scheme that needs it then returns
+	// another transport, such as gRPC: a scheme in need of it then returns
 	// [policy.ErrNoCredentials].
 	Request *http.Request
 }
 
-// Credentials are what a [Scheme] read from a request: see [policy.Request] for the three
-// fields. Either Secret or Verifier is set.
+// Credentials are the result of [Scheme].Read; see [policy.Request] for the three fields.
+// Either Secret or Verifier is set.
 type Credentials struct {
 	Key      apikey.ID
 	Secret   apikey.Secret
@@ -91,8 +91,8 @@ func (bearer) Read(_ context.Context, presented Presented) (Credentials, error) 
 	return readSecret(presented, "the Bearer token")
 }
 
-// readSecret reads credentials that are the text of a secret and nothing else. what names
-// them.
+// readSecret reads credentials made of the text of a secret and nothing else. what is their
+// name in errors.
 func readSecret(presented Presented, what string) (Credentials, error) {
 	if len(presented.Text) > maxSecret {
 		return Credentials{}, malformed("%s has %d bytes: want at most %d", what, len(presented.Text), maxSecret)
@@ -108,8 +108,8 @@ func readSecret(presented Presented, what string) (Credentials, error) {
 }
 
 // KeyHeader accepts the text of a secret as the one value of a header of its own, such as
-// X-API-Key, for clients that cannot send Authorization. Proxies and logs know that
-// Authorization is to be kept secret and do not know this header: prefer [Bearer].
+// X-API-Key, for clients that cannot send Authorization. Proxies and logs keep
+// Authorization secret, and do not know this header: prefer [Bearer].
 //
 // The challenge in a 401 is ApiKey, with the name of the header as a parameter; it is not a
 // registered scheme.
@@ -129,8 +129,8 @@ func (h keyHeader) Read(_ context.Context, presented Presented) (Credentials, er
 	return readSecret(presented, "the "+h.name+" header")
 }
 
-// notCredentials are headers that a scheme cannot have for itself: they mean something
-// else, or a proxy removes them.
+// notCredentials are no headers for credentials: they mean something else, or a proxy
+// removes them.
 var notCredentials = []string{
 	"Connection", "Content-Length", "Cookie", "Expect", "Forwarded", "Host", "Keep-Alive", "Proxy-Authorization", "Proxy-Connection",
 	"Te", "Trailer", "Transfer-Encoding", "Upgrade", "X-Forwarded-For",

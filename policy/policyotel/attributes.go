@@ -11,7 +11,7 @@ import (
 	"github.com/sallyport-go/sallyport/policy"
 )
 
-// The attributes of metrics, which spans have, too.
+// The attributes of metrics, and of spans.
 const (
 	allowedKey   = attribute.Key("sallyport.allowed")
 	reasonKey    = attribute.Key("sallyport.reason")
@@ -20,10 +20,10 @@ const (
 	outcomeKey   = attribute.Key("sallyport.lookup.outcome")
 )
 
-// spanPrefix is that of the attributes of spans: the names of the decision's own.
+// spanPrefix and the name of a decision's own attribute are the name of a span's.
 const spanPrefix = "sallyport."
 
-// attributes collects those that have something to tell.
+// attributes collects attributes with a value.
 type attributes []attribute.KeyValue
 
 // add leaves out an empty text and mends one that is not UTF-8. Part of them are the
@@ -34,9 +34,9 @@ func (a *attributes) add(key attribute.Key, value string) {
 	}
 }
 
-// metricAttributes are what a decision is counted by.
+// metricAttributes returns the attributes of a decision's counter.
 func metricAttributes(endpoint string, reason, wouldDeny policy.Reason) attributes {
-	a := make(attributes, 0, 16) // room for what spans add
+	a := make(attributes, 0, 16) // room for the attributes of spans
 	a = append(a, allowedKey.Bool(reason.Allows()))
 	a.add(reasonKey, reason.String())
 	if wouldDeny != 0 {
@@ -46,8 +46,8 @@ func metricAttributes(endpoint string, reason, wouldDeny policy.Reason) attribut
 	return a
 }
 
-// spanAttributes are the operator's side of a decision: the attributes that the decision
-// itself logs. They have no secret in them, even if one was given as the key's ID.
+// spanAttributes returns the operator's side of a decision: the attributes of its LogValue.
+// They have no secret in them, even if one was given as the key's ID.
 func spanAttributes(d policy.Decision) attributes {
 	a := metricAttributes(d.Endpoint().Name, d.Reason, d.WouldDeny)
 	for _, own := range d.LogValue().Group() {
@@ -60,13 +60,13 @@ func spanAttributes(d policy.Decision) attributes {
 	return a
 }
 
-// A series is what is counted together.
+// A series identifies the decisions counted together.
 type series struct {
 	endpoint          string
 	reason, wouldDeny policy.Reason
 }
 
-// seriesOptions is a series as the instruments want it.
+// seriesOptions is a series as options for the instruments.
 type seriesOptions struct {
 	add    []metric.AddOption
 	record []metric.RecordOption
@@ -77,8 +77,8 @@ func newSeriesOptions(s series) *seriesOptions {
 	return &seriesOptions{add: []metric.AddOption{set}, record: []metric.RecordOption{set}}
 }
 
-// maxSeries is how many are remembered: more than 100 endpoints' worth. It is the SDK's own
-// limit of attribute sets, past which it counts all others together.
+// maxSeries bounds the remembered series, at more than 100 endpoints' worth. It is the SDK's
+// own limit of attribute sets: beyond it the SDK counts all others together.
 const maxSeries = 2000
 
 // A seriesCache remembers the attributes of series, so that counting a decision does not
@@ -94,8 +94,7 @@ func (c *seriesCache) of(endpoint string, d policy.Decision) *seriesOptions {
 		return options.(*seriesOptions)
 	}
 	options := newSeriesOptions(s)
-	// Names that a program makes from its requests, against the advice, must not fill the
-	// memory.
+	// Names made from requests, against the advice, must not fill the memory.
 	if c.size.Add(1) <= maxSeries {
 		c.known.Store(s, options)
 	}

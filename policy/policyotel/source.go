@@ -14,14 +14,13 @@ import (
 	"github.com/sallyport-go/sallyport/policy"
 )
 
-// Source returns a source that measures how long this one takes to look a key up, and with
-// [WithSpans] starts a span for it, which those of a database driver go under. It is what
-// an engine is made on; everything else is asked of the source itself.
+// Source returns a source for [policy.New] that measures the look-ups of the given one. With
+// [WithSpans] it starts a span for each, the parent of a database driver's. It has Lookup
+// only: call other methods on the source itself.
 //
-// A [policy.ImmediateSource] is returned as it is: it answers in less time than measuring
-// takes. So is a nil source. The time is the source's own: where it goes on after the
-// engine's timeout, it is measured to its end, so one that never answers is not measured
-// at all, and is seen in sallyport.decisions as unavailable.
+// A [policy.ImmediateSource] is returned as it is: measuring takes longer than its answer. So
+// is a nil source. A look-up is measured to its end, beyond the engine's timeout, too. One
+// that never ends is not measured at all, and shows in sallyport.decisions as unavailable.
 func (t *Telemetry) Source(source policy.Source) policy.Source {
 	if _, immediate := source.(policy.ImmediateSource); immediate || source == nil || !t.made() {
 		return source
@@ -34,7 +33,7 @@ type measuredSource struct {
 	source    policy.Source
 }
 
-// An outcome is how a look-up ended.
+// An outcome is the end of a look-up.
 type outcome uint8
 
 const (
@@ -47,7 +46,7 @@ const (
 
 var outcomes = [...]string{failed: "failed", found: "found", notFound: "not_found", timeout: "timeout", canceled: "canceled"}
 
-// outcomeOptions are the outcomes as the histogram wants them.
+// outcomeOptions are the outcomes as options for the histogram.
 var outcomeOptions = func() (options [len(outcomes)][]metric.RecordOption) {
 	for i, text := range outcomes {
 		options[i] = []metric.RecordOption{metric.WithAttributeSet(attribute.NewSet(outcomeKey.String(text)))}
@@ -55,7 +54,7 @@ var outcomeOptions = func() (options [len(outcomes)][]metric.RecordOption) {
 	return options
 }()
 
-// Lookup is that of the source.
+// Lookup implements [policy.Source].
 func (m *measuredSource) Lookup(ctx context.Context, id apikey.ID) (subject policy.Subject, ok bool, err error) {
 	var span trace.Span
 	if m.telemetry.tracer != nil {

@@ -14,11 +14,12 @@ import (
 	"github.com/sallyport-go/sallyport/policy"
 )
 
-// scope is the name under which OpenTelemetry knows who measures.
+// scope is OpenTelemetry's name for this package.
 const scope = "github.com/sallyport-go/sallyport/policy/policyotel"
 
-// Telemetry shows decisions to OpenTelemetry. Make one with [New]; a nil or zero Telemetry
-// shows nothing. It is safe for concurrent use and may be shared by several engines.
+// A Telemetry reports decisions to OpenTelemetry. Make one with [New]; a nil or zero
+// Telemetry reports nothing. It is safe for concurrent use and may be shared by several
+// engines.
 type Telemetry struct {
 	decisions metric.Int64Counter
 	decision  metric.Float64Histogram
@@ -27,7 +28,7 @@ type Telemetry struct {
 	series    seriesCache
 }
 
-// An Option changes what a Telemetry reports to.
+// An Option configures a Telemetry; see [New].
 type Option func(*config)
 
 type config struct {
@@ -36,7 +37,8 @@ type config struct {
 	spans   bool
 }
 
-// WithMeterProvider sets where the metrics go; OpenTelemetry's global provider if it is nil.
+// WithMeterProvider sets the provider of metrics. The default, and the meaning of nil, is
+// OpenTelemetry's global one at the time of [New].
 func WithMeterProvider(provider metric.MeterProvider) Option {
 	return func(c *config) {
 		if provider != nil {
@@ -45,9 +47,9 @@ func WithMeterProvider(provider metric.MeterProvider) Option {
 	}
 }
 
-// WithTracerProvider sets where spans are started; OpenTelemetry's global provider if it is
-// nil. There are none without [WithSpans]: a decision goes onto the span in its context,
-// whoever started that.
+// WithTracerProvider sets the provider of this package's own spans. The default, and the
+// meaning of nil, is OpenTelemetry's global one at the time of [New]. It has no effect
+// without [WithSpans]: a decision goes onto the span in its context, of whatever provider.
 func WithTracerProvider(provider trace.TracerProvider) Option {
 	return func(c *config) {
 		if provider != nil {
@@ -57,17 +59,17 @@ func WithTracerProvider(provider trace.TracerProvider) Option {
 }
 
 // WithSpans has [Telemetry.Decide] start a span sallyport.decide, and the source of
-// [Telemetry.Source] a span sallyport.lookup. That is two spans for each request of the
-// service, so it is off unless asked for.
+// [Telemetry.Source] a span sallyport.lookup. These are two spans for each request of the
+// service, so they are off by default.
 func WithSpans() Option { return func(c *config) { c.spans = true } }
 
 // durations are the bounds of the histograms, in seconds: a decision from memory takes less
-// than a microsecond, and policy.DefaultTimeout is the last. OpenTelemetry's default ones
-// are for milliseconds.
+// than a microsecond, and policy.DefaultTimeout is the last bound. OpenTelemetry's default
+// ones are for milliseconds.
 var durations = metric.WithExplicitBucketBoundaries(
 	0.000001, 0.00001, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1)
 
-// New returns a Telemetry, or an error that joins those of making the instruments.
+// New returns a Telemetry. The error joins those of the meter provider.
 func New(options ...Option) (*Telemetry, error) {
 	c := config{meters: otel.GetMeterProvider(), tracers: otel.GetTracerProvider()}
 	for _, option := range options {
@@ -96,7 +98,7 @@ func New(options ...Option) (*Telemetry, error) {
 // made reports whether t came from New.
 func (t *Telemetry) made() bool { return t != nil && t.decisions != nil }
 
-// Observe counts a decision and puts it on the span in ctx, if that is recorded. Give it to
+// Observe counts a decision and puts it on the span in ctx, if that is recorded. Pass it to
 // [policy.WithObserver].
 func (t *Telemetry) Observe(ctx context.Context, d policy.Decision) {
 	if !t.made() {
@@ -108,12 +110,12 @@ func (t *Telemetry) Observe(ctx context.Context, d policy.Decision) {
 	}
 }
 
-// Decide is engine.Decide and measures how long that takes, observers included. With
-// [WithSpans] it has a span of its own, which is the one that [Telemetry.Observe] then puts
-// the decision on. It does not count: that is up to Observe.
+// Decide is engine.Decide and measures its time, observers included. With [WithSpans] it
+// starts a span, and [Telemetry.Observe] puts the decision on that one. It does not count:
+// Observe does.
 //
-// It is for programs that ask the engine themselves. The guards of policyhttp and
-// policygrpc ask it directly; to measure what makes them wait, see [Telemetry.Source].
+// It is for programs that call the engine themselves. The guards of policyhttp and
+// policygrpc call it directly; to measure their waiting, see [Telemetry.Source].
 func (t *Telemetry) Decide(ctx context.Context, engine *policy.Engine, request policy.Request) policy.Decision {
 	if !t.made() {
 		return engine.Decide(ctx, request)

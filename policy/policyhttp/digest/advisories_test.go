@@ -171,7 +171,7 @@ func TestAdvisoryDigestCaseInsensitiveIDs(t *testing.T) {
 }
 
 // A parser that takes the first of two parameters behind a proxy that takes the last, or
-// the other way around, is told who is calling by whoever is calling.
+// the other way around, lets callers choose who they are.
 func TestAdvisoryDigestDoubledParameters(t *testing.T) {
 	s := newDigestService(t)
 	client := s.client(digest.MD5)

@@ -12,18 +12,19 @@ import (
 	"github.com/sallyport-go/sallyport/policy/policyhttp"
 )
 
-// Credentials has the stored credentials of the keys that may use Digest: the embedding
-// program's table, or [MemoryCredentials].
+// Credentials has the stored credentials of the keys with Digest: the embedding program's
+// table, or [MemoryCredentials].
 type Credentials interface {
-	// Credentials returns the credentials of a key for an algorithm: one for each of its live
-	// secrets, so one or two. It returns none for an unknown key, and for one that may not
-	// use Digest. Credentials of expired secrets are ignored. IDs are compared byte by byte.
+	// Credentials returns the credentials of a key for an algorithm: one for each of its
+	// live secrets, so one or two. It returns none for an unknown key, and for a key
+	// without Digest. Credentials of expired secrets are ignored. IDs are compared byte by
+	// byte.
 	//
-	// It is called for every request with Digest credentials, with a valid ID, whether or not
-	// the key exists, and should take as long for both (rule K3). The result is only read. An
-	// error, a panic and an invalid credential deny the request as unavailable. ctx ends with
-	// the request, and after [policy.DefaultTimeout]; the request waits for an implementation
-	// that ignores it. It must be safe for concurrent use.
+	// It is called for every request with Digest credentials, with a valid ID, whether or
+	// not the key exists, and should take as long for both (rule K3). The result is only
+	// read. An error, a panic and an invalid credential deny the request as unavailable.
+	// ctx ends with the request, and after [policy.DefaultTimeout]; an implementation must
+	// heed it, since the request waits. It must be safe for concurrent use.
 	Credentials(ctx context.Context, key apikey.ID, algorithm Algorithm) ([]Credential, error)
 }
 
@@ -49,9 +50,9 @@ type Credential struct {
 
 // NewCredential returns the credential of a secret of the key, to be stored in
 // [Config].Credentials. Call it when a key is made or rotated: the secret is at hand only
-// then. The realm is that of policyhttp.Config, "" its default. A secret that is not among
-// key.Secrets, a realm or an algorithm that cannot be used, and an invalid ID are errors.
-// The error does not show the secret.
+// then. realm is policyhttp.Config.Realm, "" the default. A secret missing from
+// key.Secrets, an invalid realm, algorithm or ID are errors. The error does not show the
+// secret.
 func NewCredential(key apikey.Key, secret apikey.Secret, realm string, algorithm Algorithm) (Credential, error) {
 	if err := algorithm.check(); err != nil {
 		return Credential{}, fmt.Errorf("digest: the credential: %w", err)
@@ -98,16 +99,16 @@ func (c Credential) LogValue() slog.Value { return slog.StringValue(c.String()) 
 // MarshalText returns the same as String, for JSON and other encodings.
 func (c Credential) MarshalText() ([]byte, error) { return []byte(c.String()), nil }
 
-// MemoryCredentials holds credentials in memory, for tests and for programs that read them
-// from a file when they start. The zero value is empty. It is safe for concurrent use.
+// MemoryCredentials holds credentials in memory, for tests and for programs with a file of
+// them, read at the start. The zero value is empty. It is safe for concurrent use.
 type MemoryCredentials struct {
 	mu          sync.RWMutex
 	credentials map[apikey.ID]map[Algorithm][]Credential
 }
 
-// Add adds a credential of a key, or replaces that of the same secret. A third one for the
-// same algorithm drops the oldest, since a key has at most two live secrets. A credential
-// that is invalid for the algorithm is an error.
+// Add adds a credential of a key, or replaces the one of the same secret. A third one for
+// the same algorithm drops the oldest, since a key has at most two live secrets. An invalid
+// credential for the algorithm is an error.
 func (m *MemoryCredentials) Add(key apikey.ID, algorithm Algorithm, credential Credential) error {
 	err := algorithm.check()
 	if err == nil {

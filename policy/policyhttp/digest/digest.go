@@ -6,30 +6,29 @@
 // # The price
 //
 // To check a response the service must keep the hash of user name, realm and secret, and a
-// client needs no more than that to make one. A reader of the stored [Credential] of a key
-// can sign in with it, while the stored SHA-256 of a secret proves nothing (rule K1). So a
-// key has to be opted in: one without a Credential is answered like a wrong secret.
+// client needs no more to make one. A reader of the stored [Credential] of a key can sign
+// in with it, while the stored SHA-256 of a secret proves nothing (rule K1). So a key has
+// to be opted in: one without a Credential is answered like a wrong secret.
 //
 // Only the method, the target and the nonce are signed. Digest protects neither the body
-// nor the headers of a request: that is TLS's part.
+// nor the headers of a request: TLS does.
 //
 // # Nonces
 //
 // A response is accepted once, and only with a fresh nonce of ours. Clients count the
 // requests with a nonce in nc. A right response takes its count, and no other request can
-// use that. Counts have to rise, except that the last 63 below the highest may come late,
-// since requests on several connections overtake each other. If only the nonce or the count
-// of a response is wrong, the challenge has stale=true: the client then tries again with the
-// new nonce and asks nobody. So [policyhttp.Route.Check] denies a request that it has
-// allowed before.
+// use it. Counts have to rise, except for the last 63 below the highest, since requests on
+// several connections overtake each other. If only the nonce or the count of a response is
+// wrong, the challenge has stale=true: the client then tries again with the new nonce and
+// asks nobody. So [policyhttp.Route.Check] denies a request it has allowed before.
 //
 // # The target
 //
 // The parameter uri has to be the target of the request as it arrived, query included and
 // nothing unescaped. One of the two may have scheme and host in addition, for clients of a
-// forward proxy. So a proxy in front must not rewrite the path. Clients that leave a part of
-// it out are refused: Python requests drops ";" and the rest. The header repeats the target,
-// so a target of more than some 7500 bytes makes it too long.
+// forward proxy. So a proxy in front must not rewrite the path. Clients leaving a part of
+// it out are refused: Python requests drops ";" and the rest. The header repeats the
+// target, so a target of more than some 7500 bytes makes it too long.
 //
 // userhash, auth-int, the -sess algorithms and Authentication-Info are not supported.
 package digest
@@ -99,25 +98,25 @@ type Config struct {
 	// answer to an older one has a new one, and the client tries again by itself.
 	NonceLifetime time.Duration
 
-	// MaxNonces is the number of nonces remembered with their counts, each in some 200 bytes;
-	// DefaultMaxNonces if it is zero. A nonce is remembered from its first right response
-	// until it expires. If there are more, the ones used first are forgotten and refused from
-	// then on, as if they had expired. That costs their clients another round trip and lets no
-	// replay through.
+	// MaxNonces is the number of nonces remembered with their counts, each in some 200
+	// bytes; DefaultMaxNonces if it is zero. A nonce is remembered from its first right
+	// response until it expires. If there are more, the ones used first are forgotten and
+	// refused from then on, as if they had expired. Their clients make another round trip;
+	// no replay gets through.
 	MaxNonces int
 
-	// NonceKey signs nonces: at least 32 bytes from crypto/rand, the same in all instances of
-	// the service. nil means a new key, which no other instance has. Without ShareNonces its
+	// NonceKey signs nonces: at least 32 bytes from crypto/rand, the same in all instances
+	// of the service. nil means a new key of this instance only. Without ShareNonces its
 	// one use is in the operator's log, to tell another instance's nonce from an invented
 	// one.
 	NonceKey []byte
 
 	// ShareNonces accepts the nonces of other instances with the same NonceKey.
 	//
-	// Without it, an instance answers another's nonce with a new one of its own (stale=true).
-	// That is right for a single instance, and behind a load balancer that keeps a client at
-	// one instance, for example by its address. Behind other balancers clients are sent from
-	// nonce to nonce and give up.
+	// Without it, an instance answers another's nonce with a new one of its own
+	// (stale=true). This is right for a single instance, and behind a load balancer with a
+	// fixed instance for each client, for example by its address. Behind other balancers
+	// clients are sent from nonce to nonce and give up.
 	//
 	// With it, they are not, but each instance knows only its own used counts. A captured
 	// request can be sent once more to each of the other instances, from an address on the
@@ -129,8 +128,8 @@ type Config struct {
 	Clock func() time.Time
 }
 
-// New returns the scheme, with nonces of its own: guards that serve the same clients share
-// one. The error joins everything wrong with the configuration.
+// New returns the scheme, with nonces of its own: guards with the same clients share one
+// scheme. The error joins everything wrong with the configuration.
 func New(config Config) (policyhttp.Scheme, error) {
 	if err := errors.Join(config.mistakes()...); err != nil {
 		return nil, err
@@ -185,7 +184,7 @@ func (c *Config) mistakes() (mistakes []error) {
 // check returns nil if the algorithm can be used.
 func (a Algorithm) check() error { return a.checkIn(fips140.Enforced()) }
 
-// checkIn is check with or without the FIPS 140-only mode, in which crypto/md5 panics.
+// checkIn is check with or without the FIPS 140-only mode. There crypto/md5 panics.
 func (a Algorithm) checkIn(fips bool) error {
 	switch {
 	case a != MD5 && a != SHA256:
@@ -265,7 +264,7 @@ func (d *digest) Read(ctx context.Context, presented policyhttp.Presented) (poli
 	case !algorithm.isHash(h.response):
 		return policyhttp.Credentials{}, malformed("response is not a hash: want %d digits of 0-9 and a-f", algorithm.digits())
 	case !sameTarget(h.uri, r):
-		return policyhttp.Credentials{}, malformed("uri is not the target of the request as it arrived here: want the same path and query, which no proxy may change")
+		return policyhttp.Credentials{}, malformed("uri is not the target of the request as it arrived here: want the same path and query, unchanged by proxies")
 	case h.realm != presented.Realm:
 		return shown, invalid("another realm: want %q", presented.Realm)
 	}

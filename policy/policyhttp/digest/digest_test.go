@@ -259,7 +259,7 @@ func TestDigestStale(t *testing.T) {
 }
 
 // What is right in itself and of another service, or a service as it was.
-func TestDigestNotProven(t *testing.T) {
+func TestDigestNotVerified(t *testing.T) {
 	var asked []apikey.ID
 	s := newDigestService(t, func(s *digestService) {
 		s.digest.Algorithms = bothAlgorithms[1:]

@@ -14,7 +14,7 @@ import (
 type header struct {
 	username, realm, nonce, uri, response string
 	qop, nc, cnonce                       string
-	algorithm                             string // "": not given, which means MD5
+	algorithm                             string // "": not given, MD5
 	extendedName, userhash                string // username* and userhash
 
 	count uint32 // nc as a number; at least 1
@@ -40,8 +40,8 @@ var parameters = [...]struct {
 }
 
 // parseHeader parses the text after the word Digest. The guard has checked its length and
-// that it has no control characters. Errors contain nothing of the text, not even the name
-// of an unknown parameter: in "Digest sp_..." that is the secret.
+// refused control characters. Errors contain nothing of the text, not even the name of an
+// unknown parameter: in "Digest sp_..." it is the secret.
 func parseHeader(text string) (header, error) {
 	var h header
 	var given [len(parameters)]bool
@@ -60,10 +60,10 @@ func parseHeader(text string) (header, error) {
 			continue
 		}
 		if given[i] {
-			return header{}, malformed("%s is there twice: want once", parameters[i].name)
+			return header{}, malformed("%s occurs twice: want once", parameters[i].name)
 		}
-		// Clients do not agree whether a text is hashed with its escapes or without, and
-		// nothing that belongs in these parameters needs any.
+		// Clients do not agree whether a text is hashed with its escapes or without, and no
+		// right value of these parameters needs any.
 		if strings.IndexByte(value, '\\') >= 0 {
 			return header{}, malformed("a backslash in %s: want none", parameters[i].name)
 		}
@@ -85,7 +85,7 @@ func parameter(name string) int {
 	return -1
 }
 
-// check returns which parameter is missing or has an unsupported value.
+// check returns an error naming a missing parameter or an unsupported value.
 func (h *header) check() error {
 	for i := range parameters {
 		if known := &parameters[i]; known.required && *known.text(h) == "" {
@@ -93,13 +93,13 @@ func (h *header) check() error {
 		}
 	}
 	if h.extendedName != "" {
-		return malformed("username* is there: want username alone, since the IDs of keys are ASCII")
+		return malformed("username* is present: want username alone, since the IDs of keys are ASCII")
 	}
 	if h.userhash != "" && !strings.EqualFold(h.userhash, "false") {
 		return malformed("the user name is said to be hashed: want the name itself, since the challenge does not offer userhash")
 	}
 	if h.qop != "auth" {
-		return malformed("qop is not auth, which is what the challenge offers")
+		return malformed("qop is not auth: want auth, as the challenge offers")
 	}
 	count, err := strconv.ParseUint(h.nc, 16, 32)
 	if err != nil || len(h.nc) != 8 || count == 0 {
@@ -136,7 +136,7 @@ func cutParameter(text string) (name, value, rest string, err error) {
 	return name, value, rest, nil
 }
 
-// cutToken cuts off the longest token (RFC 9110 section 5.6.2), which may be empty.
+// cutToken cuts off the longest token (RFC 9110 section 5.6.2), perhaps an empty one.
 func cutToken(text string) (token, rest string) {
 	for i := range len(text) {
 		if !isTokenByte[text[i]] {

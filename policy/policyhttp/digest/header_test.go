@@ -80,11 +80,11 @@ func TestParseDigestHeaderRefuses(t *testing.T) {
 		"nc with a prefix":          {replaced(t, "0000000a", `"0x000001"`), "nc is not a count"},
 		"nc no number":              {replaced(t, "0000000a", "0000000g"), "nc is not a count"},
 		"nc with an underscore":     {replaced(t, "0000000a", "0000_001"), "nc is not a count"},
-		"qop auth-int":              {replaced(t, "qop=auth", "qop=auth-int"), "qop is not auth"},
-		"qop a list":                {replaced(t, "qop=auth", `qop="auth,auth-int"`), "qop is not auth"},
-		"qop in capitals":           {replaced(t, "qop=auth", "qop=AUTH"), "qop is not auth"},
+		"qop auth-int":              {replaced(t, "qop=auth", "qop=auth-int"), "qop is not auth: want auth"},
+		"qop a list":                {replaced(t, "qop=auth", `qop="auth,auth-int"`), "qop is not auth: want auth"},
+		"qop in capitals":           {replaced(t, "qop=auth", "qop=AUTH"), "qop is not auth: want auth"},
 		"userhash":                  {wellFormed + ", userhash=true", "the user name is said to be hashed"},
-		"username*":                 {wellFormed + `, username*=UTF-8''k3vq7zt2mwc5x4hjp6na`, "username* is there"},
+		"username*":                 {wellFormed + `, username*=UTF-8''k3vq7zt2mwc5x4hjp6na`, "username* is present: want username alone"},
 	} {
 		h, err := parseHeader(test.text)
 		require.ErrorIs(t, err, policy.ErrMalformedCredentials, name)
@@ -94,16 +94,16 @@ func TestParseDigestHeaderRefuses(t *testing.T) {
 	}
 }
 
-// Each parameter that is needed, left out, empty, or there twice: even with the same
+// Each parameter that is needed, left out, empty, or given twice: even with the same
 // value, since another reader might have taken the other one.
 func TestParseDigestHeaderNeedsEachOnce(t *testing.T) {
 	parts := strings.Split(wellFormed, ", ")
 	for i, part := range parts {
 		name, _, _ := strings.Cut(part, "=")
 		_, err := parseHeader(wellFormed + ", " + part)
-		assert.ErrorContains(t, err, fmt.Sprintf("%s is there twice", name))
+		assert.ErrorContains(t, err, fmt.Sprintf("%s occurs twice", name))
 		_, err = parseHeader(wellFormed + ", " + strings.ToUpper(part))
-		assert.ErrorContains(t, err, fmt.Sprintf("%s is there twice", name))
+		assert.ErrorContains(t, err, fmt.Sprintf("%s occurs twice", name))
 		if name == "algorithm" {
 			continue
 		}

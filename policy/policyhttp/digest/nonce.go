@@ -7,34 +7,11 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/binary"
-	"errors"
-	"fmt"
 	"hash"
 	"sync"
 	"time"
 
 	"github.com/sallyport-go/sallyport/apikey"
-)
-
-// ErrReplayed is wrapped by the Cause of a decision on a request that was accepted before,
-// down to its count: somebody sent a captured request again, or a proxy or a client's
-// connection pool repeated one by itself. The caller gets the answer to a wrong secret, with
-// stale=true: an honest client then answers to the new nonce without asking anybody.
-var ErrReplayed = errors.New("the nonce was used with this count before: the request was sent again")
-
-// errStale is wrapped by the error of a right response whose nonce is not to be used any
-// more, or not with this count. Then, and only then, the challenges have stale=true (RFC
-// 7616 section 3.3).
-var errStale = errors.New("digest: the response is right, but its nonce is not to be used")
-
-// Why, in full.
-var (
-	errReplayed  = fmt.Errorf("%w: %w", errStale, ErrReplayed)
-	errUncertain = fmt.Errorf("%w: its count is more than %d behind the highest, or the memory of nonces was full; "+
-		"whether it was used before is not known", errStale, countWindow-1)
-	errExpiredNonce = fmt.Errorf("%w: it has expired", errStale)
-	errUnknownNonce = fmt.Errorf("%w: this service did not make it, or made it for another algorithm or under another key", errStale)
-	errElsewhere    = fmt.Errorf("%w: another instance made it; see Config.ShareNonces", errStale)
 )
 
 // nonces makes and takes back the nonces of one Digest scheme.
@@ -84,17 +61,17 @@ func newNonces(key []byte, shared bool, lifetime time.Duration, most int, clock 
 }
 
 // now returns the time. It does not run backwards: a clock set back would revive expired
-// nonces, whose uses are forgotten. The caller holds mu, or nobody else has n yet.
+// nonces with forgotten uses. The caller holds mu, or nobody else has n yet.
 func (n *nonces) now() int64 {
 	n.latest = max(n.latest, n.clock().UnixNano())
 	return n.latest
 }
 
 // issue returns a new nonce for a challenge. It is good for this algorithm and realm only,
-// so that the response to one challenge is not one to another.
+// so that the response to one challenge does not answer another.
 func (n *nonces) issue(algorithm Algorithm, realm string) string {
 	n.mu.Lock()
-	n.latest = max(n.now(), n.used.forgotten) + 1 // a time that is neither given yet nor forgotten
+	n.latest = max(n.now(), n.used.forgotten) + 1 // a time neither given yet nor forgotten
 	made := n.latest
 	n.mu.Unlock()
 
@@ -146,7 +123,7 @@ func (n *nonces) read(text string, algorithm Algorithm, realm string) (nonce, bo
 	return nonce{binary.BigEndian.Uint64(made[:]), int64(binary.BigEndian.Uint64(made[8:]))}, true
 }
 
-// use takes a count of a nonce for a key, whose secret was proven with it. It returns nil
+// use takes a count of a nonce for a key, after its secret was verified. It returns nil
 // exactly once for the three, even concurrently; otherwise the error wraps errStale.
 func (n *nonces) use(text string, algorithm Algorithm, realm string, key apikey.ID, count uint32) error {
 	shown, ok := n.read(text, algorithm, realm)
@@ -159,7 +136,7 @@ func (n *nonces) use(text string, algorithm Algorithm, realm string, key apikey.
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	age := n.now() - shown.made
-	// The clocks of instances differ. One that is ahead by more than a lifetime is wrong.
+	// The clocks of instances differ. A clock ahead by more than a lifetime is wrong.
 	if age >= n.lifetime || age <= -n.lifetime {
 		return errExpiredNonce
 	}
@@ -181,7 +158,7 @@ type nonceOfKey struct {
 	key   apikey.ID
 }
 
-// add remembers a use. It returns nil if this is certainly the first of that count.
+// add remembers a use. It returns nil if this is certainly the first use of the count.
 func (u *usedNonces) add(n nonceOfKey, count uint32) error {
 	seen, known := u.counts[n]
 	if !known {
@@ -201,16 +178,16 @@ func (u *usedNonces) add(n nonceOfKey, count uint32) error {
 	return err
 }
 
-// forgetBefore forgets the nonces at the head of the queue that were made at a time or
-// earlier. Others stay until those before them are as old.
+// forgetBefore forgets the nonces at the head of the queue made at a time or earlier.
+// Others stay until those before them are as old.
 func (u *usedNonces) forgetBefore(made int64) {
 	for len(u.order) > 0 && u.order[0].nonce.made <= made {
 		u.forgetFirst()
 	}
 }
 
-// forgetFirst forgets a nonce so that it is never accepted again. Nor is any other nonce
-// that was made as early and is not remembered.
+// forgetFirst forgets a nonce. It is never accepted again, nor is any other forgotten or
+// unused nonce made as early.
 func (u *usedNonces) forgetFirst() {
 	first := u.order[0]
 	u.order = u.order[1:] // append moves the rest to new memory when it reaches the end
@@ -225,7 +202,7 @@ func (u *usedNonces) forgetFirst() {
 const countWindow = 64
 
 // counts are the used counts of a nonce: the highest, and one bit for each of the 64 up to
-// that, the lowest bit for the highest.
+// it, the lowest bit for the highest.
 type counts struct {
 	highest uint32
 	bits    uint64

@@ -10,8 +10,7 @@ import (
 	"github.com/sallyport-go/sallyport/apikey"
 )
 
-// Why a response proves nothing. The errors are made in advance, so that neither takes
-// longer.
+// Why a response proves nothing. The errors are made in advance: neither takes longer.
 var (
 	errNoDigest      = errors.New("digest: the key has no credential of a live secret: want one that NewCredential made of it")
 	errWrongResponse = errors.New("digest: the response was not made with a live secret of the key, or not for this request")
@@ -26,10 +25,10 @@ type response struct {
 	stored    []Credential
 }
 
-// Verify compares the response with that of each credential of a live secret of the key,
-// and takes the count of the nonce if one is right. For an unknown key, and for one without
-// credentials, it does the same work (rule K3): a key has at most two live secrets, and a
-// dummy stands in for a missing one.
+// Verify compares the response with the expected one for each credential of a live secret
+// of the key, and takes the count of the nonce if one is right. For an unknown key, and for
+// one without credentials, it does the same work (rule K3): a key has at most two live
+// secrets, and a dummy stands in for a missing one.
 func (p *response) Verify(key apikey.Key, now time.Time) error {
 	hashes, live := [maxSecrets]string{noHash, noHash}, 0
 	for slot := range max(len(p.stored), maxSecrets) {
@@ -99,5 +98,5 @@ func isLive(secrets []apikey.StoredSecret, id string, now time.Time) bool {
 // maxSecrets is how many live secrets a valid key has at most (rule K4).
 const maxSecrets = 2
 
-// noHash stands for the credential that a key does not have.
+// noHash stands for a missing credential.
 var noHash = strings.Repeat("0", 2*sha256.Size)
