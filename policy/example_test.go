@@ -2,6 +2,7 @@ package policy_test
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"net/netip"
 	"time"
@@ -165,4 +166,36 @@ func ExampleWithObserver() {
 	// Output:
 	// 203.0.113.7 was let in by 203.0.113.0/24
 	// refused for their address: 2
+}
+
+// Keys from a configuration file: the JSON of an organization and of its keys, as
+// json.Marshal writes them. The hash of a secret is in it, and the secret is not.
+func ExampleSourceFunc() {
+	const file = `{"organization":{"id":"acme","requirement":"required","revision":1},
+		"keys":[{"id":"deploy","organization":"acme","disabled":false,"accessList":[{"address":"203.0.113.7"}],
+		"secrets":[{"sum":"9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"}]}]}`
+	var config struct {
+		Organization policy.Organization
+		Keys         []*apikey.Key
+	}
+	if err := json.Unmarshal([]byte(file), &config); err != nil {
+		panic(err) // an incomplete record is an error, and never an open key
+	}
+	subjects := map[apikey.ID]policy.Subject{}
+	for _, key := range config.Keys {
+		if err := key.Validate(); err != nil {
+			panic(err)
+		}
+		subjects[key.ID] = policy.NewSubject(key, &config.Organization) // neither is changed from here on
+	}
+	engine := policy.New(policy.SourceFunc(func(_ context.Context, id apikey.ID) (policy.Subject, bool, error) {
+		subject, found := subjects[id]
+		return subject, found, nil
+	}))
+
+	d := engine.Decide(context.Background(), policy.Request{
+		Key: "deploy", Verifier: policy.AlreadyVerified{}, Client: netip.MustParseAddr("203.0.113.7"), Organization: "acme",
+	})
+	fmt.Println(d.Allowed(), d.Reason)
+	// Output: true address_listed
 }

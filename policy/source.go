@@ -19,7 +19,9 @@ type Source interface {
 	Lookup(ctx context.Context, id apikey.ID) (subject Subject, found bool, err error)
 }
 
-// A SourceFunc is a function as a [Source].
+// A SourceFunc is a function as a [Source]. An Engine calls it with a deadline and in a
+// goroutine of its own, as any Source that is no [ImmediateSource]: some microseconds a
+// decision. For many keys in memory, package store/memory is faster.
 type SourceFunc func(ctx context.Context, id apikey.ID) (Subject, bool, error)
 
 // Lookup implements [Source.Lookup].

@@ -15,7 +15,8 @@ import (
 //   - the route's decision, explained, if route is not nil.
 //
 // Mount it where the route finds its resource, such as under a pattern with the same path
-// values. The decision is a real one: observers see it.
+// values, and ask it through the same proxies as the callers: on a listener of its own it
+// describes the operator's connection. The decision is a real one: observers see it.
 //
 // If isOperator is nil, panics or returns false, the answer is 404: the page would show
 // strangers the trusted addresses and the existing keys. Have isOperator ask for a session

@@ -149,7 +149,11 @@ func ExampleResource() {
 	mux := http.NewServeMux()
 	mux.Handle("GET /projects/{project}", guard.Protect(policy.Endpoint{Name: "projects.read"}, project,
 		http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			p, _ := policyhttp.ValueOf[*record](r.Context()) // what was judged
+			p, ok := policyhttp.ValueOf[*record](r.Context()) // what was judged
+			if !ok {
+				http.Error(w, "no record", http.StatusInternalServerError)
+				return
+			}
 			_, _ = io.WriteString(w, p.title)
 		})))
 	for _, path := range []string{"/projects/alpha", "/projects/gamma", "/projects/nonesuch"} {

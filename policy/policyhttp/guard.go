@@ -93,7 +93,7 @@ func (g *Guard) mistakes() (mistakes []error) {
 		add("Config.Engine is nil: want one that policy.New returned")
 	}
 	if err := g.address.Err(); err != nil {
-		add("Config.Address: %w", err)
+		mistakes = append(mistakes, fmt.Errorf("%w (Config.Address)", err))
 	}
 	for i, scheme := range g.schemes {
 		if scheme == nil {

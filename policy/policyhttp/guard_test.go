@@ -244,7 +244,7 @@ func TestNewFindsMistakes(t *testing.T) {
 	})
 	require.Nil(t, guard)
 	for _, part := range []string{
-		"policyhttp: Config.Engine is nil: want ", "policyhttp: Config.Address: ", "policyhttp: Config.Realm: ",
+		"policyhttp: Config.Engine is nil: want ", "(Config.Address)", "policyhttp: Config.Realm: ",
 		"policyhttp: Config.Schemes[1] is nil: want ", "policyhttp: Config.Schemes[3] reads Authorization Bearer like an earlier one: want each scheme once",
 		"policyhttp: Config.Schemes[4] has the header Cookie: want ",
 	} {
