@@ -240,7 +240,7 @@ func TestExportOfABrokenFeed(t *testing.T) {
 		"a key twice":                        {[]store.Change{acme, put, put, mark}, nil, `the store returned key "key" after key "key" of organization "acme"`},
 		"an organization twice":              {[]store.Change{acme, acme, mark}, nil, `the store returned organization "acme" after organization "acme"`},
 		"an invalid key":                     {[]store.Change{acme, with(put, func(c *store.Change) { c.KeyRecord = &invalid }), mark}, nil, `key "key" of organization "acme" cannot be written: apikey: the key has 0 secrets`},
-		"an invalid organization":            {[]store.Change{with(acme, func(c *store.Change) { c.OrganizationRecord = &policy.Organization{ID: "acme", Requirement: 9} }), mark}, nil, `organization "acme" cannot be written: policy: organization "acme": requirement 9`},
+		"an invalid organization":            {[]store.Change{with(acme, func(c *store.Change) { c.OrganizationRecord = &policy.Organization{ID: "acme", Requirement: 9} }), mark}, nil, `organization "acme" cannot be written: policy: organization "acme" has the requirement 9`},
 		"a key that is not UTF-8":            {[]store.Change{acme, with(put, func(c *store.Change) { c.KeyRecord = &notUTF8 }), mark}, nil, `key "key" of organization "acme" cannot be written: `},
 		"no mark":                            {[]store.Change{acme, put}, nil, "the feed ended without a mark"},
 		"nothing":                            {nil, nil, "the feed ended without a mark"},
