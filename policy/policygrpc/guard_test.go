@@ -305,6 +305,22 @@ func TestCredentialsThatAreRefused(t *testing.T) {
 	s.requireNotServed()
 }
 
+// A scheme with a header of its own reads the metadata of that name.
+func TestKeyHeader(t *testing.T) {
+	s := newService(t)
+	s.schemes = []policyhttp.Scheme{policyhttp.KeyHeader("X-API-Key")}
+	s.start()
+	for what, err := range s.both("x-api-key", s.secret.Reveal()) {
+		require.NoError(t, err, what)
+	}
+	for _, err := range s.both(s.authorized()...) {
+		requireDenied(t, err, codes.Unauthenticated, "API_KEY_REQUIRED")
+	}
+	for _, err := range s.both("x-api-key", s.secret.Reveal(), "x-api-key", s.secret.Reveal()) {
+		requireDenied(t, err, codes.InvalidArgument, "INVALID_REQUEST")
+	}
+}
+
 // A method that the guard does not know is denied to the right key too, and observers hear
 // of it under one name, whatever the caller made up.
 func TestUndeclaredMethod(t *testing.T) {
