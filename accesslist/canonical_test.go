@@ -45,7 +45,7 @@ func TestCanonicalJSON(t *testing.T) {
 	for _, text := range nearlyCanonical {
 		checkCanonical(t, []byte(text))
 	}
-	// What MarshalJSON writes is read fast.
+	// The output of MarshalJSON is read fast.
 	list, err := Parse("192.0.2.1", "198.51.100.0/24")
 	require.NoError(t, err)
 	first, err := ParseEntry("203.0.113.7")

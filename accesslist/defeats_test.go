@@ -10,8 +10,7 @@ import (
 	"github.com/sallyport-go/sallyport/accesslist"
 )
 
-// Each test here is one way in which the address lists of other programs were
-// defeated, and shows that it does not work on these.
+// Each test here is a defeat of another program's address list, tried in vain on these.
 
 // CVE-2021-29923: Go's net.ParseIP took 010.0.0.1 for 10.0.0.1, others for 8.0.0.1.
 func TestDefeatLeadingZeros(t *testing.T) {
@@ -32,8 +31,8 @@ func TestDefeatMappedAddress(t *testing.T) {
 	wantMatch(t, listOf("::/0", "2001:db8::/32"), client, now, accesslist.Entry{}, false)
 }
 
-// netip.Addr.Unmap drops a zone, so that whoever unmaps first compares an address
-// of one link with addresses of the internet.
+// netip.Addr.Unmap drops a zone: an address of one link, unmapped first, is compared with
+// addresses of the internet.
 func TestDefeatZonedAddress(t *testing.T) {
 	list := listOf("1.2.3.4", "0.0.0.0/0", "fe80::/10", "fe80::1", "::/0")
 	for _, text := range []string{"::ffff:1.2.3.4%eth0", "fe80::1%eth0", "fe80::1%0.0.0.0"} {
@@ -140,8 +139,7 @@ func TestDefeatEmptyListThatMeantItsOpposite(t *testing.T) {
 	}
 }
 
-// nil.Equal(nil): an address that could not be read was equal to an entry that
-// could not be read.
+// nil.Equal(nil): an unreadable address was equal to an unreadable entry.
 func TestDefeatNothingEqualsNothing(t *testing.T) {
 	var nobody netip.Addr
 	if (accesslist.Entry{}).Covers(nobody, now) || listOf("0.0.0.0/0", "::/0").Contains(nobody, now) || (accesslist.List{}).Contains(nobody, now) {

@@ -150,8 +150,8 @@ func randomAddr(r *rand.Rand, v6 bool) netip.Addr {
 	return netip.AddrFrom4([4]byte(b[:4]))
 }
 
-// randomPrefixes makes n distinct blocks and addresses of which about half are
-// inside one that was made before, or around it.
+// randomPrefixes makes n distinct blocks and addresses. About half are inside an earlier
+// one, or around it.
 func randomPrefixes(r *rand.Rand, n int, v6 bool) []netip.Prefix {
 	widest := 0
 	if n > 20 {
@@ -191,8 +191,8 @@ func entriesOf(blocks []netip.Prefix) []accesslist.Entry {
 	return out
 }
 
-// randomEntries have comments, times of adding and expiries, of which few are
-// distinct, so that entries often end together.
+// randomEntries have comments, times of adding and expiries. Few expiries are distinct, so
+// entries often end together.
 func randomEntries(r *rand.Rand, n int, v6 bool) []accesslist.Entry {
 	comments := []string{"", "the office", " led by a space", "a # and a \"quote\", <b>&</b>", "größer, 日本", "trailing ", "empty", "\u00a0"}
 	entries := entriesOf(randomPrefixes(r, n, v6))

@@ -45,8 +45,8 @@ func TestRoundTripsOfRandomLists(t *testing.T) {
 	}
 }
 
-// A record that a program with IPv6 wrote is read whole or refused, never shorter, by one
-// that did not opt in; and what people write still needs the opt-in.
+// A program without the opt-in reads a stored list with IPv6 whole, never shorter. Input
+// from people still needs the opt-in.
 func TestA5StoredIPv6IsReadAndTypedIPv6NeedsTheOptIn(t *testing.T) {
 	list := listOf("203.0.113.7", "2001:db8::/32")
 	jsonForm, textForm := must(json.Marshal(list)), must(list.MarshalText())
@@ -65,7 +65,7 @@ func TestA5StoredIPv6IsReadAndTypedIPv6NeedsTheOptIn(t *testing.T) {
 	wantError(t, "typed text", err, "line 2: "+refusal)
 	wantInvalid(t, "typed text", got)
 
-	// What no Parser takes, no record has.
+	// An entry refused by every Parser is refused in a record.
 	for _, address := range []string{"::ffff:203.0.113.7", "2001:db8::1/32", "::", "fe80::1%eth0"} {
 		for _, err := range []error{
 			new(accesslist.List).UnmarshalJSON([]byte(`[{"address":"` + address + `"}]`)),
@@ -211,7 +211,7 @@ func TestA3JSONOfAListIsStrict(t *testing.T) {
 	if !errors.Is(err, accesslist.ErrDuplicate) {
 		t.Errorf("%v is not ErrDuplicate", err)
 	}
-	// A field that is null, or that was cut off, in a struct around the list.
+	// A null or truncated field, in a struct around the list.
 	for _, text := range []string{`{"list":null}`, `{"list":[}`, `{"list":""}`} {
 		within := struct {
 			List accesslist.List `json:"list"`

@@ -329,8 +329,8 @@ func TestHasExpiry(t *testing.T) {
 	}
 }
 
-// A program that passes over an error must not end up with a list that admits
-// everyone: what stands beside an error admits nobody, and nothing takes it.
+// A program that ignores an error must not get a list for everyone: the list beside an
+// error admits nobody, and nothing takes it.
 func TestA3WhatIsReturnedBesideAnErrorAdmitsNobody(t *testing.T) {
 	entry := must(accesslist.ParseEntry("203.0.113.7"))
 	one := must(accesslist.New(entry))

@@ -47,10 +47,9 @@ func blocksOf(list accesslist.List) iter.Seq[netip.Prefix] {
 	}
 }
 
-// bestCover tries all sets of at most budget blocks within the universe and
-// returns the least number of addresses that one which covers everything seen
-// has, and the least number of blocks that achieves it. A set of addresses is a
-// set of bits.
+// bestCover tries all sets of at most budget blocks within the universe. Of those covering
+// everything seen it returns the least number of addresses, and the least number of blocks
+// for it. A set of addresses is a set of bits.
 func bestCover(universe netip.Prefix, seen uint64, budget int) (least, fewest int) {
 	var masks []uint64
 	for block := range subBlocks(universe) {

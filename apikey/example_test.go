@@ -52,7 +52,7 @@ func ExampleNew() {
 	// 2 1 [redacted]
 }
 
-// The answer for a key that was not found takes the same time as that for a wrong secret, if Verify is called for both.
+// An unknown key takes the same time as a wrong secret, if Verify is called for both.
 func ExampleSecret_Verify() {
 	key, secret, _ := apikey.New("acme")
 	_, another, _ := apikey.New("acme")

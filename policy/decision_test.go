@@ -181,8 +181,7 @@ func TestExplainDecisionsPutTogetherByHand(t *testing.T) {
 	}
 }
 
-// What an audit log keeps is what String tells, whether or not there is something to
-// tell of each.
+// An audit log gets the values of String, the empty ones left out.
 func TestDecisionJSON(t *testing.T) {
 	for _, d := range []policy.Decision{{}, openFixture(t).evaluate(), {Reason: policy.AddressListed}, {Reason: 99, Cause: errors.New("a\nb")}} {
 		data, err := json.Marshal(d)
@@ -223,8 +222,7 @@ func TestLogValue(t *testing.T) {
 `, strings.ReplaceAll(log.String(), f.key.Secrets[0].ID(), "SECRET"))
 }
 
-// What a caller writes into a request cannot add a line to a log, nor forge one of
-// Explain's.
+// A caller's text cannot add a line to a log, nor forge one of Explain's.
 func TestLogInjection(t *testing.T) {
 	const forged = "x\n15 address_listed                    yes  forged\r\nallow open_list\u2028\u0085\x1b[2K\x00"
 	f := newFixture(t)
@@ -263,7 +261,7 @@ func TestLogInjection(t *testing.T) {
 	}
 }
 
-// Where the client's address was found is told wherever the address is, if it was said.
+// The origin of the client's address is beside the address everywhere, if it was stated.
 func TestClientFrom(t *testing.T) {
 	f := newFixture(t)
 	require.NotContains(t, policy.Evaluate(f.subject(), f.request, noon).String(), "client_from")

@@ -90,9 +90,9 @@ func TestLine3ErrorsNeverOpen(t *testing.T) {
 	}
 }
 
-// Line 3: what a source cannot have meant denies. A database that folds case
-// (OpenFGA CVE-2026-55170), a join that went wrong and a record that lost its
-// organization all show here, and the error names what was wrong.
+// Line 3: what a source cannot have meant denies. A case-folding database (OpenFGA
+// CVE-2026-55170), a wrong join and a record without its organization all show here, and
+// the error names the contradiction.
 func TestLine3RecordsThatCannotBeRight(t *testing.T) {
 	for name, test := range map[string]struct {
 		change func(*fixture)
@@ -152,7 +152,7 @@ func TestLine1NoAddressIsNoMatch(t *testing.T) {
 	}
 }
 
-// An organization whose requirement is out of range is judged as one that requires.
+// An unknown requirement is judged as required.
 func TestLine10UnknownRequirementRequires(t *testing.T) {
 	f := openFixture(t)
 	for requirement := policy.Required; requirement != 0; requirement++ {
@@ -273,8 +273,8 @@ func TestLine3BoundOnLookups(t *testing.T) {
 	requireDenied(t, engine.Decide(context.Background(), f.request), policy.UnknownKey)
 }
 
-// What cannot be a key's ID has no key, and no database sees it: PostgreSQL answers a
-// NUL byte with an error, which would tell such IDs from others.
+// An invalid ID has no key, and no database sees it: PostgreSQL answers a NUL byte with an
+// error, which would tell such IDs from others.
 func TestLine4InvalidIDsReachNoDatabase(t *testing.T) {
 	f := openFixture(t)
 	for _, id := range []apikey.ID{"key-1\x00", "\x00", "key 1", "key-1\n", "ключ", "\xff", "%", "' OR 1=1 --", apikey.ID(make([]byte, 1<<16))} {

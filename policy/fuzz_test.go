@@ -228,7 +228,7 @@ func decideByDice(t *testing.T, b *builder, data []byte) plainAnswer {
 			t.Fatalf("%v\nwant %s\n%+v\n%+v\n%+v", d, difference, w.key, w.organization, w.request)
 		}
 	}
-	// What a decision tells does not depend on who made it.
+	// A decision reads the same whether Evaluate or Decide made it.
 	requireReadable(t, decisions[0])
 	requireNoSecret(t, decisions[0], request.Secret)
 	return want

@@ -40,8 +40,8 @@ func (m *memory) Lookup(_ context.Context, id apikey.ID) (policy.Subject, bool, 
 // waiting is the same source without LookupNow, so that the Engine waits for it.
 func (m *memory) waiting() policy.Source { return policy.SourceFunc(m.Lookup) }
 
-// fixture is a key that may call from 203.0.113.7, its organization and a request
-// of it that is allowed. Tests change what they are about.
+// fixture is a key for 203.0.113.7, its organization, and an allowed request. Tests change
+// what they are about.
 type fixture struct {
 	key          apikey.Key
 	organization policy.Organization

@@ -6,10 +6,10 @@ import (
 	"strings"
 )
 
-// The oracle is the rules a second time, slow and obvious, to compare the code
-// with. It works on plain data and shares no judgement with the packages that it
-// checks: the order is a list of predicates of which the first true one answers,
-// and an address is inside a block when its bits begin with the block's.
+// The oracle is the rules a second time, slow and obvious, to compare the code with. It
+// works on plain data and shares no judgement with the packages that it checks: the order
+// is a list of predicates, the first true one answers, and an address is inside a block
+// when its bits begin with the block's.
 
 // An instant is nanoseconds after noon, or unset.
 type instant struct {
@@ -149,8 +149,7 @@ func (w *world) verified() bool {
 	return r.unreadable == "" && (r.secret == "" || w.secretVerified() != "")
 }
 
-// secretVerified is the name of the secret that was shown, if the key has it and it
-// is live.
+// secretVerified is the name of the shown secret, if it is a live one of the key.
 func (w *world) secretVerified() string {
 	for _, s := range w.key.secrets {
 		if s.name == w.request.secret && w.live(s.expires) {
@@ -211,8 +210,8 @@ func intersect(a, b []string) bool {
 
 var bitsCache = map[string]string{}
 
-// bitsOf spells an address or a block: "4" or "6" for its family and then each bit
-// as a letter. What maps an IPv4 address is that address (rule A5).
+// bitsOf spells an address or a block: "4" or "6" for its family and then each bit as a
+// letter. An IPv4-mapped address is the mapped one (rule A5).
 func bitsOf(text string) string {
 	if bits, ok := bitsCache[text]; ok {
 		return bits

@@ -120,7 +120,7 @@ func TestResolverThatFailsDenies(t *testing.T) {
 	require.ErrorIs(t, d.Cause, gone)
 }
 
-// The name that stands for no organization is one that no record can have.
+// NoOrganization is no valid name of a record.
 func TestNoOrganizationIsNoName(t *testing.T) {
 	require.Error(t, policy.Organization{ID: policy.NoOrganization}.Validate())
 }
@@ -135,8 +135,8 @@ func TestNoOrganizationIsNobodys(t *testing.T) {
 	requireDenied(t, f.evaluate(), policy.WrongOrganization)
 }
 
-// Request.Err: nothing that a guard could not read is ever allowed, whatever else the
-// request has, and its kind decides which line answers.
+// Request.Err: an unreadable request is never allowed, whatever else it has, and the kind
+// of its error decides the line.
 func TestUnreadableRequestIsNeverAllowed(t *testing.T) {
 	other := errors.New("two addresses")
 	for _, test := range []struct {

@@ -112,8 +112,8 @@ func TestD2UnknownKeyAndWrongSecretLookTheSame(t *testing.T) {
 	require.Equal(t, wrong.Answer(), f.decide(&memory{}).Answer())
 }
 
-// Rule D2: lines 6 to 14 are told only after the secret was verified. Whatever is
-// wrong with the key besides, an unproven caller learns the same.
+// Rule D2: lines 6 to 14 are answered only after the secret was verified. Whatever is wrong
+// with the key besides, an unproven caller learns the same.
 func TestD2NothingIsToldBeforeTheProof(t *testing.T) {
 	for name, change := range map[string]func(*fixture){
 		"line 6": func(f *fixture) { f.key.Disabled = true },
@@ -159,8 +159,7 @@ func TestD3Parameters(t *testing.T) {
 	}
 }
 
-// Rule D1: what the caller is told has nothing of the record in it but the address
-// that the call came from.
+// Rule D1: the caller's side has nothing of the record in it, only the address of the call.
 func TestD1AnswerTellsNothingOfTheRecord(t *testing.T) {
 	for reason := policy.Reason(0); reason <= policy.OpenList+1; reason++ {
 		d := policy.Decision{Reason: reason, Cause: errors.New("dial tcp 10.0.0.5:5432")}

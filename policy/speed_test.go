@@ -22,8 +22,8 @@ import (
 // One table for the allocation tests and the benchmarks.
 var speedLists = []int{0, 1, 20, 200}
 
-// speedFixture is a key whose list has n blocks, the last of which covers the
-// client, and half of which have an expiry.
+// speedFixture is a key with a list of n blocks. The last one covers the client, and half
+// of them have an expiry.
 func speedFixture(t testing.TB, n int, withProof bool) *fixture {
 	f := newFixture(t)
 	var entries []accesslist.Entry
@@ -71,8 +71,8 @@ func TestDecideDoesNotAllocate(t *testing.T) {
 	}
 }
 
-// Lines that answer early, the observer's call and the denial of a wrong secret
-// and of an unknown key, by which a flood would come, allocate nothing either.
+// Early lines, the observer's call, and the denials of a flood (a wrong secret, an unknown
+// key) allocate nothing either.
 func TestDenialsDoNotAllocate(t *testing.T) {
 	f := speedFixture(t, 20, true)
 	ctx := context.Background()

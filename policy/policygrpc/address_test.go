@@ -139,7 +139,7 @@ func TestForgedForwarding(t *testing.T) {
 	}
 }
 
-// What a trusted peer sends is believed or refused.
+// The metadata of a trusted peer are believed or refused.
 func TestForwardingOfATrustedPeer(t *testing.T) {
 	s := newService(t)
 	s.address = policyhttp.FromTrustedProxies(policyhttp.XForwardedFor, loopback())

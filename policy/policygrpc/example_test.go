@@ -37,8 +37,8 @@ func exampleKey(keys *memory.Store, grants ...apikey.Grant) apikey.Secret {
 	return secret
 }
 
-// A server with one method that asks for a role in a project, and a health check that is
-// open. The project comes from the backup's own record (rule K7).
+// A server with one method for a role in a project, and an open health check. The project
+// comes from the backup's own record (rule K7).
 func Example() {
 	keys := memory.New()
 	secret := exampleKey(keys, apikey.Grant{Role: "backup.admin", Project: "alpha"})

@@ -62,7 +62,7 @@ func endpointAt(d policy.Decision) int {
 	return 0
 }
 
-// What a handler answers passes unchanged.
+// A handler's answer passes unchanged.
 func TestHandlersError(t *testing.T) {
 	s := newService(t).start()
 	s.backups.unary = func(context.Context, string) (string, error) {
@@ -266,7 +266,7 @@ func TestNothingTellsAnUnknownKeyFromAWrongSecret(t *testing.T) {
 	s.requireNotServed()
 }
 
-// Credentials that are none, or that nobody sends by an honest mistake.
+// Missing credentials, and malformed ones.
 func TestCredentialsThatAreRefused(t *testing.T) {
 	s := newService(t)
 	httpDigest, err := digest.New(digest.Config{Credentials: new(digest.MemoryCredentials), Algorithms: []digest.Algorithm{digest.SHA256}})
@@ -303,6 +303,22 @@ func TestCredentialsThatAreRefused(t *testing.T) {
 		})
 	}
 	s.requireNotServed()
+}
+
+// A scheme with a header of its own reads the metadata of that name.
+func TestKeyHeader(t *testing.T) {
+	s := newService(t)
+	s.schemes = []policyhttp.Scheme{policyhttp.KeyHeader("X-API-Key")}
+	s.start()
+	for what, err := range s.both("x-api-key", s.secret.Reveal()) {
+		require.NoError(t, err, what)
+	}
+	for _, err := range s.both(s.authorized()...) {
+		requireDenied(t, err, codes.Unauthenticated, "API_KEY_REQUIRED")
+	}
+	for _, err := range s.both("x-api-key", s.secret.Reveal(), "x-api-key", s.secret.Reveal()) {
+		requireDenied(t, err, codes.InvalidArgument, "INVALID_REQUEST")
+	}
 }
 
 // A method that the guard does not know is denied to the right key too, and observers hear
@@ -576,7 +592,7 @@ func TestMistakesOfTheConfiguration(t *testing.T) {
 	}
 }
 
-// What is changed in a Config after New does not change the Guard.
+// A change of the Config after New does not change the Guard.
 func TestConfigIsCopied(t *testing.T) {
 	s := newService(t)
 	s.change(restore, func(m *policygrpc.Method) {
@@ -636,7 +652,7 @@ func TestContextThatIsNil(t *testing.T) {
 	require.False(t, ok)
 }
 
-// A call that is cancelled is denied, and so is one whose time is up.
+// A cancelled call is denied, and so is one past its deadline.
 func TestCancelled(t *testing.T) {
 	s := newService(t)
 	guard := s.newGuard()

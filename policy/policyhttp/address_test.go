@@ -52,7 +52,7 @@ func wantClient(t *testing.T, a policyhttp.ClientAddress, remote string, header 
 	}
 }
 
-// wantRefused checks that there is no address and that the reason has the words.
+// wantRefused checks for no address and for the words in the reason.
 func wantRefused(t *testing.T, a policyhttp.ClientAddress, remote string, header http.Header, words string) {
 	t.Helper()
 	got, origin, err := a.Resolve(remote, header)
@@ -141,7 +141,7 @@ func TestFromTrustedProxies(t *testing.T) {
 		{"::ffff:203.0.113.7, ::ffff:10.0.0.2", "203.0.113.7"},
 		{"[::ffff:cb00:7107]:80, [::ffff:10.0.0.2]:80", "203.0.113.7"},
 
-		// What is left of the client is not even looked at.
+		// Addresses to the left of the client are not parsed.
 		{"unknown, 203.0.113.7", "203.0.113.7"},
 		{", 203.0.113.7", "203.0.113.7"},
 		{`"; DROP TABLE, , 203.0.113.7, 10.0.0.2`, "203.0.113.7"},
@@ -153,7 +153,7 @@ func TestFromTrustedProxies(t *testing.T) {
 	}
 }
 
-// The part of the list that is walked must be readable; every form that is none.
+// The walked part of the list must be readable: all invalid forms.
 func TestFromTrustedProxiesRefuses(t *testing.T) {
 	a := policyhttp.FromTrustedProxies(policyhttp.XForwardedFor, proxies...)
 	for _, element := range []string{
@@ -245,7 +245,7 @@ func TestAnAmbiguousHeaderIsRefused(t *testing.T) {
 			case name == "header":
 				header, value = "X-Real-Ip", "203.0.113.7"
 			}
-			// What was not declared is ignored, since every client can send it.
+			// Undeclared headers are ignored, since every client can send them.
 			sent := forged()
 			delete(sent, "X_forwarded_for")
 			delete(sent, "x-forwarded-for")
@@ -375,7 +375,7 @@ func TestMistakesInATopology(t *testing.T) {
 	} {
 		require.EqualError(t, test.a.Err(), test.says)
 		require.Equal(t, "none: "+test.says, test.a.String())
-		// Who passes over the error gets no address, from any peer.
+		// A program that ignores the error gets no address, from any peer.
 		for _, remote := range []string{trustedPeer, strangePeer, "@"} {
 			wantRefused(t, test.a, remote, forged(), test.says)
 		}
@@ -411,7 +411,7 @@ func TestTopologiesInWords(t *testing.T) {
 	}
 }
 
-// What is quoted of the caller's is short and has no control characters.
+// Quoted texts of the caller are short and without control characters.
 func TestRefusalsQuoteLittle(t *testing.T) {
 	for _, test := range []struct {
 		a      policyhttp.ClientAddress

@@ -70,7 +70,7 @@ func TestTykXRealIPAndTheLeftmostAddress(t *testing.T) {
 		policyhttp.FromTrustedProxies(policyhttp.XForwardedFor, proxies...), policyhttp.FromHops(policyhttp.XForwardedFor, 1, proxies...))
 }
 
-// MinIO took the address that policies compare from a header that anyone can send.
+// MinIO took the address for its policies from a header open to anyone.
 func TestMinIOAddressFromAHeader(t *testing.T) {
 	wantStopped(t, attacker+":1", claims("X-Forwarded-For", "X-Real-IP", "Forwarded"), attacker)
 }
@@ -309,9 +309,9 @@ func TestTrustedAddressesThatMeanTheirOpposite(t *testing.T) {
 	}
 }
 
-// Tyk's nil.Equal(nil) was true: an address that could not be read equalled an entry that
-// could not be read. Here there is no address beside an error, and none is no client of
-// any list, the open one included.
+// Tyk's nil.Equal(nil) was true: an unreadable address equalled an unreadable entry. Here
+// there is no address beside an error, and none is no client of any list, the open one
+// included.
 func TestTykNothingEqualsNothing(t *testing.T) {
 	var nobody netip.Addr
 	for _, header := range []http.Header{{}, lines("X-Forwarded-For", ""), lines("X-Forwarded-For", "unknown")} {

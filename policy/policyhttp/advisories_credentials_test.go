@@ -147,8 +147,8 @@ func TestCVE_2022_31813_DroppedHeadersDoNotWiden(t *testing.T) {
 }
 
 func TestGHSA_5m6w_wvh7_57vm_AliasesAreNoHeaders(t *testing.T) {
-	// A proxy that deletes X-Forwarded-For passes X_Forwarded_For on, and a server that
-	// takes _ for - believes it. The same for the headers that name a resource.
+	// A proxy deletes X-Forwarded-For and passes X_Forwarded_For on, and a server taking _
+	// for - believes it. The same for the headers that name a resource.
 	s := newService(t)
 	s.resource = policyhttp.Headers("X-Organization", "")
 	s.start()

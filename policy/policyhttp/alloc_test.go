@@ -60,8 +60,8 @@ func speedRequests(s *service) map[string]*http.Request {
 	return requests
 }
 
-// An allowed request costs two allocations: the call, which holds the decision and is
-// the context, and net/http's copy of the request that carries it.
+// An allowed request costs two allocations: the call, with the decision and as the context,
+// and net/http's copy of the request.
 func TestAllocations(t *testing.T) {
 	s, allowed := newService(t), 0
 	requests := speedRequests(s)

@@ -78,7 +78,7 @@ func TestAnswersToTheByte(t *testing.T) {
 	}
 }
 
-// What a handler in front has set does not survive, and 503 says when to come back.
+// Headers set by a handler in front do not survive, and 503 has Retry-After.
 func TestAnswerReplacesHeaders(t *testing.T) {
 	s := newService(t)
 	w := httptest.NewRecorder()

@@ -119,7 +119,7 @@ func TestLogSamples(t *testing.T) {
 	}
 }
 
-// What a requirement would deny is what its reporting is for, so it is never left out.
+// Calls with a WouldDeny are the purpose of report only, so they are never left out.
 func TestLogWritesAllThatWouldBeDenied(t *testing.T) {
 	s, lines := logging(t, slog.LevelInfo, policyhttp.LogOptions{AllowEvery: 10})
 	s.key.AccessList, s.organization.Requirement = accesslist.List{}, policy.ReportOnly

@@ -198,9 +198,9 @@ func TestChallenges(t *testing.T) {
 	}
 }
 
-// Rules D2 and K3: an unknown key, a wrong secret and a text that is no secret get the
-// same bytes. Credentials that name a key cost one look-up, whether or not there is that
-// key; those that name none cost none (rule K2), and their sender knows that they do not.
+// Rules D2 and K3: an unknown key, a wrong secret and a text that is no secret get the same
+// bytes. Credentials with a key ID cost one look-up, whether or not the key exists.
+// Credentials without one cost none (rule K2), as their sender knows.
 func TestD2NothingIsToldBeforeTheSecretIsVerified(t *testing.T) {
 	s := withKeyHeader(t)
 	unknownKey, unknownSecret, err := apikey.New("acme")

@@ -23,8 +23,8 @@ import (
 
 func anybody(*http.Request) bool { return true }
 
-// guardOf returns a guard that finds addresses so, a route of it, and the secret of a key
-// that may call from 203.0.113.7.
+// guardOf returns a guard with this address topology, a route of it, and the secret of a
+// key for 203.0.113.7.
 func guardOf(t *testing.T, address policyhttp.ClientAddress) (*policyhttp.Guard, *policyhttp.Route, apikey.Secret) {
 	t.Helper()
 	key, secret, err := apikey.New("acme")

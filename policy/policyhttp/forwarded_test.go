@@ -61,7 +61,7 @@ func TestForwarded(t *testing.T) {
 		// Other parameters may be there more than once: they are not read.
 		{`for=203.0.113.7;proto=http;proto=https;fo=1;forr=2;x-for=3`, "203.0.113.7"},
 
-		// What is left of the client is not read, quotes that are not closed included.
+		// The text to the left of the client is not read, unclosed quotes included.
 		{`for=192.0.2.1, for=203.0.113.7, for=10.0.0.2`, "203.0.113.7"},
 		{`for=unknown, for=203.0.113.7`, "203.0.113.7"},
 		{`for=", for=203.0.113.7`, "203.0.113.7"},
@@ -120,7 +120,8 @@ func TestForwardedRefuses(t *testing.T) {
 		for _, value := range []string{test.element, test.element + ", for=10.0.0.2", test.element + " ,for=10.0.0.2"} {
 			wantRefused(t, a, trustedPeer, lines("Forwarded", value), test.words)
 		}
-		// With a client before it. What is to blame for a quote too many is anyone's guess.
+		// With a client before it. The element to blame for a quote too many is anyone's
+		// guess.
 		for _, value := range []string{test.element, test.element + ", for=10.0.0.2", test.element + `,for="10.0.0.2";by="10.0.0.1"`} {
 			wantRefused(t, a, trustedPeer, lines("Forwarded", "for=203.0.113.7, "+value), "policyhttp: Forwarded, number ")
 		}

@@ -271,8 +271,8 @@ func TestGuardKeepsItsConfiguration(t *testing.T) {
 	require.Equal(t, []string{`Bearer realm="api"`}, s.serve(request()).Header().Values("WWW-Authenticate"))
 }
 
-// The handler has the writer that the server made, so that whatever that can do goes on
-// working: over a real connection, with and without HTTP/2.
+// The handler has the server's own writer, with all its abilities: over a real connection,
+// with and without HTTP/2.
 func TestProtectHandsTheWriterOn(t *testing.T) {
 	s := newService(t)
 	for _, http2 := range []bool{false, true} {
@@ -369,9 +369,8 @@ func TestPreflight(t *testing.T) {
 	}
 }
 
-// A source that is left behind hanging still has the ID that it was asked for, and a
-// context without a decision, whenever it looks; -race tells if anybody writes to what it
-// reads.
+// A hanging source, left behind, still has the ID of its look-up and a context without a
+// decision. -race fails if anybody writes to either.
 func TestSourceLeftBehind(t *testing.T) {
 	s := newService(t)
 	release, told := make(chan struct{}), make(chan apikey.ID, 1)

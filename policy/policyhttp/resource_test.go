@@ -111,7 +111,7 @@ func TestGuardResourceFails(t *testing.T) {
 }
 
 // Guessed and stolen keys cause no call of the Resource: lines 1 to 11 are judged before
-// it. Whoever gets past them causes one.
+// it. A caller past them causes one.
 func TestResourceIsResolvedOnceAndAfterLine11(t *testing.T) {
 	_, stranger, err := apikey.New("acme")
 	require.NoError(t, err)
@@ -224,7 +224,7 @@ func TestServeMux(t *testing.T) {
 		"/projects/beta":  {403, "API_KEY_NOT_IN_PROJECT"},
 		"/projects/gamma": {403, "API_KEY_NOT_IN_ORGANIZATION"}, "/projects/nonesuch": {403, "API_KEY_NOT_IN_ORGANIZATION"},
 		"/projects/locked": {503, "ACCESS_CONTROL_UNAVAILABLE"},
-		// What is judged is what is served: unescaped once, and never twice.
+		// The judged resource is served: unescaped once, and never twice.
 		"/projects/%2561tlas": {200, "served %61tlas"}, "/projects/%61tlas": {403, "API_KEY_NOT_IN_ORGANIZATION"},
 		"/wrong/acme": {400, "INVALID_REQUEST"}, "/half/acme": {400, "INVALID_REQUEST"},
 	} {

@@ -37,7 +37,7 @@ func (c custom) Challenges(realm string, cause error) []string {
 	return c.challenges(realm, cause)
 }
 
-// A scheme that goes wrong denies, in every way in which it can.
+// A failing scheme denies, in every way to fail.
 func TestSchemeGoesWrong(t *testing.T) {
 	s := newService(t)
 	right := policyhttp.Credentials{Key: s.key.ID, Secret: s.secret}
@@ -291,8 +291,8 @@ func TestKeyHeaderIsTheOnlyCredentials(t *testing.T) {
 	r.Header["X-Api-Key"] = []string{two.secret.Reveal()}
 	requireDenied(t, two.serve(r), 400, "INVALID_REQUEST")
 
-	// An Authorization header that is malformed, or of several values, is not passed over;
-	// one of a scheme that the guard does not know is not for it.
+	// A malformed Authorization header, or one of several values, is not passed over. One
+	// of an unknown scheme is for somebody else.
 	for authorization, status := range map[string]int{"": 400, "Bearer: x": 400, "Negotiate x": 200} {
 		r := keyHeaderRequest(secret)
 		r.Header["Authorization"] = []string{authorization}

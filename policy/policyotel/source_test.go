@@ -64,7 +64,7 @@ func TestSourceThatPanics(t *testing.T) {
 	require.Empty(t, s.exporter.GetSpans())
 }
 
-// What answers from memory goes on being asked directly.
+// An immediate source is still asked directly.
 func TestSourceThatIsImmediate(t *testing.T) {
 	s := newService(t)
 	keys := memory.New()

@@ -105,8 +105,7 @@ func TestSpanOfAnAllowedCall(t *testing.T) {
 	}, told(span))
 }
 
-// What there is nothing to tell of is left out, and the zone of an address that was refused
-// for it is not.
+// Empty attributes are left out. The zone of an address refused for it is not.
 func TestSpanOfARefusedRequest(t *testing.T) {
 	s := newService(t)
 	_, span := s.decideUnder(s.engine(), policy.Request{Key: s.key.ID, Client: netip.MustParseAddr("fe80::1%eth0")})
@@ -226,8 +225,8 @@ func TestK2SecretInThePlaceOfAnIDIsNotExported(t *testing.T) {
 	require.NotContains(t, fmt.Sprint(span), s.secret.Reveal())
 }
 
-// An exporter drops the whole batch for one text that is not UTF-8, so that a caller could
-// make the spans of others vanish.
+// An exporter drops the whole batch for one text other than UTF-8: a caller could make the
+// spans of others vanish.
 func TestTextThatIsNotUTF8(t *testing.T) {
 	s := newService(t)
 	request := s.request()

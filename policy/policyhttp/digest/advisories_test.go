@@ -20,8 +20,8 @@ import (
 	"github.com/sallyport-go/sallyport/policy/policyhttp/digest"
 )
 
-// Each test here is a way in which the Digest authentication of other programs was
-// defeated, and shows that it does not work on this one.
+// Each test here is a defeat of another program's Digest authentication, tried in vain on
+// this one.
 
 // CVE-2018-1312: httpd's nonces were not random, and were the same on all servers of a
 // cluster, so that a request to one could be sent again to each of the others.
@@ -51,8 +51,8 @@ func TestAdvisoryDigestReplayAcrossServers(t *testing.T) {
 	}
 }
 
-// CVE-2026-3099: libsoup did not keep track of the nonces that it had given out, nor of
-// nc, so that a captured header let everybody in.
+// CVE-2026-3099: libsoup kept track neither of its nonces nor of nc: a captured header let
+// everybody in.
 func TestAdvisoryDigestReplay(t *testing.T) {
 	s := newDigestService(t, func(s *digestService) { s.digest.MaxNonces = 3 })
 	client := s.client(digest.SHA256)
@@ -90,10 +90,10 @@ func TestAdvisoryDigestHeaderOfAnotherRequest(t *testing.T) {
 	assert.Equal(t, http.StatusOK, s.send(authorized("/things?id=1", captured)).StatusCode, "none of them has used it up")
 }
 
-// CVE-2023-32691, CVE-2025-54499, CVE-2022-24912: the answer told keys that exist from
-// those that do not. Here an unknown key, one that may not use Digest, a wrong response and
-// an old nonce with a wrong response have the same answer but for the nonces, and the
-// same look-ups are made for all.
+// CVE-2023-32691, CVE-2025-54499, CVE-2022-24912: the answer showed whether a key exists.
+// Here an unknown key, one that may not use Digest, a wrong response and an old nonce with
+// a wrong response have the same answer but for the nonces, and the same look-ups are made
+// for all.
 func TestAdvisoryDigestKeyEnumeration(t *testing.T) {
 	var asked []apikey.ID
 	s := newDigestService(t, func(s *digestService) {
@@ -170,8 +170,8 @@ func TestAdvisoryDigestCaseInsensitiveIDs(t *testing.T) {
 	assert.False(t, stale(t, s.send(authorized("/", swapped))))
 }
 
-// A parser that takes the first of two parameters behind a proxy that takes the last, or
-// the other way around, lets callers choose who they are.
+// A parser takes the first of two parameters and the proxy in front the last, or the other
+// way around: callers choose who they are.
 func TestAdvisoryDigestDoubledParameters(t *testing.T) {
 	s := newDigestService(t)
 	client := s.client(digest.MD5)

@@ -132,7 +132,7 @@ func TestDigestManyCredentials(t *testing.T) {
 	assert.Equal(t, http.StatusOK, s.send(s.client(digest.MD5).request("/")).StatusCode)
 }
 
-// The hash that stands in where there is none is that of nobody.
+// The dummy hash is nobody's.
 func TestDigestDummyIsNoCredential(t *testing.T) {
 	s := newDigestService(t)
 	client := s.client(digest.MD5)

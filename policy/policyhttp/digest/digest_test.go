@@ -221,8 +221,8 @@ func TestDigestChallenges(t *testing.T) {
 	}
 }
 
-// stale=true is for a response that was right, so that a client with the wrong secret
-// does not go on for ever.
+// stale=true is for right responses only: with it a client with the wrong secret would go
+// on for ever.
 func TestDigestStale(t *testing.T) {
 	now := time.Date(2026, 7, 1, 12, 0, 0, 0, time.UTC)
 	s := newDigestService(t, func(s *digestService) {
@@ -248,7 +248,7 @@ func TestDigestStale(t *testing.T) {
 	client.challenge, client.count = response.Header.Values("WWW-Authenticate")[1], 0
 	assert.Equal(t, http.StatusOK, s.send(client.request("/")).StatusCode)
 
-	// A nonce that is none, one of another algorithm, one of a service that was restarted.
+	// An invalid nonce, one of another algorithm, one from before a restart.
 	client.challenge = `Digest realm="api", algorithm=MD5, nonce="dcd98b7102dd2f0e8b11d0f600bfb0c093"`
 	assert.True(t, stale(t, s.send(client.request("/"))))
 	client.challenge = strings.Replace(s.challenge(digest.MD5), "MD5", "SHA-256", 1)
@@ -258,7 +258,7 @@ func TestDigestStale(t *testing.T) {
 	assert.True(t, stale(t, s.send(client.request("/"))))
 }
 
-// What is right in itself and of another service, or a service as it was.
+// Responses right in themselves, but for another service, or for an earlier state.
 func TestDigestNotVerified(t *testing.T) {
 	var asked []apikey.ID
 	s := newDigestService(t, func(s *digestService) {

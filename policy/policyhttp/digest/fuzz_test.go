@@ -61,8 +61,8 @@ func FuzzParseDigestHeader(f *testing.F) {
 	})
 }
 
-// Who does not know the hash of the secret is never let in, does not stop the program,
-// and is not told that only the nonce was wrong.
+// A caller without the hash of the secret is never let in, does not stop the program, and
+// never gets stale=true.
 func FuzzDigestProof(f *testing.F) {
 	addDigestHeaders(f)
 	key := apikey.Key{ID: "k3vq7zt2mwc5x4hjp6na", Secrets: []apikey.StoredSecret{{Sum: [32]byte{1}}}}

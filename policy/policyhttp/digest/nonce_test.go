@@ -123,7 +123,7 @@ func TestNonceExpires(t *testing.T) {
 	assert.NoError(t, use(n, n.issue(SHA256, "api"), 1))
 }
 
-// What has expired takes no room.
+// Expired nonces take no room.
 func TestNonceMemoryForgetsWhatHasExpired(t *testing.T) {
 	clock := newManualClock()
 	n := newNonces(nil, false, time.Minute, 10, clock.now)
@@ -140,8 +140,8 @@ func TestNonceMemoryForgetsWhatHasExpired(t *testing.T) {
 	assert.Len(t, n.used.order, 1)
 }
 
-// A clock that is set back brings nothing back: neither nonces that have expired, nor
-// those that were forgotten then. Nor does it keep new ones from being accepted.
+// A clock that is set back brings nothing back: neither expired nonces, nor those forgotten
+// then. Nor does it keep new ones from being accepted.
 func TestNonceClockRunsBackwards(t *testing.T) {
 	clock := newManualClock()
 	n := newNonces(nil, false, time.Minute, 2, clock.now)
@@ -158,7 +158,7 @@ func TestNonceClockRunsBackwards(t *testing.T) {
 	}
 }
 
-// The memory is bounded. What was dropped from it is refused for good.
+// The memory is bounded. A dropped nonce is refused for good.
 func TestNonceMemoryIsBounded(t *testing.T) {
 	const most = 4
 	n := newNonces(nil, false, time.Hour, most, time.Now)

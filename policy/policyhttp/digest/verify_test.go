@@ -64,7 +64,7 @@ func TestDigestExamplesOfTheRFCs(t *testing.T) {
 				assert.Equal(t, errWrongResponse, other.Verify(key, time.Now()), name)
 			}
 
-			// What the operator is told, where the caller is told the same.
+			// The operator's errors for the same answer to the caller.
 			other := key
 			other.ID = "mufasa"
 			assert.Equal(t, errWrongResponse, p.Verify(other, time.Now()), "another key, which somehow has the credential")
