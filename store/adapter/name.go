@@ -28,10 +28,11 @@ func NameOf(change store.Change) Name {
 	return OrganizationName(change.Organization)
 }
 
-// String returns the name as it stands in errors, such as `key "abc"`. Long ones are cut.
+// String returns the name as it stands in errors, such as `key "abc"`. Long ones are cut. An
+// invalid key ID is not shown, since a text in its place is most often the secret (rule K2).
 func (n Name) String() string {
 	if n.Organization != "" {
 		return fmt.Sprintf("organization %.200q", n.Organization)
 	}
-	return fmt.Sprintf("key %.200q", string(n.Key))
+	return fmt.Sprintf("key %q", n.Key) // ID.String redacts
 }

@@ -64,10 +64,12 @@ func without(document []byte, field string) []byte {
 }
 
 func TestNames(t *testing.T) {
-	assert.Equal(t, `key "a\x00b"`, adapter.KeyName("a\x00b").String())
+	assert.Equal(t, `key "abc"`, adapter.KeyName("abc").String())
+	const secret = "sp_bbzwyxit3eylkdeqgytw_S1Dg4mM4KZlV7KHGtSGLf39kg0V4ObTZ3zaMkX"
+	assert.Equal(t, `key "[invalid key ID]"`, adapter.KeyName(secret).String(), "most often the secret (rule K2)")
 	assert.Equal(t, `organization "acme"`, adapter.OrganizationName("acme").String())
 	assert.Equal(t, `key ""`, adapter.Name{}.String())
-	assert.Less(t, len(adapter.KeyName("k"+"long").String()), 400)
+	assert.Less(t, len(adapter.OrganizationName(strings.Repeat("long", 1000)).String()), 400)
 	written := store.Change{Revision: 1, Organization: "acme", Key: "key"}
 	moved := store.Change{Revision: 2, Organization: "other", Key: "key", Deleted: true}
 	assert.Equal(t, adapter.NameOf(written), adapter.NameOf(moved), "a key is one record, whatever its organization (W6)")
