@@ -74,7 +74,7 @@ func (t *Route) answer(w http.ResponseWriter, r *http.Request, d policy.Decision
 		WriteProblem(w, r, d)
 		return
 	}
-	noticed := &noticing{ResponseWriter: w}
+	noticed := &noticing{ResponseWriter: w, status: d.Answer().Status}
 	returned := false
 	defer func() {
 		if returned {
@@ -91,9 +91,7 @@ func (t *Route) answer(w http.ResponseWriter, r *http.Request, d policy.Decision
 	}()
 	t.guard.deny(noticed, r, d)
 	returned = true
-	if !noticed.answered { // the server would answer 200
-		w.WriteHeader(d.Answer().Status)
-	}
+	noticed.answer()
 }
 
 // setHeader sets the header of every denied answer, before Config.Deny may change it.
@@ -124,11 +122,20 @@ func challengesOf(scheme Scheme, realm string, cause error) (challenges []string
 	return scheme.Challenges(realm, cause)
 }
 
-// noticing notices whether there was an answer. It is between Deny and the server's writer;
-// handlers get the server's writer itself.
+// noticing notices whether there was an answer, and gives one without a status that of the
+// denial: the server's is 200. It is between Deny and the server's writer; handlers get the
+// server's writer itself.
 type noticing struct {
 	http.ResponseWriter
+	status   int
 	answered bool
+}
+
+// answer sends the status of the denial unless Deny has sent one.
+func (n *noticing) answer() {
+	if !n.answered {
+		n.WriteHeader(n.status)
+	}
 }
 
 // WriteHeader lets informational answers (1xx) pass: the answer follows them.
@@ -138,8 +145,14 @@ func (n *noticing) WriteHeader(status int) {
 }
 
 func (n *noticing) Write(body []byte) (int, error) {
-	n.answered = true
+	n.answer()
 	return n.ResponseWriter.Write(body)
+}
+
+// FlushError is for http.ResponseController, as Unwrap is.
+func (n *noticing) FlushError() error {
+	n.answer()
+	return http.NewResponseController(n.ResponseWriter).Flush()
 }
 
 // Unwrap is for http.ResponseController.

@@ -2,12 +2,15 @@ package policyhttp_test
 
 import (
 	"bytes"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/sallyport-go/sallyport/policy"
@@ -56,7 +59,14 @@ func TestDenyFails(t *testing.T) {
 		"panics in the body": {func(w http.ResponseWriter, _ *http.Request, _ policy.Decision) {
 			_, _ = w.Write([]byte("a"))
 			panic("deny")
-		}, "deny", 200, "a"},
+		}, "deny", 401, "a"},
+		"writes a body without a status": {func(w http.ResponseWriter, _ *http.Request, _ policy.Decision) {
+			_, _ = io.WriteString(w, "denied")
+		}, nil, 401, "denied"},
+		"writes an empty body": {func(w http.ResponseWriter, _ *http.Request, _ policy.Decision) { _, _ = w.Write(nil) }, nil, 401, ""},
+		"flushes before a status": {func(w http.ResponseWriter, _ *http.Request, _ policy.Decision) {
+			_ = http.NewResponseController(w).Flush()
+		}, nil, 401, ""},
 		"aborts":       {func(http.ResponseWriter, *http.Request, policy.Decision) { panic(http.ErrAbortHandler) }, http.ErrAbortHandler, 200, ""},
 		"nil function": {func(w http.ResponseWriter, _ *http.Request, _ policy.Decision) { var f func(); f() }, nil, 503, "ACCESS_CONTROL_UNAVAILABLE"},
 	} {
@@ -88,7 +98,10 @@ func TestDenyFails(t *testing.T) {
 // An informational answer is none: what follows it is.
 func TestDenyWritesOnlyAHint(t *testing.T) {
 	s := newService(t)
-	s.config.Deny = func(w http.ResponseWriter, _ *http.Request, _ policy.Decision) { w.WriteHeader(http.StatusEarlyHints) }
+	s.config.Deny = func(w http.ResponseWriter, _ *http.Request, _ policy.Decision) {
+		assert.NoError(t, http.NewResponseController(w).SetWriteDeadline(time.Time{}), "the server's writer is found")
+		w.WriteHeader(http.StatusEarlyHints)
+	}
 	s.start()
 	server := httptest.NewServer(s.route.Protect(served))
 	defer server.Close()

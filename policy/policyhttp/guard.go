@@ -40,8 +40,8 @@ type Config struct {
 	// challenges are in w's header already, and may be changed. w passes everything on to
 	// the server's writer; http.ResponseController finds that one.
 	//
-	// The call is denied whatever Deny does. If it returns without an answer, the status
-	// of the decision's Answer is sent without a body. If it panics before it has answered,
+	// The call is denied whatever Deny does. A body without a status is sent with the status
+	// of the decision's Answer, and so is nothing at all. If it panics before it has answered,
 	// the panic is recorded in slog's default log and the caller gets a 503. A later panic,
 	// and one with http.ErrAbortHandler, go on to the server and end the connection.
 	Deny func(w http.ResponseWriter, r *http.Request, d policy.Decision)
