@@ -132,9 +132,9 @@ func (d Decision) SecretID() string {
 func (d Decision) Subject() Subject { return d.subject }
 
 // Time returns when the request was judged, by the engine's clock. It is zero if the
-// request was answered before a key was looked up. It is zero, too, if nothing asked for
-// the time: the engine has no observer, and neither the key, its list nor a proof depends
-// on it.
+// request was answered before a key was looked up, and after a failed look-up or a panic.
+// It is zero, too, if nothing asked for the time: the engine has no observer, and neither
+// the key, its list nor a proof depends on it.
 func (d Decision) Time() time.Time { return d.now }
 
 // An Answer is the caller's side of a decision (rule D1).
@@ -201,10 +201,14 @@ func (d Decision) attributes() []slog.Attr {
 		add("would_deny", d.WouldDeny.String())
 	}
 	if d.Cause != nil {
-		add("error", d.Cause.Error())
+		add("error", d.causeText())
 	}
 	return attrs
 }
+
+// causeText is the text of Cause. fmt ends a panic of the error's method, such as a nil
+// pointer's: the denial must be recorded all the same.
+func (d Decision) causeText() string { return fmt.Sprint(d.Cause) }
 
 func (d Decision) verdict() string {
 	if d.Allowed() {

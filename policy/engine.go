@@ -66,7 +66,7 @@ func WithObserver(observe func(ctx context.Context, decision Decision)) Option {
 }
 
 // New returns an Engine on a source. With a nil source every request is denied as
-// unavailable.
+// unavailable. A nil option is ignored.
 func New(source Source, options ...Option) *Engine {
 	if source == nil {
 		source = SourceFunc(func(context.Context, apikey.ID) (Subject, bool, error) {
@@ -76,7 +76,9 @@ func New(source Source, options ...Option) *Engine {
 	e := &Engine{source: source, clock: time.Now, timeout: DefaultTimeout}
 	e.immediate, _ = source.(ImmediateSource)
 	for _, option := range options {
-		option(e)
+		if option != nil {
+			option(e)
+		}
 	}
 	return e
 }

@@ -37,7 +37,7 @@ func (d Decision) compared(line Reason) string {
 	case InvalidRequest:
 		text := fmt.Sprintf("key %q, client %q, organization %q, project %q", r.key, r.client, resource.Organization, resource.Project)
 		if d.Reason == InvalidRequest && d.Cause != nil {
-			text += fmt.Sprintf("; %q", d.Cause.Error())
+			text += fmt.Sprintf("; %q", d.causeText())
 		}
 		return text
 	case ConsoleForbidden:
@@ -47,7 +47,7 @@ func (d Decision) compared(line Reason) string {
 		return "the call is to the API"
 	case Unavailable:
 		if d.Reason == Unavailable {
-			return fmt.Sprintf("%q", fmt.Sprint(d.Cause))
+			return fmt.Sprintf("%q", d.causeText())
 		}
 		return "the source answered"
 	case UnknownKey:
@@ -58,7 +58,7 @@ func (d Decision) compared(line Reason) string {
 	case WrongSecret:
 		switch {
 		case d.Cause != nil:
-			return fmt.Sprintf("%q, with %s stored", d.Cause.Error(), count(len(key.Secrets), "secret", "secrets"))
+			return fmt.Sprintf("%q, with %s stored", d.causeText(), count(len(key.Secrets), "secret", "secrets"))
 		case d.SecretID() == "":
 			return "verified by other means than a secret"
 		}

@@ -304,3 +304,46 @@ func TestZeroValuesDeny(t *testing.T) {
 	f.request.Secret = apikey.Secret{}
 	requireDenied(t, f.evaluate(), policy.WrongSecret)
 }
+
+// noError is an error whose nil pointer panics, a common mistake of those who return one.
+type noError struct{ text string }
+
+func (e *noError) Error() string { return e.text }
+
+// A Cause that panics when it is read denies like any other, and is on record.
+func TestPanickingCauseIsRecorded(t *testing.T) {
+	for name, spoil := range map[string]func(*fixture){
+		"of a Verifier": func(f *fixture) {
+			f.verifyBy(verifierFunc(func(apikey.Key, time.Time) error { return (*noError)(nil) }))
+		},
+		"of a guard": func(f *fixture) { f.request.Err = (*noError)(nil) },
+		"of a Resolver": func(f *fixture) {
+			f.request.Organization, f.request.Project = "", ""
+			f.request.Resolver = policy.ResolverFunc(func(context.Context) (policy.Resource, error) { return policy.Resource{}, (*noError)(nil) })
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFixture(t)
+			spoil(f)
+			var recorded []string
+			engine := policy.New(f.source(), policy.WithObserver(func(_ context.Context, d policy.Decision) {
+				text, err := d.MarshalJSON()
+				require.NoError(t, err)
+				recorded = append(recorded, d.String(), d.LogValue().String(), d.Explain(), string(text))
+			}))
+			d := engine.Decide(t.Context(), f.request)
+			require.False(t, d.Allowed())
+			require.Error(t, d.Err())
+			require.Len(t, recorded, 4)
+			for _, text := range recorded {
+				require.Contains(t, text, d.Reason.String())
+			}
+		})
+	}
+}
+
+// A nil Option is none.
+func TestNilOption(t *testing.T) {
+	f := newFixture(t)
+	require.True(t, policy.New(f.source(), nil).Decide(t.Context(), f.request).Allowed())
+}
