@@ -38,7 +38,8 @@ type Credentials interface {
 // realm makes all credentials worthless.
 //
 // It redacts itself (rule K2) under every verb of fmt, in log/slog and in JSON. So JSON is
-// not a way to store it.
+// not a way to store it. fmt cannot redact it in an unexported field of another type, which
+// therefore needs a Format method of its own.
 type Credential struct {
 	// SecretID is the apikey.StoredSecret.ID of the secret it was made of.
 	SecretID string

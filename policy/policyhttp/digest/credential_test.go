@@ -205,6 +205,23 @@ func TestDigestCredentialIsRedacted(t *testing.T) {
 	assert.Contains(t, text, "9f86d081:[redacted]")
 }
 
+// Rule K2, for a program that prints what a scheme has read: neither the response nor the
+// stored hash is shown.
+func TestDigestVerifierIsRedacted(t *testing.T) {
+	s := newDigestService(t)
+	r := s.client(digest.MD5).request("/")
+	_, text, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	shown, err := s.config.Schemes[0].Read(t.Context(), policyhttp.Presented{Text: text, Realm: policyhttp.DefaultRealm, Request: r})
+	require.NoError(t, err)
+	stored, err := s.credentials.Credentials(t.Context(), s.key.ID, digest.MD5)
+	require.NoError(t, err)
+	_, response, _ := strings.Cut(text, `response="`)
+	printed := fmt.Sprintf("%v %+v %#v %s %v", shown.Verifier, shown.Verifier, shown.Verifier, shown.Verifier, shown)
+	assert.NotContains(t, printed, stored[0].Hash)
+	assert.NotContains(t, printed, response[:32])
+	assert.Contains(t, printed, "digest:[redacted]")
+}
+
 func TestMemoryDigestCredentials(t *testing.T) {
 	ctx := context.Background()
 	var m digest.MemoryCredentials
