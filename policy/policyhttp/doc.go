@@ -63,9 +63,13 @@
 //     header of more than 8192,
 //   - two values of a header, or credentials in two headers,
 //   - control characters,
+//   - an Authorization header without the name of a scheme,
+//   - a text of Bearer or KeyHeader other than a token (token68 of RFC 9110 section 11.2),
 //   - base64 other than the one encoding of a text in UTF-8 with a colon.
 //
-// No client sends these by an honest mistake, and a proxy may have read them differently.
+// Few clients send these by an honest mistake, and a proxy may have read them differently.
+// An Authorization header of an unaccepted scheme is not credentials: beside a KeyHeader it
+// is ignored, since it may be for a gateway.
 //
 // Credentials with a key ID cost one look-up in the source, whether or not the key exists.
 // A text with another prefix than the issuer's or a wrong checksum is not a secret and

@@ -275,6 +275,11 @@ func TestKeyHeaderIsTheOnlyCredentials(t *testing.T) {
 		requireDenied(t, s.serve(keyHeaderRequest(values...)), 400, "INVALID_REQUEST")
 		require.ErrorContains(t, s.route.Check(keyHeaderRequest(values...)).Cause, "2 X-Api-Key headers: want one")
 	}
+	for authorization, status := range map[string]int{"Negotiate x": 200, "Digest x": 200, "@": 400, "": 400} {
+		r := keyHeaderRequest(secret)
+		r.Header["Authorization"] = []string{authorization}
+		require.Equal(t, status, s.serve(r).Code, "beside the key: %q", authorization)
+	}
 	for _, authorization := range []string{"Bearer " + secret, "Bearer x", basic(string(s.key.ID) + ":" + secret)} {
 		r := keyHeaderRequest(secret)
 		r.Header["Authorization"] = []string{authorization}
