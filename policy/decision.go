@@ -70,8 +70,8 @@ func (d *Decision) finish() {
 // Allowed reports whether the call may be made.
 func (d Decision) Allowed() bool { return d.Reason.Allows() }
 
-// Err returns nil if the call may be made, and otherwise a [*DeniedError], for code in
-// the style of if err != nil. Unlike Cause it is never nil for a denial.
+// Err returns nil if the call may be made, and otherwise a [*DeniedError], for code in the
+// style of "if err != nil". Unlike Cause it is never nil for a denial.
 func (d Decision) Err() error {
 	if d.Allowed() {
 		return nil
@@ -128,7 +128,8 @@ func (d Decision) SecretID() string {
 }
 
 // Subject returns the key and the organization behind the decision. It is the zero Subject
-// if none was looked for or found, and if the source's answer contradicted itself.
+// if none was looked for or found, and if the source's answer contradicted itself or the
+// request.
 func (d Decision) Subject() Subject { return d.subject }
 
 // Time returns when the request was judged, by the engine's clock. It is zero if the
@@ -225,14 +226,15 @@ func (d Decision) String() string {
 	return b.String()
 }
 
-// LogValue returns the same as a group of attributes for log/slog.
+// LogValue implements [slog.LogValuer]. It returns the content of String as a group of
+// attributes.
 func (d Decision) LogValue() slog.Value {
 	attrs := []slog.Attr{slog.Bool("allowed", d.Allowed()), slog.String("reason", d.Reason.String())}
 	return slog.GroupValue(append(attrs, d.attributes()...)...)
 }
 
-// MarshalJSON returns the same as an object, for an audit log. There is no way back:
-// a decision is made, not read.
+// MarshalJSON returns the content of String as an object, for an audit log. There is no way
+// back: a decision is made, not read.
 func (d Decision) MarshalJSON() ([]byte, error) {
 	fields := map[string]any{"allowed": d.Allowed(), "reason": d.Reason.String()}
 	for _, a := range d.attributes() {
