@@ -140,7 +140,7 @@ func (d Decision) Time() time.Time { return d.now }
 
 // An Answer is the caller's side of a decision (rule D1).
 type Answer struct {
-	Status     int      // an HTTP status (RFC 9110): 200, 400, 401, 403 or 503
+	Status     int      // an HTTP status (RFC 9110): 200, 400, 401, 403, 425 or 503
 	Code       string   // for programs, stable, such as "IP_ADDRESS_NOT_ON_ACCESS_LIST"; empty if allowed
 	Message    string   // for people, one or two sentences; empty if allowed
 	Parameters []string // lines 9 to 11: the client's address as the service saw it (rule D3)
@@ -159,6 +159,8 @@ func (d Decision) Answer() Answer {
 		switch {
 		case errors.Is(d.Cause, ErrNoCredentials):
 			answer = Answer{Status: 401, Code: "API_KEY_REQUIRED", Message: "An API key is required."}
+		case errors.Is(d.Cause, ErrTooEarly):
+			answer = Answer{Status: 425, Code: "TOO_EARLY", Message: "The request came before the TLS handshake. Send it again."}
 		case errors.Is(d.Cause, ErrUndeclaredEndpoint):
 			answer = Answer{Status: 403, Code: "API_KEY_CANNOT_USE_ENDPOINT", Message: "API keys cannot be used with this endpoint."}
 		case errors.Is(d.Cause, ErrMalformedCredentials):

@@ -89,6 +89,12 @@
 //
 // Otherwise callers choose their own address.
 //
+// In TLS early data (0-RTT; quic-go's HTTP/3 server accepts it by default) the source
+// address is the caller's word, and the request can be replayed. The guard answers such a
+// request with 425 (RFC 8470): a client that knows early data sends it again after the
+// handshake. It recognizes early data by Request.TLS, and behind an edge by the header
+// Early-Data: let an edge that accepts early data send it, or have it refuse early data.
+//
 // # Answers
 //
 // A denied call is answered by Config.Deny: [WriteProblem] unless set, [WriteAtlasError]
@@ -102,6 +108,7 @@
 //	        wrong secret or none; a disabled or expired key, or one   line for each challenge
 //	        that is not valid yet
 //	403     the access list, the organization, the project, the role
+//	425     the request came in TLS early data
 //	503     the source, a scheme, the Resource or Deny failed         Retry-After: 5
 //
 // All of them have Cache-Control: no-store. Before the secret is verified, every denial of
