@@ -61,7 +61,7 @@
 //
 //   - a secret's text of more than 120 bytes, a user and password of more than 161, a
 //     header of more than 8192,
-//   - two values of a header, or credentials in two headers,
+//   - two values of a header, or credentials for schemes in Config.Schemes in two headers,
 //   - control characters,
 //   - base64 other than the one encoding of a text in UTF-8 with a colon.
 //
