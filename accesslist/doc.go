@@ -6,7 +6,7 @@
 // the repair, and nothing is dropped silently, because a list without its entries is
 // empty and an empty list admits everyone. The package knows no keys and no requests:
 // package policy decides what an empty list means, and documents the rules cited here
-// as A1 to A12.
+// as A1 to A11.
 //
 // Do not use it as a firewall or a routing table (an entry has no action, and there
 // are no deny entries), for host names, or for geography.

@@ -82,7 +82,7 @@ type corpusRequest struct {
 var corpusErrs = map[string]error{
 	"no credentials": policy.ErrNoCredentials, "malformed credentials": policy.ErrMalformedCredentials,
 	"invalid credentials": policy.ErrInvalidCredentials, "undeclared endpoint": policy.ErrUndeclaredEndpoint,
-	"unavailable": policy.ErrUnavailable, "other": errors.New("two addresses"),
+	"too early": policy.ErrTooEarly, "unavailable": policy.ErrUnavailable, "other": errors.New("two addresses"),
 }
 
 type corpusWant struct {

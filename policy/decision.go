@@ -70,8 +70,8 @@ func (d *Decision) finish() {
 // Allowed reports whether the call may be made.
 func (d Decision) Allowed() bool { return d.Reason.Allows() }
 
-// Err returns nil if the call may be made, and otherwise a [*DeniedError], for code in
-// the style of if err != nil. Unlike Cause it is never nil for a denial.
+// Err returns nil if the call may be made, and otherwise a [*DeniedError], for code in the
+// style of "if err != nil". Unlike Cause it is never nil for a denial.
 func (d Decision) Err() error {
 	if d.Allowed() {
 		return nil
@@ -128,7 +128,8 @@ func (d Decision) SecretID() string {
 }
 
 // Subject returns the key and the organization behind the decision. It is the zero Subject
-// if none was looked for or found, and if the source's answer contradicted itself.
+// if none was looked for or found, and if the source's answer contradicted itself or the
+// request.
 func (d Decision) Subject() Subject { return d.subject }
 
 // Time returns when the request was judged, by the engine's clock. It is zero if the
@@ -139,7 +140,7 @@ func (d Decision) Time() time.Time { return d.now }
 
 // An Answer is the caller's side of a decision (rule D1).
 type Answer struct {
-	Status     int      // an HTTP status (RFC 9110): 200, 400, 401, 403 or 503
+	Status     int      // an HTTP status (RFC 9110): 200, 400, 401, 403, 425 or 503
 	Code       string   // for programs, stable, such as "IP_ADDRESS_NOT_ON_ACCESS_LIST"; empty if allowed
 	Message    string   // for people, one or two sentences; empty if allowed
 	Parameters []string // lines 9 to 11: the client's address as the service saw it (rule D3)
@@ -158,6 +159,8 @@ func (d Decision) Answer() Answer {
 		switch {
 		case errors.Is(d.Cause, ErrNoCredentials):
 			answer = Answer{Status: 401, Code: "API_KEY_REQUIRED", Message: "An API key is required."}
+		case errors.Is(d.Cause, ErrTooEarly):
+			answer = Answer{Status: 425, Code: "TOO_EARLY", Message: "The request came before the TLS handshake. Send it again."}
 		case errors.Is(d.Cause, ErrUndeclaredEndpoint):
 			answer = Answer{Status: 403, Code: "API_KEY_CANNOT_USE_ENDPOINT", Message: "API keys cannot be used with this endpoint."}
 		case errors.Is(d.Cause, ErrMalformedCredentials):
@@ -229,14 +232,15 @@ func (d Decision) String() string {
 	return b.String()
 }
 
-// LogValue returns the same as a group of attributes for log/slog.
+// LogValue implements [slog.LogValuer]. It returns the content of String as a group of
+// attributes.
 func (d Decision) LogValue() slog.Value {
 	attrs := []slog.Attr{slog.Bool("allowed", d.Allowed()), slog.String("reason", d.Reason.String())}
 	return slog.GroupValue(append(attrs, d.attributes()...)...)
 }
 
-// MarshalJSON returns the same as an object, for an audit log. There is no way back:
-// a decision is made, not read.
+// MarshalJSON returns the content of String as an object, for an audit log. There is no way
+// back: a decision is made, not read.
 func (d Decision) MarshalJSON() ([]byte, error) {
 	fields := map[string]any{"allowed": d.Allowed(), "reason": d.Reason.String()}
 	for _, a := range d.attributes() {

@@ -15,7 +15,7 @@
 //
 //	line  when                                                        reason                            HTTP
 //	 1    no key ID, no valid client address, an address with a zone, invalid_request                   400
-//	      neither an organization nor a Resolver, two proofs, or a
+//	      neither an organization nor a Resolver, two proofs, or an
 //	      unreadable request
 //	 2    the call is to the console                                  console_forbidden                 403
 //	 3    the source failed, timed out, was cancelled, is too stale,  unavailable                       503
@@ -77,8 +77,6 @@
 //     does either unless the caller says so in the call.
 //   - A11. A served call is counted on the entry covering the client, the most specific
 //     of several. A denied call is not counted.
-//   - A12. Lists, grants, names, texts and lines are bounded, and an error names the
-//     exceeded bound.
 //
 // Keys, kept by package apikey:
 //

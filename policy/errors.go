@@ -24,6 +24,12 @@ var (
 	// API_KEY_CANNOT_USE_ENDPOINT.
 	ErrUndeclaredEndpoint = errors.New("undeclared endpoint")
 
+	// ErrTooEarly is set for a request in TLS early data, before the handshake: its source
+	// address is the caller's word, and anybody may send it again. Line 1 applies, and the
+	// caller is answered 425 with the code TOO_EARLY, so that the client sends the request
+	// again after the handshake (RFC 8470 section 5.2).
+	ErrTooEarly = errors.New("request in TLS early data")
+
 	// ErrUnavailable is set for a failure of the service while the request was read, such
 	// as a credential store that does not answer. Line 3 applies.
 	ErrUnavailable = errors.New("unavailable")

@@ -103,8 +103,8 @@ type Verifier interface {
 }
 
 // AlreadyVerified is the Verifier for a key whose possession was verified before, for
-// instance by mutual TLS or by a gateway. Setting it vouches for the caller: Decide does
-// not verify the key ID.
+// instance by mutual TLS or by a gateway. Setting it vouches for the caller: Decide
+// verifies nothing and believes the key ID.
 type AlreadyVerified struct{}
 
 // Verify implements [Verifier]. It returns nil.

@@ -149,6 +149,7 @@ func TestUnreadableRequestIsNeverAllowed(t *testing.T) {
 		{policy.ErrNoCredentials, policy.InvalidRequest, 401, "API_KEY_REQUIRED", false},
 		{policy.ErrMalformedCredentials, policy.InvalidRequest, 400, "INVALID_REQUEST", false},
 		{policy.ErrUndeclaredEndpoint, policy.InvalidRequest, 403, "API_KEY_CANNOT_USE_ENDPOINT", false},
+		{policy.ErrTooEarly, policy.InvalidRequest, 425, "TOO_EARLY", false},
 		{other, policy.InvalidRequest, 400, "INVALID_REQUEST", false},
 		{policy.ErrUnavailable, policy.Unavailable, 503, "ACCESS_CONTROL_UNAVAILABLE", false},
 		{policy.ErrInvalidCredentials, policy.WrongSecret, 401, "INVALID_API_KEY", true},

@@ -152,7 +152,7 @@ func TestStartFails(t *testing.T) {
 	never := func(string, string) { require.Fail(t, "the service started") }
 	for want, err := range map[string]error{
 		"no such file or directory": run(t.Context(), filepath.Join(t.TempDir(), "none", "keys.db"), []netip.Prefix{loopback}, "127.0.0.1:0", "0", never),
-		"nobody is trusted":         run(t.Context(), database, nil, "127.0.0.1:0", "0", never),
+		"no peer is trusted":        run(t.Context(), database, nil, "127.0.0.1:0", "0", never),
 		"address already in use":    run(t.Context(), database, []netip.Prefix{loopback}, address, "0", never),
 		"in use":                    run(t.Context(), database, []netip.Prefix{loopback}, "127.0.0.1:0", port, never),
 	} {

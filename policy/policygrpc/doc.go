@@ -52,7 +52,8 @@
 //	                   is switched off, expired or not valid yet
 //	PERMISSION_DENIED  the access list, the organization, the project, the role; an
 //	                   undeclared method
-//	UNAVAILABLE        the source, a scheme or the Resource failed
+//	UNAVAILABLE        the source, a scheme or the Resource failed; the call came in TLS
+//	                   early data
 //
 // Each has one google.rpc.ErrorInfo as its details. Its reason is the code of
 // [policy.Decision.Answer], such as IP_ADDRESS_NOT_ON_ACCESS_LIST, its domain is that of

@@ -190,7 +190,7 @@ func (g *Guard) Check(ctx context.Context, fullMethod string, message any) polic
 	if g == nil {
 		g = new(Guard)
 	}
-	call := policyhttp.Call{Remote: remoteOf(ctx), Header: headerOf(ctx)}
+	call := policyhttp.Call{Remote: remoteOf(ctx), Header: headerOf(ctx), EarlyData: earlyData(ctx)}
 	if method, declared := g.methods[fullMethod]; declared {
 		call.Endpoint, call.Resolver = method.Endpoint, method.Resource.of(message)
 	} else {

@@ -2,6 +2,7 @@ package policygrpc_test
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"io"
 	"strings"
@@ -12,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/peer"
@@ -560,6 +562,31 @@ func TestMethodWithoutAResource(t *testing.T) {
 	require.NoError(t, err, "open to everybody")
 	d := s.guard.Check(incoming("127.0.0.1:4711", s.authorized()...), restore, nil)
 	require.Equal(t, policy.InvalidRequest, d.Reason, "judged, there is nothing to judge by")
+}
+
+// In TLS early data the source address is not proven, and the call may be a replay.
+func TestEarlyDataIsNotServed(t *testing.T) {
+	s := newService(t).start()
+	ctx := incoming("127.0.0.1:4711", s.authorized()...)
+	p, _ := peer.FromContext(ctx)
+	for name, test := range map[string]struct {
+		state tls.ConnectionState
+		pairs []string
+		early bool
+	}{
+		"before the handshake": {tls.ConnectionState{}, nil, true},
+		"an edge says so":      {tls.ConnectionState{HandshakeComplete: true}, []string{"early-data", "1"}, true},
+		"after the handshake":  {tls.ConnectionState{HandshakeComplete: true}, nil, false},
+	} {
+		ctx := incoming("127.0.0.1:4711", append(s.authorized(), test.pairs...)...)
+		ctx = peer.NewContext(ctx, &peer.Peer{Addr: p.Addr, AuthInfo: credentials.TLSInfo{State: test.state}})
+		d := s.guard.Check(ctx, restore, nil)
+		require.Equal(t, !test.early, d.Allowed(), "%s: %v", name, d)
+		if test.early {
+			require.ErrorIs(t, d.Cause, policy.ErrTooEarly, name)
+			requireDenied(t, s.guard.Status(d).Err(), codes.Unavailable, "TOO_EARLY")
+		}
+	}
 }
 
 func TestMistakesOfTheConfiguration(t *testing.T) {

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strings"
 
+	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/peer"
 )
@@ -34,6 +35,16 @@ func remoteOf(ctx context.Context) string {
 		return none
 	}
 	return p.Addr.String()
+}
+
+// earlyData reports whether the call came before the TLS handshake was complete.
+func earlyData(ctx context.Context) bool {
+	p, ok := peer.FromContext(ctx)
+	if !ok {
+		return false
+	}
+	info, ok := p.AuthInfo.(credentials.TLSInfo)
+	return ok && !info.State.HandshakeComplete
 }
 
 func isUnix(addr net.Addr) bool { return addr != nil && strings.HasPrefix(addr.Network(), "unix") }

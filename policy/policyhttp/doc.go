@@ -61,7 +61,7 @@
 //
 //   - a secret's text of more than 120 bytes, a user and password of more than 161, a
 //     header of more than 8192,
-//   - two values of a header, or credentials in two headers,
+//   - two values of a header, or credentials for schemes in Config.Schemes in two headers,
 //   - control characters,
 //   - an Authorization header without the name of a scheme,
 //   - a text of Bearer or KeyHeader other than a token (token68 of RFC 9110 section 11.2),
@@ -93,6 +93,12 @@
 //
 // Otherwise callers choose their own address.
 //
+// In TLS early data (0-RTT; quic-go's HTTP/3 server accepts it by default) the source
+// address is the caller's word, and the request can be replayed. The guard answers such a
+// request with 425 (RFC 8470): a client that knows early data sends it again after the
+// handshake. It recognizes early data by Request.TLS, and behind an edge by the header
+// Early-Data: let an edge that accepts early data send it, or have it refuse early data.
+//
 // # Answers
 //
 // A denied call is answered by Config.Deny: [WriteProblem] unless set, [WriteAtlasError]
@@ -106,6 +112,7 @@
 //	        wrong secret or none; a disabled or expired key, or one   line for each challenge
 //	        that is not valid yet
 //	403     the access list, the organization, the project, the role
+//	425     the request came in TLS early data
 //	503     the source, a scheme, the Resource or Deny failed         Retry-After: 5
 //
 // All of them have Cache-Control: no-store. Before the secret is verified, every denial of

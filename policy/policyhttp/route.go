@@ -73,12 +73,15 @@ func (t *Route) check(r *http.Request) *call {
 		in.Err = errNoRequest
 	} else {
 		c.Context, in.Remote, in.Header = r.Context(), remoteOf(r), r.Header
+		in.EarlyData = r.TLS != nil && !r.TLS.HandshakeComplete
 	}
 	c.decision = t.guard.decide(c.Context, &in, r, &c.key)
 	return c
 }
 
 var errNoRequest = fmt.Errorf("policyhttp: %w: the request is nil", policy.ErrUnavailable)
+
+var errTooEarly = fmt.Errorf("policyhttp: %w: the address is not proven: want the request after the handshake", policy.ErrTooEarly)
 
 // A Call is a request of another transport than net/http; see [Guard.Check].
 type Call struct {
@@ -89,6 +92,11 @@ type Call struct {
 
 	Endpoint policy.Endpoint // the called operation
 	Resolver policy.Resolver // finds the resource
+
+	// EarlyData marks a call in TLS early data, before the handshake: its address is not
+	// proven, and it may be a replay. It is denied with [policy.ErrTooEarly], as is a call
+	// with a header Early-Data (RFC 8470), by which an edge says the same.
+	EarlyData bool
 
 	// Err is nil, or why the call cannot be judged; see [policy.Request].Err. The address
 	// and the credentials are still read, and their problems are answered first.
@@ -124,6 +132,9 @@ func (g *Guard) read(ctx context.Context, in *Call, r *http.Request, memory *key
 	}()
 	request.Endpoint, request.Resolver = in.Endpoint, in.Resolver
 	request.Client, request.ClientFrom, request.Err = g.address.Resolve(in.Remote, in.Header)
+	if in.EarlyData || len(in.Header["Early-Data"]) > 0 { // whatever its value (RFC 8470 section 5.1)
+		request.Err = errTooEarly
+	}
 	if request.Err == nil {
 		var shown Credentials
 		shown, request.Err = g.credentials(ctx, in.Header, r)

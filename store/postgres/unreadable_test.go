@@ -240,7 +240,7 @@ func TestUnreadableOrganization(t *testing.T) {
 	_, mark := first(t, s)
 	acme, err := s.Organization(ctx, "acme")
 	require.NoError(t, err)
-	acme, err = s.PutOrganization(ctx, acme)
+	_, err = s.PutOrganization(ctx, acme)
 	require.NoError(t, err)
 	_, err = s.PutKey(ctx, newKey(t, "key", "acme"), store.AllowOpen)
 	require.NoError(t, err)

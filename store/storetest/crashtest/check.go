@@ -77,7 +77,7 @@ func (l *Ledger) check(ctx context.Context, s store.Store) error {
 func readAll(ctx context.Context, s store.Store) (all fixture.Snapshot, err error) {
 	for organization, err := range store.AllOrganizations(ctx, s) {
 		if err != nil {
-			return all, fmt.Errorf("Organizations: %w", err)
+			return all, fmt.Errorf("reading organizations: %w", err)
 		}
 		all.Organizations = append(all.Organizations, organization)
 		for key, err := range store.AllKeys(ctx, s, organization.ID) {
@@ -269,7 +269,7 @@ func (r record) String() string {
 func (l *Ledger) checkFeed(ctx context.Context, watcher store.Watcher, all fixture.Snapshot) error {
 	latest, err := watcher.Revision(ctx)
 	if err != nil {
-		return fmt.Errorf("Revision: %w", err)
+		return fmt.Errorf("reading the revision: %w", err)
 	}
 	if latest < l.returned {
 		l.problem("W1", "Revision is %d, and a write had returned with revision %d", latest, l.returned)
