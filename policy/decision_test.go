@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -290,6 +291,9 @@ func TestDecisionErr(t *testing.T) {
 		require.ErrorIs(t, err, d.Cause)
 		require.NotContains(t, err.Error(), "10.0.0.5")
 		require.Equal(t, "policy: denied: "+d.Answer().Code+": "+d.Answer().Message, err.Error())
+		asJSON, jsonErr := json.Marshal(err)
+		require.NoError(t, jsonErr)
+		require.JSONEq(t, strconv.Quote(err.Error()), string(asJSON), "the caller's side")
 		var denied *policy.DeniedError
 		require.ErrorAs(t, err, &denied)
 		require.Equal(t, d, denied.Decision)

@@ -1,6 +1,9 @@
 package policy
 
-import "errors"
+import (
+	"encoding/json"
+	"errors"
+)
 
 // The kinds of error in [Request.Err], set by a guard. Any other error is invalid_request
 // with the plain answer of line 1.
@@ -39,7 +42,7 @@ var (
 // (rule D1): a program may send it to the caller and discloses nothing. It unwraps to
 // [Decision.Cause].
 type DeniedError struct {
-	Decision Decision // the denial
+	Decision Decision // the denial, for the operator
 }
 
 // Error returns the code and the message of [Decision.Answer].
@@ -47,6 +50,10 @@ func (e *DeniedError) Error() string {
 	answer := e.Decision.Answer()
 	return "policy: denied: " + answer.Code + ": " + answer.Message
 }
+
+// MarshalJSON returns the caller's side, as Error does. The operator's side is the
+// Decision's own JSON.
+func (e *DeniedError) MarshalJSON() ([]byte, error) { return json.Marshal(e.Error()) }
 
 // Unwrap returns the decision's Cause.
 func (e *DeniedError) Unwrap() error { return e.Decision.Cause }

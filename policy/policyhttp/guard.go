@@ -109,7 +109,7 @@ func (g *Guard) mistakes() (mistakes []error) {
 		if slices.ContainsFunc(g.schemes[:i], func(s Scheme) bool {
 			return s != nil && s.Header() == scheme.Header() && strings.EqualFold(s.Name(), scheme.Name())
 		}) {
-			add("Config.Schemes[%d] reads %s %s like an earlier one: want each scheme once", i, scheme.Header(), scheme.Name())
+			add("Config.Schemes[%d] reads %s like an earlier one: want each scheme once", i, strings.TrimSpace(scheme.Header()+" "+scheme.Name()))
 		}
 	}
 	if err := CheckRealm(g.realm); err != nil {
