@@ -202,7 +202,7 @@ func TestNewRefusesSchemes(t *testing.T) {
 		"Schemes[0] is nil: want":                                       {schemes: []policyhttp.Scheme{nil}},
 		"Schemes[1] reads Authorization Bearer like an earlier one":     {schemes: []policyhttp.Scheme{bearer, bearer}},
 		"Schemes[2] reads Authorization BEARER like an earlier one":     {schemes: []policyhttp.Scheme{bearer, basic, custom{header: "Authorization", name: "BEARER"}}},
-		"Schemes[1] reads X-Api-Key  like an earlier one":               {schemes: []policyhttp.Scheme{policyhttp.KeyHeader("X-API-Key"), policyhttp.KeyHeader("x-api-key")}},
+		"Schemes[1] reads X-Api-Key like an earlier one":                {schemes: []policyhttp.Scheme{policyhttp.KeyHeader("X-API-Key"), policyhttp.KeyHeader("x-api-key")}},
 		`Schemes[0] has the name "": want a token, such as Bearer`:      {schemes: []policyhttp.Scheme{policyhttp.KeyHeader("Authorization")}},
 		`Schemes[0] has the name "a b": want a token`:                   {schemes: []policyhttp.Scheme{custom{header: "Authorization", name: "a b"}}},
 		`Schemes[0] has the header "X-Test" and the name "Test": want`:  {schemes: []policyhttp.Scheme{custom{header: "X-Test", name: "Test"}}},
