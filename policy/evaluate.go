@@ -58,16 +58,13 @@ func (d *Decision) evaluate(ctx context.Context, subject Subject, r *Request, no
 // of them applies.
 func (d *Decision) judgeKey(r *Request, now time.Time) Reason {
 	key := d.subject.key
-	if key.Disabled || !key.NotBefore.IsZero() || !key.Expires.IsZero() { // Status copies the key
-		switch key.Status(now) {
-		case apikey.StatusActive:
-		case apikey.StatusNotYetValid:
-			return KeyNotYetValid
-		case apikey.StatusExpired:
-			return KeyExpired
-		default:
-			return KeyDisabled
-		}
+	switch { // as Key.Status, without a copy of the key
+	case key.Disabled:
+		return KeyDisabled
+	case !key.NotBefore.IsZero() && now.Before(key.NotBefore):
+		return KeyNotYetValid
+	case !key.Expires.IsZero() && !now.Before(key.Expires):
+		return KeyExpired
 	}
 	if !key.AccessList.IsEmpty() {
 		if !key.AccessList.Contains(r.Client, now) {

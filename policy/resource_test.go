@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -89,12 +90,14 @@ func TestResolverThatFailsDenies(t *testing.T) {
 		"error": {&countingResolver{resource: found, err: down}, policy.Unavailable, "the resource could not be resolved: no connection"},
 		"panic": {policy.ResolverFunc(func(context.Context) (policy.Resource, error) { panic("no record") }),
 			policy.Unavailable, "panic while deciding: no record"},
-		"nil function":    {policy.ResolverFunc(nil), policy.Unavailable, "panic while deciding"},
-		"no organization": {&countingResolver{}, policy.InvalidRequest, "the resource has no organization"},
-		"a project alone": {&countingResolver{resource: policy.Resource{Project: "alpha"}}, policy.InvalidRequest, "the resource has no organization"},
-		"a long name":     {&countingResolver{resource: policy.Resource{Organization: strings.Repeat("x", 257)}}, policy.InvalidRequest, "more than 256 bytes"},
-		"a long project":  {&countingResolver{resource: policy.Resource{Organization: "acme", Project: strings.Repeat("x", 257)}}, policy.InvalidRequest, "more than 256 bytes"},
-		"does not exist":  {&countingResolver{resource: policy.Resource{Organization: policy.NoOrganization}}, policy.WrongOrganization, ""},
+		"nil function":        {policy.ResolverFunc(nil), policy.Unavailable, "panic while deciding"},
+		"no organization":     {&countingResolver{}, policy.InvalidRequest, "the resource has no organization"},
+		"a project alone":     {&countingResolver{resource: policy.Resource{Project: "alpha"}}, policy.InvalidRequest, "the resource has no organization"},
+		"the longest name":    {&countingResolver{resource: policy.Resource{Organization: strings.Repeat("x", 256)}}, policy.WrongOrganization, ""},
+		"the longest project": {&countingResolver{resource: policy.Resource{Organization: "acme", Project: strings.Repeat("x", 256)}}, policy.ProjectNotGranted, ""},
+		"a long name":         {&countingResolver{resource: policy.Resource{Organization: strings.Repeat("x", 257)}}, policy.InvalidRequest, "more than 256 bytes"},
+		"a long project":      {&countingResolver{resource: policy.Resource{Organization: "acme", Project: strings.Repeat("x", 257)}}, policy.InvalidRequest, "more than 256 bytes"},
+		"does not exist":      {&countingResolver{resource: policy.Resource{Organization: policy.NoOrganization}}, policy.WrongOrganization, ""},
 	} {
 		f := newFixture(t)
 		f.resolveBy(test.resolver)
@@ -181,6 +184,24 @@ func TestUnreadableRequestIsNeverAllowed(t *testing.T) {
 			require.ErrorIs(t, d.Cause, policy.ErrInvalidCredentials)
 		}
 		require.Zero(t, source.asked)
+	}
+}
+
+// Lines 6 to 8 are those of Key.Status, which shows a key's state to people.
+func TestLines6To8AreTheKeysStatus(t *testing.T) {
+	reasons := map[apikey.Status]policy.Reason{
+		apikey.StatusActive: policy.AddressListed, apikey.StatusDisabled: policy.KeyDisabled,
+		apikey.StatusNotYetValid: policy.KeyNotYetValid, apikey.StatusExpired: policy.KeyExpired,
+	}
+	bounds := []time.Time{{}, noon.Add(-1), noon, noon.Add(1)}
+	for _, disabled := range []bool{false, true} {
+		for _, notBefore := range bounds {
+			for _, expires := range bounds {
+				f := newFixture(t)
+				f.key.Disabled, f.key.NotBefore, f.key.Expires = disabled, notBefore, expires
+				require.Equal(t, reasons[f.key.Status(noon)], f.evaluate().Reason, "%v", f.key)
+			}
+		}
 	}
 }
 
