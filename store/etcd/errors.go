@@ -35,8 +35,8 @@ var advice = []struct {
 	{rpctypes.ErrTimeoutWaitAppliedIndex, "the member that was asked is too far behind the others"},
 }
 
-// failure returns the error of a failed call. It matches the context's error if that is
-// done, and that of package rpctypes if it is one.
+// failure returns the error of a failed call. It matches the error of a done
+// context, and an error of package rpctypes.
 func failure(ctx context.Context, err error) error {
 	text := status.Convert(err).Message()
 	done := ctx.Err()

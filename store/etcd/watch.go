@@ -90,10 +90,9 @@ func (s *Store) deliver(ctx context.Context, after uint64, deliver adapter.Deliv
 
 // follow delivers what is written from a revision on, which may be a future one.
 //
-// It does not use the client's own watcher. That one keeps events in memory without a
-// bound until they are taken (W7), and after a failure it goes on by itself, without
-// asking whether the cluster is still the same (W4). Here events wait in the member,
-// which keeps them in its history.
+// It does not use the client's own watcher. The client's keeps untaken events in memory
+// without a bound (W7). After a failure it goes on without asking whether the cluster is
+// still the same (W4). Here events wait in the member's history.
 func (s *Store) follow(ctx context.Context, revision int64, deliver adapter.Deliver) error {
 	// A member that is cut off from the others has no leader. It must say so, not be
 	// silent.

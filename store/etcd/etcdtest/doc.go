@@ -1,6 +1,6 @@
-// Package etcdtest starts clusters of etcd for tests: each member a process of its
-// own, on the loopback address, with its own directory and with fsync, so that a test
-// can kill one as a power cut would, or cut it off from the others.
+// Package etcdtest starts clusters of etcd for tests. Each member is a process of its own,
+// on the loopback address, with its own directory and with fsync. So a test can kill one
+// like a power cut, or cut it off from the others.
 //
 //	func TestStore(t *testing.T) {
 //		cluster := etcdtest.Start(t, 3)
@@ -9,10 +9,9 @@
 //		cluster.Kill(t, cluster.Leader(t))
 //	}
 //
-// A member's process is the test binary itself, started again. Whoever imports the
-// package needs no TestMain for that, no program to build and no etcd to install.
+// A member's process is the test binary itself, started again: a test needs no TestMain,
+// no program to build and no etcd to install.
 //
-// It is for tests only: the server is half a hundred modules, which package store/etcd
-// has nothing to do with. For the same reason the tests of package store/etcd that need
-// a cluster are here.
+// It is for tests only. The server is half a hundred modules, and package store/etcd needs
+// none of them; so its tests with a cluster are here.
 package etcdtest

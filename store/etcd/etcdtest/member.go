@@ -40,9 +40,9 @@ func init() {
 	os.Exit(0)
 }
 
-// runMember is a member until its standard input ends, which it does when the test's
-// process does, however that ends. The lines that it reads there are commands: "cut ID"
-// and "mend ID" with the ID of another member.
+// runMember is a member until its standard input ends: with the test's process, even if
+// that is killed. Lines on the input are commands: "cut ID" and "mend ID" with the ID of
+// another member.
 func runMember(text string) error {
 	var config memberConfig
 	if err := json.Unmarshal([]byte(text), &config); err != nil {
