@@ -9,6 +9,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/sallyport-go/sallyport/accesslist"
+	"github.com/sallyport-go/sallyport/internal/plain"
 	"github.com/sallyport-go/sallyport/internal/strictjson"
 )
 
@@ -66,7 +67,7 @@ func (k Key) MarshalJSON() ([]byte, error) {
 	}
 	for _, text := range texts {
 		if !utf8.ValidString(text) { // encoding/json would replace characters
-			return nil, fmt.Errorf("apikey: a key with the text %.*q cannot be stored: want UTF-8", maxQuoted, text)
+			return nil, fmt.Errorf("apikey: a key with the text %s cannot be stored: want UTF-8", plain.Quote(text))
 		}
 	}
 	data, err := json.Marshal(stored)

@@ -33,7 +33,7 @@ type Key struct {
 	Secrets []StoredSecret // one, or two during a rotation (rule K4), the oldest first
 
 	Created     time.Time // zero: unknown
-	Description string    // for people: at most 1024 bytes, may be empty
+	Description string    // for people: at most MaxDescription bytes of what a name may have (ValidateName), may be empty
 
 	// Revision is set by the store and changed by every write; see package store. Zero: not stored yet.
 	Revision uint64
