@@ -5,14 +5,15 @@ import (
 	"fmt"
 
 	"github.com/sallyport-go/sallyport/apikey"
+	"github.com/sallyport-go/sallyport/internal/plain"
 	"github.com/sallyport-go/sallyport/internal/strictjson"
 )
 
 // An Organization owns keys and projects, and decides whether its keys need an access
 // list.
 type Organization struct {
-	// ID names the organization: 1 to 256 bytes of valid UTF-8 without control
-	// characters, compared byte by byte.
+	// ID names the organization, as apikey.ValidateName has it. It is compared byte by
+	// byte.
 	ID string `json:"id"`
 
 	// Requirement is whether every key needs an access list (rule Q1).
@@ -26,7 +27,7 @@ type Organization struct {
 func (o Organization) Validate() error {
 	err := apikey.ValidateName("organization", o.ID)
 	if o.Requirement > Required {
-		err = errors.Join(err, fmt.Errorf("policy: organization %q has the requirement %d: want NotRequired, ReportOnly or Required", o.ID, o.Requirement))
+		err = errors.Join(err, fmt.Errorf("policy: organization %s has the requirement %d: want NotRequired, ReportOnly or Required", plain.Quote(o.ID), o.Requirement))
 	}
 	return err
 }
@@ -97,5 +98,5 @@ func (r *Requirement) UnmarshalText(text []byte) error {
 			return nil
 		}
 	}
-	return fmt.Errorf(`policy: requirement %q: want "not_required", "report_only" or "required"`, text)
+	return fmt.Errorf(`policy: requirement %s: want "not_required", "report_only" or "required"`, plain.Quote(text))
 }

@@ -1,6 +1,10 @@
 package policy
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/sallyport-go/sallyport/internal/plain"
+)
 
 // A Reason is the answering line of the order, by the line's number. Its text is part of the
 // contract and does not change. The zero Reason is no answer, and denies.
@@ -81,5 +85,5 @@ func (r *Reason) UnmarshalText(text []byte) error {
 			return nil
 		}
 	}
-	return fmt.Errorf("policy: reason %q: want one of the order, such as %q", text, AddressNotListed)
+	return fmt.Errorf("policy: reason %s: want one of the order, such as %q", plain.Quote(text), AddressNotListed)
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/sallyport-go/sallyport/apikey"
+	"github.com/sallyport-go/sallyport/internal/plain"
 )
 
 // A Source has the keys for an Engine. It is the reading side of a store.Store, and enough
@@ -86,11 +87,11 @@ func (s Subject) isOf(id apikey.ID) bool {
 func (s Subject) fault(id apikey.ID) error {
 	switch {
 	case s.key == nil:
-		return fmt.Errorf("policy: the source returned organization %q without key %q", s.organization.ID, id)
+		return fmt.Errorf("policy: the source returned organization %s without key %q", plain.Quote(s.organization.ID), id)
 	case s.key.ID != id:
-		return fmt.Errorf("policy: the source returned key %q for key %q: want the same bytes", string(s.key.ID), id)
+		return fmt.Errorf("policy: the source returned key %s for key %q: want the same bytes", plain.Quote(s.key.ID), id)
 	case s.organization == nil:
-		return fmt.Errorf("policy: the source returned key %q without its organization %q", id, s.key.Organization)
+		return fmt.Errorf("policy: the source returned key %q without its organization %s", id, plain.Quote(s.key.Organization))
 	}
-	return fmt.Errorf("policy: the source returned key %q of organization %q with organization %q", id, s.key.Organization, s.organization.ID)
+	return fmt.Errorf("policy: the source returned key %q of organization %s with organization %s", id, plain.Quote(s.key.Organization), plain.Quote(s.organization.ID))
 }

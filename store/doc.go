@@ -17,7 +17,7 @@
 //
 // # The contract
 //
-// MUST and may have the meaning of RFC 2119. storetest's cases carry the names S1 to S26.
+// MUST and may have the meaning of RFC 2119. storetest's cases carry the names S1 to S27.
 //
 // Calls and contexts
 //
@@ -79,7 +79,7 @@
 //     AllowOpen.
 //   - S19. DeleteOrganization MUST return [ErrNotEmpty] if the organization has keys.
 //
-// store/adapter's CheckPutKey and CheckPutOrganization decide S10, S11, S15, S17 and S18
+// store/adapter's CheckPutKey and CheckPutOrganization decide S10, S11, S15, S17, S18 and S27
 // for an adapter that has the stored record before it.
 //
 // Pages
@@ -91,6 +91,15 @@
 //   - S21. A record that exists from the call for the first page to the call for the last
 //     MUST be on exactly one page, whatever is inserted or deleted meanwhile.
 //   - S22. A cursor that no page can have returned MUST be refused with ErrInvalid.
+//
+// Limits
+//
+//   - S27. Without [AllowManyEntries], PutKey MUST return ErrInvalid if it would create a
+//     key with more than [MaxEntries] entries, or lengthen a list beyond them. Replacing
+//     a longer list by one of no more entries needs no AllowManyEntries. Every valid key
+//     within MaxEntries MUST be kept, also at all bounds of package apikey (rule A12). A
+//     longer one that a database cannot keep may be refused with ErrInvalid. An error
+//     MUST NOT have more than 4,096 bytes, however long an identifier or a cursor is.
 //
 // Closing
 //

@@ -9,7 +9,7 @@ import (
 
 // A Store keeps two kinds of record: organizations, and keys with their access lists,
 // grants and secrets. Each record is read and written whole. The package documentation
-// has the contract, S1 to S26.
+// has the contract, S1 to S27.
 type Store interface {
 	// Lookup reads for decisions: see policy.Source.
 	policy.Source
@@ -59,6 +59,14 @@ type PutOption uint8
 // last entry. Where nothing requires a list, such a key is open to every address (rule
 // A10).
 const AllowOpen PutOption = 1
+
+// AllowManyEntries lets PutKey and Load store a key of more than [MaxEntries] entries, up to
+// apikey.MaxEntries. Each look-up in a database reads the whole list, so it takes as much
+// longer, and its time tells a stranger who knows the key's ID. Use a replica with it.
+const AllowManyEntries PutOption = 2
+
+// MaxEntries is the number of entries of a key's access list without [AllowManyEntries].
+const MaxEntries = 1000
 
 // As finds an optional interface, such as [Watcher], in a store or in the stores that it
 // wraps. It returns the first T among s, s.Unwrap(), and so on. A wrapper that must not be

@@ -15,7 +15,7 @@ func Exists(name Name) error { return fmt.Errorf("store: %v: %w", name, store.Er
 
 // NoOrganization returns the store.ErrNotFound of a key with an absent organization (S16).
 func NoOrganization(key apikey.Key) error {
-	return fmt.Errorf("store: %v: its organization %q: %w", KeyName(key.ID), key.Organization, store.ErrNotFound)
+	return fmt.Errorf("store: %v: its %v: %w", KeyName(key.ID), OrganizationName(key.Organization), store.ErrNotFound)
 }
 
 // NotEmpty returns the store.ErrNotEmpty of an organization with keys (S19).

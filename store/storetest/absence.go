@@ -166,10 +166,10 @@ func similarKeys(k *kit) {
 
 func similarOrganizations(k *kit) {
 	similar := []string{
-		"twin", "Twin", "TWIN", "twin.", "twin\u200b", "\ufefftwin", "tw\u0456n", "\uff54win", "tw%n", "tw_n", "tw*n", "twin%", "twin%00",
+		"twin", "Twin", "TWIN", "twin.", "tw\u00b7in", "tw\u0456n", "\uff54win", "tw%n", "tw_n", "tw*n", "twin%", "twin%00",
 		"\u00e9", "e\u0301", "E\u0301", "\u00c9", "e", "\u00df", "ss", "SS", "\u1e9e", "\ufb01", "fi", "k", "K", "\u212a", "\u0131", "i", "I", "\u0130",
-		"a b", "a  b", "a\u00a0b", "a+b", "a%20b", "a/b", "a//b", "a/./b", "../a", "..", ".", "/", `\`, `a\b`, "a", "a/", "a:b", "a,b", "a|b", "a\u200db",
-		"'", "''", `"`, "`", "NULL", "null", "0", "00", "1", "1.0", "\U0001f511", "\U0001f511\ufe0f", "\ufffd",
+		"a b", "a  b", "a\u00a0b", "a+b", "a%20b", "a/b", "a//b", "a/./b", "../a", "..", ".", "/", `\`, `a\b`, "a", "a/", "a:b", "a,b", "a|b", "a\u3000b",
+		"'", "''", `"`, "`", "NULL", "null", "0", "00", "1", "1.0", "\U0001f511", "\U0001f512", "\ufffd",
 		strings.Repeat("x", 256), strings.Repeat("x", 255), strings.Repeat("x", 255) + "X", strings.Repeat("\u00e9", 128),
 	}
 	keyOf := func(i int) apikey.ID { return apikey.ID(fmt.Sprint("key-", i)) }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/sallyport-go/sallyport/accesslist"
 	"github.com/sallyport-go/sallyport/apikey"
+	"github.com/sallyport-go/sallyport/internal/plain"
 	"github.com/sallyport-go/sallyport/policy"
 )
 
@@ -14,7 +15,7 @@ import (
 func organizationDifference(a, b policy.Organization) string {
 	switch {
 	case a.ID != b.ID:
-		return fmt.Sprintf("the ID %q", b.ID)
+		return "the ID " + plain.Quote(b.ID)
 	case a.Requirement != b.Requirement:
 		return fmt.Sprintf("the requirement %v instead of %v", b.Requirement, a.Requirement)
 	}
@@ -27,7 +28,7 @@ func keyDifference(a, b apikey.Key) string {
 	case a.ID != b.ID:
 		return fmt.Sprintf("the ID %q", b.ID)
 	case a.Organization != b.Organization:
-		return fmt.Sprintf("the organization %q", b.Organization)
+		return "the organization " + plain.Quote(b.Organization)
 	case a.Description != b.Description:
 		return "another description"
 	case a.Disabled != b.Disabled:

@@ -90,7 +90,7 @@ func listed(ctx context.Context, s store.Store) iter.Seq2[item, error] {
 			}
 			for key, err := range store.AllKeys(ctx, s, organization.ID) {
 				if err != nil {
-					yield(item{}, fmt.Errorf("listing the keys of organization %q: %w", organization.ID, err))
+					yield(item{}, fmt.Errorf("listing the keys of %s: %w", nameOf(organization.ID, ""), err))
 					return
 				}
 				text, err := line{Key: &key}.encode()
