@@ -12,7 +12,8 @@ import (
 // write adds its change to a log in memory and wakes the watchers (W2). The changes
 // before the store was opened are unknown to the log, and it says so (W4).
 
-// keptChanges is the number of changes kept for watchers, at least.
+// keptChanges is the number of changes kept for watchers, at least, within
+// adapter.MaxLogBytes.
 const keptChanges = 10_000
 
 // Revision implements [store.Watcher]. No other process writes, so it is that of the

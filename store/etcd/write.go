@@ -216,7 +216,7 @@ func (s *Store) DeleteKey(ctx context.Context, id apikey.ID, revision uint64) er
 			owner = string(values[0].Value)
 			continue
 		case values[1] == nil:
-			return s.astray(id, fmt.Sprintf("names organization %q, which does not have the key", owner))
+			return s.astray(id, fmt.Sprintf("names organization %.80q, which does not have the key", owner))
 		}
 		return checkDelete(adapter.KeyName(id), values[1], revision)
 	}

@@ -19,8 +19,8 @@ func (s *Store) Revision(ctx context.Context) (uint64, error) {
 }
 
 // Watch implements [store.Watcher]. It delivers every change, each with a mark. The store
-// knows its latest 16,384 changes at least; a watcher that lags further gets
-// store.ErrCompacted.
+// knows its latest 16,384 changes at least, or as many as have records of some 64 MiB; a
+// watcher that lags further gets store.ErrCompacted.
 func (s *Store) Watch(ctx context.Context, after uint64) iter.Seq2[store.Change, error] {
 	return adapter.Watch(func(deliver adapter.Deliver) error {
 		woken, stop := s.waker.Wait()
