@@ -168,17 +168,17 @@ func (r *replay) findings() findings {
 	if f.At.IsZero() {
 		f.At = r.last
 	}
-	var usage map[netip.Prefix]accesslist.Usage // nil without a request: usage is unknown
+	var evidence accesslist.Evidence // zero without a request: usage is unknown
 	if f.At.IsZero() {
 		f.At = time.Now()
 	} else {
-		usage = make(map[netip.Prefix]accesslist.Usage, len(r.usage))
+		evidence = accesslist.Evidence{Usage: make(map[netip.Prefix]accesslist.Usage, len(r.usage)), Since: r.first, Window: f.At.Sub(r.first)}
 		for entry, u := range r.usage {
-			usage[entry] = *u
+			evidence.Usage[entry] = *u
 		}
 	}
 	f.At = f.At.UTC()
-	for _, found := range r.list.Findings(f.At, usage) {
+	for _, found := range r.list.Findings(f.At, evidence) {
 		var by []string
 		for _, e := range found.By {
 			by = append(by, e.String())
@@ -225,7 +225,7 @@ func (r *replay) suggest() (*suggestion, error) {
 		s.Covers += 1 << (32 - e.Prefix().Bits()) // the entries are disjoint
 		entries = append(entries, e)
 	}
-	for _, f := range list.Findings(time.Time{}, nil) {
+	for _, f := range list.Findings(time.Time{}, accesslist.Evidence{}) {
 		if f.Kind == accesslist.OverBroad {
 			s.OverBroad = append(s.OverBroad, f.Entry.String())
 		}
