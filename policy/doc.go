@@ -66,10 +66,12 @@
 //     opts in.
 //   - A6. An address and its /32 are the same entry. Adding a listed entry, or the
 //     same one twice, is an error naming it, and adds nothing.
-//   - A7. Refused, with an error naming the text and the repair: leading zeros, missing or extra octets, white space, ports, zones, ranges, host
-//     names, a prefix longer than the address, an empty text, 0.0.0.0/32, a block with
-//     host bits set.
-//   - A8. 0.0.0.0/0 is legal. Findings report it, and any block wider than /8.
+//   - A7. Refused, with an error naming the text and the repair: leading zeros, missing
+//     or extra octets, white space, ports, zones, ranges, host names, a prefix longer than
+//     the address, an empty text, 0.0.0.0/32, a block with host bits set.
+//   - A8. 0.0.0.0/0 is legal. Findings report any block wider than /8, for IPv6 wider
+//     than /32, as over-broad, and entries that no client can have: multicast, broadcast,
+//     link-local, reserved.
 //   - A9. Entries are found and removed by exact entry, never by containment.
 //     Overlapping entries may coexist.
 //   - A10. Adding the first entry narrows an open key at once. Removing the last one
@@ -77,6 +79,10 @@
 //     does either unless the caller says so in the call.
 //   - A11. A served call is counted on the entry covering the client, the most specific
 //     of several. A denied call is not counted.
+//   - A12. Lists, grants, names, texts, lines and errors are bounded. A bound has a name,
+//     and whatever exceeds it is refused with its number: apikey.MaxEntries and the
+//     constants beside it, store.MaxEntries (a caller may raise it), accesslist.MaxLine,
+//     transfer.MaxLine.
 //
 // Keys, kept by package apikey:
 //
@@ -84,7 +90,8 @@
 //     secret has at least 160 bits from crypto/rand and cannot be guessed.
 //   - K2. A secret's text has a recognizable prefix and a checksum, and never appears in
 //     a log, an error or JSON.
-//   - K3. Verifying takes the same time for an unknown key and for a wrong secret.
+//   - K3. Verifying takes the same time for an unknown key and for a wrong secret. A
+//     look-up may not: see [Source].
 //   - K4. Rotation keeps the old secret alive for a stated overlap, which may be zero;
 //     each secret has its own last use.
 //   - K5. A grant is a role and where it holds: the organization itself, one project, or

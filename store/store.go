@@ -61,8 +61,9 @@ type PutOption uint8
 const AllowOpen PutOption = 1
 
 // AllowManyEntries lets PutKey and Load store a key of more than [MaxEntries] entries, up to
-// apikey.MaxEntries. Each look-up in a database reads the whole list, so it takes as much
-// longer, and its time tells a stranger who knows the key's ID. Use a replica with it.
+// apikey.MaxEntries. Each look-up in a database reads the whole list: with 10,000 entries it
+// takes some thousand times as long as that of an unknown key, and strangers can ask for it
+// if they know the key's ID. Have a replica with it (see policy.Source).
 const AllowManyEntries PutOption = 2
 
 // MaxEntries is the number of entries of a key's access list without [AllowManyEntries].
