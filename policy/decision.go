@@ -183,6 +183,7 @@ func (d Decision) attributes() []slog.Attr {
 			attrs = append(attrs, slog.String(name, value))
 		}
 	}
+	add("kind", d.Kind().String())
 	add("key", d.request.key.String())
 	add("secret", d.SecretID())
 	if client := d.Client(); client.IsValid() {

@@ -6,7 +6,7 @@ import (
 )
 
 // The kinds of error in [Request.Err], set by a guard. Any other error is invalid_request
-// with the plain answer of line 1.
+// with the plain answer of line 1. See [Kind] for their marks in logs and metrics.
 var (
 	// ErrNoCredentials is set for a request without credentials of an accepted kind. Line 1
 	// applies, and the caller is answered 401 with the code API_KEY_REQUIRED, since a 401
@@ -37,6 +37,23 @@ var (
 	// as a credential store that does not answer. Line 3 applies.
 	ErrUnavailable = errors.New("unavailable")
 )
+
+// The kinds of error of a right proof that cannot be used, returned by a [Verifier] such as
+// that of HTTP Digest. Line 5 applies, and the caller's side is that of a wrong secret.
+var (
+	// ErrStaleNonce is returned for a right proof with a nonce that has expired or is unknown.
+	// An honest client tries again with the new nonce.
+	ErrStaleNonce = errors.New("the proof is right, but its nonce cannot be used")
+
+	// ErrReplayed is returned for a right proof that was accepted before: somebody sent a
+	// captured request again, or a proxy or a client's connection pool repeated one by itself.
+	ErrReplayed = errors.New("the proof is right, but it was used before")
+)
+
+// ErrCallerGone is wrapped by the Cause of a decision on a request whose context was done
+// before the answer: its caller hung up, or its time ran out. Line 3 applies. It says nothing
+// about the source; a failure of the source does not wrap it.
+var ErrCallerGone = errors.New("the caller was gone")
 
 // A DeniedError is the error of a denial; see [Decision.Err]. Its text is the caller's side
 // (rule D1): a program may send it to the caller and discloses nothing. It unwraps to

@@ -235,7 +235,7 @@ func (d *digest) Challenges(realm string, cause error) []string {
 	challenges := make([]string, 0, len(d.algorithms))
 	for _, algorithm := range d.algorithms {
 		challenge := `Digest realm="` + realm + `", qop="auth", algorithm=` + string(algorithm) + `, nonce="` + d.nonces.issue(algorithm, realm) + `"`
-		if errors.Is(cause, errStale) {
+		if errors.Is(cause, policy.ErrStaleNonce) || errors.Is(cause, policy.ErrReplayed) {
 			challenge += ", stale=true"
 		}
 		challenges = append(challenges, challenge)

@@ -124,7 +124,8 @@ func (n *nonces) read(text string, algorithm Algorithm, realm string) (nonce, bo
 }
 
 // use takes a count of a nonce for a key, after its secret was verified. It returns nil
-// exactly once for the three, even concurrently; otherwise the error wraps errStale.
+// exactly once for the three, even concurrently; otherwise the error wraps
+// policy.ErrStaleNonce or policy.ErrReplayed.
 func (n *nonces) use(text string, algorithm Algorithm, realm string, key apikey.ID, count uint32) error {
 	shown, ok := n.read(text, algorithm, realm)
 	switch {

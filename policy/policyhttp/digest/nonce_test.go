@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sallyport-go/sallyport/apikey"
+	"github.com/sallyport-go/sallyport/policy"
 )
 
 // manualClock is set by the test.
@@ -42,11 +43,10 @@ func TestNonceIsUsedOncePerCount(t *testing.T) {
 	n := testNonces()
 	text := n.issue(SHA256, "api")
 	require.NoError(t, use(n, text, 1))
-	assert.ErrorIs(t, use(n, text, 1), ErrReplayed)
-	assert.ErrorIs(t, use(n, text, 1), errStale, "an honest client goes on with a new nonce")
+	assert.ErrorIs(t, use(n, text, 1), policy.ErrReplayed)
 	require.NoError(t, use(n, text, 2))
 	require.NoError(t, use(n, text, math.MaxUint32))
-	assert.ErrorIs(t, use(n, text, math.MaxUint32), ErrReplayed)
+	assert.ErrorIs(t, use(n, text, math.MaxUint32), policy.ErrReplayed)
 	assert.Equal(t, errUncertain, use(n, text, 3), "too far behind to know")
 
 	require.NoError(t, use(n, n.issue(SHA256, "api"), 2), "npm urllib begins with 2")
@@ -63,7 +63,7 @@ func TestNonceCountsMayOvertakeEachOther(t *testing.T) {
 		for _, i := range random.Perm(countWindow - 1) {
 			count := uint32(1000 - 1 - i)
 			require.NoError(t, use(n, text, count), "%d", count)
-			require.ErrorIs(t, use(n, text, count), ErrReplayed, "%d", count)
+			require.ErrorIs(t, use(n, text, count), policy.ErrReplayed, "%d", count)
 		}
 		require.Equal(t, errUncertain, use(n, text, 1000-countWindow))
 	}
@@ -154,7 +154,7 @@ func TestNonceClockRunsBackwards(t *testing.T) {
 	for range 10 {
 		text := n.issue(SHA256, "api")
 		require.NoError(t, use(n, text, 1))
-		require.ErrorIs(t, use(n, text, 1), ErrReplayed)
+		require.ErrorIs(t, use(n, text, 1), policy.ErrReplayed)
 	}
 }
 
@@ -203,7 +203,7 @@ func TestNonceCountsAreOfAKey(t *testing.T) {
 	text := n.issue(SHA256, "api")
 	require.NoError(t, n.use(text, SHA256, "api", "mallory", math.MaxUint32))
 	require.NoError(t, n.use(text, SHA256, "api", "alice", 1))
-	assert.ErrorIs(t, n.use(text, SHA256, "api", "alice", 1), ErrReplayed)
+	assert.ErrorIs(t, n.use(text, SHA256, "api", "alice", 1), policy.ErrReplayed)
 }
 
 // Instances that do not share their nonces answer to those of each other with new ones,
@@ -222,7 +222,7 @@ func TestNonceOfAnotherInstance(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			text := test.one.issue(SHA256, "api")
 			assert.Equal(t, test.want, use(test.other, text, 1))
-			assert.ErrorIs(t, test.want, errStale)
+			assert.ErrorIs(t, test.want, policy.ErrStaleNonce)
 			require.NoError(t, use(test.one, text, 1))
 			assert.Equal(t, test.want, use(test.other, text, 1))
 		})
@@ -236,8 +236,8 @@ func TestNonceShared(t *testing.T) {
 	text := one.issue(SHA256, "api")
 	require.NoError(t, use(one, text, 1))
 	require.NoError(t, use(other, text, 1), "the price")
-	assert.ErrorIs(t, use(one, text, 1), ErrReplayed)
-	assert.ErrorIs(t, use(other, text, 1), ErrReplayed)
+	assert.ErrorIs(t, use(one, text, 1), policy.ErrReplayed)
+	assert.ErrorIs(t, use(other, text, 1), policy.ErrReplayed)
 	require.NoError(t, use(other, text, 2))
 
 	// One that starts later does not know what was used before.
