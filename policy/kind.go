@@ -22,6 +22,8 @@ const (
 	StaleNonce                           // [ErrStaleNonce]
 	Replayed                             // [ErrReplayed]
 	CallerGone                           // [ErrCallerGone]
+	UnknownClient                        // [ErrUnknownClient]
+	PossibleProxy                        // [ErrPossibleProxy]
 
 	EndOfKinds // one more than the last kind
 )
@@ -39,6 +41,8 @@ var kinds = [EndOfKinds]struct {
 	StaleNonce:           {"stale_nonce", ErrStaleNonce},
 	Replayed:             {"replayed", ErrReplayed},
 	CallerGone:           {"caller_gone", ErrCallerGone},
+	UnknownClient:        {"unknown_client", ErrUnknownClient},
+	PossibleProxy:        {"possible_proxy", ErrPossibleProxy},
 }
 
 // String returns the kind's text, such as "no_credentials"; "" for the zero Kind and

@@ -5,10 +5,8 @@ import (
 	"fmt"
 	"net/http"
 	"net/netip"
-	"slices"
 	"strings"
 
-	"github.com/sallyport-go/sallyport/accesslist"
 	"github.com/sallyport-go/sallyport/policy"
 )
 
@@ -58,9 +56,11 @@ type ClientAddress struct {
 	name       string           // the header's, in canonical form
 	origin     policy.ClientOrigin
 	hops       int
-	trusted    accesslist.List
+	trusted    *TrustedBlocks
+	port       portUse
 	unixSocket bool
-	err        error
+	err        error // a mistake in the declaration
+	portErr    error // one that WithPort or WithoutPort repairs
 }
 
 type topology uint8
@@ -99,14 +99,19 @@ func FromHops(header ForwardingHeader, hops int, peers ...netip.Prefix) ClientAd
 func FromHeader(name string, peers ...netip.Prefix) ClientAddress {
 	a := ClientAddress{topology: fromHeader, name: http.CanonicalHeaderKey(name), origin: policy.OriginHeader}
 	a.trust(peers)
+	known := addressHeaderOf(a.name)
 	switch {
 	case name == "" || strings.ContainsFunc(name, func(c rune) bool { return !alphanumeric(c) && c != '-' }):
 		a.err = fmt.Errorf("policyhttp: %s is not a header to take an address from: want a name of letters, digits and hyphens, such as CF-Connecting-IP", cut(name))
-	case a.name == XForwardedFor.String() || a.name == Forwarded.String():
-		a.err = fmt.Errorf("policyhttp: %s is a list, and FromHeader reads a single address: want FromTrustedProxies or FromHops", a.name)
-	case slices.Contains([]string{"Authorization", "Proxy-Authorization", "Cookie"}, a.name):
+	case holdsSecret(a.name):
 		// An unparsable address is quoted for the operator, and this is a secret.
 		a.err = fmt.Errorf("policyhttp: %s does not hold an address: want a header that the edge sets, such as CF-Connecting-IP", a.name)
+	case known.refusal() != nil:
+		a.err = known.refusal()
+	case known != nil && known.port == portAlways:
+		a.portErr = errNeedsPort(known)
+	case known != nil:
+		a.port = known.port
 	}
 	return a
 }
@@ -126,27 +131,12 @@ func fromList(topology topology, header ForwardingHeader, hops int, trusted []ne
 	return a
 }
 
-// trust compiles the prefixes. A doubled block is no mistake: such lists are often put
-// together from several.
-func (a *ClientAddress) trust(prefixes []netip.Prefix) {
-	var entries []accesslist.Entry
-	var errs []error
-	for i, prefix := range prefixes {
-		entry, err := accesslist.Parser{AllowIPv6: true}.NewEntry(prefix)
-		switch {
-		case err != nil:
-			errs = append(errs, err)
-		case prefix.Bits() == 0:
-			errs = append(errs, fmt.Errorf("%q trusts every address to set the header: want the blocks that the proxies connect from", prefix))
-		case !slices.Contains(prefixes[:i], prefix):
-			entries = append(entries, entry)
-		}
-	}
-	// Whole and distinct entries give no error, and without entries the list covers nobody:
-	// see check.
-	a.trusted, _ = accesslist.List{}.With(entries...)
-	if len(errs) > 0 {
-		a.err = fmt.Errorf("policyhttp: trusted addresses: %w", errors.Join(errs...))
+// trust sets the fixed blocks of a constructor.
+func (a *ClientAddress) trust(blocks []netip.Prefix) {
+	list, err := compileTrusted(blocks)
+	a.trusted, a.err = new(TrustedBlocks), err
+	if !list.IsEmpty() {
+		a.trusted.list.Store(&list)
 	}
 }
 
@@ -155,6 +145,62 @@ var (
 	errNobodyTrusted = errors.New("policyhttp: no peer is trusted to set the header, so it would never be read: want the blocks that the proxies connect from, or WithUnixSocket")
 	errNoPeer        = errors.New("policyhttp: the connection is on a Unix socket, which has no peer address: want a topology that declares it WithUnixSocket")
 )
+
+// WithTrusted returns the topology with blocks that can be changed while the guard is in
+// use, in place of the blocks of the constructor: give that none.
+func (a ClientAddress) WithTrusted(blocks *TrustedBlocks) ClientAddress {
+	switch {
+	case a.err != nil:
+	case a.topology == fromPeer:
+		a.err = errTrustedPeer
+	case !a.trusted.load().IsEmpty():
+		a.err = errTrustedTwice
+	case blocks == nil:
+		a.err = errNilTrusted
+	default:
+		a.trusted = blocks
+	}
+	return a
+}
+
+var (
+	errTrustedPeer  = errors.New("policyhttp: the peer is the client, so nobody is trusted: want WithTrusted on FromTrustedProxies, FromHops or FromHeader")
+	errTrustedTwice = errors.New("policyhttp: the trusted blocks are given twice: want WithTrusted on a topology without blocks of its own")
+)
+
+// WithPort declares that the header of [FromHeader] always has a port behind the address.
+// The text behind the last colon is the port, 1 to 65535, and is required; the text before
+// it is the address, of IPv6 with brackets or without. [New] refuses a header known to
+// have a port, such as CloudFront-Viewer-Address, without this declaration.
+func (a ClientAddress) WithPort() ClientAddress { return a.withPort(portAlways) }
+
+// WithoutPort declares that no address in the header of [FromHeader], or in
+// X-Forwarded-For, has a port. An address with one is refused, and every IPv6 text is the
+// address that it says. See [ClientAddress] for the texts that are refused without it.
+func (a ClientAddress) WithoutPort() ClientAddress { return a.withPort(portNever) }
+
+func (a ClientAddress) withPort(port portUse) ClientAddress {
+	a.port, a.portErr = port, nil
+	known := addressHeaderOf(a.name)
+	switch {
+	case a.topology == fromPeer:
+		a.portErr = errors.New("policyhttp: the peer always has a port: want WithPort and WithoutPort on FromHeader")
+	case a.list != 0 && port == portAlways:
+		a.portErr = fmt.Errorf("policyhttp: each proxy of %s decides about a port: want WithPort on FromHeader only", a.name)
+	case a.list == Forwarded:
+		a.portErr = errors.New("policyhttp: the brackets of Forwarded tell a port from an address: want WithoutPort on X-Forwarded-For or FromHeader only")
+	case a.list != 0 || known == nil || known.port == portUnknown || known.port == port:
+	case known.port == portAlways:
+		a.portErr = errNeedsPort(known)
+	default:
+		a.portErr = fmt.Errorf("policyhttp: %s never has a port (%s): want no WithPort", known.name, known.source)
+	}
+	return a
+}
+
+func errNeedsPort(known *addressHeader) error {
+	return fmt.Errorf("policyhttp: %s has a port behind the address (%s): want WithPort", known.name, known.source)
+}
 
 // WithUnixSocket returns the topology with connections on a Unix socket trusted like a peer
 // of a trusted address. Only the proxy may be able to connect to the socket: restrict the
@@ -171,10 +217,15 @@ func (a ClientAddress) WithUnixSocket() ClientAddress {
 func (a ClientAddress) Err() error { return a.check() }
 
 func (a *ClientAddress) check() error {
-	if a.err == nil && a.topology != fromPeer && !a.unixSocket && a.trusted.IsEmpty() {
+	switch {
+	case a.err != nil:
+		return a.err
+	case a.portErr != nil:
+		return a.portErr
+	case a.topology != fromPeer && !a.unixSocket && a.trusted.load().IsEmpty():
 		return errNobodyTrusted
 	}
-	return a.err
+	return nil
 }
 
 // String describes the topology, for a log or an operator.
@@ -193,12 +244,22 @@ func (a ClientAddress) String() string {
 	case fromHeader:
 		where = "the address in " + a.name
 	}
-	var trusted []string
-	for entry := range a.trusted.All() {
-		trusted = append(trusted, entry.String())
+	if a.port == portAlways {
+		where += ", with a port"
 	}
-	if a.unixSocket {
-		trusted = append(trusted, "connections on a Unix socket")
+	trusted := trustedSet{a.trusted.load()}
+	text := trusted.describe()
+	switch {
+	case a.unixSocket && text == "":
+		text = "connections on a Unix socket"
+	case a.unixSocket:
+		text += ", connections on a Unix socket"
 	}
-	return where + "; trusted: " + strings.Join(trusted, ", ")
+	return where + "; trusted: " + text
+}
+
+// holdsSecret reports whether a header holds credentials, and so is never to be quoted or
+// logged.
+func holdsSecret(canonical string) bool {
+	return canonical == authorization || canonical == "Proxy-Authorization" || canonical == "Cookie"
 }

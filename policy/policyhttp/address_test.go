@@ -510,7 +510,7 @@ func ExampleFromTrustedProxies_forwarded() {
 	fmt.Println(err)
 	// Output:
 	// 2001:db8::7 forwarded <nil>
-	// policyhttp: Forwarded, number 1 from the right, is "unknown": want an IP address without a zone, such as "192.0.2.1", "192.0.2.1:4711" or "[2001:db8::1]:4711"
+	// policyhttp: Forwarded, number 1 from the right, is "unknown": want an IP address without a zone, such as "192.0.2.1", "192.0.2.1:4711" or "[2001:db8::1]:4711" (peer on a Unix socket)
 }
 
 // Behind an edge that overwrites one header, whatever the caller sent in it.
@@ -525,7 +525,7 @@ func ExampleFromHeader() {
 	fmt.Println(err)
 	// Output:
 	// 203.0.113.7 header <nil>
-	// policyhttp: the request has 2 Cf-Connecting-Ip headers: want one, so a proxy that deletes the caller's before it adds its own (HAProxy: http-request del-header cf-connecting-ip)
+	// policyhttp: the request has 2 Cf-Connecting-Ip headers: want one, so a proxy that deletes the caller's before it adds its own (HAProxy: http-request del-header cf-connecting-ip) (peer 173.245.48.1)
 }
 
 // Behind a known number of proxies whose addresses change, all inside one network.
