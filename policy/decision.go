@@ -178,7 +178,7 @@ func (d Decision) Answer() Answer {
 // formOf returns a sentence with the right form of malformed credentials, if it is known.
 func formOf(cause error) string {
 	if e, ok := errors.AsType[*CredentialsError](cause); ok && e.Form != "" {
-		return ` Want one header, such as "` + e.Form + `".`
+		return " Send one header: " + e.Form + "."
 	}
 	return ""
 }

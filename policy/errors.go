@@ -52,7 +52,7 @@ var ErrPossibleProxy = errors.New("the client may be a proxy")
 // right header looks like. A guard sets it as [Request.Err].
 type CredentialsError struct {
 	Err  error  // wraps [ErrMalformedCredentials]; for the operator
-	Form string // such as "Authorization: Bearer <API key>"; for the caller, so nothing of the request
+	Form string // such as "Authorization: Bearer YOUR_API_KEY"; for the caller, so nothing of the request
 }
 
 // Error returns the text of Err.
