@@ -52,7 +52,7 @@ func (t *TrustedBlocks) Set(blocks ...netip.Prefix) error {
 
 var (
 	errNilTrusted = errors.New("policyhttp: the TrustedBlocks is nil: want one that NewTrustedBlocks returned")
-	errNoBlocks   = errors.New("policyhttp: trusted addresses: there are no blocks, and the old ones stay: want the blocks that the proxies connect from")
+	errNoBlocks   = errors.New("policyhttp: trusted addresses: there are no blocks: want the blocks that the proxies connect from")
 )
 
 // load returns the blocks of now.
