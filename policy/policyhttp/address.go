@@ -18,17 +18,36 @@ import (
 // is itself the client, whatever headers it sends: it can choose everything but its
 // address. So a caller gains nothing by going around the proxies. But a proxy missing from
 // the declaration is taken for every client behind it, and an access list covering it
-// admits them all: [Guard.Doctor] shows it.
+// admits them all. [Guard.Doctor] shows it, and so does a denial by address: its kind is
+// possible_proxy if the request had a known address header that was not read and names
+// another address, or addresses left of the client. Callers can send these headers, too:
+// declare a proxy, and no stranger.
+//
+// # Refusals
 //
 // A trusted peer's header is believed or refused. There is no falling back to another
 // header or to the peer, since a caller could choose the fallback by spoiling the header.
-// The request is refused, with the reason for the operator, if the header
+// The request is refused, with the reason and the peer for the operator, if the header
 //
 //   - is missing (a client can have one removed on the way by naming it in Connection),
 //   - occurs twice,
 //   - is spelled differently (X_Forwarded_For), since some servers take the two for one,
-//   - contains an unparsable address,
-//   - names a trusted address as the client.
+//   - contains an unparsable address, or an empty element,
+//   - contains an IPv6 address that may be another one and a port (see below),
+//   - names a trusted address as the client,
+//   - names a client in 240.0.0.0/4. No client is there: Cloudflare's Pseudo IPv4 makes
+//     such an address up from an IPv6 one. Turn it off, or set it to Add Header.
+//
+// The error wraps [policy.ErrUnknownClient], and the answer is 503: the proxy or the
+// declaration is at fault, no honest caller can repair it, and the operator must hear of
+// it. Only another spelling is the caller's own text, behind well-configured proxies as
+// well, and is answered with 400. A caller can cause the 503 at will where a proxy passes
+// its headers on; that proxy needs the repair. So that an alarm tells it from a failed
+// source, such a decision is of the kind unknown_client.
+//
+// An empty element ("192.0.2.1, , 10.0.0.2") may stand for a peer that a proxy could not
+// name. Left of it may be the caller's own text, so it is not skipped, although RFC 9110
+// section 5.6.1 has empty elements ignored.
 //
 // Addresses to the left of the client in a list are not parsed. Undeclared headers are
 // ignored: every client can add one, and proxies pass on unknown headers.
@@ -38,6 +57,24 @@ import (
 // is the caller's, and would be read first. HAProxy's "option forwardfor" adds a line
 // instead of appending to the caller's, so have it delete the caller's before:
 // "http-request del-header x-forwarded-for".
+//
+// # Ports
+//
+// Some proxies write a port behind an IPv6 address without brackets. "2001:db8::1:4653" is
+// the host 2001:db8::1 then, and by itself a host of a neighbouring network. Such a text is
+// refused in X-Forwarded-For, and in a header of FromHeader unless the header is known to
+// have no port. It is ambiguous if
+//
+//   - it has no brackets,
+//   - its last group is a decimal number from 1 to 9999 without leading zeros,
+//   - the text before the last colon is an IPv6 address by itself, so "::" is in it.
+//
+// No address in full, no "2001:db8::1" and no "2001:db8::5:a1" is refused. Some honest
+// callers are, such as 2001:db8::5:1. [ClientAddress.WithoutPort] declares that there are
+// no ports and ends the doubt, [ClientAddress.WithPort] that there is always one. Forwarded
+// has brackets around IPv6 and needs neither.
+//
+// # Connections
 //
 // A connection on a Unix socket has no peer address, whatever RemoteAddr says: the caller
 // chooses the name of its own end. It is refused unless [ClientAddress.WithUnixSocket]
@@ -95,7 +132,10 @@ func FromHops(header ForwardingHeader, hops int, peers ...netip.Prefix) ClientAd
 
 // FromHeader takes the one address in a header, such as CF-Connecting-IP or X-Real-IP. It
 // is the choice for an edge that overwrites the header with the address of its own peer,
-// whatever the caller sent.
+// whatever the caller sent. The page [headers.md] lists the headers of common edges. [New]
+// refuses those that are the caller's word, with the right one in the error.
+//
+// [headers.md]: https://github.com/sallyport-go/sallyport/blob/main/policy/policyhttp/headers.md
 func FromHeader(name string, peers ...netip.Prefix) ClientAddress {
 	a := ClientAddress{topology: fromHeader, name: http.CanonicalHeaderKey(name), origin: policy.OriginHeader}
 	a.trust(peers)

@@ -67,7 +67,7 @@ func TestDoctorShowsWhatTheGuardSees(t *testing.T) {
 		nobody = caller + " (no edge by its documentation); proxies pass unknown headers on: want "
 		others = "" +
 			"             X-Real-IP: " + ifSo + " (nginx, Traefik and others); nginx sends $remote_addr only where proxy_set_header says so\n" +
-			"             CF-Connecting-IP: " + edge + " (Cloudflare); in 240.0.0.0/4 with Pseudo IPv4 set to Overwrite Headers: refused\n" +
+			"             CF-Connecting-IP: " + edge + " (Cloudflare); in 240.0.0.0/4, and refused, with Pseudo IPv4 set to Overwrite Headers; 2a06:98c0:3600::103 for every Worker of another zone\n" +
 			"             True-Client-IP: " + ifSo + " (Akamai, Cloudflare); Cloudflare passes the caller's on unless the Managed Transform that adds it is on\n" +
 			"             Fastly-Client-IP: " + caller + " (Fastly); the caller's is kept if it sent one: want a header of your own that VCL sets to client.ip where fastly.ff.visits_this_service is 0\n" +
 			"             X-Envoy-External-Address: " + ifSo + " (Envoy); neither set nor overwritten for callers from Envoy's internal addresses\n" +
@@ -77,7 +77,7 @@ func TestDoctorShowsWhatTheGuardSees(t *testing.T) {
 			"             Client-IP: " + nobody + "the header that your edge documents to overwrite\n" +
 			"             X-Forwarded: " + nobody + "Forwarded or X-Forwarded-For by FromTrustedProxies or FromHops\n" +
 			"             Forwarded-For: " + nobody + "Forwarded or X-Forwarded-For by FromTrustedProxies or FromHops\n"
-		xForwardedFor = "X-Forwarded-For: a list, appended to (most proxies); IPv4:port and [IPv6]:port from Azure Application Gateway, and from an AWS ALB with client port preservation\n"
+		xForwardedFor = "X-Forwarded-For: a list, appended to (most proxies); a port behind the address from Azure Application Gateway, and from an AWS ALB with client port preservation\n"
 		forwarded     = "Forwarded: a list, appended to (proxies with RFC 7239); IPv6 in brackets and quotes\n"
 	)
 	const trusted = "; trusted: 10.0.0.0/8, 2001:db8:a::/48\n"

@@ -15,11 +15,13 @@ type ForwardingHeader uint8
 const (
 	// XForwardedFor is X-Forwarded-For: addresses between commas, with white space around
 	// them or not. IPv6 may stand in brackets, and a port may follow IPv4 or the brackets.
+	// An empty element is refused where it is reached.
 	XForwardedFor ForwardingHeader = iota + 1
 
 	// Forwarded is the header of RFC 7239. Its "for" parameters are read. Values other than
 	// IP addresses, such as "unknown" and hidden names like "_proxy", name nobody and are
-	// refused where they are reached.
+	// refused where they are reached, as is an empty element. A hidden port as in
+	// "192.0.2.43:_port" is accepted: it hides nothing of the address.
 	Forwarded
 )
 

@@ -60,10 +60,10 @@ const (
 // addressHeaders are the known headers. New, the doctor and the warning about unread
 // headers use the table, and a test holds headers.md to it.
 var addressHeaders = canonical([]addressHeader{
-	{name: "X-Forwarded-For", sender: "most proxies", origin: appended, note: "IPv4:port and [IPv6]:port from Azure Application Gateway, and from an AWS ALB with client port preservation", source: "AWS, HTTP headers and Application Load Balancers; Azure, How Application Gateway works"},
+	{name: "X-Forwarded-For", sender: "most proxies", origin: appended, note: "a port behind the address from Azure Application Gateway, and from an AWS ALB with client port preservation", source: "AWS, HTTP headers and Application Load Balancers; Azure, How an application gateway works"},
 	{name: "Forwarded", sender: "proxies with RFC 7239", origin: appended, note: "IPv6 in brackets and quotes", source: "RFC 7239"},
 	{name: "X-Real-IP", sender: "nginx, Traefik and others", origin: configured, note: "nginx sends $remote_addr only where proxy_set_header says so", source: "nginx, ngx_http_proxy_module"},
-	{name: "CF-Connecting-IP", sender: "Cloudflare", origin: overwritten, port: portNever, note: "in 240.0.0.0/4 with Pseudo IPv4 set to Overwrite Headers: refused", source: cloudflareHeaders},
+	{name: "CF-Connecting-IP", sender: "Cloudflare", origin: overwritten, port: portNever, note: "in 240.0.0.0/4, and refused, with Pseudo IPv4 set to Overwrite Headers; 2a06:98c0:3600::103 for every Worker of another zone", source: cloudflareHeaders},
 	{name: "CF-Connecting-IPv6", sender: "Cloudflare", origin: notClient, port: portNever, note: "sent for IPv6 callers only, and with Pseudo IPv4 set to Overwrite Headers only", want: "CF-Connecting-IP, and Pseudo IPv4 off or set to Add Header", source: pseudoIPv4},
 	{name: "Cf-Pseudo-IPv4", sender: "Cloudflare", origin: notClient, port: portNever, note: "a hash of the IPv6 address, in 240.0.0.0/4", want: "CF-Connecting-IP", source: pseudoIPv4},
 	{name: "True-Client-IP", sender: "Akamai, Cloudflare", origin: configured, port: portNever, note: "Cloudflare passes the caller's on unless the Managed Transform that adds it is on", source: cloudflareHeaders},
@@ -78,7 +78,7 @@ var addressHeaders = canonical([]addressHeader{
 	{name: "X-Nf-Client-Connection-IP", sender: "Netlify", origin: configured, note: seeByDoctor, source: noDocument},
 	{name: "DO-Connecting-IP", sender: "DigitalOcean App Platform", origin: configured, note: seeByDoctor, source: noDocument},
 	{name: "X-Cluster-Client-IP", sender: "Rackspace, Riverbed and Zeus balancers", origin: configured, note: seeByDoctor, source: noDocument},
-	{name: "X-Original-Forwarded-For", sender: "ingress-nginx", origin: passedOn, note: "the X-Forwarded-For that the caller sent", want: "X-Forwarded-For by FromTrustedProxies or FromHops", source: "ingress-nginx, ConfigMap"},
+	{name: "X-Original-Forwarded-For", sender: "ingress-nginx", origin: passedOn, note: "the X-Forwarded-For that the caller sent", want: "X-Forwarded-For by FromTrustedProxies or FromHops", source: "ingress-nginx, nginx.tmpl"},
 	{name: "X-Client-IP", sender: "no edge by its documentation", origin: passedOn, note: "proxies pass unknown headers on", want: "the header that your edge documents to overwrite", source: noDocument},
 	{name: "Client-IP", sender: "no edge by its documentation", origin: passedOn, note: "proxies pass unknown headers on", want: "the header that your edge documents to overwrite", source: noDocument},
 	{name: "X-Forwarded", sender: "no edge by its documentation", origin: passedOn, note: "proxies pass unknown headers on", want: "Forwarded or X-Forwarded-For by FromTrustedProxies or FromHops", source: noDocument},

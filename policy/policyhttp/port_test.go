@@ -191,13 +191,3 @@ func TestEmptyElementsAreRefused(t *testing.T) {
 		wantRefused(t, policyhttp.FromTrustedProxies(policyhttp.Forwarded, proxies...), trustedPeer, lines("Forwarded", value), `has no parameter "for"`)
 	}
 }
-
-// Behind CloudFront, with CloudFront-Viewer-Address in the origin request policy.
-func ExampleClientAddress_WithPort() {
-	address := policyhttp.FromHeader("CloudFront-Viewer-Address", netip.MustParsePrefix("130.176.0.0/18")).WithPort() // and the edge's other blocks
-	header := http.Header{}
-	header.Set("CloudFront-Viewer-Address", "2001:db8::8a2e:370:7334:46532")
-	fmt.Println(address.Resolve("130.176.1.1:41234", header))
-	// Output:
-	// 2001:db8::8a2e:370:7334 header <nil>
-}

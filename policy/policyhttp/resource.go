@@ -19,7 +19,8 @@ import (
 //
 // Without an organization, and with a name of more than 256 bytes, the call is denied as
 // invalid_request (400). With an error, and if the Resource panics, it is denied as
-// unavailable (503); the error is for the operator.
+// unavailable (503); the error is for the operator. So is a call with a name equal to the
+// value of its credentials' header, since names are logged.
 type Resource func(r *http.Request) (policy.Resource, error)
 
 // PathOrganization returns a Resource that reads the organization from the path.

@@ -225,23 +225,3 @@ func BenchmarkTrustedBlocks(b *testing.B) {
 		})
 	}
 }
-
-// The blocks of an edge, read again every day.
-func ExampleTrustedBlocks() {
-	published := []netip.Prefix{netip.MustParsePrefix("173.245.48.0/20"), netip.MustParsePrefix("2400:cb00::/32")}
-	trusted, err := policyhttp.NewTrustedBlocks(published...)
-	if err != nil {
-		panic(err)
-	}
-	address := policyhttp.FromHeader("CF-Connecting-IP").WithTrusted(trusted)
-	fmt.Println(address)
-
-	fmt.Println(trusted.Set()) // an empty download
-	fmt.Println(trusted.Set(append(published, netip.MustParsePrefix("103.21.244.0/22"))...))
-	fmt.Println(address)
-	// Output:
-	// the address in Cf-Connecting-Ip; trusted: 173.245.48.0/20, 2400:cb00::/32
-	// policyhttp: trusted addresses: there are no blocks: want the blocks that the proxies connect from
-	// <nil>
-	// the address in Cf-Connecting-Ip; trusted: 103.21.244.0/22, 173.245.48.0/20, 2400:cb00::/32
-}
