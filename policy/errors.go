@@ -44,8 +44,8 @@ var (
 	ErrUnknownClient = errors.New("unknown client address")
 )
 
-// ErrPossibleProxy is wrapped by the Cause of a denial by address (lines 9 to 11) if the
-// judged address may be that of a proxy in front of the caller: see [ClientDoubter].
+// ErrPossibleProxy is wrapped by the Cause of a denial by address (lines 9 to 11) if a
+// proxy in front of the caller may have been judged; see [ClientDoubter].
 var ErrPossibleProxy = errors.New("the client may be a proxy")
 
 // A CredentialsError is an error of malformed credentials that tells the caller what a

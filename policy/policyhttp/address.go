@@ -18,10 +18,10 @@ import (
 // is itself the client, whatever headers it sends: it can choose everything but its
 // address. So a caller gains nothing by going around the proxies. But a proxy missing from
 // the declaration is taken for every client behind it, and an access list covering it
-// admits them all. [Guard.Doctor] shows it, and so does a denial by address: its kind is
-// possible_proxy if the request had a known address header that was not read and names
-// another address, or addresses left of the client. Callers can send these headers, too:
-// declare a proxy, and no stranger.
+// admits them all. [Guard.Doctor] shows it. A denial by address shows it, too: its kind is
+// possible_proxy if an unread header of the known ones names another address, or if the
+// list has addresses left of the client. Callers can send these headers as well: declare a
+// proxy of your own, and no stranger.
 //
 // # Refusals
 //
@@ -70,9 +70,9 @@ import (
 //   - the text before the last colon is an IPv6 address by itself, so "::" is in it.
 //
 // No address in full, no "2001:db8::1" and no "2001:db8::5:a1" is refused. Some honest
-// callers are, such as 2001:db8::5:1. [ClientAddress.WithoutPort] declares that there are
-// no ports and ends the doubt, [ClientAddress.WithPort] that there is always one. Forwarded
-// has brackets around IPv6 and needs neither.
+// callers are, such as 2001:db8::5:1. A declaration ends the doubt:
+// [ClientAddress.WithoutPort] for no ports, [ClientAddress.WithPort] for a port always.
+// Forwarded has brackets around IPv6 and needs neither.
 //
 // # Connections
 //

@@ -84,10 +84,10 @@
 // the blocks of an edge that change while the guard is in use. [Guard.Doctor] shows an
 // operator what the guard makes of a request.
 //
-// A service behind a proxy without this declaration takes the proxy for every client. Its
-// customers are told to list the proxy's address, which admits everybody. The first denial
-// with a sign of it is a warning in slog's default log. All of them have the kind
-// possible_proxy, for the operator only.
+// A service behind a proxy without this declaration takes the proxy for every client. A
+// denied customer reads the proxy's address in the answer, lists it, and so admits
+// everybody. The first denial with a sign of it is a warning in slog's default log. All of
+// them have the kind possible_proxy, for the operator only.
 //
 // The PROXY protocol is not a header, and not read here. Put a listener for it (several
 // packages have one) in front of the http.Server. Its connections have the client's address

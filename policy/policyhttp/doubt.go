@@ -10,11 +10,11 @@ import (
 )
 
 // doubtClient is [policy.ClientDoubter] for a request. The first doubt of a guard is a
-// warning in slog's default log: whoever lists a proxy's address admits all of its callers.
+// warning in slog's default log: a list with a proxy's address admits all of its callers.
 func (g *Guard) doubtClient(remote string, header http.Header) error {
 	err := g.address.doubt(remote, header)
 	if err != nil && g.doubted.CompareAndSwap(false, true) {
-		slog.Warn("policyhttp: a call was denied by its address, and that may be a proxy's; this is logged once, see the decisions of the same kind", "error", err)
+		slog.Warn("policyhttp: a call was denied by its address, which may be a proxy's; the log has no further warnings, see the decisions of the kind possible_proxy", "error", err)
 	}
 	return err
 }

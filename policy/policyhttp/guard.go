@@ -49,9 +49,9 @@ type Config struct {
 }
 
 // A Guard judges requests. Make one with [New]; a nil or zero Guard denies every request
-// as unavailable. It is safe for concurrent use, starts no goroutine and remembers nothing
-// of a request, apart from the state of its schemes and whether it has warned of a possible
-// proxy.
+// as unavailable. It is safe for concurrent use and starts no goroutine. It remembers
+// nothing of a request but the state of its schemes, and whether it has warned of a
+// possible proxy.
 type Guard struct {
 	engine  *policy.Engine
 	issuer  *apikey.Issuer
