@@ -22,6 +22,7 @@ const (
 	StaleNonce                           // [ErrStaleNonce]
 	Replayed                             // [ErrReplayed]
 	CallerGone                           // [ErrCallerGone]
+	RequestExpired                       // [ErrRequestExpired]
 
 	EndOfKinds // one more than the last kind
 )
@@ -39,6 +40,7 @@ var kinds = [EndOfKinds]struct {
 	StaleNonce:           {"stale_nonce", ErrStaleNonce},
 	Replayed:             {"replayed", ErrReplayed},
 	CallerGone:           {"caller_gone", ErrCallerGone},
+	RequestExpired:       {"request_expired", ErrRequestExpired},
 }
 
 // String returns the kind's text, such as "no_credentials"; "" for the zero Kind and
