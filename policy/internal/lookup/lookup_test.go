@@ -91,6 +91,19 @@ func TestContextOfALookup(t *testing.T) {
 	})
 }
 
+// goneContext is cancelled and has not said so yet.
+type goneContext struct {
+	context.Context
+	gone atomic.Bool
+}
+
+func (c *goneContext) Err() error {
+	if c.gone.Load() {
+		return context.Canceled
+	}
+	return nil
+}
+
 // An answer and the caller's end in the same instant are the end.
 func TestAnswerWhenTheCallerIsGone(t *testing.T) {
 	g := lookup.NewGate("the source", 1, time.Hour)
@@ -99,6 +112,9 @@ func TestAnswerWhenTheCallerIsGone(t *testing.T) {
 		_, err := do(ctx, g, func(context.Context) (string, error) { cancel(); return "found", nil })
 		require.ErrorIs(t, err, lookup.ErrCallerGone)
 	}
+	ctx := &goneContext{Context: context.Background()}
+	_, err := do(ctx, g, func(context.Context) (string, error) { ctx.gone.Store(true); return "found", nil })
+	require.ErrorIs(t, err, lookup.ErrCallerGone)
 }
 
 func TestExpiredRequest(t *testing.T) {
@@ -150,5 +166,16 @@ func TestPlaces(t *testing.T) {
 		result, err := do(t.Context(), g, func(context.Context) (string, error) { return "found", nil })
 		require.NoError(t, err)
 		require.Equal(t, "found", result)
+
+		for range n {
+			go func() {
+				_, _ = do(t.Context(), g, func(context.Context) (string, error) { time.Sleep(time.Second / 2); return "", nil })
+			}()
+		}
+		synctest.Wait()
+		began := time.Now()
+		_, err = do(t.Context(), g, func(context.Context) (string, error) { return "", nil })
+		require.NoError(t, err)
+		require.Equal(t, time.Second/2, time.Since(began), "it waited for a place")
 	})
 }
