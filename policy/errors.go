@@ -3,6 +3,8 @@ package policy
 import (
 	"encoding/json"
 	"errors"
+
+	"github.com/sallyport-go/sallyport/policy/internal/lookup"
 )
 
 // The kinds of error in [Request.Err], set by a guard. Any other error is invalid_request
@@ -73,10 +75,17 @@ var (
 	ErrReplayed = errors.New("the proof is right, but it was used before")
 )
 
-// ErrCallerGone is wrapped by the Cause of a decision on a request whose context was done
-// before the answer: its caller hung up, or its time ran out. Line 3 applies. It says nothing
-// about the source; a failure of the source does not wrap it.
-var ErrCallerGone = errors.New("the caller was gone")
+// The errors wrapped by the Cause of a decision on a request whose context was done before the
+// answer. Line 3 applies. They say nothing about the source: its own failures wrap neither.
+var (
+	// ErrCallerGone is wrapped if the context was cancelled: the caller hung up.
+	ErrCallerGone = lookup.ErrCallerGone
+
+	// ErrRequestExpired is wrapped if the context's deadline had passed. Middleware of the
+	// service sets one, and then the source may be too slow for it; so do callers of gRPC, who
+	// may set it as they like.
+	ErrRequestExpired = lookup.ErrRequestExpired
+)
 
 // A DeniedError is the error of a denial; see [Decision.Err]. Its text is the caller's side
 // (rule D1): a program may send it to the caller and discloses nothing. It unwraps to

@@ -24,6 +24,7 @@ const (
 	CallerGone                           // [ErrCallerGone]
 	UnknownClient                        // [ErrUnknownClient]
 	PossibleProxy                        // [ErrPossibleProxy]
+	RequestExpired                       // [ErrRequestExpired]
 
 	EndOfKinds // one more than the last kind
 )
@@ -43,6 +44,7 @@ var kinds = [EndOfKinds]struct {
 	CallerGone:           {"caller_gone", ErrCallerGone},
 	UnknownClient:        {"unknown_client", ErrUnknownClient},
 	PossibleProxy:        {"possible_proxy", ErrPossibleProxy},
+	RequestExpired:       {"request_expired", ErrRequestExpired},
 }
 
 // String returns the kind's text, such as "no_credentials"; "" for the zero Kind and

@@ -31,6 +31,7 @@ func TestKindOfADecision(t *testing.T) {
 		policy.CallerGone:           {"caller_gone", policy.ErrCallerGone, policy.Unavailable},
 		policy.UnknownClient:        {"unknown_client", policy.ErrUnknownClient, policy.Unavailable},
 		policy.PossibleProxy:        {"possible_proxy", policy.ErrPossibleProxy, policy.AddressNotListed},
+		policy.RequestExpired:       {"request_expired", policy.ErrRequestExpired, policy.Unavailable},
 	}
 	for kind := policy.Kind(1); kind < policy.EndOfKinds; kind++ {
 		test, known := kinds[kind]

@@ -207,6 +207,7 @@ func TestLogWarnsOfWhatMayBeHostile(t *testing.T) {
 		policy.StaleNonce:           policy.ErrStaleNonce,
 		policy.Replayed:             policy.ErrReplayed,
 		policy.CallerGone:           policy.ErrCallerGone,
+		policy.RequestExpired:       policy.ErrRequestExpired,
 	}
 	for kind, err := range errs {
 		var out bytes.Buffer

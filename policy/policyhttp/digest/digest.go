@@ -48,6 +48,7 @@ import (
 
 	"github.com/sallyport-go/sallyport/apikey"
 	"github.com/sallyport-go/sallyport/policy"
+	"github.com/sallyport-go/sallyport/policy/internal/lookup"
 	"github.com/sallyport-go/sallyport/policy/policyhttp"
 )
 
@@ -145,6 +146,7 @@ func New(config Config) (policyhttp.Scheme, error) {
 	if clock == nil {
 		clock = time.Now
 	}
+	d.gate = lookup.NewGate("Config.Credentials", policy.DefaultMaxLookups, policy.DefaultTimeout)
 	d.nonces = newNonces(config.NonceKey, config.ShareNonces, lifetime, most, clock)
 	return d, nil
 }
@@ -223,6 +225,7 @@ type digest struct {
 	credentials Credentials
 	algorithms  []Algorithm
 	nonces      *nonces
+	gate        *lookup.Gate // for credentials that are not in memory
 }
 
 func (d *digest) Header() string { return "Authorization" }
@@ -334,32 +337,25 @@ func cutAuthority(target string) (authority, path string) {
 }
 
 // lookup asks the embedding program for a key's credentials. Its errors, its panics and
-// invalid credentials wrap ErrUnavailable (line 3 of the rules).
+// invalid credentials wrap ErrUnavailable (line 3 of the rules). A caller who hangs up is not
+// waited for, and the look-up goes on; the gate bounds how many are under way.
 func (d *digest) lookup(ctx context.Context, key apikey.ID, algorithm Algorithm) (stored []Credential, err error) {
-	returned := false
-	defer func() {
-		if !returned {
-			stored, err = nil, unavailable(fmt.Errorf("panic: %v", recover()))
-		}
-	}()
-	if _, inMemory := d.credentials.(*MemoryCredentials); !inMemory {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, policy.DefaultTimeout)
-		defer cancel()
-	}
-	stored, err = d.credentials.Credentials(ctx, key, algorithm)
-	if err != nil {
-		err = unavailable(err)
+	if memory, ok := d.credentials.(*MemoryCredentials); ok {
+		stored, err = memory.Credentials(ctx, key, algorithm)
+	} else {
+		stored, err = lookup.Do(ctx, d.gate, func(ctx context.Context) ([]Credential, error) {
+			return d.credentials.Credentials(ctx, key, algorithm)
+		})
 	}
 	for i := 0; i < len(stored) && err == nil; i++ {
-		if problem := stored[i].check(algorithm); problem != nil {
-			err = unavailable(problem)
-		}
+		err = stored[i].check(algorithm)
 	}
-	returned = true
-	return stored, err
+	if err != nil {
+		return nil, unavailable(err)
+	}
+	return stored, nil
 }
 
 func unavailable(err error) error {
-	return fmt.Errorf("digest: %w: the stored credentials could not be read: %w", policy.ErrUnavailable, err)
+	return fmt.Errorf("digest: %w: reading the stored credentials: %w", policy.ErrUnavailable, err)
 }
