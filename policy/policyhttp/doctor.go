@@ -27,11 +27,11 @@ import (
 // for reading: its wording may change.
 func (g *Guard) Doctor(isOperator func(*http.Request) bool, route *Route) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Cache-Control", "no-store")
 		if g == nil || !permitted(isOperator, r) {
 			http.NotFound(w, r)
 			return
 		}
+		w.Header().Set("Cache-Control", "no-store") // the 404 is like any other
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 		w.Header().Set("X-Content-Type-Options", "nosniff")
 		_, _ = w.Write([]byte(g.examine(r, route))) // the client may have gone

@@ -10,8 +10,12 @@
 // in with it, while the stored SHA-256 of a secret proves nothing (rule K1). So a key has
 // to be opted in: one without a Credential is answered like a wrong secret.
 //
-// Only the method, the target and the nonce are signed. Digest protects neither the body
-// nor the headers of a request: TLS does.
+// # Not protected
+//
+// The method, the target and the nonce of a request are signed, and nothing else. Without TLS
+// somebody on the way can send a signed request with another body and other headers, read
+// everything, and change the answer. Digest keeps the secret from being read, and no more:
+// serve it over TLS.
 //
 // # Nonces
 //
@@ -20,7 +24,12 @@
 // use it. Counts have to rise, except for the last 63 below the highest, since requests on
 // several connections overtake each other. If only the nonce or the count of a response is
 // wrong, the challenge has stale=true: the client then tries again with the new nonce and
-// asks nobody. So [policyhttp.Route.Check] denies a request it has allowed before.
+// asks nobody. So [policyhttp.Route.Check] denies a request it has allowed before. Such a
+// decision is wrong_secret of the kind stale_nonce, or replayed for a used count (see
+// [policy.Kind]), and a wrong response has no kind.
+//
+// A clock that was ahead and is set back by more than a second is like a restart: the nonces
+// made meanwhile are refused as stale, and new ones live as long as any.
 //
 // # The target
 //
@@ -103,7 +112,8 @@ type Config struct {
 	// bytes; DefaultMaxNonces if it is zero. A nonce is remembered from its first right
 	// response until it expires. If there are more, the ones used first are forgotten and
 	// refused from then on, as if they had expired. Their clients make another round trip;
-	// no replay gets through.
+	// no replay gets through. One key has at most a sixteenth of them, and beyond that
+	// forgets its own.
 	MaxNonces int
 
 	// NonceKey signs nonces: at least 32 bytes from crypto/rand, the same in all instances
@@ -123,6 +133,9 @@ type Config struct {
 	// request can be sent once more to each of the other instances, from an address on the
 	// key's list, until the nonce expires. TLS keeps requests from being captured; shorten
 	// NonceLifetime without it.
+	//
+	// The clocks of the instances may differ by less than a NonceLifetime: by as much, a nonce
+	// of one lives longer or shorter with the others.
 	ShareNonces bool
 
 	// Clock tells the age of nonces; time.Now if it is nil.
