@@ -11,6 +11,7 @@ import (
 
 	"github.com/sallyport-go/sallyport/accesslist"
 	"github.com/sallyport-go/sallyport/apikey"
+	"github.com/sallyport-go/sallyport/internal/plain"
 )
 
 // A Decision is the answer to one request, as the operator sees it (rule D1). Its
@@ -183,13 +184,17 @@ func formOf(cause error) string {
 	return ""
 }
 
+// maxText is the length of the longest value in a decision's texts, in bytes: some values
+// come from the caller.
+const maxText = 1024
+
 // attributes are the name and value pairs of String and LogValue, in order, without the
 // empty ones.
 func (d Decision) attributes() []slog.Attr {
 	var attrs []slog.Attr
 	add := func(name, value string) {
 		if value != "" {
-			attrs = append(attrs, slog.String(name, value))
+			attrs = append(attrs, slog.String(name, plain.Cut(value, maxText)))
 		}
 	}
 	add("kind", d.Kind().String())
@@ -221,7 +226,7 @@ func (d Decision) attributes() []slog.Attr {
 
 // causeText is the text of Cause. fmt ends a panic of the error's method, such as a nil
 // pointer's: the denial must be recorded all the same.
-func (d Decision) causeText() string { return fmt.Sprint(d.Cause) }
+func (d Decision) causeText() string { return plain.Cut(fmt.Sprint(d.Cause), maxText) }
 
 func (d Decision) verdict() string {
 	if d.Allowed() {
@@ -231,8 +236,8 @@ func (d Decision) verdict() string {
 }
 
 // String returns one line for a log: the verdict, the reason, and the compared values as
-// name="value" pairs. The values are quoted as Go strings, since some come from the
-// caller.
+// name="value" pairs. The values are quoted as Go strings, and cut after 1,024 bytes,
+// since some come from the caller.
 func (d Decision) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s %s", d.verdict(), d.Reason)

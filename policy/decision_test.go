@@ -321,3 +321,34 @@ func TestDecisionClient(t *testing.T) {
 	require.Equal(t, f.request.Client, f.evaluate().Client(), "the zone that line 1 refuses")
 	require.Equal(t, netip.Addr{}, policy.Decision{}.Client())
 }
+
+// Rule A12: a decision's texts do not grow with what the caller sent.
+func TestDecisionTextsAreBounded(t *testing.T) {
+	long := strings.Repeat("\u202eé", 1<<18)
+	f := newFixture(t)
+	for name, change := range map[string]func(){
+		"key":          func() { f.request.Key = apikey.ID(long) },
+		"client":       func() { f.request.Client = netip.MustParseAddr("fe80::1").WithZone(long) },
+		"organization": func() { f.request.Organization = long },
+		"project":      func() { f.request.Project = long },
+		"endpoint":     func() { f.request.Endpoint.Name = long },
+		"error":        func() { f.request.Err = errors.New(long) },
+		"grants": func() {
+			for i := range apikey.MaxGrants {
+				f.key.Grants = append(f.key.Grants, apikey.Grant{Role: fmt.Sprint("role", i), Project: "other"})
+			}
+			f.request.Endpoint.Roles = []string{"missing"}
+		},
+	} {
+		f = newFixture(t)
+		change()
+		decision := f.evaluate()
+		data, err := json.Marshal(decision)
+		require.NoError(t, err, name)
+		for _, text := range []string{decision.String(), string(data), decision.LogValue().String(), decision.Explain()} {
+			require.Less(t, len(text), 16_000, name)
+		}
+	}
+	require.Contains(t, policy.Decision{Cause: errors.New(strings.Repeat("x", 1025))}.String(), strings.Repeat("x", 1024)+"…")
+	require.NotContains(t, policy.Decision{Cause: errors.New(strings.Repeat("x", 1024))}.String(), "…")
+}

@@ -15,17 +15,21 @@ import (
 // MaxQuoted is the number of bytes quoted of a text in an error.
 const MaxQuoted = 80
 
-// Quote quotes a text for an error. It cuts a text longer than MaxQuoted bytes, between two
-// characters, and marks the cut with "…".
-func Quote[T ~string | ~[]byte](text T) string {
-	if len(text) <= MaxQuoted {
-		return strconv.Quote(string(text))
+// Quote quotes a text for an error. It cuts a text longer than MaxQuoted bytes, as
+// Cut does.
+func Quote[T ~string | ~[]byte](text T) string { return strconv.Quote(Cut(text, MaxQuoted)) }
+
+// Cut returns a text of at most most bytes as it is, and the beginning of a longer one: up
+// to that many bytes, cut between two characters, and "…".
+func Cut[T ~string | ~[]byte](text T, most int) string {
+	if len(text) <= most {
+		return string(text)
 	}
-	cut := text[:MaxQuoted]
+	cut := text[:most]
 	for n := 1; n < utf8.UTFMax && !utf8.RuneStart(text[len(cut)]); n++ {
 		cut = cut[:len(cut)-1]
 	}
-	return strconv.Quote(string(cut) + "…")
+	return string(cut) + "…"
 }
 
 // Problem returns why a text is refused and the repair, or "". A text is refused if it

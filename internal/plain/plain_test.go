@@ -123,3 +123,11 @@ func TestQuote(t *testing.T) {
 	}
 	assert.Less(t, len(plain.Quote(strings.Repeat("\u202e", 1<<20))), 300)
 }
+
+func TestCut(t *testing.T) {
+	assert.Equal(t, "ab", plain.Cut("ab", 2))
+	assert.Equal(t, "ab…", plain.Cut("abc", 2))
+	assert.Equal(t, "a…", plain.Cut("aéb", 2))
+	assert.Equal(t, "…", plain.Cut("é", 1))
+	assert.Equal(t, "", plain.Cut("", 0))
+}
