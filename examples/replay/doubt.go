@@ -144,7 +144,15 @@ func (o *origin) add(r *record) {
 
 var shared = netip.MustParsePrefix("100.64.0.0/10") // RFC 6598
 
+// isPrivate wants an address that is not mapped.
 func isPrivate(a netip.Addr) bool {
+	if a.Is4() {
+		switch first := a.As4()[0]; first {
+		case 10, 100, 127, 169, 172, 192:
+		default:
+			return false // the common case, in a line's time
+		}
+	}
 	return a.IsPrivate() || a.IsLoopback() || a.IsLinkLocalUnicast() || shared.Contains(a)
 }
 

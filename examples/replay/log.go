@@ -29,11 +29,13 @@ type record struct {
 // after the agent are skipped, except for a list of forwarded addresses: many servers are
 // configured to add some.
 //
-// It caches the last second and the last addresses: lines of one log repeat them.
+// It caches the last day, the last second and the last addresses: lines of one log repeat
+// them.
 type lineParser struct {
 	field      clientField
 	second     [len(timeLayout)]byte
 	secondTime time.Time
+	midnight   time.Time // of the same day and zone
 
 	clients, forwarded addressCache
 }
@@ -43,36 +45,34 @@ const (
 	months     = "JanFebMarAprMayJunJulAugSepOctNovDec"
 )
 
-// parse reads a line without its end. The record's agent is a part of it.
-func (p *lineParser) parse(line []byte) (record, error) {
-	var r record
+// parse reads a line without its end into r, whose agent is a part of it. After an error r
+// is undefined.
+func (p *lineParser) parse(line []byte, r *record) error {
+	*r = record{}
 	if len(line) == 0 {
-		return record{}, fmt.Errorf("an empty line: want one request a line")
+		return fmt.Errorf("an empty line: want one request a line")
 	}
-	rest, err := p.client(line, &r)
+	rest, err := p.client(line, r)
 	if err != nil {
-		return record{}, err
+		return err
 	}
 	at := findTime(rest)
 	if at < 0 {
-		return record{}, fmt.Errorf(`%s after the client: want ident, user, and then [%s] and the request in quotes`, excerpt(rest), timeLayout)
+		return fmt.Errorf(`%s after the client: want ident, user, and then [%s] and the request in quotes`, excerpt(rest), timeLayout)
 	}
 	if !isIdentAndUser(rest[:at]) {
-		return record{}, fmt.Errorf(`%s between the client and the time: want ident and user, each "-" if there is none`, excerpt(rest[:at]))
+		return fmt.Errorf(`%s between the client and the time: want ident and user, each "-" if there is none`, excerpt(rest[:at]))
 	}
 	text := rest[at+1:][:len(timeLayout)]
 	var ok bool
 	if r.time, ok = p.time(text); !ok {
-		return record{}, fmt.Errorf("the time %s: want one such as %s, from 1970 on", excerpt(text), timeLayout)
+		return fmt.Errorf("the time %s: want one such as %s, from 1970 on", excerpt(text), timeLayout)
 	}
 	extra, err := r.answer(rest[at+len(timeLayout)+3:])
-	if err == nil {
-		err = p.readForwarded(extra, &r)
+	if err != nil || len(extra) == 0 && p.field != forwardedField {
+		return err
 	}
-	if err != nil {
-		return record{}, err
-	}
-	return r, nil
+	return p.readForwarded(extra, r)
 }
 
 // findTime returns the index of the "[" of the time, or -1. The caller chooses the user
@@ -180,18 +180,40 @@ func skipNumber(b []byte, least, most int) (rest []byte, ok bool) {
 
 // time reads a time, in UTC; b has the length of timeLayout.
 func (p *lineParser) time(b []byte) (time.Time, bool) {
-	if string(b) == string(p.second[:]) {
+	if string(b) == string(p.second[:]) && !p.secondTime.IsZero() {
 		return p.secondTime, true
 	}
-	t, ok := parseTime(b)
-	if ok {
-		copy(p.second[:], b)
-		p.secondTime = t
+	const day, zone = len("02/Jan/2006:"), len("02/Jan/2006:15:04:05")
+	clock, ok := parseClock(b[day:zone])
+	if !ok {
+		return time.Time{}, false
 	}
-	return t, ok
+	if p.midnight.IsZero() || string(b[:day]) != string(p.second[:day]) || string(b[zone:]) != string(p.second[zone:]) {
+		midnight, ok := parseDay(b)
+		if !ok {
+			return time.Time{}, false
+		}
+		p.midnight = midnight
+	}
+	copy(p.second[:], b)
+	p.secondTime = p.midnight.Add(clock)
+	return p.secondTime, true
 }
 
-func parseTime(b []byte) (time.Time, bool) {
+// parseClock reads "15:04:05".
+func parseClock(b []byte) (time.Duration, bool) {
+	for i, c := range b {
+		if isColon := i%3 == 2; isColon && c != ':' || !isColon && !isDigit(c) {
+			return 0, false
+		}
+	}
+	hour, minute, second := number(b[0:2]), number(b[3:5]), number(b[6:8])
+	seconds := (hour*60+minute)*60 + second
+	return time.Duration(seconds) * time.Second, hour <= 23 && minute <= 59 && second <= 59
+}
+
+// parseDay reads the day and the zone of a time, and returns when the day began.
+func parseDay(b []byte) (time.Time, bool) {
 	for i, c := range []byte(timeLayout) {
 		switch {
 		case isDigit(c):
@@ -211,7 +233,6 @@ func parseTime(b []byte) (time.Time, bool) {
 		}
 	}
 	day, year := number(b[0:2]), number(b[7:11])
-	hour, minute, second := number(b[12:14]), number(b[15:17]), number(b[18:20])
 	zoneHour, zoneMinute := number(b[22:24]), number(b[24:26])
 	offset := time.Duration(zoneHour)*time.Hour + time.Duration(zoneMinute)*time.Minute
 	switch {
@@ -220,10 +241,10 @@ func parseTime(b []byte) (time.Time, bool) {
 	case b[21] != '+':
 		return time.Time{}, false
 	}
-	if month < 0 || year < 1970 || hour > 23 || minute > 59 || second > 59 || zoneHour > 23 || zoneMinute > 59 {
+	if month < 0 || year < 1970 || zoneHour > 23 || zoneMinute > 59 {
 		return time.Time{}, false
 	}
-	t := time.Date(year, time.Month(month), day, hour, minute, second, 0, time.UTC)
+	t := time.Date(year, time.Month(month), day, 0, 0, 0, 0, time.UTC)
 	if t.Day() != day { // the 31st of a shorter month became the 1st of the next
 		return time.Time{}, false
 	}

@@ -28,6 +28,7 @@ type replay struct {
 	request policy.Request
 
 	parser      lineParser
+	record      record // of the present line
 	logs        []logReport
 	lines, bad  uint64
 	second      uint64 // requests with the client in the second field
@@ -148,7 +149,8 @@ func (r *replay) requests() uint64 { return r.lines - r.bad - r.unforwarded }
 
 // decide decides the request of one line. The error says why a line is bad.
 func (r *replay) decide(log *logReport, line []byte) error {
-	record, err := r.parser.parse(line)
+	record := &r.record
+	err := r.parser.parse(line, record)
 	if err == errUnforwarded {
 		r.unforwarded++
 		return nil
@@ -168,8 +170,8 @@ func (r *replay) decide(log *logReport, line []byte) error {
 	if record.second {
 		r.second++
 	}
-	r.origin.add(&record)
-	r.judge(&record)
+	r.origin.add(record)
+	r.judge(record)
 	return nil
 }
 
