@@ -64,10 +64,10 @@
 // was left out. Standard error gets file and number of the first 20 bad lines; the report
 // counts all of them. On a terminal it also shows the progress.
 //
-// A suggestion is a whole list to replace the present one. It serves the IPv4 clients of the
-// log with at least one answer with success (a status of 2xx, 3xx or 101), now served or
-// denied, with as few other addresses as N entries allow. It knows addresses only, so it
-// admits an attacker in the log too: read it before use. The IPv6 entries of the present
+// A suggestion is a whole list to replace the present one. It serves IPv4 clients, now
+// served or denied, with as few other addresses as N entries allow. A client needs one
+// answer with success: a status of 2xx, 3xx or 101. A suggestion knows addresses only, so
+// it admits an attacker in the log too: read it before use. The IPv6 entries of the present
 // list stay in it, beyond N; other IPv6 clients are counted as left out. The suggestion is
 // the end of the report and has its explanations in comments: saved from there on, the
 // report is a list.

@@ -30,8 +30,7 @@ type report struct {
 	SecondField uint64      `json:"secondField"`
 	Unforwarded uint64      `json:"unforwarded"`
 
-	// Doubts are the reasons not to draw conclusions, Withheld the conclusions that are not
-	// drawn for that.
+	// Doubts are reasons not to draw a conclusion. Withheld are the conclusions not drawn.
 	Doubts   []doubt    `json:"doubts"`
 	Withheld []withheld `json:"withheld"`
 
@@ -164,13 +163,13 @@ func (r *replay) report() (*report, error) {
 }
 
 // grave reports whether there is a doubt of more than a short log.
-func (p *report) grave() bool {
-	return slices.ContainsFunc(p.Doubts, func(d doubt) bool { return d.Kind != short })
+func (r *report) grave() bool {
+	return slices.ContainsFunc(r.Doubts, func(d doubt) bool { return d.Kind != short })
 }
 
 // because returns why a conclusion is withheld, or "".
-func (p *report) because(conclusion string) string {
-	for _, w := range p.Withheld {
+func (r *report) because(conclusion string) string {
+	for _, w := range r.Withheld {
 		if w.Conclusion == conclusion {
 			return w.Because
 		}
@@ -178,8 +177,8 @@ func (p *report) because(conclusion string) string {
 	return ""
 }
 
-func (p *report) withhold(conclusion, because string) {
-	p.Withheld = append(p.Withheld, withheld{conclusion, because})
+func (r *report) withhold(conclusion, because string) {
+	r.Withheld = append(r.Withheld, withheld{conclusion, because})
 }
 
 // findings adds the findings on the list. With a doubt, those on unused entries are
@@ -223,9 +222,9 @@ const (
 )
 
 // status returns the exit status of a written report.
-func (p *report) status() int {
+func (r *report) status() int {
 	status := exitWhole
-	for _, d := range p.Doubts {
+	for _, d := range r.Doubts {
 		switch d.Kind {
 		case incomplete, badLines:
 			return exitIncomplete
@@ -233,7 +232,7 @@ func (p *report) status() int {
 			status = exitWithheld
 		}
 	}
-	if p.because("suggestion") != "" {
+	if r.because("suggestion") != "" {
 		return exitWithheld
 	}
 	return status

@@ -23,9 +23,7 @@ type suggestion struct {
 	PrefixLength int      `json:"prefixLength"`
 	OverBroad    []string `json:"overBroad"` // entries wider than /8 (rule A8)
 
-	// Not served: clients without success (ByStatus counts their requests, and others
-	// without success), IPv6 clients (or blocks of IPv6PrefixLength) without an entry in the
-	// present list, and requests from 0.0.0.0, an address of no client.
+	// LeftOut counts what the list does not serve.
 	LeftOut leftOut `json:"leftOut"`
 }
 
@@ -35,6 +33,9 @@ type statusCount struct {
 	Requests uint64 `json:"requests"`
 }
 
+// A leftOut counts what a suggestion leaves out: requests without success, IPv6 clients (or
+// blocks of IPv6PrefixLength) without an entry in the present list, and requests from
+// 0.0.0.0, an address of no client.
 type leftOut struct {
 	ByStatus         []statusCount `json:"byStatus"`
 	IPv6Clients      int           `json:"ipv6Clients"`

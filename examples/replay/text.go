@@ -146,6 +146,7 @@ func (p printer) cautions(r *report) {
 			p.field("CAUTION", "%s", d.Text)
 		}
 	}
+	first := true
 	for _, conclusion := range []struct{ name, text string }{{"unused", "which entries are unused"}, {"suggestion", "which list to suggest"}} {
 		because := r.because(conclusion.name)
 		if because == "" {
@@ -153,7 +154,11 @@ func (p printer) cautions(r *report) {
 		}
 		if r.grave() {
 			because = "see CAUTION."
+			if first {
+				p.line("")
+			}
 		}
+		first = false
 		p.field("Not said", "%s: %s", conclusion.text, because)
 	}
 }
