@@ -3,7 +3,6 @@ package main
 import (
 	"encoding/hex"
 	"fmt"
-	"os"
 	"strings"
 	"testing"
 	"time"
@@ -350,8 +349,7 @@ func TestPorts(t *testing.T) {
 
 // A report fits a narrow terminal. Only names of files and entries are longer.
 func TestNarrow(t *testing.T) {
-	require.NoError(t, os.Chdir("testdata"))
-	t.Cleanup(func() { require.NoError(t, os.Chdir("..")) })
+	t.Chdir("testdata")
 	for _, args := range [][]string{
 		{"-suggest", "3", "office.txt", "week.log"},
 		{"-suggest", "3", "office.txt", "monday.log", "tuesday.log", "-"},
