@@ -49,7 +49,7 @@ func requireNothingConcluded(t *testing.T, r result, caution string) {
 	said, served := strings.Index(r.out, "CAUTION"), strings.Index(r.out, "\nServed ")
 	require.True(t, 0 < said && said < served, r.out)
 	require.NotContains(t, r.out, "# Suggested")
-	require.NotContains(t, r.out, "has served no call ")
+	require.NotContains(t, r.out, "has served no call")
 	require.Contains(t, r.out, "Not said     which entries are unused: see CAUTION.\n")
 	require.Contains(t, r.out, "Not said     which list to suggest: see CAUTION.\n")
 	require.Contains(t, r.out, "\nNo suggestion: see CAUTION above.\n")
