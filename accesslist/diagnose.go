@@ -14,9 +14,9 @@ import (
 
 const wantEntry = `want an IPv4 address such as "203.0.113.7" or a block such as "198.51.100.0/24"`
 
-// A diagnosis words the refusal of a text: it recognizes, from the whole text, how people
-// and programs write addresses, and says what to write. It judges nothing and makes no text
-// acceptable (rule A7).
+// A diagnosis words the refusal of a text. From the whole text it recognizes the ways in
+// which people and programs write addresses, and it offers the text to write. It judges
+// nothing and makes no text acceptable (rule A7).
 type diagnosis struct {
 	parser  Parser
 	line    bool   // the text is a line of a list
@@ -29,8 +29,8 @@ func (d diagnosis) refuse(text string) *ParseError {
 	return &ParseError{text, problem, want}
 }
 
-// of returns the problem of a text and the repair. The problem is empty if the text is an
-// entry, which happens inside of something.
+// of returns the problem of a text and the repair. The problem is empty for an entry inside
+// of something.
 func (d diagnosis) of(text string, depth int) (problem, want string) {
 	const layers = 4
 	if prefix, ok := parsePrefix(text); ok {
@@ -57,8 +57,8 @@ func (d diagnosis) of(text string, depth int) (problem, want string) {
 	return d.ofAddress(text)
 }
 
-// write offers an entry in place of a text with a problem. If the parser would refuse the
-// entry, too, that is told instead.
+// write offers an entry in place of a text with a problem. If the parser refuses the entry,
+// too, it returns that refusal instead.
 func (d diagnosis) write(problem string, prefix netip.Prefix) (string, string) {
 	e, err := d.parser.entry(Entry{prefix: prefix}.String(), prefix)
 	if err != nil {
@@ -72,7 +72,7 @@ func (d diagnosis) write(problem string, prefix netip.Prefix) (string, string) {
 	return problem, want
 }
 
-// rest returns what belongs behind an entry on its line.
+// rest returns the times and the comment of the line.
 func (d diagnosis) rest() string {
 	if d.comment != "" {
 		return d.times + " # " + d.comment
@@ -87,8 +87,8 @@ func and(problem, inside string) string {
 	return problem + inside
 }
 
-// wrapped recognizes what is around a text, or hidden in it, and returns the shorter text
-// without.
+// wrapped recognizes marks around a text, or hidden in it, and returns the shorter text
+// without them.
 func wrapped(text string) (problem, inner string) {
 	if strings.Contains(text, "\x00") || strings.HasPrefix(text, "\xff\xfe") || strings.HasPrefix(text, "\xfe\xff") {
 		inner = strings.TrimPrefix(strings.TrimPrefix(text, "\xff\xfe"), "\xfe\xff")
@@ -144,7 +144,7 @@ func between(text string, pair [2]string) (string, bool) {
 	return inner, begins && ends && !strings.Contains(inner, pair[0]) && !strings.Contains(inner, pair[1])
 }
 
-// isWord reports whether a text has letters only, and what joins them in names.
+// isWord reports whether a text has letters only, and joints of names.
 func isWord(text string) bool {
 	return text != "" && !strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsLetter(r) && !strings.ContainsRune(`_-"'`, r) })
 }
@@ -169,7 +169,7 @@ func (d diagnosis) ofURL(text string) (problem, want string) {
 	return d.write("is a URL", prefix)
 }
 
-// ofAddress goes through the parts of a text that is taken for one address or block.
+// ofAddress takes a text for one address or block, and goes through its parts.
 func (d diagnosis) ofAddress(text string) (problem, want string) {
 	if strings.Contains(text, "%") {
 		return "has a zone", "write the address without it, since a zone means something on one host only"

@@ -44,8 +44,7 @@ func (d diagnosis) ofRange(text string) (problem, want string) {
 	return "", ""
 }
 
-// shortened returns the address whose last octets are high and whose others are those of
-// low.
+// shortened returns the address low with high in the place of its last octets.
 func shortened(low, high string) string {
 	octets, last := strings.Split(low, "."), strings.Split(high, ".")
 	if len(octets) != 4 || len(last) > 3 {
@@ -79,7 +78,7 @@ func (d diagnosis) blocks(problem string, from, to netip.Addr) (string, string) 
 	return problem, d.writeAll(prefixes) + around(from, to)
 }
 
-// writeAll offers several entries, which take one text each.
+// writeAll offers several entries, one text each.
 func (d diagnosis) writeAll(prefixes []netip.Prefix) string {
 	var texts []string
 	for _, prefix := range prefixes[:min(len(prefixes), maxWritten)] {
@@ -160,8 +159,8 @@ func (d diagnosis) ofMask(text string) (problem, want string) {
 	return "", ""
 }
 
-// spacedSlash returns the block or the address and mask in fields that a slash with white
-// space around it has parted, or "".
+// spacedSlash returns the text of a block, or of an address and mask, without the white
+// space around its slash, or "".
 func spacedSlash(fields []string) string {
 	first, last := fields[0], fields[len(fields)-1]
 	joined := len(fields) == 2 && strings.HasSuffix(first, "/") != strings.HasPrefix(last, "/") || len(fields) == 3 && fields[1] == "/"
@@ -229,7 +228,7 @@ func parseOctet(text string) (byte, bool) {
 	return byte(n), err == nil && strconv.FormatUint(n, 10) == text
 }
 
-// ofWildcard6 recognizes an IPv6 address whose last groups are *.
+// ofWildcard6 recognizes an IPv6 address with * for its last groups.
 func (d diagnosis) ofWildcard6(text string) (problem, want string) {
 	fixed, ok := text, false
 	for strings.HasSuffix(fixed, ":*") {

@@ -45,9 +45,9 @@
 // function takes it. A program that ignores the error denies.
 //
 // An error is bounded whatever it is about (rule A12): it quotes 80 bytes of a text, joins
-// 20 refusals and counts the rest. A refused text is recognized as a whole (a range, a
-// netmask, a wildcard, a line of CSV or YAML, several entries), and the error has the very
-// text to write. See [ParseError].
+// 20 refusals and counts the rest. A refused text is recognized as a whole: a range, a
+// netmask, a wildcard, a line of CSV or YAML, several entries. The error has the very text
+// to write; see [ParseError].
 //
 // # Why Contains takes a time
 //

@@ -124,8 +124,8 @@ func (l List) With(entries ...Entry) (List, error) {
 	return List{set: compile(all)}, nil
 }
 
-// duplicateError returns the error of entries of which some are on the list or given twice. It
-// names the first, with the entry that stands, and counts the others.
+// duplicateError returns the error of entries on the list already or given twice. It names
+// the first, with the comment of the entry that stands, and counts the others.
 func (l List) duplicateError(entries []Entry) error {
 	given := make(map[netip.Prefix]Entry, len(entries))
 	var err error

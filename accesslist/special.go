@@ -2,15 +2,15 @@ package accesslist
 
 import "net/netip"
 
-// A special is a range of addresses that are not those of hosts on the Internet, by the
-// special-purpose and address space registries of IANA.
+// A special is a range of addresses without hosts on the Internet, by IANA's registries of
+// special-purpose addresses and of the IPv6 address space.
 type special struct {
 	prefix netip.Prefix
 	name   string
 	kind   FindingKind // NoClient or Private
 }
 
-// specials are in no order; the first around a block names it.
+// specials are searched in this order; the first around a block names it.
 var specials = []special{
 	{netip.MustParsePrefix("0.0.0.0/8"), "of this network (RFC 791)", NoClient},
 	{netip.MustParsePrefix("169.254.0.0/16"), "link-local (RFC 3927)", NoClient},
@@ -41,11 +41,11 @@ var specials = []special{
 	{netip.MustParsePrefix("2001:2::/48"), "for benchmarks (RFC 5180)", Private},
 }
 
-// given are the IPv6 addresses that hosts may have at all: global ones, translated IPv4
-// ones (RFC 6052), and those that specials call private.
+// given are the IPv6 addresses of hosts: global ones and translated IPv4 ones (RFC 6052).
+// The private ones among specials come on top.
 var given = []netip.Prefix{netip.MustParsePrefix("2000::/3"), netip.MustParsePrefix("64:ff9b::/96")}
 
-// specialOf returns the special range that has all of a block.
+// specialOf returns the special range around a block.
 func specialOf(block netip.Prefix) (special, bool) {
 	for _, s := range specials {
 		if s.prefix.Bits() <= block.Bits() && s.prefix.Contains(block.Addr()) {

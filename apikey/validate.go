@@ -35,10 +35,10 @@ const (
 )
 
 // ValidateName returns nil for a valid name of an organization, a project or a role: 1 to [MaxName] bytes of UTF-8, with
-// no white space at either end. A name is one line of visible characters. Control characters, line separators, invisible
-// and direction-changing characters are refused, so that two names that differ do not look the same by such a trick; the
-// description of a key and the comment of an entry follow the same rule. Names are compared byte by byte. The error calls
-// the name by what, for example "organization".
+// no white space at either end. A name is one line of visible characters: control characters, line separators, invisible
+// and direction-changing characters are refused, because different names would look alike. The description of a key and
+// the comment of an entry follow the same rule. Names are compared byte by byte. The error calls the name by what, for
+// example "organization".
 func ValidateName(what, name string) error {
 	if problem := nameProblem(name); problem != "" {
 		return fmt.Errorf("apikey: the %s %s", what, problem)
@@ -105,7 +105,7 @@ func (k Key) Validate() error {
 	return errs.Err("apikey")
 }
 
-// validateSize checks the numbers before the texts: what is beyond them is not read.
+// validateSize checks the numbers first, and reads no text beyond them.
 func (k Key) validateSize(report func(format string, args ...any)) {
 	if n := k.AccessList.Len(); n > MaxEntries {
 		report("the access list has %d entries: want at most %d", n, MaxEntries)

@@ -1,7 +1,7 @@
-// Package plain has the one rule for texts that people read: the names of organizations,
-// projects, roles and endpoints, the descriptions of keys, the comments of entries. Such a
-// text stands in logs, consoles and files beside others, so it is one line of visible
-// characters in the order of its bytes. The package also quotes foreign text in errors.
+// Package plain has the one rule for texts read by people: the names of organizations,
+// projects and roles, the descriptions of keys, the comments of entries. Such a text stands
+// in logs, consoles and files beside others, so it is one line of visible characters in the
+// order of its bytes. The package also quotes foreign text in errors, and bounds them.
 package plain
 
 import (
@@ -72,15 +72,15 @@ func isUnfit(r rune) bool {
 
 func isSeparator(r rune) bool { return unicode.In(r, unicode.Zl, unicode.Zp) }
 
-// IsInvisible reports whether a character is not seen by itself, but may change how others
-// are seen: a format character (byte order mark, zero width, soft hyphen, change of
-// direction, tag), a variation selector, a filler. Two texts that differ in one of them look
+// IsInvisible reports whether a character is unseen, though it may change the look of
+// others: a format character (byte order mark, zero width, soft hyphen, change of
+// direction, tag), a variation selector, a filler. Two texts with and without one look
 // alike.
 //
 // The zero width joiners of Persian and Indic words and of emoji are among them: where they
 // are legitimate depends on the letters around them (UAX #31, section 2.3), and such a word
-// can be read without one. Format characters that are seen, such as the Arabic number sign,
-// are not among them.
+// can be read without one. Visible format characters, such as the Arabic number sign, are
+// not among them.
 func IsInvisible(r rune) bool {
 	return unicode.In(r, unicode.Cf, unicode.Variation_Selector, unicode.Other_Default_Ignorable_Code_Point) &&
 		!unicode.Is(unicode.Prepended_Concatenation_Mark, r)
