@@ -38,7 +38,30 @@ var (
 	// ErrUnavailable is set for a failure of the service while the request was read, such
 	// as a credential store that does not answer. Line 3 applies.
 	ErrUnavailable = errors.New("unavailable")
+
+	// ErrUnknownClient is set for a request whose client address cannot be found, since a
+	// proxy of the service or its declaration is at fault: a trusted proxy sent no address
+	// header, or an unreadable one. Line 3 applies, as for ErrUnavailable: an honest caller
+	// cannot repair it, and the operator must hear of it.
+	ErrUnknownClient = errors.New("unknown client address")
 )
+
+// ErrPossibleProxy is wrapped by the Cause of a denial by address (lines 9 to 11) if a
+// proxy in front of the caller may have been judged; see [ClientDoubter].
+var ErrPossibleProxy = errors.New("the client may be a proxy")
+
+// A CredentialsError is an error of malformed credentials that tells the caller what a
+// right header looks like. A guard sets it as [Request.Err].
+type CredentialsError struct {
+	Err  error  // wraps [ErrMalformedCredentials]; for the operator
+	Form string // such as "Authorization: Bearer YOUR_API_KEY"; for the caller, so nothing of the request
+}
+
+// Error returns the text of Err.
+func (e *CredentialsError) Error() string { return e.Err.Error() }
+
+// Unwrap returns Err.
+func (e *CredentialsError) Unwrap() error { return e.Err }
 
 // The kinds of error of a right proof that cannot be used, returned by a [Verifier] such as
 // that of HTTP Digest. Line 5 applies, and the caller's side is that of a wrong secret.

@@ -22,6 +22,8 @@ const (
 	StaleNonce                           // [ErrStaleNonce]
 	Replayed                             // [ErrReplayed]
 	CallerGone                           // [ErrCallerGone]
+	UnknownClient                        // [ErrUnknownClient]
+	PossibleProxy                        // [ErrPossibleProxy]
 	RequestExpired                       // [ErrRequestExpired]
 
 	EndOfKinds // one more than the last kind
@@ -40,6 +42,8 @@ var kinds = [EndOfKinds]struct {
 	StaleNonce:           {"stale_nonce", ErrStaleNonce},
 	Replayed:             {"replayed", ErrReplayed},
 	CallerGone:           {"caller_gone", ErrCallerGone},
+	UnknownClient:        {"unknown_client", ErrUnknownClient},
+	PossibleProxy:        {"possible_proxy", ErrPossibleProxy},
 	RequestExpired:       {"request_expired", ErrRequestExpired},
 }
 

@@ -29,6 +29,8 @@ func TestKindOfADecision(t *testing.T) {
 		policy.StaleNonce:           {"stale_nonce", policy.ErrStaleNonce, policy.WrongSecret},
 		policy.Replayed:             {"replayed", policy.ErrReplayed, policy.WrongSecret},
 		policy.CallerGone:           {"caller_gone", policy.ErrCallerGone, policy.Unavailable},
+		policy.UnknownClient:        {"unknown_client", policy.ErrUnknownClient, policy.Unavailable},
+		policy.PossibleProxy:        {"possible_proxy", policy.ErrPossibleProxy, policy.AddressNotListed},
 		policy.RequestExpired:       {"request_expired", policy.ErrRequestExpired, policy.Unavailable},
 	}
 	for kind := policy.Kind(1); kind < policy.EndOfKinds; kind++ {

@@ -32,6 +32,10 @@ type Request struct {
 	// decision.
 	ClientFrom ClientOrigin
 
+	// ClientDoubter is asked after a denial by address. See [ClientDoubter]; nil has no
+	// doubts.
+	ClientDoubter ClientDoubter
+
 	// Organization and Project name the resource: the project, or without one the
 	// organization itself. Take both from the resource's own record, never from the
 	// caller (rule K7).
@@ -54,6 +58,14 @@ type Request struct {
 	// becomes the decision's Cause. A request with an Err is never allowed.
 	Err error
 }
+
+// A ClientDoubter finds signs that a request's Client is a proxy in front of the caller.
+// The owner of the key would then list the proxy's address, which admits all of its callers.
+//
+// DoubtClient is called only after a denial by address (lines 9 to 11). It returns nil, or
+// an error that wraps [ErrPossibleProxy]; the error becomes the decision's Cause and changes
+// nothing else.
+type ClientDoubter interface{ DoubtClient() error }
 
 // A ClientOrigin is where a client's address was found.
 type ClientOrigin uint8
@@ -113,7 +125,7 @@ func (AlreadyVerified) Verify(apikey.Key, time.Time) error { return nil }
 
 // refused is lines 1 and 2, and line 3 for an unreadable request: they need no look-up.
 func (r *Request) refused() (Reason, error) {
-	unavailable := r.Err != nil && errors.Is(r.Err, ErrUnavailable)
+	unavailable := r.Err != nil && (errors.Is(r.Err, ErrUnavailable) || errors.Is(r.Err, ErrUnknownClient))
 	if r.Err != nil && !unavailable && !errors.Is(r.Err, ErrInvalidCredentials) {
 		return InvalidRequest, r.Err
 	}

@@ -63,7 +63,7 @@ func TestLog(t *testing.T) {
 		{request("Bearer"), "invalid_request", "policyhttp: malformed credentials: the Bearer token is not a token: want the text of a secret and nothing else"},
 		{request(s.secret.Reveal()), "invalid_request", "policyhttp: no credentials: the Authorization header has an unaccepted scheme: want one of Config.Schemes"},
 		{request("Bearer "+s.secret.Reveal(), "x"), "invalid_request", "policyhttp: malformed credentials: 2 Authorization headers: want one"},
-		{noPeer, "invalid_request", ""},
+		{noPeer, "unavailable", ""},
 		{withBearer(s.secret.Reveal()[1:]), "unknown_key", ""},
 		{withBasic(string(s.key.ID), s.secret.Reveal()+"x"), "wrong_secret", ""},
 		{withBasic(s.secret.Reveal(), "x"), "unknown_key", ""},

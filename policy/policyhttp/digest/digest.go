@@ -245,6 +245,10 @@ func (d *digest) Header() string { return "Authorization" }
 
 func (d *digest) Name() string { return "Digest" }
 
+func (d *digest) Form() string {
+	return "Authorization: Digest, as clients of HTTP Digest compute it for the user name YOUR_KEY_ID"
+}
+
 // Challenges returns a challenge for each algorithm, with stale=true if the response was
 // right and only its nonce cannot be used.
 func (d *digest) Challenges(realm string, cause error) []string {
