@@ -21,8 +21,8 @@ import (
 // A [policy.ImmediateSource] is returned as it is: measuring takes longer than its answer. So
 // is a nil source. A look-up is measured to its end, beyond the engine's timeout and after its
 // caller hung up, too. One that never ends is not measured at all, and shows in
-// sallyport.decisions as unavailable. A source that gives up a look-up whose caller is gone has
-// the outcome canceled, and its span is not in error.
+// sallyport.decisions as unavailable. Giving up a look-up after its caller hung up has the
+// outcome canceled, and its span is not in error.
 func (t *Telemetry) Source(source policy.Source) policy.Source {
 	if _, immediate := source.(policy.ImmediateSource); immediate || source == nil || !t.made() {
 		return source
