@@ -148,7 +148,8 @@
 // # Audit and metrics
 //
 // [Log] and [Counters] are observers for [policy.WithObserver]. They see every decision of
-// the engine, with its Cause: why a request was unreadable, or a source failed.
+// the engine, with its Cause: why a request was unreadable, or a source failed. Both tell
+// honest callers from others by the decision's [policy.Kind].
 //
 // # Not included
 //
