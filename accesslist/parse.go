@@ -1,6 +1,7 @@
 package accesslist
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"strings"
@@ -34,12 +35,21 @@ func (e *ParseError) Error() string {
 }
 
 // ParseEntry is the function [ParseEntry] under the parser's options.
-func (p Parser) ParseEntry(text string) (Entry, error) {
+func (p Parser) ParseEntry(text string) (Entry, error) { return p.parseEntry(text, false) }
+
+// errUnworded is the refusal of a text whose words nobody will read: finding them takes ten
+// times as long as refusing it.
+var errUnworded = errors.New("accesslist: refused")
+
+func (p Parser) parseEntry(text string, unworded bool) (Entry, error) {
 	if len(text) > MaxLine {
 		return Entry{}, &ParseError{text[:MaxLine], fmt.Sprintf("has %d bytes", len(text)), wantEntry}
 	}
 	prefix, ok := parsePrefix(text)
-	if !ok {
+	switch {
+	case !ok && unworded:
+		return Entry{}, errUnworded
+	case !ok:
 		return Entry{}, diagnosis{parser: p}.refuse(text)
 	}
 	return p.entry(text, prefix)
@@ -90,7 +100,7 @@ func (p Parser) Parse(texts ...string) (List, error) {
 	entries := make([]Entry, 0, len(texts))
 	var errs plain.Errors
 	for _, text := range texts {
-		e, err := p.ParseEntry(text)
+		e, err := p.parseEntry(text, errs.Full())
 		errs.Add(err)
 		entries = append(entries, e)
 	}

@@ -97,7 +97,7 @@ func (p Parser) ParseText(text []byte) (List, error) {
 			sayEmpty = true
 			continue
 		}
-		e, err := p.parseLine(fields, strings.TrimPrefix(comment, " "))
+		e, err := p.parseLine(fields, strings.TrimPrefix(comment, " "), errs.Full())
 		if err != nil {
 			refuse(err)
 			continue
@@ -128,9 +128,9 @@ func isUTF16(text []byte) bool {
 }
 
 // parseLine reads "ENTRY [added=TIME] [expires=TIME]".
-func (p Parser) parseLine(text, comment string) (Entry, error) {
+func (p Parser) parseLine(text, comment string, unworded bool) (Entry, error) {
 	fields := strings.Fields(text)
-	e, err := p.ParseEntry(fields[0])
+	e, err := p.parseEntry(fields[0], true)
 	times, words := "", fields[:1]
 	for _, field := range fields[1:] {
 		name, value, _ := strings.Cut(field, "=")
@@ -149,17 +149,19 @@ func (p Parser) parseLine(text, comment string) (Entry, error) {
 		}
 		times += " " + field
 	}
-	if len(words) > 1 || err != nil && !isEntry(fields[0]) {
-		if plain.Problem(comment, MaxComment) != "" {
-			comment = ""
-		}
-		return Entry{}, diagnosis{parser: p, line: true, times: times, comment: comment}.refuse(strings.Join(words, " "))
-	}
-	if err != nil {
+	switch {
+	case len(words) == 1 && err == nil:
+		e.Comment = comment
+		return e, e.check()
+	case len(words) == 1 && err != errUnworded: // it is refused for the addresses it covers
 		return Entry{}, err
+	case unworded:
+		return Entry{}, errUnworded
 	}
-	e.Comment = comment
-	return e, e.check()
+	if plain.Problem(comment, MaxComment) != "" {
+		comment = ""
+	}
+	return Entry{}, diagnosis{parser: p, line: true, times: times, comment: comment}.refuse(strings.Join(words, " "))
 }
 
 // setTime reads a time into the field named. The zero time is refused, because as

@@ -20,13 +20,16 @@ func (e *Errors) Add(err error) (kept bool) {
 	switch {
 	case err == nil:
 		return false
-	case len(e.kept) == MaxErrors:
+	case e.Full():
 		e.more++
 		return false
 	}
 	e.kept = append(e.kept, err)
 	return true
 }
+
+// Full reports whether further errors are only counted: their words are not needed.
+func (e *Errors) Full() bool { return len(e.kept) == MaxErrors }
 
 // Err joins the errors, a line each, and ends with the number of those not kept:
 // "accesslist: and 3 more". It is nil if none was added.

@@ -27,6 +27,7 @@ func TestErrorsKeepsTheFirstAndCountsTheRest(t *testing.T) {
 				err = fmt.Errorf("number %d", i)
 			}
 			assert.Equal(t, i < plain.MaxErrors, errs.Add(err))
+			assert.Equal(t, i >= plain.MaxErrors-1, errs.Full())
 			if i < plain.MaxErrors {
 				want = append(want, fmt.Sprint("number ", i))
 			}
