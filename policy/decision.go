@@ -200,6 +200,7 @@ func (d Decision) attributes() []slog.Attr {
 	if d.subject.organization != nil {
 		add("requirement", d.subject.organization.Requirement.String())
 	}
+	add("disabled", d.disabled())
 	if d.WouldDeny != 0 {
 		add("would_deny", d.WouldDeny.String())
 	}
@@ -207,6 +208,20 @@ func (d Decision) attributes() []slog.Attr {
 		add("error", d.causeText())
 	}
 	return attrs
+}
+
+// disabled returns what is switched off if line 6 answered: "key", "organization" or "key
+// and organization".
+func (d Decision) disabled() string {
+	switch {
+	case d.Reason != KeyDisabled || d.subject.key == nil:
+		return ""
+	case !d.subject.organization.Disabled:
+		return "key"
+	case !d.subject.key.Disabled:
+		return "organization"
+	}
+	return "key and organization"
 }
 
 // causeText is the text of Cause. fmt ends a panic of the error's method, such as a nil

@@ -58,8 +58,8 @@ func (d *Decision) evaluate(ctx context.Context, subject Subject, r *Request, no
 // of them applies.
 func (d *Decision) judgeKey(r *Request, now time.Time) Reason {
 	key := d.subject.key
-	switch { // as Key.Status, without a copy of the key
-	case key.Disabled:
+	switch { // as Key.Status, without a copy of the key, and the organization's switch
+	case key.Disabled, d.subject.organization.Disabled:
 		return KeyDisabled
 	case !key.NotBefore.IsZero() && now.Before(key.NotBefore):
 		return KeyNotYetValid

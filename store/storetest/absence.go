@@ -175,7 +175,7 @@ func similarOrganizations(k *kit) {
 	keyOf := func(i int) apikey.ID { return apikey.ID(fmt.Sprint("key-", i)) }
 	stored := make([]policy.Organization, len(similar))
 	for i, id := range similar {
-		stored[i] = k.putOrganization(policy.Organization{ID: id, Requirement: policy.Requirement(i % 3)})
+		stored[i] = k.putOrganization(policy.Organization{ID: id, Requirement: policy.Requirement(i % 3), Disabled: i%2 == 1})
 		k.put(fixture.Plain(keyOf(i), id))
 	}
 	for i, id := range similar {

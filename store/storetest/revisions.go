@@ -93,7 +93,7 @@ func putReturnsStored(k *kit) {
 		}
 		key = stored
 	}
-	organization := k.putOrganization(policy.Organization{ID: "other", Requirement: policy.ReportOnly})
+	organization := k.putOrganization(policy.Organization{ID: "other", Requirement: policy.ReportOnly, Disabled: true})
 	if got := k.readOrganization("other"); got != organization {
 		k.Errorf("PutOrganization returned %+v, and Organization has %+v", organization, got)
 	}

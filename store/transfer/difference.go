@@ -17,6 +17,8 @@ func organizationDifference(a, b policy.Organization) string {
 		return fmt.Sprintf("the ID %q", b.ID)
 	case a.Requirement != b.Requirement:
 		return fmt.Sprintf("the requirement %v instead of %v", b.Requirement, a.Requirement)
+	case a.Disabled != b.Disabled:
+		return fmt.Sprintf("disabled %t instead of %t", b.Disabled, a.Disabled)
 	}
 	return ""
 }
