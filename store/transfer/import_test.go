@@ -233,10 +233,10 @@ func (s trippedRecorder) RecordUsage(ctx context.Context, batch []store.UsageRec
 	return recorder.RecordUsage(ctx, batch)
 }
 
-func (s trippedRecorder) Usage(ctx context.Context, id apikey.ID) (store.KeyUsage, error) {
+func (s trippedRecorder) Usage(ctx context.Context, ids ...apikey.ID) (map[apikey.ID]store.KeyUsage, error) {
 	s.call(faulty.Usage)
 	recorder, _ := store.As[store.UsageRecorder](s.Store)
-	return recorder.Usage(ctx, id)
+	return recorder.Usage(ctx, ids...)
 }
 
 type trippedLoader struct{ trippedRecorder }

@@ -68,13 +68,13 @@ func TestASpoolThatFails(t *testing.T) {
 // A line that came back from the temporary file as none is an error.
 func TestALineThatIsNone(t *testing.T) {
 	e := &exporter{out: bufio.NewWriter(&bytes.Buffer{}), sum: sha256.New(), recorder: usedAlways{}}
-	require.Error(t, e.addUsage(context.Background(), &item{organization: "acme", key: "a", text: []byte(`{"key":{`)}))
+	require.Error(t, e.addUsage(context.Background(), []item{{organization: "acme", key: "a", text: []byte(`{"key":{`)}}))
 }
 
 type usedAlways struct{ store.UsageRecorder }
 
-func (usedAlways) Usage(context.Context, apikey.ID) (store.KeyUsage, error) {
-	return store.KeyUsage{Secrets: map[string]accesslist.Usage{"5ec2e700": {Count: 1}}}, nil
+func (usedAlways) Usage(_ context.Context, ids ...apikey.ID) (map[apikey.ID]store.KeyUsage, error) {
+	return map[apikey.ID]store.KeyUsage{ids[0]: {Secrets: map[string]accesslist.Usage{"5ec2e700": {Count: 1}}}}, nil
 }
 
 // A store that fails is not asked for all the rest.

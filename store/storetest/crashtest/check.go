@@ -123,7 +123,7 @@ func (l *Ledger) find(ctx context.Context, s store.Store, all fixture.Snapshot) 
 			if err != nil {
 				return nil, fmt.Errorf("Usage(%q): %w", id, err)
 			}
-			f.used = usage.Entries[usedEntry].Count
+			f.used = usage[id].Entries[usedEntry].Count
 		}
 		found[fixture.KeyName(id)] = f
 	}
