@@ -107,5 +107,5 @@ func (k Key) Equal(o Key) bool {
 }
 
 func (s StoredSecret) equal(o StoredSecret) bool {
-	return s.ServerKey == o.ServerKey && s.Sum == o.Sum && s.Created.Equal(o.Created) && s.Expires.Equal(o.Expires)
+	return s.ServerKey == o.ServerKey && s.Sum == o.Sum && s.FormerID == o.FormerID && s.Created.Equal(o.Created) && s.Expires.Equal(o.Expires)
 }

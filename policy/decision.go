@@ -31,9 +31,10 @@ type Decision struct {
 	// request. It is nil for most denials; [Decision.Err] is not.
 	Cause error
 
-	request asked
-	subject Subject
-	now     time.Time
+	request  asked
+	subject  Subject
+	rehashed *apikey.StoredSecret // see Rehashed
+	now      time.Time
 }
 
 // asked is the part of a Request kept in its decision: no proof.
@@ -226,7 +227,12 @@ func (d Decision) disabled() string {
 
 // causeText is the text of Cause. fmt ends a panic of the error's method, such as a nil
 // pointer's: the denial must be recorded all the same.
-func (d Decision) causeText() string { return fmt.Sprint(d.Cause) }
+func (d Decision) causeText() string {
+	if d.Cause == apikey.ErrUnknownServerKey && d.subject.key != nil {
+		return fmt.Sprintf("%v; the key's secrets are hashed under %q", d.Cause, serverKeysOf(d.subject.key))
+	}
+	return fmt.Sprint(d.Cause)
+}
 
 func (d Decision) verdict() string {
 	if d.Allowed() {

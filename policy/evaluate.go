@@ -51,7 +51,9 @@ func (d *Decision) evaluate(ctx context.Context, subject Subject, r *Request, no
 	if d.Reason, d.Cause = d.resolve(ctx, r.Resolver); d.Reason != 0 {
 		return
 	}
-	d.Reason = d.judgeResource(r)
+	if d.Reason = d.judgeResource(r); d.Reason.Allows() {
+		d.rehash(r)
+	}
 }
 
 // judgeKey is lines 6 to 11, for an existing key with a valid proof. It returns zero if none

@@ -107,6 +107,12 @@ var brokenReads = []brokenStore{
 		slices.SortFunc(key.Grants, func(a, b apikey.Grant) int { return len(a.Project) - len(b.Project) })
 		return key
 	})},
+	{name: "forgets the former ID of a secret", sentence: "S6", make: onKeys(func(key apikey.Key) apikey.Key {
+		for i := range key.Secrets {
+			key.Secrets[i].FormerID = ""
+		}
+		return key
+	})},
 	{name: "makes the zero time 1970", sentence: "S6", make: onKeys(func(key apikey.Key) apikey.Key {
 		if key.NotBefore.IsZero() {
 			key.NotBefore = time.Unix(0, 0)
