@@ -30,7 +30,7 @@
 //
 //  1. The new server key is put behind the old one in [IssuerConfig] (ServerKeys): it can verify.
 //  2. It is put first: new secrets are hashed under it. The old one, or AcceptUnkeyed, still verifies the others.
-//  3. Each secret that a caller proves is hashed again: policy.Decision.Rehashed returns the key to put, [Secret.Rehash]
+//  3. Each proven secret is hashed again: policy.Decision.Rehashed returns the key to put, [Secret.Rehash]
 //     does it. Without the text a hash cannot be made anew. A secret keeps its ID and with it its usage.
 //  4. store.CountServerKeys counts the secrets under each server key. Those that remain were not used: [Rotate] them with
 //     their owners, or delete their keys.

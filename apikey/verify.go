@@ -91,8 +91,8 @@ func (s Secret) Verify(stored []StoredSecret, now time.Time) (index int, err err
 // Rehash returns a stored secret hashed again, under the first server key of the issuer of s. ok is false if stored is
 // hashed under that one already, and if s does not match stored. ID, Created and Expires stay as they are.
 //
-// It is for a secret that [Secret.Verify] accepted, so that a server key can be dropped: only the text can be hashed
-// again, and nobody but the caller has it. policy.Decision.Rehashed does it for a decision. Expired secrets match, too.
+// Call it after [Secret.Verify], so that a server key can be dropped: only the text can be hashed again, and the caller
+// alone has it. policy.Decision.Rehashed does so for a decision. Expired secrets match, too.
 func (s Secret) Rehash(stored StoredSecret) (rehashed StoredSecret, ok bool) {
 	hashes := s.issuer.orDefault().hashes
 	if stored.ServerKey == hashes[0].serverKey || s.IsZero() {

@@ -10,11 +10,10 @@ import (
 // of its issuer's server keys (see [apikey.Secret.Rehash]). It is false for a denial, for
 // another proof than a secret, and for a secret hashed under that server key already.
 //
-// It is how a server key comes out of use: an observer or a handler puts the key, and the
-// next call proves the secret under the new server key. The key has the revision by which
-// the call was judged, so a Put after any other change is a conflict; the next call offers
-// it again. Nothing is lost by a Put that was not made. See the example of
-// store.CountServerKeys.
+// A server key comes out of use by it: an observer or a handler puts the key, and the next
+// call is verified under the new server key. The key has the revision of the judged one, so
+// a Put after any other change is a conflict. A Put may fail: the next call offers the key
+// again. See the example of store.CountServerKeys.
 func (d Decision) Rehashed() (apikey.Key, bool) {
 	if d.rehashed == nil {
 		return apikey.Key{}, false
@@ -24,8 +23,8 @@ func (d Decision) Rehashed() (apikey.Key, bool) {
 	return key, true
 }
 
-// rehash is for an allowed call. It takes time only if there is something to hash again, and
-// a caller who learns of it has proven the secret (rule K3).
+// rehash is for an allowed call. Hashing again takes time, and only callers with a proven
+// secret can measure it (rule K3).
 func (d *Decision) rehash(r *Request) {
 	if d.secret < 0 {
 		return
