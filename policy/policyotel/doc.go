@@ -58,7 +58,7 @@
 //	                          unavailable or wrong_secret
 //
 // Nothing is sampled, and the status of other spans is not touched. The spans of this
-// package are in error when access could not be checked.
+// package are in error when access could not be checked, but for callers who hung up.
 //
 // The names of metrics and attributes are part of the contract and do not change.
 package policyotel
