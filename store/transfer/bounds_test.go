@@ -54,7 +54,7 @@ func TestA12TheGreatestKeyFitsALine(t *testing.T) {
 	require.NoError(t, err)
 	_, err = s.PutKey(t.Context(), key, store.AllowManyEntries)
 	require.NoError(t, err)
-	file := export(t, counting{s, usage})
+	file := export(t, counting{s, &usage})
 	longest := 0
 	for line := range strings.Lines(file) {
 		longest = max(longest, len(line))
@@ -122,7 +122,7 @@ func TestA12NoLongLineIsWritten(t *testing.T) {
 	s := rich(t)
 	used := accesslist.Usage{Count: 1, LastAddress: netip.MustParseAddr("fe80::1").WithZone(strings.Repeat("z", transfer.MaxLine))}
 	usage := store.KeyUsage{Entries: map[netip.Prefix]accesslist.Usage{netip.MustParsePrefix("192.0.2.1/32"): used}}
-	_, err := transfer.Export(t.Context(), counting{s, usage}, io.Discard)
+	_, err := transfer.Export(t.Context(), counting{s, &usage}, io.Discard)
 	require.ErrorContains(t, err, `cannot be written: it has more than 8388608 bytes`)
 	require.Less(t, len(err.Error()), 1000)
 }
