@@ -90,7 +90,8 @@ var brokenUsage = []brokenStore{
 	})},
 	{name: "returns missing keys as unused", sentence: "U9", make: usages(func(all map[apikey.ID]store.KeyUsage, ids []apikey.ID) {
 		for _, id := range ids {
-			all[id] = all[id]
+			usage := all[id]
+			all[id] = usage
 		}
 	})},
 	{name: "fails for a missing key", sentence: "U9", make: with(func(b *teststore.Broken, sound *memory.Store) {
