@@ -17,7 +17,7 @@
 //
 // # The contract
 //
-// MUST and may have the meaning of RFC 2119. storetest's cases carry the names S1 to S27.
+// MUST and may have the meaning of RFC 2119. storetest's cases carry the names S1 to S28.
 //
 // Calls and contexts
 //
@@ -79,7 +79,7 @@
 //     AllowOpen.
 //   - S19. DeleteOrganization MUST return [ErrNotEmpty] if the organization has keys.
 //
-// store/adapter's CheckPutKey and CheckPutOrganization decide S10, S11, S15, S17, S18 and S27
+// store/adapter's CheckPutKey and CheckPutOrganization decide S10, S11, S15, S17, S18 and S28
 // for an adapter that has the stored record before it.
 //
 // Pages
@@ -94,7 +94,7 @@
 //
 // Limits
 //
-//   - S27. Without [AllowManyEntries], PutKey MUST return ErrInvalid if it would create a
+//   - S28. Without [AllowManyEntries], PutKey MUST return ErrInvalid if it would create a
 //     key with more than [MaxEntries] entries, or lengthen a list beyond them. Replacing
 //     a longer list by one of no more entries needs no AllowManyEntries. Every valid key
 //     within MaxEntries MUST be kept, also at all bounds of package apikey (rule A12). A

@@ -23,7 +23,7 @@ func CheckPutOrganization(stored *policy.Organization, organization policy.Organ
 }
 
 // CheckPutKey returns the error of PutKey for a record, nil to accept it: S10, S11, S15, S17,
-// S18 and S27. stored is the record under the same ID, nil if it is absent. The adapter itself
+// S18 and S28. stored is the record under the same ID, nil if it is absent. The adapter itself
 // looks for the organization (S16), in the same transaction; see [NoOrganization].
 func CheckPutKey(stored *apikey.Key, key apikey.Key, options ...store.PutOption) error {
 	if err := key.Validate(); err != nil {
@@ -53,7 +53,7 @@ func CheckPutKey(stored *apikey.Key, key apikey.Key, options ...store.PutOption)
 	return nil
 }
 
-// checkEntries decides S27.
+// checkEntries decides S28.
 func checkEntries(name Name, stored *apikey.Key, key apikey.Key, options []store.PutOption) error {
 	most := store.MaxEntries
 	if stored != nil {

@@ -148,7 +148,7 @@ func TestCheckPutKeyRefusals(t *testing.T) {
 	wantError(t, adapter.CheckPutKey(nil, open), store.ErrNotFound)
 }
 
-// S27.
+// S28.
 func TestCheckPutKeyOfManyEntries(t *testing.T) {
 	withEntries := func(n int, revision uint64) apikey.Key {
 		key := newKey(t, "key", "acme")

@@ -67,7 +67,7 @@ func (s *Store) PutKey(ctx context.Context, put apikey.Key, options ...store.Put
 	many := put.AccessList.Len() > store.MaxEntries && !slices.Contains(options, store.AllowManyEntries)
 	if opens || many {
 		// A comparison cannot tell whether this opens the key (S18) or lengthens its list
-		// (S27). The one below checks that the record is unchanged since this read.
+		// (S28). The one below checks that the record is unchanged since this read.
 		var stored *apikey.Key
 		switch read, err := s.Key(ctx, put.ID); {
 		case err == nil:

@@ -14,10 +14,10 @@ import (
 )
 
 var boundCases = []testCase{
-	{sentence: "S27", name: "a list of too many entries is refused", run: tooManyEntries},
-	{sentence: "S27", name: "a longer list may stay as long", run: longListStays},
-	{sentence: "S27", name: "a key at all bounds comes back", run: keyAtAllBounds},
-	{sentence: "S27", name: "an error does not grow with what it is about", run: boundedErrors},
+	{sentence: "S28", name: "a list of too many entries is refused", run: tooManyEntries},
+	{sentence: "S28", name: "a longer list may stay as long", run: longListStays},
+	{sentence: "S28", name: "a key at all bounds comes back", run: keyAtAllBounds},
+	{sentence: "S28", name: "an error does not grow with what it is about", run: boundedErrors},
 }
 
 // maxError is the length of the longest error, in bytes.

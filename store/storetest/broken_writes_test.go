@@ -45,12 +45,12 @@ var brokenWrites = []brokenStore{
 		}
 	})},
 	{name: "counts revisions by key", sentence: "S12", make: ownRevisions},
-	{name: "keeps lists of any length", sentence: "S27", make: with(func(b *teststore.Broken, sound *memory.Store) {
+	{name: "keeps lists of any length", sentence: "S28", make: with(func(b *teststore.Broken, sound *memory.Store) {
 		b.DoPutKey = func(ctx context.Context, key apikey.Key, o ...putOption) (apikey.Key, error) {
 			return sound.PutKey(ctx, key, append(o, store.AllowManyEntries)...)
 		}
 	})},
-	{name: "refuses long lists that it has", sentence: "S27", make: with(func(b *teststore.Broken, sound *memory.Store) {
+	{name: "refuses long lists that it has", sentence: "S28", make: with(func(b *teststore.Broken, sound *memory.Store) {
 		b.DoPutKey = func(ctx context.Context, key apikey.Key, o ...putOption) (apikey.Key, error) {
 			if err := adapter.CheckPutKey(nil, apikey.Key{ID: key.ID, Organization: key.Organization, Secrets: key.Secrets, AccessList: key.AccessList}, append(o, store.AllowOpen)...); err != nil {
 				return apikey.Key{}, err
@@ -58,7 +58,7 @@ var brokenWrites = []brokenStore{
 			return sound.PutKey(ctx, key, o...)
 		}
 	})},
-	{name: "has a limit of its own for the size of a record", sentence: "S27", make: with(func(b *teststore.Broken, sound *memory.Store) {
+	{name: "has a limit of its own for the size of a record", sentence: "S28", make: with(func(b *teststore.Broken, sound *memory.Store) {
 		b.DoPutKey = func(ctx context.Context, key apikey.Key, o ...putOption) (apikey.Key, error) {
 			if record, err := adapter.EncodeKey(key); err == nil && len(record) > 1<<19 {
 				return apikey.Key{}, fmt.Errorf("a record of %d bytes: %w", len(record), store.ErrInvalid)
@@ -66,7 +66,7 @@ var brokenWrites = []brokenStore{
 			return sound.PutKey(ctx, key, o...)
 		}
 	})},
-	{name: "quotes what it was asked for", sentence: "S27", make: with(func(b *teststore.Broken, sound *memory.Store) {
+	{name: "quotes what it was asked for", sentence: "S28", make: with(func(b *teststore.Broken, sound *memory.Store) {
 		b.DoOrganization = func(ctx context.Context, id string) (policy.Organization, error) {
 			organization, err := sound.Organization(ctx, id)
 			if err != nil {
