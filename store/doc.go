@@ -21,7 +21,8 @@
 //
 // Calls and contexts
 //
-//   - S1. Every method MUST be safe for concurrent use.
+//   - S1. Every method MUST be safe for concurrent use. A call that has returned MUST NOT
+//     leave a goroutine or a connection of its own behind.
 //   - S2. A method called with a context that is done MUST return an error that matches
 //     the context's. It MUST change nothing. A method whose context ends meanwhile MUST
 //     return soon. Of several errors that of S23 MUST come first and that of S2 second;
