@@ -64,7 +64,7 @@ func feedBegins(k *kit) {
 // isCompacted reports whether Watch refuses a revision with ErrCompacted.
 func (k *kit) isCompacted(after uint64) bool {
 	k.Helper()
-	for _, err := range k.watcher().Watch(k.ctx, after) {
+	for _, err := range k.watcher().Watch(k.ctx, k.at(after)) {
 		if err != nil && !errors.Is(err, store.ErrCompacted) {
 			k.Fatalf("Watch from revision %d: %v", after, err)
 		}
@@ -97,7 +97,7 @@ func feedBeginsWithDeletion(k *kit) {
 		if after == 0 || k.isCompacted(after) {
 			continue
 		}
-		m, told := &fixture.Mirror{Mark: after, Records: map[fixture.RecordName]store.Change{}, Since: map[fixture.RecordName]store.Change{}}, false
+		m, told := &fixture.Mirror{Mark: k.at(after), Records: map[fixture.RecordName]store.Change{}, Since: map[fixture.RecordName]store.Change{}}, false
 		err := m.Follow(k.ctx, k.watcher(), func(change store.Change) bool {
 			told = told || !change.IsMark()
 			return !change.IsMark() || change.Revision < latest
@@ -114,7 +114,7 @@ func feedBeginsWithDeletion(k *kit) {
 // wantToldSince checks that a watch delivers every record written since a revision.
 func (k *kit) wantToldSince(after, latest uint64, all fixture.Snapshot) {
 	k.Helper()
-	m := &fixture.Mirror{Mark: after, Records: map[fixture.RecordName]store.Change{}, Since: map[fixture.RecordName]store.Change{}}
+	m := &fixture.Mirror{Mark: k.at(after), Records: map[fixture.RecordName]store.Change{}, Since: map[fixture.RecordName]store.Change{}}
 	k.reach(m, latest)
 	missing := func(name fixture.RecordName, revision uint64) {
 		if told, ok := m.Records[name]; revision > after && (!ok || told.Revision < revision) {
@@ -133,7 +133,7 @@ func (k *kit) wantToldSince(after, latest uint64, all fixture.Snapshot) {
 // ErrCompacted, without waiting for a write.
 func (k *kit) completeOrCompacted(when string, m *fixture.Mirror) {
 	k.Helper()
-	from := m.Mark
+	from := m.Mark.Revision
 	switch err := m.Reach(k.ctx, k.watcher(), k.revision()); {
 	case errors.Is(err, store.ErrCompacted):
 	case err != nil:
