@@ -68,7 +68,9 @@
 //
 // Changes by hand to the tables keys and organizations are read at once, but watchers do
 // not receive them, and a copy stays as it was. To make watchers reload, raise the revision
-// afterwards, as for a restored backup.
+// afterwards:
+//
+//	sqlite3 keys.db 'UPDATE progress SET revision = revision + 1, forgotten = revision + 1'
 //
 // A row without an ID belongs to nobody and cannot be deleted by its ID. Every watch from
 // zero ends with an error until the row is deleted by hand, from table keys or
@@ -88,14 +90,20 @@
 //
 // To restore a backup: end all processes with the file open. Remove keys.db, and also
 // keys.db-wal and keys.db-shm, which would be applied to the backup. Put the backup in its
-// place. Then raise its revision:
+// place. Keys deleted after the backup are back. Callers with a lost revision get
+// store.ErrConflict, and watchers from a lost position store.ErrCompacted.
 //
-//	sqlite3 keys.db 'UPDATE progress SET revision = revision + 1000000, forgotten = revision + 1000000'
+// Nothing in a file shows that it is a backup put back. So every Store begins a history by
+// its first write: it has a random name, and its revisions begin up to 2^32 behind the
+// latest. The file keeps the names of the histories from which it has come, so watchers go
+// on over restarts, and with several processes that write. A lost revision is given again
+// with a probability of n in 2^32, after n writes.
 //
-// Without that, revisions given after the backup would be given again, to other writes
-// (S26): a caller with a record from then could replace another one, and a watcher with a
-// mark from then would miss changes. With it they get store.ErrConflict and
-// store.ErrCompacted. Keys deleted after the backup are back.
+// With the command .restore of sqlite3 a backup can be restored into the file while a
+// process has it open. The process notices, by its next write at the latest, if its own
+// latest write is gone. If only other processes have written since the backup, it can
+// notice only that the revision went back, within a millisecond or so where it has
+// watchers. Therefore end them all.
 //
 // If the file is moved, removed or replaced while a process has it open, that process does
 // not go on with the old one: every call is an error, and every watch ends with one. That

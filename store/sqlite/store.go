@@ -33,7 +33,8 @@ const (
 // a store.Loader. Make one with [Open].
 type Store struct {
 	file  file
-	write database // one connection: writes take turns
+	write database       // one connection: writes take turns
+	known store.Position // of the latest write here, zero if none; for the write whose turn it is
 	read  database
 	feed  database // a connection for each batch under way, and one to poll
 
@@ -91,7 +92,10 @@ func openFile(ctx context.Context, path string, to driver.Connector) (*Store, er
 	}
 	s := &Store{file: f, lockPatience: lockPatience, watchPatience: watchPatience, keptChanges: keptChanges}
 	s.life, s.end = context.WithCancel(context.Background())
-	err = s.whileLocked(ctx, func() error { return prepareFile(ctx, f, to) })
+	err = s.whileLocked(ctx, func() (err error) {
+		s.known, err = prepareFile(ctx, f, to)
+		return err
+	})
 	if err == nil {
 		err = s.connect(ctx, to)
 	}
