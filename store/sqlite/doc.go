@@ -14,8 +14,12 @@
 // Do not use it if several machines write keys, or if keys must be available when this
 // machine is not: see packages store/postgres and store/etcd. Do not put the file on a
 // network file system or on a volume of several machines, real or virtual. Processes share
-// the file's log by shared memory, which reaches no other kernel. Containers of one machine
-// may share it.
+// the file's log by shared memory, which reaches no other kernel.
+//
+// Containers of one machine may share it, if the directory of the file is mounted into each
+// of them. The log is beside the file. So a mount of the file alone is refused, and a file
+// with several hard links: each name would have a log of its own, and acknowledged writes
+// would be lost. Symbolic links lead to one name.
 //
 // # The disk
 //
