@@ -45,9 +45,11 @@
 // for the recovery of the log after a crash. A killed process blocks no other and leaves
 // every write whole or not at all.
 //
-// Watchers in any process receive a write about a millisecond later. As long as there are
-// watchers, a process asks the file a thousand times a second whether it was written. That
-// takes a few percent of a processor, mostly for waking up.
+// Watchers in any process receive a write about a millisecond later, and after a time of
+// quiet up to a hundredth of it later, 25 ms at most. As long as there are watchers, a
+// process asks the file so often whether it was written. That takes one percent of a
+// processor in quiet, a few while others write, mostly for waking up. A write of the same
+// process, and one that a call of Position has seen, need not wait.
 //
 // If a later release has changed the file's version, an earlier one with the file open is
 // refused writes, Position and watches, with the error of Open. It still reads records. One

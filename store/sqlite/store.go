@@ -95,6 +95,7 @@ func openFile(ctx context.Context, path string, to driver.Connector) (*Store, er
 		return nil, failure(ctx, "open "+path, err)
 	}
 	s := &Store{file: f, lockPatience: lockPatience, watchPatience: watchPatience, keptChanges: keptChanges}
+	s.poller.pause, s.poller.hint = pollPause, make(chan struct{}, 1)
 	s.life, s.end = context.WithCancel(context.Background())
 	err = s.whileLocked(ctx, func() (err error) {
 		s.known, err = prepareFile(ctx, f, to)
