@@ -14,8 +14,12 @@
 // Do not use it if several machines write keys, or if keys must be available when this
 // machine is not: see packages store/postgres and store/etcd. Do not put the file on a
 // network file system or on a volume of several machines, real or virtual. Processes share
-// the file's log by shared memory, which reaches no other kernel. Containers of one machine
-// may share it.
+// the file's log by shared memory, which reaches no other kernel.
+//
+// Containers of one machine may share it, if the directory of the file is mounted into each
+// of them. The log is beside the file. So a mount of the file alone is refused, and a file
+// with several hard links: each name would have a log of its own, and acknowledged writes
+// would be lost. Symbolic links lead to one name.
 //
 // # The disk
 //
@@ -41,9 +45,11 @@
 // for the recovery of the log after a crash. A killed process blocks no other and leaves
 // every write whole or not at all.
 //
-// Watchers in any process receive a write about a millisecond later. As long as there are
-// watchers, a process asks the file a thousand times a second whether it was written. That
-// takes a few percent of a processor, mostly for waking up.
+// Watchers in any process receive a write about a millisecond later, and after a time of
+// quiet up to a hundredth of it later, 25 ms at most. As long as there are watchers, a
+// process asks the file so often whether it was written. That takes one percent of a
+// processor in quiet, a few while others write, mostly for waking up. A write of the same
+// process, and one that a call of Position has seen, need not wait.
 //
 // If a later release has changed the file's version, an earlier one with the file open is
 // refused writes, Position and watches, with the error of Open. It still reads records. One

@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
@@ -10,8 +11,10 @@ import (
 	"github.com/stretchr/testify/require"
 	"modernc.org/sqlite"
 
+	"github.com/sallyport-go/sallyport/apikey"
 	"github.com/sallyport-go/sallyport/policy"
 	"github.com/sallyport-go/sallyport/store"
+	"github.com/sallyport-go/sallyport/store/replica"
 	"github.com/sallyport-go/sallyport/store/storetest"
 )
 
@@ -176,4 +179,37 @@ func TestHistoriesAreForgotten(t *testing.T) {
 		}
 		assert.Equal(t, 29-n, told)
 	}
+}
+
+// A replica goes on while one program after another writes and ends, and has everything
+// loaded again after a backup was restored under it.
+func TestReplicaOfAFileWithHistories(t *testing.T) {
+	path := twoKeys(t)
+	s := open(t, path)
+	failures := make(chan error, 100)
+	copied, err := replica.New(s, replica.WithErrorHandler(func(err error) { failures <- err }))
+	require.NoError(t, err)
+	defer copied.Close()
+	require.NoError(t, copied.Ready(t.Context()))
+	restore := restoreInPlace(t, s)
+	for n := range 5 {
+		other, err := Open(t.Context(), path)
+		require.NoError(t, err)
+		putKey(t, other, newKey(t, apikey.ID(fmt.Sprint("key-", n)), "acme"))
+		latest := positionOf(t, other)
+		require.NoError(t, other.Close())
+		require.NoError(t, copied.Sync(t.Context()))
+		assert.Equal(t, latest, copied.Position())
+	}
+	assert.Empty(t, failures)
+
+	restore(t, s)
+	require.NoError(t, s.DeleteKey(t.Context(), "second", 0))
+	require.NoError(t, copied.Sync(t.Context()))
+	for id, want := range map[apikey.ID]bool{"first": true, "second": false, "key-0": false, "key-4": false} {
+		_, found, err := copied.LookupNow(id)
+		require.NoError(t, err)
+		assert.Equal(t, want, found, id)
+	}
+	assert.Error(t, <-failures) // ErrCompacted, unless it asked between the restore and the deletion
 }

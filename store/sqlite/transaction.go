@@ -121,6 +121,7 @@ func (t *transaction) finish() error {
 		return t.failure(err)
 	}
 	t.store.known = t.now
+	t.store.poller.saw(t.now)
 	return nil
 }
 

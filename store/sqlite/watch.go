@@ -39,12 +39,14 @@ func (s *Store) Position(ctx context.Context) (store.Position, error) {
 	if err != nil {
 		return store.Position{}, failure(ctx, "read the latest revision", err)
 	}
+	s.poller.saw(latest)
 	return latest, nil
 }
 
 // Watch implements [store.Watcher]. It knows the last 100,000 changes at least, of every
-// process, and delivers a write about a millisecond after it. A watch from an earlier
-// revision, or from one beyond the latest, ends with store.ErrCompacted.
+// process, and delivers a write about a millisecond after it, 25 after a time of quiet. A
+// watch from an earlier position, or from one that is not in the file's past, ends with
+// store.ErrCompacted.
 //
 // The changes between two marks are read record by record in one transaction. Meanwhile
 // no write waits, but the log grows by what is written and cannot be reused. A watcher
