@@ -19,7 +19,7 @@
 //	      unreadable request
 //	 2    the call is to the console                                  console_forbidden                 403
 //	 3    the source failed, timed out, was cancelled, is too stale,  unavailable                       503
-//	      or returned an unreadable record
+//	      or returned an unreadable record; a proxy hid the client
 //	 4    no such key                                                 unknown_key                       401
 //	 5    the secret, or other proof, does not match                  wrong_secret                      401
 //	 6    the key is switched off                                     key_disabled                      401
@@ -45,6 +45,22 @@
 //   - The zero Request, Reason and Decision deny.
 //   - A failing, panicking or hanging source is a denial.
 //   - An organization with an unknown requirement requires a list.
+//
+// # Kinds
+//
+// Some reasons stand for honest callers and for hostile ones. A decision's [Kind] tells them
+// apart, in the log line, the counters and the telemetry: a request without credentials, a right
+// Digest response with an old nonce, a caller who hung up before the answer. An alarm on
+// unavailable leaves out caller_gone, and one on wrong_secret leaves out stale_nonce. The
+// caller's side does not show it.
+//
+// # Look-ups
+//
+// An [Engine] waits for its source as long as the caller does, and no longer than its timeout.
+// The look-up of a caller who hung up goes on to its end, since to cancel a query closes the
+// connection in common database drivers: strangers could break them as fast as they are made.
+// At most [WithMaxLookups] are under way, and those still waiting for their turn leave with
+// their callers. A source that waits by itself asks [CallerContext] how long.
 //
 // # Rules
 //

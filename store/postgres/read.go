@@ -3,8 +3,10 @@ package postgres
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgtype"
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/sallyport-go/sallyport/apikey"
 	"github.com/sallyport-go/sallyport/policy"
@@ -70,8 +72,23 @@ func (s *Store) readRecords(ctx context.Context, q querier, each func(*records) 
 
 // read reads the rows of a statement into the variables, calls each after every row, and
 // returns the store's latest position.
+//
+// Outside of a transaction it waits for a connection as long as the caller waits, and then
+// reads to the end: see lasting.
 func (s *Store) read(ctx context.Context, q querier, into []any, each func() error, sql string, args ...any) (latest store.Position, err error) {
-	rows, _ := q.Query(ctx, inSchema(s.schema, sql), args...) // rows.Err returns its error too
+	querying := ctx
+	if pool, ok := q.(*pgxpool.Pool); ok {
+		conn, err := pool.Acquire(policy.CallerContext(ctx))
+		if err != nil {
+			return store.Position{}, failed(ctx, err)
+		}
+		defer conn.Release()
+		var cancel context.CancelFunc
+		querying, cancel = s.lasting(ctx)
+		defer cancel()
+		q = conn
+	}
+	rows, _ := q.Query(querying, inSchema(s.schema, sql), args...) // rows.Err returns its error too
 	defer rows.Close()
 	var now state
 	into = append([]any{&now.version, &now.standby, &now.history, &now.latest}, into...)
@@ -90,6 +107,34 @@ func (s *Store) read(ctx context.Context, q querier, into []any, each func() err
 		return store.Position{}, failed(ctx, err)
 	}
 	return latest, nil
+}
+
+// readGrace is how long a read goes on after its caller hung up. A read takes milliseconds: only
+// a silent server is given up, and its connection closed.
+const readGrace = time.Second
+
+// lasting returns a context for a query. It outlasts a cancellation by readGrace, since pgx
+// closes the connection of a cancelled query: callers who hang up would exhaust the pool. A
+// deadline stays.
+func (s *Store) lasting(ctx context.Context) (context.Context, context.CancelFunc) {
+	longer := context.WithoutCancel(ctx)
+	release := func() {}
+	if deadline, ok := ctx.Deadline(); ok {
+		longer, release = context.WithDeadline(longer, deadline)
+	}
+	longer, cancel := context.WithCancel(longer)
+	stop := context.AfterFunc(ctx, func() {
+		select {
+		case <-longer.Done():
+		case <-time.After(s.readGrace):
+			cancel()
+		}
+	})
+	return longer, func() {
+		stop()
+		cancel()
+		release()
+	}
 }
 
 // A state is what every row begins with.
