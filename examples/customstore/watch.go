@@ -13,8 +13,8 @@ import (
 // before the store was opened are unknown to the log, and it says so (W4).
 //
 // The directory may have been restored from a backup, which nothing in it shows. So every
-// opening begins a history, with a new name (W9) and with revisions that were not given
-// before, not even in writes that are lost (S27).
+// opening begins a history. It has a new name (W9), and revisions that not even a lost write
+// was given (S27).
 
 // keptChanges is the number of changes kept for watchers, at least.
 const keptChanges = 10_000

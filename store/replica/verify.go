@@ -10,8 +10,8 @@ import (
 	"github.com/sallyport-go/sallyport/store"
 )
 
-// checksPerBound is the number of times the store is asked for its position within the
-// bound, and the largest number of its answers waited for at a time.
+// checksPerBound is the number of questions for the store's position within the bound, and
+// the largest number under way.
 const checksPerBound = 10
 
 // loadPatience bounds the silence of a feed during a load, for a database that thinks
@@ -36,10 +36,9 @@ type check struct {
 // verify asks the store for its position again and again. Silence of the feed proves
 // nothing: a dead connection is silent, too.
 //
-// A question is asked once the one before is answered. But one that was lost, with its
-// connection, must not take the time of the next; and if answers take most of the bound,
-// each comes too late to be followed by another. So after a while the next one is asked all
-// the same.
+// A question is asked once the one before is answered, or after a while without an answer.
+// It may have been lost with its connection. If answers take most of the bound, each would
+// come too late for another to follow.
 func (r *Replica) verify(ctx context.Context) {
 	interval := r.bound / checksPerBound
 	ticker := time.NewTicker(interval)

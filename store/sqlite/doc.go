@@ -45,11 +45,11 @@
 // for the recovery of the log after a crash. A killed process blocks no other and leaves
 // every write whole or not at all.
 //
-// Watchers in any process receive a write about a millisecond later, and after a time of
-// quiet up to a hundredth of it later, 25 ms at most. As long as there are watchers, a
+// Watchers in any process receive a write about a millisecond later. After a time of quiet
+// it can be a hundredth of that time, 25 ms at most. As long as there are watchers, a
 // process asks the file so often whether it was written. That takes one percent of a
-// processor in quiet, a few while others write, mostly for waking up. A write of the same
-// process, and one that a call of Position has seen, need not wait.
+// processor in quiet, and a few while others write, mostly for waking up. A write of the
+// same process is delivered at once, and so is one after a call of Position.
 //
 // If a later release has changed the file's version, an earlier one with the file open is
 // refused writes, Position and watches, with the error of Open. It still reads records. One
@@ -101,8 +101,8 @@
 //
 // Nothing in a file shows that it is a backup put back. So every Store begins a history by
 // its first write: it has a random name, and its revisions begin up to 2^32 behind the
-// latest. The file keeps the names of the histories from which it has come, so watchers go
-// on over restarts, and with several processes that write. A lost revision is given again
+// latest. The file keeps the names of its earlier histories. So watchers go on over
+// restarts, and with several writing processes. A lost revision is given again
 // with a probability of n in 2^32, after n writes.
 //
 // With the command .restore of sqlite3 a backup can be restored into the file while a
