@@ -124,10 +124,10 @@
 // that writes were lost. So every Store begins a history with its first write: it has a
 // random name, the value of revision. Other Stores go on in it, if their own latest write
 // is in its past, and watchers go on over restarts. A watch from a lost position gets
-// store.ErrCompacted, and a replica reloads. A Store that goes on while the cluster is
-// restored notices by its connections, which all end, and begins another history. Through a
-// proxy that answers for the cluster meanwhile, it notices only if its own latest write is
-// gone. There end the programs that write, before you restore.
+// store.ErrCompacted, and a replica reloads. A restored cluster ends every connection: a
+// Store that goes on then begins another history. Behind a proxy that keeps connections
+// open, it notices only the loss of its own latest write. There, end the programs that write
+// before you restore.
 //
 // The revisions since the snapshot would be given again, to other writes, and a Put or
 // Delete with a lost revision could not tell (S27). Restore with etcdutl snapshot restore

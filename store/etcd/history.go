@@ -16,21 +16,20 @@ import (
 	"github.com/sallyport-go/sallyport/store"
 )
 
-// A cluster does not know whether it was restored from a snapshot: its ID and those of its
-// members follow from names, URLs and a token, and its values are those of the snapshot, to
-// the last byte. So a Store begins a history of its own with its first write, in the same
+// A cluster does not know whether it was restored from a snapshot. Its ID and those of its
+// members follow from names, URLs and a token. Its values are those of the snapshot, to the
+// last byte. So a Store begins a history of its own with its first write, in the same
 // transaction. The history has a random name, the value of revision.
 //
-// etcd keeps the earlier values of revision with its own history. So whether a position is
-// in the past can be read: its revision has its name there. A restored cluster has given
-// the lost revisions to nobody, to others than this package, or to writes in another
-// history.
+// etcd keeps the earlier values of revision in its own history. A position is in the past
+// if revision had its name, written at its revision. In a restored cluster a lost revision
+// belongs to nobody, to another program, or to a write in another history.
 //
-//   - A restart, or another process that begins to write, leaves the past where it is, and
-//     watchers go on. The other Stores go on in the new history, if their latest write is
-//     in its past.
-//   - To restore a cluster is to stop it. A Store that has lost its connections in the
-//     meantime begins another history.
+//   - A restart, or another process with its first write, leaves the past where it is:
+//     watchers go on. The other Stores continue in the new history, if their latest write
+//     is in its past.
+//   - To restore a cluster is to stop it. A Store whose connections ended meanwhile begins
+//     another history.
 
 // A line is the history in which a Store writes.
 type line struct {

@@ -37,8 +37,7 @@ const (
 	longestList        = 1000
 )
 
-// hardKeys returns keys for an organization with something that stores have lost in each
-// field.
+// hardKeys returns keys for an organization. Each field has values that stores have lost.
 func hardKeys(organization string) (all []apikey.Key) {
 	for _, some := range []func(string) []apikey.Key{longTexts, hardTexts, similarGrants, manyGrants, longLists, everyBlock, everyByte, everyTime} {
 		all = append(all, some(organization)...)
@@ -147,8 +146,7 @@ func hardTexts(organization string) []apikey.Key {
 	return all
 }
 
-// validTexts returns those of textsLikeOthers that this version of package apikey takes
-// for a name.
+// validTexts returns the valid names among textsLikeOthers.
 func validTexts() (valid []string) {
 	for _, text := range textsLikeOthers {
 		if apikey.ValidateName("text", text) == nil {
@@ -158,8 +156,8 @@ func validTexts() (valid []string) {
 	return valid
 }
 
-// similarGrants returns a key whose grants a collation, or a text that joins role and
-// project, would take for one.
+// similarGrants returns a key with grants that are equal by a collation, or as one text of
+// role and project.
 func similarGrants(organization string) []apikey.Key {
 	key := fixture.Plain("similar", organization)
 	for _, text := range validTexts() {
@@ -241,7 +239,7 @@ func everyBlock(organization string) []apikey.Key {
 	return []apikey.Key{key}
 }
 
-// everyByte returns keys with hashes that a text type would cut or trim.
+// everyByte returns keys with hashes for a text type to cut or trim.
 func everyByte(organization string) (all []apikey.Key) {
 	var rising [sha256.Size]byte
 	for i := range rising {

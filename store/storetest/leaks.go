@@ -23,8 +23,8 @@ const leakLabel = "storetest"
 
 var leakCount atomic.Uint64
 
-// A leakCheck counts the goroutines that the calls of one case have started. A goroutine
-// inherits the labels of the one that started it, so those of other tests do not count.
+// A leakCheck counts the goroutines started by the calls of one case. A goroutine inherits
+// the labels of its creator, so those of other tests do not count.
 type leakCheck struct {
 	*kit
 	label string
@@ -56,8 +56,9 @@ func (l leakCheck) count() (n int) {
 	return n
 }
 
-// wantNone makes calls and checks that they leave fewer goroutines than calls. A store may
-// start some for all calls: a pool, a poll. What ends soon is waited for.
+// wantNone makes calls, and checks that fewer goroutines are left than calls were made. A
+// store may start some for all calls, such as a pool or a poll. Goroutines may take a moment
+// to end.
 func (l leakCheck) wantNone(what string, n int, do func()) {
 	l.Helper()
 	do()

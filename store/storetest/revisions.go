@@ -39,8 +39,8 @@ func createExisting(k *kit) {
 	}
 }
 
-// createElsewhere creates a key under an ID that another organization's key has: an ID is
-// one for all organizations.
+// createElsewhere creates a key under the ID of another organization's key. All organizations
+// share one space of IDs.
 func createElsewhere(k *kit) {
 	k.organization("acme")
 	k.organization("other")
@@ -62,8 +62,8 @@ func createElsewhere(k *kit) {
 	}
 }
 
-// beyond returns revisions that a store would take for another if it cut them to 32, 53
-// or 63 bits, or read them as signed.
+// beyond returns revisions that equal another one when cut to 32, 53 or 63 bits, or that
+// are negative as signed numbers.
 func beyond(revision uint64) []uint64 {
 	return []uint64{revision + 1<<32, revision + 1<<53, revision | 1<<62, revision | 1<<63, 1 << 53, 1<<63 - 1, 1 << 63, 1<<63 + 1, math.MaxUint64 - 1, math.MaxUint64}
 }

@@ -51,8 +51,7 @@ func beginsWithMany(k *kit) {
 	k.wantMirror("by a watch from zero up to its first mark, with many records", m)
 }
 
-// hardKeysAreTold compares the records that are told with those that were written, not
-// with what reads return.
+// hardKeysAreTold compares delivered records with those written, not with those read.
 func hardKeysAreTold(k *kit) {
 	k.organization("acme")
 	before, all := k.mirror(), hardKeys("acme")
@@ -67,9 +66,9 @@ func hardKeysAreTold(k *kit) {
 	}
 }
 
-// toldAsItWas holds a watcher at its first change and writes every record again before it
-// goes on: what it is told afterwards is a version as written, the earlier or the later
-// one, with the revision of that version.
+// toldAsItWas holds a watcher at its first change, and writes every record again before it
+// goes on. Each record delivered afterwards is the earlier or the later version, as written,
+// with the revision of that version.
 func toldAsItWas(k *kit) {
 	t := newTimeline(k)
 	organization, ok := t.putOrganization(policy.Organization{ID: "acme"})
