@@ -22,7 +22,7 @@
 //	      or returned an unreadable record; a proxy hid the client
 //	 4    no such key                                                 unknown_key                       401
 //	 5    the secret, or other proof, does not match                  wrong_secret                      401
-//	 6    the key is switched off                                     key_disabled                      401
+//	 6    the key, or its organization, is switched off               key_disabled                      401
 //	 7    now is before the key's not-before                          key_not_yet_valid                 401
 //	 8    now is at or after the key's expiry                         key_expired                       401
 //	 9    the list has entries and no live one covers the client      address_not_listed                403
@@ -39,6 +39,10 @@
 // after line 11: a guessed or stolen key causes no look-up in the embedding program's
 // tables. If it fails, the answer is unavailable; if it names no organization,
 // invalid_request. The decision hands on the judged resource; see [Decision.Resource].
+//
+// An organization is switched off by [Organization.Disabled], and with it each of its keys
+// at once. The switch writes no key: switched on again, every key is as it was. The caller is
+// answered as by the key's own switch; the operator's side says which of the two it was.
 //
 // The unknown is denied:
 //
