@@ -21,7 +21,8 @@
 //
 // Calls and contexts
 //
-//   - S1. Every method MUST be safe for concurrent use.
+//   - S1. Every method MUST be safe for concurrent use. A call that has returned MUST NOT
+//     leave a goroutine or a connection of its own behind.
 //   - S2. A method called with a context that is done MUST return an error that matches
 //     the context's. It MUST change nothing. A method whose context ends meanwhile MUST
 //     return soon. Of several errors that of S23 MUST come first and that of S2 second;
@@ -92,6 +93,27 @@
 //     MUST be on exactly one page, whatever is inserted or deleted meanwhile.
 //   - S22. A cursor that no page can have returned MUST be refused with ErrInvalid.
 //
+// Closing
+//
+//   - S23. After Close every other method MUST return [ErrClosed]. Lookup is no
+//     exception, so that decisions are unavailable.
+//   - S24. Close MUST return nil when called again.
+//
+// Crashes and lost writes
+//
+//   - S25. A store that keeps its records beyond the process MUST NOT lose a write that
+//     has returned, however the process or the server ends. The only condition is what
+//     the adapter's documentation requires of the machine's disks.
+//   - S26. After such an end every write MUST be there whole or not at all, whether or
+//     not it had returned. A revision MUST NOT be given again (S12).
+//   - S27. A store that can lose writes without a fault of its own, by a restored backup
+//     or a standby promoted without the last writes, MUST NOT give a lost revision again.
+//     So a Put or a Delete with a lost revision MUST return ErrConflict, or ErrNotFound if
+//     the record is absent.
+//
+// store/adapter's NewHistory begins a history for an adapter that cannot know whether it was
+// restored.
+//
 // Limits
 //
 //   - S28. Without [AllowManyEntries], PutKey MUST return ErrInvalid if it would create a
@@ -100,20 +122,6 @@
 //     within MaxEntries MUST be kept, also at all bounds of package apikey (rule A12). A
 //     longer one that a database cannot keep may be refused with ErrInvalid. An error
 //     MUST NOT have more than 4,096 bytes, however long an identifier or a cursor is.
-//
-// Closing
-//
-//   - S23. After Close every other method MUST return [ErrClosed]. Lookup is no
-//     exception, so that decisions are unavailable.
-//   - S24. Close MUST return nil when called again.
-//
-// Crashes
-//
-//   - S25. A store that keeps its records beyond the process MUST NOT lose a write that
-//     has returned, however the process or the server ends. The only condition is what
-//     the adapter's documentation requires of the machine's disks.
-//   - S26. After such an end every write MUST be there whole or not at all, whether or
-//     not it had returned. A revision MUST NOT be given again (S12).
 //
 // An adapter may implement [Watcher], [UsageRecorder] and [Loader], whose comments have
 // sentences of the same kind. [As] finds them in a wrapper by its Unwrap method.

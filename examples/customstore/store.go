@@ -65,7 +65,8 @@ func OpenFileStore(dir string) (*FileStore, error) {
 	if err := s.load(); err != nil {
 		return nil, errors.Join(err, lock.Close())
 	}
-	s.log = adapter.NewLog(keptChanges, s.revision)
+	from := adapter.NewHistory(s.revision) // the files may be a backup: step 5
+	s.revision, s.log = from.Revision, adapter.NewLog(keptChanges, from)
 	return s, nil
 }
 

@@ -65,6 +65,11 @@ func TestWatchIsLeft(t *testing.T) {
 	require.ErrorIs(t, last, adapter.ErrLeft)
 }
 
+// at returns the position of a revision in a history.
+func at(revision uint64) store.Position {
+	return store.Position{History: "history", Revision: revision}
+}
+
 // A follower is a feed with its revisions as batches.
 func follow(t *testing.T, after uint64, marks []uint64, deliver adapter.Deliver) (asked []uint64, err error) {
 	ctx, cancel := context.WithCancel(t.Context())
@@ -72,10 +77,10 @@ func follow(t *testing.T, after uint64, marks []uint64, deliver adapter.Deliver)
 	var waker adapter.Waker
 	woken, stop := waker.Wait()
 	defer stop()
-	err = adapter.Follow(ctx, after, woken, func(after uint64, deliver adapter.Deliver) (uint64, error) {
-		asked = append(asked, after)
+	err = adapter.Follow(ctx, at(after), woken, func(after store.Position, deliver adapter.Deliver) (store.Position, error) {
+		asked = append(asked, after.Revision)
 		if len(marks) == 0 {
-			return 0, errBroken
+			return store.Position{}, errBroken
 		}
 		mark := marks[0]
 		if marks = marks[1:]; len(marks) == 0 {
@@ -83,10 +88,10 @@ func follow(t *testing.T, after uint64, marks []uint64, deliver adapter.Deliver)
 		} else {
 			waker.Wake()
 		}
-		if mark == after {
-			return mark, nil
+		if at(mark) == after {
+			return after, nil
 		}
-		return mark, deliver(store.Change{Revision: mark, Organization: "acme"})
+		return at(mark), deliver(store.Change{Revision: mark, Organization: "acme"})
 	}, deliver)
 	return asked, err
 }
@@ -111,6 +116,7 @@ func TestFollow(t *testing.T) {
 					got += " "
 				}
 				if change.IsMark() {
+					require.Equal(t, "history", change.History)
 					got += fmt.Sprintf("[%d]", change.Revision)
 				} else {
 					got += fmt.Sprint(change.Revision)
@@ -216,10 +222,11 @@ func TestLatest(t *testing.T) {
 
 func TestLog(t *testing.T) {
 	const keep = 160
-	log := adapter.NewLog(keep, 1000)
+	log := adapter.NewLog(keep, at(1000))
+	assert.Equal(t, at(1000), log.Position())
 	assert.EqualValues(t, 1000, log.Revision())
 	since := func(after uint64) (revisions []uint64) {
-		changes, err := log.Since(after)
+		changes, err := log.Since(at(after))
 		require.NoError(t, err, "after %d", after)
 		for _, change := range changes {
 			revisions = append(revisions, change.Revision)
@@ -227,7 +234,7 @@ func TestLog(t *testing.T) {
 		return revisions
 	}
 	compacted := func(after uint64) {
-		_, err := log.Since(after)
+		_, err := log.Since(at(after))
 		wantError(t, err, store.ErrCompacted)
 	}
 	assert.Empty(t, since(1000))
@@ -249,12 +256,12 @@ func TestLog(t *testing.T) {
 	}
 	revision := log.Revision()
 	log.Add(store.Change{Revision: revision + 1, Organization: "organization 799", Deleted: true})
-	changes, err := log.Since(revision - 1)
+	changes, err := log.Since(at(revision - 1))
 	require.NoError(t, err)
 	require.Len(t, changes, 2)
 	changes[0].Revision, changes[1].Revision = 0, 0
 	assert.Equal(t, []uint64{revision, revision + 1}, since(revision-1), "the log does not change with what was returned")
-	_, err = adapter.NewLog(keep, 0).Since(0)
+	_, err = adapter.NewLog(keep, at(0)).Since(at(0))
 	require.NoError(t, err)
 }
 
@@ -277,10 +284,10 @@ func TestLogIsBoundedByBytes(t *testing.T) {
 	require.NoError(t, large.Validate())
 	const size = 200_000 // of a change, at least
 
-	log := adapter.NewLog(100_000, 0)
+	log := adapter.NewLog(100_000, at(0))
 	held := func() int {
 		oldest := sort.Search(int(log.Revision()), func(after int) bool {
-			_, err := log.Since(uint64(after))
+			_, err := log.Since(at(uint64(after)))
 			return err == nil
 		})
 		return int(log.Revision()) - oldest
@@ -304,14 +311,14 @@ func TestLogIsBoundedByBytes(t *testing.T) {
 	whole.Description = strings.Repeat("d", adapter.MaxLogBytes+1)
 	for n := range uint64(3) {
 		log.Add(store.Change{Revision: 60_000 + n, Organization: "acme", Key: "whole", KeyRecord: &whole})
-		changes, err := log.Since(60_000 + n - 1)
+		changes, err := log.Since(at(60_000 + n - 1))
 		require.NoError(t, err)
 		count += len(changes)
 	}
 	require.Equal(t, 3, count)
 	log.Add(store.Change{Revision: 60_003, Organization: "acme", Key: "gone", Deleted: true})
-	_, err = log.Since(60_002)
+	_, err = log.Since(at(60_002))
 	require.NoError(t, err)
-	_, err = log.Since(60_001)
+	_, err = log.Since(at(60_001))
 	wantError(t, err, store.ErrCompacted)
 }

@@ -15,11 +15,11 @@ import (
 	"github.com/sallyport-go/sallyport/store/adapter"
 )
 
-// snapshot delivers every record at the revision it returns, and a mark.
-func (s *Store) snapshot(ctx context.Context, deliver adapter.Deliver) (revision int64, err error) {
-	latest, at, err := s.latest(ctx)
-	if err != nil {
-		return 0, err
+// snapshot delivers every record at the position it returns, and returns the revision of
+// the cluster then. The caller delivers the mark.
+func (s *Store) snapshot(ctx context.Context, deliver adapter.Deliver) (latest store.Position, at int64, err error) {
+	if latest, at, err = s.latest(ctx); err != nil {
+		return latest, at, err
 	}
 	type page struct {
 		*pb.RangeResponse
@@ -37,7 +37,7 @@ func (s *Store) snapshot(ctx context.Context, deliver adapter.Deliver) (revision
 	for next := read(); next != nil; {
 		page := <-next
 		if page.err != nil {
-			return 0, page.err
+			return latest, at, page.err
 		}
 		next = nil
 		if l.advance(page.RangeResponse) {
@@ -47,13 +47,13 @@ func (s *Store) snapshot(ctx context.Context, deliver adapter.Deliver) (revision
 			// A value written by other means may have a later revision than the store. With
 			// such a mark a replica would take it that the store has gone back, and reload
 			// forever.
-			change.Revision = min(change.Revision, latest)
+			change.Revision = min(change.Revision, latest.Revision)
 			if err := deliver(change); err != nil {
-				return 0, err
+				return latest, at, err
 			}
 		}
 	}
-	return at, deliver(store.Change{Revision: latest})
+	return latest, at, nil
 }
 
 // changes returns stored values as changes, without those that are no records. Decoding a

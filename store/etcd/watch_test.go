@@ -23,12 +23,20 @@ func namesOf(told []store.Change) (names []string) {
 	return names
 }
 
+// historyOf returns the name of the present history.
+func historyOf(t testing.TB, s *Store) string {
+	t.Helper()
+	latest, err := s.Position(t.Context())
+	require.NoError(t, err)
+	return latest.History
+}
+
 // TestForeignWrite has a record written by other means, with a later revision than the
 // store has. A copy that has loaded it must not seem to be ahead of the store: that would
 // be loaded again and again.
 func TestForeignWrite(t *testing.T) {
 	s, f := opened(t)
-	revision, err := s.Revision(t.Context())
+	revision, err := latestOf(t.Context(), s)
 	require.NoError(t, err)
 	f.put(prefix+"organizations/other", `{"id":"other","requirement":"required"}`)
 	for range 2 {
@@ -44,8 +52,8 @@ func TestForeignWrite(t *testing.T) {
 	}
 
 	// Written as this package does it, it is told to a watch that was away.
-	f.put(prefix+"organizations/third", `{"id":"third","requirement":"required"}`, prefix+"revision", "")
-	after, err := s.Revision(t.Context())
+	f.put(prefix+"organizations/third", `{"id":"third","requirement":"required"}`, prefix+"revision", historyOf(t, s))
+	after, err := latestOf(t.Context(), s)
 	require.NoError(t, err)
 	require.Equal(t, []string{"other", "third", fmt.Sprint("mark ", after)}, namesOf(wantTold(t, s, revision)))
 }
@@ -74,9 +82,9 @@ func TestForeignNameHidesNothing(t *testing.T) {
 func TestRevisionInFragments(t *testing.T) {
 	s, f := opened(t)
 	f.set(func() { f.fragments = true })
-	revision, err := s.Revision(t.Context())
+	revision, err := latestOf(t.Context(), s)
 	require.NoError(t, err)
-	f.put(prefix+"organizations/one", "x", prefix+"organizations/two", "x", prefix+"revision", "")
+	f.put(prefix+"organizations/one", "x", prefix+"organizations/two", "x", prefix+"revision", historyOf(t, s))
 	mark := fmt.Sprint("mark ", revision+1)
 	require.Equal(t, []string{"one", "two", mark}, namesOf(wantTold(t, s, revision)))
 }
@@ -86,10 +94,10 @@ func TestRevisionInFragments(t *testing.T) {
 func TestEarlierRevisions(t *testing.T) {
 	s, f := opened(t)
 	f.set(func() { f.early = true })
-	revision, err := s.Revision(t.Context())
+	revision, err := latestOf(t.Context(), s)
 	require.NoError(t, err)
 	var told []store.Change
-	for change, err := range s.Watch(t.Context(), revision) {
+	for change, err := range s.Watch(t.Context(), at(s, revision)) {
 		require.NoError(t, err)
 		if told = append(told, change); len(told) == 1 {
 			_, err := s.PutOrganization(t.Context(), policy.Organization{ID: "other"})

@@ -29,7 +29,7 @@ var reads = map[string]func(ctx context.Context, s *postgres.Store) error{
 		return err
 	},
 	"Usage":    func(ctx context.Context, s *postgres.Store) error { _, err := s.Usage(ctx, "key"); return err },
-	"Revision": func(ctx context.Context, s *postgres.Store) error { _, err := s.Revision(ctx); return err },
+	"Position": func(ctx context.Context, s *postgres.Store) error { _, err := s.Position(ctx); return err },
 }
 
 // locked holds every table, so that reads wait in the server until unlock.

@@ -33,6 +33,7 @@ type upstream struct {
 	revision func(ctx context.Context) error // called first, if there is one
 	reply    func()                          // called last
 	feed     func(ctx context.Context, t told) told
+	name     func(history string, revision uint64) string // of the history, if there is one
 	watches  atomic.Int64
 	store.Store
 }
@@ -64,26 +65,44 @@ func (u *upstream) set(change func()) {
 	change()
 }
 
-func (u *upstream) Revision(ctx context.Context) (uint64, error) {
+// named returns the name of the history of a position.
+func (u *upstream) named(p store.Position) string {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.name == nil {
+		return p.History
+	}
+	return u.name(p.History, p.Revision)
+}
+
+func (u *upstream) Position(ctx context.Context) (store.Position, error) {
 	u.mu.Lock()
 	revision, reply := u.revision, u.reply
 	u.mu.Unlock()
 	if revision != nil {
 		if err := revision(ctx); err != nil {
-			return 0, err
+			return store.Position{}, err
 		}
 	}
-	latest, err := u.current().Revision(ctx)
+	latest, err := u.current().Position(ctx)
+	latest.History = u.named(latest)
 	if reply != nil {
 		reply()
 	}
 	return latest, err
 }
 
-func (u *upstream) Watch(ctx context.Context, after uint64) iter.Seq2[store.Change, error] {
+func (u *upstream) Watch(ctx context.Context, after store.Position) iter.Seq2[store.Change, error] {
 	return func(yield func(store.Change, error) bool) {
 		u.watches.Add(1)
-		for change, err := range u.current().Watch(ctx, after) {
+		current := u.current()
+		if now, _ := current.Position(ctx); after.History == u.named(store.Position{History: now.History, Revision: after.Revision}) {
+			after.History = now.History
+		}
+		for change, err := range current.Watch(ctx, after) {
+			if err == nil && change.IsMark() {
+				change.History = u.named(change.Position())
+			}
 			u.mu.Lock()
 			feed := u.feed
 			u.mu.Unlock()
@@ -114,10 +133,10 @@ type bench struct {
 func (b *bench) jump(d time.Duration) { b.wall.Add(int64(d)) }
 
 func (b *bench) setClock(r *Replica) {
-	both := r.clock.both
-	r.clock.both = func() (time.Duration, time.Time) {
-		monotonic, wall := both()
-		return monotonic, wall.Add(time.Duration(b.wall.Load()))
+	began := r.clock.began
+	r.clock.fake = func() (monotonic, wall time.Duration) {
+		now := time.Now()
+		return now.Sub(began), time.Duration(now.UnixNano() + b.wall.Load())
 	}
 }
 
@@ -196,14 +215,14 @@ func TestReplicaFollows(t *testing.T) {
 	inTime(t, func(b *bench) {
 		b.ready()
 		assert.Equal(b, b.key.Revision, b.found())
-		assert.Equal(b, b.key.Revision, b.replica.Revision())
+		assert.Equal(b, b.key.Revision, b.replica.Position().Revision)
 		_, found, err := b.replica.Lookup(b.ctx, "nobody")
 		assert.NoError(b, err)
 		assert.False(b, found)
 
 		for range 3 {
 			b.put()
-			require.NoError(b, b.replica.WaitFor(b.ctx, b.key.Revision))
+			require.NoError(b, b.replica.Sync(b.ctx))
 			assert.Equal(b, b.key.Revision, b.found())
 		}
 		require.NoError(b, b.store.DeleteKey(b.ctx, b.key.ID, 0))
@@ -239,7 +258,7 @@ func TestReplicaBeforeItIsLoaded(t *testing.T) {
 	}, func(b *bench) {
 		b.wantStale("not loaded yet")
 		assert.Equal(b, time.Duration(math.MaxInt64), b.replica.Staleness())
-		assert.Zero(b, b.replica.Revision())
+		assert.Zero(b, b.replica.Position().Revision)
 		ctx, cancel := context.WithTimeout(b.ctx, time.Minute)
 		defer cancel()
 		err := b.replica.Ready(ctx)
@@ -280,9 +299,9 @@ func TestReplicaOfAnEmptyStore(t *testing.T) {
 		_, found, err := r.LookupNow("key")
 		assert.NoError(t, err)
 		assert.False(t, found)
-		o, err := s.PutOrganization(t.Context(), policy.Organization{ID: "acme"})
+		_, err = s.PutOrganization(t.Context(), policy.Organization{ID: "acme"})
 		require.NoError(t, err)
-		require.NoError(t, r.WaitFor(t.Context(), o.Revision))
+		require.NoError(t, r.Sync(t.Context()))
 	})
 }
 
@@ -380,7 +399,7 @@ func TestReplicaIsNeverOlderThanItsBound(t *testing.T) {
 
 				b.set(func() { b.upstream.revision, b.reply, b.feed = nil, nil, nil })
 				b.ready()
-				require.NoError(b, b.replica.WaitFor(b.ctx, b.key.Revision))
+				require.NoError(b, b.replica.Sync(b.ctx))
 				assert.Equal(b, b.key.Revision, b.found())
 			})
 		})
@@ -402,7 +421,7 @@ func TestReplicaBeginsASilentFeedAgain(t *testing.T) {
 			}
 		})
 		b.put()
-		require.NoError(b, b.replica.WaitFor(b.ctx, b.key.Revision))
+		require.NoError(b, b.replica.Sync(b.ctx))
 		assert.Equal(b, b.key.Revision, b.found(), "and was not refused meanwhile")
 		assert.Equal(b, first+1, b.watches.Load())
 		assert.ErrorIs(b, b.failure(), errSilent)
@@ -435,7 +454,7 @@ func TestReplicaLoadsAnewWithoutAGap(t *testing.T) {
 		}
 		assert.ErrorIs(b, b.failure(), store.ErrCompacted)
 		close(loading)
-		require.NoError(b, b.replica.WaitFor(b.ctx, b.key.Revision))
+		require.NoError(b, b.replica.Sync(b.ctx))
 		assert.Equal(b, b.key.Revision, b.found())
 		assert.Equal(b, first+1, b.watches.Load())
 	})
@@ -483,14 +502,15 @@ func TestReplicaOfARestoredStore(t *testing.T) {
 		b.wantStale("it was fresh")
 		cancelled, cancel := context.WithTimeout(b.ctx, time.Second)
 		defer cancel()
-		assert.ErrorIs(b, b.replica.WaitFor(cancelled, 1), context.DeadlineExceeded, "what it has is not what the store has")
+		assert.ErrorIs(b, b.replica.Sync(cancelled), context.DeadlineExceeded, "what it has is not what the store has")
 		close(loading)
 		time.Sleep(lastPause)
 		_, found, err := b.replica.LookupNow(b.key.ID)
 		assert.NoError(b, err)
 		assert.False(b, found, "the key was created after the backup")
-		assert.EqualValues(b, 1, b.replica.Revision())
-		assert.ErrorIs(b, b.failure(), errWasBack)
+		assert.EqualValues(b, 1, b.replica.Position().Revision)
+		assert.ErrorIs(b, b.failure(), errForked)
+		assert.ErrorIs(b, b.failure(), store.ErrCompacted)
 		assert.Empty(b, b.failures, "it is told once")
 	})
 }
@@ -521,7 +541,7 @@ func TestReplicaIsLoadedWhileItAsks(t *testing.T) {
 		_, err = before.PutKey(b.ctx, b.key, store.AllowOpen)
 		require.NoError(b, err)
 		time.Sleep(time.Minute)
-		assert.EqualValues(b, 1, b.replica.Revision())
+		assert.EqualValues(b, 1, b.replica.Position().Revision)
 		assert.EqualValues(b, 2, b.watches.Load())
 		assert.ErrorIs(b, b.failure(), store.ErrCompacted)
 		assert.Empty(b, b.failures)
@@ -544,7 +564,8 @@ func TestSyncWithARestoredStore(t *testing.T) {
 		b.put()
 		require.NoError(b, restored.DeleteKey(b.ctx, b.key.ID, 0))
 		require.NoError(b, b.replica.Sync(b.ctx))
-		assert.ErrorIs(b, b.failure(), errWasBack)
+		assert.ErrorIs(b, b.failure(), errForked)
+		assert.ErrorIs(b, b.failure(), store.ErrCompacted)
 		assert.Empty(b, b.failures, "it is told once")
 		b.ready()
 		_, found, err := b.replica.LookupNow(b.key.ID)
@@ -561,11 +582,12 @@ func TestReplicaHearsNothingFromAnEndedWatch(t *testing.T) {
 		synctest.Wait()
 		ended, cancel := context.WithCancel(b.ctx)
 		cancel()
-		before := b.replica.copy.Load()
+		before, mark := b.replica.copy.Load(), b.replica.Position()
+		mark.Revision++
 		b.replica.reloadNext()
-		b.replica.reached(ended, b.key.Revision+1, records.NewCopy())
+		b.replica.reached(ended, mark, records.NewCopy())
 		assert.Same(b, before, b.replica.copy.Load())
-		assert.Equal(b, b.key.Revision, b.replica.Revision())
+		assert.Equal(b, b.key.Revision, b.replica.Position().Revision)
 		assert.True(b, b.replica.reload)
 	})
 }
@@ -609,7 +631,7 @@ func TestReplicaOfAnUnreadableRecord(t *testing.T) {
 		})
 		b.ready()
 		b.put()
-		require.NoError(b, b.replica.WaitFor(b.ctx, b.key.Revision))
+		require.NoError(b, b.replica.Sync(b.ctx))
 		d := policy.New(b.replica).Decide(b.ctx, policy.Request{Key: b.key.ID, Secret: b.secret, Client: netip.MustParseAddr("192.0.2.1"), Organization: "acme"})
 		assert.Equal(b, policy.Unavailable, d.Reason)
 		assert.ErrorIs(b, d.Cause, half)
@@ -691,6 +713,23 @@ func TestReplicaWhenTheClockJumps(t *testing.T) {
 			b.wantStale("it was fresh 5") // 3.75 s asleep and 2 s awake
 		})
 	})
+	t.Run("and a look-up is the first to see it", func(t *testing.T) {
+		inTime(t, func(b *bench) {
+			b.ready()
+			for range 3 {
+				b.jump(time.Hour)
+				b.wantStale("it was fresh 1h0m")
+				assert.GreaterOrEqual(b, b.replica.Staleness(), time.Hour)
+				b.ready()
+				assert.LessOrEqual(b, b.replica.Staleness(), interval)
+				b.jump(-2 * time.Hour) // and is set back
+				assert.Equal(b, b.key.Revision, b.found())
+				time.Sleep(interval)
+				synctest.Wait()
+			}
+			assert.EqualValues(b, 1, b.watches.Load())
+		})
+	})
 	t.Run("between the store's answer and its arrival", func(t *testing.T) {
 		inTime(t, func(b *bench) {
 			b.ready()
@@ -712,25 +751,39 @@ func TestReplicaWaits(t *testing.T) {
 		b.ready()
 		ctx, cancel := context.WithTimeout(b.ctx, time.Second)
 		defer cancel()
-		err := b.replica.WaitFor(ctx, b.key.Revision+1)
+		b.set(func() {
+			b.feed = func(_ context.Context, t told) told {
+				t.fault = drop
+				return t
+			}
+		})
+		b.put()
+		err := b.replica.Sync(ctx)
 		assert.ErrorIs(b, err, context.DeadlineExceeded)
-		assert.ErrorContains(b, err, fmt.Sprint("revision ", b.key.Revision+1))
+		assert.ErrorContains(b, err, fmt.Sprint("revision ", b.key.Revision))
 
 		down := errors.New("connection refused")
 		b.set(func() { b.upstream.revision = func(context.Context) error { return down } })
 		assert.ErrorIs(b, b.replica.Sync(b.ctx), down)
-		time.Sleep(time.Second)
+		time.Sleep(2 * DefaultMaxStaleness)
 		ctx, cancel = context.WithTimeout(b.ctx, time.Second)
 		defer cancel()
-		assert.ErrorIs(b, b.replica.WaitFor(ctx, b.key.Revision+1), down)
+		assert.ErrorIs(b, b.replica.Ready(ctx), down)
 	})
 }
 
 func TestReplicaClose(t *testing.T) {
 	inTime(t, func(b *bench) {
 		b.ready()
+		b.set(func() {
+			b.feed = func(_ context.Context, t told) told {
+				t.fault = drop
+				return t
+			}
+		})
+		b.put()
 		waited := make(chan error)
-		go func() { waited <- b.replica.WaitFor(b.ctx, b.key.Revision+1) }()
+		go func() { waited <- b.replica.Sync(b.ctx) }()
 		synctest.Wait()
 		require.NoError(b, b.replica.Close())
 		assert.ErrorIs(b, <-waited, store.ErrClosed)
@@ -738,7 +791,7 @@ func TestReplicaClose(t *testing.T) {
 		_, _, err := b.replica.LookupNow(b.key.ID)
 		assert.ErrorIs(b, err, store.ErrClosed)
 		assert.ErrorIs(b, b.replica.Ready(b.ctx), store.ErrClosed)
-		_, err = b.current().Revision(b.ctx)
+		_, err = b.current().Position(b.ctx)
 		assert.NoError(b, err, "the store is the caller's")
 		b.replica.confirm() // a check that was under way confirms nothing any more
 		_, _, err = b.replica.LookupNow(b.key.ID)

@@ -48,6 +48,7 @@ func onKeys(change func(apikey.Key) apikey.Key) func() store.Store {
 type brokenStore struct {
 	name     string
 	sentence string
+	only     string // the one case of the sentence that catches it; "" if there may be several
 	make     func() store.Store
 	options  []Option
 }
@@ -77,7 +78,7 @@ func feed(change func(store.Change) (store.Change, bool)) func() store.Store {
 // of it for every watch.
 func feeds(anew func() func(store.Change) []store.Change) func() store.Store {
 	return with(func(b *teststore.Broken, sound *memory.Store) {
-		b.DoWatch = func(ctx context.Context, after uint64) iter.Seq2[store.Change, error] {
+		b.DoWatch = func(ctx context.Context, after store.Position) iter.Seq2[store.Change, error] {
 			return func(yield func(store.Change, error) bool) {
 				change := anew()
 				for told, err := range sound.Watch(ctx, after) {

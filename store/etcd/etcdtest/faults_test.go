@@ -79,7 +79,7 @@ func (f *follower) run(ctx context.Context, s store.Watcher) {
 	}
 }
 
-func (f *follower) mark() uint64 {
+func (f *follower) mark() store.Position {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.mirror.mark
@@ -149,9 +149,9 @@ func TestLeaderIsKilled(t *testing.T) {
 		require.LessOrEqual(t, version, w.tried)
 		t.Logf("%s: %d writes acknowledged, %d with an error, at most %v between two", w.id, w.written.Load(), w.tried-int(w.written.Load()), w.longest)
 	}
-	revision, err := s.Revision(t.Context())
+	revision, err := revisionOf(t.Context(), s)
 	require.NoError(t, err)
-	require.Eventually(t, func() bool { return follower.mark() >= revision }, time.Minute, 10*time.Millisecond)
+	require.Eventually(t, func() bool { return follower.mark().Revision >= revision }, time.Minute, 10*time.Millisecond)
 	unfollow()
 	following.Wait()
 	follower.mirror.wantSame(t, s)
@@ -268,7 +268,7 @@ func TestNetworkIsSilent(t *testing.T) {
 	watched := make(chan error, 1)
 	marks := make(chan uint64, 1000)
 	go func() {
-		for change, err := range alone.Watch(t.Context(), 0) {
+		for change, err := range alone.Watch(t.Context(), store.Position{}) {
 			if err != nil {
 				watched <- err
 				return
@@ -286,7 +286,7 @@ func TestNetworkIsSilent(t *testing.T) {
 	require.Empty(t, marks)
 	cluster.Heal(t, 0)
 	require.Eventually(t, func() bool {
-		revision, err := alone.Revision(short(t))
+		revision, err := revisionOf(short(t), alone)
 		return err == nil && revision == key.Revision
 	}, time.Minute, 10*time.Millisecond)
 }
@@ -307,7 +307,7 @@ func TestClusterIsGone(t *testing.T) {
 		running.Go(func() { writers[i].run(ctx, s) })
 	}
 	wantProgress(t, writers)
-	revision, err := s.Revision(t.Context())
+	revision, err := revisionOf(t.Context(), s)
 	require.NoError(t, err)
 	cluster.Stop(t)
 	cancel()
@@ -350,7 +350,7 @@ func TestClientIsClosed(t *testing.T) {
 	watched := make(chan error, 1)
 	marked := make(chan bool, 10)
 	go func() {
-		for change, err := range s.Watch(t.Context(), organization.Revision) {
+		for change, err := range s.Watch(t.Context(), at(t.Context(), s, organization.Revision)) {
 			if err != nil {
 				watched <- err
 			}
@@ -381,7 +381,7 @@ func TestCloseLeavesTheClient(t *testing.T) {
 	watched := make(chan error, 1)
 	marks := make(chan uint64, 10)
 	go func() {
-		for change, err := range other.Watch(t.Context(), 0) {
+		for change, err := range other.Watch(t.Context(), store.Position{}) {
 			if err != nil {
 				watched <- err
 				return
