@@ -29,9 +29,10 @@ const (
 	revision = greatest(revision + $1, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint)
 	RETURNING revision, kept`
 
-	// No default may let a commit return before it is on disk (S25). In a caller's
-	// transaction this holds until its end, unless the write is refused.
-	durableSQL = `SELECT set_config('synchronous_commit', 'on', true) WHERE current_setting('synchronous_commit') = 'off'`
+	// No default may let a commit return before it is on disk, and on that of a synchronous
+	// standby (S25). In a caller's transaction this holds until its end, unless the write is
+	// refused. The remaining value, remote_apply, waits for more.
+	durableSQL = `SELECT set_config('synchronous_commit', 'on', true) WHERE current_setting('synchronous_commit') IN ('off', 'local', 'remote_write')`
 
 	versionSQL = `SELECT coalesce(max(version), 0) FROM sallyport.migrations`
 
@@ -233,10 +234,11 @@ func (s *Store) commit(ctx context.Context, b *batch) (uint64, error) {
 // inTx calls do in a transaction for writing. After an error nothing of it may be left in a
 // caller's transaction, which may be committed all the same.
 func (s *Store) inTx(ctx context.Context, do func(pgx.Tx) error) error {
-	tx, err := s.begin(ctx)
+	tx, release, err := s.begin(ctx)
 	if err != nil {
 		return failed(ctx, err)
 	}
+	defer release()
 	err = cmp.Or(do(tx), ctx.Err())
 	lasting, cancel := outlasting(ctx) // with a done context nothing would be sent
 	defer cancel()
@@ -246,7 +248,10 @@ func (s *Store) inTx(ctx context.Context, do func(pgx.Tx) error) error {
 		}
 		return failed(ctx, err)
 	}
-	return failed(ctx, tx.Commit(lasting))
+	if s.tx != nil {
+		return failed(ctx, tx.Commit(lasting)) // the savepoint
+	}
+	return failed(ctx, commit(lasting, tx.Conn(), "COMMIT"))
 }
 
 // commitGrace is how long to wait for a commit, or a rollback, after its context has ended.

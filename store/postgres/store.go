@@ -178,13 +178,24 @@ func (s *Store) querier() querier {
 // begin begins a transaction for writing, or a savepoint in the caller's. The database's
 // default isolation level does not apply, since each statement must see everything
 // committed before it. Nobody should wait long for a client gone silent in the middle.
-// Whether the transaction may write at all is left to the default.
-func (s *Store) begin(ctx context.Context) (pgx.Tx, error) {
+// Whether the transaction may write at all is left to the default. release returns the
+// connection to the pool.
+func (s *Store) begin(ctx context.Context) (tx pgx.Tx, release func(), err error) {
 	if s.tx != nil {
-		return s.tx.Begin(ctx)
+		tx, err = s.tx.Begin(ctx)
+		return tx, func() {}, err
 	}
-	return s.pool.BeginTx(ctx, pgx.TxOptions{BeginQuery: beginWrite})
+	conn, err := s.pool.Acquire(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	if tx, err = conn.BeginTx(ctx, pgx.TxOptions{BeginQuery: beginWrite}); err != nil {
+		conn.Release()
+		return nil, nil, err
+	}
+	return tx, conn.Release, nil
 }
 
 const beginWrite = `BEGIN ISOLATION LEVEL READ COMMITTED;
-SET LOCAL idle_in_transaction_session_timeout = '10s'`
+SET LOCAL idle_in_transaction_session_timeout = '10s';
+` + warnings
