@@ -17,7 +17,7 @@
 //
 // # The contract
 //
-// MUST and may have the meaning of RFC 2119. storetest's cases carry the names S1 to S26.
+// MUST and may have the meaning of RFC 2119. storetest's cases carry the names S1 to S27.
 //
 // Calls and contexts
 //
@@ -98,13 +98,17 @@
 //     exception, so that decisions are unavailable.
 //   - S24. Close MUST return nil when called again.
 //
-// Crashes
+// Crashes and lost writes
 //
 //   - S25. A store that keeps its records beyond the process MUST NOT lose a write that
 //     has returned, however the process or the server ends. The only condition is what
 //     the adapter's documentation requires of the machine's disks.
 //   - S26. After such an end every write MUST be there whole or not at all, whether or
 //     not it had returned. A revision MUST NOT be given again (S12).
+//   - S27. A store that can lose writes without a fault of its own, by a restored backup
+//     or a standby promoted without the last writes, MUST NOT give a lost revision again.
+//     So a Put or a Delete with a lost revision MUST return ErrConflict, or ErrNotFound if
+//     the record is absent.
 //
 // An adapter may implement [Watcher], [UsageRecorder] and [Loader], whose comments have
 // sentences of the same kind. [As] finds them in a wrapper by its Unwrap method.

@@ -29,7 +29,8 @@ var (
 	// ErrClosed is returned after Close (S23).
 	ErrClosed = errors.New("the store is closed")
 
-	// ErrCompacted is yielded when a watch cannot go on from its revision (W4). Watch
-	// from zero instead.
+	// ErrCompacted is yielded when a watch cannot go on from its position: changes since
+	// are no longer known (W4), or the store lost writes before it (W4, W10). Watch from
+	// the zero Position instead.
 	ErrCompacted = errors.New("the change feed does not reach back so far")
 )

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"os"
@@ -65,7 +66,7 @@ func OpenFileStore(dir string) (*FileStore, error) {
 	if err := s.load(); err != nil {
 		return nil, errors.Join(err, lock.Close())
 	}
-	s.log = adapter.NewLog(keptChanges, s.revision)
+	s.log = adapter.NewLog(keptChanges, store.Position{History: rand.Text(), Revision: s.revision})
 	return s, nil
 }
 

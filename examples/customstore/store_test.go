@@ -46,7 +46,7 @@ func TestContract(t *testing.T) {
 			files := s.(*FileStore)
 			files.mu.Lock()
 			defer files.mu.Unlock()
-			files.log = adapter.NewLog(keptChanges, files.revision)
+			files.log = adapter.NewLog(keptChanges, store.Position{History: "reopened", Revision: files.revision})
 		}),
 	)
 }

@@ -15,54 +15,58 @@ import (
 // keptChanges is the number of changes kept for watchers, at least.
 const keptChanges = 10_000
 
-// Revision implements [store.Watcher]. No other process writes, so it is that of the
-// latest change (W1).
-func (s *FileStore) Revision(ctx context.Context) (uint64, error) {
+// Position implements [store.Watcher]. No other process writes, so it is that of the
+// latest change (W1). Each opened store has a history of its own (W9): the files may have
+// been restored from a backup in between.
+func (s *FileStore) Position(ctx context.Context) (store.Position, error) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	return s.log.Revision(), s.usable(ctx)
+	if err := s.usable(ctx); err != nil {
+		return store.Position{}, err
+	}
+	return s.log.Position(), nil
 }
 
 // Watch implements [store.Watcher]. Package adapter ends the sequence as W5 wants, waits
 // for the waker, and puts a mark after each batch of deliver (W6).
-func (s *FileStore) Watch(ctx context.Context, after uint64) iter.Seq2[store.Change, error] {
+func (s *FileStore) Watch(ctx context.Context, after store.Position) iter.Seq2[store.Change, error] {
 	return adapter.Watch(func(deliver adapter.Deliver) error {
 		woken, stop := s.waker.Wait()
 		defer stop()
-		return adapter.Follow(ctx, after, woken, func(after uint64, deliver adapter.Deliver) (uint64, error) {
+		return adapter.Follow(ctx, after, woken, func(after store.Position, deliver adapter.Deliver) (store.Position, error) {
 			return s.deliver(ctx, after, deliver)
 		}, deliver)
 	})
 }
 
-// deliver delivers a batch and returns the revision of its mark. The lock is not held
+// deliver delivers a batch and returns the position of its mark. The lock is not held
 // meanwhile, so that a slow watcher holds up nobody (W7).
-func (s *FileStore) deliver(ctx context.Context, after uint64, deliver adapter.Deliver) (mark uint64, err error) {
+func (s *FileStore) deliver(ctx context.Context, after store.Position, deliver adapter.Deliver) (mark store.Position, err error) {
 	changes, mark, err := s.changes(ctx, after)
 	if err != nil {
-		return 0, err
+		return store.Position{}, err
 	}
 	for _, change := range changes {
 		if err := deliver(adapter.Own(change)); err != nil { // W8: the records stay ours
-			return 0, err
+			return store.Position{}, err
 		}
 	}
 	return mark, nil
 }
 
-// changes returns the changes after a revision, of each record the latest, or every record
-// after zero; and the revision they lead to. Under the lock both are of one moment (W6).
-func (s *FileStore) changes(ctx context.Context, after uint64) (changes []store.Change, mark uint64, err error) {
+// changes returns the changes after a position, of each record the latest, or every record
+// after the zero Position; and the position they lead to. Under the lock both are of one moment (W6).
+func (s *FileStore) changes(ctx context.Context, after store.Position) (changes []store.Change, mark store.Position, err error) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	if err := s.usable(ctx); err != nil {
-		return nil, 0, err
+		return nil, store.Position{}, err
 	}
-	if after == 0 {
-		return s.snapshot(), s.log.Revision(), nil
+	if after == (store.Position{}) {
+		return s.snapshot(), s.log.Position(), nil
 	}
 	changes, err = s.log.Since(after)
-	return adapter.Latest(changes, adapter.NameOf), s.log.Revision(), err
+	return adapter.Latest(changes, adapter.NameOf), s.log.Position(), err
 }
 
 // snapshot returns every record as a change.

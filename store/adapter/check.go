@@ -120,15 +120,19 @@ func CheckUsageBatch(batch []store.UsageRecord) error {
 	return nil
 }
 
-// CheckWatch returns the store.ErrCompacted of a Watch after a revision, nil to accept it:
+// CheckWatch returns the store.ErrCompacted of a Watch after a position, nil to accept it:
 // W4. forgotten is the revision of the latest change no longer known, zero if all
-// are; latest is the revision of the store. A watch from zero needs no check.
-func CheckWatch(after, forgotten, latest uint64) error {
+// are; latest is the position of the store. Positions of another history are refused: an
+// adapter whose history has a past of several names looks for the name itself, and gives
+// the position with the latest one. A watch from the zero Position needs no check.
+func CheckWatch(after store.Position, forgotten uint64, latest store.Position) error {
 	switch {
-	case after > latest:
-		return fmt.Errorf("store: a watch from revision %d, of a store that has come to %d: %w", after, latest, store.ErrCompacted)
-	case after < forgotten:
-		return fmt.Errorf("store: a watch from revision %d, of a store that knows the changes after %d: %w", after, forgotten, store.ErrCompacted)
+	case after.History != latest.History:
+		return fmt.Errorf("store: a watch from revision %d of history %.80q, of a store with history %.80q: %w", after.Revision, after.History, latest.History, store.ErrCompacted)
+	case after.Revision > latest.Revision:
+		return fmt.Errorf("store: a watch from revision %d, of a store that has come to %d: %w", after.Revision, latest.Revision, store.ErrCompacted)
+	case after.Revision < forgotten:
+		return fmt.Errorf("store: a watch from revision %d, of a store that knows the changes after %d: %w", after.Revision, forgotten, store.ErrCompacted)
 	}
 	return nil
 }

@@ -220,8 +220,12 @@ func TestCheckWatch(t *testing.T) {
 		{1, 0, 0, store.ErrCompacted}, {10, 5, 9, store.ErrCompacted},
 		{4, 5, 9, store.ErrCompacted}, {0, 1, 9, store.ErrCompacted},
 	} {
-		wantError(t, adapter.CheckWatch(test.after, test.forgotten, test.latest), test.want)
+		wantError(t, adapter.CheckWatch(at(test.after), test.forgotten, at(test.latest)), test.want)
 	}
-	assert.ErrorContains(t, adapter.CheckWatch(10, 5, 9), "from revision 10, of a store that has come to 9")
-	assert.ErrorContains(t, adapter.CheckWatch(4, 5, 9), "from revision 4, of a store that knows the changes after 5")
+	assert.ErrorContains(t, adapter.CheckWatch(at(10), 5, at(9)), "from revision 10, of a store that has come to 9")
+	assert.ErrorContains(t, adapter.CheckWatch(at(4), 5, at(9)), "from revision 4, of a store that knows the changes after 5")
+	for _, other := range []store.Position{{History: "other", Revision: 7}, {Revision: 7}, {History: "other"}} {
+		wantError(t, adapter.CheckWatch(other, 5, at(9)), store.ErrCompacted)
+	}
+	assert.ErrorContains(t, adapter.CheckWatch(store.Position{History: "other", Revision: 7}, 5, at(9)), `revision 7 of history "other", of a store with history "history"`)
 }

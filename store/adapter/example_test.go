@@ -2,6 +2,7 @@ package adapter_test
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"iter"
@@ -29,21 +30,21 @@ func (f *feed) write(change store.Change) {
 	f.waker.Wake()
 }
 
-func (f *feed) since(ctx context.Context, after uint64) ([]store.Change, uint64, error) {
+func (f *feed) since(ctx context.Context, after store.Position) ([]store.Change, store.Position, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if err := ctx.Err(); err != nil {
-		return nil, 0, err
+		return nil, store.Position{}, err
 	}
 	changes, err := f.log.Since(after)
-	return adapter.Latest(changes, adapter.NameOf), f.log.Revision(), err
+	return adapter.Latest(changes, adapter.NameOf), f.log.Position(), err
 }
 
-func (f *feed) Watch(ctx context.Context, after uint64) iter.Seq2[store.Change, error] {
+func (f *feed) Watch(ctx context.Context, after store.Position) iter.Seq2[store.Change, error] {
 	return adapter.Watch(func(deliver adapter.Deliver) error {
 		woken, stop := f.waker.Wait()
 		defer stop()
-		return adapter.Follow(ctx, after, woken, func(after uint64, deliver adapter.Deliver) (uint64, error) {
+		return adapter.Follow(ctx, after, woken, func(after store.Position, deliver adapter.Deliver) (store.Position, error) {
 			changes, mark, err := f.since(ctx, after)
 			for _, change := range changes {
 				if err == nil {
@@ -57,12 +58,14 @@ func (f *feed) Watch(ctx context.Context, after uint64) iter.Seq2[store.Change, 
 
 // Between two marks a watcher receives each record once, as its latest change left it.
 func ExampleFollow() {
-	f := &feed{log: adapter.NewLog(1000, 0)}
+	f := &feed{log: adapter.NewLog(1000, store.Position{History: rand.Text()})}
 	f.write(store.Change{Organization: "acme"})
 	f.write(store.Change{Organization: "acme", Key: "backup"})
 	f.write(store.Change{Organization: "acme", Key: "deploy"})
 	f.write(store.Change{Organization: "acme", Key: "backup", Deleted: true})
-	for change, err := range f.Watch(context.Background(), 1) {
+	after := f.log.Position()
+	after.Revision = 1
+	for change, err := range f.Watch(context.Background(), after) {
 		if err != nil {
 			fmt.Println(err)
 			return
@@ -121,13 +124,16 @@ func ExampleCheckLoad() {
 }
 
 func ExampleCheckWatch() {
-	fmt.Println(adapter.CheckWatch(5, 3, 9))
-	fmt.Println(adapter.CheckWatch(2, 3, 9))
-	fmt.Println(adapter.CheckWatch(12, 3, 9))
+	latest := store.Position{History: "main", Revision: 9}
+	fmt.Println(adapter.CheckWatch(store.Position{History: "main", Revision: 5}, 3, latest))
+	fmt.Println(adapter.CheckWatch(store.Position{History: "main", Revision: 2}, 3, latest))
+	fmt.Println(adapter.CheckWatch(store.Position{History: "main", Revision: 12}, 3, latest))
+	fmt.Println(adapter.CheckWatch(store.Position{History: "lost", Revision: 5}, 3, latest))
 	// Output:
 	// <nil>
 	// store: a watch from revision 2, of a store that knows the changes after 3: the change feed does not reach back so far
 	// store: a watch from revision 12, of a store that has come to 9: the change feed does not reach back so far
+	// store: a watch from revision 5 of history "lost", of a store with history "main": the change feed does not reach back so far
 }
 
 // A log that names records is confirmed by the records themselves.

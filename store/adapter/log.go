@@ -10,15 +10,21 @@ import (
 // for concurrent use: the lock of the store guards it. Make one with [NewLog].
 type Log struct {
 	keep      int
+	history   string
 	changes   []store.Change // ascending
 	forgotten uint64         // revision of the latest change no longer known
 	revision  uint64
 }
 
-// NewLog returns the log of a store at a revision. Earlier changes are not known to it.
+// NewLog returns the log of a store at a position. Earlier changes are not known to it.
 // It keeps at least the latest changes in the number given.
-func NewLog(keep int, revision uint64) *Log {
-	return &Log{keep: keep, forgotten: revision, revision: revision}
+func NewLog(keep int, from store.Position) *Log {
+	return &Log{keep: keep, history: from.History, forgotten: from.Revision, revision: from.Revision}
+}
+
+// Position returns the position of the latest change.
+func (l *Log) Position() store.Position {
+	return store.Position{History: l.history, Revision: l.revision}
 }
 
 // Revision returns the revision of the latest change.
@@ -35,13 +41,13 @@ func (l *Log) Add(change store.Change) {
 	l.revision = change.Revision
 }
 
-// Since returns the changes after a revision, in ascending order. The error is
+// Since returns the changes after a position, in ascending order. The error is
 // store.ErrCompacted (W4). Deliver the [Latest] of them, each as [Own].
-func (l *Log) Since(after uint64) ([]store.Change, error) {
-	if err := CheckWatch(after, l.forgotten, l.revision); err != nil {
+func (l *Log) Since(after store.Position) ([]store.Change, error) {
+	if err := CheckWatch(after, l.forgotten, l.Position()); err != nil {
 		return nil, err
 	}
-	begin, _ := slices.BinarySearchFunc(l.changes, after+1, func(change store.Change, revision uint64) int {
+	begin, _ := slices.BinarySearchFunc(l.changes, after.Revision+1, func(change store.Change, revision uint64) int {
 		if change.Revision < revision {
 			return -1
 		}

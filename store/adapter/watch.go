@@ -39,22 +39,22 @@ func Watch(follow func(Deliver) error) iter.Seq2[store.Change, error] {
 	}
 }
 
-// Follow delivers the changes after a revision and then those to come, with a mark after
+// Follow delivers the changes after a position and then those to come, with a mark after
 // each batch (W6). It ends when read or deliver fails, and returns that error.
 //
-// read delivers a batch and returns the revision of its mark. The batch has the changes
-// after the revision given, each record once. After revision zero it has every record in
-// the store. read MUST return an error when ctx is done or the store is closed.
+// read delivers a batch and returns the position of its mark. The batch has the changes
+// after the position given, each record once. After the zero Position it has every record
+// in the store. read MUST return an error when ctx is done or the store is closed.
 //
 // Between batches Follow waits until woken has a token, see [Waker], or ctx is done.
-func Follow(ctx context.Context, after uint64, woken <-chan struct{}, read func(after uint64, deliver Deliver) (mark uint64, err error), deliver Deliver) error {
+func Follow(ctx context.Context, after store.Position, woken <-chan struct{}, read func(after store.Position, deliver Deliver) (mark store.Position, err error), deliver Deliver) error {
 	for first := true; ; first = false {
 		mark, err := read(after, deliver)
 		if err != nil {
 			return err
 		}
-		if first || mark > after {
-			if err := deliver(store.Change{Revision: mark}); err != nil {
+		if first || mark != after {
+			if err := deliver(store.Change{History: mark.History, Revision: mark.Revision}); err != nil {
 				return err
 			}
 		}

@@ -61,6 +61,11 @@ func TestWatchIsLeft(t *testing.T) {
 	require.ErrorIs(t, last, adapter.ErrLeft)
 }
 
+// at returns the position of a revision in a history.
+func at(revision uint64) store.Position {
+	return store.Position{History: "history", Revision: revision}
+}
+
 // A follower is a feed with its revisions as batches.
 func follow(t *testing.T, after uint64, marks []uint64, deliver adapter.Deliver) (asked []uint64, err error) {
 	ctx, cancel := context.WithCancel(t.Context())
@@ -68,10 +73,10 @@ func follow(t *testing.T, after uint64, marks []uint64, deliver adapter.Deliver)
 	var waker adapter.Waker
 	woken, stop := waker.Wait()
 	defer stop()
-	err = adapter.Follow(ctx, after, woken, func(after uint64, deliver adapter.Deliver) (uint64, error) {
-		asked = append(asked, after)
+	err = adapter.Follow(ctx, at(after), woken, func(after store.Position, deliver adapter.Deliver) (store.Position, error) {
+		asked = append(asked, after.Revision)
 		if len(marks) == 0 {
-			return 0, errBroken
+			return store.Position{}, errBroken
 		}
 		mark := marks[0]
 		if marks = marks[1:]; len(marks) == 0 {
@@ -79,10 +84,10 @@ func follow(t *testing.T, after uint64, marks []uint64, deliver adapter.Deliver)
 		} else {
 			waker.Wake()
 		}
-		if mark == after {
-			return mark, nil
+		if at(mark) == after {
+			return after, nil
 		}
-		return mark, deliver(store.Change{Revision: mark, Organization: "acme"})
+		return at(mark), deliver(store.Change{Revision: mark, Organization: "acme"})
 	}, deliver)
 	return asked, err
 }
@@ -107,6 +112,7 @@ func TestFollow(t *testing.T) {
 					got += " "
 				}
 				if change.IsMark() {
+					require.Equal(t, "history", change.History)
 					got += fmt.Sprintf("[%d]", change.Revision)
 				} else {
 					got += fmt.Sprint(change.Revision)
@@ -212,10 +218,11 @@ func TestLatest(t *testing.T) {
 
 func TestLog(t *testing.T) {
 	const keep = 160
-	log := adapter.NewLog(keep, 1000)
+	log := adapter.NewLog(keep, at(1000))
+	assert.Equal(t, at(1000), log.Position())
 	assert.EqualValues(t, 1000, log.Revision())
 	since := func(after uint64) (revisions []uint64) {
-		changes, err := log.Since(after)
+		changes, err := log.Since(at(after))
 		require.NoError(t, err, "after %d", after)
 		for _, change := range changes {
 			revisions = append(revisions, change.Revision)
@@ -223,7 +230,7 @@ func TestLog(t *testing.T) {
 		return revisions
 	}
 	compacted := func(after uint64) {
-		_, err := log.Since(after)
+		_, err := log.Since(at(after))
 		wantError(t, err, store.ErrCompacted)
 	}
 	assert.Empty(t, since(1000))
@@ -245,11 +252,11 @@ func TestLog(t *testing.T) {
 	}
 	revision := log.Revision()
 	log.Add(store.Change{Revision: revision + 1, Organization: "organization 799", Deleted: true})
-	changes, err := log.Since(revision - 1)
+	changes, err := log.Since(at(revision - 1))
 	require.NoError(t, err)
 	require.Len(t, changes, 2)
 	changes[0].Revision, changes[1].Revision = 0, 0
 	assert.Equal(t, []uint64{revision, revision + 1}, since(revision-1), "the log does not change with what was returned")
-	_, err = adapter.NewLog(keep, 0).Since(0)
+	_, err = adapter.NewLog(keep, at(0)).Since(at(0))
 	require.NoError(t, err)
 }

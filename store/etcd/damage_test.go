@@ -115,7 +115,7 @@ func TestDeleteOfAKeyThatIsElsewhere(t *testing.T) {
 		t.Run(owner, func(t *testing.T) {
 			s, f := opened(t)
 			f.put(prefix+"ids/k1", owner, prefix+"keys//k1", "of no organization")
-			before, err := s.Revision(t.Context())
+			before, err := latestOf(t.Context(), s)
 			require.NoError(t, err)
 			key := wantTold(t, s, 0)[1].KeyRecord              // after its organization
 			for _, s := range []*Store{s, open(t, s.client)} { // the first knows where the key was
@@ -126,7 +126,7 @@ func TestDeleteOfAKeyThatIsElsewhere(t *testing.T) {
 					require.NotErrorIs(t, err, store.ErrNotFound)
 				}
 			}
-			after, err := s.Revision(t.Context())
+			after, err := latestOf(t.Context(), s)
 			require.NoError(t, err)
 			require.Equal(t, before, after, "something was written")
 
@@ -147,7 +147,7 @@ func TestDeleteOfAKeyThatIsGone(t *testing.T) {
 	key, err := s.Key(t.Context(), "k1")
 	require.NoError(t, err)
 	f.remove(prefix + "keys/acme/k1")
-	before, err := s.Revision(t.Context())
+	before, err := latestOf(t.Context(), s)
 	require.NoError(t, err)
 	for _, revision := range []uint64{0, key.Revision} {
 		err := s.DeleteKey(t.Context(), "k1", revision)
@@ -155,7 +155,7 @@ func TestDeleteOfAKeyThatIsGone(t *testing.T) {
 		require.ErrorContains(t, err, "remove "+prefix+"ids/k1 and "+prefix+"usage/k1 with etcdctl del")
 		require.NotErrorIs(t, err, store.ErrNotFound)
 	}
-	after, err := s.Revision(t.Context())
+	after, err := latestOf(t.Context(), s)
 	require.NoError(t, err)
 	require.Equal(t, before, after, "something was written")
 
@@ -267,12 +267,12 @@ func TestOwners(t *testing.T) {
 func TestFeedEnds(t *testing.T) {
 	s, f := opened(t)
 	first := func(after uint64) (ended error) {
-		for _, err := range s.Watch(t.Context(), after) {
+		for _, err := range s.Watch(t.Context(), at(s, after)) {
 			ended = err
 		}
 		return ended
 	}
-	revision, err := s.Revision(t.Context())
+	revision, err := latestOf(t.Context(), s)
 	require.NoError(t, err)
 	watches := func(request any) bool { _, ok := request.(interface{ GetProgressNotify() bool }); return ok }
 

@@ -52,18 +52,18 @@ func ExampleStore_Watch() {
 		keys  *etcd.Store
 		apply func(changes []store.Change)
 	)
-	var mark uint64
+	var mark store.Position
 	for ctx.Err() == nil {
 		var changes []store.Change
 		for change, err := range keys.Watch(ctx, mark) {
 			switch {
 			case errors.Is(err, store.ErrCompacted):
-				mark = 0 // what is applied next is everything, to a new copy
+				mark = store.Position{} // what is applied next is everything, to a new copy
 			case err != nil:
 				log.Print(err)
 			case change.IsMark():
 				apply(changes)
-				changes, mark = nil, change.Revision
+				changes, mark = nil, change.Position()
 			default:
 				changes = append(changes, change)
 			}

@@ -16,10 +16,10 @@ import (
 )
 
 // snapshot delivers every record at the revision it returns, and a mark.
-func (s *Store) snapshot(ctx context.Context, deliver adapter.Deliver) (revision int64, err error) {
+func (s *Store) snapshot(ctx context.Context, deliver adapter.Deliver) (history string, revision int64, err error) {
 	latest, at, err := s.latest(ctx)
 	if err != nil {
-		return 0, err
+		return "", 0, err
 	}
 	type page struct {
 		*pb.RangeResponse
@@ -37,7 +37,7 @@ func (s *Store) snapshot(ctx context.Context, deliver adapter.Deliver) (revision
 	for next := read(); next != nil; {
 		page := <-next
 		if page.err != nil {
-			return 0, page.err
+			return "", 0, page.err
 		}
 		next = nil
 		if l.advance(page.RangeResponse) {
@@ -47,13 +47,13 @@ func (s *Store) snapshot(ctx context.Context, deliver adapter.Deliver) (revision
 			// A value written by other means may have a later revision than the store. With
 			// such a mark a replica would take it that the store has gone back, and reload
 			// forever.
-			change.Revision = min(change.Revision, latest)
+			change.Revision = min(change.Revision, latest.Revision)
 			if err := deliver(change); err != nil {
-				return 0, err
+				return "", 0, err
 			}
 		}
 	}
-	return at, deliver(store.Change{Revision: latest})
+	return latest.History, at, deliver(store.Change{History: latest.History, Revision: latest.Revision})
 }
 
 // changes returns stored values as changes, without those that are no records. Decoding a

@@ -59,7 +59,7 @@ func newKey(id apikey.ID) apikey.Key {
 // wantTold returns what a watch tells up to its first mark, which is the last.
 func wantTold(t testing.TB, s *Store, after uint64) (told []store.Change) {
 	t.Helper()
-	for change, err := range s.Watch(t.Context(), after) {
+	for change, err := range s.Watch(t.Context(), at(s, after)) {
 		require.NoError(t, err)
 		if told = append(told, change); change.IsMark() {
 			break
@@ -304,7 +304,7 @@ func TestForeignNames(t *testing.T) {
 	f.put(prefix+"keys/acme", "x")
 	f.put(prefix+"notes", "x")
 	told := 0
-	for change, err := range s.Watch(t.Context(), 0) {
+	for change, err := range s.Watch(t.Context(), store.Position{}) {
 		require.NoError(t, err)
 		if told++; change.IsMark() {
 			if told == 4 {
@@ -347,7 +347,7 @@ func TestEveryCallFails(t *testing.T) {
 	_, organizations := s.Organizations(ctx, store.PageRequest{})
 	_, putKey := s.PutKey(ctx, newKey("k2"))
 	_, putOrganization := s.PutOrganization(ctx, policy.Organization{ID: "other"})
-	_, revision := s.Revision(ctx)
+	_, revision := latestOf(ctx, s)
 	_, usage := s.Usage(ctx, "k1")
 	for i, err := range []error{lookup, key, organization, keys, organizations, putKey, putOrganization, revision, usage,
 		s.DeleteKey(ctx, "k1", 0), s.DeleteOrganization(ctx, "acme", 0), s.RecordUsage(ctx, []store.UsageRecord{{Key: "k1"}})} {
@@ -361,9 +361,9 @@ func TestLeavingAtAMark(t *testing.T) {
 	_, client := startFake(t)
 	s := open(t, client)
 	for range 2 {
-		for change, err := range s.Watch(t.Context(), 0) {
+		for change, err := range s.Watch(t.Context(), store.Position{}) {
 			require.NoError(t, err)
-			require.Equal(t, store.Change{}, change, "the mark of a store in which nothing was written")
+			require.Equal(t, store.Change{History: change.History}, change, "the mark of a store in which nothing was written")
 			break
 		}
 	}
@@ -396,7 +396,7 @@ func TestManyRecords(t *testing.T) {
 		f.put(fmt.Sprintf("%sorganizations/%04d", prefix, i), fmt.Sprintf(`{"id":"%04d","requirement":"required"}`, i))
 	}
 	told := map[string]bool{}
-	for change, err := range s.Watch(t.Context(), 0) {
+	for change, err := range s.Watch(t.Context(), store.Position{}) {
 		require.NoError(t, err)
 		if change.IsMark() {
 			break
@@ -415,7 +415,7 @@ func TestManyRecords(t *testing.T) {
 		}
 		return nil
 	}, nil)
-	for change, err := range s.Watch(t.Context(), 0) {
+	for change, err := range s.Watch(t.Context(), store.Position{}) {
 		require.False(t, change.IsMark() && err == nil, "a mark is told of what was not read whole")
 		ended = err
 	}
@@ -498,4 +498,20 @@ func TestUsageIsTooLarge(t *testing.T) {
 	err := s.RecordUsage(t.Context(), []store.UsageRecord{{Key: "k1", Secret: "5ec2e700"}})
 	require.ErrorIs(t, err, store.ErrInvalid)
 	require.ErrorContains(t, err, "1 keys in one transaction")
+}
+
+// at returns the position of a revision in the store's history, and the zero Position for
+// zero.
+func at(s store.Watcher, revision uint64) store.Position {
+	if revision == 0 {
+		return store.Position{}
+	}
+	latest, _ := s.Position(context.Background())
+	return store.Position{History: latest.History, Revision: revision}
+}
+
+// latestOf returns the latest revision.
+func latestOf(ctx context.Context, s store.Watcher) (uint64, error) {
+	latest, err := s.Position(ctx)
+	return latest.Revision, err
 }

@@ -16,24 +16,26 @@ import (
 	"github.com/sallyport-go/sallyport/store/adapter"
 )
 
-// Revision implements [store.Watcher].
-func (s *Store) Revision(ctx context.Context) (uint64, error) {
+// Position implements [store.Watcher]. The history is that of the cluster, by its ID.
+func (s *Store) Position(ctx context.Context) (store.Position, error) {
 	latest, _, err := s.latest(ctx)
 	return latest, err
 }
 
-// latest returns the revision of the latest write to the store, and of the cluster at the
-// same moment. Others raise the latter, too.
-func (s *Store) latest(ctx context.Context) (latest uint64, cluster int64, err error) {
+// latest returns the position of the latest write to the store, and the revision of the
+// cluster at the same moment. Others raise the latter, too.
+func (s *Store) latest(ctx context.Context) (latest store.Position, cluster int64, err error) {
 	if err := s.ready(ctx); err != nil {
-		return 0, 0, err
+		return store.Position{}, 0, err
 	}
 	response, err := s.transact(ctx, nil, []clientv3.Op{clientv3.OpGet(s.names.revision())}, nil)
 	if err != nil {
-		return 0, 0, err
+		return store.Position{}, 0, err
 	}
-	return revisionOf(valuesOf(response)[0]), response.Header.Revision, nil
+	return store.Position{History: historyOf(response.Header), Revision: revisionOf(valuesOf(response)[0])}, response.Header.Revision, nil
 }
+
+func historyOf(header *pb.ResponseHeader) string { return fmt.Sprintf("%016x", header.ClusterId) }
 
 // Watch implements [store.Watcher]. It reaches back as far as the cluster's history, and
 // delivers each write when it happens. A watcher that has fallen behind receives each
@@ -42,7 +44,7 @@ func (s *Store) latest(ctx context.Context) (latest uint64, cluster int64, err e
 //
 // The watch ends with a failure when the member that serves it ends or loses its leader.
 // Called again with the last mark, it is served by another.
-func (s *Store) Watch(ctx context.Context, after uint64) iter.Seq2[store.Change, error] {
+func (s *Store) Watch(ctx context.Context, after store.Position) iter.Seq2[store.Change, error] {
 	return adapter.Watch(func(deliver adapter.Deliver) error {
 		watching, cancel := context.WithCancel(ctx)
 		defer cancel()
@@ -60,15 +62,15 @@ func (s *Store) Watch(ctx context.Context, after uint64) iter.Seq2[store.Change,
 	})
 }
 
-// deliver delivers what was written after a revision, everything after zero, until it
-// fails.
-func (s *Store) deliver(ctx context.Context, after uint64, deliver adapter.Deliver) error {
-	if after == 0 {
-		revision, err := s.snapshot(ctx, deliver)
+// deliver delivers what was written after a position, everything after the zero Position,
+// until it fails.
+func (s *Store) deliver(ctx context.Context, after store.Position, deliver adapter.Deliver) error {
+	if after == (store.Position{}) {
+		history, revision, err := s.snapshot(ctx, deliver)
 		if err != nil {
 			return err
 		}
-		return s.follow(ctx, revision+1, deliver)
+		return s.follow(ctx, history, revision+1, deliver)
 	}
 	latest, cluster, err := s.latest(ctx)
 	if err == nil {
@@ -77,15 +79,15 @@ func (s *Store) deliver(ctx context.Context, after uint64, deliver adapter.Deliv
 	if err != nil {
 		return err
 	}
-	if after < latest {
-		return s.follow(ctx, int64(after)+1, deliver)
+	if after.Revision < latest.Revision {
+		return s.follow(ctx, after.History, int64(after.Revision)+1, deliver)
 	}
-	if err := deliver(store.Change{Revision: after}); err != nil {
+	if err := deliver(store.Change{History: after.History, Revision: after.Revision}); err != nil {
 		return err
 	}
 	// Writes by others since then may have been compacted already. They reach no watcher
 	// that was away, not even if they wrote records.
-	return s.follow(ctx, cluster+1, deliver)
+	return s.follow(ctx, after.History, cluster+1, deliver)
 }
 
 // follow delivers what is written from a revision on, which may be a future one.
@@ -93,7 +95,7 @@ func (s *Store) deliver(ctx context.Context, after uint64, deliver adapter.Deliv
 // It does not use the client's own watcher. The client's keeps untaken events in memory
 // without a bound (W7). After a failure it goes on without asking whether the cluster is
 // still the same (W4). Here events wait in the member's history.
-func (s *Store) follow(ctx context.Context, revision int64, deliver adapter.Deliver) error {
+func (s *Store) follow(ctx context.Context, history string, revision int64, deliver adapter.Deliver) error {
 	// A member that is cut off from the others has no leader. It must say so, not be
 	// silent.
 	stream, err := s.watch.Watch(clientv3.WithRequireLeader(ctx), grpc.WaitForReady(true), grpc.MaxCallRecvMsgSize(math.MaxInt32))
@@ -127,7 +129,7 @@ func (s *Store) follow(ctx context.Context, revision int64, deliver adapter.Deli
 		for response.Fragment && whole > 0 && events[whole-1].Kv.ModRevision == events[len(events)-1].Kv.ModRevision {
 			whole-- // the next response may have more of the last revision
 		}
-		if err := s.deliverLatest(events[:whole], deliver); err != nil {
+		if err := s.deliverLatest(history, events[:whole], deliver); err != nil {
 			return err
 		}
 		events = slices.Clone(events[whole:])
@@ -136,7 +138,7 @@ func (s *Store) follow(ctx context.Context, revision int64, deliver adapter.Deli
 
 // deliverLatest delivers the latest event of each record, and a mark. The events are all
 // those of some revisions, and of records only.
-func (s *Store) deliverLatest(events []*mvccpb.Event, deliver adapter.Deliver) error {
+func (s *Store) deliverLatest(history string, events []*mvccpb.Event, deliver adapter.Deliver) error {
 	var mark uint64
 	for _, event := range adapter.Latest(events, s.nameOf) {
 		change := s.change(event.Kv, event.Type == mvccpb.Event_DELETE)
@@ -148,7 +150,7 @@ func (s *Store) deliverLatest(events []*mvccpb.Event, deliver adapter.Deliver) e
 	if mark == 0 {
 		return nil
 	}
-	return deliver(store.Change{Revision: mark})
+	return deliver(store.Change{History: history, Revision: mark})
 }
 
 func (s *Store) nameOf(event *mvccpb.Event) adapter.Name {

@@ -28,7 +28,7 @@ func namesOf(told []store.Change) (names []string) {
 // be loaded again and again.
 func TestForeignWrite(t *testing.T) {
 	s, f := opened(t)
-	revision, err := s.Revision(t.Context())
+	revision, err := latestOf(t.Context(), s)
 	require.NoError(t, err)
 	f.put(prefix+"organizations/other", `{"id":"other","requirement":"required"}`)
 	for range 2 {
@@ -45,7 +45,7 @@ func TestForeignWrite(t *testing.T) {
 
 	// Written as this package does it, it is told to a watch that was away.
 	f.put(prefix+"organizations/third", `{"id":"third","requirement":"required"}`, prefix+"revision", "")
-	after, err := s.Revision(t.Context())
+	after, err := latestOf(t.Context(), s)
 	require.NoError(t, err)
 	require.Equal(t, []string{"other", "third", fmt.Sprint("mark ", after)}, namesOf(wantTold(t, s, revision)))
 }
@@ -74,7 +74,7 @@ func TestForeignNameHidesNothing(t *testing.T) {
 func TestRevisionInFragments(t *testing.T) {
 	s, f := opened(t)
 	f.set(func() { f.fragments = true })
-	revision, err := s.Revision(t.Context())
+	revision, err := latestOf(t.Context(), s)
 	require.NoError(t, err)
 	f.put(prefix+"organizations/one", "x", prefix+"organizations/two", "x", prefix+"revision", "")
 	mark := fmt.Sprint("mark ", revision+1)
@@ -86,10 +86,10 @@ func TestRevisionInFragments(t *testing.T) {
 func TestEarlierRevisions(t *testing.T) {
 	s, f := opened(t)
 	f.set(func() { f.early = true })
-	revision, err := s.Revision(t.Context())
+	revision, err := latestOf(t.Context(), s)
 	require.NoError(t, err)
 	var told []store.Change
-	for change, err := range s.Watch(t.Context(), revision) {
+	for change, err := range s.Watch(t.Context(), at(s, revision)) {
 		require.NoError(t, err)
 		if told = append(told, change); len(told) == 1 {
 			_, err := s.PutOrganization(t.Context(), policy.Organization{ID: "other"})

@@ -2,6 +2,7 @@ package memory
 
 import (
 	"context"
+	"crypto/rand"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -37,7 +38,7 @@ var (
 
 // New returns an empty store.
 func New() *Store {
-	return &Store{records: records.NewOrdered(), log: adapter.NewLog(keptChanges, 0), usage: map[apikey.ID]*store.KeyUsage{}}
+	return &Store{records: records.NewOrdered(), log: adapter.NewLog(keptChanges, store.Position{History: rand.Text()}), usage: map[apikey.ID]*store.KeyUsage{}}
 }
 
 // Close implements [store.Store]. It ends every watch.

@@ -32,7 +32,7 @@ func TestWatchThatLags(t *testing.T) {
 	put(t, s, 1)
 	told, last := 0, uint64(0)
 	var end error
-	for change, err := range s.Watch(t.Context(), 0) {
+	for change, err := range s.Watch(t.Context(), store.Position{}) {
 		if err != nil {
 			assert.Zero(t, change)
 			end = err
@@ -47,13 +47,40 @@ func TestWatchThatLags(t *testing.T) {
 	assert.EqualValues(t, 1, last)
 
 	// From the revision of the store it goes on.
-	revision, err := s.Revision(t.Context())
+	latest, err := s.Position(t.Context())
 	require.NoError(t, err)
 	put(t, s, 1)
-	for change, err := range s.Watch(t.Context(), revision) {
+	for change, err := range s.Watch(t.Context(), latest) {
 		require.NoError(t, err)
-		assert.Equal(t, revision+1, change.Revision)
+		assert.Equal(t, latest.Revision+1, change.Revision)
 		break
+	}
+}
+
+// at returns the position of a revision in the store's history.
+func at(t *testing.T, s *Store, revision uint64) store.Position {
+	latest, err := s.Position(t.Context())
+	require.NoError(t, err)
+	return store.Position{History: latest.History, Revision: revision}
+}
+
+// W9: each store has a history of its own, which no other knows.
+func TestHistories(t *testing.T) {
+	s, other := New(), New()
+	put(t, s, 3)
+	put(t, other, 3)
+	assert.NotEqual(t, at(t, s, 3), at(t, other, 3))
+	for _, after := range []store.Position{at(t, other, 3), at(t, other, 0), {Revision: 3}} {
+		for _, err := range s.Watch(t.Context(), after) {
+			assert.ErrorIs(t, err, store.ErrCompacted)
+		}
+	}
+	for change, err := range s.Watch(t.Context(), store.Position{}) {
+		require.NoError(t, err)
+		if change.IsMark() {
+			assert.Equal(t, at(t, s, 3), change.Position())
+			break
+		}
 	}
 }
 
@@ -63,7 +90,7 @@ func TestWatchFromTheFuture(t *testing.T) {
 	put(t, s, 3)
 	for _, after := range []uint64{4, math.MaxUint64} {
 		told := 0
-		for change, err := range s.Watch(t.Context(), after) {
+		for change, err := range s.Watch(t.Context(), at(t, s, after)) {
 			assert.ErrorIs(t, err, store.ErrCompacted, "%+v", change)
 			told++
 		}
@@ -74,7 +101,7 @@ func TestWatchFromTheFuture(t *testing.T) {
 // W6: everything first, one mark; then a mark after each change.
 func TestWatchMarks(t *testing.T) {
 	s := New()
-	tell := func(after uint64, n int) (told []string) {
+	watch := func(after store.Position, n int) (told []string) {
 		for change, err := range s.Watch(t.Context(), after) {
 			require.NoError(t, err)
 			switch {
@@ -91,11 +118,19 @@ func TestWatchMarks(t *testing.T) {
 		}
 		return told
 	}
+	tell := func(after uint64, n int) []string {
+		if after == 0 {
+			return watch(store.Position{}, n)
+		}
+		return watch(at(t, s, after), n)
+	}
 	assert.Equal(t, []string{"mark 0"}, tell(0, 1))
+	assert.Equal(t, []string{"mark 0"}, watch(at(t, s, 0), 1))
 	put(t, s, 3)
 	assert.Equal(t, []string{"acme 3", "mark 3"}, tell(0, 2))
 	assert.Equal(t, []string{"acme 2", "mark 2", "acme 3", "mark 3"}, tell(1, 4))
 	assert.Equal(t, []string{"mark 3"}, tell(3, 1))
+	assert.Equal(t, []string{"acme 1", "mark 1", "acme 2", "mark 2"}, watch(at(t, s, 0), 4), "an empty store is a position too")
 	require.NoError(t, s.DeleteOrganization(t.Context(), "acme", 0))
 	assert.Equal(t, []string{"mark 4"}, tell(0, 1))
 	assert.Equal(t, []string{"deleted 4", "mark 4"}, tell(3, 2))
@@ -111,12 +146,12 @@ func TestWatchMarks(t *testing.T) {
 func TestWatchLeavesNothingBehind(t *testing.T) {
 	s := New()
 	put(t, s, 3)
-	for range s.Watch(t.Context(), 0) {
+	for range s.Watch(t.Context(), store.Position{}) {
 		break
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	for _, err := range s.Watch(ctx, 0) {
+	for _, err := range s.Watch(ctx, store.Position{}) {
 		assert.ErrorIs(t, err, context.Canceled)
 	}
 	assert.Zero(t, s.waker.Waiting())

@@ -35,7 +35,7 @@ func TestChangedByHand(t *testing.T) {
 	require.NoError(t, err)
 	exec(t, pool, `UPDATE sallyport.keys SET document = document::jsonb || '{"accessList":[]}' WHERE id = 'halved'`)
 	told := 0
-	for change, err := range s.Watch(ctx, mark) {
+	for change, err := range s.Watch(ctx, at(s, mark)) {
 		require.NoError(t, err)
 		if change.IsMark() {
 			break
@@ -58,12 +58,12 @@ func TestChangedByHand(t *testing.T) {
 	assert.Equal(t, 4, told)
 
 	// An organization is called one.
-	before, err := s.Revision(ctx)
+	before, err := revisionOf(ctx, s)
 	require.NoError(t, err)
 	other, err := s.PutOrganization(ctx, policy.Organization{ID: "other"})
 	require.NoError(t, err)
 	exec(t, pool, `UPDATE sallyport.organizations SET revision = revision - 1, document = document::jsonb || jsonb_build_object('revision', revision - 1) WHERE id = 'other'`)
-	for change, err := range s.Watch(ctx, before) {
+	for change, err := range s.Watch(ctx, at(s, before)) {
 		require.NoError(t, err)
 		assert.ErrorContains(t, change.Err, fmt.Sprintf(`organization "other" cannot be read: it has revision %d, and its latest change has %d`, other.Revision-1, other.Revision))
 		break
@@ -81,7 +81,7 @@ func TestChangedByHand(t *testing.T) {
 
 	// A change that cannot be read is not passed over.
 	exec(t, pool, `UPDATE sallyport.changes SET deleted = NULL WHERE key = 'older'`)
-	for change, err := range s.Watch(ctx, mark) {
+	for change, err := range s.Watch(ctx, at(s, mark)) {
 		assert.ErrorContains(t, err, "cannot scan NULL")
 		assert.Zero(t, change)
 	}
@@ -105,7 +105,7 @@ func watchError(t testing.TB, s *postgres.Store) error {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	for change, err := range s.Watch(ctx, 0) {
+	for change, err := range s.Watch(ctx, store.Position{}) {
 		if err != nil {
 			return err
 		}

@@ -67,15 +67,15 @@ func ExampleStore_WithTx() {
 
 // A program keeps something of its own in step with the store.
 func ExampleStore_Watch() {
-	follow := func(ctx context.Context, keys *postgres.Store, mark uint64, apply func([]store.Change)) error {
+	follow := func(ctx context.Context, keys *postgres.Store, mark store.Position, apply func([]store.Change)) error {
 		var changes []store.Change
 		for change, err := range keys.Watch(ctx, mark) {
 			switch {
 			case err != nil:
-				return err // watch again from mark; after ErrCompacted from zero
+				return err // watch again from mark; after ErrCompacted from the zero Position
 			case change.IsMark():
 				apply(changes) // all at once: then the copy is the store as it was at the mark
-				changes, mark = nil, change.Revision
+				changes, mark = nil, change.Position()
 			default:
 				changes = append(changes, change)
 			}

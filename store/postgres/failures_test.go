@@ -88,7 +88,7 @@ func TestServerKilled(t *testing.T) {
 			server.Kill(t)
 		}
 		assert.Equal(t, policy.Unavailable, decided(s, "key"), "while the server is down")
-		_, err := s.Revision(ctx)
+		_, err := revisionOf(ctx, s)
 		assert.Error(t, err)
 		cancel()
 		<-ended
@@ -106,7 +106,7 @@ func TestServerKilled(t *testing.T) {
 func waitFor(t testing.TB, s *postgres.Store) {
 	t.Helper()
 	require.Eventually(t, func() bool {
-		_, err := s.Revision(context.Background())
+		_, err := revisionOf(context.Background(), s)
 		return err == nil
 	}, patience, time.Millisecond)
 }
@@ -151,7 +151,7 @@ func TestConnectionsSilent(t *testing.T) {
 	p.Hold()
 	assert.Equal(t, policy.Unavailable, decided(s, "key"))
 	for name, do := range map[string]func(context.Context) error{
-		"Revision":        func(ctx context.Context) error { _, err := s.Revision(ctx); return err },
+		"Revision":        func(ctx context.Context) error { _, err := revisionOf(ctx, s); return err },
 		"Key":             func(ctx context.Context) error { _, err := s.Key(ctx, "key"); return err },
 		"PutKey":          func(ctx context.Context) error { _, err := s.PutKey(ctx, key); return err },
 		"PutOrganization": func(ctx context.Context) error { _, err := s.PutOrganization(ctx, organization); return err },
@@ -365,7 +365,7 @@ func TestKeepsChanging(t *testing.T) {
 	got, err := s.Key(t.Context(), "key")
 	require.NoError(t, err)
 	assert.Equal(t, key, got)
-	revision, err := s.Revision(t.Context())
+	revision, err := revisionOf(t.Context(), s)
 	require.NoError(t, err)
 	assert.Equal(t, key.Revision, revision)
 }

@@ -40,7 +40,7 @@ func TestNewHistory(t *testing.T) {
 	assertCompacted(t, s, lost.Revision)
 	assertCompacted(t, s, lost.Revision+1)
 	assertCompacted(t, s, 1<<63)
-	for change, err := range s.Watch(ctx, kept) { // what was before is known
+	for change, err := range s.Watch(ctx, at(s, kept)) { // what was before is known
 		require.NoError(t, err)
 		assert.Equal(t, again.Revision, change.Revision)
 		break
@@ -49,7 +49,7 @@ func TestNewHistory(t *testing.T) {
 
 func assertCompacted(t testing.TB, s *postgres.Store, after uint64) {
 	t.Helper()
-	for change, err := range s.Watch(context.Background(), after) {
+	for change, err := range s.Watch(context.Background(), at(s, after)) {
 		assert.ErrorIs(t, err, store.ErrCompacted)
 		assert.Zero(t, change)
 	}
@@ -90,7 +90,7 @@ func TestForgetting(t *testing.T) {
 	assert.Equal(t, forgotten+1, oldest)
 	assertCompacted(t, s, postgres.SpareChanges-1)
 	for _, after := range []uint64{postgres.SpareChanges, mark} {
-		for _, err := range s.Watch(t.Context(), after) {
+		for _, err := range s.Watch(t.Context(), at(s, after)) {
 			require.NoError(t, err)
 			break
 		}
@@ -137,7 +137,7 @@ func TestSlowWatcher(t *testing.T) {
 func watchSlowly(t testing.TB, s *postgres.Store, after uint64, pause func()) (told int, ended error) {
 	t.Helper()
 	for told == 0 {
-		for change, err := range s.Watch(t.Context(), after) {
+		for change, err := range s.Watch(t.Context(), at(s, after)) {
 			if ended = err; err != nil || change.IsMark() {
 				break
 			}
@@ -192,7 +192,7 @@ func TestChangesDeleted(t *testing.T) {
 // nextMark returns the mark that a watch begins with to which there is nothing to tell.
 func nextMark(t testing.TB, s *postgres.Store, after uint64) uint64 {
 	t.Helper()
-	for change, err := range s.Watch(t.Context(), after) {
+	for change, err := range s.Watch(t.Context(), at(s, after)) {
 		require.NoError(t, err)
 		require.True(t, change.IsMark())
 		return change.Revision
@@ -215,7 +215,7 @@ func TestWatchDuringRewrite(t *testing.T) {
 	require.NoError(t, err)
 	migrated := make(chan error, 1)
 	toldOrganizations, toldKeys := 0, 0
-	for change, err := range s.Watch(ctx, 0) {
+	for change, err := range s.Watch(ctx, store.Position{}) {
 		require.NoError(t, err)
 		if change.IsMark() {
 			break
@@ -249,7 +249,7 @@ func TestManyChanges(t *testing.T) {
 	load(t, s, 2*postgres.Chunk+7)
 	require.NoError(t, s.DeleteKey(t.Context(), key.ID, 0))
 	told := 0
-	for change, err := range s.Watch(t.Context(), mark) {
+	for change, err := range s.Watch(t.Context(), at(s, mark)) {
 		require.NoError(t, err)
 		if change.IsMark() {
 			break
@@ -258,10 +258,10 @@ func TestManyChanges(t *testing.T) {
 		told++
 	}
 	assert.Equal(t, 2*postgres.Chunk+7+10+1, told)
-	for range s.Watch(t.Context(), mark) { // and leaves in the middle
+	for range s.Watch(t.Context(), at(s, mark)) { // and leaves in the middle
 		break
 	}
-	for range s.Watch(t.Context(), 0) {
+	for range s.Watch(t.Context(), store.Position{}) {
 		break
 	}
 	require.NoError(t, s.Close())

@@ -77,3 +77,19 @@ func acme(t testing.TB, s store.Store) (policy.Organization, apikey.Key) {
 	require.NoError(t, err)
 	return organization, key
 }
+
+// at returns the position of a revision in the store's history, and the zero Position for
+// zero.
+func at(s store.Watcher, revision uint64) store.Position {
+	if revision == 0 {
+		return store.Position{}
+	}
+	latest, _ := s.Position(context.Background())
+	return store.Position{History: latest.History, Revision: revision}
+}
+
+// revisionOf returns the latest revision.
+func revisionOf(ctx context.Context, s store.Watcher) (uint64, error) {
+	latest, err := s.Position(ctx)
+	return latest.Revision, err
+}

@@ -51,7 +51,7 @@ func follow(t testing.TB, s store.Watcher) *follower {
 
 func (f *follower) watch(ctx context.Context, s store.Watcher) {
 	var since []store.Change
-	for change, err := range s.Watch(ctx, f.mark) {
+	for change, err := range s.Watch(ctx, at(s, f.mark)) {
 		f.mu.Lock()
 		if err != nil {
 			f.errs = append(f.errs, err)
@@ -107,7 +107,7 @@ func (f *follower) reaches(t testing.TB, revision uint64) {
 // is checks that the copy is the store.
 func (f *follower) is(t testing.TB, s store.Store) {
 	t.Helper()
-	revision, err := s.(store.Watcher).Revision(context.Background())
+	revision, err := revisionOf(context.Background(), s.(store.Watcher))
 	require.NoError(t, err)
 	f.reaches(t, revision)
 	organizations, keys := everything(t, s)

@@ -52,7 +52,7 @@ func load(t testing.TB, s *postgres.Store, n int) {
 // first watches from zero to the first mark, and returns how many records were told.
 func first(t testing.TB, s *postgres.Store) (told int, mark uint64) {
 	t.Helper()
-	for change, err := range s.Watch(context.Background(), 0) {
+	for change, err := range s.Watch(context.Background(), store.Position{}) {
 		require.NoError(t, err)
 		if change.IsMark() {
 			return told, change.Revision
@@ -92,7 +92,7 @@ func BenchmarkTold(b *testing.B) {
 	require.NoError(b, err)
 	told := make(chan time.Time)
 	go func() {
-		for change := range watched.Watch(ctx, organization.Revision) {
+		for change := range watched.Watch(ctx, at(watched, organization.Revision)) {
 			if change.Organization != "" {
 				told <- time.Now()
 			}

@@ -214,7 +214,7 @@ func TestWriteDuringUpgrade(t *testing.T) {
 	got, err := s.Key(ctx, "key")
 	require.NoError(t, err)
 	assert.Equal(t, key, got)
-	revision, err := s.Revision(ctx)
+	revision, err := revisionOf(ctx, s)
 	require.NoError(t, err)
 	assert.Equal(t, key.Revision, revision, "nothing was written")
 }
@@ -244,10 +244,10 @@ func everyCall(ctx context.Context, s *postgres.Store, organization policy.Organ
 	_, errs["PutOrganization"] = s.PutOrganization(ctx, organization)
 	_, errs["PutKey"] = s.PutKey(ctx, key)
 	errs["Load"] = s.Load(ctx, []policy.Organization{{ID: "another"}}, nil)
-	_, errs["Revision"] = s.Revision(ctx)
+	_, errs["Revision"] = revisionOf(ctx, s)
 	_, errs["Usage"] = s.Usage(ctx, key.ID)
 	errs["RecordUsage"] = s.RecordUsage(ctx, []store.UsageRecord{{Key: key.ID, Secret: key.Secrets[0].ID()}})
-	for _, err := range s.Watch(ctx, 0) {
+	for _, err := range s.Watch(ctx, store.Position{}) {
 		errs["Watch"] = err
 		break
 	}
@@ -327,7 +327,7 @@ func TestWatchPrivileges(t *testing.T) {
 		exec(t, owner, `REVOKE SELECT ON sallyport.`+table+` FROM "`+role+`"`)
 		for _, after := range []uint64{0, mark} {
 			var ended error
-			for change, err := range s.Watch(ctx, after) {
+			for change, err := range s.Watch(ctx, at(s, after)) {
 				if ended = err; err != nil || change.IsMark() {
 					break
 				}
@@ -365,7 +365,7 @@ func TestExecModes(t *testing.T) {
 			assert.Equal(t, 4, told)
 			key, err = s.PutKey(ctx, key)
 			require.NoError(t, err)
-			for change, err := range s.Watch(ctx, mark) {
+			for change, err := range s.Watch(ctx, at(s, mark)) {
 				require.NoError(t, err)
 				require.NotNil(t, change.KeyRecord)
 				assert.Equal(t, key, *change.KeyRecord)

@@ -16,12 +16,12 @@ import (
 // round trip and returns one snapshot (S8), and it fails on tables of another version and on
 // a standby. Without records there is still one row, with NULL in their columns.
 const (
-	selectState = `SELECT state.version, state.standby, state.latest`
+	selectState = `SELECT state.version, state.standby, state.history, state.latest`
 	fromState   = `
 	FROM (SELECT (SELECT max(version) FROM sallyport.migrations) AS version, pg_is_in_recovery() AS standby,
-		(SELECT revision FROM sallyport.state) AS latest) AS state`
+		(SELECT history FROM sallyport.state) AS history, (SELECT revision FROM sallyport.state) AS latest) AS state`
 
-	revisionSQL = selectState + fromState
+	positionSQL = selectState + fromState
 
 	selectRecords = selectState + `, k.id, k.organization, k.revision, k.entries, k.document, o.id, o.revision, o.document` + fromState
 	selectKeys    = selectState + `, k.id, k.organization, k.revision, k.entries, k.document, NULL, NULL::bigint, NULL::json` + fromState
@@ -57,7 +57,7 @@ type records struct {
 }
 
 // readRecords calls each for every row with a record. An error of each ends the reading.
-func (s *Store) readRecords(ctx context.Context, q querier, each func(*records) error, sql string, args ...any) (revision uint64, err error) {
+func (s *Store) readRecords(ctx context.Context, q querier, each func(*records) error, sql string, args ...any) (latest store.Position, err error) {
 	var r records
 	k, o := &r.key, &r.organization
 	return s.read(ctx, q, []any{&k.id, &k.organization, &k.revision, &k.entries, &k.document, &o.id, &o.revision, &o.document}, func() error {
@@ -69,48 +69,49 @@ func (s *Store) readRecords(ctx context.Context, q querier, each func(*records) 
 }
 
 // read reads the rows of a statement into the variables, calls each after every row, and
-// returns the store's latest revision.
-func (s *Store) read(ctx context.Context, q querier, into []any, each func() error, sql string, args ...any) (revision uint64, err error) {
+// returns the store's latest position.
+func (s *Store) read(ctx context.Context, q querier, into []any, each func() error, sql string, args ...any) (latest store.Position, err error) {
 	rows, _ := q.Query(ctx, inSchema(s.schema, sql), args...) // rows.Err returns its error too
 	defer rows.Close()
 	var now state
-	into = append([]any{&now.version, &now.standby, &now.latest}, into...)
+	into = append([]any{&now.version, &now.standby, &now.history, &now.latest}, into...)
 	for rows.Next() {
 		if err := rows.Scan(into...); err != nil {
-			return 0, failed(ctx, err)
+			return store.Position{}, failed(ctx, err)
 		}
-		if revision, err = now.check(); err != nil {
-			return 0, err
+		if latest, err = now.check(); err != nil {
+			return store.Position{}, err
 		}
 		if err := each(); err != nil {
-			return 0, err
+			return store.Position{}, err
 		}
 	}
 	if err := rows.Err(); err != nil {
-		return 0, failed(ctx, err)
+		return store.Position{}, failed(ctx, err)
 	}
-	return revision, nil
+	return latest, nil
 }
 
 // A state is what every row begins with.
 type state struct {
 	version pgtype.Int4
 	standby pgtype.Bool
+	history pgtype.Text
 	latest  pgtype.Int8
 }
 
-// check returns the latest revision, or why the database cannot be used.
-func (s *state) check() (revision uint64, err error) {
+// check returns the latest position, or why the database cannot be used.
+func (s *state) check() (latest store.Position, err error) {
 	if err := checkVersion(int(s.version.Int32)); err != nil {
-		return 0, err
+		return store.Position{}, err
 	}
 	switch {
 	case s.standby.Bool:
-		return 0, fmt.Errorf("%w: the server is a standby, which may lag behind: connect to the primary (target_session_attrs=primary)", errUnfit)
+		return store.Position{}, fmt.Errorf("%w: the server is a standby, which may lag behind: connect to the primary (target_session_attrs=primary)", errUnfit)
 	case !s.latest.Valid || s.latest.Int64 < 0:
-		return 0, fmt.Errorf("%w: its table state has no row, or no revision", errUnfit)
+		return store.Position{}, fmt.Errorf("%w: its table state has no row, or no revision", errUnfit)
 	}
-	return uint64(s.latest.Int64), nil
+	return store.Position{History: s.history.String, Revision: uint64(s.latest.Int64)}, nil
 }
 
 // Text that cannot be an identifier is not asked for: no record has it, and the server
@@ -259,17 +260,17 @@ func readPage[T any](ctx context.Context, s *Store, request store.PageRequest, d
 	return page, nil
 }
 
-// Revision implements [store.Watcher]. It asks the server each time, and fails on a
+// Position implements [store.Watcher]. It asks the server each time, and fails on a
 // standby.
-func (s *Store) Revision(ctx context.Context) (uint64, error) {
+func (s *Store) Position(ctx context.Context) (store.Position, error) {
 	leave, err := s.enter(ctx)
 	if err != nil {
-		return 0, err
+		return store.Position{}, err
 	}
 	defer leave()
-	return s.readRevision(ctx, s.querier())
+	return s.readPosition(ctx, s.querier())
 }
 
-func (s *Store) readRevision(ctx context.Context, q querier) (uint64, error) {
-	return s.read(ctx, q, nil, func() error { return nil }, revisionSQL)
+func (s *Store) readPosition(ctx context.Context, q querier) (store.Position, error) {
+	return s.read(ctx, q, nil, func() error { return nil }, positionSQL)
 }

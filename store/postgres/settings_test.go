@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/sallyport-go/sallyport/store"
 	"github.com/sallyport-go/sallyport/store/internal/postgrestest"
 	"github.com/sallyport-go/sallyport/store/postgres"
 )
@@ -54,7 +55,7 @@ func TestStatementTimeout(t *testing.T) {
 	load(t, newStore(t, newPool(t, dsn)), 4*postgres.Chunk)
 	s := openStore(t, newPool(t, dsn, func(c *pgxpool.Config) { c.ConnConfig.RuntimeParams["statement_timeout"] = "100ms" }))
 	told := 0
-	for change, err := range s.Watch(t.Context(), 0) {
+	for change, err := range s.Watch(t.Context(), store.Position{}) {
 		require.NoError(t, err)
 		if change.IsMark() {
 			break

@@ -82,7 +82,7 @@ func New(ctx context.Context, pool *pgxpool.Pool, options ...Option) (*Store, er
 	s := &Store{pool: pool, schema: o.schema, maxStall: maxStall, pollInterval: pollInterval}
 	s.closing, s.close = context.WithCancel(context.Background())
 	s.hints = newListener(s.closing, pool, o.schema)
-	if _, err := s.Revision(ctx); err != nil {
+	if _, err := s.Position(ctx); err != nil {
 		s.close()
 		return nil, err
 	}

@@ -205,7 +205,7 @@ func TestWithTxLeavesNothing(t *testing.T) {
 	got, err := s.Key(t.Context(), "listed")
 	require.NoError(t, err)
 	assert.Equal(t, key, got)
-	revision, err := s.Revision(t.Context())
+	revision, err := revisionOf(t.Context(), s)
 	require.NoError(t, err)
 	assert.Equal(t, key.Revision, revision)
 }

@@ -28,7 +28,7 @@ func TestUnreadableKey(t *testing.T) {
 	require.NoError(t, err)
 	_, err = s.PutOrganization(ctx, policy.Organization{ID: "other"})
 	require.NoError(t, err)
-	mark, err := s.Revision(ctx)
+	mark, err := revisionOf(ctx, s)
 	require.NoError(t, err)
 	_, err = s.PutKey(ctx, fullKey(t, "key", "acme"))
 	require.NoError(t, err)
@@ -164,7 +164,7 @@ func TestUnreadableKey(t *testing.T) {
 			for _, after := range []uint64{0, mark} {
 				told, organizations := map[apikey.ID]store.Change{}, map[string]store.Change{}
 				var ended error
-				for change, err := range s.Watch(ctx, after) {
+				for change, err := range s.Watch(ctx, at(s, after)) {
 					if ended = err; err != nil || change.IsMark() {
 						break
 					}
@@ -285,7 +285,7 @@ func TestUnreadableOrganization(t *testing.T) {
 			assert.ErrorContains(t, err, c.want)
 			for _, after := range []uint64{0, mark} {
 				var told, ended error
-				for change, err := range s.Watch(ctx, after) {
+				for change, err := range s.Watch(ctx, at(s, after)) {
 					if ended = err; err != nil || change.IsMark() {
 						break
 					}

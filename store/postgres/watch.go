@@ -19,9 +19,9 @@ import (
 // chunk is how many changes are read before they are delivered.
 const chunk = 1000
 
-// positionSQL reports whether a watch can begin at $1. The latest revision is known even if
+// resumableSQL reports whether a watch can begin at $1. The latest revision is known even if
 // its change was deleted by hand: nothing came after it.
-const positionSQL = `SELECT forgotten, $1::bigint IN (0, forgotten, revision) OR EXISTS (SELECT FROM sallyport.changes WHERE revision = $1) FROM sallyport.state`
+const resumableSQL = `SELECT forgotten, $1::bigint IN (0, forgotten, revision) OR EXISTS (SELECT FROM sallyport.changes WHERE revision = $1) FROM sallyport.state`
 
 // changesSQL is the last change of each record since $1.
 const changesSQL = `SELECT DISTINCT ON (key, record) revision, organization, key, deleted
@@ -32,7 +32,7 @@ const changesSQL = `SELECT DISTINCT ON (key, record) revision, organization, key
 // write, within a millisecond or so, and in any case once a second. At least the latest
 // 100,000 changes are known. If a watcher with more than a thousand pending records takes
 // none for a minute, the watch ends with an error.
-func (s *Store) Watch(ctx context.Context, after uint64) iter.Seq2[store.Change, error] {
+func (s *Store) Watch(ctx context.Context, after store.Position) iter.Seq2[store.Change, error] {
 	return func(yield func(store.Change, error) bool) {
 		hint, leave := s.hints.join()
 		defer leave()
@@ -40,7 +40,7 @@ func (s *Store) Watch(ctx context.Context, after uint64) iter.Seq2[store.Change,
 		defer cancel()
 		defer context.AfterFunc(s.closing, cancel)()
 
-		w := watch{s: s, yield: yield, mark: after, load: after == 0, first: true}
+		w := watch{s: s, yield: yield, mark: after, load: after == store.Position{}, first: true}
 		poll := time.NewTicker(s.pollInterval)
 		defer poll.Stop()
 		for {
@@ -70,7 +70,7 @@ var errLeft = errors.New("store/postgres: the watcher left")
 type watch struct {
 	s     *Store
 	yield func(store.Change, error) bool
-	mark  uint64         // revision of the last mark; before the first, the start
+	mark  store.Position // the last mark; before the first, the start
 	load  bool           // deliver every record
 	first bool           // deliver a mark even without changes
 	told  []store.Change // read, to be delivered
@@ -86,7 +86,7 @@ func (w *watch) tell(ctx context.Context) error {
 		return err
 	}
 	defer r.abandon()
-	revision, err := w.read(r)
+	latest, err := w.read(r)
 	if err != nil {
 		return r.failed(err)
 	}
@@ -95,41 +95,41 @@ func (w *watch) tell(ctx context.Context) error {
 	if err := w.flush(r); err != nil {
 		return err
 	}
-	if w.first || revision != w.mark {
-		if err := w.one(r, store.Change{Revision: revision}); err != nil {
+	if w.first || latest != w.mark {
+		if err := w.one(r, store.Change{History: latest.History, Revision: latest.Revision}); err != nil {
 			return err
 		}
 	}
-	w.first, w.load, w.mark = false, false, revision
+	w.first, w.load, w.mark = false, false, latest
 	return nil
 }
 
-// read reads the changes since the mark, and returns the revision of the snapshot.
-func (w *watch) read(r *reading) (revision uint64, err error) {
-	if revision, err = w.s.readRevision(r.ctx, r.tx); err != nil {
-		return 0, err
+// read reads the changes since the mark, and returns the position of the snapshot.
+func (w *watch) read(r *reading) (latest store.Position, err error) {
+	if latest, err = w.s.readPosition(r.ctx, r.tx); err != nil {
+		return store.Position{}, err
 	}
 	if w.load {
-		return revision, w.readAll(r, revision)
+		return latest, w.readAll(r, latest.Revision)
 	}
-	if err := adapter.CheckWatch(w.mark, 0, revision); err != nil {
-		return 0, err // the mark may be too great a number for the server
+	if err := adapter.CheckWatch(w.mark, 0, latest); err != nil {
+		return store.Position{}, err // the mark may be too great a number for the server
 	}
 	var forgotten uint64
 	var known bool
-	if err := r.tx.QueryRow(r.ctx, inSchema(w.s.schema, positionSQL), w.mark).Scan(&forgotten, &known); err != nil {
-		return 0, failed(r.ctx, err)
+	if err := r.tx.QueryRow(r.ctx, inSchema(w.s.schema, resumableSQL), w.mark.Revision).Scan(&forgotten, &known); err != nil {
+		return store.Position{}, failed(r.ctx, err)
 	}
-	if err := adapter.CheckWatch(w.mark, forgotten, revision); err != nil {
-		return 0, err
+	if err := adapter.CheckWatch(w.mark, forgotten, latest); err != nil {
+		return store.Position{}, err
 	}
 	if !known {
-		return 0, fmt.Errorf("store/postgres: a watch from revision %d, which the store never gave: %w", w.mark, store.ErrCompacted)
+		return store.Position{}, fmt.Errorf("store/postgres: a watch from revision %d, which the store never gave: %w", w.mark.Revision, store.ErrCompacted)
 	}
-	if revision == w.mark {
-		return revision, nil
+	if latest == w.mark {
+		return latest, nil
 	}
-	return revision, w.readChanges(r)
+	return latest, w.readChanges(r)
 }
 
 // organizationChange returns the change of a stored organization. Its revision is the
@@ -153,7 +153,7 @@ func keyChange(k storedKey, mark uint64) store.Change {
 
 // readChanges reads the records written since the mark, as they are now.
 func (w *watch) readChanges(r *reading) error {
-	rows, _ := r.tx.Query(r.ctx, inSchema(w.s.schema, changesSQL), w.mark) // CollectRows returns its error too
+	rows, _ := r.tx.Query(r.ctx, inSchema(w.s.schema, changesSQL), w.mark.Revision) // CollectRows returns its error too
 	changes, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (c store.Change, err error) {
 		var key *string
 		err = row.Scan(&c.Revision, &c.Organization, &key, &c.Deleted)

@@ -30,7 +30,7 @@ func (r *Replica) follow(ctx context.Context) {
 		if ctx.Err() != nil {
 			return
 		}
-		if !errors.Is(err, errSilent) && !errors.Is(err, errWasBack) { // reported already
+		if !errors.Is(err, errSilent) && !errors.Is(err, errForked) && !errors.Is(err, errWasBack) { // reported already
 			r.failed(err)
 		}
 		if r.now()-began > lastPause { // it worked for a while
@@ -75,7 +75,7 @@ func (r *Replica) watch(ctx context.Context) (err error) {
 			r.reloadNext()
 		}
 		if err != nil {
-			return fmt.Errorf("store/replica: the change feed after revision %d: %w", after, err)
+			return fmt.Errorf("store/replica: the change feed after revision %d: %w", after.Revision, err)
 		}
 		r.heard.Store(int64(r.now()))
 		if !change.IsMark() {
@@ -87,26 +87,26 @@ func (r *Replica) watch(ctx context.Context) (err error) {
 			changes = changes[:0]
 		}
 		if change.IsMark() {
-			after, loading = change.Revision, false
+			after, loading = change.Position(), false
 			r.reached(ctx, after, copied)
 		}
 	}
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	return fmt.Errorf("store/replica: the change feed after revision %d ended without an error", after)
+	return fmt.Errorf("store/replica: the change feed after revision %d ended without an error", after.Revision)
 }
 
 // resume returns the mark and the copy to go on with, zero and nil to reload.
-func (r *Replica) resume(restart context.CancelCauseFunc) (after uint64, copied *records.Copy) {
+func (r *Replica) resume(restart context.CancelCauseFunc) (after store.Position, copied *records.Copy) {
 	r.heard.Store(int64(r.now()))
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.restart = restart
 	if r.reload {
-		return 0, nil
+		return store.Position{}, nil
 	}
-	return r.revision, r.copy.Load()
+	return r.position, r.copy.Load()
 }
 
 // reloadNext makes the next watch load everything. Until then the copy stays in use.
@@ -118,7 +118,7 @@ func (r *Replica) reloadNext() {
 
 // reached puts a copy in force at a mark. ctx is that of the watch: one that was ended
 // because its store went back has no effect any more.
-func (r *Replica) reached(ctx context.Context, revision uint64, copied *records.Copy) {
+func (r *Replica) reached(ctx context.Context, mark store.Position, copied *records.Copy) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if ctx.Err() != nil {
@@ -132,7 +132,7 @@ func (r *Replica) reached(ctx context.Context, revision uint64, copied *records.
 		default:
 		}
 	}
-	r.revision = revision
+	r.position = mark
 	r.confirm()
 	r.wake()
 }

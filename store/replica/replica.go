@@ -69,16 +69,16 @@ type Replica struct {
 	heard atomic.Int64  // when the feed last delivered
 	ask   chan struct{} // asks the store at once
 
-	mu       sync.Mutex    // guards the fields below
-	revision uint64        // mark of the copy
-	reload   bool          // by the next watch
-	doubted  bool          // the store has gone back behind the copy
-	checks   []check       // not reached by the copy yet, the oldest first
-	behind   time.Duration // when the first of an unbroken row of such checks was asked
-	err      error         // latest failure, nil if the copy was confirmed since
+	mu       sync.Mutex     // guards the fields below
+	position store.Position // mark of the copy
+	reload   bool           // by the next watch
+	doubted  bool           // the store has gone back behind the copy
+	checks   []check        // not reached by the copy yet, the oldest first
+	behind   time.Duration  // when the first of an unbroken row of such checks was asked
+	err      error          // latest failure, nil if the copy was confirmed since
 	closed   bool
-	moved    chan struct{} // closed when a field above changes
-	restart  context.CancelCauseFunc
+	moved    chan struct{}           // closed when a field above changes
+	restart  context.CancelCauseFunc // ends the watch under way; nil if there is none
 }
 
 var _ policy.ImmediateSource = (*Replica)(nil)
@@ -87,7 +87,7 @@ var _ policy.ImmediateSource = (*Replica)(nil)
 // revision. A copy at that revision is as fresh as the check.
 type check struct {
 	asked    time.Duration // time by the replica's clock
-	revision uint64
+	position store.Position
 }
 
 // New copies a store and follows it until Close. It returns at once; until the copy is
@@ -102,7 +102,7 @@ func New(s store.Store, options ...Option) (*Replica, error) {
 	r := &Replica{
 		watcher: watcher, bound: DefaultMaxStaleness, handle: logError,
 		clock: newClock(), stop: stop, ask: make(chan struct{}, 1),
-		reload: true, moved: make(chan struct{}), restart: func(error) {},
+		reload: true, moved: make(chan struct{}),
 	}
 	for _, option := range options {
 		if option != nil {
@@ -168,11 +168,11 @@ func (r *Replica) age() time.Duration {
 	return r.now() - (time.Duration(r.freshUntil.Load()) - r.bound)
 }
 
-// Revision returns the revision of the copy, zero before it is loaded.
-func (r *Replica) Revision() uint64 {
+// Position returns the position of the copy, the zero Position before it is loaded.
+func (r *Replica) Position() store.Position {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.revision
+	return r.position
 }
 
 // Err returns the latest failure to reach or to read the store, nil if it was reached
@@ -193,7 +193,7 @@ func (r *Replica) Ready(ctx context.Context) error {
 // look-ups that begin after WaitFor has returned see them. Errors are those of Ready.
 func (r *Replica) WaitFor(ctx context.Context, revision uint64) error {
 	return r.wait(ctx, fmt.Sprintf("revision %d is not in force", revision), func() bool {
-		return r.copy.Load() != nil && r.revision >= revision && !r.doubted
+		return r.copy.Load() != nil && r.position.Revision >= revision && !r.doubted
 	})
 }
 
@@ -201,18 +201,18 @@ func (r *Replica) WaitFor(ctx context.Context, revision uint64) error {
 // here. Call it after a deletion, which has no revision to wait for. Errors are those of
 // Ready and of the store's Revision.
 func (r *Replica) Sync(ctx context.Context) error {
-	before := r.Revision()
-	revision, err := r.watcher.Revision(ctx)
+	before := r.Position()
+	now, err := r.watcher.Position(ctx)
 	if err != nil {
 		return fmt.Errorf("store/replica: %w", err)
 	}
 	r.mu.Lock()
-	wasBack := r.doubt(revision, before)
+	wasBack := r.doubt(now, before)
 	r.mu.Unlock()
 	if wasBack {
 		r.failed(errWasBack)
 	}
-	return r.WaitFor(ctx, revision)
+	return r.wait(ctx, fmt.Sprintf("revision %d is not in force", now.Revision), func() bool { return r.includes(now) })
 }
 
 // wait waits until a condition holds, which it checks after every change of the replica.

@@ -64,23 +64,23 @@ func (u *upstream) set(change func()) {
 	change()
 }
 
-func (u *upstream) Revision(ctx context.Context) (uint64, error) {
+func (u *upstream) Position(ctx context.Context) (store.Position, error) {
 	u.mu.Lock()
 	revision, reply := u.revision, u.reply
 	u.mu.Unlock()
 	if revision != nil {
 		if err := revision(ctx); err != nil {
-			return 0, err
+			return store.Position{}, err
 		}
 	}
-	latest, err := u.current().Revision(ctx)
+	latest, err := u.current().Position(ctx)
 	if reply != nil {
 		reply()
 	}
 	return latest, err
 }
 
-func (u *upstream) Watch(ctx context.Context, after uint64) iter.Seq2[store.Change, error] {
+func (u *upstream) Watch(ctx context.Context, after store.Position) iter.Seq2[store.Change, error] {
 	return func(yield func(store.Change, error) bool) {
 		u.watches.Add(1)
 		for change, err := range u.current().Watch(ctx, after) {
@@ -196,7 +196,7 @@ func TestReplicaFollows(t *testing.T) {
 	inTime(t, func(b *bench) {
 		b.ready()
 		assert.Equal(b, b.key.Revision, b.found())
-		assert.Equal(b, b.key.Revision, b.replica.Revision())
+		assert.Equal(b, b.key.Revision, b.replica.Position().Revision)
 		_, found, err := b.replica.Lookup(b.ctx, "nobody")
 		assert.NoError(b, err)
 		assert.False(b, found)
@@ -239,7 +239,7 @@ func TestReplicaBeforeItIsLoaded(t *testing.T) {
 	}, func(b *bench) {
 		b.wantStale("not loaded yet")
 		assert.Equal(b, time.Duration(math.MaxInt64), b.replica.Staleness())
-		assert.Zero(b, b.replica.Revision())
+		assert.Zero(b, b.replica.Position().Revision)
 		ctx, cancel := context.WithTimeout(b.ctx, time.Minute)
 		defer cancel()
 		err := b.replica.Ready(ctx)
@@ -483,14 +483,15 @@ func TestReplicaOfARestoredStore(t *testing.T) {
 		b.wantStale("it was fresh")
 		cancelled, cancel := context.WithTimeout(b.ctx, time.Second)
 		defer cancel()
-		assert.ErrorIs(b, b.replica.WaitFor(cancelled, 1), context.DeadlineExceeded, "what it has is not what the store has")
+		assert.ErrorIs(b, b.replica.Sync(cancelled), context.DeadlineExceeded, "what it has is not what the store has")
 		close(loading)
 		time.Sleep(lastPause)
 		_, found, err := b.replica.LookupNow(b.key.ID)
 		assert.NoError(b, err)
 		assert.False(b, found, "the key was created after the backup")
-		assert.EqualValues(b, 1, b.replica.Revision())
-		assert.ErrorIs(b, b.failure(), errWasBack)
+		assert.EqualValues(b, 1, b.replica.Position().Revision)
+		assert.ErrorIs(b, b.failure(), errForked)
+		assert.ErrorIs(b, b.failure(), store.ErrCompacted)
 		assert.Empty(b, b.failures, "it is told once")
 	})
 }
@@ -521,7 +522,7 @@ func TestReplicaIsLoadedWhileItAsks(t *testing.T) {
 		_, err = before.PutKey(b.ctx, b.key, store.AllowOpen)
 		require.NoError(b, err)
 		time.Sleep(time.Minute)
-		assert.EqualValues(b, 1, b.replica.Revision())
+		assert.EqualValues(b, 1, b.replica.Position().Revision)
 		assert.EqualValues(b, 2, b.watches.Load())
 		assert.ErrorIs(b, b.failure(), store.ErrCompacted)
 		assert.Empty(b, b.failures)
@@ -544,7 +545,8 @@ func TestSyncWithARestoredStore(t *testing.T) {
 		b.put()
 		require.NoError(b, restored.DeleteKey(b.ctx, b.key.ID, 0))
 		require.NoError(b, b.replica.Sync(b.ctx))
-		assert.ErrorIs(b, b.failure(), errWasBack)
+		assert.ErrorIs(b, b.failure(), errForked)
+		assert.ErrorIs(b, b.failure(), store.ErrCompacted)
 		assert.Empty(b, b.failures, "it is told once")
 		b.ready()
 		_, found, err := b.replica.LookupNow(b.key.ID)
@@ -561,11 +563,12 @@ func TestReplicaHearsNothingFromAnEndedWatch(t *testing.T) {
 		synctest.Wait()
 		ended, cancel := context.WithCancel(b.ctx)
 		cancel()
-		before := b.replica.copy.Load()
+		before, mark := b.replica.copy.Load(), b.replica.Position()
+		mark.Revision++
 		b.replica.reloadNext()
-		b.replica.reached(ended, b.key.Revision+1, records.NewCopy())
+		b.replica.reached(ended, mark, records.NewCopy())
 		assert.Same(b, before, b.replica.copy.Load())
-		assert.Equal(b, b.key.Revision, b.replica.Revision())
+		assert.Equal(b, b.key.Revision, b.replica.Position().Revision)
 		assert.True(b, b.replica.reload)
 	})
 }
@@ -738,7 +741,7 @@ func TestReplicaClose(t *testing.T) {
 		_, _, err := b.replica.LookupNow(b.key.ID)
 		assert.ErrorIs(b, err, store.ErrClosed)
 		assert.ErrorIs(b, b.replica.Ready(b.ctx), store.ErrClosed)
-		_, err = b.current().Revision(b.ctx)
+		_, err = b.current().Position(b.ctx)
 		assert.NoError(b, err, "the store is the caller's")
 		b.replica.confirm() // a check that was under way confirms nothing any more
 		_, _, err = b.replica.LookupNow(b.key.ID)

@@ -26,7 +26,7 @@ func BenchmarkStore(b *testing.B) {
 func BenchmarkWatch(b *testing.B) {
 	s := shared(b)
 	other := talkTo(b, "put", s.file.path)
-	next, stop := iter.Pull2(s.Watch(context.Background(), 0))
+	next, stop := iter.Pull2(s.Watch(context.Background(), store.Position{}))
 	defer stop()
 	wantMark(b, next, 0)
 	told := make(chan time.Time)
@@ -84,7 +84,7 @@ func BenchmarkWatchFromZero(b *testing.B) {
 	loadMany(b, s)
 	for b.Loop() {
 		n := 0
-		for change, err := range s.Watch(context.Background(), 0) {
+		for change, err := range s.Watch(context.Background(), store.Position{}) {
 			require.NoError(b, err)
 			if change.IsMark() {
 				break

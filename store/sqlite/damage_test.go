@@ -239,7 +239,7 @@ func TestDamagedProgress(t *testing.T) {
 			loosen(t, path)
 			sqlTo(t, path, damage)
 			s := open(t, path)
-			_, err := s.Revision(t.Context())
+			_, err := revisionOf(t.Context(), s)
 			wantPrefix(t, err, "store/sqlite: read the latest revision: ")
 			_, err = s.PutOrganization(t.Context(), policy.Organization{ID: "other"})
 			wantPrefix(t, err, "store/sqlite: put an organization: ")
@@ -440,7 +440,7 @@ func TestDamagedFile(t *testing.T) {
 					d := decide(s, id, "192.0.2.1")
 					assert.Contains(t, []policy.Reason{policy.AddressListed, policy.AddressNotListed, policy.Unavailable, policy.UnknownKey}, d.Reason)
 				}
-				for change, err := range s.Watch(t.Context(), 0) {
+				for change, err := range s.Watch(t.Context(), store.Position{}) {
 					if err != nil {
 						assert.NotErrorIs(t, err, context.Canceled)
 						break

@@ -88,7 +88,7 @@ func putOnFailingDisk(path string) error {
 		if _, found, err := s.Lookup(ctx, "before"); !found || err != nil {
 			return fmt.Errorf("Lookup of a key from before: %v, %v", found, err)
 		}
-		if revision, err := s.Revision(ctx); revision != 2 || err != nil {
+		if revision, err := revisionOf(ctx, s); revision != 2 || err != nil {
 			return fmt.Errorf("Revision: %d, %v", revision, err)
 		}
 	}

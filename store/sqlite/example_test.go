@@ -66,7 +66,7 @@ func ExampleStore_Watch() {
 	_, _ = keys.PutKey(ctx, key, store.AllowOpen)
 
 	deleted := false
-	for change, err := range keys.Watch(ctx, 0) {
+	for change, err := range keys.Watch(ctx, store.Position{}) {
 		switch {
 		case err != nil: // it may be begun again, from the last mark
 			fmt.Println(err)

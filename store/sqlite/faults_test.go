@@ -188,8 +188,13 @@ func (r faultyRows) Next(row []driver.Value) error {
 func TestEveryFailure(t *testing.T) {
 	ctx := context.Background()
 	used := []store.UsageRecord{{Key: "second", Entry: netip.MustParsePrefix("192.0.2.2/32"), Secret: "5ec2e700", Usage: accesslist.Usage{Count: 1}}}
-	watch := func(after uint64) func(s *Store) error {
+	var latest store.Position
+	watch := func(revision uint64) func(s *Store) error {
 		return func(s *Store) error {
+			var after store.Position
+			if revision > 0 {
+				after = store.Position{History: latest.History, Revision: revision}
+			}
 			seen := 0
 			for change, err := range s.Watch(ctx, after) {
 				if err != nil {
@@ -200,7 +205,7 @@ func TestEveryFailure(t *testing.T) {
 				}
 				seen++
 			}
-			if want := 3 - int(after); seen != want {
+			if want := 3 - int(revision); seen != want {
 				return fmt.Errorf("it told %d changes and a mark: want %d", seen, want)
 			}
 			return nil
@@ -212,7 +217,7 @@ func TestEveryFailure(t *testing.T) {
 		"Organization":           func(s *Store) error { _, err := s.Organization(ctx, "acme"); return err },
 		"Keys":                   func(s *Store) error { _, err := s.Keys(ctx, "acme", store.PageRequest{}); return err },
 		"Organizations":          func(s *Store) error { _, err := s.Organizations(ctx, store.PageRequest{}); return err },
-		"Revision":               func(s *Store) error { _, err := s.Revision(ctx); return err },
+		"Revision":               func(s *Store) error { _, err := revisionOf(ctx, s); return err },
 		"Usage":                  func(s *Store) error { _, err := s.Usage(ctx, "first"); return err },
 		"Watch from zero":        watch(0),
 		"Watch from one":         watch(1),
@@ -245,6 +250,9 @@ func TestEveryFailure(t *testing.T) {
 			path := twoKeys(t)
 			observer := open(t, path)
 			before := contentsOf(t, observer)
+			var err error
+			latest, err = observer.Position(ctx)
+			require.NoError(t, err)
 			to, err := sqlite.NewConnector(uri(path))
 			require.NoError(t, err)
 			f := &faults{left: -1}

@@ -107,7 +107,7 @@ func loosen(t testing.TB, path string) {
 // told returns what a watch tells up to its first mark.
 func told(t testing.TB, s store.Watcher, after uint64) (changes []store.Change, mark uint64) {
 	t.Helper()
-	for change, err := range s.Watch(t.Context(), after) {
+	for change, err := range s.Watch(t.Context(), at(s, after)) {
 		require.NoError(t, err)
 		if change.IsMark() {
 			return changes, change.Revision
@@ -121,7 +121,7 @@ func told(t testing.TB, s store.Watcher, after uint64) (changes []store.Change, 
 // watchError returns the error that a watch ends with, having told nothing.
 func watchError(t testing.TB, s store.Watcher, after uint64) error {
 	t.Helper()
-	for change, err := range s.Watch(t.Context(), after) {
+	for change, err := range s.Watch(t.Context(), at(s, after)) {
 		require.Error(t, err, "it told %+v", change)
 		assert.Equal(t, store.Change{}, change)
 		return err
@@ -133,7 +133,7 @@ func watchError(t testing.TB, s store.Watcher, after uint64) error {
 // firstError returns the error that a watch ends with before its first mark.
 func firstError(t testing.TB, s store.Watcher, after uint64) error {
 	t.Helper()
-	for change, err := range s.Watch(t.Context(), after) {
+	for change, err := range s.Watch(t.Context(), at(s, after)) {
 		if err != nil || change.IsMark() {
 			return err
 		}
@@ -172,10 +172,10 @@ func everyCall(t testing.TB) map[string]func(ctx context.Context, s *Store) erro
 			_, err := s.Organizations(ctx, store.PageRequest{})
 			return err
 		},
-		"Revision": func(ctx context.Context, s *Store) error { _, err := s.Revision(ctx); return err },
+		"Revision": func(ctx context.Context, s *Store) error { _, err := revisionOf(ctx, s); return err },
 		"Usage":    func(ctx context.Context, s *Store) error { _, err := s.Usage(ctx, "first"); return err },
 		"Watch": func(ctx context.Context, s *Store) error {
-			for change, err := range s.Watch(ctx, 0) {
+			for change, err := range s.Watch(ctx, store.Position{}) {
 				if err != nil || change.IsMark() {
 					return err
 				}
@@ -227,7 +227,7 @@ func contentsOf(t testing.TB, s *Store) (all contents) {
 			all.usage = append(all.usage, usage)
 		}
 	}
-	revision, err := s.Revision(ctx)
+	revision, err := revisionOf(ctx, s)
 	require.NoError(t, err)
 	all.revision = revision
 	return all
@@ -236,4 +236,20 @@ func contentsOf(t testing.TB, s *Store) (all contents) {
 func (c contents) equal(other contents) bool {
 	return slices.Equal(c.organizations, other.organizations) && slices.EqualFunc(c.keys, other.keys, apikey.Key.Equal) &&
 		assert.ObjectsAreEqual(c.usage, other.usage) && c.revision == other.revision
+}
+
+// at returns the position of a revision in the store's history, and the zero Position for
+// zero.
+func at(s store.Watcher, revision uint64) store.Position {
+	if revision == 0 {
+		return store.Position{}
+	}
+	latest, _ := s.Position(context.Background())
+	return store.Position{History: latest.History, Revision: revision}
+}
+
+// revisionOf returns the latest revision.
+func revisionOf(ctx context.Context, s store.Watcher) (uint64, error) {
+	latest, err := s.Position(ctx)
+	return latest.Revision, err
 }

@@ -226,7 +226,7 @@ func TestCloseWaits(t *testing.T) {
 	}
 	go func() { closed <- s.Close() }()
 	for {
-		if _, err := s.Revision(t.Context()); err != nil {
+		if _, err := revisionOf(t.Context(), s); err != nil {
 			require.ErrorIs(t, err, store.ErrClosed)
 			break
 		}

@@ -40,7 +40,7 @@ func TestFileTakenAway(t *testing.T) {
 			require.NoError(t, os.Link(path, path+".kept"))
 			s := open(t, path)
 			before := contentsOf(t, s)
-			next, stop := iter.Pull2(s.Watch(t.Context(), 0))
+			next, stop := iter.Pull2(s.Watch(t.Context(), store.Position{}))
 			defer stop()
 			wantMark(t, next, 3)
 
@@ -117,7 +117,7 @@ func TestPollingOfAFileTakenAway(t *testing.T) {
 
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
-	next, stop := iter.Pull2(s.Watch(ctx, 0))
+	next, stop := iter.Pull2(s.Watch(ctx, store.Position{}))
 	defer stop()
 	wantMark(t, next, 3)
 	wantMark(t, next, putKey(t, s, newKey(t, "third", "acme")).Revision)

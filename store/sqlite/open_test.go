@@ -184,7 +184,7 @@ func TestOpenRefusesOtherFiles(t *testing.T) {
 func TestLaterVersionWhileOpen(t *testing.T) {
 	path := twoKeys(t)
 	s := open(t, path)
-	next, stop := iter.Pull2(s.Watch(t.Context(), 0))
+	next, stop := iter.Pull2(s.Watch(t.Context(), store.Position{}))
 	defer stop()
 	wantMark(t, next, 3)
 	sqlTo(t, path, "PRAGMA user_version = 2", "ALTER TABLE keys ADD COLUMN parent TEXT")

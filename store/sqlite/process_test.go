@@ -146,7 +146,7 @@ func shared(t testing.TB) *Store {
 func TestTwoProcesses(t *testing.T) {
 	s := shared(t)
 	other := talkTo(t, "put", s.file.path)
-	next, stop := iter.Pull2(s.Watch(t.Context(), 0))
+	next, stop := iter.Pull2(s.Watch(t.Context(), store.Position{}))
 	defer stop()
 	for n := range 20 {
 		old, err := s.Key(t.Context(), "shared")
@@ -160,7 +160,7 @@ func TestTwoProcesses(t *testing.T) {
 		require.NoError(t, err)
 		require.True(t, found)
 		assert.Equal(t, read, subject.Key())
-		latest, err := s.Revision(t.Context())
+		latest, err := revisionOf(t.Context(), s)
 		require.NoError(t, err)
 		assert.Equal(t, revision, latest)
 		_, err = s.PutKey(t.Context(), old, store.AllowOpen)

@@ -20,7 +20,7 @@ const (
 	selectOrganization  = `SELECT revision, record FROM organizations WHERE id = ?`
 	selectKeys          = `SELECT id, organization, revision, record FROM keys WHERE organization = ?1 AND id > ?2 ORDER BY id LIMIT ?3`
 	selectOrganizations = `SELECT id, NULL, revision, record FROM organizations WHERE id > ?2 ORDER BY id LIMIT ?3`
-	selectProgress      = `SELECT user_version, revision, forgotten FROM pragma_user_version, progress`
+	selectProgress      = `SELECT user_version, history, revision, forgotten FROM pragma_user_version, progress`
 )
 
 var readQueries = []string{selectSubject, selectKey, selectOrganization, selectKeys, selectOrganizations, selectProgress, selectUsage}

@@ -6,6 +6,8 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
+
+	"github.com/sallyport-go/sallyport/store"
 )
 
 // applicationID is in the header of every file of ours: "SaPo".
@@ -36,13 +38,15 @@ var migrations = []string{`
 		deleted      INTEGER NOT NULL CHECK (deleted IN (0, 1))
 	) STRICT;
 
-	-- One row: the latest revision, and up to which one changes are no longer known.
+	-- One row: the history, the latest revision, and up to which one changes are no longer
+	-- known.
 	CREATE TABLE progress (
 		id        INTEGER PRIMARY KEY NOT NULL CHECK (id = 1),
+		history   TEXT NOT NULL CHECK (history <> ''),
 		revision  INTEGER NOT NULL CHECK (revision >= 0),
 		forgotten INTEGER NOT NULL CHECK (forgotten BETWEEN 0 AND revision)
 	) STRICT;
-	INSERT INTO progress VALUES (1, 0, 0);
+	INSERT INTO progress VALUES (1, lower(hex(randomblob(16))), 0, 0);
 
 	-- last is in microseconds since 1970, NULL if it is not known.
 	CREATE TABLE usage (
@@ -136,20 +140,20 @@ func migrate(ctx context.Context, db *sql.DB) error {
 	return tx.Commit()
 }
 
-// progress returns the latest revision, and that of the latest change no longer known. It
+// progress returns the latest position, and the revision of the latest change no longer known. It
 // fails if a later release has changed the file since it was opened: what that release
 // wrote and relies on is unknown here.
-func progress(row *sql.Row) (latest, forgotten uint64, err error) {
+func progress(row *sql.Row) (latest store.Position, forgotten uint64, err error) {
 	var version int
 	var revision, last any
-	if err := row.Scan(&version, &revision, &last); err != nil {
-		return 0, 0, err
+	if err := row.Scan(&version, &latest.History, &revision, &last); err != nil {
+		return store.Position{}, 0, err
 	}
 	if err := checkVersion(version); err != nil {
-		return 0, 0, err
+		return store.Position{}, 0, err
 	}
-	if latest, err = asCount(revision); err != nil {
-		return 0, 0, err
+	if latest.Revision, err = asCount(revision); err != nil {
+		return store.Position{}, 0, err
 	}
 	forgotten, err = asCount(last)
 	return latest, forgotten, err

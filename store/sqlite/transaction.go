@@ -98,7 +98,7 @@ func (s *Store) turn(ctx context.Context, began time.Time) (conn *sql.Conn, err 
 
 func (t *transaction) start() error {
 	latest, _, err := progress(t.StmtContext(t.ctx, t.store.write.prepared[selectProgress]).QueryRowContext(t.ctx))
-	t.began, t.revision = latest, latest
+	t.began, t.revision = latest.Revision, latest.Revision
 	return t.failure(err)
 }
 

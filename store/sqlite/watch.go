@@ -23,21 +23,21 @@ const selectChanges = `SELECT c.revision, c.organization, c.key, c.deleted,
 
 var feedQueries = []string{selectProgress, selectEveryOrganization, selectEveryKey, selectChanges}
 
-// Revision implements [store.Watcher]. It is read from the file, where every process
+// Position implements [store.Watcher]. It is read from the file, where every process
 // writes it in the transaction of the record.
-func (s *Store) Revision(ctx context.Context) (uint64, error) {
+func (s *Store) Position(ctx context.Context) (store.Position, error) {
 	leave, err := s.enter(ctx)
 	if err != nil {
-		return 0, err
+		return store.Position{}, err
 	}
 	defer leave()
-	var latest uint64
+	var latest store.Position
 	err = s.whileLocked(ctx, func() error {
 		latest, _, err = progress(s.read.prepared[selectProgress].QueryRowContext(ctx))
 		return err
 	})
 	if err != nil {
-		return 0, failure(ctx, "read the latest revision", err)
+		return store.Position{}, failure(ctx, "read the latest revision", err)
 	}
 	return latest, nil
 }
@@ -51,11 +51,11 @@ func (s *Store) Revision(ctx context.Context) (uint64, error) {
 // that takes more than a minute over one change in the middle is therefore left: the
 // transaction ends, and so does the watch, with an error. Over a mark it may take any
 // time.
-func (s *Store) Watch(ctx context.Context, after uint64) iter.Seq2[store.Change, error] {
+func (s *Store) Watch(ctx context.Context, after store.Position) iter.Seq2[store.Change, error] {
 	return adapter.Watch(func(deliver adapter.Deliver) error {
 		woken, stop := s.await()
 		defer stop()
-		return adapter.Follow(ctx, after, woken, func(after uint64, deliver adapter.Deliver) (uint64, error) {
+		return adapter.Follow(ctx, after, woken, func(after store.Position, deliver adapter.Deliver) (store.Position, error) {
 			return s.deliver(ctx, after, deliver)
 		}, deliver)
 	})
@@ -63,13 +63,13 @@ func (s *Store) Watch(ctx context.Context, after uint64) iter.Seq2[store.Change,
 
 var errNotTaken = errors.New("store/sqlite: the watch was left because a change was not taken in time")
 
-// deliver delivers what was written after a revision, everything after zero, in one
-// transaction, and returns the latest revision in it. The transaction ends with the
+// deliver delivers what was written after a position, everything after the zero Position,
+// in one transaction, and returns the latest position in it. The transaction ends with the
 // context, with the store, or when the patience with the watcher does.
-func (s *Store) deliver(ctx context.Context, after uint64, deliver adapter.Deliver) (latest uint64, err error) {
+func (s *Store) deliver(ctx context.Context, after store.Position, deliver adapter.Deliver) (latest store.Position, err error) {
 	leave, err := s.enter(ctx)
 	if err != nil {
-		return 0, err
+		return store.Position{}, err
 	}
 	var conn *sql.Conn
 	err = s.whileLocked(ctx, func() (err error) {
@@ -78,7 +78,7 @@ func (s *Store) deliver(ctx context.Context, after uint64, deliver adapter.Deliv
 	})
 	if err != nil {
 		leave()
-		return 0, failure(ctx, "watch", err)
+		return store.Position{}, failure(ctx, "watch", err)
 	}
 	tx, err := conn.BeginTx(context.Background(), &sql.TxOptions{ReadOnly: true})
 	release := sync.OnceFunc(func() {
@@ -90,7 +90,7 @@ func (s *Store) deliver(ctx context.Context, after uint64, deliver adapter.Deliv
 	})
 	defer release()
 	if err != nil {
-		return 0, failure(ctx, "watch", err)
+		return store.Position{}, failure(ctx, "watch", err)
 	}
 
 	held, end := context.WithCancelCause(ctx)
@@ -114,11 +114,11 @@ func (s *Store) deliver(ctx context.Context, after uint64, deliver adapter.Deliv
 	case err == nil || errors.Is(err, adapter.ErrLeft) || errors.Is(err, store.ErrCompacted):
 		return b.latest, err
 	case ctx.Err() != nil:
-		return 0, failure(ctx, "watch", err)
+		return store.Position{}, failure(ctx, "watch", err)
 	case held.Err() != nil:
-		return 0, context.Cause(held)
+		return store.Position{}, context.Cause(held)
 	}
-	return 0, fmt.Errorf("store/sqlite: watch: %w", err)
+	return store.Position{}, fmt.Errorf("store/sqlite: watch: %w", err)
 }
 
 // A batch delivers the changes up to a mark. They are read in one transaction, so all are
@@ -126,15 +126,15 @@ func (s *Store) deliver(ctx context.Context, after uint64, deliver adapter.Deliv
 type batch struct {
 	feed    database
 	tx      *sql.Tx
-	after   uint64 // revision of the mark before
-	latest  uint64
+	after   store.Position // of the mark before
+	latest  store.Position
 	deliver adapter.Deliver
 }
 
 // start begins to read. Only here may it have to wait for another process.
 func (b *batch) start(ctx context.Context) error {
 	latest, forgotten, err := progress(b.tx.StmtContext(ctx, b.feed.prepared[selectProgress]).QueryRowContext(ctx))
-	if b.latest = latest; err != nil || b.after == 0 {
+	if b.latest = latest; err != nil || b.after == (store.Position{}) {
 		return err
 	}
 	return adapter.CheckWatch(b.after, forgotten, latest)
@@ -142,7 +142,7 @@ func (b *batch) start(ctx context.Context) error {
 
 func (b *batch) read() error {
 	switch b.after {
-	case 0:
+	case store.Position{}:
 		return b.snapshot()
 	case b.latest:
 		return nil
@@ -156,7 +156,7 @@ func (b *batch) changes() error {
 	var revision, deleted int64
 	var change store.Change
 	var r row
-	next, seen := b.latest, map[adapter.Name]bool{}
+	next, seen := b.latest.Revision, map[adapter.Name]bool{}
 	err := b.each(selectChanges, []any{&revision, &change.Organization, &change.Key, &deleted, &r.id, &r.organization, &r.revision, &r.record}, func() error {
 		if uint64(revision) != next || change.Organization == "" {
 			return fmt.Errorf("the change of revision %d cannot be read: there is one of revision %d, organization %.300q", next, revision, change.Organization)
@@ -168,10 +168,10 @@ func (b *batch) changes() error {
 		}
 		seen[name] = true
 		change.Revision, change.Deleted = uint64(revision), deleted != 0
-		return b.deliver(adapter.Confirm(change, r.found(name, b.latest)))
-	}, int64(b.after))
-	if err == nil && next != b.after {
-		err = fmt.Errorf("the change of revision %d is absent, and the store has come to %d", next, b.latest)
+		return b.deliver(adapter.Confirm(change, r.found(name, b.latest.Revision)))
+	}, int64(b.after.Revision))
+	if err == nil && next != b.after.Revision {
+		err = fmt.Errorf("the change of revision %d is absent, and the store has come to %d", next, b.latest.Revision)
 	}
 	return err
 }

@@ -144,7 +144,7 @@ func TestStoppedWatcherIsLeft(t *testing.T) {
 	putOrganization(t, s, "other")
 	for _, after := range []uint64{0, 1} {
 		putKey(t, s, newKey(t, apikey.ID(fmt.Sprint("before-", after)), "acme"))
-		next, stop := iter.Pull2(s.Watch(t.Context(), after))
+		next, stop := iter.Pull2(s.Watch(t.Context(), at(s, after)))
 		_, err, _ := next()
 		require.NoError(t, err)
 		putKey(t, s, newKey(t, apikey.ID(fmt.Sprint("key-", after)), "acme"))
@@ -158,7 +158,7 @@ func TestStoppedWatcherIsLeft(t *testing.T) {
 		stop()
 	}
 
-	next, stop := iter.Pull2(s.Watch(t.Context(), 0))
+	next, stop := iter.Pull2(s.Watch(t.Context(), store.Position{}))
 	defer stop()
 	wantMark(t, next, 1)
 	assert.True(t, logIsFree(t, s))
@@ -174,7 +174,7 @@ func TestSlowWatcherIsNotLeft(t *testing.T) {
 		putOrganization(t, s, fmt.Sprint("organization ", i))
 	}
 	began, n := time.Now(), 0
-	for change, err := range s.Watch(t.Context(), 0) {
+	for change, err := range s.Watch(t.Context(), store.Position{}) {
 		require.NoError(t, err)
 		if change.IsMark() {
 			break
@@ -192,7 +192,7 @@ func TestCloseDuringWatch(t *testing.T) {
 	path := twoKeys(t)
 	s, err := Open(t.Context(), path)
 	require.NoError(t, err)
-	next, stop := iter.Pull2(s.Watch(t.Context(), 0))
+	next, stop := iter.Pull2(s.Watch(t.Context(), store.Position{}))
 	defer stop()
 	_, err, _ = next()
 	require.NoError(t, err)
@@ -210,8 +210,8 @@ func TestPollingEnds(t *testing.T) {
 	s := shared(t)
 	assert.Zero(t, s.feed.Stats().InUse)
 	for range 3 {
-		next, stop := iter.Pull2(s.Watch(t.Context(), 0))
-		other, stopOther := iter.Pull2(s.Watch(t.Context(), 1))
+		next, stop := iter.Pull2(s.Watch(t.Context(), store.Position{}))
+		other, stopOther := iter.Pull2(s.Watch(t.Context(), at(s, 1)))
 		wantMark(t, next, 0)
 		wantMark(t, other, 0)
 		require.Eventually(t, func() bool { return s.feed.Stats().InUse == 1 }, 10*time.Second, time.Millisecond)
@@ -232,7 +232,7 @@ func TestPollingSurvivesFailures(t *testing.T) {
 	s, err := openFile(t.Context(), path, faultyConnector{to, f})
 	require.NoError(t, err)
 	defer func() { assert.NoError(t, s.Close()) }()
-	next, stop := iter.Pull2(s.Watch(t.Context(), 0))
+	next, stop := iter.Pull2(s.Watch(t.Context(), store.Position{}))
 	defer stop()
 	wantMark(t, next, 3)
 	for n := range 10 {
@@ -249,7 +249,7 @@ func TestWatchEndsInTheMiddle(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	n := 0
-	for _, err := range s.Watch(ctx, 0) {
+	for _, err := range s.Watch(ctx, store.Position{}) {
 		if n++; n == 1 {
 			require.NoError(t, err)
 			cancel()

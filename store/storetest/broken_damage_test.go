@@ -125,8 +125,8 @@ func newDamageable() *damageable {
 
 // feed is a feed that delivers what cannot be read as f has it, leaves it out if f
 // returns false, or ends with f's error.
-func (d *damageable) feed(f func(store.Change) (store.Change, bool, error)) func(context.Context, uint64) iter.Seq2[store.Change, error] {
-	return func(ctx context.Context, after uint64) iter.Seq2[store.Change, error] {
+func (d *damageable) feed(f func(store.Change) (store.Change, bool, error)) func(context.Context, store.Position) iter.Seq2[store.Change, error] {
+	return func(ctx context.Context, after store.Position) iter.Seq2[store.Change, error] {
 		return func(yield func(store.Change, error) bool) {
 			for c, err := range d.Sound.Watch(ctx, after) {
 				bad := c.Key != "" && d.badKey(c.Key) || c.Key == "" && d.badOrganization(c.Organization)

@@ -10,28 +10,31 @@ import (
 
 	"github.com/sallyport-go/sallyport/store"
 	"github.com/sallyport-go/sallyport/store/memory"
+	"github.com/sallyport-go/sallyport/store/storetest/internal/fixture"
 	"github.com/sallyport-go/sallyport/store/storetest/internal/teststore"
 )
 
 // Broken in what they tell: W1 to W5.
 var brokenFeeds = []brokenStore{
 	{name: "has a revision ahead of what is there", sentence: "W1", make: with(func(b *teststore.Broken, sound *memory.Store) {
-		b.DoRevision = func(ctx context.Context) (uint64, error) {
-			revision, err := sound.Revision(ctx)
-			return revision + 1, err
+		b.DoPosition = func(ctx context.Context) (store.Position, error) {
+			ahead, err := sound.Position(ctx)
+			ahead.Revision++
+			return ahead, err
 		}
 	})},
 	{name: "has a revision though it is closed", sentence: "W1", make: with(func(b *teststore.Broken, sound *memory.Store) {
-		b.DoRevision = func(ctx context.Context) (uint64, error) {
-			revision, _ := sound.Revision(ctx)
-			return revision, nil
+		b.DoPosition = func(ctx context.Context) (store.Position, error) {
+			_, _ = sound.Position(ctx)
+			return store.Position{History: "history"}, nil
 		}
 	})},
 	{name: "has a revision that lags", sentence: "W1", make: with(func(b *teststore.Broken, sound *memory.Store) {
-		var known atomic.Uint64
-		b.DoRevision = func(ctx context.Context) (uint64, error) {
-			latest, err := sound.Revision(ctx)
-			return known.Swap(latest), err
+		var known atomic.Value
+		known.Store(fixture.Must(sound.Position(context.Background())))
+		b.DoPosition = func(ctx context.Context) (store.Position, error) {
+			latest, err := sound.Position(ctx)
+			return known.Swap(latest).(store.Position), err
 		}
 	})},
 	{name: "does not tell of deletions", sentence: "W2", make: feed(func(c store.Change) (store.Change, bool) { return c, !c.Deleted })},
@@ -41,11 +44,11 @@ var brokenFeeds = []brokenStore{
 	{name: "leaves out what was compacted", sentence: "W4", make: forgetful, options: []Option{Compact(forget)}},
 	{name: "leaves out one change of those that were compacted", sentence: "W4", make: forgetfulOfOne, options: []Option{Compact(forget)}},
 	{name: "goes back one change too far in what it remembers", sentence: "W4", make: with(func(b *teststore.Broken, sound *memory.Store) {
-		b.DoWatch = func(ctx context.Context, after uint64) iter.Seq2[store.Change, error] {
+		b.DoWatch = func(ctx context.Context, after store.Position) iter.Seq2[store.Change, error] {
 			return func(yield func(store.Change, error) bool) {
 				for told, err := range sound.Watch(ctx, after) {
 					if errors.Is(err, store.ErrCompacted) {
-						for told, err := range sound.Watch(ctx, after+1) {
+						for told, err := range sound.Watch(ctx, next(after)) {
 							if !yield(told, err) {
 								return
 							}
@@ -62,28 +65,47 @@ var brokenFeeds = []brokenStore{
 	{name: "leaves out what was before it was opened again", sentence: "W4", make: forgetful,
 		options: []Option{Reopen(func(t testing.TB, s store.Store) store.Store { forget(t, s); return s })}},
 	{name: "waits until it has come so far", sentence: "W4", make: with(func(b *teststore.Broken, sound *memory.Store) {
-		b.DoWatch = func(ctx context.Context, after uint64) iter.Seq2[store.Change, error] {
-			latest, err := sound.Revision(ctx)
-			if err == nil && after > latest {
-				after = latest
+		b.DoWatch = func(ctx context.Context, after store.Position) iter.Seq2[store.Change, error] {
+			latest, err := sound.Position(ctx)
+			if err == nil && after.History == latest.History {
+				after.Revision = min(after.Revision, latest.Revision)
 			}
 			return sound.Watch(ctx, after)
 		}
 	})},
 	{name: "cannot begin anew once it was compacted", sentence: "W4", make: with(func(b *teststore.Broken, sound *memory.Store) {
-		b.DoWatch = func(ctx context.Context, after uint64) iter.Seq2[store.Change, error] {
-			if latest, err := sound.Revision(ctx); err == nil && latest > 10_000 && after < latest-10_000 {
+		b.DoWatch = func(ctx context.Context, after store.Position) iter.Seq2[store.Change, error] {
+			if latest, err := sound.Position(ctx); err == nil && latest.Revision > 10_000 && after.Revision < latest.Revision-10_000 {
 				return func(yield func(store.Change, error) bool) { yield(store.Change{}, store.ErrCompacted) }
 			}
 			return sound.Watch(ctx, after)
 		}
 	}), options: []Option{Compact(teststore.Flood)}},
+	{name: "goes on from another history", sentence: "W4", make: with(func(b *teststore.Broken, sound *memory.Store) {
+		b.DoWatch = func(ctx context.Context, after store.Position) iter.Seq2[store.Change, error] {
+			if after != (store.Position{}) {
+				after.History = fixture.Must(sound.Position(context.Background())).History
+			}
+			return sound.Watch(ctx, after)
+		}
+	})},
+	{name: "has no name for its history", sentence: "W9", make: with(func(b *teststore.Broken, sound *memory.Store) {
+		b.DoPosition = func(ctx context.Context) (store.Position, error) {
+			latest, err := sound.Position(ctx)
+			latest.History = ""
+			return latest, err
+		}
+	})},
+	{name: "has marks without a history", sentence: "W9", make: feed(func(c store.Change) (store.Change, bool) {
+		c.History = ""
+		return c, true
+	})},
 	{name: "yields the error with a change", sentence: "W5", make: with(func(b *teststore.Broken, sound *memory.Store) {
-		b.DoWatch = func(ctx context.Context, after uint64) iter.Seq2[store.Change, error] {
+		b.DoWatch = func(ctx context.Context, after store.Position) iter.Seq2[store.Change, error] {
 			return func(yield func(store.Change, error) bool) {
 				for told, err := range sound.Watch(ctx, after) {
 					if err != nil {
-						told = store.Change{Revision: after}
+						told = store.Change{Revision: after.Revision}
 					}
 					if !yield(told, err) {
 						return
@@ -93,7 +115,7 @@ var brokenFeeds = []brokenStore{
 		}
 	})},
 	{name: "ends in silence", sentence: "W5", make: with(func(b *teststore.Broken, sound *memory.Store) {
-		b.DoWatch = func(ctx context.Context, after uint64) iter.Seq2[store.Change, error] {
+		b.DoWatch = func(ctx context.Context, after store.Position) iter.Seq2[store.Change, error] {
 			return func(yield func(store.Change, error) bool) {
 				for told, err := range sound.Watch(ctx, after) {
 					if err != nil || !yield(told, nil) {
@@ -104,7 +126,7 @@ var brokenFeeds = []brokenStore{
 		}
 	})},
 	{name: "goes on after its consumer has stopped", sentence: "W5", make: with(func(b *teststore.Broken, sound *memory.Store) {
-		b.DoWatch = func(ctx context.Context, after uint64) iter.Seq2[store.Change, error] {
+		b.DoWatch = func(ctx context.Context, after store.Position) iter.Seq2[store.Change, error] {
 			return func(yield func(store.Change, error) bool) {
 				for told, err := range sound.Watch(ctx, after) {
 					if yield(told, err); err != nil {
@@ -120,17 +142,17 @@ var brokenFeeds = []brokenStore{
 type forgetfulStore struct {
 	*teststore.Broken
 	mu     sync.Mutex
-	forgot uint64
+	forgot store.Position
 }
 
 func forgetful() store.Store {
 	b, sound := teststore.New()
 	f := &forgetfulStore{Broken: b}
-	b.DoWatch = func(ctx context.Context, after uint64) iter.Seq2[store.Change, error] {
+	b.DoWatch = func(ctx context.Context, after store.Position) iter.Seq2[store.Change, error] {
 		f.mu.Lock()
 		defer f.mu.Unlock()
-		if after > 0 { // from zero it tells everything
-			after = max(after, f.forgot)
+		if after.Revision > 0 { // from zero it tells everything
+			after.Revision = max(after.Revision, f.forgot.Revision)
 		}
 		return sound.Watch(ctx, after)
 	}
@@ -141,13 +163,13 @@ func forgetful() store.Store {
 func forgetfulOfOne() store.Store {
 	b, sound := teststore.New()
 	f := &forgetfulStore{Broken: b}
-	b.DoWatch = func(ctx context.Context, after uint64) iter.Seq2[store.Change, error] {
+	b.DoWatch = func(ctx context.Context, after store.Position) iter.Seq2[store.Change, error] {
 		f.mu.Lock()
 		defer f.mu.Unlock()
 		switch {
-		case after == 0 || after >= f.forgot:
+		case after.Revision == 0 || after.Revision >= f.forgot.Revision:
 			return sound.Watch(ctx, after)
-		case after+1 == f.forgot:
+		case next(after) == f.forgot:
 			return sound.Watch(ctx, f.forgot)
 		}
 		return func(yield func(store.Change, error) bool) { yield(store.Change{}, store.ErrCompacted) }
@@ -159,5 +181,11 @@ func forget(t testing.TB, s store.Store) {
 	f := s.(*forgetfulStore)
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.forgot, _ = f.Store.Revision(t.Context())
+	f.forgot, _ = f.Store.Position(t.Context())
+}
+
+// next returns the position of the next write.
+func next(p store.Position) store.Position {
+	p.Revision++
+	return p
 }

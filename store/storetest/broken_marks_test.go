@@ -43,7 +43,7 @@ var brokenMarks = []brokenStore{
 		return func(c store.Change) []store.Change {
 			if first && !c.IsMark() {
 				first = false
-				return []store.Change{{Revision: 0}, c}
+				return []store.Change{{History: "history", Revision: 0}, c}
 			}
 			return []store.Change{c}
 		}
@@ -136,8 +136,8 @@ var brokenMarks = []brokenStore{
 		return c, true
 	})},
 	{name: "begins with records of several moments", sentence: "W6", make: with(func(b *teststore.Broken, sound *memory.Store) {
-		b.DoWatch = func(ctx context.Context, after uint64) iter.Seq2[store.Change, error] {
-			if after > 0 {
+		b.DoWatch = func(ctx context.Context, after store.Position) iter.Seq2[store.Change, error] {
+			if after != (store.Position{}) {
 				return sound.Watch(ctx, after)
 			}
 			return page(ctx, sound)
@@ -150,7 +150,7 @@ var brokenMarks = []brokenStore{
 			defer told.Unlock()
 			return sound.PutKey(ctx, key, o...)
 		}
-		b.DoWatch = func(ctx context.Context, after uint64) iter.Seq2[store.Change, error] {
+		b.DoWatch = func(ctx context.Context, after store.Position) iter.Seq2[store.Change, error] {
 			return func(yield func(store.Change, error) bool) {
 				for change, err := range sound.Watch(ctx, after) {
 					told.RLock()
@@ -164,7 +164,7 @@ var brokenMarks = []brokenStore{
 	})},
 	{name: "tells one watcher at a time", sentence: "W7", make: with(func(b *teststore.Broken, sound *memory.Store) {
 		turn := make(chan struct{}, 1)
-		b.DoWatch = func(ctx context.Context, after uint64) iter.Seq2[store.Change, error] {
+		b.DoWatch = func(ctx context.Context, after store.Position) iter.Seq2[store.Change, error] {
 			return func(yield func(store.Change, error) bool) {
 				for change, err := range sound.Watch(ctx, after) {
 					select {
@@ -182,7 +182,7 @@ var brokenMarks = []brokenStore{
 		}
 	})},
 	{name: "loses what a slow watcher has no room for", sentence: "W7", make: with(func(b *teststore.Broken, sound *memory.Store) {
-		b.DoWatch = func(ctx context.Context, after uint64) iter.Seq2[store.Change, error] {
+		b.DoWatch = func(ctx context.Context, after store.Position) iter.Seq2[store.Change, error] {
 			return lossy(sound.Watch(ctx, after))
 		}
 	})},
@@ -204,8 +204,8 @@ var brokenMarks = []brokenStore{
 }
 
 // toldBy is the feed of a sound store, with a function that changes what is told.
-func toldBy(sound *memory.Store, change func(context.Context, store.Change) store.Change) func(context.Context, uint64) iter.Seq2[store.Change, error] {
-	return func(ctx context.Context, after uint64) iter.Seq2[store.Change, error] {
+func toldBy(sound *memory.Store, change func(context.Context, store.Change) store.Change) func(context.Context, store.Position) iter.Seq2[store.Change, error] {
+	return func(ctx context.Context, after store.Position) iter.Seq2[store.Change, error] {
 		return func(yield func(store.Change, error) bool) {
 			for told, err := range sound.Watch(ctx, after) {
 				if err == nil {
@@ -241,17 +241,17 @@ func page(ctx context.Context, sound *memory.Store) iter.Seq2[store.Change, erro
 			}
 		}
 		time.Sleep(time.Millisecond)
-		latest, err := sound.Revision(ctx)
+		latest, err := sound.Position(ctx)
 		if err != nil {
 			yield(store.Change{}, err)
 			return
 		}
-		for _, c := range append(all, store.Change{Revision: latest}) {
+		for _, c := range append(all, store.Change{History: latest.History, Revision: latest.Revision}) {
 			if !yield(c, nil) {
 				return
 			}
 		}
-		if latest > 0 {
+		if latest.Revision > 0 {
 			for c, err := range sound.Watch(ctx, latest) {
 				if !yield(c, err) {
 					return

@@ -77,7 +77,7 @@ func feed(change func(store.Change) (store.Change, bool)) func() store.Store {
 // of it for every watch.
 func feeds(anew func() func(store.Change) []store.Change) func() store.Store {
 	return with(func(b *teststore.Broken, sound *memory.Store) {
-		b.DoWatch = func(ctx context.Context, after uint64) iter.Seq2[store.Change, error] {
+		b.DoWatch = func(ctx context.Context, after store.Position) iter.Seq2[store.Change, error] {
 			return func(yield func(store.Change, error) bool) {
 				change := anew()
 				for told, err := range sound.Watch(ctx, after) {

@@ -52,9 +52,9 @@ func manyAtOnce(k *kit) {
 			}
 			if watches {
 				steps = append(steps,
-					func() error { _, err := watcher.Revision(k.ctx); return err },
+					func() error { _, err := watcher.Position(k.ctx); return err },
 					func() error {
-						for change, err := range watcher.Watch(k.ctx, 0) {
+						for change, err := range watcher.Watch(k.ctx, store.Position{}) {
 							if err != nil || change.IsMark() {
 								return err
 							}
@@ -140,11 +140,11 @@ func (k *kit) everyCall() []call {
 	}
 	if watcher, ok := store.As[store.Watcher](k.store); ok {
 		calls = append(calls,
-			call{"Revision", func(ctx context.Context) error { _, err := watcher.Revision(ctx); return err }},
+			call{"Position", func(ctx context.Context) error { _, err := watcher.Position(ctx); return err }},
 			call{"Watch", func(ctx context.Context) error {
 				ctx, cancel := context.WithTimeout(ctx, k.limits.patience) // in case it ignores everything else
 				defer cancel()
-				for _, err := range watcher.Watch(ctx, 0) {
+				for _, err := range watcher.Watch(ctx, store.Position{}) {
 					if err != nil {
 						return err
 					}
@@ -253,9 +253,9 @@ func (k *kit) refusedCalls() []call {
 			}})
 	}
 	if watcher, ok := store.As[store.Watcher](k.store); ok {
-		latest := k.revision()
+		beyond := k.at(k.revision() + 1000)
 		calls = append(calls, call{"Watch from beyond the latest revision", func(ctx context.Context) error {
-			for _, err := range watcher.Watch(ctx, latest+1000) {
+			for _, err := range watcher.Watch(ctx, beyond) {
 				return err
 			}
 			return nil

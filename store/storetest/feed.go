@@ -19,6 +19,7 @@ var feedCases = []testCase{
 	{sentence: "W4", name: "a feed that was compacted says so, and begins anew", run: compacted, needs: "Compact"},
 	{sentence: "W4", name: "where the feed begins it leaves out nothing", run: feedBegins, needs: "Compact"},
 	{sentence: "W4", name: "a watch from beyond the latest revision is ErrCompacted", run: watchFromBeyond},
+	{sentence: "W4", name: "a watch from another history is ErrCompacted", run: watchFromElsewhere},
 	{sentence: "W4", name: "after reopening the feed is complete or says that it is not", run: feedAfterReopening, needs: "Reopen"},
 	{sentence: "W5", name: "a watch ends with the error of its context", run: watchEndsWithContext},
 	{sentence: "W5", name: "a watch ends with ErrClosed", run: watchEndsWithClose},
@@ -109,7 +110,7 @@ func (k *kit) wantReadable(change store.Change) {
 			k.Errorf("%s, after Watch told %s: %v", method, fixture.Shown(change), err)
 		}
 		if errors.Is(err, store.ErrNotFound) && !change.Deleted {
-			if latest, err := k.watcher().Revision(k.ctx); err == nil && latest <= change.Revision {
+			if latest, err := k.watcher().Position(k.ctx); err == nil && latest.Revision <= change.Revision {
 				k.Errorf("%s does not find the record after Watch told %s the latest write of all", method, fixture.Shown(change))
 			}
 		}
@@ -186,7 +187,7 @@ func feedBegins(k *kit) {
 // isCompacted reports whether Watch refuses a revision with ErrCompacted.
 func (k *kit) isCompacted(after uint64) bool {
 	k.Helper()
-	for _, err := range k.watcher().Watch(k.ctx, after) {
+	for _, err := range k.watcher().Watch(k.ctx, k.at(after)) {
 		if err != nil && !errors.Is(err, store.ErrCompacted) {
 			k.Fatalf("Watch from revision %d: %v", after, err)
 		}
@@ -199,7 +200,7 @@ func (k *kit) isCompacted(after uint64) bool {
 // wantToldSince checks that a watch delivers every record written since a revision.
 func (k *kit) wantToldSince(after, latest uint64, all fixture.Snapshot) {
 	k.Helper()
-	m := &fixture.Mirror{Mark: after, Records: map[fixture.RecordName]store.Change{}, Since: map[fixture.RecordName]store.Change{}}
+	m := &fixture.Mirror{Mark: k.at(after), Records: map[fixture.RecordName]store.Change{}, Since: map[fixture.RecordName]store.Change{}}
 	k.reach(m, latest)
 	missing := func(name fixture.RecordName, revision uint64) {
 		if told, ok := m.Records[name]; revision > after && (!ok || told.Revision < revision) {
@@ -219,21 +220,48 @@ func (k *kit) wantToldSince(after, latest uint64, all fixture.Snapshot) {
 func watchFromBeyond(k *kit) {
 	beyond := func() {
 		k.Helper()
-		latest := k.revision()
+		latest := k.position()
 		for _, more := range []uint64{1, 2, 1000, 1 << 40} {
-			for change, err := range k.watcher().Watch(k.ctx, latest+more) {
-				if err == nil {
-					k.Errorf("Watch from revision %d, of a store that has come to %d, told %s; want ErrCompacted", latest+more, latest, fixture.Shown(change))
-				} else {
-					k.wantError(err, store.ErrCompacted, "Watch from revision %d, of a store that has come to %d", latest+more, latest)
-				}
-				break
-			}
+			k.wantCompacted(store.Position{History: latest.History, Revision: latest.Revision + more}, latest)
 		}
 	}
 	beyond()
 	k.script(func() {})
 	beyond()
+}
+
+// watchFromElsewhere watches like a copy of another store, or of this one in a past that
+// it has lost.
+func watchFromElsewhere(k *kit) {
+	elsewhere := func() {
+		k.Helper()
+		latest := k.position()
+		for _, history := range []string{"", "no history", latest.History + "x", latest.History[1:]} {
+			for _, revision := range []uint64{0, 1, latest.Revision, latest.Revision + 1} {
+				if history == "" && revision == 0 {
+					continue // before everything
+				}
+				k.wantCompacted(store.Position{History: history, Revision: revision}, latest)
+			}
+		}
+	}
+	elsewhere()
+	k.script(func() {})
+	elsewhere()
+}
+
+// wantCompacted checks that a watch from a position yields ErrCompacted at once.
+func (k *kit) wantCompacted(after, latest store.Position) {
+	k.Helper()
+	for change, err := range k.watcher().Watch(k.ctx, after) {
+		if err == nil {
+			k.Errorf("Watch from revision %d of history %q, of a store that has come to %d of %q, told %s; want ErrCompacted", after.Revision, after.History, latest.Revision, latest.History, fixture.Shown(change))
+		} else {
+			k.wantError(err, store.ErrCompacted, "Watch from revision %d of history %q, of a store that has come to %d of %q", after.Revision, after.History, latest.Revision, latest.History)
+		}
+		return
+	}
+	k.Errorf("Watch from revision %d of history %q: %v", after.Revision, after.History, fixture.ErrSilent)
 }
 
 func feedAfterReopening(k *kit) {
@@ -254,7 +282,7 @@ func feedAfterReopening(k *kit) {
 // ErrCompacted, without waiting for a write.
 func (k *kit) completeOrCompacted(when string, m *fixture.Mirror) {
 	k.Helper()
-	from := m.Mark
+	from := m.Mark.Revision
 	switch err := m.Reach(k.ctx, k.watcher(), k.revision()); {
 	case errors.Is(err, store.ErrCompacted):
 	case err != nil:
@@ -273,7 +301,7 @@ type ending struct {
 
 // watchToTheEnd watches in another goroutine, past any error, and sends the ending. told
 // is closed at the first delivery, or at the end.
-func (k *kit) watchToTheEnd(ctx context.Context, after uint64) (ended <-chan ending, told <-chan struct{}) {
+func (k *kit) watchToTheEnd(ctx context.Context, after store.Position) (ended <-chan ending, told <-chan struct{}) {
 	k.Helper()
 	watcher := k.watcher()
 	ends, tells := make(chan ending, 1), make(chan struct{})
@@ -314,7 +342,7 @@ func watchEndsWithContext(k *kit) {
 	k.organization("acme")
 	before := k.mirror().Mark
 	k.put(fixture.Plain("key", "acme"))
-	for _, after := range []uint64{0, before, k.mirror().Mark} { // with changes to deliver, and without
+	for _, after := range []store.Position{{}, before, k.mirror().Mark} { // with changes to deliver, and without
 		ctx, cancel := context.WithCancel(k.ctx)
 		ended, told := k.watchToTheEnd(ctx, after)
 		<-told // at least a mark
@@ -331,7 +359,7 @@ func watchEndsWithContext(k *kit) {
 func watchEndsWithClose(k *kit) {
 	k.organization("acme")
 	var all []<-chan ending
-	for _, after := range []uint64{0, k.mirror().Mark} {
+	for _, after := range []store.Position{{}, k.mirror().Mark} {
 		ended, told := k.watchToTheEnd(k.ctx, after)
 		<-told
 		all = append(all, ended)
@@ -374,7 +402,7 @@ func watchIsLeft(k *kit) {
 		k.put(fixture.Plain(apikey.ID(fmt.Sprint("key-", i)), "acme"))
 	}
 	for stop := range 5 {
-		for _, after := range []uint64{0, before.Mark} {
+		for _, after := range []store.Position{{}, before.Mark} {
 			told := 0
 			for _, err := range k.watcher().Watch(k.ctx, after) {
 				if err != nil {

@@ -138,13 +138,13 @@ type guardedWatcher struct {
 	watcher store.Watcher
 }
 
-func (g guardedWatcher) Revision(ctx context.Context) (uint64, error) {
-	defer g.in(ctx, "Revision")()
-	return g.watcher.Revision(ctx)
+func (g guardedWatcher) Position(ctx context.Context) (store.Position, error) {
+	defer g.in(ctx, "Position")()
+	return g.watcher.Position(ctx)
 }
 
 // Watch is under way while the store works, not while the consumer does.
-func (g guardedWatcher) Watch(ctx context.Context, after uint64) iter.Seq2[store.Change, error] {
+func (g guardedWatcher) Watch(ctx context.Context, after store.Position) iter.Seq2[store.Change, error] {
 	return func(yield func(store.Change, error) bool) {
 		waiting := pending{method: "Watch", ctx: ctx, waits: true}
 		s := g.dog.begin(waiting)

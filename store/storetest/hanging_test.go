@@ -69,11 +69,11 @@ var hanging = map[string]func(b *teststore.Loader, hang func()){
 			return nil
 		}
 	},
-	"Revision": func(b *teststore.Loader, hang func()) {
-		b.DoRevision = func(context.Context) (uint64, error) { hang(); return 0, nil }
+	"Position": func(b *teststore.Loader, hang func()) {
+		b.DoPosition = func(context.Context) (store.Position, error) { hang(); return store.Position{}, nil }
 	},
 	"Watch": func(b *teststore.Loader, hang func()) {
-		b.DoWatch = func(context.Context, uint64) iter.Seq2[store.Change, error] {
+		b.DoWatch = func(context.Context, store.Position) iter.Seq2[store.Change, error] {
 			return func(func(store.Change, error) bool) { hang() }
 		}
 	},
@@ -179,7 +179,7 @@ func TestSilentFeedsAreLeft(t *testing.T) {
 			defer close(released)
 			make := func() store.Store {
 				b := teststore.NewLoader()
-				b.DoWatch = func(ctx context.Context, _ uint64) iter.Seq2[store.Change, error] {
+				b.DoWatch = func(ctx context.Context, _ store.Position) iter.Seq2[store.Change, error] {
 					return func(yield func(store.Change, error) bool) { yield(store.Change{}, watch(ctx, released)) }
 				}
 				return b
@@ -198,7 +198,7 @@ func TestPatienceShrinks(t *testing.T) {
 	long, short := limits{time.Minute, 50 * time.Millisecond}, limits{time.Minute, 5 * time.Millisecond}
 	r.limits, r.limitsAfterVain = long, short
 	waits := testCase{sentence: "W6", run: func(k *kit) {
-		for range k.watcher().Watch(k.ctx, 0) { // which goes on waiting
+		for range k.watcher().Watch(k.ctx, store.Position{}) { // which goes on waiting
 		}
 	}}
 	ends := testCase{sentence: "W6", run: func(*kit) {}}

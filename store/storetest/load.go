@@ -335,8 +335,8 @@ func loadedRevisions(k *kit) {
 			k.Errorf("a Put after a Load got revision %d; want more than %d, which %s has", next, revision, what)
 		}
 		if watches {
-			if latest, err := watcher.Revision(k.ctx); err != nil || latest < revision {
-				k.Errorf("after a Load that gave revision %d, Revision is %d (error %v)", revision, latest, err)
+			if latest, err := watcher.Position(k.ctx); err != nil || latest.Revision < revision {
+				k.Errorf("after a Load that gave revision %d, Position has %d (error %v)", revision, latest.Revision, err)
 			}
 		}
 	}

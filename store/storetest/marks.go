@@ -28,7 +28,7 @@ var markCases = []testCase{
 func (k *kit) firstMark(what string, m *fixture.Mirror) {
 	k.Helper()
 	if err := m.Follow(k.ctx, k.watcher(), func(change store.Change) bool { return !change.IsMark() }); err != nil {
-		k.Fatalf("%s, Watch from revision %d, waiting for a mark: %v", what, m.Mark, err)
+		k.Fatalf("%s, Watch from revision %d, waiting for a mark: %v", what, m.Mark.Revision, err)
 	}
 }
 
@@ -37,8 +37,8 @@ func beginsWithEverything(k *kit) {
 		k.Helper()
 		latest, m := k.revision(), fixture.NewMirror()
 		k.firstMark("from zero", m)
-		if m.Mark < latest {
-			k.Errorf("the first mark of a Watch from zero is of revision %d, and the store had come to %d before; want all of that before the mark", m.Mark, latest)
+		if m.Mark.Revision < latest {
+			k.Errorf("the first mark of a Watch from zero is of revision %d, and the store had come to %d before; want all of that before the mark", m.Mark.Revision, latest)
 		}
 		k.wantMirror("by a watch from zero up to its first mark", m)
 	}
@@ -60,7 +60,7 @@ func beginsWithOneMoment(k *kit) {
 		m := fixture.NewMirror()
 		err := m.Follow(k.ctx, watcher, func(change store.Change) bool { return !change.IsMark() })
 		key, organization := m.Records[fixture.KeyName("key")], m.Records[fixture.OrganizationName("acme")]
-		all = append(all, copied{pair{key.Revision, organization.Revision}, m.Mark})
+		all = append(all, copied{pair{key.Revision, organization.Revision}, m.Mark.Revision})
 		return err
 	})
 	for _, c := range all {
@@ -195,7 +195,7 @@ func (k *kit) restless(t *trail, enough func(store.Change) bool) (wait func() er
 				ended <- err
 				return
 			}
-			if patience += told; t.Mark > before { // or it would never reach a mark
+			if patience += told; t.Mark.Revision > before.Revision { // or it would never reach a mark
 				patience = 0
 			}
 		}

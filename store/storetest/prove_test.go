@@ -15,7 +15,7 @@ import (
 	"github.com/sallyport-go/sallyport/store/storetest/internal/teststore"
 )
 
-var brokenStores = slices.Concat(brokenReads, brokenWrites, brokenLoads, brokenFeeds, brokenMarks, brokenUsage, brokenReopens, brokenDamages)
+var brokenStores = slices.Concat(brokenReads, brokenWrites, brokenLoads, brokenFeeds, brokenMarks, brokenUsage, brokenReopens, brokenRestores, brokenDamages)
 
 // caughtBy runs the cases of the sentence and returns those that failed.
 func (b brokenStore) caughtBy(t *testing.T) (caught []string) {
@@ -63,6 +63,13 @@ func TestUnbrokenStorePassesEverything(t *testing.T) {
 	require.NoError(t, err)
 	for _, c := range cases {
 		if strings.HasPrefix(c.needs, "Damage.") {
+			assert.Empty(t, recorder.Record(t, func(t testing.TB) { r.run(t, c) }).Failures, c.title())
+		}
+	}
+	r, err = newRunner(func(testing.TB) store.Store { return teststore.NewForking(nil) }, []Option{Restore(teststore.Backup)})
+	require.NoError(t, err)
+	for _, c := range cases {
+		if c.needs == "Restore" {
 			assert.Empty(t, recorder.Record(t, func(t testing.TB) { r.run(t, c) }).Failures, c.title())
 		}
 	}

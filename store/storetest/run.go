@@ -17,7 +17,7 @@ import (
 // It is called once for each case, with the t of the case. Run closes the store at the
 // end of the case; newStore releases everything else by t.Cleanup.
 //
-// The sentences L1 to L3, W1 to W8 and U1 to U8 apply if store.As finds a store.Loader,
+// The sentences L1 to L3, W1 to W10 and U1 to U8 apply if store.As finds a store.Loader,
 // a store.Watcher or a store.UsageRecorder in the store. Otherwise they are skipped.
 func Run(t *testing.T, newStore func(t testing.TB) store.Store, options ...Option) {
 	t.Helper()
@@ -102,7 +102,7 @@ func (c testCase) is(name string) bool { return name == c.sentence || name == c.
 // cases are all cases, by sentence.
 var cases = slices.SortedStableFunc(slices.Values(slices.Concat(
 	callCases, absenceCases, identifierCases, recordCases, sharingCases, momentCases, revisionCases,
-	deleteCases, refusalCases, contentionCases, pageCases, closeCases, crashCases, loadCases, watchCases, feedCases, markCases, usageCases, damageCases,
+	deleteCases, refusalCases, contentionCases, pageCases, closeCases, crashCases, loadCases, watchCases, feedCases, markCases, usageCases, damageCases, restoreCases,
 )), func(a, b testCase) int {
 	return cmp.Or(cmp.Compare(a.sentence[0], b.sentence[0]), cmp.Compare(a.number(), b.number()))
 })
@@ -119,6 +119,7 @@ type runner struct {
 	reopen   func(testing.TB, store.Store) store.Store
 	damages  Damages
 	compact  func(testing.TB, store.Store)
+	backup   func(testing.TB, store.Store) func(testing.TB, store.Store) store.Store
 
 	limits          limits // of the next case
 	limitsAfterVain limits
@@ -146,7 +147,7 @@ func (r *runner) absent(t testing.TB) (absent map[string]string, ok bool) {
 			absent["L"] = "store.As finds no store.Loader in the store: L1 to L3 do not apply"
 		}
 		if _, ok := store.As[store.Watcher](k.store); !ok {
-			absent["W"] = "store.As finds no store.Watcher in the store: W1 to W8 do not apply"
+			absent["W"] = "store.As finds no store.Watcher in the store: W1 to W10 do not apply"
 		}
 		if _, ok := store.As[store.UsageRecorder](k.store); !ok {
 			absent["U"] = "store.As finds no store.UsageRecorder in the store: U1 to U8 do not apply"
@@ -176,6 +177,8 @@ func (r *runner) has(option string) bool {
 		return r.damages.Organization != nil
 	case "Damage.Usage":
 		return r.damages.Usage != nil
+	case "Restore":
+		return r.backup != nil
 	case "Compact":
 		return r.compact != nil
 	}

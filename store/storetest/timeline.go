@@ -94,12 +94,12 @@ func (t *timeline) deleted(change store.Change, deletion func() error) bool {
 		t.Errorf("deleting %v: %v", fixture.NameOf(change), err)
 		return false
 	}
-	after, err := t.watcher().Revision(t.ctx)
+	after, err := t.watcher().Position(t.ctx)
 	if err != nil {
-		t.Errorf("Revision: %v", err)
+		t.Errorf("Position: %v", err)
 		return false
 	}
-	t.note(version{before + 1, after, change})
+	t.note(version{before + 1, after.Revision, change})
 	return true
 }
 
@@ -114,7 +114,7 @@ func instantOf(m *fixture.Mirror) instant {
 	for name, change := range m.Records {
 		revisions[name] = change.Revision
 	}
-	return instant{m.Mark, revisions}
+	return instant{m.Mark.Revision, revisions}
 }
 
 // check returns why a mirror was not the store at the mark's revision.

@@ -15,11 +15,12 @@ import (
 )
 
 var watchCases = []testCase{
-	{sentence: "W1", name: "what is told up to Revision can be read", run: revisionIsThere},
-	{sentence: "W1", name: "Revision is not less than that of a write that returned", run: revisionCoversWrites},
-	{sentence: "W1", name: "Revision rises with every write and fails after Close", run: revisionFollows},
+	{sentence: "W1", name: "what is told up to Position can be read", run: revisionIsThere},
+	{sentence: "W1", name: "Position includes every write that returned", run: revisionCoversWrites},
+	{sentence: "W1", name: "Position rises with every write and fails after Close", run: revisionFollows},
 	{sentence: "W2", name: "every kind of write is told", run: everyWriteIsTold},
 	{sentence: "W2", name: "a watch resumes from any mark", run: resumes},
+	{sentence: "W9", name: "every position and every mark has a history", run: historyIsNamed},
 	{sentence: "W2", name: "every watcher is told what several write", run: concurrentWritesAreTold},
 }
 
@@ -33,24 +34,36 @@ func (k *kit) watcher() store.Watcher {
 	return watcher
 }
 
+// position returns the latest position.
+func (k *kit) position() store.Position {
+	k.Helper()
+	position, err := k.watcher().Position(k.ctx)
+	if err != nil {
+		k.Fatalf("Position: %v", err)
+	}
+	return position
+}
+
 // revision returns the latest revision.
 func (k *kit) revision() uint64 {
 	k.Helper()
-	revision, err := k.watcher().Revision(k.ctx)
-	if err != nil {
-		k.Fatalf("Revision: %v", err)
-	}
-	return revision
+	return k.position().Revision
+}
+
+// at returns the position of a revision in the present history.
+func (k *kit) at(revision uint64) store.Position {
+	k.Helper()
+	return store.Position{History: k.position().History, Revision: revision}
 }
 
 // reach makes a mirror follow until a mark at or after a revision. The mark must come
 // without a further write.
 func (k *kit) reach(m *fixture.Mirror, revision uint64) {
 	k.Helper()
-	from := m.Mark
+	from := m.Mark.Revision
 	err := m.Reach(k.ctx, k.watcher(), revision)
 	if errors.Is(err, k.ctx.Err()) && err != nil {
-		k.Fatalf("Watch from revision %d told no mark of revision %d or later without a further write; the last was of %d", from, revision, m.Mark)
+		k.Fatalf("Watch from revision %d told no mark of revision %d or later without a further write; the last was of %d", from, revision, m.Mark.Revision)
 	}
 	if err != nil {
 		k.Fatalf("Watch from revision %d, waiting for a mark of %d or later: %v", from, revision, err)
@@ -69,7 +82,7 @@ func (k *kit) mirror() *fixture.Mirror {
 func (k *kit) wantMirror(what string, m *fixture.Mirror) {
 	k.Helper()
 	if all := m.Differences(k.snapshot()); len(all) > 0 {
-		k.Errorf("%s, a copy made of what was told up to the mark of revision %d is not the store: %s", what, m.Mark, strings.Join(all, "; "))
+		k.Errorf("%s, a copy made of what was told up to the mark of revision %d is not the store: %s", what, m.Mark.Revision, strings.Join(all, "; "))
 	}
 }
 
@@ -137,13 +150,26 @@ func (k *kit) script(step func()) {
 	organize(policy.Organization{ID: "brief", Requirement: policy.ReportOnly})
 }
 
+// historyIsNamed checks positions; a mirror checks the marks.
+func historyIsNamed(k *kit) {
+	look := func() {
+		k.Helper()
+		if k.position().History == "" {
+			k.Errorf("Position has no History; want a name")
+		}
+		k.mirror()
+	}
+	look()
+	k.script(look)
+}
+
 func revisionFollows(k *kit) {
 	last := k.revision()
 	rises := func(revision uint64, what string) {
 		k.Helper()
 		now := k.revision()
 		if now < revision || now <= last {
-			k.Errorf("after %s, of revision %d, Revision is %d and was %d before; want it risen", what, revision, now, last)
+			k.Errorf("after %s, of revision %d, Position has revision %d and had %d before; want it risen", what, revision, now, last)
 		}
 		last = now
 		k.reach(fixture.NewMirror(), now) // not ahead of the feed
@@ -162,11 +188,11 @@ func revisionFollows(k *kit) {
 	rises(last, "DeleteOrganization")
 	watcher := k.watcher()
 	k.close()
-	_, err := watcher.Revision(k.ctx)
-	k.wantError(err, store.ErrClosed, "Revision of a store that cannot be reached, since it was closed,")
+	_, err := watcher.Position(k.ctx)
+	k.wantError(err, store.ErrClosed, "Position of a store that cannot be reached, since it was closed,")
 }
 
-// revisionCoversWrites calls Revision from several goroutines while several others
+// revisionCoversWrites calls Position from several goroutines while several others
 // write.
 func revisionCoversWrites(k *kit) {
 	k.organization("acme")
@@ -176,13 +202,13 @@ func revisionCoversWrites(k *kit) {
 	writing.Store(writers)
 	ask := func() bool {
 		least := floor.Load()
-		revision, err := watcher.Revision(k.ctx)
+		latest, err := watcher.Position(k.ctx)
 		if err != nil {
-			k.Errorf("Revision: %v", err)
+			k.Errorf("Position: %v", err)
 			return false
 		}
-		if revision < least {
-			k.Errorf("Revision returned %d after a write had returned with revision %d", revision, least)
+		if latest.Revision < least {
+			k.Errorf("Position returned revision %d after a write had returned with revision %d", latest.Revision, least)
 			return false
 		}
 		return true
@@ -211,7 +237,7 @@ func revisionCoversWrites(k *kit) {
 	})
 }
 
-// revisionIsThere calls Revision and reads while another goroutine writes: reads must
+// revisionIsThere calls Position and reads while another goroutine writes: reads must
 // not be older than the last write up to that revision.
 func revisionIsThere(k *kit) {
 	k.organization("acme")
@@ -222,7 +248,7 @@ func revisionIsThere(k *kit) {
 	readings := [2][]reading{}
 	read := func(i int) func() error {
 		return func() error {
-			revision, err := watcher.Revision(k.ctx)
+			latest, err := watcher.Position(k.ctx)
 			if err != nil {
 				return err
 			}
@@ -233,7 +259,7 @@ func revisionIsThere(k *kit) {
 			} else {
 				key, err = k.store.Key(k.ctx, "key")
 			}
-			readings[i] = append(readings[i], reading{revision, key.Revision})
+			readings[i] = append(readings[i], reading{latest.Revision, key.Revision})
 			return err
 		}
 	}
@@ -273,7 +299,7 @@ func resumes(k *kit) {
 		marked = append(marked, next)
 	})
 	for _, m := range marked {
-		from := m.Mark
+		from := m.Mark.Revision
 		k.reach(m, k.revision())
 		k.wantMirror(fmt.Sprintf("by a watch from the mark of revision %d", from), m)
 	}

@@ -68,7 +68,7 @@ func (e *exporter) everything(ctx context.Context, s store.Store) error {
 		return err
 	}
 	err = protected(func() error {
-		if err := spool.fill(watcher.Watch(ctx, 0)); err != nil {
+		if err := spool.fill(watcher.Watch(ctx, store.Position{})); err != nil {
 			return err
 		}
 		return e.writeAll(ctx, spool.items)

@@ -207,9 +207,9 @@ type feed struct {
 	changes func(yield func(store.Change, error) bool)
 }
 
-func (f feed) Revision(context.Context) (uint64, error) { return 0, nil }
+func (f feed) Position(context.Context) (store.Position, error) { return store.Position{}, nil }
 
-func (f feed) Watch(context.Context, uint64) iter.Seq2[store.Change, error] { return f.changes }
+func (f feed) Watch(context.Context, store.Position) iter.Seq2[store.Change, error] { return f.changes }
 
 func TestExportOfABrokenFeed(t *testing.T) {
 	acme := store.Change{Revision: 1, Organization: "acme", OrganizationRecord: &policy.Organization{ID: "acme", Revision: 1}}
@@ -446,7 +446,7 @@ func TestTheTemporaryFile(t *testing.T) {
 	files := func() []fs.DirEntry { return must(os.ReadDir(dir)) }
 	s := rich(t)
 	export(t, feed{s, func(yield func(store.Change, error) bool) {
-		for change, err := range s.Watch(t.Context(), 0) {
+		for change, err := range s.Watch(t.Context(), store.Position{}) {
 			for _, file := range files() {
 				assert.Equal(t, fs.FileMode(0o600), must(file.Info()).Mode())
 			}

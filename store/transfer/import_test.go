@@ -37,11 +37,11 @@ func TestImportAgain(t *testing.T) {
 	require.NoError(t, err)
 	_, err = importInto(to, file)
 	require.NoError(t, err)
-	revision := must(to.Revision(t.Context()))
+	revision := must(to.Position(t.Context())).Revision
 	result, err := importInto(to, file)
 	require.NoError(t, err)
 	require.Equal(t, transfer.Result{File: transfer.Counts{Organizations: 8, Keys: 7, Usage: 2}}, result)
-	require.Equal(t, revision, must(to.Revision(t.Context())), "nothing was written")
+	require.Equal(t, revision, must(to.Position(t.Context())).Revision, "nothing was written")
 
 	require.NoError(t, to.DeleteKey(t.Context(), "b", 0))
 	require.NoError(t, to.DeleteKey(t.Context(), "0", 0))
@@ -102,7 +102,7 @@ func TestImportOverOtherRecords(t *testing.T) {
 				require.EqualError(t, err, `store/transfer: import: the store does not have what the file has: key "a" of organization "Acme" has `+told)
 				require.Zero(t, result.Written)
 			}
-			require.EqualValues(t, 3, must(to.Revision(t.Context())), "nothing was written")
+			require.EqualValues(t, 3, must(to.Position(t.Context())).Revision, "nothing was written")
 		})
 	}
 	t.Run("many", func(t *testing.T) {

@@ -45,7 +45,7 @@ func requireRefused(t testing.TB, file, what string, args ...any) {
 	if !errors.Is(err, transfer.ErrDamaged) || result != (transfer.Result{}) {
 		t.Fatalf(what+" gives %+v and the error %v; want ErrDamaged", append(args, result, err)...)
 	}
-	if revision, err := to.Revision(t.Context()); err != nil || revision > 0 {
+	if at, err := to.Position(t.Context()); err != nil || at.Revision > 0 {
 		t.Fatalf(what+": the store was written to", args...)
 	}
 }
@@ -217,7 +217,7 @@ func FuzzImport(f *testing.F) {
 				if !errors.Is(err, transfer.ErrDamaged) {
 					t.Fatalf("the error is %v; want ErrDamaged", err)
 				}
-				if revision, _ := to.Revision(t.Context()); revision != 0 {
+				if at, _ := to.Position(t.Context()); at.Revision != 0 {
 					t.Fatal("a file that was refused was written")
 				}
 				continue

@@ -35,7 +35,7 @@ func TestStaleness(t *testing.T) {
 		db, err := sql.Open("sqlite", strings.TrimPrefix(s.address, "sqlite ")+"?_pragma=busy_timeout(10000)")
 		require.NoError(t, err)
 		t.Cleanup(func() { _ = db.Close() })
-		feed := []faulty.Method{faulty.Revision, faulty.Watch}
+		feed := []faulty.Method{faulty.Position, faulty.Watch}
 		gone := errors.New("disk I/O error")
 		staleness(t, s, []store.Store{first, second}, map[string]func(ctx context.Context){
 			"the change log is forgotten": func(ctx context.Context) {

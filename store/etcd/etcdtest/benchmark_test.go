@@ -93,7 +93,7 @@ func BenchmarkTold(b *testing.B) {
 }
 
 func tellTimes(ctx context.Context, s *etcd.Store, after uint64, told chan<- time.Time) {
-	for change, err := range s.Watch(ctx, after) {
+	for change, err := range s.Watch(ctx, at(s, after)) {
 		if err != nil {
 			return
 		}
@@ -119,7 +119,7 @@ func BenchmarkMany(b *testing.B) {
 	b.Run("watch from zero", func(b *testing.B) {
 		for b.Loop() {
 			told := 0
-			for change, err := range s.Watch(b.Context(), 0) {
+			for change, err := range s.Watch(b.Context(), store.Position{}) {
 				require.NoError(b, err)
 				if change.IsMark() {
 					break

@@ -60,7 +60,7 @@ func (f *follower) run(ctx context.Context, s store.Watcher) {
 	f.mirror = newMirror()
 	last := time.Now()
 	for ctx.Err() == nil {
-		for change, err := range s.Watch(ctx, f.mark()) {
+		for change, err := range s.Watch(ctx, at(s, f.mark())) {
 			f.mu.Lock()
 			switch {
 			case ctx.Err() != nil:
@@ -149,7 +149,7 @@ func TestLeaderIsKilled(t *testing.T) {
 		require.LessOrEqual(t, version, w.tried)
 		t.Logf("%s: %d writes acknowledged, %d with an error, at most %v between two", w.id, w.written.Load(), w.tried-int(w.written.Load()), w.longest)
 	}
-	revision, err := s.Revision(t.Context())
+	revision, err := revisionOf(t.Context(), s)
 	require.NoError(t, err)
 	require.Eventually(t, func() bool { return follower.mark() >= revision }, time.Minute, 10*time.Millisecond)
 	unfollow()
@@ -268,7 +268,7 @@ func TestNetworkIsSilent(t *testing.T) {
 	watched := make(chan error, 1)
 	marks := make(chan uint64, 1000)
 	go func() {
-		for change, err := range alone.Watch(t.Context(), 0) {
+		for change, err := range alone.Watch(t.Context(), store.Position{}) {
 			if err != nil {
 				watched <- err
 				return
@@ -286,7 +286,7 @@ func TestNetworkIsSilent(t *testing.T) {
 	require.Empty(t, marks)
 	cluster.Heal(t, 0)
 	require.Eventually(t, func() bool {
-		revision, err := alone.Revision(short(t))
+		revision, err := revisionOf(short(t), alone)
 		return err == nil && revision == key.Revision
 	}, time.Minute, 10*time.Millisecond)
 }
@@ -307,7 +307,7 @@ func TestClusterIsGone(t *testing.T) {
 		running.Go(func() { writers[i].run(ctx, s) })
 	}
 	wantProgress(t, writers)
-	revision, err := s.Revision(t.Context())
+	revision, err := revisionOf(t.Context(), s)
 	require.NoError(t, err)
 	cluster.Stop(t)
 	cancel()
@@ -350,7 +350,7 @@ func TestClientIsClosed(t *testing.T) {
 	watched := make(chan error, 1)
 	marked := make(chan bool, 10)
 	go func() {
-		for change, err := range s.Watch(t.Context(), organization.Revision) {
+		for change, err := range s.Watch(t.Context(), at(s, organization.Revision)) {
 			if err != nil {
 				watched <- err
 			}
@@ -381,7 +381,7 @@ func TestCloseLeavesTheClient(t *testing.T) {
 	watched := make(chan error, 1)
 	marks := make(chan uint64, 10)
 	go func() {
-		for change, err := range other.Watch(t.Context(), 0) {
+		for change, err := range other.Watch(t.Context(), store.Position{}) {
 			if err != nil {
 				watched <- err
 				return

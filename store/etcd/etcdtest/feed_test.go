@@ -38,7 +38,7 @@ func TestCompactedBehind(t *testing.T) {
 	}
 	compact(t, client)
 	var told []store.Change
-	for change, err := range s.Watch(t.Context(), key.Revision) {
+	for change, err := range s.Watch(t.Context(), at(s, key.Revision)) {
 		require.NoError(t, err)
 		if told = append(told, change); len(told) == 1 {
 			require.Equal(t, store.Change{Revision: key.Revision}, change)
@@ -63,7 +63,7 @@ func TestCompactedInTheMiddle(t *testing.T) {
 	putMany(t, s, keys)
 	told := 0
 	var ended error
-	for change, err := range s.Watch(t.Context(), 0) {
+	for change, err := range s.Watch(t.Context(), store.Position{}) {
 		if err != nil {
 			ended = err
 			break
@@ -133,7 +133,7 @@ func TestStuckWatcher(t *testing.T) {
 	copied := newMirror()
 	go func() {
 		defer close(ended)
-		for change, err := range s.Watch(ctx, organization.Revision) {
+		for change, err := range s.Watch(ctx, at(s, organization.Revision)) {
 			if err != nil {
 				ended <- err
 				return
@@ -152,7 +152,7 @@ func TestStuckWatcher(t *testing.T) {
 	before := heap()
 	others := make(chan uint64, 2*writes)
 	go func() {
-		for change, err := range s.Watch(ctx, key.Revision) {
+		for change, err := range s.Watch(ctx, at(s, key.Revision)) {
 			if err != nil {
 				return
 			}
@@ -192,7 +192,7 @@ func TestStuckWatcherIsCompacted(t *testing.T) {
 	last := key.Revision
 	told, reached := 0, uint64(0)
 	var ended error
-	for change, err := range s.Watch(t.Context(), organization.Revision) {
+	for change, err := range s.Watch(t.Context(), at(s, organization.Revision)) {
 		if err != nil {
 			ended = err
 			break

@@ -112,7 +112,7 @@ func everyCall(s *etcd.Store) []call {
 		{"Organization", false, func(ctx context.Context) error { _, err := s.Organization(ctx, "acme"); return err }},
 		{"Keys", false, func(ctx context.Context) error { _, err := s.Keys(ctx, "acme", store.PageRequest{}); return err }},
 		{"Organizations", false, func(ctx context.Context) error { _, err := s.Organizations(ctx, store.PageRequest{}); return err }},
-		{"Revision", false, func(ctx context.Context) error { _, err := s.Revision(ctx); return err }},
+		{"Revision", false, func(ctx context.Context) error { _, err := revisionOf(ctx, s); return err }},
 		{"Watch from zero", false, func(ctx context.Context) error { return watchUntilError(ctx, s, 0) }},
 		{"Watch", false, func(ctx context.Context) error { return watchUntilError(ctx, s, 1<<40) }},
 		{"Usage", false, func(ctx context.Context) error { _, err := s.Usage(ctx, "k1"); return err }},
@@ -132,7 +132,7 @@ func used(id apikey.ID, count uint64) store.UsageRecord {
 }
 
 func watchUntilError(ctx context.Context, s store.Watcher, after uint64) error {
-	for _, err := range s.Watch(ctx, after) {
+	for _, err := range s.Watch(ctx, at(s, after)) {
 		if err != nil {
 			return err
 		}
@@ -182,4 +182,20 @@ func (m *mirror) wantSame(t testing.TB, s store.Store) {
 	}
 	require.Len(t, m.organizations, organizations)
 	require.Len(t, m.keys, keys)
+}
+
+// at returns the position of a revision in the store's history, and the zero Position for
+// zero.
+func at(s store.Watcher, revision uint64) store.Position {
+	if revision == 0 {
+		return store.Position{}
+	}
+	latest, _ := s.Position(context.Background())
+	return store.Position{History: latest.History, Revision: revision}
+}
+
+// revisionOf returns the latest revision.
+func revisionOf(ctx context.Context, s store.Watcher) (uint64, error) {
+	latest, err := s.Position(ctx)
+	return latest.Revision, err
 }

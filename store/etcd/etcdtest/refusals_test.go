@@ -107,7 +107,7 @@ func TestCredentials(t *testing.T) {
 	require.NoError(t, err)
 	require.True(t, found)
 	require.Equal(t, key.Revision, subject.Key().Revision)
-	for change, err := range reader.Watch(ctx, 0) {
+	for change, err := range reader.Watch(ctx, store.Position{}) {
 		require.NoError(t, err)
 		if change.Revision == key.Revision && change.IsMark() {
 			break
@@ -153,7 +153,7 @@ func TestLayoutVersion(t *testing.T) {
 	page, err := s.Organizations(ctx, store.PageRequest{})
 	require.NoError(t, err)
 	require.Len(t, page.Items, 16)
-	revision, err := s.Revision(ctx)
+	revision, err := revisionOf(ctx, s)
 	require.NoError(t, err)
 
 	// A program of a later version changes the layout under one of this.
@@ -188,7 +188,7 @@ func TestLayoutVersion(t *testing.T) {
 
 	_, err = client.Put(ctx, prefix+"version", "1")
 	require.NoError(t, err)
-	after, err := s.Revision(ctx)
+	after, err := revisionOf(ctx, s)
 	require.NoError(t, err)
 	require.Equal(t, revision+2, after, "something was written meanwhile")
 
@@ -396,7 +396,7 @@ func TestForeignValues(t *testing.T) {
 // would say.
 func wantToldAsRead(t *testing.T, s *etcd.Store) {
 	t.Helper()
-	for change, err := range s.Watch(t.Context(), 0) {
+	for change, err := range s.Watch(t.Context(), store.Position{}) {
 		require.NoError(t, err)
 		if change.IsMark() {
 			return
@@ -416,9 +416,9 @@ func wantToldAsRead(t *testing.T, s *etcd.Store) {
 // Revision returns.
 func isTold(t *testing.T, s *etcd.Store, id apikey.ID) (told bool) {
 	t.Helper()
-	revision, err := s.Revision(t.Context())
+	revision, err := revisionOf(t.Context(), s)
 	require.NoError(t, err)
-	for change, err := range s.Watch(t.Context(), 0) {
+	for change, err := range s.Watch(t.Context(), store.Position{}) {
 		require.NoError(t, err)
 		if change.IsMark() {
 			require.Equal(t, revision, change.Revision)

@@ -53,9 +53,10 @@ CREATE TABLE sallyport.changes (
 
 -- One row. Every write locks it, so writes become visible in the order of their
 -- revisions. forgotten is the revision of the latest change no longer kept; kept is the
--- number of changes.
+-- number of changes. history is the name of the line of writes that revisions are of.
 CREATE TABLE sallyport.state (
     one       boolean PRIMARY KEY DEFAULT true CHECK (one),
+    history   text NOT NULL DEFAULT gen_random_uuid()::text CHECK (history <> ''),
     revision  bigint NOT NULL CHECK (revision >= 0),
     forgotten bigint NOT NULL CHECK (forgotten BETWEEN 0 AND revision),
     kept      bigint NOT NULL CHECK (kept >= 0)

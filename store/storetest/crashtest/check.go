@@ -267,12 +267,13 @@ func (r record) String() string {
 
 // checkFeed checks the feed from zero, and from the last mark before the crash.
 func (l *Ledger) checkFeed(ctx context.Context, watcher store.Watcher, all fixture.Snapshot) error {
-	latest, err := watcher.Revision(ctx)
+	now, err := watcher.Position(ctx)
 	if err != nil {
-		return fmt.Errorf("reading the revision: %w", err)
+		return fmt.Errorf("reading the position: %w", err)
 	}
+	latest := now.Revision
 	if latest < l.returned {
-		l.problem("W1", "Revision is %d, and a write had returned with revision %d", latest, l.returned)
+		l.problem("W1", "the position has revision %d, and a write had returned with revision %d", latest, l.returned)
 	}
 	m := fixture.NewMirror()
 	if err := m.Reach(ctx, watcher, latest); err != nil {
@@ -281,7 +282,7 @@ func (l *Ledger) checkFeed(ctx context.Context, watcher store.Watcher, all fixtu
 	for _, d := range m.Differences(all) {
 		l.problem("W6", "a copy made by a watch from zero is not the store: %s", d)
 	}
-	if l.mark == 0 {
+	if l.mark == (store.Position{}) {
 		return nil
 	}
 	told := map[fixture.RecordName]store.Change{}
@@ -296,7 +297,7 @@ func (l *Ledger) checkFeed(ctx context.Context, watcher store.Watcher, all fixtu
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("a watch from revision %d, a mark told before the crash, waiting for a mark of revision %d or later: %w", l.mark, latest, err)
+		return fmt.Errorf("a watch from revision %d, a mark told before the crash, waiting for a mark of revision %d or later: %w", l.mark.Revision, latest, err)
 	}
 	l.compareTold(told, all)
 	return nil
@@ -306,24 +307,24 @@ func (l *Ledger) checkFeed(ctx context.Context, watcher store.Watcher, all fixtu
 func (l *Ledger) compareTold(told map[fixture.RecordName]store.Change, all fixture.Snapshot) {
 	since := fixture.Snapshot{}
 	for _, o := range all.Organizations {
-		if _, ok := told[fixture.OrganizationName(o.ID)]; ok || o.Revision > l.mark {
+		if _, ok := told[fixture.OrganizationName(o.ID)]; ok || o.Revision > l.mark.Revision {
 			since.Organizations = append(since.Organizations, o)
 		}
 	}
 	for _, key := range all.Keys {
-		if _, ok := told[fixture.KeyName(key.ID)]; ok || key.Revision > l.mark {
+		if _, ok := told[fixture.KeyName(key.ID)]; ok || key.Revision > l.mark.Revision {
 			since.Keys = append(since.Keys, key)
 		}
 	}
 	there := maps.Clone(told)
 	maps.DeleteFunc(there, func(_ fixture.RecordName, c store.Change) bool { return c.Deleted })
 	for _, d := range (&fixture.Mirror{Records: there}).Differences(since) {
-		l.problem("W4", "of what was written since revision %d, a mark told before the crash, a watch from there did not tell all, nor ErrCompacted: %s", l.mark, d)
+		l.problem("W4", "of what was written since revision %d, a mark told before the crash, a watch from there did not tell all, nor ErrCompacted: %s", l.mark.Revision, d)
 	}
 	for name, known := range l.records {
 		// A deletion that began after the mark has a higher revision.
-		if w := known.deletion; w != nil && w.mark == l.mark && known.deleted > 0 && known.deleted <= l.mark && !told[name].Deleted {
-			l.problem("W4", "a watch from revision %d, a mark told before the crash, did not tell of the deletion of %v, nor ErrCompacted", l.mark, name)
+		if w := known.deletion; w != nil && w.mark == l.mark && known.deleted > 0 && known.deleted <= l.mark.Revision && !told[name].Deleted {
+			l.problem("W4", "a watch from revision %d, a mark told before the crash, did not tell of the deletion of %v, nor ErrCompacted", l.mark.Revision, name)
 		}
 	}
 }

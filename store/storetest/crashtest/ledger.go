@@ -9,6 +9,7 @@ import (
 	"sync"
 
 	"github.com/sallyport-go/sallyport/policy"
+	"github.com/sallyport-go/sallyport/store"
 	"github.com/sallyport-go/sallyport/store/storetest/internal/fixture"
 )
 
@@ -25,7 +26,7 @@ type Ledger struct {
 	given    map[uint64]record                   // by revision
 	floor    uint64                              // revisions up to here may not be given again
 	returned uint64                              // highest revision of a returned write
-	mark     uint64                              // the last of the feed
+	mark     store.Position                      // the last of the feed
 	count    int                                 // of acknowledged writes
 	problems []problem                           // found while reading
 }
@@ -36,7 +37,8 @@ type problem struct{ sentence, text string }
 // An announcedWrite is a write that began.
 type announcedWrite struct {
 	announcement
-	floor, mark uint64 // the Ledger's at its begin
+	floor uint64 // the Ledger's at its begin
+	mark  store.Position
 }
 
 // A knownRecord is all known about one record.
@@ -91,7 +93,7 @@ func (l *Ledger) read(text string) {
 		return
 	}
 	if a.Outcome == marked {
-		l.mark = a.Revision
+		l.mark = store.Position{History: a.History, Revision: a.Revision}
 		l.floor = max(l.floor, a.Revision) // a copy may have reached it
 		return
 	}

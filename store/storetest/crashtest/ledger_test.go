@@ -155,15 +155,17 @@ var brokenCrashes = []struct {
 		b.OnRead(func(key apikey.Key) apikey.Key { key.Revision++; return key })
 	}},
 	{"has gone back to an earlier revision", "W1", func(b *teststore.Loader, l *Ledger) {
-		b.DoRevision = func(ctx context.Context) (uint64, error) { return l.returned - 1, nil }
+		b.DoPosition = func(ctx context.Context) (store.Position, error) {
+			return store.Position{History: "history", Revision: l.returned - 1}, nil
+		}
 	}},
 	{"does not tell what was written last", "W4", func(b *teststore.Loader, l *Ledger) {
 		toldAll(b, l)
 		mark := l.mark
 		_, _ = b.Sound.PutOrganization(context.Background(), policy.Organization{ID: "the last"})
-		b.DoWatch = func(ctx context.Context, after uint64) iter.Seq2[store.Change, error] {
+		b.DoWatch = func(ctx context.Context, after store.Position) iter.Seq2[store.Change, error] {
 			if after == mark {
-				after, _ = b.Sound.Revision(ctx)
+				after, _ = b.Sound.Position(ctx)
 			}
 			return b.Sound.Watch(ctx, after)
 		}
@@ -174,16 +176,16 @@ var brokenCrashes = []struct {
 		returned(l, record{Key: id, Organization: l.records[fixture.KeyName(id)].stored.Organization, Deleted: true}, 0)
 		mark := l.mark
 		_ = b.Sound.DeleteKey(context.Background(), id, 0)
-		b.DoWatch = func(ctx context.Context, after uint64) iter.Seq2[store.Change, error] {
+		b.DoWatch = func(ctx context.Context, after store.Position) iter.Seq2[store.Change, error] {
 			if after == mark {
-				after, _ = b.Sound.Revision(ctx)
+				after, _ = b.Sound.Position(ctx)
 			}
 			return b.Sound.Watch(ctx, after)
 		}
 	}},
 	{"tells a watch from zero too little", "W6", func(b *teststore.Loader, l *Ledger) {
 		id := aKey(l, func(r *knownRecord) bool { return r.revision > 0 })
-		b.DoWatch = func(ctx context.Context, after uint64) iter.Seq2[store.Change, error] {
+		b.DoWatch = func(ctx context.Context, after store.Position) iter.Seq2[store.Change, error] {
 			return func(yield func(store.Change, error) bool) {
 				for c, err := range b.Sound.Watch(ctx, after) {
 					if c.Key != id && !yield(c, err) {
@@ -210,8 +212,8 @@ func returned(l *Ledger, r record, revision uint64) {
 
 // toldAll has the feed have told a mark at the end of it all.
 func toldAll(b *teststore.Loader, l *Ledger) {
-	revision, _ := b.Sound.Revision(context.Background())
-	_ = (&announcer{to: l}).announce(announcement{Outcome: marked, Revision: revision})
+	at, _ := b.Sound.Position(context.Background())
+	_ = (&announcer{to: l}).announce(announcement{Outcome: marked, History: at.History, Revision: at.Revision})
 }
 
 // aKey returns a key that is there and of which nothing is in doubt.

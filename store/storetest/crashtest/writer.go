@@ -72,6 +72,7 @@ type announcement struct {
 	Usage    bool            `json:"usage,omitzero"` // records usage
 	Outcome  fixture.Outcome `json:"outcome,omitzero"`
 	Revision uint64          `json:"revision,omitzero"` // of the write, or of the mark
+	History  string          `json:"history,omitzero"`  // of the mark
 }
 
 // marked announces a mark of the feed; it is no write.
@@ -112,8 +113,8 @@ func (a *announcer) announce(line announcement) error {
 
 // tellMarks announces the marks that a copy could have reached.
 func (a *announcer) tellMarks(ctx context.Context, watcher store.Watcher) {
-	for change, err := range watcher.Watch(ctx, 0) {
-		if err != nil || change.IsMark() && a.announce(announcement{Outcome: marked, Revision: change.Revision}) != nil {
+	for change, err := range watcher.Watch(ctx, store.Position{}) {
+		if err != nil || change.IsMark() && a.announce(announcement{Outcome: marked, History: change.History, Revision: change.Revision}) != nil {
 			return
 		}
 	}

@@ -27,7 +27,7 @@ const (
 	Keys               Method = "Keys"
 	Close              Method = "Close"
 	Load               Method = "Load"
-	Revision           Method = "Revision"
+	Position           Method = "Position"
 	Watch              Method = "Watch"
 	RecordUsage        Method = "RecordUsage"
 	Usage              Method = "Usage"
@@ -36,7 +36,7 @@ const (
 // everyMethod lists the constants above.
 var everyMethod = []Method{
 	Lookup, Organization, PutOrganization, DeleteOrganization, Organizations, Key,
-	PutKey, DeleteKey, Keys, Close, Load, Revision, Watch, RecordUsage, Usage,
+	PutKey, DeleteKey, Keys, Close, Load, Position, Watch, RecordUsage, Usage,
 }
 
 // A Store passes every call on to another store, until [Store.Break] makes calls fail.
@@ -257,14 +257,14 @@ type watcher struct {
 	watcher store.Watcher
 }
 
-func (w watcher) Revision(ctx context.Context) (uint64, error) {
-	return do(ctx, w.f, Revision, func() (uint64, error) { return w.watcher.Revision(ctx) })
+func (w watcher) Position(ctx context.Context) (store.Position, error) {
+	return do(ctx, w.f, Position, func() (store.Position, error) { return w.watcher.Position(ctx) })
 }
 
 // Watch passes the feed on from mark to mark, because it can resume only at a mark. On a
 // fault it leaves the other store's feed. If the fault ends without an error, it resumes
 // at the last mark without a loss.
-func (w watcher) Watch(ctx context.Context, after uint64) iter.Seq2[store.Change, error] {
+func (w watcher) Watch(ctx context.Context, after store.Position) iter.Seq2[store.Change, error] {
 	return func(yield func(store.Change, error) bool) {
 		w.f.count(Watch)
 		mark := after
@@ -280,7 +280,7 @@ func (w watcher) Watch(ctx context.Context, after uint64) iter.Seq2[store.Change
 }
 
 // feed yields changes until inner is interrupted. It reports whether to resume.
-func (w watcher) feed(ctx, inner context.Context, mark *uint64, yield func(store.Change, error) bool) (more bool) {
+func (w watcher) feed(ctx, inner context.Context, mark *store.Position, yield func(store.Change, error) bool) (more bool) {
 	fault, healed := w.f.take(Watch)
 	err := fault.after
 	if fault.before != nil {
@@ -308,7 +308,7 @@ func (w watcher) feed(ctx, inner context.Context, mark *uint64, yield func(store
 				return false
 			}
 		}
-		*mark, since = change.Revision, nil
+		*mark, since = change.Position(), nil
 	}
 	return inner.Err() != nil && ctx.Err() == nil
 }

@@ -129,9 +129,9 @@ func calls(t *testing.T, f *Store) map[Method]func(ctx context.Context) error {
 		Keys:               func(ctx context.Context) error { _, err := f.Keys(ctx, "acme", store.PageRequest{}); return err },
 		Close:              func(context.Context) error { return f.Close() },
 		Load:               func(ctx context.Context) error { return loader.Load(ctx, nil, nil) },
-		Revision:           func(ctx context.Context) error { _, err := watcher.Revision(ctx); return err },
+		Position:           func(ctx context.Context) error { _, err := watcher.Position(ctx); return err },
 		Watch: func(ctx context.Context) error {
-			for _, err := range watcher.Watch(ctx, 0) {
+			for _, err := range watcher.Watch(ctx, store.Position{}) {
 				return err
 			}
 			return errors.New("nothing was delivered")
@@ -263,7 +263,7 @@ func TestLendsWhatTheStoreHas(t *testing.T) {
 				assert.ErrorIs(t, loader.Load(t.Context(), nil, nil), errFault, "what As found is not the store that was wrapped")
 			}
 			if watches {
-				_, err := watcher.Revision(t.Context())
+				_, err := watcher.Position(t.Context())
 				assert.ErrorIs(t, err, errFault)
 			}
 			if records {
@@ -290,7 +290,10 @@ func TestFeed(t *testing.T) {
 	told := make(chan string)
 	ended := make(chan error)
 	watch := func(after uint64) {
-		for change, err := range watcher.Watch(t.Context(), after) {
+		position, err := watcher.Position(t.Context())
+		assert.NoError(t, err)
+		position.Revision = after
+		for change, err := range watcher.Watch(t.Context(), position) {
 			if err != nil {
 				ended <- err
 				return

@@ -46,7 +46,7 @@ func newLaggard(s *memory.Store, delay time.Duration, keep func(store.Change) bo
 	l.done.Go(func() {
 		defer close(batches)
 		var changes []store.Change
-		for change, err := range s.Watch(ctx, 0) {
+		for change, err := range s.Watch(ctx, store.Position{}) {
 			if err != nil {
 				return
 			}

@@ -26,8 +26,8 @@ type Broken struct {
 	DoDeleteKey          func(ctx context.Context, id apikey.ID, revision uint64) error
 	DoKeys               func(ctx context.Context, organization string, page store.PageRequest) (store.Page[apikey.Key], error)
 	DoClose              func() error
-	DoRevision           func(ctx context.Context) (uint64, error)
-	DoWatch              func(ctx context.Context, after uint64) iter.Seq2[store.Change, error]
+	DoPosition           func(ctx context.Context) (store.Position, error)
+	DoWatch              func(ctx context.Context, after store.Position) iter.Seq2[store.Change, error]
 	DoRecordUsage        func(ctx context.Context, batch []store.UsageRecord) error
 	DoUsage              func(ctx context.Context, id apikey.ID) (store.KeyUsage, error)
 }
@@ -43,7 +43,7 @@ func Of(m *memory.Store) *Broken {
 	return &Broken{
 		Store: m, DoLookup: m.Lookup, DoOrganization: m.Organization, DoPutOrganization: m.PutOrganization, DoDeleteOrganization: m.DeleteOrganization,
 		DoOrganizations: m.Organizations, DoKey: m.Key, DoPutKey: m.PutKey, DoDeleteKey: m.DeleteKey, DoKeys: m.Keys, DoClose: m.Close,
-		DoRevision: m.Revision, DoWatch: m.Watch, DoRecordUsage: m.RecordUsage, DoUsage: m.Usage,
+		DoPosition: m.Position, DoWatch: m.Watch, DoRecordUsage: m.RecordUsage, DoUsage: m.Usage,
 	}
 }
 
@@ -83,9 +83,9 @@ func (b *Broken) Keys(ctx context.Context, organization string, page store.PageR
 
 func (b *Broken) Close() error { return b.DoClose() }
 
-func (b *Broken) Revision(ctx context.Context) (uint64, error) { return b.DoRevision(ctx) }
+func (b *Broken) Position(ctx context.Context) (store.Position, error) { return b.DoPosition(ctx) }
 
-func (b *Broken) Watch(ctx context.Context, after uint64) iter.Seq2[store.Change, error] {
+func (b *Broken) Watch(ctx context.Context, after store.Position) iter.Seq2[store.Change, error] {
 	return b.DoWatch(ctx, after)
 }
 
