@@ -89,11 +89,13 @@
 // change in the same transaction:
 //
 //	BEGIN;
-//	UPDATE sallyport.state SET revision = revision + 1, kept = kept + 1;
-//	UPDATE sallyport.keys k SET revision = s.revision,
-//		document = k.document::jsonb || jsonb_build_object('disabled', true, 'revision', s.revision)
-//	FROM sallyport.state s WHERE k.id = 'KEY';
-//	INSERT INTO sallyport.changes SELECT revision, organization, id, false FROM sallyport.keys WHERE id = 'KEY';
+//	SELECT FROM sallyport.state FOR UPDATE;
+//	INSERT INTO sallyport.changes
+//		SELECT greatest(s.base, max(c.revision)) + 1 + (random() * 1000000)::bigint, k.organization, k.id, false
+//		FROM sallyport.keys k, sallyport.state s, sallyport.changes c WHERE k.id = 'KEY' GROUP BY s.base, k.organization, k.id;
+//	UPDATE sallyport.keys SET revision = c.revision,
+//		document = document::jsonb || jsonb_build_object('disabled', true, 'revision', c.revision)
+//	FROM (SELECT max(revision) AS revision FROM sallyport.changes) c WHERE id = 'KEY';
 //	COMMIT;
 //
 // The program needs USAGE of the schema and SELECT on its tables; to write, INSERT, UPDATE

@@ -14,6 +14,7 @@ import (
 
 // SQLSTATEs with a meaning here.
 const (
+	uniqueViolation      = "23505"
 	foreignKeyViolation  = "23503"
 	readOnlyTransaction  = "25006"
 	serializationFailure = "40001"
@@ -37,6 +38,9 @@ var (
 	// errUnfit is part of every error that says a database cannot be used as it is.
 	errUnfit = errors.New("store/postgres: the database cannot be used")
 
+	// errNoState is returned when somebody has deleted the row of the table state.
+	errNoState = fmt.Errorf("%w: its table state has no row: restore a backup", errUnfit)
+
 	// errChanged is returned when a record was written between a write's reading and its
 	// transaction.
 	errChanged = errors.New("store/postgres: the record kept changing while it was written")
@@ -59,6 +63,9 @@ func failed(ctx context.Context, err error) error {
 	switch sqlState(err) {
 	case undefinedTable, undefinedColumn, invalidSchema:
 		return fmt.Errorf("store/postgres: %w: the tables are missing or of another version: run Migrate, or the newer program", err)
+	case uniqueViolation:
+		// Only a snapshot older than the latest change gives its revision again.
+		return fmt.Errorf("store/postgres: %w: the transaction does not see the latest writes: begin it again, at READ COMMITTED", err)
 	case readOnlyTransaction:
 		return fmt.Errorf("store/postgres: %w: connect to a server, as a user, that may write", err)
 	}

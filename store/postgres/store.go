@@ -100,7 +100,7 @@ func New(ctx context.Context, pool *pgxpool.Pool, options ...Option) (*Store, er
 // Each write is a savepoint: a refused write changes nothing, and leaves the transaction as
 // it was (S3). A failure, such as a lost connection or a context that ends during a call,
 // may leave the transaction fit only for a rollback. At an isolation level other than READ
-// COMMITTED a write fails (SQLSTATE 40001) if others wrote, or migrated, since the
+// COMMITTED a write fails (SQLSTATE 23505 or 40001) if others wrote, or migrated, since the
 // transaction began.
 //
 // The first write takes the lock of all writes to the store and keeps it until the

@@ -174,7 +174,7 @@ func (s *Store) Usage(ctx context.Context, id apikey.ID) (store.KeyUsage, error)
 	usage := store.KeyUsage{Entries: map[netip.Prefix]accesslist.Usage{}, Secrets: map[string]accesslist.Usage{}}
 	var key pgtype.Text
 	var u storedUsage
-	if _, err := s.read(ctx, s.querier(), []any{&key, &u.entry, &u.secret, &u.count, &u.last, &u.address}, func() error {
+	if err := s.read(ctx, s.querier(), []any{&key, &u.entry, &u.secret, &u.count, &u.last, &u.address}, func() error {
 		if err := u.addTo(usage); err != nil {
 			return fmt.Errorf("store/postgres: the usage of key %q cannot be read: %w", id, err)
 		}

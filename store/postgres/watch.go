@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"iter"
 	"slices"
 	"time"
@@ -18,10 +17,6 @@ import (
 
 // chunk is how many changes are read before they are delivered.
 const chunk = 1000
-
-// resumableSQL reports whether a watch can begin at $1. The latest revision is known even if
-// its change was deleted by hand: nothing came after it.
-const resumableSQL = `SELECT forgotten, $1::bigint IN (0, forgotten, revision) OR EXISTS (SELECT FROM sallyport.changes WHERE revision = $1) FROM sallyport.state`
 
 // changesSQL is the last change of each record since $1.
 const changesSQL = `SELECT DISTINCT ON (key, record) revision, organization, key, deleted
@@ -112,19 +107,8 @@ func (w *watch) read(r *reading) (latest store.Position, err error) {
 	if w.load {
 		return latest, w.readAll(r, latest.Revision)
 	}
-	if err := adapter.CheckWatch(w.mark, 0, latest); err != nil {
-		return store.Position{}, err // the mark may be too great a number for the server
-	}
-	var forgotten uint64
-	var known bool
-	if err := r.tx.QueryRow(r.ctx, inSchema(w.s.schema, resumableSQL), w.mark.Revision).Scan(&forgotten, &known); err != nil {
-		return store.Position{}, failed(r.ctx, err)
-	}
-	if err := adapter.CheckWatch(w.mark, forgotten, latest); err != nil {
+	if err := w.s.checkResume(r, w.mark, latest); err != nil {
 		return store.Position{}, err
-	}
-	if !known {
-		return store.Position{}, fmt.Errorf("store/postgres: a watch from revision %d, which the store never gave: %w", w.mark.Revision, store.ErrCompacted)
 	}
 	if latest == w.mark {
 		return latest, nil
@@ -193,14 +177,14 @@ func (w *watch) readSome(r *reading, changes []store.Change) error {
 		return nil
 	}
 	if len(organizations) > 0 {
-		if _, err := w.s.readRecords(r.ctx, r.tx, func(rows *records) error {
+		if err := w.s.readRecords(r.ctx, r.tx, func(rows *records) error {
 			return find(rows, organizationChange(rows.organization.asOrganization(), 0))
 		}, theseOrganizationsSQL, organizations); err != nil {
 			return err
 		}
 	}
 	if len(keys) > 0 {
-		if _, err := w.s.readRecords(r.ctx, r.tx, func(rows *records) error {
+		if err := w.s.readRecords(r.ctx, r.tx, func(rows *records) error {
 			return find(rows, keyChange(rows.key.asKey(), 0))
 		}, theseKeysSQL, keys); err != nil {
 			return err

@@ -87,7 +87,7 @@ func (s *Store) DeleteOrganization(ctx context.Context, id string, revision uint
 		var stored uint64
 		if isOrganization(id) {
 			// An unreadable organization can be deleted, if its revision can be read.
-			if _, err := s.readRecords(ctx, s.querier(), func(r *records) error {
+			if err := s.readRecords(ctx, s.querier(), func(r *records) error {
 				o := r.organization.asOrganization()
 				stored = o.Revision
 				return unless(stored > 0, o.err)
@@ -162,7 +162,7 @@ func (s *Store) DeleteKey(ctx context.Context, id apikey.ID, revision uint64) er
 		if isKey(id) {
 			// An unreadable key can be deleted, if its revision and its organization can be
 			// read: watchers are told both.
-			if _, err := s.readRecords(ctx, s.querier(), func(r *records) error {
+			if err := s.readRecords(ctx, s.querier(), func(r *records) error {
 				k := r.key.asKey()
 				stored = k.Key
 				return unless(k.Revision > 0 && k.Organization != "", k.err)

@@ -3,6 +3,7 @@ package postgrestest
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 )
 
@@ -61,4 +62,36 @@ func (s *Server) Set(t testing.TB, name, value string) {
 		}
 	}
 	t.Fatalf("postgrestest: %s is not %q after reloading", name, value)
+}
+
+// Detach ends copying without a promotion: a standby gets nothing that is written from then
+// on.
+func (s *Server) Detach(t testing.TB) {
+	t.Helper()
+	s.Set(t, "primary_conninfo", "")
+	for range 1000 {
+		if s.SQL(t, s.DSN(), "SELECT count(*) FROM pg_stat_wal_receiver") == "0" {
+			return
+		}
+	}
+	t.Fatal("postgrestest: a standby goes on copying")
+}
+
+// Dump returns what pg_dump says of a database, and Load has psql restore it.
+func (s *Server) Dump(t testing.TB, dsn string) string {
+	t.Helper()
+	out, err := s.command("pg_dump", "--dbname="+dsn).Output()
+	if err != nil {
+		t.Fatalf("postgrestest: pg_dump: %v", err)
+	}
+	return string(out)
+}
+
+func (s *Server) Load(t testing.TB, dsn, dump string) {
+	t.Helper()
+	command := s.command("psql", "--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", "--dbname="+dsn, "--file=-")
+	command.Stdin = strings.NewReader(dump)
+	if out, err := command.CombinedOutput(); err != nil {
+		t.Fatalf("postgrestest: restoring a dump: %v\n%s", err, out)
+	}
 }
