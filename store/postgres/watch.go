@@ -38,8 +38,13 @@ func (s *Store) Watch(ctx context.Context, after store.Position) iter.Seq2[store
 		w := watch{s: s, yield: yield, mark: after, load: after == store.Position{}, first: true}
 		poll := time.NewTicker(s.pollInterval)
 		defer poll.Stop()
-		for {
-			switch err := w.tell(ctx); {
+		for polled := false; ; {
+			before := w.mark
+			err := w.tell(ctx)
+			if polled && w.mark.Revision != before.Revision {
+				s.hints.missed()
+			}
+			switch {
 			case errors.Is(err, errLeft):
 				return
 			case s.closing.Err() != nil:
@@ -51,7 +56,9 @@ func (s *Store) Watch(ctx context.Context, after store.Position) iter.Seq2[store
 			}
 			select {
 			case <-hint:
+				polled = false
 			case <-poll.C:
+				polled = true
 			case <-ctx.Done():
 			}
 		}
