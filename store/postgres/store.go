@@ -106,6 +106,9 @@ func New(ctx context.Context, pool *pgxpool.Pool, options ...Option) (*Store, er
 // The first write takes the lock of all writes to the store and keeps it until the
 // transaction ends, so others wait: write last, and commit soon.
 //
+// End the transaction by [Commit], which returns an error if a synchronous standby has not
+// confirmed it. tx.Commit cannot tell.
+//
 // Calls take turns, since a transaction serves one at a time (S1). Closing the returned
 // store ends neither the transaction nor s.
 func (s *Store) WithTx(tx pgx.Tx) store.Store {
