@@ -131,6 +131,14 @@ func TestUnconfirmedCommit(t *testing.T) {
 			assert.ErrorContains(t, <-ended, c.want)
 		})
 	}
+	t.Run("PutKey, behind a pooler", func(t *testing.T) {
+		pooled := primary.Pooler(t, "transaction", "postgres") + " application_name=waiting default_query_exec_mode=exec"
+		ended := make(chan error, 1)
+		s := openStore(t, newPool(t, pooled))
+		go func() { ended <- put(s, "pooled")() }()
+		end("pg_cancel_backend")
+		assert.ErrorContains(t, <-ended, unconfirmed)
+	})
 	assert.Zero(t, usual.Stat().AcquiredConns())
 	for _, id := range []string{"put", "callers"} {
 		_, err = s.Key(t.Context(), apikey.ID(id))
