@@ -33,10 +33,10 @@
 // same key, such as a caller's in [Store.WithTx].
 //
 // A write that has returned is on the server's disk (S25) if fsync is on, as it is by
-// default, and on that of a synchronous standby if the operator has one
-// (synchronous_standby_names). A synchronous_commit of off, local or remote_write, for the
-// database or the user, does not matter: writes turn it on for their transaction, a caller's
-// included. Other processes see a write when it returns (S9).
+// default. It is also on that of a synchronous standby, if synchronous_standby_names has one.
+// A synchronous_commit of off, local or remote_write, for the database or the user, does not
+// matter: writes turn it on for their transaction, a caller's included. Other processes see a
+// write when it returns (S9).
 //
 // A write whose COMMIT brought an error instead of an answer may have happened (S3). So may
 // one whose wait for the synchronous standby was cancelled: the server answers with success
@@ -110,9 +110,9 @@
 // Older ones refuse every call from then on, so none reads a record with less in it: migrate
 // when that is acceptable.
 //
-// A transaction that stays open for long, such as a dump's, has the server keep every version
-// of a row that is replaced meanwhile. Look-ups and writes do not read through versions but
-// those of the key itself.
+// While a transaction stays open elsewhere, such as a dump's, the server keeps every version
+// of the rows that are replaced. Look-ups and writes then pass over the versions of the key
+// itself, and of no other row.
 //
 // The database's encoding must be UTF8; its collation does not matter. Several stores can
 // share a database, each in a schema of its own.
@@ -162,31 +162,32 @@
 // A promoted asynchronous standby lacks the writes it had not received, though they had
 // returned. A restored backup lacks all writes since. Keys revoked in that time are valid
 // again, and no software can learn that from the new primary. If that must not be, have a
-// synchronous standby: every write that has returned is on it, if
-// the failover manager promotes no other. Otherwise compare the
-// audit log of the last minutes after a failover, and after restoring a backup revoke again
+// synchronous standby, and promote no other: every write that has returned is on it. Writes
+// wait while it is away, and so do others behind them. An operator who empties
+// synchronous_standby_names has them return without it. Without such a standby, compare the
+// audit log of the last minutes after a failover. After restoring a backup revoke again
 // what was revoked since.
 //
-// Programs need no restart after either. The history has a name (W9), computed from its name
-// before and from its place: the start of the server's process, the file of the table state,
+// Programs need no restart after either. The history has a name (W9), computed from its last
+// name and from its place: the start of the server's process, the file of the table state,
 // and the transaction that wrote its row. A promoted standby, a restored dump, a copy of the
-// server's files and a cloned database are each another place, before and after their first
-// write. No clock is compared. By the table histories the store knows where a history forked:
+// server's files and a cloned database each are another place, before and after their first
+// write. Places are compared for equality only; no clock decides. The table histories tells
+// the store where a history forked:
 //
-//   - A watch from a position that was lost gets ErrCompacted and reloads (W4, W10). A watch
-//     from an earlier one goes on, under the new name. So a mere restart reloads nothing.
-//   - A replica does not answer from a copy with lost writes, longer than its bound.
+//   - A watch from a lost position gets ErrCompacted and reloads (W4, W10). A watch from an
+//     earlier one goes on, under the new name. So a mere restart reloads nothing.
+//   - A replica stops answering from a copy with lost writes within its bound.
 //   - A lost revision is never given again (S27). A Put with one is ErrConflict.
 //
-// One case cannot be seen: a virtual machine, with the server's memory, taken back to a
-// snapshot. Its server goes on as the same process. Restart PostgreSQL after that; it then is
-// another place. A machine that is only paused loses nothing.
+// One case cannot be seen: a virtual machine taken back to a snapshot together with its
+// memory. Its server goes on as the same process. Restart PostgreSQL after that; it then is
+// another place. A machine that was only paused has lost nothing.
 //
 // Fence a primary before replacing it: stop it, or put it out of the programs' reach, before
 // the standby is promoted. It does not know that it was replaced. It goes on answering
 // Lookup and Position under its own name, and a program still connected to it decides as if
-// nothing had been revoked since. Writes to it are lost. A program that reaches both by turns
-// is never told that a copy is fresh, since their names differ.
+// nothing had been revoked since. Writes to it are lost.
 //
 // For a backup pg_dump will do; all tables are read in one snapshot. Restore all of the
 // tables, or none.
