@@ -28,7 +28,8 @@ type Decision struct {
 
 	// Cause is the error behind the reason, for the operator: of the source or the Resolver
 	// for unavailable, of the verification for wrong_secret, of the guard for an unreadable
-	// request. It is nil for most denials; [Decision.Err] is not.
+	// request, of the [ClientDoubter] for a denial by address. It is nil for most denials;
+	// [Decision.Err] is not.
 	Cause error
 
 	request asked
@@ -164,7 +165,7 @@ func (d Decision) Answer() Answer {
 		case errors.Is(d.Cause, ErrUndeclaredEndpoint):
 			answer = Answer{Status: 403, Code: "API_KEY_CANNOT_USE_ENDPOINT", Message: "API keys cannot be used with this endpoint."}
 		case errors.Is(d.Cause, ErrMalformedCredentials):
-			answer.Message = "The credentials are malformed, or there are several."
+			answer.Message = "The credentials are malformed, or there are several." + formOf(d.Cause)
 		}
 	case AddressNotListed, OrganizationRequiresAccessList, EndpointRequiresAccessList:
 		client := d.Client().String()
@@ -172,6 +173,14 @@ func (d Decision) Answer() Answer {
 		answer.Message = fmt.Sprintf(line.message, client)
 	}
 	return answer
+}
+
+// formOf returns a sentence with the right form of malformed credentials, if it is known.
+func formOf(cause error) string {
+	if e, ok := errors.AsType[*CredentialsError](cause); ok && e.Form != "" {
+		return " Send one header: " + e.Form + "."
+	}
+	return ""
 }
 
 // attributes are the name and value pairs of String and LogValue, in order, without the
@@ -183,6 +192,7 @@ func (d Decision) attributes() []slog.Attr {
 			attrs = append(attrs, slog.String(name, value))
 		}
 	}
+	add("kind", d.Kind().String())
 	add("key", d.request.key.String())
 	add("secret", d.SecretID())
 	if client := d.Client(); client.IsValid() {

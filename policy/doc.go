@@ -19,7 +19,7 @@
 //	      unreadable request
 //	 2    the call is to the console                                  console_forbidden                 403
 //	 3    the source failed, timed out, was cancelled, is too stale,  unavailable                       503
-//	      or returned an unreadable record
+//	      or returned an unreadable record; a proxy hid the client
 //	 4    no such key                                                 unknown_key                       401
 //	 5    the secret, or other proof, does not match                  wrong_secret                      401
 //	 6    the key is switched off                                     key_disabled                      401

@@ -5,20 +5,19 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"sync/atomic"
 	"time"
 
 	"github.com/sallyport-go/sallyport/apikey"
+	"github.com/sallyport-go/sallyport/policy/internal/lookup"
 )
 
 // DefaultTimeout is the time an Engine waits for its Source, unless [WithTimeout] sets
 // another.
 const DefaultTimeout = time.Second
 
-// maxLookups bounds the look-ups under way at once. A hanging source that ignores its
-// context leaves each of them behind; past the bound requests are denied at once instead of
-// adding to them.
-const maxLookups = 4096
+// DefaultMaxLookups is the number of look-ups that an Engine has under way at once, unless
+// [WithMaxLookups] sets another.
+const DefaultMaxLookups = 32
 
 // An Engine decides requests by the keys of a [Source]. It is safe for concurrent
 // use and caches nothing.
@@ -26,9 +25,11 @@ type Engine struct {
 	source    Source
 	immediate ImmediateSource // the source, if it is one
 	clock     func() time.Time
-	timeout   time.Duration
 	observers []func(context.Context, Decision)
-	lookups   atomic.Int64
+
+	timeout    time.Duration
+	maxLookups int
+	gate       *lookup.Gate
 }
 
 // An Option configures an Engine; see [New].
@@ -53,6 +54,20 @@ func WithTimeout(timeout time.Duration) Option {
 	}
 }
 
+// WithMaxLookups sets how many look-ups of the source are under way at once. The default, and
+// the meaning of zero and less, is [DefaultMaxLookups]. Other requests wait for their turn, in
+// order, and leave the queue when their callers hang up. More than the source can do at once
+// is of no use: for a database it is the size of the pool, and a little more; for a slow source
+// that answers many at once, the requests a second times the seconds of a look-up. It does not
+// concern an [ImmediateSource].
+func WithMaxLookups(n int) Option {
+	return func(e *Engine) {
+		if n > 0 {
+			e.maxLookups = n
+		}
+	}
+}
+
 // WithObserver adds an observer, for audit and metrics. It is called with every decision
 // before Decide returns, in the caller's goroutine, and cannot change the answer. A panic in
 // it ends there, with a record in slog's default log. It must not wait, since the caller
@@ -68,18 +83,14 @@ func WithObserver(observe func(ctx context.Context, decision Decision)) Option {
 // New returns an Engine on a source. With a nil source every request is denied as
 // unavailable. A nil option is ignored.
 func New(source Source, options ...Option) *Engine {
-	if source == nil {
-		source = SourceFunc(func(context.Context, apikey.ID) (Subject, bool, error) {
-			return Subject{}, false, errors.New("policy: the engine has no source: want New with a source")
-		})
-	}
-	e := &Engine{source: source, clock: time.Now, timeout: DefaultTimeout}
+	e := &Engine{source: source, clock: time.Now, timeout: DefaultTimeout, maxLookups: DefaultMaxLookups}
 	e.immediate, _ = source.(ImmediateSource)
 	for _, option := range options {
 		if option != nil {
 			option(e)
 		}
 	}
+	e.gate = lookup.NewGate("policy: the source", e.maxLookups, e.timeout)
 	return e
 }
 
@@ -89,13 +100,17 @@ func New(source Source, options ...Option) *Engine {
 //   - a source that fails, takes longer than the timeout, or panics,
 //   - a record in contradiction to itself or to the request,
 //   - a failing or panicking Resolver, and a panicking Verifier,
-//   - a done ctx,
+//   - a done ctx; see [ErrCallerGone],
 //   - a nil or zero Engine.
+//
+// A caller who hangs up is not waited for: Decide returns when ctx is done. The look-up goes
+// on under a deadline of its own, since to cancel a query closes the connection in common
+// database drivers. See [CallerContext].
 //
 // A caller is safe if it looks at nothing but Allowed.
 func (e *Engine) Decide(ctx context.Context, request Request) (d Decision) {
 	if e == nil {
-		e = New(nil)
+		e = new(Engine)
 	}
 	d.begin(&request)
 	e.decide(ctx, &request, &d)
@@ -127,6 +142,9 @@ func (e *Engine) decide(ctx context.Context, request *Request, d *Decision) {
 			d.evaluate(ctx, subject, request, now)
 		}
 	}
+	if d.Reason == Unavailable {
+		d.Cause = gone(ctx, d.Cause)
+	}
 	returned = true
 }
 
@@ -138,57 +156,35 @@ func (d *Decision) panicked(request *Request, cause any) {
 	d.Reason, d.Cause = Unavailable, fmt.Errorf("policy: panic while deciding: %v", cause)
 }
 
-// lookup asks the source. It returns the zero Subject for an unknown key.
-func (e *Engine) lookup(ctx context.Context, id apikey.ID) (Subject, error) {
-	if err := ctx.Err(); err != nil {
-		return Subject{}, fmt.Errorf("policy: before the look-up: %w", context.Cause(ctx))
+// gone marks the error of a request whose context is done: it tells nothing of the source.
+func gone(ctx context.Context, err error) error {
+	ended := lookup.Ended(ctx)
+	if ended == nil || errors.Is(err, ErrCallerGone) || errors.Is(err, ErrRequestExpired) {
+		return err
 	}
-	if id == "" { // invalid credentials without a key ID (rule K2)
-		return Subject{}, nil
-	}
-	if e.immediate != nil {
-		return sound(e.immediate.LookupNow(id))
-	}
-	return e.wait(ctx, id)
+	return fmt.Errorf("policy: %w: %w", ended, err)
 }
 
-// wait asks a source that is not immediate.
-func (e *Engine) wait(ctx context.Context, id apikey.ID) (Subject, error) {
-	// An invalid ID has no key. Some databases answer such texts with an error, as
-	// PostgreSQL does for a NUL byte.
-	if id.Validate() != nil {
+var errNoSource = errors.New("policy: the engine has no source: want New with a source")
+
+// lookup asks the source. It returns the zero Subject for an unknown key.
+func (e *Engine) lookup(ctx context.Context, id apikey.ID) (Subject, error) {
+	if ctx.Err() != nil {
+		return Subject{}, fmt.Errorf("policy: before the look-up: %w", lookup.Ended(ctx))
+	}
+	switch {
+	case e.immediate != nil && id != "":
+		return sound(e.immediate.LookupNow(id))
+	case e.source == nil:
+		return Subject{}, errNoSource
+	case id.Validate() != nil:
+		// An invalid ID has no key, and invalid credentials may come without one (rule K2).
+		// Some databases answer such texts with an error, as PostgreSQL does for a NUL byte.
 		return Subject{}, nil
 	}
-	if e.lookups.Add(1) > maxLookups {
-		e.lookups.Add(-1)
-		return Subject{}, fmt.Errorf("policy: %d look-ups are under way: want a source that answers", maxLookups)
-	}
-	ctx, cancel := context.WithTimeoutCause(ctx, e.timeout, fmt.Errorf("policy: the source did not answer within %v: %w", e.timeout, context.DeadlineExceeded))
-	defer cancel()
-	type answer struct {
-		subject Subject
-		err     error
-	}
-	// In a goroutine, since a source may ignore its context and would hold the request.
-	answers := make(chan answer, 1)
-	go func() {
-		a := answer{err: errors.New("policy: the source ended its goroutine without an answer")}
-		defer func() {
-			if p := recover(); p != nil {
-				a = answer{err: fmt.Errorf("policy: the source panicked: %v", p)}
-			}
-			e.lookups.Add(-1)
-			answers <- a
-		}()
-		subject, err := sound(e.source.Lookup(ctx, id))
-		a = answer{subject, err}
-	}()
-	select {
-	case a := <-answers:
-		return a.subject, a.err
-	case <-ctx.Done():
-		return Subject{}, fmt.Errorf("policy: during the look-up: %w", context.Cause(ctx))
-	}
+	return lookup.Do(ctx, e.gate, func(ctx context.Context) (Subject, error) {
+		return sound(e.source.Lookup(ctx, id))
+	})
 }
 
 // sound turns the three values of a look-up into two, and refuses a contradiction between

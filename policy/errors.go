@@ -3,10 +3,12 @@ package policy
 import (
 	"encoding/json"
 	"errors"
+
+	"github.com/sallyport-go/sallyport/policy/internal/lookup"
 )
 
 // The kinds of error in [Request.Err], set by a guard. Any other error is invalid_request
-// with the plain answer of line 1.
+// with the plain answer of line 1. See [Kind] for their marks in logs and metrics.
 var (
 	// ErrNoCredentials is set for a request without credentials of an accepted kind. Line 1
 	// applies, and the caller is answered 401 with the code API_KEY_REQUIRED, since a 401
@@ -36,6 +38,53 @@ var (
 	// ErrUnavailable is set for a failure of the service while the request was read, such
 	// as a credential store that does not answer. Line 3 applies.
 	ErrUnavailable = errors.New("unavailable")
+
+	// ErrUnknownClient is set for a request whose client address cannot be found, since a
+	// proxy of the service or its declaration is at fault: a trusted proxy sent no address
+	// header, or an unreadable one. Line 3 applies, as for ErrUnavailable: an honest caller
+	// cannot repair it, and the operator must hear of it.
+	ErrUnknownClient = errors.New("unknown client address")
+)
+
+// ErrPossibleProxy is wrapped by the Cause of a denial by address (lines 9 to 11) if a
+// proxy in front of the caller may have been judged; see [ClientDoubter].
+var ErrPossibleProxy = errors.New("the client may be a proxy")
+
+// A CredentialsError is an error of malformed credentials that tells the caller what a
+// right header looks like. A guard sets it as [Request.Err].
+type CredentialsError struct {
+	Err  error  // wraps [ErrMalformedCredentials]; for the operator
+	Form string // such as "Authorization: Bearer YOUR_API_KEY"; for the caller, so nothing of the request
+}
+
+// Error returns the text of Err.
+func (e *CredentialsError) Error() string { return e.Err.Error() }
+
+// Unwrap returns Err.
+func (e *CredentialsError) Unwrap() error { return e.Err }
+
+// The kinds of error of a right proof that cannot be used, returned by a [Verifier] such as
+// that of HTTP Digest. Line 5 applies, and the caller's side is that of a wrong secret.
+var (
+	// ErrStaleNonce is returned for a right proof with a nonce that has expired or is unknown.
+	// An honest client tries again with the new nonce.
+	ErrStaleNonce = errors.New("the proof is right, but its nonce cannot be used")
+
+	// ErrReplayed is returned for a right proof that was accepted before: somebody sent a
+	// captured request again, or a proxy or a client's connection pool repeated one by itself.
+	ErrReplayed = errors.New("the proof is right, but it was used before")
+)
+
+// The errors wrapped by the Cause of a decision on a request whose context was done before the
+// answer. Line 3 applies. They say nothing about the source: its own failures wrap neither.
+var (
+	// ErrCallerGone is wrapped if the context was cancelled: the caller hung up.
+	ErrCallerGone = lookup.ErrCallerGone
+
+	// ErrRequestExpired is wrapped if the context's deadline had passed. Middleware of the
+	// service sets one, and then the source may be too slow for it; so do callers of gRPC, who
+	// may set it as they like.
+	ErrRequestExpired = lookup.ErrRequestExpired
 )
 
 // A DeniedError is the error of a denial; see [Decision.Err]. Its text is the caller's side

@@ -11,8 +11,8 @@ import (
 // Evaluate applies the rules: it returns the answer to a request, given the key and its
 // organization (the zero Subject if the key does not exist) and the time. By itself it does
 // no I/O, reads no clock and allocates nothing for a subject of a sound source. The
-// request's Verifier and Resolver are called, the latter with [context.Background]; their
-// panics pass through.
+// request's Verifier, Resolver and ClientDoubter are called, the Resolver with
+// [context.Background]; their panics pass through.
 //
 // Most programs call [Engine.Decide], which looks the subject up and calls this.
 // Evaluate by itself is for trying a change before it is made.
@@ -46,6 +46,9 @@ func (d *Decision) evaluate(ctx context.Context, subject Subject, r *Request, no
 		return
 	}
 	if d.Reason = d.judgeKey(r, now); d.Reason != 0 {
+		if d.Reason >= AddressNotListed && r.ClientDoubter != nil {
+			d.Cause = r.ClientDoubter.DoubtClient()
+		}
 		return
 	}
 	if d.Reason, d.Cause = d.resolve(ctx, r.Resolver); d.Reason != 0 {

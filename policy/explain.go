@@ -57,7 +57,7 @@ func (d Decision) compared(line Reason) string {
 		return fmt.Sprintf("key %q belongs to organization %q, revision %d", key.ID, key.Organization, key.Revision)
 	case WrongSecret:
 		switch {
-		case d.Cause != nil:
+		case d.Cause != nil && d.Reason == WrongSecret:
 			return fmt.Sprintf("%q, with %s stored", d.causeText(), count(len(key.Secrets), "secret", "secrets"))
 		case d.SecretID() == "":
 			return "verified by other means than a secret"
@@ -73,16 +73,16 @@ func (d Decision) compared(line Reason) string {
 	case KeyExpired:
 		return d.comparedTime("the expiry", key.Expires)
 	case AddressNotListed, AddressListed:
-		return d.comparedAddress()
+		return d.comparedAddress() + d.doubt(line)
 	case OrganizationRequiresAccessList:
 		would := ""
 		if d.WouldDeny == line {
 			would = ", would deny if required"
 		}
-		return fmt.Sprintf("%s; the requirement of organization %q is %s%s", d.entries(), key.Organization, d.subject.Organization().Requirement, would)
+		return fmt.Sprintf("%s; the requirement of organization %q is %s%s", d.entries(), key.Organization, d.subject.Organization().Requirement, would) + d.doubt(line)
 	case EndpointRequiresAccessList:
 		if r.endpoint.RequiresAccessList {
-			return fmt.Sprintf("%s; endpoint %q requires one", d.entries(), r.endpoint.Name)
+			return fmt.Sprintf("%s; endpoint %q requires one", d.entries(), r.endpoint.Name) + d.doubt(line)
 		}
 		return fmt.Sprintf("%s; endpoint %q requires none", d.entries(), r.endpoint.Name)
 	case WrongOrganization:
@@ -99,6 +99,14 @@ func (d Decision) compared(line Reason) string {
 		return fmt.Sprintf("the endpoint asks for one of %q; grants: %s", r.endpoint.Roles, d.grants())
 	}
 	return "the list has no entries and nothing requires one"
+}
+
+// doubt returns the sign that the client is a proxy, on the answering line.
+func (d Decision) doubt(line Reason) string {
+	if line != d.Reason || d.Cause == nil {
+		return ""
+	}
+	return fmt.Sprintf("; %q", d.causeText())
 }
 
 func (d Decision) key() *apikey.Key {

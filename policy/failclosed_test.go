@@ -9,6 +9,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -249,28 +250,33 @@ func TestLine3SourceThatHangsIgnoringItsContext(t *testing.T) {
 	require.Less(t, time.Since(began), 10*time.Second)
 }
 
-// A source that hangs costs a bounded number of goroutines; past it requests are
-// denied at once, and when it comes back so do the answers.
+// A source that hangs costs a bounded number of goroutines, and has a bounded number of
+// requests waiting; past it they are denied at once, and when it comes back so do the answers.
 func TestLine3BoundOnLookups(t *testing.T) {
-	const bound = 4096
-	f := openFixture(t)
-	block := make(chan struct{})
-	var asked atomic.Int64
-	engine := policy.New(hanging(block, &asked), policy.WithTimeout(time.Minute))
-	var waiting sync.WaitGroup
-	for range bound {
-		waiting.Go(func() { engine.Decide(context.Background(), f.request) })
-	}
-	require.Eventually(t, func() bool { return asked.Load() == bound }, 20*time.Second, time.Millisecond)
-	for range bound + 1 { // and as often as that, since being refused must not count
-		d := engine.Decide(context.Background(), f.request)
-		requireDenied(t, d, policy.Unavailable)
-		require.ErrorContains(t, d.Cause, "4096 look-ups are under way")
-	}
-	require.Equal(t, int64(bound), asked.Load(), "past the bound the source is not asked")
-	close(block)
-	waiting.Wait()
-	requireDenied(t, engine.Decide(context.Background(), f.request), policy.UnknownKey)
+	const waiting = 4096
+	synctest.Test(t, func(t *testing.T) {
+		f := openFixture(t)
+		block := make(chan struct{})
+		var asked atomic.Int64
+		engine := policy.New(hanging(block, &asked), policy.WithTimeout(time.Minute), policy.WithMaxLookups(0))
+		var requests sync.WaitGroup
+		for range policy.DefaultMaxLookups + waiting {
+			requests.Go(func() { engine.Decide(context.Background(), f.request) })
+		}
+		synctest.Wait()
+		require.EqualValues(t, policy.DefaultMaxLookups, asked.Load())
+		for range waiting + 1 { // since being refused must not count
+			d := engine.Decide(context.Background(), f.request)
+			requireDenied(t, d, policy.Unavailable)
+			require.EqualError(t, d.Cause, "policy: the source has 32 look-ups under way, and 4096 wait: want a source that answers")
+		}
+		requests.Wait() // in time, though the source hangs
+		require.EqualValues(t, policy.DefaultMaxLookups, asked.Load(), "past the bound the source is not asked")
+		requireDenied(t, engine.Decide(context.Background(), f.request), policy.Unavailable)
+		close(block)
+		synctest.Wait()
+		requireDenied(t, engine.Decide(context.Background(), f.request), policy.UnknownKey)
+	})
 }
 
 // An invalid ID has no key, and no database sees it: PostgreSQL answers a NUL byte with an

@@ -32,6 +32,10 @@ type Request struct {
 	// decision.
 	ClientFrom ClientOrigin
 
+	// ClientDoubter is asked after a denial by address. See [ClientDoubter]; nil has no
+	// doubts.
+	ClientDoubter ClientDoubter
+
 	// Organization and Project name the resource: the project, or without one the
 	// organization itself. Take both from the resource's own record, never from the
 	// caller (rule K7).
@@ -54,6 +58,14 @@ type Request struct {
 	// becomes the decision's Cause. A request with an Err is never allowed.
 	Err error
 }
+
+// A ClientDoubter finds signs that a request's Client is a proxy in front of the caller.
+// The owner of the key would then list the proxy's address, which admits all of its callers.
+//
+// DoubtClient is called only after a denial by address (lines 9 to 11). It returns nil, or
+// an error that wraps [ErrPossibleProxy]; the error becomes the decision's Cause and changes
+// nothing else.
+type ClientDoubter interface{ DoubtClient() error }
 
 // A ClientOrigin is where a client's address was found.
 type ClientOrigin uint8
@@ -95,10 +107,11 @@ type Endpoint struct {
 
 // A Verifier checks a proof other than a secret's text.
 type Verifier interface {
-	// Verify returns nil if the proof holds for the key at now, and otherwise the reason.
-	// For an unknown key it is called with the zero Key and should take as long as for an
-	// existing one (rule K3); its result is then ignored. It must be safe for concurrent
-	// use.
+	// Verify returns nil if the proof holds for the key at now, and otherwise the reason. The
+	// key is a copy without Grants: they prove nothing, and to copy them would take time by
+	// their number (rule K3). For an unknown key it is called with the zero Key and should
+	// take as long as for an existing one; its result is then ignored. It must be safe for
+	// concurrent use.
 	Verify(key apikey.Key, now time.Time) error
 }
 
@@ -112,7 +125,7 @@ func (AlreadyVerified) Verify(apikey.Key, time.Time) error { return nil }
 
 // refused is lines 1 and 2, and line 3 for an unreadable request: they need no look-up.
 func (r *Request) refused() (Reason, error) {
-	unavailable := r.Err != nil && errors.Is(r.Err, ErrUnavailable)
+	unavailable := r.Err != nil && (errors.Is(r.Err, ErrUnavailable) || errors.Is(r.Err, ErrUnknownClient))
 	if r.Err != nil && !unavailable && !errors.Is(r.Err, ErrInvalidCredentials) {
 		return InvalidRequest, r.Err
 	}
@@ -160,8 +173,19 @@ func (r *Request) alreadyVerified() bool {
 	return ok && r.Err == nil
 }
 
-// someKey is cloned in place of a missing key, since cloning takes time.
-var someKey = apikey.Key{Grants: make([]apikey.Grant, 1), Secrets: make([]apikey.StoredSecret, 1)}
+// maxSecrets is the number of live secrets of a key (rule K4).
+const maxSecrets = 2
+
+// shown returns what a Verifier sees of a key, which may be nil. Copying takes the same time
+// for every key (rule K3): without the grants, and with room for as many secrets as a key has.
+func shown(key *apikey.Key) (copied apikey.Key) {
+	secrets := make([]apikey.StoredSecret, 0, maxSecrets)
+	if key != nil {
+		copied = *key
+		copied.Grants, copied.Secrets = nil, append(secrets, key.Secrets...)
+	}
+	return copied
+}
 
 // verify returns the index of the verified secret, -1 for another kind of proof, and an
 // error if nothing was verified. It does the same work without a key (nil).
@@ -177,13 +201,5 @@ func (r *Request) verify(key *apikey.Key, now time.Time) (secret int32, err erro
 		}
 		return int32(index), err
 	}
-	cloned := key
-	if key == nil {
-		cloned = &someKey
-	}
-	shown := cloned.Clone() // a verifier may keep it
-	if key == nil {
-		shown = apikey.Key{}
-	}
-	return -1, r.Verifier.Verify(shown, now)
+	return -1, r.Verifier.Verify(shown(key), now)
 }

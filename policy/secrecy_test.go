@@ -3,7 +3,10 @@ package policy_test
 import (
 	"context"
 	"errors"
+	"fmt"
+	"math"
 	"net/netip"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -41,8 +44,54 @@ func TestK3UnknownKeyIsVerifiedToo(t *testing.T) {
 		known := f.decide(f.source())
 		require.Equal(t, refused == nil, known.Allowed())
 		require.Len(t, verifier.keys, 2)
-		require.Equal(t, f.key, verifier.keys[1])
+		want := f.key
+		want.Grants = nil
+		require.Equal(t, want, verifier.keys[1])
 	}
+}
+
+// Rule K3: what a Verifier is given costs as much for a key with many grants and entries as
+// for one that does not exist, or strangers would read the size of a key from the time.
+func TestK3VerifyingCostsTheSameForEveryKey(t *testing.T) {
+	f := newFixture(t)
+	refuse := verifierFunc(func(apikey.Key, time.Time) error { return apikey.ErrWrongSecret })
+	f.verifyBy(refuse)
+	cost := func(source policy.Source) (bytes uint64) {
+		engine := policy.New(source, policy.WithClock(atNoon))
+		least := uint64(math.MaxUint64)
+		for range 10 { // others allocate too: the least of some
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			for range 100 {
+				engine.Decide(context.Background(), f.request)
+			}
+			runtime.ReadMemStats(&after)
+			least = min(least, after.TotalAlloc-before.TotalAlloc)
+		}
+		return least
+	}
+	unknown, small := cost(&memory{}), cost(f.source())
+	other, _ := newSecret(t, "key-1")
+	f.key.Secrets = append(f.key.Secrets, other)
+	for i := range 10_000 {
+		f.key.Grants = append(f.key.Grants, apikey.Grant{Role: "reader", Project: fmt.Sprint(i)})
+	}
+	large := cost(f.source())
+	require.Equal(t, unknown, small)
+	require.Equal(t, unknown, large)
+}
+
+// A Verifier gets a copy: it cannot change the record.
+func TestVerifierCannotChangeTheRecord(t *testing.T) {
+	f := newFixture(t)
+	source := f.source()
+	f.verifyBy(verifierFunc(func(key apikey.Key, _ time.Time) error {
+		key.Secrets[0] = apikey.StoredSecret{}
+		_ = append(key.Secrets[:0], apikey.StoredSecret{ServerKey: "other"})
+		return nil
+	}))
+	require.True(t, f.decide(source).Allowed())
+	require.Equal(t, f.key, source.subject.Key())
 }
 
 // Line 1: of two proofs, neither is looked at.

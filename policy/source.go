@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/sallyport-go/sallyport/apikey"
+	"github.com/sallyport-go/sallyport/policy/internal/lookup"
 )
 
 // A Source has the keys for an Engine. It is the reading side of a store.Store, and enough
@@ -16,8 +17,19 @@ type Source interface {
 	// found is false and err is nil. err is only ever a failure, a cancelled ctx included;
 	// it makes the decision unavailable and never widens access. An unreadable list is a
 	// failure, not an empty list (rule A3).
+	//
+	// An Engine's ctx has the request's values and a deadline, and is not cancelled when the
+	// caller hangs up: to cancel a query closes the connection in common database drivers. See
+	// [CallerContext].
 	Lookup(ctx context.Context, id apikey.ID) (subject Subject, found bool, err error)
 }
+
+// CallerContext returns the context of the caller of a look-up, given the one of the look-up
+// from an Engine: it is done as soon as nobody waits for the answer. A source waits with it for
+// its turn, such as for a connection of a pool, and asks with the look-up's own: so an
+// abandoned look-up leaves the queue, and one that has begun closes no connection. Of any other
+// context it returns the same.
+func CallerContext(ctx context.Context) context.Context { return lookup.Caller(ctx) }
 
 // A SourceFunc is a function as a [Source]. An Engine calls it with a deadline and in a
 // goroutine of its own, as any Source that is no [ImmediateSource]: some microseconds a

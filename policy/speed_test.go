@@ -201,3 +201,27 @@ func benchmarkDecide(b *testing.B, f *fixture, source policy.Source) {
 		}
 	}
 }
+
+// BenchmarkVerifier is a refused proof of another kind than a secret: of an unknown key, and of
+// keys with few and many grants (rule K3).
+func BenchmarkVerifier(b *testing.B) {
+	for _, n := range []int{-1, 1, 100, 10_000} {
+		f := speedFixture(b, 20, false)
+		f.verifyBy(verifierFunc(func(apikey.Key, time.Time) error { return apikey.ErrWrongSecret }))
+		f.key.Grants = nil
+		for i := range n {
+			f.key.Grants = append(f.key.Grants, apikey.Grant{Role: "reader", Project: fmt.Sprint(i)})
+		}
+		name, keys := fmt.Sprintf("grants=%d", n), mapSource{"key-1": f.subject()}
+		if n < 0 {
+			name, keys = "unknown", mapSource{}
+		}
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			engine := policy.New(keys, policy.WithClock(atNoon))
+			for b.Loop() {
+				engine.Decide(context.Background(), f.request)
+			}
+		})
+	}
+}

@@ -147,6 +147,11 @@ func printCounters(out io.Writer, counters *policyhttp.Counters) error {
 			_, _ = fmt.Fprintf(&text, "%4d %v\n", count, reason)
 		}
 	}
+	for kind := policy.Kind(1); kind < policy.EndOfKinds; kind++ {
+		if count := counters.CountKind(kind); count > 0 {
+			_, _ = fmt.Fprintf(&text, "%4d %v\n", count, kind)
+		}
+	}
 	_, _ = fmt.Fprintf(&text, "%4d would be denied if their organization required a list\n", counters.WouldDeny())
 	_, err := out.Write(text.Bytes())
 	return err

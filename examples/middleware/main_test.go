@@ -57,10 +57,9 @@ the operator, not locked out       PUT /admin/organizations/acme/requirement  20
 `
 
 const goldenCounters = `
-   1 invalid_request
    1 unknown_key
    1 wrong_secret
-   2 address_not_listed
+   1 address_not_listed
    1 organization_requires_access_list
    1 endpoint_requires_access_list
    4 wrong_organization
@@ -68,6 +67,8 @@ const goldenCounters = `
    1 role_missing
    5 address_listed
    4 open_list
+   1 no_credentials
+   1 possible_proxy
    1 would be denied if their organization required a list
 `
 

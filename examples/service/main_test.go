@@ -110,7 +110,7 @@ func TestAPI(t *testing.T) {
 		{"/projects/atlas", "192.0.2.1", secret, 403, "IP_ADDRESS_NOT_ON_ACCESS_LIST"},
 		{"/projects/atlas", listed + ", 192.0.2.1", secret, 403, "192.0.2.1"}, // the left part is the caller's
 		{"/projects/atlas", listed, apikey.Secret{}, 401, "API_KEY_REQUIRED"},
-		{"/projects/atlas", "", secret, 400, "INVALID_REQUEST"}, // the proxy always names the client
+		{"/projects/atlas", "", secret, 503, "ACCESS_CONTROL_UNAVAILABLE"}, // the proxy always names the client
 		{"/counters", listed, secret, 404, ""},
 		{"/doctor/projects/atlas", listed, secret, 404, ""},
 	} {

@@ -147,25 +147,30 @@ func TestForwardingOfATrustedPeer(t *testing.T) {
 	s.key.AccessList, err = accesslist.Parse(listedAt)
 	require.NoError(t, err)
 	s.start()
+	const fault = "ACCESS_CONTROL_UNAVAILABLE" // the proxy's, for the operator
 	for name, test := range map[string]struct {
-		pairs   []string
-		allowed bool
+		pairs []string
+		says  string // "" for allowed
 	}{
-		"its own":            {[]string{"x-forwarded-for", listedAt}, true},
-		"upper case":         {[]string{"X-Forwarded-For", listedAt}, true},
-		"none":               {nil, false},
-		"two":                {[]string{"x-forwarded-for", listedAt, "x-forwarded-for", listedAt}, false},
-		"another spelling":   {[]string{"x-forwarded-for", listedAt, "x_forwarded_for", "192.0.2.1"}, false},
-		"and with dots":      {[]string{"x-forwarded-for", listedAt, "x.forwarded.for", "192.0.2.1"}, false},
-		"no address":         {[]string{"x-forwarded-for", "unknown"}, false},
-		"nothing but itself": {[]string{"x-forwarded-for", "127.0.0.1"}, false},
+		"its own":            {[]string{"x-forwarded-for", listedAt}, ""},
+		"upper case":         {[]string{"X-Forwarded-For", listedAt}, ""},
+		"none":               {nil, fault},
+		"two":                {[]string{"x-forwarded-for", listedAt, "x-forwarded-for", listedAt}, fault},
+		"another spelling":   {[]string{"x-forwarded-for", listedAt, "x_forwarded_for", "192.0.2.1"}, "INVALID_REQUEST"},
+		"and with dots":      {[]string{"x-forwarded-for", listedAt, "x.forwarded.for", "192.0.2.1"}, "INVALID_REQUEST"},
+		"no address":         {[]string{"x-forwarded-for", "unknown"}, fault},
+		"nothing but itself": {[]string{"x-forwarded-for", "127.0.0.1"}, fault},
 	} {
 		for kind, err := range s.both(append(test.pairs, s.authorized()...)...) {
-			if test.allowed {
+			if test.says == "" {
 				assert.NoError(t, err, "%s, %s", name, kind)
 				continue
 			}
-			requireDenied(t, err, codes.InvalidArgument, "INVALID_REQUEST")
+			code := codes.InvalidArgument
+			if test.says == fault {
+				code = codes.Unavailable
+			}
+			requireDenied(t, err, code, test.says)
 			assert.ErrorContains(t, s.guard.Check(incoming("127.0.0.1:4711", append(test.pairs, s.authorized()...)...), restore, nil).Cause, "policyhttp: ", name)
 		}
 	}
@@ -196,7 +201,8 @@ func TestPeerWithoutAnAddress(t *testing.T) {
 		"a host name": {Addr: addr{"tcp", "localhost:4711"}},
 	} {
 		d := guard.Check(peerContext(ctx, peerOf), restore, nil)
-		assert.Equal(t, policy.InvalidRequest, d.Reason, "%s: %s", name, d)
+		assert.Equal(t, policy.Unavailable, d.Reason, "%s: %s", name, d)
+		assert.ErrorIs(t, d.Cause, policy.ErrUnknownClient, name)
 		assert.ErrorContains(t, d.Cause, "the peer of the connection is", name)
 	}
 	for name, peerOf := range map[string]*peer.Peer{
@@ -249,7 +255,7 @@ func TestUnixSocket(t *testing.T) {
 				require.NoError(t, err)
 				return
 			}
-			requireDenied(t, err, codes.InvalidArgument, "INVALID_REQUEST")
+			requireDenied(t, err, codes.Unavailable, "ACCESS_CONTROL_UNAVAILABLE")
 			require.NotContains(t, s.last().String(), listedAt)
 			s.requireNotServed()
 		})

@@ -47,13 +47,14 @@
 //
 // # Answers
 //
-//	INVALID_ARGUMENT   malformed credentials; no valid address or no organization
+//	INVALID_ARGUMENT   malformed credentials; another spelling of the address's header; no
+//	                   organization
 //	UNAUTHENTICATED    no credentials; an unknown key, a wrong or invalid secret; a key that
 //	                   is switched off, expired or not valid yet
 //	PERMISSION_DENIED  the access list, the organization, the project, the role; an
 //	                   undeclared method
-//	UNAVAILABLE        the source, a scheme or the Resource failed; the call came in TLS
-//	                   early data
+//	UNAVAILABLE        the source, a scheme or the Resource failed; no usable address of a
+//	                   trusted peer, or of no peer; the call came in TLS early data
 //
 // Each has one google.rpc.ErrorInfo as its details. Its reason is the code of
 // [policy.Decision.Answer], such as IP_ADDRESS_NOT_ON_ACCESS_LIST, its domain is that of

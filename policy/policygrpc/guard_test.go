@@ -553,6 +553,30 @@ func TestMetadataResource(t *testing.T) {
 	}
 }
 
+// Names of resources are logged, and so never read from the metadata of credentials.
+func TestMetadataOfCredentials(t *testing.T) {
+	for _, names := range [][2]string{{"authorization", ""}, {"Authorization", ""}, {"x-organization", "cookie"}, {"proxy-authorization", "x-project"}} {
+		s := newService(t)
+		s.methods = map[string]policygrpc.Method{restore: {Resource: policygrpc.Metadata(names[0], names[1])}}
+		s.start()
+		_, err := s.call(restore, append(s.authorized(), "x-organization", "acme", "x-project", "alpha", "cookie", "session=1")...)
+		requireDenied(t, err, codes.Unavailable, "ACCESS_CONTROL_UNAVAILABLE")
+		require.ErrorContains(t, s.last().Cause, "policygrpc: Metadata reads the names of a resource from ")
+		require.ErrorContains(t, s.last().Cause, ", and names are logged: want one that the gateway overwrites, such as x-organization")
+		require.NotContains(t, s.last().String(), s.secret.Reveal())
+	}
+	// Another way to the same text.
+	s := newService(t)
+	s.methods = map[string]policygrpc.Method{restore: {Resource: func(ctx context.Context, _ any) (policy.Resource, error) {
+		md, _ := metadata.FromIncomingContext(ctx)
+		return policy.Resource{Organization: md.Get("authorization")[0]}, nil
+	}}}
+	s.start()
+	_, err := s.call(restore, s.authorized()...)
+	requireDenied(t, err, codes.Unavailable, "ACCESS_CONTROL_UNAVAILABLE")
+	require.ErrorContains(t, s.last().Cause, "a name of the resource is the text of the header Authorization")
+}
+
 // A Guard that New did not check may have a method without a Resource: it is denied.
 func TestMethodWithoutAResource(t *testing.T) {
 	s := newService(t)
@@ -674,7 +698,7 @@ func TestContextThatIsNil(t *testing.T) {
 	s := newService(t)
 	var none context.Context
 	d := s.newGuard().Check(none, restore, nil)
-	require.Equal(t, policy.InvalidRequest, d.Reason)
+	require.Equal(t, policy.Unavailable, d.Reason, "the server lost the peer")
 	_, ok := policygrpc.DecisionOf(none)
 	require.False(t, ok)
 }

@@ -2,6 +2,9 @@ package policygrpc
 
 import (
 	"context"
+	"fmt"
+	"slices"
+	"strings"
 
 	"google.golang.org/grpc/metadata"
 
@@ -38,7 +41,16 @@ func (r Resource) of(message any) policy.Resolver {
 // missing, empty or occurs twice, the call is denied as invalid_request.
 //
 // An organization alone is safe from anybody: the rules compare it with the key's.
+//
+// Names of resources are logged. With authorization, proxy-authorization or cookie every
+// call is denied as unavailable.
 func Metadata(organization, project string) Resource {
+	for _, name := range []string{organization, project} {
+		if slices.Contains([]string{"authorization", "proxy-authorization", "cookie"}, strings.ToLower(name)) {
+			err := fmt.Errorf("policygrpc: Metadata reads the names of a resource from %s, and names are logged: want one that the gateway overwrites, such as x-organization", name)
+			return func(context.Context, any) (policy.Resource, error) { return policy.Resource{}, err }
+		}
+	}
 	return func(ctx context.Context, _ any) (policy.Resource, error) {
 		md, _ := metadata.FromIncomingContext(ctx)
 		resource := policy.Resource{Organization: single(md, organization)}

@@ -5,10 +5,8 @@ import (
 	"fmt"
 	"net/http"
 	"net/netip"
-	"slices"
 	"strings"
 
-	"github.com/sallyport-go/sallyport/accesslist"
 	"github.com/sallyport-go/sallyport/policy"
 )
 
@@ -20,17 +18,36 @@ import (
 // is itself the client, whatever headers it sends: it can choose everything but its
 // address. So a caller gains nothing by going around the proxies. But a proxy missing from
 // the declaration is taken for every client behind it, and an access list covering it
-// admits them all: [Guard.Doctor] shows it.
+// admits them all. [Guard.Doctor] shows it. A denial by address shows it, too: its kind is
+// possible_proxy if an unread header of the known ones names another address, or if the
+// list has addresses left of the client. Callers can send these headers as well: declare a
+// proxy of your own, and no stranger.
+//
+// # Refusals
 //
 // A trusted peer's header is believed or refused. There is no falling back to another
 // header or to the peer, since a caller could choose the fallback by spoiling the header.
-// The request is refused, with the reason for the operator, if the header
+// The request is refused, with the reason and the peer for the operator, if the header
 //
 //   - is missing (a client can have one removed on the way by naming it in Connection),
 //   - occurs twice,
 //   - is spelled differently (X_Forwarded_For), since some servers take the two for one,
-//   - contains an unparsable address,
-//   - names a trusted address as the client.
+//   - contains an unparsable address, or an empty element,
+//   - contains an IPv6 address that may be another one and a port (see below),
+//   - names a trusted address as the client,
+//   - names a client in 240.0.0.0/4. No client is there: Cloudflare's Pseudo IPv4 makes
+//     such an address up from an IPv6 one. Turn it off, or set it to Add Header.
+//
+// The error wraps [policy.ErrUnknownClient], and the answer is 503: the proxy or the
+// declaration is at fault, no honest caller can repair it, and the operator must hear of
+// it. Only another spelling is the caller's own text, behind well-configured proxies as
+// well, and is answered with 400. A caller can cause the 503 at will where a proxy passes
+// its headers on; that proxy needs the repair. So that an alarm tells it from a failed
+// source, such a decision is of the kind unknown_client.
+//
+// An empty element ("192.0.2.1, , 10.0.0.2") may stand for a peer that a proxy could not
+// name. Left of it may be the caller's own text, so it is not skipped, although RFC 9110
+// section 5.6.1 has empty elements ignored.
 //
 // Addresses to the left of the client in a list are not parsed. Undeclared headers are
 // ignored: every client can add one, and proxies pass on unknown headers.
@@ -40,6 +57,24 @@ import (
 // is the caller's, and would be read first. HAProxy's "option forwardfor" adds a line
 // instead of appending to the caller's, so have it delete the caller's before:
 // "http-request del-header x-forwarded-for".
+//
+// # Ports
+//
+// Some proxies write a port behind an IPv6 address without brackets. "2001:db8::1:4653" is
+// the host 2001:db8::1 then, and by itself a host of a neighbouring network. Such a text is
+// refused in X-Forwarded-For, and in a header of FromHeader unless the header is known to
+// have no port. It is ambiguous if
+//
+//   - it has no brackets,
+//   - its last group is a decimal number from 1 to 9999 without leading zeros,
+//   - the text before the last colon is an IPv6 address by itself, so "::" is in it.
+//
+// No address in full, no "2001:db8::1" and no "2001:db8::5:a1" is refused. Some honest
+// callers are, such as 2001:db8::5:1. A declaration ends the doubt:
+// [ClientAddress.WithoutPort] for no ports, [ClientAddress.WithPort] for a port always.
+// Forwarded has brackets around IPv6 and needs neither.
+//
+// # Connections
 //
 // A connection on a Unix socket has no peer address, whatever RemoteAddr says: the caller
 // chooses the name of its own end. It is refused unless [ClientAddress.WithUnixSocket]
@@ -58,9 +93,11 @@ type ClientAddress struct {
 	name       string           // the header's, in canonical form
 	origin     policy.ClientOrigin
 	hops       int
-	trusted    accesslist.List
+	trusted    *TrustedBlocks
+	port       portUse
 	unixSocket bool
-	err        error
+	err        error // a mistake in the declaration
+	portErr    error // one that WithPort or WithoutPort repairs
 }
 
 type topology uint8
@@ -95,18 +132,26 @@ func FromHops(header ForwardingHeader, hops int, peers ...netip.Prefix) ClientAd
 
 // FromHeader takes the one address in a header, such as CF-Connecting-IP or X-Real-IP. It
 // is the choice for an edge that overwrites the header with the address of its own peer,
-// whatever the caller sent.
+// whatever the caller sent. The page [headers.md] lists the headers of common edges. [New]
+// refuses those that are the caller's word, with the right one in the error.
+//
+// [headers.md]: https://github.com/sallyport-go/sallyport/blob/main/policy/policyhttp/headers.md
 func FromHeader(name string, peers ...netip.Prefix) ClientAddress {
 	a := ClientAddress{topology: fromHeader, name: http.CanonicalHeaderKey(name), origin: policy.OriginHeader}
 	a.trust(peers)
+	known := addressHeaderOf(a.name)
 	switch {
 	case name == "" || strings.ContainsFunc(name, func(c rune) bool { return !alphanumeric(c) && c != '-' }):
 		a.err = fmt.Errorf("policyhttp: %s is not a header to take an address from: want a name of letters, digits and hyphens, such as CF-Connecting-IP", cut(name))
-	case a.name == XForwardedFor.String() || a.name == Forwarded.String():
-		a.err = fmt.Errorf("policyhttp: %s is a list, and FromHeader reads a single address: want FromTrustedProxies or FromHops", a.name)
-	case slices.Contains([]string{"Authorization", "Proxy-Authorization", "Cookie"}, a.name):
+	case holdsSecret(a.name):
 		// An unparsable address is quoted for the operator, and this is a secret.
 		a.err = fmt.Errorf("policyhttp: %s does not hold an address: want a header that the edge sets, such as CF-Connecting-IP", a.name)
+	case known.refusal() != nil:
+		a.err = known.refusal()
+	case known != nil && known.port == portAlways:
+		a.portErr = errNeedsPort(known)
+	case known != nil:
+		a.port = known.port
 	}
 	return a
 }
@@ -126,27 +171,12 @@ func fromList(topology topology, header ForwardingHeader, hops int, trusted []ne
 	return a
 }
 
-// trust compiles the prefixes. A doubled block is no mistake: such lists are often put
-// together from several.
-func (a *ClientAddress) trust(prefixes []netip.Prefix) {
-	var entries []accesslist.Entry
-	var errs []error
-	for i, prefix := range prefixes {
-		entry, err := accesslist.Parser{AllowIPv6: true}.NewEntry(prefix)
-		switch {
-		case err != nil:
-			errs = append(errs, err)
-		case prefix.Bits() == 0:
-			errs = append(errs, fmt.Errorf("%q trusts every address to set the header: want the blocks that the proxies connect from", prefix))
-		case !slices.Contains(prefixes[:i], prefix):
-			entries = append(entries, entry)
-		}
-	}
-	// Whole and distinct entries give no error, and without entries the list covers nobody:
-	// see check.
-	a.trusted, _ = accesslist.List{}.With(entries...)
-	if len(errs) > 0 {
-		a.err = fmt.Errorf("policyhttp: trusted addresses: %w", errors.Join(errs...))
+// trust sets the fixed blocks of a constructor.
+func (a *ClientAddress) trust(blocks []netip.Prefix) {
+	list, err := compileTrusted(blocks)
+	a.trusted, a.err = new(TrustedBlocks), err
+	if !list.IsEmpty() {
+		a.trusted.list.Store(&list)
 	}
 }
 
@@ -155,6 +185,62 @@ var (
 	errNobodyTrusted = errors.New("policyhttp: no peer is trusted to set the header, so it would never be read: want the blocks that the proxies connect from, or WithUnixSocket")
 	errNoPeer        = errors.New("policyhttp: the connection is on a Unix socket, which has no peer address: want a topology that declares it WithUnixSocket")
 )
+
+// WithTrusted returns the topology with blocks that can be changed while the guard is in
+// use, in place of the blocks of the constructor: give that none.
+func (a ClientAddress) WithTrusted(blocks *TrustedBlocks) ClientAddress {
+	switch {
+	case a.err != nil:
+	case a.topology == fromPeer:
+		a.err = errTrustedPeer
+	case !a.trusted.load().IsEmpty():
+		a.err = errTrustedTwice
+	case blocks == nil:
+		a.err = errNilTrusted
+	default:
+		a.trusted = blocks
+	}
+	return a
+}
+
+var (
+	errTrustedPeer  = errors.New("policyhttp: the peer is the client, so nobody is trusted: want WithTrusted on FromTrustedProxies, FromHops or FromHeader")
+	errTrustedTwice = errors.New("policyhttp: the trusted blocks are given twice: want WithTrusted on a topology without blocks of its own")
+)
+
+// WithPort declares that the header of [FromHeader] always has a port behind the address.
+// The text behind the last colon is the port, 1 to 65535, and is required; the text before
+// it is the address, of IPv6 with brackets or without. [New] refuses a header known to
+// have a port, such as CloudFront-Viewer-Address, without this declaration.
+func (a ClientAddress) WithPort() ClientAddress { return a.withPort(portAlways) }
+
+// WithoutPort declares that no address in the header of [FromHeader], or in
+// X-Forwarded-For, has a port. An address with one is refused, and every IPv6 text is the
+// address that it says. See [ClientAddress] for the texts that are refused without it.
+func (a ClientAddress) WithoutPort() ClientAddress { return a.withPort(portNever) }
+
+func (a ClientAddress) withPort(port portUse) ClientAddress {
+	a.port, a.portErr = port, nil
+	known := addressHeaderOf(a.name)
+	switch {
+	case a.topology == fromPeer:
+		a.portErr = errors.New("policyhttp: the peer always has a port: want WithPort and WithoutPort on FromHeader")
+	case a.list != 0 && port == portAlways:
+		a.portErr = fmt.Errorf("policyhttp: each proxy of %s decides about a port: want WithPort on FromHeader only", a.name)
+	case a.list == Forwarded:
+		a.portErr = errors.New("policyhttp: the brackets of Forwarded tell a port from an address: want WithoutPort on X-Forwarded-For or FromHeader only")
+	case a.list != 0 || known == nil || known.port == portUnknown || known.port == port:
+	case known.port == portAlways:
+		a.portErr = errNeedsPort(known)
+	default:
+		a.portErr = fmt.Errorf("policyhttp: %s never has a port (%s): want no WithPort", known.name, known.source)
+	}
+	return a
+}
+
+func errNeedsPort(known *addressHeader) error {
+	return fmt.Errorf("policyhttp: %s has a port behind the address (%s): want WithPort", known.name, known.source)
+}
 
 // WithUnixSocket returns the topology with connections on a Unix socket trusted like a peer
 // of a trusted address. Only the proxy may be able to connect to the socket: restrict the
@@ -171,10 +257,15 @@ func (a ClientAddress) WithUnixSocket() ClientAddress {
 func (a ClientAddress) Err() error { return a.check() }
 
 func (a *ClientAddress) check() error {
-	if a.err == nil && a.topology != fromPeer && !a.unixSocket && a.trusted.IsEmpty() {
+	switch {
+	case a.err != nil:
+		return a.err
+	case a.portErr != nil:
+		return a.portErr
+	case a.topology != fromPeer && !a.unixSocket && a.trusted.load().IsEmpty():
 		return errNobodyTrusted
 	}
-	return a.err
+	return nil
 }
 
 // String describes the topology, for a log or an operator.
@@ -193,12 +284,22 @@ func (a ClientAddress) String() string {
 	case fromHeader:
 		where = "the address in " + a.name
 	}
-	var trusted []string
-	for entry := range a.trusted.All() {
-		trusted = append(trusted, entry.String())
+	if a.port == portAlways {
+		where += ", with a port"
 	}
-	if a.unixSocket {
-		trusted = append(trusted, "connections on a Unix socket")
+	trusted := trustedSet{a.trusted.load()}
+	text := trusted.describe()
+	switch {
+	case a.unixSocket && text == "":
+		text = "connections on a Unix socket"
+	case a.unixSocket:
+		text += ", connections on a Unix socket"
 	}
-	return where + "; trusted: " + strings.Join(trusted, ", ")
+	return where + "; trusted: " + text
+}
+
+// holdsSecret reports whether a header holds credentials, and so is never to be quoted or
+// logged.
+func holdsSecret(canonical string) bool {
+	return canonical == authorization || canonical == "Proxy-Authorization" || canonical == "Cookie"
 }

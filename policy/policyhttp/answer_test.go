@@ -57,9 +57,9 @@ func TestAnswersToTheByte(t *testing.T) {
 		{
 			request("Bearer"),
 			"400\nmap[Cache-Control:[no-store] Content-Length:[LENGTH] Content-Type:[application/problem+json] X-Content-Type-Options:[nosniff]]\n" +
-				`{"type":"about:blank","title":"Bad Request","status":400,"detail":"The credentials are malformed, or there are several.","code":"INVALID_REQUEST","parameters":[]}`,
+				`{"type":"about:blank","title":"Bad Request","status":400,"detail":"The credentials are malformed, or there are several. Send one header: Authorization: Bearer YOUR_API_KEY.","code":"INVALID_REQUEST","parameters":[]}`,
 			"400\nmap[Cache-Control:[no-store] Content-Length:[LENGTH] Content-Type:[application/json] X-Content-Type-Options:[nosniff] X-Error-Code:[INVALID_REQUEST]]\n" +
-				`{"detail":"The credentials are malformed, or there are several.","error":400,"errorCode":"INVALID_REQUEST","parameters":[],"reason":"Bad Request"}`,
+				`{"detail":"The credentials are malformed, or there are several. Send one header: Authorization: Bearer YOUR_API_KEY.","error":400,"errorCode":"INVALID_REQUEST","parameters":[],"reason":"Bad Request"}`,
 		},
 	} {
 		for want, deny := range map[string]func(http.ResponseWriter, *http.Request, policy.Decision){test.problem: nil, test.cloud: policyhttp.WriteAtlasError} {

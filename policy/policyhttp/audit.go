@@ -16,9 +16,16 @@ type LogOptions struct {
 	AllowEvery int
 }
 
-// Log returns an observer for [policy.WithObserver] that writes one line per decision:
-// at Info if the call was allowed, at Warn if not, with the attributes of
-// [policy.Decision.LogValue]. A line never has a secret in it, nor anything else of the
+// Log returns an observer for [policy.WithObserver] that writes one line per decision, with
+// the attributes of [policy.Decision.LogValue]: at Info if the call was allowed, at Warn if
+// not. These denials happen to honest callers all day and are at Info, too, told apart by the
+// attribute kind:
+//
+//   - no_credentials: a client's first request, before it was asked for credentials,
+//   - stale_nonce: a right response of Digest, whose nonce has expired,
+//   - caller_gone: the caller hung up before the answer.
+//
+// A line never has a secret in it, nor anything else of the
 // credentials but the ID of a key. The names of a resource are logged as they were sent.
 //
 // Where AllowEvery skips calls, the lines of allowed calls have an attribute left_out: the
@@ -28,12 +35,9 @@ func Log(logger *slog.Logger, options LogOptions) func(context.Context, policy.D
 	every := uint64(max(options.AllowEvery, 1))
 	var allowed atomic.Uint64
 	return func(ctx context.Context, d policy.Decision) {
-		to, level := logger, slog.LevelWarn
+		to, level := logger, levelOf(d)
 		if to == nil {
 			to = slog.Default()
-		}
-		if d.Allowed() {
-			level = slog.LevelInfo
 		}
 		if !to.Enabled(ctx, level) {
 			return
@@ -53,4 +57,16 @@ func Log(logger *slog.Logger, options LogOptions) func(context.Context, policy.D
 		}
 		to.LogAttrs(ctx, level, "access decision", attrs...)
 	}
+}
+
+// levelOf returns the level of a decision's line.
+func levelOf(d policy.Decision) slog.Level {
+	if d.Allowed() {
+		return slog.LevelInfo
+	}
+	switch d.Kind() {
+	case policy.NoCredentials, policy.StaleNonce, policy.CallerGone:
+		return slog.LevelInfo
+	}
+	return slog.LevelWarn
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"expvar"
 	"log/slog"
 	"net/http"
@@ -62,7 +63,7 @@ func TestLog(t *testing.T) {
 		{request("Bearer"), "invalid_request", "policyhttp: malformed credentials: the Bearer token is not a token: want the text of a secret and nothing else"},
 		{request(s.secret.Reveal()), "invalid_request", "policyhttp: no credentials: the Authorization header has an unaccepted scheme: want one of Config.Schemes"},
 		{request("Bearer "+s.secret.Reveal(), "x"), "invalid_request", "policyhttp: malformed credentials: 2 Authorization headers: want one"},
-		{noPeer, "invalid_request", ""},
+		{noPeer, "unavailable", ""},
 		{withBearer(s.secret.Reveal()[1:]), "unknown_key", ""},
 		{withBasic(string(s.key.ID), s.secret.Reveal()+"x"), "wrong_secret", ""},
 		{withBasic(s.secret.Reveal(), "x"), "unknown_key", ""},
@@ -71,7 +72,11 @@ func TestLog(t *testing.T) {
 		s.serve(test.r)
 		got := lines()
 		require.Len(t, got, 1, "one line per decision")
-		require.Equal(t, "WARN", got[0]["level"])
+		level := "WARN"
+		if got[0]["kind"] == "no_credentials" {
+			level = "INFO"
+		}
+		require.Equal(t, level, got[0]["level"])
 		require.Equal(t, false, got[0]["allowed"])
 		require.Equal(t, test.reason, got[0]["reason"])
 		require.NotEmpty(t, got[0]["error"], "the operator is told why")
@@ -177,6 +182,8 @@ func TestLogLevels(t *testing.T) {
 	s.serve(withBearer(s.secret.Reveal()))
 	require.Empty(t, lines())
 	s.serve(request())
+	require.Empty(t, lines(), "no credentials are no warning")
+	s.serve(withBearer("x"))
 	require.Len(t, lines(), 1)
 
 	logged := captureDefaultLog(t)
@@ -184,6 +191,38 @@ func TestLogLevels(t *testing.T) {
 	s.start()
 	s.serve(withBearer(s.secret.Reveal()))
 	require.Contains(t, logged.String(), `level=INFO msg="access decision" allowed=true reason=address_listed`)
+}
+
+// Denials of honest callers are no warnings: the absence of credentials, a right response of
+// Digest with an old nonce, a caller who hung up. All others are.
+func TestLogWarnsOfWhatMayBeHostile(t *testing.T) {
+	honest := map[policy.Kind]bool{policy.NoCredentials: true, policy.StaleNonce: true, policy.CallerGone: true}
+	errs := map[policy.Kind]error{
+		0:                           errors.New("the source failed"),
+		policy.NoCredentials:        policy.ErrNoCredentials,
+		policy.MalformedCredentials: policy.ErrMalformedCredentials,
+		policy.InvalidCredentials:   policy.ErrInvalidCredentials,
+		policy.UndeclaredEndpoint:   policy.ErrUndeclaredEndpoint,
+		policy.TooEarly:             policy.ErrTooEarly,
+		policy.StaleNonce:           policy.ErrStaleNonce,
+		policy.Replayed:             policy.ErrReplayed,
+		policy.CallerGone:           policy.ErrCallerGone,
+		policy.RequestExpired:       policy.ErrRequestExpired,
+	}
+	for kind, err := range errs {
+		var out bytes.Buffer
+		observe := policyhttp.Log(slog.New(slog.NewJSONHandler(&out, nil)), policyhttp.LogOptions{AllowEvery: 10})
+		for range 2 {
+			out.Reset()
+			observe(context.Background(), policy.Decision{Reason: policy.Unavailable, Cause: err})
+			want := slog.LevelWarn
+			if honest[kind] {
+				want = slog.LevelInfo
+			}
+			require.Contains(t, out.String(), `"level":"`+want.String()+`"`, "%v", kind)
+			require.Equal(t, kind != 0, strings.Contains(out.String(), `"kind":"`+kind.String()+`"`), "%v", kind)
+		}
+	}
 }
 
 func TestCounters(t *testing.T) {
@@ -203,10 +242,15 @@ func TestCounters(t *testing.T) {
 	s.start()
 	s.serve(withBearer(s.secret.Reveal()))
 	requireCounts(t, &counters, map[string]int64{
-		"address_listed": 2, "unknown_key": 1, "invalid_request": 1, "open_list": 1, "endpoint_requires_access_list": 1, "would_deny": 2,
+		"address_listed": 2, "invalid_credentials": 1, "no_credentials": 1, "open_list": 1, "endpoint_requires_access_list": 1, "would_deny": 2,
 	})
 	require.EqualValues(t, 2, counters.Count(policy.AddressListed))
 	require.EqualValues(t, 2, counters.WouldDeny())
+	require.EqualValues(t, 1, counters.CountKind(policy.NoCredentials))
+	require.EqualValues(t, 1, counters.CountKind(policy.InvalidCredentials))
+	require.Zero(t, counters.CountKind(policy.StaleNonce))
+	require.Zero(t, counters.CountKind(0))
+	require.Zero(t, counters.CountKind(policy.EndOfKinds))
 	counters.Observe(context.Background(), policy.Decision{Reason: 99})
 	counters.Observe(context.Background(), policy.Decision{})
 	require.EqualValues(t, 2, counters.Count(0))
@@ -215,15 +259,30 @@ func TestCounters(t *testing.T) {
 	require.Zero(t, new(policyhttp.Counters).WouldDeny())
 }
 
-// requireCounts reads the JSON: every reason of the order and would_deny, zero unless
-// something else is wanted.
+// An honest client of Digest whose nonces expire is not counted as wrong_secret.
+func TestCountersOfAKind(t *testing.T) {
+	var counters policyhttp.Counters
+	for range 99 {
+		counters.Observe(context.Background(), policy.Decision{Reason: policy.WrongSecret, Cause: policy.ErrStaleNonce})
+	}
+	counters.Observe(context.Background(), policy.Decision{Reason: policy.WrongSecret, Cause: apikey.ErrWrongSecret})
+	requireCounts(t, &counters, map[string]int64{"stale_nonce": 99, "wrong_secret": 1})
+	require.EqualValues(t, 1, counters.Count(policy.WrongSecret))
+	require.EqualValues(t, 99, counters.CountKind(policy.StaleNonce))
+}
+
+// requireCounts reads the JSON: every reason of the order, every kind and would_deny, zero
+// unless something else is wanted.
 func requireCounts(t *testing.T, counters *policyhttp.Counters, want map[string]int64) {
 	t.Helper()
 	var got map[string]int64
 	require.NoError(t, json.Unmarshal([]byte(counters.String()), &got))
-	require.Len(t, got, 18)
+	require.Len(t, got, 17+int(policy.EndOfKinds))
 	for reason := policy.InvalidRequest; reason <= policy.OpenList; reason++ {
 		require.Contains(t, got, reason.String())
+	}
+	for kind := policy.Kind(1); kind < policy.EndOfKinds; kind++ {
+		require.Contains(t, got, kind.String())
 	}
 	for name, count := range got {
 		require.Equal(t, want[name], count, name)

@@ -26,6 +26,8 @@ func (basic) Header() string { return authorization }
 
 func (basic) Name() string { return "Basic" }
 
+func (basic) Form() string { return "Authorization: Basic BASE64(YOUR_KEY_ID:YOUR_API_KEY)" }
+
 func (basic) Challenges(realm string, _ error) []string {
 	return []string{`Basic realm="` + realm + `", charset="UTF-8"`}
 }

@@ -42,13 +42,21 @@ type decisionKey struct{} // the *call with a decision
 type call struct {
 	context.Context // the request's
 	request         *http.Request
-	resource        Resource
+	route           *Route
 	decision        policy.Decision // written once, before the call is given away as a context
 	key             keyMemory
 }
 
 // Resolve asks the route's Resource.
-func (c *call) Resolve(context.Context) (policy.Resource, error) { return c.resource(c.request) }
+func (c *call) Resolve(context.Context) (policy.Resource, error) {
+	resource, err := c.route.resource(c.request)
+	return c.route.guard.withoutCredentials(resource, err, c.request.Header)
+}
+
+// DoubtClient implements [policy.ClientDoubter].
+func (c *call) DoubtClient() error {
+	return c.route.guard.doubtClient(remoteOf(c.request), c.request.Header)
+}
 
 // Value adds the decision to the values of the request's context.
 func (c *call) Value(key any) any {

@@ -29,13 +29,26 @@ func malformed(format string, arguments ...any) error {
 func (g *Guard) credentials(ctx context.Context, header http.Header, r *http.Request) (Credentials, error) {
 	scheme, text, err := g.presented(header)
 	if err != nil {
-		return Credentials{}, err
+		return Credentials{}, withForm(err, g.schemes...)
 	}
 	shown, err := scheme.Read(ctx, Presented{Text: text, Realm: g.realm, Issuer: g.issuer, Request: r})
 	if err != nil && !isKind(err) {
 		err = fmt.Errorf("policyhttp: the scheme failed: %w: %w", policy.ErrUnavailable, err)
 	}
-	return shown, err
+	return shown, withForm(err, scheme)
+}
+
+// withForm adds the form of right credentials, for the caller, to an error of malformed
+// ones.
+func withForm(err error, schemes ...Scheme) error {
+	if err == nil || !errors.Is(err, policy.ErrMalformedCredentials) {
+		return err
+	}
+	var forms []string
+	for _, scheme := range schemes {
+		forms = append(forms, scheme.Form())
+	}
+	return &policy.CredentialsError{Err: err, Form: strings.Join(forms, ", or ")}
 }
 
 // isKind reports whether an error of a scheme is one of the kinds in package policy.

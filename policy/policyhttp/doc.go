@@ -79,7 +79,15 @@
 //
 // [Config].Address declares where the client's address comes from. The zero value is the
 // peer of the connection, and no header is read. See [ClientAddress] for services behind
-// proxies. [Guard.Doctor] shows an operator what the guard makes of a request.
+// proxies, and headers.md beside this file for the headers of common edges: which of them
+// are overwritten, which have a port, and which are the caller's word. [TrustedBlocks] are
+// the blocks of an edge that change while the guard is in use. [Guard.Doctor] shows an
+// operator what the guard makes of a request.
+//
+// A service behind a proxy without this declaration takes the proxy for every client. A
+// denied customer reads the proxy's address in the answer, lists it, and so admits
+// everybody. The first denial with a sign of it is a warning in slog's default log. All of
+// them have the kind possible_proxy, for the operator only.
 //
 // The PROXY protocol is not a header, and not read here. Put a listener for it (several
 // packages have one) in front of the http.Server. Its connections have the client's address
@@ -106,14 +114,15 @@
 // read.
 //
 //	status  when                                                      with
-//	400     malformed credentials; the request has no valid address
-//	        or no organization
+//	400     malformed credentials, with the right form; another
+//	        spelling of the address header; no organization
 //	401     no credentials of an accepted scheme; an unknown key, a   WWW-Authenticate, one
 //	        wrong secret or none; a disabled or expired key, or one   line for each challenge
 //	        that is not valid yet
 //	403     the access list, the organization, the project, the role
 //	425     the request came in TLS early data
-//	503     the source, a scheme, the Resource or Deny failed         Retry-After: 5
+//	503     the source, a scheme, the Resource or Deny failed; a      Retry-After: 5
+//	        trusted proxy sent no usable address
 //
 // All of them have Cache-Control: no-store. Before the secret is verified, every denial of
 // lines 4 and 5 is the same 401 to the byte (rule D2): an unknown key, a wrong secret, an

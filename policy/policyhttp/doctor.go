@@ -27,11 +27,11 @@ import (
 // for reading: its wording may change.
 func (g *Guard) Doctor(isOperator func(*http.Request) bool, route *Route) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Cache-Control", "no-store")
 		if g == nil || !permitted(isOperator, r) {
 			http.NotFound(w, r)
 			return
 		}
+		w.Header().Set("Cache-Control", "no-store") // the 404 is like any other
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 		w.Header().Set("X-Content-Type-Options", "nosniff")
 		_, _ = w.Write([]byte(g.examine(r, route))) // the client may have gone
@@ -54,11 +54,12 @@ func (g *Guard) examine(r *http.Request, route *Route) string {
 	line := func(name, format string, a ...any) {
 		fmt.Fprintf(&b, "%-12s "+format+"\n", append([]any{name}, a...)...)
 	}
-	address, remote := &g.address, remoteOf(r)
+	remote := remoteOf(r)
 	var seen []judgement
-	client, from, err := address.resolve(remote, r.Header, &seen)
+	address := g.address.reading(&seen)
+	client, from, err := address.resolve(remote, r.Header)
 
-	line("topology", "%v", address)
+	line("topology", "%v", address.ClientAddress)
 	line("peer", "%s", address.describePeer(remote))
 	read := ""
 	if len(seen) > 0 {
@@ -68,8 +69,10 @@ func (g *Guard) examine(r *http.Request, route *Route) string {
 	for _, j := range seen {
 		line("", "%s: %s", cut(j.text), j.verdict)
 	}
-	if names := headersNotRead(r.Header, read); names != "" {
-		line("not read", "%s", names)
+	label := "not read"
+	for _, h := range unread(r.Header, read) {
+		line(label, "%v", h)
+		label = ""
 	}
 	if err != nil {
 		line("client", "none: %v", err)
@@ -91,38 +94,21 @@ func (g *Guard) examine(r *http.Request, route *Route) string {
 	return b.String()
 }
 
-func (a *ClientAddress) describePeer(remote string) string {
+func (r *reading) describePeer(remote string) string {
 	peer, unix, err := parsePeer(remote)
 	switch {
 	case err != nil:
 		return cut(remote) + ", which is not an address and a port"
-	case unix && a.unixSocket:
+	case unix && r.unixSocket:
 		return "a connection on a Unix socket, which is trusted"
 	case unix:
 		return "a connection on a Unix socket, which is not declared"
-	case a.topology == fromPeer:
+	case r.topology == fromPeer:
 		return peer.String()
-	case a.covers(peer):
+	case r.trusted.covers(peer):
 		return peer.String() + ", which is trusted"
 	}
 	return peer.String() + ", which is not trusted and so is itself the client; if it is a proxy of yours, declare its address"
-}
-
-// addressHeaders are the usual headers for a client's address.
-var addressHeaders = []string{
-	"Forwarded", "X-Forwarded-For", "X-Real-Ip", "X-Client-Ip", "X-Cluster-Client-Ip", "True-Client-Ip",
-	"Cf-Connecting-Ip", "Fastly-Client-Ip", "Fly-Client-Ip", "X-Azure-Clientip", "X-Original-Forwarded-For",
-}
-
-// headersNotRead names the usual headers for an address in the request, except one.
-func headersNotRead(header http.Header, except string) string {
-	var names []string
-	for _, name := range addressHeaders {
-		if len(header[name]) > 0 && name != except {
-			names = append(names, name)
-		}
-	}
-	return strings.Join(names, ", ")
 }
 
 // describeCredentials names a known scheme only: the first word of a header without a

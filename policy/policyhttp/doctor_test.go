@@ -60,7 +60,26 @@ func TestDoctorShowsWhatTheGuardSees(t *testing.T) {
 	header.Set("X-Forwarded-For", "192.0.2.1, 198.51.100.1, 203.0.113.7:4711, 10.0.0.2")
 	header.Set("Forwarded", `for=192.0.2.1, nonsense;secret=1, for="[2001:db8::7]:80", for=10.0.0.2;secret=2`)
 	header.Set("Authorization", "bearer x")
-	const others = "X-Real-Ip, X-Client-Ip, X-Cluster-Client-Ip, True-Client-Ip, Cf-Connecting-Ip, Fastly-Client-Ip, X-Original-Forwarded-For\n"
+	const (
+		edge   = "overwritten by the edge"
+		ifSo   = "overwritten if configured"
+		caller = "the caller's word"
+		nobody = caller + " (no edge by its documentation); proxies pass unknown headers on: want "
+		others = "" +
+			"             X-Real-IP: " + ifSo + " (nginx, Traefik and others); nginx sends $remote_addr only where proxy_set_header says so\n" +
+			"             CF-Connecting-IP: " + edge + " (Cloudflare); in 240.0.0.0/4, and refused, with Pseudo IPv4 set to Overwrite Headers; 2a06:98c0:3600::103 for every Worker of another zone\n" +
+			"             True-Client-IP: " + ifSo + " (Akamai, Cloudflare); Cloudflare passes the caller's on unless the Managed Transform that adds it is on\n" +
+			"             Fastly-Client-IP: " + caller + " (Fastly); the caller's is kept if it sent one: want a header of your own that VCL sets to client.ip where fastly.ff.visits_this_service is 0\n" +
+			"             X-Envoy-External-Address: " + ifSo + " (Envoy); neither set nor overwritten for callers from Envoy's internal addresses\n" +
+			"             X-Cluster-Client-IP: " + ifSo + " (Rackspace, Riverbed and Zeus balancers); send one yourself, and see by the doctor whether it arrives\n" +
+			"             X-Original-Forwarded-For: " + caller + " (ingress-nginx); the X-Forwarded-For that the caller sent: want X-Forwarded-For by FromTrustedProxies or FromHops\n" +
+			"             X-Client-IP: " + nobody + "the header that your edge documents to overwrite\n" +
+			"             Client-IP: " + nobody + "the header that your edge documents to overwrite\n" +
+			"             X-Forwarded: " + nobody + "Forwarded or X-Forwarded-For by FromTrustedProxies or FromHops\n" +
+			"             Forwarded-For: " + nobody + "Forwarded or X-Forwarded-For by FromTrustedProxies or FromHops\n"
+		xForwardedFor = "X-Forwarded-For: a list, appended to (most proxies); a port behind the address from Azure Application Gateway, and from an AWS ALB with client port preservation\n"
+		forwarded     = "Forwarded: a list, appended to (proxies with RFC 7239); IPv6 in brackets and quotes\n"
+	)
 	const trusted = "; trusted: 10.0.0.0/8, 2001:db8:a::/48\n"
 
 	for _, test := range []struct {
@@ -92,7 +111,7 @@ func TestDoctorShowsWhatTheGuardSees(t *testing.T) {
 			"             \"203.0.113.7:4711\": the client\n" +
 			"             \"198.51.100.1\": left of the client: not looked at\n" +
 			"             \"192.0.2.1\": left of the client: not looked at\n" +
-			"not read     Forwarded, " + others +
+			"not read     " + forwarded + others +
 			"client       203.0.113.7, from x_forwarded_for\n" +
 			"credentials  Authorization with the scheme Bearer\n"},
 		{policyhttp.FromTrustedProxies(policyhttp.Forwarded, proxies...), trustedPeer, header, "" +
@@ -103,13 +122,13 @@ func TestDoctorShowsWhatTheGuardSees(t *testing.T) {
 			"             \"[2001:db8::7]:80\": the client\n" +
 			"             \"\": left of the client: not looked at\n" +
 			"             \"192.0.2.1\": left of the client: not looked at\n" +
-			"not read     X-Forwarded-For, " + others +
+			"not read     " + xForwardedFor + others +
 			"client       2001:db8::7, from forwarded\n" +
 			"credentials  Authorization with the scheme Bearer\n"},
 		{policyhttp.FromTrustedProxies(policyhttp.XForwardedFor, proxies...), strangePeer, lines("X-Forwarded-For", "203.0.113.7"), "" +
 			"topology     the first address from the right of X-Forwarded-For that is not trusted" + trusted +
 			"peer         198.51.100.66, which is not trusted and so is itself the client; if it is a proxy of yours, declare its address\n" +
-			"not read     X-Forwarded-For\n" +
+			"not read     " + xForwardedFor +
 			"client       198.51.100.66, from peer\n" +
 			"credentials  policyhttp: no credentials: the request has no Authorization header\n"},
 		{policyhttp.FromTrustedProxies(policyhttp.XForwardedFor, proxies...), trustedPeer, lines("X-Forwarded-For", "203.0.113.7, unknown, 10.0.0.2"), "" +
@@ -118,7 +137,7 @@ func TestDoctorShowsWhatTheGuardSees(t *testing.T) {
 			"X-Forwarded-For:\n" +
 			"             \"10.0.0.2\": a trusted proxy\n" +
 			"             \"unknown\": cannot be read\n" +
-			"client       none: policyhttp: X-Forwarded-For, number 2 from the right, is \"unknown\": want an IP address without a zone, such as \"192.0.2.1\", \"192.0.2.1:4711\" or \"[2001:db8::1]:4711\"\n" +
+			"client       none: policyhttp: X-Forwarded-For, number 2 from the right, is \"unknown\": want an IP address without a zone, such as \"192.0.2.1\", \"192.0.2.1:4711\" or \"[2001:db8::1]:4711\" (peer 10.0.0.1)\n" +
 			"credentials  policyhttp: no credentials: the request has no Authorization header\n"},
 		{policyhttp.FromHops(policyhttp.XForwardedFor, 2, proxies...), trustedPeer, lines("X-Forwarded-For", "10.0.0.3, 198.51.100.1"), "" +
 			"topology     address 2 from the right of X-Forwarded-For" + trusted +
@@ -126,7 +145,7 @@ func TestDoctorShowsWhatTheGuardSees(t *testing.T) {
 			"X-Forwarded-For:\n" +
 			"             \"198.51.100.1\": a proxy, by the number of hops\n" +
 			"             \"10.0.0.3\": a trusted address, which cannot be the client\n" +
-			"client       none: policyhttp: X-Forwarded-For, number 2 from the right, is 10.0.0.3, which is a trusted address: want the client's, so perhaps more hops\n" +
+			"client       none: policyhttp: X-Forwarded-For, number 2 from the right, is 10.0.0.3, which is a trusted address: want the client's, so perhaps more hops (peer 10.0.0.1)\n" +
 			"credentials  policyhttp: no credentials: the request has no Authorization header\n"},
 		{policyhttp.FromHeader("X-Real-IP").WithUnixSocket(), "@", http.Header{"X-Real-Ip": {"203.0.113.7"}, "Authorization": {"Negotiate x"}}, "" +
 			"topology     the address in X-Real-Ip; trusted: connections on a Unix socket\n" +
@@ -140,14 +159,14 @@ func TestDoctorShowsWhatTheGuardSees(t *testing.T) {
 			"peer         10.0.0.1, which is trusted\n" +
 			"X-Real-Ip:\n" +
 			"             \"203.0.113.7, 10.0.0.2\": cannot be read\n" +
-			"client       none: policyhttp: X-Real-Ip is \"203.0.113.7, 10.0.0.2\": want one IP address without a zone and nothing else\n" +
+			"client       none: policyhttp: X-Real-Ip is \"203.0.113.7, 10.0.0.2\": want one IP address without a zone and nothing else (peer 10.0.0.1)\n" +
 			"credentials  policyhttp: no credentials: the request has no Authorization header\n"},
 		{policyhttp.FromHeader("X-Real-IP", proxies...), trustedPeer, lines("X-Real-Ip", "10.0.0.2"), "" +
 			"topology     the address in X-Real-Ip" + trusted +
 			"peer         10.0.0.1, which is trusted\n" +
 			"X-Real-Ip:\n" +
 			"             \"10.0.0.2\": a trusted address, which cannot be the client\n" +
-			"client       none: policyhttp: X-Real-Ip is 10.0.0.2, which is a trusted address: want the client's, so an edge that overwrites the header\n" +
+			"client       none: policyhttp: X-Real-Ip is 10.0.0.2, which is a trusted address: want the client's, so an edge that overwrites the header (peer 10.0.0.1)\n" +
 			"credentials  policyhttp: no credentials: the request has no Authorization header\n"},
 	} {
 		guard, _, _ := guardOf(t, test.address)
@@ -204,8 +223,8 @@ func TestDoctorExplainsADecision(t *testing.T) {
 	header.Set("X-Forwarded-For", "unknown")
 	_, body = shown(doctor, asked(trustedPeer, header))
 	require.Contains(t, body, "\nerror        policyhttp: X-Forwarded-For, number 1 from the right, is \"unknown\": want")
-	require.Contains(t, body, "answer       400 ")
-	require.Contains(t, body, "\ndeny invalid_request\n")
+	require.Contains(t, body, "answer       503 ")
+	require.Contains(t, body, "\ndeny unavailable\n")
 }
 
 // To everybody else there is nothing, by any way to find out.
@@ -229,9 +248,10 @@ func TestDoctorIsForOperatorsOnly(t *testing.T) {
 			r := asked("203.0.113.7:5000", http.Header{"Authorization": {"Bearer " + secret.Reveal()}})
 			r.Method = method
 			response, body := shown(doctor, r)
-			require.Equal(t, http.StatusNotFound, response.StatusCode, name)
-			require.Equal(t, "404 page not found\n", body, name)
-			require.Equal(t, "no-store", response.Header.Get("Cache-Control"), name)
+			want, wantBody := shown(http.NotFoundHandler(), r)
+			require.Equal(t, want.Status, response.Status, name)
+			require.Equal(t, wantBody, body, name)
+			require.Equal(t, want.Header, response.Header, name)
 		}
 	}
 	require.Equal(t, 4, calls)

@@ -90,6 +90,8 @@ type legacyScheme struct{ table legacyTable }
 
 func (legacyScheme) Header() string { return "X-Acme-Key" }
 
+func (legacyScheme) Form() string { return "X-Acme-Key: acme-live-ID-RANDOM" }
+
 func (legacyScheme) Name() string { return "" } // the whole value of the header
 
 // Read takes the text apart. Its errors contain nothing of it (rule K2).

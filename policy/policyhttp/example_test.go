@@ -218,7 +218,7 @@ func ExampleLog() {
 	fmt.Println("let in:", counters.Count(policy.AddressListed))
 	// Output:
 	// level=INFO msg="access decision" allowed=true reason=address_listed key=nightly-backup client=203.0.113.7 client_from=peer entry=203.0.113.0/24 organization=acme endpoint=things.list requirement=not_required left_out=0
-	// level=WARN msg="access decision" allowed=false reason=invalid_request client=203.0.113.7 client_from=peer endpoint=things.list error="policyhttp: no credentials: the request has no Authorization header"
-	// level=WARN msg="access decision" allowed=false reason=unknown_key client=203.0.113.7 client_from=peer endpoint=things.list error="policyhttp: the Bearer token: credentials of no key: apikey: malformed secret: it is too short, perhaps cut off: want at least 43 characters"
+	// level=INFO msg="access decision" allowed=false reason=invalid_request kind=no_credentials client=203.0.113.7 client_from=peer endpoint=things.list error="policyhttp: no credentials: the request has no Authorization header"
+	// level=WARN msg="access decision" allowed=false reason=unknown_key kind=invalid_credentials client=203.0.113.7 client_from=peer endpoint=things.list error="policyhttp: the Bearer token: credentials of no key: apikey: malformed secret: it is too short, perhaps cut off: want at least 43 characters"
 	// let in: 10
 }

@@ -15,11 +15,13 @@ type ForwardingHeader uint8
 const (
 	// XForwardedFor is X-Forwarded-For: addresses between commas, with white space around
 	// them or not. IPv6 may stand in brackets, and a port may follow IPv4 or the brackets.
+	// An empty element is refused where it is reached.
 	XForwardedFor ForwardingHeader = iota + 1
 
 	// Forwarded is the header of RFC 7239. Its "for" parameters are read. Values other than
 	// IP addresses, such as "unknown" and hidden names like "_proxy", name nobody and are
-	// refused where they are reached.
+	// refused where they are reached, as is an empty element. A hidden port as in
+	// "192.0.2.43:_port" is accepted: it hides nothing of the address.
 	Forwarded
 )
 
@@ -73,29 +75,37 @@ func endsInEscape(text string) bool {
 
 // address reads an element. text is the address as it was written, for the operator. Of
 // Forwarded it is the "for" parameter only: another one may be a secret between proxies.
-func (h ForwardingHeader) address(element string) (text string, addr netip.Addr, err error) {
+func (h ForwardingHeader) address(element string, port portUse) (text string, addr netip.Addr, err error) {
 	text = strings.Trim(element, " \t")
-	var ok bool
+	allowed := isPort
 	if h == Forwarded {
 		if text, err = forParameter(text); err != nil {
 			return "", netip.Addr{}, err
 		}
-		addr, ok = parseNode(text)
-	} else if strings.Count(text, ":") > 1 && text[0] != '[' {
+		allowed = isNodePort
+	}
+	if port == portNever {
+		allowed = noPort
+	}
+	var ok bool
+	if h == XForwardedFor && strings.Count(text, ":") > 1 && text[0] != '[' {
 		addr, err = netip.ParseAddr(text)
 		ok = err == nil
 	} else {
-		addr, ok = parseNode(text)
+		addr, ok = parseNode(text, allowed)
 	}
 	if !ok || !usable(addr) {
 		return text, netip.Addr{}, fmt.Errorf(`is %s: want an IP address without a zone, such as "192.0.2.1", "192.0.2.1:4711" or "[2001:db8::1]:4711"`, cut(text))
+	}
+	if port == portUnknown && isAmbiguous(text, addr) {
+		return text, netip.Addr{}, fmt.Errorf("is %s%w", cut(text), errAmbiguousElement)
 	}
 	return text, addr.Unmap(), nil
 }
 
 // parseNode reads an IPv4 address, or IPv6 in brackets, with a port or without: the nodes
 // of RFC 7239 section 6 with an address.
-func parseNode(node string) (netip.Addr, bool) {
+func parseNode(node string, isPort func(string) bool) (netip.Addr, bool) {
 	host, port, hasPort := node, "", false
 	inBrackets := strings.HasPrefix(node, "[")
 	if inBrackets {
@@ -117,21 +127,6 @@ func parseNode(node string) (netip.Addr, bool) {
 	}
 	addr, err := netip.ParseAddr(host)
 	return addr, err == nil && addr.Is6() == inBrackets
-}
-
-// isPort reports whether the text is 1 to 5 digits and at most 65535.
-func isPort(text string) bool {
-	if text == "" || len(text) > 5 {
-		return false
-	}
-	port := 0
-	for _, c := range []byte(text) {
-		if c < '0' || c > '9' {
-			return false
-		}
-		port = port*10 + int(c-'0')
-	}
-	return port <= 65535
 }
 
 // Nothing of an unreadable element is quoted: any part of it may be another parameter than

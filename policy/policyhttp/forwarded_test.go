@@ -38,6 +38,11 @@ func TestForwarded(t *testing.T) {
 		{`for="[::ffff:203.0.113.7]:80", for="[::ffff:10.0.0.2]"`, "203.0.113.7"},
 		{`by=10.0.0.9;for=203.0.113.7;host=api.example;proto=https`, "203.0.113.7"},
 
+		// A hidden port (RFC 7239 section 6.2) hides nothing of the address.
+		{`for="192.0.2.43:_port"`, "192.0.2.43"},
+		{`for="[2001:db8::7]:_a.b_c-9", for="10.0.0.2:_p"`, "2001:db8::7"},
+		{`for=203.0.113.7:_port`, "203.0.113.7"},
+
 		// Not in quotes, as RFC 7239 section 6 wants it, but not to be mistaken either.
 		{`for=203.0.113.7:47011`, "203.0.113.7"},
 		{`for=[2001:db8::7]:4711;proto=https`, "2001:db8::7"},
@@ -96,7 +101,7 @@ func TestForwardedRefuses(t *testing.T) {
 
 		// IPv6 goes into brackets, IPv4 does not.
 		{`for="2001:db8::7"`, address}, {`for=2001:db8::7`, address}, {`for="[203.0.113.7]"`, address}, {`for="[2001:db8::7"`, address}, {`for="2001:db8::7]:80"`, address},
-		{`for="[2001:db8::7]80"`, address}, {`for="[2001:db8::7]:"`, address}, {`for="[2001:db8::7]:_port"`, address}, {`for="[fe80::1%eth0]"`, address},
+		{`for="[2001:db8::7]80"`, address}, {`for="[2001:db8::7]:"`, address}, {`for="[2001:db8::7]:_"`, address}, {`for="[2001:db8::7]:_a:b"`, address}, {`for="203.0.113.7:port"`, address}, {`for="[fe80::1%eth0]"`, address},
 		{`for="203.0.113.7:70000"`, address}, {`for=203.0.113.07`, address}, {`for="0.0.0.0"`, address}, {`for="[::]:80"`, address}, {`for=""`, address},
 		{`for=" 203.0.113.7"`, address}, {`for="203.0.113.7,192.0.2.1"`, address}, {`for="\"203.0.113.7\""`, address}, {`for="203.0.113.7\\"`, address},
 

@@ -32,6 +32,9 @@ func slowResolve(header policyhttp.ForwardingHeader, value string, trusted []net
 			return netip.Addr{}, ""
 		}
 		if !slices.ContainsFunc(trusted, func(p netip.Prefix) bool { return p.Contains(addr) }) {
+			if slowReserved.Contains(addr) {
+				return netip.Addr{}, ""
+			}
 			return addr, strings.Join(elements[first:], ",")
 		}
 		last = first
@@ -51,15 +54,44 @@ var (
 	slowFor       = regexp.MustCompile("(?i)(?:^|;)for=(?:(" + slowLoose + ")|" + slowQuoted + ")")
 	slowPairs     = regexp.MustCompile(slowPair)
 	slowEscape    = regexp.MustCompile(`(?s)\\(.)`)
+	slowPort      = regexp.MustCompile(`^[0-9]{1,5}$`)
+	slowNodePort  = regexp.MustCompile(`^(?:[0-9]{1,5}|_[0-9A-Za-z._-]+)$`)
+	slowWithPort  = regexp.MustCompile(`^(?:\[([^\[\]]*:[^\[\]]*)\]|([^\[\]]*)):([1-9][0-9]{0,4})$`)
+	slowReserved  = netip.MustParsePrefix("240.0.0.0/4")
 )
+
+// slowAmbiguous reports whether the text can be cut into an IPv6 address and a port.
+func slowAmbiguous(text string) bool {
+	colon := strings.LastIndex(text, ":")
+	if colon < 0 || !regexp.MustCompile(`^[1-9][0-9]*$`).MatchString(text[colon+1:]) {
+		return false
+	}
+	before, err := netip.ParseAddr(text[:colon])
+	return err == nil && before.Is6()
+}
+
+// slowPortAddr reads an address and a port.
+func slowPortAddr(text string) netip.Addr {
+	found := slowWithPort.FindStringSubmatch(text)
+	if found == nil {
+		return netip.Addr{}
+	}
+	if port, err := strconv.Atoi(found[3]); err != nil || port > 65535 {
+		return netip.Addr{}
+	}
+	return slowAddr(found[1] + found[2])
+}
 
 func slowElement(header policyhttp.ForwardingHeader, element string) netip.Addr {
 	element = strings.Trim(element, " \t")
 	if header == policyhttp.XForwardedFor {
 		if strings.Count(element, ":") > 1 && !strings.Contains(element, "[") {
+			if slowAmbiguous(element) {
+				return netip.Addr{}
+			}
 			return slowAddr(element)
 		}
-		return slowNode(element)
+		return slowNode(element, slowPort)
 	}
 	// Regular expressions read UTF-8, and RFC 9110 bytes: make each byte a character.
 	element = latin1(element)
@@ -75,7 +107,7 @@ func slowElement(header policyhttp.ForwardingHeader, element string) netip.Addr 
 	if len(nodes) != 1 {
 		return netip.Addr{}
 	}
-	return slowNode(nodes[0])
+	return slowNode(nodes[0], slowNodePort)
 }
 
 func latin1(text string) string {
@@ -86,7 +118,7 @@ func latin1(text string) string {
 	return b.String()
 }
 
-func slowNode(node string) netip.Addr {
+func slowNode(node string, form *regexp.Regexp) netip.Addr {
 	host := node
 	if !strings.HasSuffix(node, "]") && strings.Contains(node, ":") {
 		var port string
@@ -94,7 +126,7 @@ func slowNode(node string) netip.Addr {
 		if host, port, err = net.SplitHostPort(node); err != nil {
 			return netip.Addr{}
 		}
-		if _, err := strconv.ParseUint(port, 10, 16); err != nil || len(port) > 5 {
+		if number, err := strconv.Atoi(port); !form.MatchString(port) || err == nil && number > 65535 {
 			return netip.Addr{}
 		}
 		if strings.HasPrefix(node, "[") != strings.Contains(host, ":") {
@@ -127,6 +159,7 @@ var seedValues = []string{
 	"[2001:db8::7]:4711", "203.0.113.7:80, 10.0.0.2:80", "fe80::1%eth0", "010.0.0.1", "::ffff:203.0.113.7%eth0", "0.0.0.0", "[203.0.113.7]:80", "203.0.113.7\x00",
 	`for=203.0.113.7`, `for=192.0.2.1, for="203.0.113.7:80";proto=https, for="[2001:db8:a::1]"`, `for="[::ffff:10.0.0.2]", for=10.0.0.3`, `for=unknown, for=10.0.0.2`,
 	`for=192.0.2.1;host=", for=203.0.113.7;by="10.0.0.9"`, `for=203.0.113.7;host="a,for=192.0.2.1\"\\", for=10.0.0.2`, `for=1;FOR=2`, `;for="\2\0\3.0.113.7";`, `for=2001:db8::7`, "for=203.0.113.7;h=\"\xff\x00\"",
+	"2001:db8::1:4653", "198.51.100.10:46532", "2001:db8::8a2e:370:7334:46532", "[2001:db8::1]:46532", "1:2:3:4:5:6:7:8:9", "240.16.0.1", `for="192.0.2.43:_port"`,
 	`for=203.0.113.7;for=", for="`, `for="203.0.113.7\", for=10.0.0.2`, `a="b"c="d";for=203.0.113.7`, "for=\"\\\u00e4\";for=203.0.113.7",
 }
 
@@ -205,9 +238,23 @@ func FuzzAddressHeader(f *testing.F) {
 		}
 		want := peer
 		if slices.ContainsFunc(proxies, func(p netip.Prefix) bool { return peer.IsValid() && p.Contains(peer) }) {
-			want = slowAddr(value)
-			if slices.ContainsFunc(proxies, func(p netip.Prefix) bool { return want.IsValid() && p.Contains(want) }) {
+			client := func(addr netip.Addr) netip.Addr {
+				if slices.ContainsFunc(append(proxies, slowReserved), func(p netip.Prefix) bool { return addr.IsValid() && p.Contains(addr) }) {
+					return netip.Addr{}
+				}
+				return addr
+			}
+			want = client(slowAddr(value))
+			if slowAmbiguous(value) {
 				want = netip.Addr{}
+			}
+			withPort := policyhttp.FromHeader("CloudFront-Viewer-Address", proxies...).WithPort()
+			if got, _, err := withPort.Resolve(remote, lines("Cloudfront-Viewer-Address", value)); got != client(slowPortAddr(value)) {
+				t.Fatalf("%q with a port: %v, %v; the slow way %v", value, got, err, client(slowPortAddr(value)))
+			}
+			withoutPort := policyhttp.FromHeader("X-Real-IP", proxies...).WithoutPort()
+			if got, _, err := withoutPort.Resolve(remote, lines("X-Real-Ip", value)); got != client(slowAddr(value)) {
+				t.Fatalf("%q without a port: %v, %v; the slow way %v", value, got, err, client(slowAddr(value)))
 			}
 		}
 		a := policyhttp.FromHeader("X-Real-IP", proxies...)

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync/atomic"
 
 	"github.com/sallyport-go/sallyport/apikey"
 	"github.com/sallyport-go/sallyport/policy"
@@ -48,8 +49,9 @@ type Config struct {
 }
 
 // A Guard judges requests. Make one with [New]; a nil or zero Guard denies every request
-// as unavailable. It is immutable, safe for concurrent use, starts no goroutine and
-// remembers nothing of a request, apart from the state of its schemes.
+// as unavailable. It is safe for concurrent use and starts no goroutine. It remembers
+// nothing of a request but the state of its schemes, and whether it has warned of a
+// possible proxy.
 type Guard struct {
 	engine  *policy.Engine
 	issuer  *apikey.Issuer
@@ -57,6 +59,7 @@ type Guard struct {
 	schemes []Scheme
 	realm   string
 	deny    func(http.ResponseWriter, *http.Request, policy.Decision)
+	doubted atomic.Bool // the warning of a possible proxy is written
 }
 
 // DefaultRealm is the realm of a Guard without Config.Realm.

@@ -2,6 +2,7 @@ package policyhttp
 
 import (
 	"encoding/base64"
+	"net/http"
 	"strings"
 	"testing"
 
@@ -29,4 +30,11 @@ func TestScratchIsWiped(t *testing.T) {
 		s.release()
 		require.Equal(t, scratch{}, *s)
 	}
+}
+
+// The trusted blocks may change between a denial and the search for signs of a proxy.
+func TestNoDoubtWithoutAnAddress(t *testing.T) {
+	a := FromHeader("X-Real-IP", block)
+	require.NoError(t, a.doubt("10.0.0.1:1", nil))
+	require.Error(t, a.doubt("192.0.2.1:1", http.Header{"X-Real-Ip": {"203.0.113.7"}}))
 }

@@ -1,12 +1,12 @@
 package policyhttp
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
 	"net/netip"
 	"strings"
-	"time"
 
 	"github.com/sallyport-go/sallyport/policy"
 )
@@ -19,39 +19,79 @@ import (
 // http.CanonicalHeaderKey; any other is taken for another spelling and refused.
 //
 // The address is valid, IPv4 if it was IPv4-mapped IPv6 (rule A5), and has no zone. With an
-// error it is the zero Addr and from is OriginUnknown. The error names the problem and the
-// repair. It quotes the header: it is for the operator.
+// error it is the zero Addr and from is OriginUnknown. The error names the problem, the
+// repair and the peer. It quotes the header: it is for the operator. It wraps
+// [policy.ErrUnknownClient], unless the caller is at fault; see [ClientAddress].
 func (a ClientAddress) Resolve(remote string, header http.Header) (client netip.Addr, from policy.ClientOrigin, err error) {
-	return a.resolve(remote, header, nil)
+	r := a.reading(nil)
+	return r.resolve(remote, header)
 }
 
 // A judgement is the verdict on one address of a header.
 type judgement struct{ text, verdict string }
 
-// resolve is Resolve, and adds its judgements to a non-nil seen.
-func (a *ClientAddress) resolve(remote string, header http.Header, seen *[]judgement) (netip.Addr, policy.ClientOrigin, error) {
-	if err := a.check(); err != nil {
-		return netip.Addr{}, policy.OriginUnknown, err
+// A reading is the reading of one request: a topology with the trusted blocks of one
+// moment.
+type reading struct {
+	*ClientAddress
+	trusted trustedSet
+	seen    *[]judgement // nil, or where judgements are added
+}
+
+func (a *ClientAddress) reading(seen *[]judgement) reading {
+	return reading{a, trustedSet{a.trusted.load()}, seen}
+}
+
+// resolve is Resolve.
+func (r *reading) resolve(remote string, header http.Header) (netip.Addr, policy.ClientOrigin, error) {
+	if err := r.check(); err != nil {
+		return netip.Addr{}, policy.OriginUnknown, &clientError{err, ""}
 	}
 	peer, unix, err := parsePeer(remote)
 	switch {
 	case err != nil:
-		return netip.Addr{}, policy.OriginUnknown, err
-	case !a.trusts(peer, unix):
+		return netip.Addr{}, policy.OriginUnknown, &clientError{err, ""}
+	case !r.trusts(peer, unix):
 		if unix {
-			return netip.Addr{}, policy.OriginUnknown, errNoPeer
+			return netip.Addr{}, policy.OriginUnknown, &clientError{errNoPeer, ""}
 		}
 		return peer, policy.OriginPeer, nil
 	}
-	value, err := a.value(header)
-	if err != nil {
-		return netip.Addr{}, policy.OriginUnknown, err
+	if err := r.alias(header); err != nil {
+		return netip.Addr{}, policy.OriginUnknown, fmt.Errorf("%w (peer %s)", err, peerName(peer, unix))
 	}
-	client, err := a.find(value, seen)
+	value, err := r.value(header)
 	if err != nil {
-		return netip.Addr{}, policy.OriginUnknown, err
+		return netip.Addr{}, policy.OriginUnknown, &clientError{err, peerName(peer, unix)}
 	}
-	return client, a.origin, nil
+	client, err := r.find(value)
+	if err != nil {
+		return netip.Addr{}, policy.OriginUnknown, &clientError{err, peerName(peer, unix)}
+	}
+	return client, r.origin, nil
+}
+
+// A clientError is a fault of a proxy or of the declaration: an honest caller cannot repair
+// it, and the operator must hear of it.
+type clientError struct {
+	err  error
+	peer string // "" if err names it
+}
+
+func (e *clientError) Error() string {
+	if e.peer == "" {
+		return e.err.Error()
+	}
+	return e.err.Error() + " (peer " + e.peer + ")"
+}
+
+func (e *clientError) Unwrap() []error { return []error{e.err, policy.ErrUnknownClient} }
+
+func peerName(peer netip.Addr, unix bool) string {
+	if unix {
+		return "on a Unix socket"
+	}
+	return peer.String()
 }
 
 // remoteOf returns the peer for Resolve. On a Unix socket RemoteAddr is the name of the
@@ -83,24 +123,26 @@ func usable(addr netip.Addr) bool {
 }
 
 // trusts reports whether the peer's header is read.
-func (a *ClientAddress) trusts(peer netip.Addr, unix bool) bool {
+func (r *reading) trusts(peer netip.Addr, unix bool) bool {
 	if unix {
-		return a.unixSocket
+		return r.unixSocket
 	}
-	return a.covers(peer)
+	return r.trusted.covers(peer)
 }
 
-// covers reports whether the address is a trusted one. No entry of the list expires, so
-// it does not matter when.
-func (a *ClientAddress) covers(addr netip.Addr) bool { return a.trusted.Contains(addr, time.Time{}) }
+// alias returns an error for another spelling of the declared header. It is the caller's
+// own text: no proxy writes one.
+func (a *ClientAddress) alias(header http.Header) error {
+	for name := range header {
+		if len(name) == len(a.name) && name != a.name && sameName(name, a.name) {
+			return fmt.Errorf("policyhttp: the request has a header %s, which some servers take for %s: want proxies that drop it", cut(name), a.name)
+		}
+	}
+	return nil
+}
 
 // value returns the one value of the declared header.
 func (a *ClientAddress) value(header http.Header) (string, error) {
-	for name := range header {
-		if len(name) == len(a.name) && name != a.name && sameName(name, a.name) {
-			return "", fmt.Errorf("policyhttp: the request has a header %s, which some servers take for %s: want proxies that drop it", cut(name), a.name)
-		}
-	}
 	switch values := header[a.name]; len(values) {
 	case 1:
 		return values[0], nil
@@ -136,71 +178,86 @@ func alphanumeric(c rune) bool {
 }
 
 // find returns the client in the header's value.
-func (a *ClientAddress) find(value string, seen *[]judgement) (netip.Addr, error) {
-	if a.topology != fromHeader {
-		return a.walk(value, seen)
+func (r *reading) find(value string) (netip.Addr, error) {
+	if r.topology != fromHeader {
+		return r.walk(value)
 	}
-	client, err := netip.ParseAddr(value)
+	client, err := parseSingle(value, r.port)
 	switch {
-	case err != nil || !usable(client):
-		judge(seen, value, "cannot be read")
-		return netip.Addr{}, fmt.Errorf("policyhttp: %s is %s: want one IP address without a zone and nothing else", a.name, cut(value))
-	case a.covers(client):
-		judge(seen, value, "a trusted address, which cannot be the client")
-		return netip.Addr{}, fmt.Errorf("policyhttp: %s is %s, which is a trusted address: want the client's, so an edge that overwrites the header", a.name, client)
+	case err != nil:
+		r.judge(value, "cannot be read")
+		return netip.Addr{}, fmt.Errorf("policyhttp: %s is %s%w", r.name, cut(value), err)
+	case r.trusted.covers(client):
+		r.judge(value, "a trusted address, which cannot be the client")
+		return netip.Addr{}, fmt.Errorf("policyhttp: %s is %s, which is a trusted address: want the client's, so an edge that overwrites the header", r.name, client)
+	case isReserved(client):
+		r.judge(value, "an address that no client has")
+		return netip.Addr{}, fmt.Errorf("policyhttp: %s is %s%w", r.name, client, errReserved)
 	}
-	judge(seen, value, "the client")
-	return client.Unmap(), nil
+	r.judge(value, "the client")
+	return client, nil
 }
+
+// isReserved reports whether the address is in 240.0.0.0/4. A peer may be there, in a
+// private network.
+func isReserved(addr netip.Addr) bool { return addr.Is4() && addr.As4()[0] >= 240 }
+
+var errReserved = errors.New(", and no client has an address in 240.0.0.0/4; Cloudflare's Pseudo IPv4 makes it up from an IPv6 address: want Pseudo IPv4 off, or set to Add Header")
 
 // walk reads a list from right to left up to the client, and no further: the rest may be
 // the client's own text and must have no effect.
-func (a *ClientAddress) walk(list string, seen *[]judgement) (netip.Addr, error) {
+func (r *reading) walk(list string) (netip.Addr, error) {
 	rest, more := list, true
 	for n := 1; more; n++ {
 		var element string
-		element, rest, more = a.list.cutLast(rest)
-		text, addr, err := a.list.address(element)
+		element, rest, more = r.list.cutLast(rest)
+		text, addr, err := r.list.address(element, r.port)
 		if err != nil {
-			judge(seen, text, "cannot be read")
-			return netip.Addr{}, fmt.Errorf("policyhttp: %s, number %d from the right, %w", a.name, n, err)
+			r.judge(text, "cannot be read")
+			return netip.Addr{}, fmt.Errorf("policyhttp: %s, number %d from the right, %w", r.name, n, err)
 		}
-		trusted := a.covers(addr)
+		trusted := r.trusted.covers(addr)
 		switch {
-		case a.topology == fromHops && n < a.hops:
-			judge(seen, text, "a proxy, by the number of hops")
-		case a.topology == fromHops && trusted:
-			judge(seen, text, "a trusted address, which cannot be the client")
-			return netip.Addr{}, fmt.Errorf("policyhttp: %s, number %d from the right, is %s, which is a trusted address: want the client's, so perhaps more hops", a.name, n, addr)
+		case r.topology == fromHops && n < r.hops:
+			r.judge(text, "a proxy, by the number of hops")
+		case r.topology == fromHops && trusted:
+			r.judge(text, "a trusted address, which cannot be the client")
+			return netip.Addr{}, fmt.Errorf("policyhttp: %s, number %d from the right, is %s, which is a trusted address: want the client's, so perhaps more hops", r.name, n, addr)
 		case trusted:
-			judge(seen, text, "a trusted proxy")
+			r.judge(text, "a trusted proxy")
+		case isReserved(addr):
+			r.judge(text, "an address that no client has")
+			return netip.Addr{}, fmt.Errorf("policyhttp: %s, number %d from the right, is %s%w", r.name, n, addr, errReserved)
 		default:
-			judge(seen, text, "the client")
-			a.judgeRest(seen, rest, more)
+			r.judge(text, "the client")
+			r.judgeRest(rest, more)
 			return addr, nil
 		}
 	}
-	if a.topology == fromHops {
-		return netip.Addr{}, fmt.Errorf("policyhttp: %s has fewer than %d addresses: want that many hops, or a smaller number declared", a.name, a.hops)
+	if r.topology == fromHops {
+		return netip.Addr{}, fmt.Errorf("policyhttp: %s has fewer than %d addresses: want that many hops, or a smaller number declared", r.name, r.hops)
 	}
-	return netip.Addr{}, fmt.Errorf("policyhttp: all addresses of %s are trusted: want the client's left of the proxies', and no trusted block that clients call from", a.name)
+	return netip.Addr{}, fmt.Errorf("policyhttp: all addresses of %s are trusted: want the client's left of the proxies', and no trusted block that clients call from", r.name)
 }
 
-func judge(seen *[]judgement, text, verdict string) {
-	if seen != nil {
-		*seen = append(*seen, judgement{text, verdict})
+func (r *reading) judge(text, verdict string) {
+	if r.seen != nil {
+		*r.seen = append(*r.seen, judgement{text, verdict})
 	}
 }
+
+// leftOfClient is the verdict on an address that is not read.
+const leftOfClient = "left of the client: not looked at"
 
 // judgeRest adds the addresses to the left of the client. The walk does not look at them,
 // but after forgetting a proxy an operator finds the real client there.
-func (a *ClientAddress) judgeRest(seen *[]judgement, rest string, more bool) {
+func (r *reading) judgeRest(rest string, more bool) {
 	const most = 10
-	for n := 0; seen != nil && more && n < most; n++ {
+	for n := 0; r.seen != nil && more && n < most; n++ {
 		var element string
-		element, rest, more = a.list.cutLast(rest)
-		text, _, _ := a.list.address(element)
-		judge(seen, text, "left of the client: not looked at")
+		element, rest, more = r.list.cutLast(rest)
+		text, _, _ := r.list.address(element, r.port)
+		r.judge(text, leftOfClient)
 	}
 }
 

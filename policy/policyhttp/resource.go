@@ -2,6 +2,7 @@ package policyhttp
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 
 	"github.com/sallyport-go/sallyport/policy"
@@ -18,7 +19,8 @@ import (
 //
 // Without an organization, and with a name of more than 256 bytes, the call is denied as
 // invalid_request (400). With an error, and if the Resource panics, it is denied as
-// unavailable (503); the error is for the operator.
+// unavailable (503); the error is for the operator. So is a call with a name equal to the
+// value of its credentials' header, since names are logged.
 type Resource func(r *http.Request) (policy.Resource, error)
 
 // PathOrganization returns a Resource that reads the organization from the path.
@@ -64,8 +66,17 @@ func PathProject(project string, owner func(ctx context.Context, project string)
 // caller's word. project is "" for an endpoint of the organization itself. If a header is
 // missing, empty or occurs twice, the call is denied as invalid_request: a caller may get
 // the gateway to drop one, and must not be judged by the other.
+//
+// Names of resources are logged. With Authorization, Proxy-Authorization or Cookie every
+// call is denied as unavailable.
 func Headers(organization, project string) Resource {
 	organization, project = http.CanonicalHeaderKey(organization), http.CanonicalHeaderKey(project)
+	for _, name := range []string{organization, project} {
+		if holdsSecret(name) {
+			err := fmt.Errorf("policyhttp: Headers reads the names of a resource from %s, and names are logged: want a header that the gateway overwrites, such as X-Organization", name)
+			return func(*http.Request) (policy.Resource, error) { return policy.Resource{}, err }
+		}
+	}
 	return func(r *http.Request) (policy.Resource, error) {
 		resource := policy.Resource{Organization: single(r.Header, organization)}
 		if project != "" {
@@ -75,6 +86,19 @@ func Headers(organization, project string) Resource {
 		}
 		return resource, nil
 	}
+}
+
+// withoutCredentials passes the result of a Resource on. It refuses names that are the
+// credentials of the request: names are logged.
+func (g *Guard) withoutCredentials(resource policy.Resource, err error, header http.Header) (policy.Resource, error) {
+	for _, scheme := range g.schemes {
+		for _, value := range header[scheme.Header()] {
+			if value == resource.Organization || value == resource.Project {
+				return policy.Resource{}, fmt.Errorf("policyhttp: a name of the resource is the text of the header %s, which is for credentials, and names are logged: want a name from the resource's own record", scheme.Header())
+			}
+		}
+	}
+	return resource, err
 }
 
 // single returns the value of a header, "" unless there is exactly one.

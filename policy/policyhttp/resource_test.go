@@ -18,16 +18,19 @@ import (
 	"github.com/sallyport-go/sallyport/policy/policyhttp"
 )
 
-// A request without an address, or to a route without a resource, is denied by line 1.
+// A request to a route without a resource is denied by line 1, and one without an address
+// by line 3: that is the operator's to repair.
 func TestGuardRequestIsIncomplete(t *testing.T) {
 	for name, test := range map[string]struct {
 		resource policyhttp.Resource
 		remote   string
+		status   int
+		code     string
 		err      string
 	}{
-		"no resource": {nil, clientAddress + ":1", "has no resource: want an Organization"},
-		"no peer":     {names("acme", ""), "", "Unix socket"},
-		"no address":  {names("acme", ""), "localhost:1", "localhost"},
+		"no resource": {nil, clientAddress + ":1", 400, "INVALID_REQUEST", "has no resource: want an Organization"},
+		"no peer":     {names("acme", ""), "", 503, "ACCESS_CONTROL_UNAVAILABLE", "Unix socket"},
+		"no address":  {names("acme", ""), "localhost:1", 503, "ACCESS_CONTROL_UNAVAILABLE", "localhost"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newService(t)
@@ -35,10 +38,10 @@ func TestGuardRequestIsIncomplete(t *testing.T) {
 			s.start()
 			for _, r := range s.both() {
 				r.RemoteAddr = test.remote
-				requireDenied(t, s.serve(r), 400, "INVALID_REQUEST")
+				requireDenied(t, s.serve(r), test.status, test.code)
 				require.ErrorContains(t, s.route.Check(r).Cause, test.err)
 			}
-			require.Empty(t, s.asked, "nothing is looked up for a request that is denied by line 1")
+			require.Empty(t, s.asked, "nothing is looked up for such a request")
 		})
 	}
 }
@@ -129,7 +132,7 @@ func TestResourceIsResolvedOnceAndAfterLine11(t *testing.T) {
 			r := right(s)
 			r.RemoteAddr = "@"
 			return r
-		}, policy.InvalidRequest, 0},
+		}, policy.Unavailable, 0},
 		"guess":            {nil, func(*service) *http.Request { return withBearer("sp_guess") }, policy.UnknownKey, 0},
 		"guess of Basic":   {nil, func(s *service) *http.Request { return withBasic(string(s.key.ID), "guess") }, policy.WrongSecret, 0},
 		"unknown key":      {nil, func(*service) *http.Request { return withBearer(stranger.Reveal()) }, policy.UnknownKey, 0},

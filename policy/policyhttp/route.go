@@ -60,14 +60,14 @@ func (t *Route) Check(r *http.Request) policy.Decision { return t.check(r).decis
 var errNotMade = errors.New("policyhttp: the guard is nil or zero: want one that New returned")
 
 func (t *Route) check(r *http.Request) *call {
-	c := &call{Context: context.Background(), request: r}
+	c := &call{Context: context.Background(), request: r, route: t}
 	if t == nil || t.guard == nil || t.guard.engine == nil {
 		c.decision = policy.Decision{Reason: policy.Unavailable, Cause: errNotMade}
 		return c
 	}
 	in := Call{Endpoint: t.endpoint}
 	if t.resource != nil {
-		c.resource, in.Resolver = t.resource, c
+		in.Resolver = c
 	}
 	if r == nil {
 		in.Err = errNoRequest
@@ -75,7 +75,7 @@ func (t *Route) check(r *http.Request) *call {
 		c.Context, in.Remote, in.Header = r.Context(), remoteOf(r), r.Header
 		in.EarlyData = r.TLS != nil && !r.TLS.HandshakeComplete
 	}
-	c.decision = t.guard.decide(c.Context, &in, r, &c.key)
+	c.decision = t.guard.decide(c.Context, &in, r, &c.key, c)
 	return c
 }
 
@@ -109,13 +109,34 @@ func (g *Guard) Check(ctx context.Context, call Call) policy.Decision {
 	if g == nil || g.engine == nil {
 		return policy.Decision{Reason: policy.Unavailable, Cause: errNotMade}
 	}
-	return g.decide(ctx, &call, nil, new(keyMemory))
+	c := &otherCall{Call: call, guard: g}
+	if call.Resolver != nil {
+		call.Resolver = c
+	}
+	return g.decide(ctx, &call, nil, &c.key, c)
 }
+
+// An otherCall is a call of another transport than HTTP.
+type otherCall struct {
+	Call
+	guard *Guard
+	key   keyMemory
+}
+
+// Resolve asks the call's Resolver.
+func (c *otherCall) Resolve(ctx context.Context) (policy.Resource, error) {
+	resource, err := c.Resolver.Resolve(ctx)
+	return c.guard.withoutCredentials(resource, err, c.Header)
+}
+
+// DoubtClient implements [policy.ClientDoubter].
+func (c *otherCall) DoubtClient() error { return c.guard.doubtClient(c.Remote, c.Header) }
 
 // decide reads the credentials and the address, has the engine decide, and wipes the memory
 // of decoded credentials. r is nil for a call other than HTTP.
-func (g *Guard) decide(ctx context.Context, in *Call, r *http.Request, memory *keyMemory) policy.Decision {
+func (g *Guard) decide(ctx context.Context, in *Call, r *http.Request, memory *keyMemory, doubter policy.ClientDoubter) policy.Decision {
 	request, scratch := g.read(ctx, in, r, memory)
+	request.ClientDoubter = doubter
 	d := g.engine.Decide(ctx, request)
 	scratch.release()
 	return d

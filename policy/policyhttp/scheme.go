@@ -23,6 +23,11 @@ type Scheme interface {
 	// a scheme with a header of its own: the whole value are the credentials.
 	Name() string
 
+	// Form returns what a right header looks like, such as "Authorization: Bearer
+	// YOUR_API_KEY": 1 to 200 printable characters of ASCII. Callers with malformed
+	// credentials read it.
+	Form() string
+
 	// Read parses the credentials of one request. It verifies nothing: it returns the key
 	// and the secret or Verifier, and the engine verifies them. The request waits for it.
 	//
@@ -83,6 +88,8 @@ func (bearer) Header() string { return authorization }
 
 func (bearer) Name() string { return "Bearer" }
 
+func (bearer) Form() string { return "Authorization: Bearer YOUR_API_KEY" }
+
 func (bearer) Challenges(realm string, _ error) []string {
 	return []string{`Bearer realm="` + realm + `"`}
 }
@@ -121,6 +128,8 @@ func (h keyHeader) Header() string { return h.name }
 
 func (h keyHeader) Name() string { return "" }
 
+func (h keyHeader) Form() string { return h.name + ": YOUR_API_KEY" }
+
 func (h keyHeader) Challenges(realm string, _ error) []string {
 	return []string{`ApiKey realm="` + realm + `", header="` + h.name + `"`}
 }
@@ -132,7 +141,7 @@ func (h keyHeader) Read(_ context.Context, presented Presented) (Credentials, er
 // notCredentials are no headers for credentials: they mean something else, or a proxy
 // removes them.
 var notCredentials = []string{
-	"Connection", "Content-Length", "Cookie", "Expect", "Forwarded", "Host", "Keep-Alive", "Proxy-Authorization", "Proxy-Connection",
+	"Connection", "Content-Length", "Cookie", "Early-Data", "Expect", "Forwarded", "Host", "Keep-Alive", "Proxy-Authorization", "Proxy-Connection",
 	"Te", "Trailer", "Transfer-Encoding", "Upgrade", "X-Forwarded-For",
 }
 
@@ -149,8 +158,11 @@ func checkScheme(s Scheme) error {
 	case !isSchemeName(header) || header != http.CanonicalHeaderKey(header):
 		return fmt.Errorf("has the header %s: want a header's name in canonical form, such as X-Api-Key", cut(header))
 	}
+	if form := s.Form(); form == "" || len(form) > 200 || strings.ContainsFunc(form, func(c rune) bool { return c < ' ' || c > '~' }) {
+		return fmt.Errorf("has the form %s: want what a right header looks like, in 1 to 200 printable characters of ASCII", cut(form))
+	}
 	for _, other := range notCredentials {
-		if strings.EqualFold(header, other) {
+		if strings.EqualFold(header, other) || addressHeaderOf(header) != nil {
 			return fmt.Errorf("has the header %s: want one that has no other meaning and that no proxy removes, such as X-Api-Key", header)
 		}
 	}

@@ -15,6 +15,7 @@ import (
 const (
 	allowedKey   = attribute.Key("sallyport.allowed")
 	reasonKey    = attribute.Key("sallyport.reason")
+	kindKey      = attribute.Key("sallyport.kind")
 	wouldDenyKey = attribute.Key("sallyport.would_deny")
 	endpointKey  = attribute.Key("sallyport.endpoint")
 	outcomeKey   = attribute.Key("sallyport.lookup.outcome")
@@ -35,24 +36,25 @@ func (a *attributes) add(key attribute.Key, value string) {
 }
 
 // metricAttributes returns the attributes of a decision's counter.
-func metricAttributes(endpoint string, reason, wouldDeny policy.Reason) attributes {
+func metricAttributes(s series) attributes {
 	a := make(attributes, 0, 16) // room for the attributes of spans
-	a = append(a, allowedKey.Bool(reason.Allows()))
-	a.add(reasonKey, reason.String())
-	if wouldDeny != 0 {
-		a.add(wouldDenyKey, wouldDeny.String())
+	a = append(a, allowedKey.Bool(s.reason.Allows()))
+	a.add(reasonKey, s.reason.String())
+	a.add(kindKey, s.kind.String())
+	if s.wouldDeny != 0 {
+		a.add(wouldDenyKey, s.wouldDeny.String())
 	}
-	a.add(endpointKey, endpoint)
+	a.add(endpointKey, s.endpoint)
 	return a
 }
 
 // spanAttributes returns the operator's side of a decision: the attributes of its LogValue.
 // They have no secret in them, even if one was given as the key's ID.
 func spanAttributes(d policy.Decision) attributes {
-	a := metricAttributes(d.Endpoint().Name, d.Reason, d.WouldDeny)
+	a := metricAttributes(seriesOf(d.Endpoint().Name, d))
 	for _, own := range d.LogValue().Group() {
 		switch key := attribute.Key(spanPrefix + own.Key); key {
-		case allowedKey, reasonKey, wouldDenyKey, endpointKey: // in metricAttributes
+		case allowedKey, reasonKey, kindKey, wouldDenyKey, endpointKey: // in metricAttributes
 		default:
 			a.add(key, own.Value.String())
 		}
@@ -64,6 +66,11 @@ func spanAttributes(d policy.Decision) attributes {
 type series struct {
 	endpoint          string
 	reason, wouldDeny policy.Reason
+	kind              policy.Kind
+}
+
+func seriesOf(endpoint string, d policy.Decision) series {
+	return series{endpoint, d.Reason, d.WouldDeny, d.Kind()}
 }
 
 // seriesOptions is a series as options for the instruments.
@@ -73,7 +80,7 @@ type seriesOptions struct {
 }
 
 func newSeriesOptions(s series) *seriesOptions {
-	set := metric.WithAttributeSet(attribute.NewSet(metricAttributes(s.endpoint, s.reason, s.wouldDeny)...))
+	set := metric.WithAttributeSet(attribute.NewSet(metricAttributes(s)...))
 	return &seriesOptions{add: []metric.AddOption{set}, record: []metric.RecordOption{set}}
 }
 
@@ -89,7 +96,7 @@ type seriesCache struct {
 }
 
 func (c *seriesCache) of(endpoint string, d policy.Decision) *seriesOptions {
-	s := series{endpoint, d.Reason, d.WouldDeny}
+	s := seriesOf(endpoint, d)
 	if options, ok := c.known.Load(s); ok {
 		return options.(*seriesOptions)
 	}

@@ -23,10 +23,16 @@
 //
 //	sallyport.allowed     whether the call was allowed
 //	sallyport.reason      the answering line of the rules, such as address_not_listed
+//	sallyport.kind        apart from others with that reason: no_credentials, stale_nonce,
+//	                      caller_gone and the like (see policy.Kind); absent if there is
+//	                      no such kind
 //	sallyport.would_deny  the reason under a requirement instead of report only (rule Q2);
 //	                      absent if that denies nothing more
 //	sallyport.endpoint    policy.Endpoint.Name, one of a fixed set and not made from a
 //	                      request; absent if empty
+//
+// Alarms leave out the kinds of honest callers: unavailable of the kind caller_gone is no
+// failure of the source, and wrong_secret of the kind stale_nonce is a right secret.
 //
 // The third has sallyport.lookup.outcome: found, not_found, timeout, canceled or failed.
 //

@@ -3,8 +3,10 @@ package postgres
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgtype"
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/sallyport-go/sallyport/apikey"
 	"github.com/sallyport-go/sallyport/policy"
@@ -67,8 +69,23 @@ func (s *Store) readRecords(ctx context.Context, q querier, each func(*records) 
 }
 
 // read reads the rows of a statement into the variables, and calls each after every row.
+//
+// Outside of a transaction it waits for a connection as long as the caller waits, and then
+// reads to the end: see lasting.
 func (s *Store) read(ctx context.Context, q querier, into []any, each func() error, sql string, args ...any) error {
-	rows, _ := q.Query(ctx, inSchema(s.schema, sql), args...) // rows.Err returns its error too
+	querying := ctx
+	if pool, ok := q.(*pgxpool.Pool); ok {
+		conn, err := pool.Acquire(policy.CallerContext(ctx))
+		if err != nil {
+			return failed(ctx, err)
+		}
+		defer conn.Release()
+		var cancel context.CancelFunc
+		querying, cancel = lasting(ctx)
+		defer cancel()
+		q = conn
+	}
+	rows, _ := q.Query(querying, inSchema(s.schema, sql), args...) // rows.Err returns its error too
 	defer rows.Close()
 	var now state
 	into = append([]any{&now.version, &now.standby, &now.forgotten}, into...)
@@ -84,6 +101,34 @@ func (s *Store) read(ctx context.Context, q querier, into []any, each func() err
 		}
 	}
 	return failed(ctx, rows.Err())
+}
+
+// readGrace is how long a read goes on after its caller hung up. It takes some milliseconds, so
+// that only a server that does not answer is given up, and its connection closed.
+const readGrace = time.Second
+
+// lasting returns a context for a query. It outlasts a cancellation by readGrace, since pgx
+// closes the connection of a cancelled query: callers who hang up would exhaust the pool. A
+// deadline stays.
+func lasting(ctx context.Context) (context.Context, context.CancelFunc) {
+	longer := context.WithoutCancel(ctx)
+	release := func() {}
+	if deadline, ok := ctx.Deadline(); ok {
+		longer, release = context.WithDeadline(longer, deadline)
+	}
+	longer, cancel := context.WithCancel(longer)
+	stop := context.AfterFunc(ctx, func() {
+		select {
+		case <-longer.Done():
+		case <-time.After(readGrace):
+			cancel()
+		}
+	})
+	return longer, func() {
+		stop()
+		cancel()
+		release()
+	}
 }
 
 // A state is what every row begins with.

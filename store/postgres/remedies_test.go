@@ -164,27 +164,27 @@ func TestUnheard(t *testing.T) {
 }
 
 // captureLog returns what the program logs until the test ends.
-func captureLog(t testing.TB) *locked {
+func captureLog(t testing.TB) *logged {
 	t.Helper()
-	log, before := new(locked), slog.Default()
+	log, before := new(logged), slog.Default()
 	slog.SetDefault(slog.New(slog.NewTextHandler(log, nil)))
 	t.Cleanup(func() { slog.SetDefault(before) })
 	return log
 }
 
-// A locked buffer is written by several goroutines.
-type locked struct {
+// A logged text is written by several goroutines.
+type logged struct {
 	mu  sync.Mutex
 	all bytes.Buffer
 }
 
-func (l *locked) Write(p []byte) (int, error) {
+func (l *logged) Write(p []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.all.Write(p)
 }
 
-func (l *locked) String() string {
+func (l *logged) String() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.all.String()

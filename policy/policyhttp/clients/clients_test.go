@@ -319,7 +319,7 @@ func expired(t *testing.T, c *client, s *service, replies []reply) {
 func replayed(t *testing.T, c *client, s *service, _ []reply) {
 	replays := 0
 	for _, saw := range s.sightings() {
-		if errors.Is(saw.err, digest.ErrReplayed) {
+		if errors.Is(saw.err, policy.ErrReplayed) {
 			replays++
 			require.True(t, saw.stale)
 			require.Equal(t, http.StatusUnauthorized, saw.status)
@@ -388,7 +388,7 @@ func TestDigestOverSeveralConnections(t *testing.T) {
 			require.False(t, taken[saw.nonce+saw.count])
 			taken[saw.nonce+saw.count] = true
 		}
-		require.NotErrorIs(t, saw.err, digest.ErrReplayed)
+		require.NotErrorIs(t, saw.err, policy.ErrReplayed)
 	}
 	require.Len(t, taken, len(statuses))
 }

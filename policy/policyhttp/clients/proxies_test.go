@@ -49,6 +49,7 @@ type topology struct {
 // What may come of a request of the attacker's.
 const (
 	refused400 = "refused"     // the guard answered 400: nobody was seen
+	fault503   = "a fault"     // the guard answered 503: the proxy is set up wrongly
 	notReached = "not reached" // the proxy, or net/http, answered 400
 )
 
@@ -150,6 +151,13 @@ func saw(t *testing.T, s *service, status int) string {
 	}
 	require.Len(t, seen, 1)
 	require.Equal(t, status, seen[0].status)
+	if seen[0].kind == policy.UnknownClient {
+		require.Equal(t, http.StatusServiceUnavailable, status)
+		require.Equal(t, policy.Unavailable, seen[0].reason)
+		require.False(t, seen[0].client.IsValid())
+		require.ErrorContains(t, seen[0].err, "(peer ")
+		return fault503
+	}
 	if !seen[0].client.IsValid() || status == http.StatusBadRequest {
 		require.Equal(t, http.StatusBadRequest, status)
 		require.Equal(t, policy.InvalidRequest, seen[0].reason)
@@ -212,12 +220,12 @@ func wantTruth(t *testing.T, top *topology) {
 
 // report adds what came of all forgeries to the table.
 func report(way string, came map[string][]string) {
-	for _, outcome := range []string{attacker, refused400, notReached} {
+	for _, outcome := range []string{attacker, refused400, fault503, notReached} {
 		names := strings.Join(came[outcome], "; ")
 		if n := len(came[outcome]); n > len(forgeries)/2 {
 			names = fmt.Sprintf("%d, all others", n)
 		}
-		proxied.set(way, map[string]string{attacker: "seen as he is", refused400: "refused by the guard: 400", notReached: "not passed on by the proxy or net/http"}[outcome], names)
+		proxied.set(way, map[string]string{attacker: "seen as he is", refused400: "refused by the guard: 400", fault503: "a fault of the proxy to the guard: 503", notReached: "not passed on by the proxy or net/http"}[outcome], names)
 	}
 }
 

@@ -61,6 +61,7 @@ type sighting struct {
 	client       netip.Addr
 	from         policy.ClientOrigin
 	reason       policy.Reason
+	kind         policy.Kind
 	err          error // why it was denied, for the operator
 	status       int
 	stale        bool // the challenges said so
@@ -169,7 +170,7 @@ func (s *service) repeat(w http.ResponseWriter, r *http.Request) {
 // observe tells the watching handler what the guard made of a request.
 func observe(ctx context.Context, d policy.Decision) {
 	if saw, ok := ctx.Value(sightingKey{}).(*sighting); ok {
-		saw.client, saw.from, saw.reason = d.Client(), d.ClientFrom(), d.Reason
+		saw.client, saw.from, saw.reason, saw.kind = d.Client(), d.ClientFrom(), d.Reason, d.Kind()
 	}
 }
 

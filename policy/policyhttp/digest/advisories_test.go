@@ -60,7 +60,7 @@ func TestAdvisoryDigestReplay(t *testing.T) {
 	require.Equal(t, http.StatusOK, s.send(authorized("/", captured)).StatusCode)
 	d := s.route.Check(authorized("/", captured))
 	assert.Equal(t, policy.WrongSecret, d.Reason)
-	assert.ErrorIs(t, d.Cause, digest.ErrReplayed)
+	assert.ErrorIs(t, d.Cause, policy.ErrReplayed)
 
 	// With another count the response is another.
 	assert.False(t, stale(t, s.send(authorized("/", strings.Replace(captured, "nc=00000001", "nc=00000002", 1)))))

@@ -23,8 +23,11 @@ type Credentials interface {
 	// It is called for every request with Digest credentials, with a valid ID, whether or
 	// not the key exists, and should take as long for both (rule K3). The result is only
 	// read. An error, a panic and an invalid credential deny the request as unavailable.
-	// ctx ends with the request, and after [policy.DefaultTimeout]; an implementation must
-	// heed it, since the request waits. It must be safe for concurrent use.
+	// It must be safe for concurrent use.
+	//
+	// As with a [policy.Source], at most [policy.DefaultMaxLookups] calls are under way at
+	// once, and the others wait. ctx ends after [policy.DefaultTimeout], and not with the
+	// request: a caller who hangs up is not waited for, and [policy.CallerContext] ends then.
 	Credentials(ctx context.Context, key apikey.ID, algorithm Algorithm) ([]Credential, error)
 }
 

@@ -79,6 +79,29 @@ func TestDigestCredentialsFail(t *testing.T) {
 	}
 }
 
+// A caller who hangs up is not waited for, and is no failure. The look-up goes on: a cancelled
+// query closes the connection in common database drivers.
+func TestDigestCallerHangsUp(t *testing.T) {
+	ended, asked, finish := make(chan error, 1), make(chan struct{}), make(chan struct{})
+	s := newDigestService(t, func(s *digestService) {
+		s.digest.Credentials = credentialsFunc(func(ctx context.Context, _ apikey.ID, _ digest.Algorithm) ([]digest.Credential, error) {
+			close(asked)
+			<-policy.CallerContext(ctx).Done()
+			<-finish
+			ended <- ctx.Err()
+			return nil, nil
+		})
+	})
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() { <-asked; cancel() }()
+	d := s.route.Check(s.client(digest.MD5).request("/").WithContext(ctx))
+	assert.Equal(t, policy.Unavailable, d.Reason)
+	assert.Equal(t, policy.CallerGone, d.Kind())
+	assert.ErrorIs(t, d.Cause, context.Canceled)
+	close(finish)
+	assert.NoError(t, <-ended)
+}
+
 type credentialsFunc func(ctx context.Context, key apikey.ID, algorithm digest.Algorithm) ([]digest.Credential, error)
 
 func (f credentialsFunc) Credentials(ctx context.Context, key apikey.ID, algorithm digest.Algorithm) ([]digest.Credential, error) {

@@ -10,8 +10,12 @@
 // in with it, while the stored SHA-256 of a secret proves nothing (rule K1). So a key has
 // to be opted in: one without a Credential is answered like a wrong secret.
 //
-// Only the method, the target and the nonce are signed. Digest protects neither the body
-// nor the headers of a request: TLS does.
+// # Not protected
+//
+// The method, the target and the nonce of a request are signed, and nothing else. Without TLS
+// somebody on the way can send a signed request with another body and other headers, read
+// everything, and change the answer. Digest keeps the secret from being read, and no more:
+// serve it over TLS.
 //
 // # Nonces
 //
@@ -20,7 +24,12 @@
 // use it. Counts have to rise, except for the last 63 below the highest, since requests on
 // several connections overtake each other. If only the nonce or the count of a response is
 // wrong, the challenge has stale=true: the client then tries again with the new nonce and
-// asks nobody. So [policyhttp.Route.Check] denies a request it has allowed before.
+// asks nobody. So [policyhttp.Route.Check] denies a request it has allowed before. Such a
+// decision is wrong_secret of the kind stale_nonce, or replayed for a used count (see
+// [policy.Kind]), and a wrong response has no kind.
+//
+// A clock that was ahead and is set back by more than a second is like a restart: the nonces
+// made meanwhile are refused as stale, and new ones live as long as any.
 //
 // # The target
 //
@@ -48,6 +57,7 @@ import (
 
 	"github.com/sallyport-go/sallyport/apikey"
 	"github.com/sallyport-go/sallyport/policy"
+	"github.com/sallyport-go/sallyport/policy/internal/lookup"
 	"github.com/sallyport-go/sallyport/policy/policyhttp"
 )
 
@@ -102,7 +112,8 @@ type Config struct {
 	// bytes; DefaultMaxNonces if it is zero. A nonce is remembered from its first right
 	// response until it expires. If there are more, the ones used first are forgotten and
 	// refused from then on, as if they had expired. Their clients make another round trip;
-	// no replay gets through.
+	// no replay gets through. One key has at most a sixteenth of them, and beyond that
+	// forgets its own.
 	MaxNonces int
 
 	// NonceKey signs nonces: at least 32 bytes from crypto/rand, the same in all instances
@@ -122,6 +133,9 @@ type Config struct {
 	// request can be sent once more to each of the other instances, from an address on the
 	// key's list, until the nonce expires. TLS keeps requests from being captured; shorten
 	// NonceLifetime without it.
+	//
+	// The clocks of the instances may differ by less than a NonceLifetime: by as much, a nonce
+	// of one lives longer or shorter with the others.
 	ShareNonces bool
 
 	// Clock tells the age of nonces; time.Now if it is nil.
@@ -145,6 +159,7 @@ func New(config Config) (policyhttp.Scheme, error) {
 	if clock == nil {
 		clock = time.Now
 	}
+	d.gate = lookup.NewGate("Config.Credentials", policy.DefaultMaxLookups, policy.DefaultTimeout)
 	d.nonces = newNonces(config.NonceKey, config.ShareNonces, lifetime, most, clock)
 	return d, nil
 }
@@ -223,11 +238,16 @@ type digest struct {
 	credentials Credentials
 	algorithms  []Algorithm
 	nonces      *nonces
+	gate        *lookup.Gate // for credentials that are not in memory
 }
 
 func (d *digest) Header() string { return "Authorization" }
 
 func (d *digest) Name() string { return "Digest" }
+
+func (d *digest) Form() string {
+	return "Authorization: Digest, as clients of HTTP Digest compute it for the user name YOUR_KEY_ID"
+}
 
 // Challenges returns a challenge for each algorithm, with stale=true if the response was
 // right and only its nonce cannot be used.
@@ -235,7 +255,7 @@ func (d *digest) Challenges(realm string, cause error) []string {
 	challenges := make([]string, 0, len(d.algorithms))
 	for _, algorithm := range d.algorithms {
 		challenge := `Digest realm="` + realm + `", qop="auth", algorithm=` + string(algorithm) + `, nonce="` + d.nonces.issue(algorithm, realm) + `"`
-		if errors.Is(cause, errStale) {
+		if errors.Is(cause, policy.ErrStaleNonce) || errors.Is(cause, policy.ErrReplayed) {
 			challenge += ", stale=true"
 		}
 		challenges = append(challenges, challenge)
@@ -330,32 +350,25 @@ func cutAuthority(target string) (authority, path string) {
 }
 
 // lookup asks the embedding program for a key's credentials. Its errors, its panics and
-// invalid credentials wrap ErrUnavailable (line 3 of the rules).
+// invalid credentials wrap ErrUnavailable (line 3 of the rules). A caller who hangs up is not
+// waited for, and the look-up goes on; the gate bounds how many are under way.
 func (d *digest) lookup(ctx context.Context, key apikey.ID, algorithm Algorithm) (stored []Credential, err error) {
-	returned := false
-	defer func() {
-		if !returned {
-			stored, err = nil, unavailable(fmt.Errorf("panic: %v", recover()))
-		}
-	}()
-	if _, inMemory := d.credentials.(*MemoryCredentials); !inMemory {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, policy.DefaultTimeout)
-		defer cancel()
-	}
-	stored, err = d.credentials.Credentials(ctx, key, algorithm)
-	if err != nil {
-		err = unavailable(err)
+	if memory, ok := d.credentials.(*MemoryCredentials); ok {
+		stored, err = memory.Credentials(ctx, key, algorithm)
+	} else {
+		stored, err = lookup.Do(ctx, d.gate, func(ctx context.Context) ([]Credential, error) {
+			return d.credentials.Credentials(ctx, key, algorithm)
+		})
 	}
 	for i := 0; i < len(stored) && err == nil; i++ {
-		if problem := stored[i].check(algorithm); problem != nil {
-			err = unavailable(problem)
-		}
+		err = stored[i].check(algorithm)
 	}
-	returned = true
-	return stored, err
+	if err != nil {
+		return nil, unavailable(err)
+	}
+	return stored, nil
 }
 
 func unavailable(err error) error {
-	return fmt.Errorf("digest: %w: the stored credentials could not be read: %w", policy.ErrUnavailable, err)
+	return fmt.Errorf("digest: %w: reading the stored credentials: %w", policy.ErrUnavailable, err)
 }

@@ -238,12 +238,14 @@ func TestDigestStale(t *testing.T) {
 	wrong := *client
 	wrong.password += "x"
 	assert.False(t, stale(t, s.send(wrong.request("/"))))
+	assert.Zero(t, decision.Kind())
 
 	response := s.send(client.request("/"))
 	assert.True(t, stale(t, response))
 	assert.Equal(t, policy.WrongSecret, decision.Reason)
+	assert.Equal(t, policy.StaleNonce, decision.Kind(), "an honest client, told from a wrong secret")
 	assert.ErrorContains(t, decision.Cause, "expired")
-	assert.NotErrorIs(t, decision.Cause, digest.ErrReplayed)
+	assert.NotErrorIs(t, decision.Cause, policy.ErrReplayed)
 
 	client.challenge, client.count = response.Header.Values("WWW-Authenticate")[1], 0
 	assert.Equal(t, http.StatusOK, s.send(client.request("/")).StatusCode)
@@ -413,7 +415,9 @@ func TestDigestDeniedAfterTheProof(t *testing.T) {
 	s.key.Disabled = true
 	assert.Equal(t, policy.KeyDisabled, s.route.Check(r).Reason)
 	s.key.Disabled = false
-	assert.ErrorIs(t, s.route.Check(r).Cause, digest.ErrReplayed)
+	d := s.route.Check(r)
+	assert.ErrorIs(t, d.Cause, policy.ErrReplayed)
+	assert.Equal(t, policy.Replayed, d.Kind())
 	assert.True(t, s.route.Check(client.request("/")).Allowed())
 }
 

@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sallyport-go/sallyport/apikey"
+	"github.com/sallyport-go/sallyport/policy"
 )
 
 // manualClock is set by the test.
@@ -42,11 +43,10 @@ func TestNonceIsUsedOncePerCount(t *testing.T) {
 	n := testNonces()
 	text := n.issue(SHA256, "api")
 	require.NoError(t, use(n, text, 1))
-	assert.ErrorIs(t, use(n, text, 1), ErrReplayed)
-	assert.ErrorIs(t, use(n, text, 1), errStale, "an honest client goes on with a new nonce")
+	assert.ErrorIs(t, use(n, text, 1), policy.ErrReplayed)
 	require.NoError(t, use(n, text, 2))
 	require.NoError(t, use(n, text, math.MaxUint32))
-	assert.ErrorIs(t, use(n, text, math.MaxUint32), ErrReplayed)
+	assert.ErrorIs(t, use(n, text, math.MaxUint32), policy.ErrReplayed)
 	assert.Equal(t, errUncertain, use(n, text, 3), "too far behind to know")
 
 	require.NoError(t, use(n, n.issue(SHA256, "api"), 2), "npm urllib begins with 2")
@@ -63,7 +63,7 @@ func TestNonceCountsMayOvertakeEachOther(t *testing.T) {
 		for _, i := range random.Perm(countWindow - 1) {
 			count := uint32(1000 - 1 - i)
 			require.NoError(t, use(n, text, count), "%d", count)
-			require.ErrorIs(t, use(n, text, count), ErrReplayed, "%d", count)
+			require.ErrorIs(t, use(n, text, count), policy.ErrReplayed, "%d", count)
 		}
 		require.Equal(t, errUncertain, use(n, text, 1000-countWindow))
 	}
@@ -131,13 +131,9 @@ func TestNonceMemoryForgetsWhatHasExpired(t *testing.T) {
 		require.NoError(t, use(n, n.issue(SHA256, "api"), 1))
 	}
 	fifth := n.latest
-	clock.advance(time.Duration(fifth - clock.now().UnixNano())) // at which the clock of the nonces is already
-	clock.advance(time.Minute - 1)
-	fresh := n.issue(SHA256, "api") // in the instant in which the fifth expires
-	require.Equal(t, fifth+int64(time.Minute), n.latest)
-	require.NoError(t, use(n, fresh, 1))
-	assert.Len(t, n.used.counts, 1)
-	assert.Len(t, n.used.order, 1)
+	clock.advance(time.Duration(fifth-clock.now().UnixNano()) + time.Minute) // in which the fifth expires
+	require.NoError(t, use(n, n.issue(SHA256, "api"), 1))
+	assert.Equal(t, 1, n.used.check(t))
 }
 
 // A clock that is set back brings nothing back: neither expired nonces, nor those forgotten
@@ -150,11 +146,11 @@ func TestNonceClockRunsBackwards(t *testing.T) {
 	clock.advance(time.Hour)
 	require.NoError(t, use(n, n.issue(SHA256, "api"), 1), "the expired one is forgotten")
 	clock.advance(-time.Hour)
-	assert.Equal(t, errExpiredNonce, use(n, before, 1))
+	assert.ErrorIs(t, use(n, before, 1), policy.ErrStaleNonce)
 	for range 10 {
 		text := n.issue(SHA256, "api")
 		require.NoError(t, use(n, text, 1))
-		require.ErrorIs(t, use(n, text, 1), ErrReplayed)
+		require.ErrorIs(t, use(n, text, 1), policy.ErrReplayed)
 	}
 }
 
@@ -162,28 +158,178 @@ func TestNonceClockRunsBackwards(t *testing.T) {
 func TestNonceMemoryIsBounded(t *testing.T) {
 	const most = 4
 	n := newNonces(nil, false, time.Hour, most, time.Now)
+	useAs := func(i int, text string, count uint32) error {
+		return n.use(text, SHA256, "api", apikey.ID(fmt.Sprint("key-", i)), count)
+	}
 	old := n.issue(SHA256, "api") // answered too late
 	var texts []string
 	for i := range 10 * most {
 		text := n.issue(SHA256, "api")
 		texts = append(texts, text)
-		require.NoError(t, use(n, text, 1))
-		require.LessOrEqual(t, len(n.used.counts), most)
-		require.Len(t, n.used.order, len(n.used.counts))
+		require.NoError(t, useAs(i, text, 1))
+		require.LessOrEqual(t, n.used.check(t), most)
 		for j, earlier := range texts {
-			if err := use(n, earlier, 1); j <= i-most {
+			if err := useAs(j, earlier, 1); j <= i-most {
 				require.Equal(t, errUncertain, err)
 			} else {
 				require.Equal(t, errReplayed, err)
 			}
 			if j <= i-most {
-				require.Equal(t, errUncertain, use(n, earlier, 2), "nor with a higher count")
+				require.Equal(t, errUncertain, useAs(j, earlier, 2), "nor with a higher count")
 			}
 		}
 	}
 	assert.Equal(t, errUncertain, use(n, old, 1), "it cannot be told from one that was forgotten")
-	assert.NoError(t, use(n, texts[len(texts)-1], 2))
-	assert.LessOrEqual(t, cap(n.used.order), 4*most, "the queue does not grow with what has passed through it")
+	assert.NoError(t, useAs(len(texts)-1, texts[len(texts)-1], 2))
+}
+
+// check returns how many nonces are remembered, after a look at all the queues.
+func (u *usedNonces) check(t *testing.T) int {
+	t.Helper()
+	inOrder, ofKeys := 0, 0
+	var before *usedNonce
+	for used := u.first; used != nil; used = used.after {
+		require.Same(t, before, used.before)
+		require.Same(t, used, u.uses[used.nonceOfKey])
+		before = used
+		inOrder++
+	}
+	require.Same(t, before, u.last)
+	for id, key := range u.keys {
+		n := 0
+		for used := key.first; used != nil; used = used.next {
+			require.Equal(t, id, used.key)
+			n++
+		}
+		require.Equal(t, key.n, n)
+		require.LessOrEqual(t, n, u.share)
+		require.True(t, n > 0 || key.forgotten.of != nil)
+		ofKeys += n
+	}
+	require.Len(t, u.uses, inOrder)
+	require.Equal(t, inOrder, ofKeys)
+	require.LessOrEqual(t, inOrder, u.most)
+	return inOrder
+}
+
+// One key with many nonces forgets its own, and neither the used ones of the others nor the
+// challenges that they have not answered yet.
+func TestNonceMemoryHasAShareForEachKey(t *testing.T) {
+	clock := newManualClock()
+	n := newNonces(nil, false, time.Minute, 8*sharesOfKeys, clock.now)
+	unanswered, honest, mallory := n.issue(SHA256, "api"), n.issue(SHA256, "api"), n.issue(SHA256, "api")
+	require.NoError(t, n.use(honest, SHA256, "api", "honest", 1))
+	require.NoError(t, n.use(mallory, SHA256, "api", "mallory", 1))
+	for range 100 * sharesOfKeys {
+		require.NoError(t, n.use(n.issue(SHA256, "api"), SHA256, "api", "mallory", 1))
+		require.LessOrEqual(t, n.used.check(t), 1+8)
+	}
+	require.ErrorIs(t, n.use(honest, SHA256, "api", "honest", 1), policy.ErrReplayed)
+	require.NoError(t, n.use(honest, SHA256, "api", "honest", 2))
+	require.NoError(t, n.use(unanswered, SHA256, "api", "honest", 1))
+	require.Equal(t, errUncertain, n.use(mallory, SHA256, "api", "mallory", 2))
+
+	// The key's own mark lasts until what it covers has expired: no longer, since there are many
+	// keys, and no less.
+	require.NotNil(t, n.used.keys["mallory"].forgotten.of)
+	clock.advance(time.Minute)
+	late := n.issue(SHA256, "api")
+	clock.advance(time.Minute - 1)
+	require.NoError(t, n.use(late, SHA256, "api", "honest", 1))
+	assert.Equal(t, 1, n.used.check(t))
+	assert.NotContains(t, n.used.keys, apikey.ID("mallory"))
+	require.ErrorIs(t, n.use(mallory, SHA256, "api", "mallory", 3), policy.ErrStaleNonce)
+
+	// It lasts, too, while none of the key's nonces is remembered.
+	n = newNonces(nil, false, time.Minute, sharesOfKeys, clock.now)
+	first := n.issue(SHA256, "api")
+	clock.advance(30 * time.Second)
+	second, third := n.issue(SHA256, "api"), n.issue(SHA256, "api")
+	require.NoError(t, n.use(second, SHA256, "api", "mallory", 1))
+	require.NoError(t, n.use(first, SHA256, "api", "mallory", 1))
+	clock.advance(30*time.Second + 1)
+	require.NoError(t, n.use(third, SHA256, "api", "honest", 1), "the first has expired")
+	require.Zero(t, n.used.keys["mallory"].n)
+	require.Equal(t, errUncertain, n.use(second, SHA256, "api", "mallory", 1))
+}
+
+// A clock that was ahead once: what was made meanwhile is refused when the clock is right
+// again, and what is made then lives as long as any.
+func TestNonceClockWasAhead(t *testing.T) {
+	for name, ahead := range map[string]time.Duration{"an hour": time.Hour, "less than a lifetime": 30 * time.Second, "ten years": 87600 * time.Hour} {
+		t.Run(name, func(t *testing.T) {
+			clock := newManualClock()
+			n := newNonces(nil, false, time.Minute, 10, clock.now)
+			clock.advance(ahead)
+			used, unused := n.issue(SHA256, "api"), n.issue(SHA256, "api")
+			require.NoError(t, use(n, used, 1))
+			clock.advance(-ahead)
+			assert.ErrorIs(t, use(n, unused, 1), policy.ErrStaleNonce, "before another is made")
+			fresh := n.issue(SHA256, "api")
+			assert.ErrorIs(t, use(n, used, 2), policy.ErrStaleNonce)
+			assert.ErrorIs(t, use(n, unused, 1), policy.ErrStaleNonce)
+			require.NoError(t, use(n, fresh, 1))
+			clock.advance(time.Minute)
+			require.NoError(t, use(n, fresh, 2), "it was made a nanosecond later")
+			clock.advance(1)
+			assert.Equal(t, errExpiredNonce, use(n, fresh, 3))
+			clock.advance(ahead - 2*time.Minute)
+			assert.ErrorIs(t, use(n, unused, 1), policy.ErrStaleNonce, "when the clock comes to it again")
+			assert.ErrorIs(t, use(n, used, 2), policy.ErrStaleNonce)
+		})
+	}
+}
+
+// An instance that was started while its clock was ahead takes the nonces of others once it is
+// right, and others take its own.
+func TestNonceStartedAhead(t *testing.T) {
+	key, clock := bytes.Repeat([]byte{7}, 32), newManualClock()
+	other := newNonces(key, true, time.Minute, 10, clock.now)
+	clock.advance(time.Hour)
+	n := newNonces(key, true, time.Minute, 10, clock.now)
+	ahead := n.issue(SHA256, "api")
+	require.NoError(t, use(n, ahead, 1))
+	clock.advance(-time.Hour)
+	own := n.issue(SHA256, "api")
+	require.NoError(t, use(n, own, 1))
+	require.NoError(t, use(other, own, 1))
+	clock.advance(1)
+	require.NoError(t, use(n, other.issue(SHA256, "api"), 1))
+	assert.ErrorIs(t, use(other, ahead, 2), policy.ErrStaleNonce)
+}
+
+// A small step back is no reason to begin anew.
+func TestNonceClockIsSetBackALittle(t *testing.T) {
+	clock := newManualClock()
+	n := newNonces(nil, false, time.Minute, 100, clock.now)
+	text := n.issue(SHA256, "api")
+	require.NoError(t, use(n, text, 1))
+	clock.advance(-time.Second / 2)
+	require.NoError(t, use(n, n.issue(SHA256, "api"), 1))
+	require.NoError(t, use(n, text, 2))
+}
+
+// Behind a balancer, with clocks slightly apart and a full memory: what is forgotten of the
+// instance that is ahead does not cover the nonces of the others.
+func TestNonceOfInstancesWithClocksApart(t *testing.T) {
+	key, clock, ahead := bytes.Repeat([]byte{7}, 32), newManualClock(), newManualClock()
+	ahead.advance(50 * time.Second)
+	one, other := newNonces(key, true, time.Minute, 2, clock.now), newNonces(key, true, time.Minute, 2, clock.now)
+	fast := newNonces(key, true, time.Minute, 2, ahead.now)
+	clock.advance(1)
+	for range 5 {
+		require.NoError(t, use(one, fast.issue(SHA256, "api"), 1))
+		for _, slow := range []*nonces{one, other} {
+			text := slow.issue(SHA256, "api")
+			require.NoError(t, use(one, text, 1))
+			require.ErrorIs(t, use(one, text, 1), policy.ErrReplayed)
+			clock.advance(40 * time.Second)
+			ahead.advance(40 * time.Second)
+			require.NoError(t, use(one, text, 2), "it lives as long as any")
+			clock.advance(-40 * time.Second)
+			ahead.advance(-40 * time.Second)
+		}
+	}
 }
 
 // With room for one, two clients take it from each other at every request. It costs them
@@ -203,7 +349,7 @@ func TestNonceCountsAreOfAKey(t *testing.T) {
 	text := n.issue(SHA256, "api")
 	require.NoError(t, n.use(text, SHA256, "api", "mallory", math.MaxUint32))
 	require.NoError(t, n.use(text, SHA256, "api", "alice", 1))
-	assert.ErrorIs(t, n.use(text, SHA256, "api", "alice", 1), ErrReplayed)
+	assert.ErrorIs(t, n.use(text, SHA256, "api", "alice", 1), policy.ErrReplayed)
 }
 
 // Instances that do not share their nonces answer to those of each other with new ones,
@@ -222,7 +368,7 @@ func TestNonceOfAnotherInstance(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			text := test.one.issue(SHA256, "api")
 			assert.Equal(t, test.want, use(test.other, text, 1))
-			assert.ErrorIs(t, test.want, errStale)
+			assert.ErrorIs(t, test.want, policy.ErrStaleNonce)
 			require.NoError(t, use(test.one, text, 1))
 			assert.Equal(t, test.want, use(test.other, text, 1))
 		})
@@ -236,8 +382,8 @@ func TestNonceShared(t *testing.T) {
 	text := one.issue(SHA256, "api")
 	require.NoError(t, use(one, text, 1))
 	require.NoError(t, use(other, text, 1), "the price")
-	assert.ErrorIs(t, use(one, text, 1), ErrReplayed)
-	assert.ErrorIs(t, use(other, text, 1), ErrReplayed)
+	assert.ErrorIs(t, use(one, text, 1), policy.ErrReplayed)
+	assert.ErrorIs(t, use(other, text, 1), policy.ErrReplayed)
 	require.NoError(t, use(other, text, 2))
 
 	// One that starts later does not know what was used before.
@@ -347,9 +493,7 @@ func checkNonces(t *testing.T, most int, steps []byte) {
 				t.Fatalf("count %d of %s was accepted twice", count, text)
 			}
 		}
-		if len(n.used.counts) > most || len(n.used.order) != len(n.used.counts) {
-			t.Fatalf("%d nonces are remembered, %d in the queue; at most %d were to be", len(n.used.counts), len(n.used.order), most)
-		}
+		n.used.check(t)
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sallyport-go/sallyport/apikey"
+	"github.com/sallyport-go/sallyport/policy"
 )
 
 // The examples of RFC 7616 section 3.9.1 and RFC 2617 section 3.5: both sides of the
@@ -46,7 +47,7 @@ func TestDigestExamplesOfTheRFCs(t *testing.T) {
 				nonces: testNonces(), header: h, method: "GET", algorithm: example.algorithm,
 				stored: []Credential{{key.Secrets[0].ID(), example.algorithm.hashOf(example.user, example.realm, example.password)}},
 			}
-			assert.ErrorIs(t, p.Verify(key, time.Now()), errStale, "the response is right, and the nonce is not ours")
+			assert.ErrorIs(t, p.Verify(key, time.Now()), policy.ErrStaleNonce, "the response is right, and the nonce is not ours")
 
 			for name, change := range map[string]func(*response){
 				"method":   func(p *response) { p.method = "POST" },
