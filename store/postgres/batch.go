@@ -3,6 +3,7 @@ package postgres
 import (
 	"cmp"
 	"context"
+	"errors"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -22,9 +23,6 @@ const channel = "sallyport"
 
 // The statements of a batch, in its order.
 const (
-	// Every write takes this lock first. It leaves no new version of the row.
-	lockSQL = `SELECT FROM sallyport.state FOR UPDATE`
-
 	// No default may let a commit return before it is on disk, and on that of a synchronous
 	// standby (S25). In a caller's transaction this holds until its end, unless the write is
 	// refused. The remaining value, remote_apply, waits for more.
@@ -106,15 +104,18 @@ func changeOf(organization string, key apikey.ID, deleted bool) change {
 // newBatch returns a batch for writing these records, in this order.
 func (s *Store) newBatch(changes ...change) *batch {
 	b := &batch{schema: s.schema, changes: changes}
-	b.queue(lockSQL).Exec(func(tag pgconn.CommandTag) error {
-		if tag.RowsAffected() == 0 {
+	b.queue(lockSQL).QueryRow(func(row pgx.Row) error {
+		var here bool
+		err := row.Scan(&here)
+		switch {
+		case errors.Is(err, pgx.ErrNoRows):
 			return errNoState
+		case err == nil && !here:
+			return errElsewhere
 		}
-		return nil
+		return err
 	})
 	b.beginWrite()
-	b.queue(renameSQL)
-	b.queue(placeSQL)
 	b.give()
 	return b
 }

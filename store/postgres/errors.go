@@ -86,7 +86,7 @@ func failed(ctx context.Context, err error) error {
 	switch {
 	case err == nil:
 		return nil
-	case errors.Is(err, errUnfit), errors.Is(err, errChanged), errors.Is(err, errUnconfirmed):
+	case errors.Is(err, errUnfit), errors.Is(err, errChanged), errors.Is(err, errElsewhere), errors.Is(err, errUnconfirmed):
 		return err
 	case ctx.Err() != nil && !errors.Is(err, ctx.Err()):
 		return fmt.Errorf("store/postgres: %w: %w", ctx.Err(), err)

@@ -2,10 +2,12 @@ package postgres
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"unicode/utf8"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgtype"
 
 	"github.com/sallyport-go/sallyport/store"
@@ -14,10 +16,10 @@ import (
 
 // A history is the line of writes that revisions are of (W9). It may fork wherever the tables
 // are read in another place than they were written in: by a standby that was promoted, or
-// from a backup. So a history has another name in each place, which everybody there computes
-// alike before anything is written. The first write makes the name that of the table state,
-// and keeps the name before it, with its last revision, in the table histories. By these a
-// watch goes on after a mere restart, and after a failover that lost nothing it was told.
+// from a backup. So a history has another name in each place. Everybody there computes the
+// same name, before anything is written. The first write stores it in the table state, and
+// moves the last name with its last revision to the table histories. By these a watch goes on
+// after a mere restart, and after a failover that lost nothing the watch had delivered.
 //
 // Revisions count up by one in one place, and begin elsewhere with a gap that is greater than
 // any number of lost writes, and random. So a lost revision is not given again (S27).
@@ -39,10 +41,14 @@ const (
 	latestSQL = `greatest(s.forgotten, coalesce((SELECT max(revision) FROM sallyport.changes),
 		greatest((SELECT max(revision) FROM sallyport.keys), (SELECT max(revision) FROM sallyport.organizations))))`
 
-	positionSQL = selectState + `, p.history, p.latest` + fromState + `
-	LEFT JOIN (SELECT ` + nameSQL + ` AS history, ` + latestSQL + ` AS latest FROM ` + stateSQL + ` AS s) AS p ON true`
+	positionSQL = selectState + `, p.history, p.latest, p.forgotten` + fromState + `
+	LEFT JOIN (SELECT ` + nameSQL + ` AS history, ` + latestSQL + ` AS latest, forgotten FROM ` + stateSQL + ` AS s) AS p ON true`
 
-	// renameSQL begins the history of this place, if the last write was made elsewhere.
+	// lockSQL takes the lock of all writes, and leaves no new version of the row. It tells
+	// whether the history has the name of this place.
+	lockSQL = `SELECT place = ` + hereSQL + ` FROM sallyport.state FOR UPDATE`
+
+	// renameSQL gives the history the name of this place.
 	renameSQL = `WITH s AS (SELECT history, ` + nameSQL + ` AS name, ` + latestSQL + ` AS latest FROM ` + stateSQL + ` AS s WHERE place <> here),
 	known AS (UPDATE sallyport.histories SET until = least(until, latest) FROM s WHERE histories.history = s.history),
 	past AS (INSERT INTO sallyport.histories SELECT history, latest FROM s ON CONFLICT DO NOTHING)
@@ -69,20 +75,37 @@ func (s *Store) Position(ctx context.Context) (store.Position, error) {
 		return store.Position{}, err
 	}
 	defer leave()
-	return s.readPosition(ctx, s.querier())
+	latest, _, err := s.readPosition(ctx, s.querier())
+	return latest, err
 }
 
-func (s *Store) readPosition(ctx context.Context, q querier) (latest store.Position, err error) {
+// readPosition returns the latest position, and the revision of the latest change no longer
+// kept.
+func (s *Store) readPosition(ctx context.Context, q querier) (latest store.Position, forgotten uint64, err error) {
 	var history pgtype.Text
-	var revision pgtype.Int8
-	err = s.read(ctx, q, []any{&history, &revision}, func() error {
-		if history.String == "" || revision.Int64 < 0 {
+	var revision, gone pgtype.Int8
+	err = s.read(ctx, q, []any{&history, &revision, &gone}, func() error {
+		if history.String == "" || revision.Int64 < 0 || gone.Int64 < 0 {
 			return fmt.Errorf("%w: its latest position is revision %d of history %.40q: want a name, and no revision below zero", errUnfit, revision.Int64, history.String)
 		}
 		latest = store.Position{History: history.String, Revision: uint64(revision.Int64)}
+		forgotten = uint64(gone.Int64)
 		return nil
 	}, positionSQL)
-	return latest, err
+	return latest, forgotten, err
+}
+
+// errElsewhere is returned when the last write was made in another place.
+var errElsewhere = errors.New("store/postgres: the history has the name of another place")
+
+// rename gives the history the name of this place.
+func (s *Store) rename(ctx context.Context) error {
+	b := &batch{schema: s.schema}
+	b.queue(lockSQL)
+	b.beginWrite()
+	b.queue(renameSQL)
+	b.queue(placeSQL)
+	return s.inTx(ctx, func(tx pgx.Tx) error { return tx.SendBatch(ctx, &b.Batch).Close() })
 }
 
 // checkResume returns why a watch cannot go on from a position (W4), nil if it can. latest is

@@ -28,7 +28,7 @@ func (s *Store) Load(ctx context.Context, organizations []policy.Organization, k
 		return nil
 	}
 	what := fmt.Sprintf("%d organizations and %d keys", len(organizations), len(keys))
-	return s.retry(what, func() error {
+	return s.retry(ctx, what, func() error {
 		if err := s.checkLoad(ctx, l); err != nil {
 			return err
 		}

@@ -74,7 +74,7 @@ func (s *Store) RecordUsage(ctx context.Context, batch []store.UsageRecord) erro
 		return err
 	}
 	what := fmt.Sprintf("the usage of %d entries and %d secrets", len(entries), len(secrets))
-	return s.retry(what, func() error { return s.addUsage(ctx, entries, secrets) })
+	return s.retry(ctx, what, func() error { return s.addUsage(ctx, entries, secrets) })
 }
 
 func isSecret(id string) bool { return apikey.ValidateName("secret", id) == nil }

@@ -107,14 +107,19 @@ func (w *watch) tell(ctx context.Context) error {
 }
 
 // read reads the changes since the mark, and returns the position of the snapshot.
-func (w *watch) read(r *reading) (latest store.Position, err error) {
-	if latest, err = w.s.readPosition(r.ctx, r.tx); err != nil {
+func (w *watch) read(r *reading) (store.Position, error) {
+	latest, forgotten, err := w.s.readPosition(r.ctx, r.tx)
+	switch {
+	case err != nil:
 		return store.Position{}, err
-	}
-	if w.load {
+	case w.load:
 		return latest, w.readAll(r, latest.Revision)
+	case w.first || latest.History != w.mark.History:
+		err = w.s.checkResume(r, w.mark, latest)
+	default:
+		err = adapter.CheckWatch(w.mark, forgotten, latest)
 	}
-	if err := w.s.checkResume(r, w.mark, latest); err != nil {
+	if err != nil {
 		return store.Position{}, err
 	}
 	if latest == w.mark {
