@@ -24,7 +24,7 @@ type IssuerConfig struct {
 	AcceptPrefixes []string
 
 	// ServerKeys are the keys of the stored HMAC-SHA-256 of a secret. The first hashes new secrets, the others still
-	// verify old ones, each for one more hash per call. None: secrets are hashed with plain SHA-256.
+	// verify old ones, each for one more hash per call; see Secret.Rehash. None: secrets are hashed with plain SHA-256.
 	ServerKeys []ServerKey
 
 	// AcceptUnkeyed lets an issuer with server keys still verify secrets hashed with plain SHA-256, while a service moves

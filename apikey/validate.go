@@ -124,6 +124,9 @@ func validateSecrets(secrets []StoredSecret, report func(format string, args ...
 			report("Secrets[%d] is Secrets[%d] again, with the hash %s...: want once", n, earlier, s.ID())
 		}
 		seen[s.Sum] = n
+		if s.FormerID != "" && !isSecretID(s.FormerID) {
+			report("FormerID %.*q of Secrets[%d]: want the ID of a stored secret, %d hexadecimal digits", maxQuoted, s.FormerID, n, 2*idBytes)
+		}
 		if problem := yearProblem(s.Created); problem != "" {
 			report("Created of Secrets[%d] %s", n, problem)
 		}
@@ -131,6 +134,15 @@ func validateSecrets(secrets []StoredSecret, report func(format string, args ...
 			report("Expires of Secrets[%d] %s", n, problem)
 		}
 	}
+}
+
+func isSecretID(text string) bool {
+	for i := range len(text) {
+		if c := text[i]; !('0' <= c && c <= '9' || 'a' <= c && c <= 'f') {
+			return false
+		}
+	}
+	return len(text) == 2*idBytes
 }
 
 // yearProblem keeps to the years of RFC 3339 and of databases. The zero time is in the year 1.

@@ -147,18 +147,18 @@ func TestAnswerAfterTheTimeoutIsNotTaken(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			f := openFixture(t)
 			subject := f.subject()
-			wait := time.Second
-			source := sourceFunc(func(ctx context.Context, _ apikey.ID) (policy.Subject, bool, error) {
-				time.Sleep(wait)
-				return subject, true, nil
-			})
-			engine := policy.New(source, policy.WithTimeout(time.Second))
-			d := engine.Decide(t.Context(), f.request)
+			decide := func(after time.Duration) policy.Decision {
+				source := sourceFunc(func(context.Context, apikey.ID) (policy.Subject, bool, error) {
+					time.Sleep(after)
+					return subject, true, nil
+				})
+				return policy.New(source, policy.WithTimeout(time.Second)).Decide(t.Context(), f.request)
+			}
+			d := decide(time.Second)
 			require.Equal(t, policy.Unavailable, d.Reason)
 			require.ErrorIs(t, d.Cause, context.DeadlineExceeded)
 			require.ErrorContains(t, d.Cause, "the source did not answer within 1s")
-			wait--
-			require.Equal(t, policy.OpenList, engine.Decide(t.Context(), f.request).Reason)
+			require.Equal(t, policy.OpenList, decide(time.Second-1).Reason)
 		})
 	}
 }

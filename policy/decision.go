@@ -32,9 +32,10 @@ type Decision struct {
 	// [Decision.Err] is not.
 	Cause error
 
-	request asked
-	subject Subject
-	now     time.Time
+	request  asked
+	subject  Subject
+	rehashed *apikey.StoredSecret // see Rehashed
+	now      time.Time
 }
 
 // asked is the part of a Request kept in its decision: no proof.
@@ -210,6 +211,7 @@ func (d Decision) attributes() []slog.Attr {
 	if d.subject.organization != nil {
 		add("requirement", d.subject.organization.Requirement.String())
 	}
+	add("disabled", d.disabled())
 	if d.WouldDeny != 0 {
 		add("would_deny", d.WouldDeny.String())
 	}
@@ -219,9 +221,30 @@ func (d Decision) attributes() []slog.Attr {
 	return attrs
 }
 
-// causeText is the text of Cause. fmt ends a panic of the error's method, such as a nil
-// pointer's: the denial must be recorded all the same.
-func (d Decision) causeText() string { return fmt.Sprint(d.Cause) }
+// disabled returns what is switched off if line 6 answered: "key", "organization" or "key
+// and organization".
+func (d Decision) disabled() string {
+	switch {
+	case d.Reason != KeyDisabled || d.subject.key == nil:
+		return ""
+	case !d.subject.organization.Disabled:
+		return "key"
+	case !d.subject.key.Disabled:
+		return "organization"
+	}
+	return "key and organization"
+}
+
+// causeText is the text of Cause, for the operator. It names the key's server keys if one is
+// unknown: the error does not, since Verify takes the same time for every record (rule K3).
+// fmt ends a panic of the error's method, such as a nil pointer's: the denial must be
+// recorded all the same.
+func (d Decision) causeText() string {
+	if d.Cause == apikey.ErrUnknownServerKey && d.subject.key != nil {
+		return fmt.Sprintf("%v; the key's secrets are hashed under %q", d.Cause, serverKeysOf(d.subject.key))
+	}
+	return fmt.Sprint(d.Cause)
+}
 
 func (d Decision) verdict() string {
 	if d.Allowed() {

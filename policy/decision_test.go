@@ -49,7 +49,7 @@ allow address_listed
  3 unavailable                       no   the source answered
  4 unknown_key                       no   key "key-1" belongs to organization "acme", revision 3
  5 wrong_secret                      no   verified by secret SECRET
- 6 key_disabled                      no   the key is switched on
+ 6 key_disabled                      no   the key is switched on; organization "acme" is switched on
  7 key_not_yet_valid                 no   the not-before is 2026-06-01T11:00:00Z, now is 2026-06-01T12:00:00Z
  8 key_expired                       no   the expiry is unset
  9 address_not_listed                no   203.0.113.7 is covered by 203.0.113.7; the list has 3 entries
@@ -74,7 +74,7 @@ allow open_list
  3 unavailable                       no   the source answered
  4 unknown_key                       no   key "key-1" belongs to organization "acme", revision 0
  5 wrong_secret                      no   verified by other means than a secret
- 6 key_disabled                      no   the key is switched on
+ 6 key_disabled                      no   the key is switched on; organization "acme" is switched on
  7 key_not_yet_valid                 no   the not-before is unset
  8 key_expired                       no   the expiry is unset
  9 address_not_listed                no   the list has no entries
@@ -116,7 +116,13 @@ func TestExplainTheLineThatAnswered(t *testing.T) {
 		` 5 wrong_secret                      yes  "refused", with 1 secret stored`: func(f *fixture) {
 			f.verifyBy(verifierFunc(func(apikey.Key, time.Time) error { return errors.New("refused") }))
 		},
-		` 6 key_disabled                      yes  the key is switched off`: func(f *fixture) { f.key.Disabled = true },
+		` 6 key_disabled                      yes  the key is switched off; organization "acme" is switched on`: func(f *fixture) { f.key.Disabled = true },
+		` 6 key_disabled                      yes  the key is switched on; organization "acme" is switched off`: func(f *fixture) {
+			f.organization.Disabled = true
+		},
+		` 6 key_disabled                      yes  the key is switched off; organization "acme" is switched off`: func(f *fixture) {
+			f.key.Disabled, f.organization.Disabled = true, true
+		},
 		` 7 key_not_yet_valid                 yes  the not-before is 2026-06-01T12:00:00.000000001Z, now is 2026-06-01T12:00:00Z`: func(f *fixture) {
 			f.key.NotBefore = noon.Add(1)
 		},

@@ -22,7 +22,7 @@
 //	      or returned an unreadable record; a proxy hid the client
 //	 4    no such key                                                 unknown_key                       401
 //	 5    the secret, or other proof, does not match                  wrong_secret                      401
-//	 6    the key is switched off                                     key_disabled                      401
+//	 6    the key, or its organization, is switched off               key_disabled                      401
 //	 7    now is before the key's not-before                          key_not_yet_valid                 401
 //	 8    now is at or after the key's expiry                         key_expired                       401
 //	 9    the list has entries and no live one covers the client      address_not_listed                403
@@ -40,11 +40,31 @@
 // tables. If it fails, the answer is unavailable; if it names no organization,
 // invalid_request. The decision hands on the judged resource; see [Decision.Resource].
 //
+// An organization is switched off by [Organization.Disabled], and with it each of its keys
+// at once. The switch writes no key: switched on again, every key is as it was. The caller is
+// answered as by the key's own switch; the operator's side says which of the two it was.
+//
 // The unknown is denied:
 //
 //   - The zero Request, Reason and Decision deny.
 //   - A failing, panicking or hanging source is a denial.
 //   - An organization with an unknown requirement requires a list.
+//
+// # Kinds
+//
+// Some reasons stand for honest callers and for hostile ones. A decision's [Kind] tells them
+// apart, in the log line, the counters and the telemetry: a request without credentials, a right
+// Digest response with an old nonce, a caller who hung up before the answer. An alarm on
+// unavailable leaves out caller_gone, and one on wrong_secret leaves out stale_nonce. The
+// caller's side does not show it.
+//
+// # Look-ups
+//
+// An [Engine] waits for its source as long as the caller does, and no longer than its timeout.
+// The look-up of a caller who hung up goes on to its end, since to cancel a query closes the
+// connection in common database drivers: strangers could break them as fast as they are made.
+// At most [WithMaxLookups] are under way, and those still waiting for their turn leave with
+// their callers. A source that waits by itself asks [CallerContext] how long.
 //
 // # Rules
 //

@@ -54,12 +54,12 @@ func WithTimeout(timeout time.Duration) Option {
 	}
 }
 
-// WithMaxLookups sets how many look-ups of the source are under way at once. The default, and
-// the meaning of zero and less, is [DefaultMaxLookups]. Other requests wait for their turn, in
-// order, and leave the queue when their callers hang up. More than the source can do at once
-// is of no use: for a database it is the size of the pool, and a little more; for a slow source
-// that answers many at once, the requests a second times the seconds of a look-up. It does not
-// concern an [ImmediateSource].
+// WithMaxLookups sets the number of look-ups under way at once. The default, and the meaning of
+// zero and less, is [DefaultMaxLookups]. Other requests wait for their turn, in order, and leave
+// the queue when their callers hang up. It does not concern an [ImmediateSource].
+//
+// For a database the size of its pool is enough. A distant source with many answers at a time
+// needs the requests of a second times the seconds of a look-up: 1000 a second of 50 ms need 50.
 func WithMaxLookups(n int) Option {
 	return func(e *Engine) {
 		if n > 0 {

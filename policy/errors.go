@@ -63,8 +63,8 @@ func (e *CredentialsError) Error() string { return e.Err.Error() }
 // Unwrap returns Err.
 func (e *CredentialsError) Unwrap() error { return e.Err }
 
-// The kinds of error of a right proof that cannot be used, returned by a [Verifier] such as
-// that of HTTP Digest. Line 5 applies, and the caller's side is that of a wrong secret.
+// The errors of a [Verifier] for a right but unusable proof, such as an HTTP Digest response.
+// Line 5 applies, and the caller's side is that of a wrong secret.
 var (
 	// ErrStaleNonce is returned for a right proof with a nonce that has expired or is unknown.
 	// An honest client tries again with the new nonce.
@@ -81,9 +81,9 @@ var (
 	// ErrCallerGone is wrapped if the context was cancelled: the caller hung up.
 	ErrCallerGone = lookup.ErrCallerGone
 
-	// ErrRequestExpired is wrapped if the context's deadline had passed. Middleware of the
-	// service sets one, and then the source may be too slow for it; so do callers of gRPC, who
-	// may set it as they like.
+	// ErrRequestExpired is wrapped if the context's deadline had passed. The service's own
+	// middleware sets one, and the source may be too slow for it. A caller of gRPC sets one, too,
+	// of any length.
 	ErrRequestExpired = lookup.ErrRequestExpired
 )
 

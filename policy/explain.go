@@ -64,10 +64,8 @@ func (d Decision) compared(line Reason) string {
 		}
 		return "verified by secret " + d.SecretID()
 	case KeyDisabled:
-		if key.Disabled {
-			return "the key is switched off"
-		}
-		return "the key is switched on"
+		return fmt.Sprintf("the key is switched %s; organization %q is switched %s",
+			offOrOn(key.Disabled), key.Organization, offOrOn(d.subject.Organization().Disabled))
 	case KeyNotYetValid:
 		return d.comparedTime("the not-before", key.NotBefore)
 	case KeyExpired:
@@ -99,6 +97,13 @@ func (d Decision) compared(line Reason) string {
 		return fmt.Sprintf("the endpoint asks for one of %q; grants: %s", r.endpoint.Roles, d.grants())
 	}
 	return "the list has no entries and nothing requires one"
+}
+
+func offOrOn(disabled bool) string {
+	if disabled {
+		return "off"
+	}
+	return "on"
 }
 
 // doubt returns the sign that the client is a proxy, on the answering line.

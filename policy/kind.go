@@ -7,9 +7,9 @@ import (
 
 // A Kind tells apart the decisions of one Reason where that matters to the operator: a
 // request without credentials is no attack, and a caller who hung up is no failure of the
-// source. It comes from the error behind the decision, is a label of low cardinality for logs
-// and metrics, and changes nothing on the caller's side (rule D2). The zero Kind is that of
-// all other decisions, and its text is empty.
+// source. It is the kind of the decision's Cause, a label of low cardinality for logs and
+// metrics. The caller's side does not show it (rule D2). All other decisions have the zero
+// Kind, with an empty text.
 type Kind uint8
 
 // The kinds, each of the error with its name. Their texts do not change.

@@ -8,8 +8,8 @@ import (
 	"github.com/sallyport-go/sallyport/internal/strictjson"
 )
 
-// An Organization owns keys and projects, and decides whether its keys need an access
-// list.
+// An Organization owns keys and projects. It decides whether its keys need an access list,
+// and can switch all of them off.
 type Organization struct {
 	// ID names the organization: 1 to 256 bytes of valid UTF-8 without control
 	// characters, compared byte by byte.
@@ -17,6 +17,10 @@ type Organization struct {
 
 	// Requirement is whether every key needs an access list (rule Q1).
 	Requirement Requirement `json:"requirement"`
+
+	// Disabled switches every key of the organization off, as the key's own Disabled does
+	// (line 6), until it is switched on again. The keys themselves are not changed.
+	Disabled bool `json:"disabled,omitempty"`
 
 	// Revision is set by the store: see package store. Zero before it is stored.
 	Revision uint64 `json:"revision,omitempty"`
@@ -32,7 +36,7 @@ func (o Organization) Validate() error {
 }
 
 // UnmarshalJSON reads a stored organization. It fails closed, because a lost requirement
-// would open every key without a list. Errors are:
+// would open every key without a list, and a lost switch every key. Errors are:
 //   - a missing id or requirement, null, an unknown requirement;
 //   - an unknown name, also a known one in another case, and a name twice;
 //   - text in another encoding than UTF-8, and anything after the object;
@@ -46,6 +50,7 @@ func (o *Organization) UnmarshalJSON(data []byte) error {
 		err = v.Object(
 			strictjson.Field{Name: "id", Required: true, Read: strictjson.Text(&read.ID)},
 			strictjson.Field{Name: "requirement", Required: true, Read: strictjson.Unmarshal(&read.Requirement)},
+			strictjson.Field{Name: "disabled", Read: strictjson.Bool(&read.Disabled)},
 			strictjson.Field{Name: "revision", Read: strictjson.Uint(&read.Revision)},
 		)
 	}

@@ -13,7 +13,7 @@ const (
 	Unavailable                                      // line 3
 	UnknownKey                                       // line 4
 	WrongSecret                                      // line 5
-	KeyDisabled                                      // line 6
+	KeyDisabled                                      // line 6: the key, or its organization
 	KeyNotYetValid                                   // line 7
 	KeyExpired                                       // line 8
 	AddressNotListed                                 // line 9

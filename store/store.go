@@ -19,7 +19,7 @@ type Store interface {
 
 	// PutOrganization creates (revision zero) or replaces (the stored revision) an
 	// organization, and returns it with its new revision. A changed requirement holds
-	// for every key at once (rule Q3). Errors: ErrExists, ErrConflict, ErrNotFound,
+	// for every key at once (rule Q3), and so does a changed Disabled. Errors: ErrExists, ErrConflict, ErrNotFound,
 	// ErrInvalid.
 	PutOrganization(ctx context.Context, organization policy.Organization) (policy.Organization, error)
 

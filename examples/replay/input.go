@@ -99,19 +99,14 @@ func newLineReader() *lineReader {
 	}
 }
 
-// reset begins to read r. It is decompressed if it begins like a gzip file (RFC 1952),
-// whatever its name.
+// reset begins to read r.
 func (l *lineReader) reset(r io.Reader) error {
 	l.raw.Reset(r)
-	l.lines.Reset(l.raw)
-	// An error of Peek returns with the first line.
-	if magic, _ := l.raw.Peek(2); string(magic) == "\x1f\x8b" {
-		if err := l.gzip.Reset(l.raw); err != nil {
-			return err
-		}
-		l.lines.Reset(&l.gzip)
+	text, err := l.decompressed()
+	if err == nil {
+		l.lines.Reset(text)
 	}
-	return nil
+	return err
 }
 
 // next returns the next line without its end, valid until the following call. Errors are

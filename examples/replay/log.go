@@ -9,8 +9,14 @@ import (
 
 // A record has the parts of a log line that concern an access list.
 type record struct {
-	client netip.Addr
+	client clientAddress
 	time   time.Time
+	status int // of the answer; 0 if the server wrote "-"
+
+	second    bool       // the client was the second field, as after a virtual host
+	forwarded netip.Addr // the last address of a forwarded list after the agent; zero: no list
+	passedOn  bool       // the client is in that list
+	agent     []byte     // part of the line; nil in the Common Log Format
 }
 
 // A lineParser reads lines of the Common and the Combined Log Format:
@@ -18,53 +24,55 @@ type record struct {
 //	client ident user [02/Jan/2006:15:04:05 -0700] "request" status size
 //	client ident user [02/Jan/2006:15:04:05 -0700] "request" status size "referer" "agent" …
 //
-// All of a line is checked, though little of it is used: if the end is missing, the same
-// accident may have damaged the beginning. Fields after the agent are skipped, since many
-// servers are configured to add some.
+// A virtual host may stand before the client. All of a line is checked, though little of it
+// is used: if the end is missing, the same accident may have damaged the beginning. Fields
+// after the agent are skipped, except for a list of forwarded addresses: many servers are
+// configured to add some.
 //
-// It caches the last second and the last address: lines of one log repeat them.
+// It caches the last day, the last second and the last addresses: lines of one log repeat
+// them.
 type lineParser struct {
+	field      clientField
 	second     [len(timeLayout)]byte
 	secondTime time.Time
-	addr       []byte
-	addrParsed netip.Addr
+	midnight   time.Time // of the same day and zone
+
+	clients, forwarded addressCache
 }
 
 const (
 	timeLayout = "02/Jan/2006:15:04:05 -0700"
 	months     = "JanFebMarAprMayJunJulAugSepOctNovDec"
-
-	// maxAddr is longer than any address. It keeps a megabyte of garbage from being parsed
-	// as one.
-	maxAddr = 64
 )
 
-// parse reads a line without its end, and keeps no reference to it.
-func (p *lineParser) parse(line []byte) (record, error) {
+// parse reads a line without its end into r, whose agent is a part of it. After an error r
+// is undefined.
+func (p *lineParser) parse(line []byte, r *record) error {
+	*r = record{}
 	if len(line) == 0 {
-		return record{}, fmt.Errorf("an empty line: want one request a line")
+		return fmt.Errorf("an empty line: want one request a line")
 	}
-	client, rest, _ := bytes.Cut(line, []byte(" "))
-	addr, err := p.address(client)
+	rest, err := p.client(line, r)
 	if err != nil {
-		return record{}, err
+		return err
 	}
 	at := findTime(rest)
 	if at < 0 {
-		return record{}, fmt.Errorf(`%s after the client: want ident, user, and then [%s] and the request in quotes`, excerpt(rest), timeLayout)
+		return fmt.Errorf(`%s after the client: want ident, user, and then [%s] and the request in quotes`, excerpt(rest), timeLayout)
 	}
 	if !isIdentAndUser(rest[:at]) {
-		return record{}, fmt.Errorf(`%s between the client and the time: want ident and user, each "-" if there is none`, excerpt(rest[:at]))
+		return fmt.Errorf(`%s between the client and the time: want ident and user, each "-" if there is none`, excerpt(rest[:at]))
 	}
 	text := rest[at+1:][:len(timeLayout)]
-	when, ok := p.time(text)
-	if !ok {
-		return record{}, fmt.Errorf("the time %s: want one such as %s, from 1970 on", excerpt(text), timeLayout)
+	var ok bool
+	if r.time, ok = p.time(text); !ok {
+		return fmt.Errorf("the time %s: want one such as %s, from 1970 on", excerpt(text), timeLayout)
 	}
-	if err := checkRest(rest[at+len(timeLayout)+3:]); err != nil {
-		return record{}, err
+	extra, err := r.answer(rest[at+len(timeLayout)+3:])
+	if err != nil || len(extra) == 0 && p.field != forwardedField {
+		return err
 	}
-	return record{addr, when}, nil
+	return p.readForwarded(extra, r)
 }
 
 // findTime returns the index of the "[" of the time, or -1. The caller chooses the user
@@ -95,37 +103,42 @@ func isIdentAndUser(b []byte) bool {
 	return space > 0 && len(b) >= space+3
 }
 
-// checkRest checks the line after the time, from the quotation mark of the request on.
-func checkRest(b []byte) error {
+// answer reads the line after the time, from the quotation mark of the request on. It
+// returns the fields after the agent: empty, or beginning with a space.
+func (r *record) answer(b []byte) (extra []byte, err error) {
 	whole := b
 	b, ok := skipQuoted(b)
 	if !ok {
-		return fmt.Errorf(`the request %s does not end: want a quotation mark after it`, excerpt(whole))
+		return nil, fmt.Errorf(`the request %s does not end: want a quotation mark after it`, excerpt(whole))
 	}
 	whole = b
 	if b, ok = skipNumber(b, 3, 3); !ok {
-		return fmt.Errorf(`%s after the request: want a space and a status of three digits or "-"`, excerpt(whole))
+		return nil, fmt.Errorf(`%s after the request: want a space and a status of three digits or "-"`, excerpt(whole))
+	}
+	if whole[1] != '-' {
+		r.status = number(whole[1:4])
 	}
 	whole = b
 	if b, ok = skipNumber(b, 1, 19); !ok || len(b) > 0 && b[0] != ' ' {
-		return fmt.Errorf(`%s after the status: want a space and a size in bytes or "-"`, excerpt(whole))
+		return nil, fmt.Errorf(`%s after the status: want a space and a size in bytes or "-"`, excerpt(whole))
 	}
 	if len(b) == 0 {
-		return nil
+		return nil, nil
 	}
 	for _, name := range []string{"referer", "agent"} {
 		whole = b
 		if len(b) < 2 || b[0] != ' ' || b[1] != '"' {
-			return fmt.Errorf("%s where the %s would be: want it in quotes after a space, or nothing after the size", excerpt(whole), name)
+			return nil, fmt.Errorf("%s where the %s would be: want it in quotes after a space, or nothing after the size", excerpt(whole), name)
 		}
 		if b, ok = skipQuoted(b[1:]); !ok {
-			return fmt.Errorf("the %s %s does not end: want a quotation mark after it", name, excerpt(whole[1:]))
+			return nil, fmt.Errorf("the %s %s does not end: want a quotation mark after it", name, excerpt(whole[1:]))
 		}
 	}
 	if len(b) > 0 && b[0] != ' ' {
-		return fmt.Errorf("%s after the agent: want a space or nothing", excerpt(b))
+		return nil, fmt.Errorf("%s after the agent: want a space or nothing", excerpt(b))
 	}
-	return nil
+	r.agent = whole[2 : len(whole)-len(b)-1]
+	return b, nil
 }
 
 // skipQuoted returns the rest after a quoted text at the beginning of b. A backslash
@@ -165,64 +178,42 @@ func skipNumber(b []byte, least, most int) (rest []byte, ok bool) {
 	return b[n:], n >= least && n <= most
 }
 
-// address reads the client. It parses IPv4, the common case, by itself: netip.ParseAddr
-// takes a string, and that would allocate for each line.
-func (p *lineParser) address(b []byte) (netip.Addr, error) {
-	if addr, ok := parseIPv4(b); ok {
-		return addr, nil
-	}
-	if len(b) > 0 && string(b) == string(p.addr) {
-		return p.addrParsed, nil
-	}
-	if len(b) <= maxAddr {
-		if addr, err := netip.ParseAddr(string(b)); err == nil {
-			p.addr, p.addrParsed = append(p.addr[:0], b...), addr
-			return addr, nil
-		}
-	}
-	return netip.Addr{}, fmt.Errorf("the client %s is not an address: want IPv4 or IPv6 in the first field (for host names: HostnameLookups Off in Apache)", excerpt(b))
-}
-
-// parseIPv4 accepts the same IPv4 texts as netip.ParseAddr.
-func parseIPv4(b []byte) (netip.Addr, bool) {
-	var octets [4]byte
-	octet, value, digits := 0, 0, 0
-	for _, c := range b {
-		switch {
-		case isDigit(c):
-			if digits > 0 && value == 0 {
-				return netip.Addr{}, false // a leading zero
-			}
-			value = value*10 + int(c-'0')
-			digits++
-			if value > 255 {
-				return netip.Addr{}, false
-			}
-		case c == '.' && digits > 0 && octet < 3:
-			octets[octet] = byte(value)
-			octet, value, digits = octet+1, 0, 0
-		default:
-			return netip.Addr{}, false
-		}
-	}
-	octets[3] = byte(value)
-	return netip.AddrFrom4(octets), octet == 3 && digits > 0
-}
-
 // time reads a time, in UTC; b has the length of timeLayout.
 func (p *lineParser) time(b []byte) (time.Time, bool) {
-	if string(b) == string(p.second[:]) {
+	if string(b) == string(p.second[:]) && !p.secondTime.IsZero() {
 		return p.secondTime, true
 	}
-	t, ok := parseTime(b)
-	if ok {
-		copy(p.second[:], b)
-		p.secondTime = t
+	const day, zone = len("02/Jan/2006:"), len("02/Jan/2006:15:04:05")
+	clock, ok := parseClock(b[day:zone])
+	if !ok {
+		return time.Time{}, false
 	}
-	return t, ok
+	if p.midnight.IsZero() || string(b[:day]) != string(p.second[:day]) || string(b[zone:]) != string(p.second[zone:]) {
+		midnight, ok := parseDay(b)
+		if !ok {
+			return time.Time{}, false
+		}
+		p.midnight = midnight
+	}
+	copy(p.second[:], b)
+	p.secondTime = p.midnight.Add(clock)
+	return p.secondTime, true
 }
 
-func parseTime(b []byte) (time.Time, bool) {
+// parseClock reads "15:04:05".
+func parseClock(b []byte) (time.Duration, bool) {
+	for i, c := range b {
+		if isColon := i%3 == 2; isColon && c != ':' || !isColon && !isDigit(c) {
+			return 0, false
+		}
+	}
+	hour, minute, second := number(b[0:2]), number(b[3:5]), number(b[6:8])
+	seconds := (hour*60+minute)*60 + second
+	return time.Duration(seconds) * time.Second, hour <= 23 && minute <= 59 && second <= 59
+}
+
+// parseDay reads the day and the zone of a time, and returns when the day began.
+func parseDay(b []byte) (time.Time, bool) {
 	for i, c := range []byte(timeLayout) {
 		switch {
 		case isDigit(c):
@@ -235,35 +226,37 @@ func parseTime(b []byte) (time.Time, bool) {
 			}
 		}
 	}
-	number := func(from, to int) (n int) {
-		for _, c := range b[from:to] {
-			n = n*10 + int(c-'0')
-		}
-		return n
-	}
 	month := -1
 	for i := range 12 {
 		if string(b[3:6]) == months[3*i:3*i+3] {
 			month = i + 1
 		}
 	}
-	day, year := number(0, 2), number(7, 11)
-	hour, minute, second := number(12, 14), number(15, 17), number(18, 20)
-	offset := time.Duration(number(22, 24))*time.Hour + time.Duration(number(24, 26))*time.Minute
+	day, year := number(b[0:2]), number(b[7:11])
+	zoneHour, zoneMinute := number(b[22:24]), number(b[24:26])
+	offset := time.Duration(zoneHour)*time.Hour + time.Duration(zoneMinute)*time.Minute
 	switch {
 	case b[21] == '-':
 		offset = -offset
 	case b[21] != '+':
 		return time.Time{}, false
 	}
-	if month < 0 || year < 1970 || hour > 23 || minute > 59 || second > 59 || number(22, 24) > 23 || number(24, 26) > 59 {
+	if month < 0 || year < 1970 || zoneHour > 23 || zoneMinute > 59 {
 		return time.Time{}, false
 	}
-	t := time.Date(year, time.Month(month), day, hour, minute, second, 0, time.UTC)
+	t := time.Date(year, time.Month(month), day, 0, 0, 0, 0, time.UTC)
 	if t.Day() != day { // the 31st of a shorter month became the 1st of the next
 		return time.Time{}, false
 	}
 	return t.Add(-offset), true
+}
+
+// number returns the value of a few digits.
+func number(digits []byte) (n int) {
+	for _, c := range digits {
+		n = n*10 + int(c-'0')
+	}
+	return n
 }
 
 func isDigit(c byte) bool { return '0' <= c && c <= '9' }

@@ -1,9 +1,9 @@
 package main
 
 import (
-	"bytes"
 	"net/netip"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -76,13 +76,76 @@ var lines = []struct {
 		name:   "an address with a zone, which policy refuses",
 		line:   `fe80::1%eth0 - - [01/Jan/2026:10:00:00 +0000] "GET / HTTP/1.1" 200 1`,
 		client: "fe80::1%eth0", time: "2026-01-01T10:00:00Z",
+	}, {
+		name:   "a virtual host with a port first",
+		line:   `www.example.com:443 192.0.2.9 - - [01/Jan/2026:10:00:00 +0000] "GET / HTTP/1.1" 200 1`,
+		client: "192.0.2.9", time: "2026-01-01T10:00:00Z",
+	}, {
+		name:   "a virtual host first",
+		line:   `www.example.com 2001:db8::7 - - [01/Jan/2026:10:00:00 +0000] "GET / HTTP/1.1" 200 1`,
+		client: "2001:db8::7", time: "2026-01-01T10:00:00Z",
+	}, {
+		name:   "nginx's virtual host of any name",
+		line:   `_ 192.0.2.9 - - [01/Jan/2026:10:00:00 +0000] "GET / HTTP/1.1" 200 1`,
+		client: "192.0.2.9", time: "2026-01-01T10:00:00Z",
+	}, {
+		name:   "a virtual host that is an address with a port",
+		line:   `192.0.2.1:443 192.0.2.9 - - [01/Jan/2026:10:00:00 +0000] "GET / HTTP/1.1" 200 1`,
+		client: "192.0.2.9", time: "2026-01-01T10:00:00Z",
+	}, {
+		name:   "a virtual host that is IPv6 with a port",
+		line:   `[2001:db8::1]:443 192.0.2.9 - - [01/Jan/2026:10:00:00 +0000] "GET / HTTP/1.1" 200 1`,
+		client: "192.0.2.9", time: "2026-01-01T10:00:00Z",
+	}, {
+		name:   "a virtual host, and a client with a port",
+		line:   `www.example.com:443 192.0.2.9:50001 - - [01/Jan/2026:10:00:00 +0000] "GET / HTTP/1.1" 200 1`,
+		client: "192.0.2.9", time: "2026-01-01T10:00:00Z",
+	}, {
+		name:   "a port",
+		line:   `192.0.2.9:80 - - [01/Jan/2026:10:00:00 +0000] "GET / HTTP/1.1" 200 1`,
+		client: "192.0.2.9", time: "2026-01-01T10:00:00Z",
+	}, {
+		name:   "IPv6 with a port",
+		line:   `[2001:db8::1]:443 - - [01/Jan/2026:10:00:00 +0000] "GET / HTTP/1.1" 200 1`,
+		client: "2001:db8::1", time: "2026-01-01T10:00:00Z",
+	}, {
+		name:   "IPv6 in brackets",
+		line:   `[2001:db8::1] - - [01/Jan/2026:10:00:00 +0000] "GET / HTTP/1.1" 200 1`,
+		client: "2001:db8::1", time: "2026-01-01T10:00:00Z",
+	}, {
+		name:   "IPv6 that may end in a port",
+		line:   `2001:db8::1:443 - - [01/Jan/2026:10:00:00 +0000] "GET / HTTP/1.1" 200 1`,
+		client: "2001:db8::1:443", time: "2026-01-01T10:00:00Z",
+	}, {
+		name:   "an ident",
+		line:   `192.0.2.9 1a2b.example - [01/Jan/2026:10:00:00 +0000] "GET / HTTP/1.1" 200 1`,
+		client: "192.0.2.9", time: "2026-01-01T10:00:00Z",
+	}, {
+		name:   "a forwarded list",
+		line:   `192.0.2.9 - - [01/Jan/2026:10:00:00 +0000] "GET / HTTP/1.1" 200 1 "-" "curl" 0.005 "198.51.100.1, 2001:db8::9"`,
+		client: "192.0.2.9", time: "2026-01-01T10:00:00Z",
+	}, {
+		name:   "no forwarded list",
+		line:   `192.0.2.9 - - [01/Jan/2026:10:00:00 +0000] "GET / HTTP/1.1" 200 1 "-" "curl" "-" "10.0.0.1:8080" x"y" "" "`,
+		client: "192.0.2.9", time: "2026-01-01T10:00:00Z",
 	},
 
 	{name: "empty", problem: "an empty line"},
 	{name: "a host name", line: `www.example.com - - [01/Jan/2026:10:00:00 +0000] "GET / HTTP/1.1" 200 1`, problem: `the client "www.example.com" is not an address`},
-	{name: "a virtual host first", line: `www.example.com:443 192.0.2.9 - - [01/Jan/2026:10:00:00 +0000] "GET / HTTP/1.1" 200 1`, problem: `the client "www.example.com:443" is not an address`},
 	{name: "a socket", line: `unix: - - [01/Jan/2026:10:00:00 +0000] "GET / HTTP/1.1" 200 1`, problem: `the client "unix:" is not an address`},
-	{name: "a port", line: `192.0.2.9:80 - - [01/Jan/2026:10:00:00 +0000] "GET / HTTP/1.1" 200 1`, problem: `the client "192.0.2.9:80" is not an address`},
+	{name: "two addresses", line: `192.0.2.1 192.0.2.9 - - [01/Jan/2026:10:00:00 +0000] "GET / HTTP/1.1" 200 1`, problem: `"192.0.2.1" and "192.0.2.9" before ident and user: want a virtual host and the client there, or -client first or second`},
+	{name: "two addresses of IPv6", line: `2001:db8::1 2001:db8::2 - - [01/Jan/2026:10:00:00 +0000] "GET / HTTP/1.1" 200 1`, problem: `"2001:db8::1" and "2001:db8::2" before`},
+	{name: "no virtual host", line: `- 192.0.2.9 - - [01/Jan/2026:10:00:00 +0000] "GET / HTTP/1.1" 200 1`, problem: `"-" and "192.0.2.9" before`},
+	{name: "a list of addresses first", line: `198.51.100.1, 192.0.2.9 - - [01/Jan/2026:10:00:00 +0000] "GET / HTTP/1.1" 200 1`, problem: `"198.51.100.1," and "192.0.2.9" before`},
+	{name: "a number and an address", line: `192.0.2.256 192.0.2.9 - - [01/Jan/2026:10:00:00 +0000] "GET / HTTP/1.1" 200 1`, problem: `"192.0.2.256" and "192.0.2.9" before`},
+	{name: "IPv6 in brackets and an address", line: `[2001:db8::1] 192.0.2.9 - - [01/Jan/2026:10:00:00 +0000] "GET / HTTP/1.1" 200 1`, problem: `"[2001:db8::1]" and "192.0.2.9" before`},
+	{name: "no port", line: `192.0.2.9: - - [01/Jan/2026:10:00:00 +0000] "GET / HTTP/1.1" 200 1`, problem: `the client "192.0.2.9:" is not an address`},
+	{name: "no such port", line: `192.0.2.9:65536 - - [01/Jan/2026:10:00:00 +0000] "GET / HTTP/1.1" 200 1`, problem: `the client "192.0.2.9:65536" is not an address`},
+	{name: "a port of letters", line: `192.0.2.9:http - - [01/Jan/2026:10:00:00 +0000] "GET / HTTP/1.1" 200 1`, problem: `the client "192.0.2.9:http" is not an address`},
+	{name: "IPv6 with a port, without brackets", line: `2001:db8:0:0:0:0:0:1:443 - - [01/Jan/2026:10:00:00 +0000] "GET / HTTP/1.1" 200 1`, problem: `the client "2001:db8:0:0:0:0:0:1:443" is not an address`},
+	{name: "IPv4 in brackets", line: `[192.0.2.9]:443 - - [01/Jan/2026:10:00:00 +0000] "GET / HTTP/1.1" 200 1`, problem: `the client "[192.0.2.9]:443" is not an address`},
+	{name: "half a bracket", line: `[2001:db8::1 - - [01/Jan/2026:10:00:00 +0000] "GET / HTTP/1.1" 200 1`, problem: `the client "[2001:db8::1" is not an address`},
+	{name: "brackets around nothing", line: `[]:443 - - [01/Jan/2026:10:00:00 +0000] "GET / HTTP/1.1" 200 1`, problem: `the client "[]:443" is not an address`},
 	{name: "a leading zero", line: `192.0.2.09 - - [01/Jan/2026:10:00:00 +0000] "GET / HTTP/1.1" 200 1`, problem: `the client "192.0.2.09" is not an address`},
 	{name: "too large an octet", line: `192.0.2.256 - - [01/Jan/2026:10:00:00 +0000] "GET / HTTP/1.1" 200 1`, problem: `the client "192.0.2.256" is not an address`},
 	{name: "three octets", line: `192.0.2 - - [01/Jan/2026:10:00:00 +0000] "GET / HTTP/1.1" 200 1`, problem: `the client "192.0.2" is not an address`},
@@ -109,6 +172,8 @@ var lines = []struct {
 	{name: "before there were servers", line: `192.0.2.9 - - [01/Jan/0001:00:00:00 +0000] "GET / HTTP/1.1" 200 1`, problem: `from 1970 on`},
 	{name: "letters in the time", line: `192.0.2.9 - - [0x/Jan/2026:10:00:00 +0000] "GET / HTTP/1.1" 200 1`, problem: `the time "0x/Jan`},
 	{name: "other separators", line: `192.0.2.9 - - [01-Jan-2026 10:00:00 +0000] "GET / HTTP/1.1" 200 1`, problem: `the time "01-Jan-2026`},
+	{name: "zeros for the time", line: `192.0.2.9 - - [` + strings.Repeat("\x00", 26) + `] "GET / HTTP/1.1" 200 1`, problem: `the time "\x00\x00`},
+	{name: "zeros for the day", line: `192.0.2.9 - - [` + strings.Repeat("\x00", 12) + "10:00:00" + strings.Repeat("\x00", 6) + `] "GET / HTTP/1.1" 200 1`, problem: `the time "\x00\x00`},
 	{name: "cut off in the request", line: `192.0.2.9 - - [01/Jan/2026:10:00:00 +0000] "GET / HT`, problem: `the request "\"GET / HT" does not end`},
 	{name: "the last quotation mark is escaped", line: `192.0.2.9 - - [01/Jan/2026:10:00:00 +0000] "GET / HTTP/1.1\" 200 1`, problem: `does not end`},
 	{name: "an unescaped quotation mark", line: `192.0.2.9 - - [01/Jan/2026:10:00:00 +0000] "GET /" HTTP/1.1" 200 1`, problem: `" HTTP/1.1\" 200 1" after the request`},
@@ -131,14 +196,15 @@ func TestParseLine(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			var p lineParser
 			for range 2 { // the second time from what it remembers
-				got, err := p.parse([]byte(tt.line))
+				var got record
+				err := p.parse([]byte(tt.line), &got)
 				if tt.problem != "" {
 					require.ErrorContains(t, err, tt.problem)
 					require.NotContains(t, err.Error(), "\n")
 					continue
 				}
 				require.NoError(t, err)
-				require.Equal(t, netip.MustParseAddr(tt.client), got.client)
+				require.Equal(t, netip.MustParseAddr(tt.client), got.client.Addr)
 				want, err := time.Parse(time.RFC3339, tt.time)
 				require.NoError(t, err)
 				require.Equal(t, want.UTC(), got.time)
@@ -150,13 +216,17 @@ func TestParseLine(t *testing.T) {
 // A parser that has read one line reads the next as if it were the first.
 func TestParserForgets(t *testing.T) {
 	var p lineParser
+	var got record
 	for range 2 {
 		for _, tt := range lines {
 			var fresh lineParser
-			want, wantErr := fresh.parse([]byte(tt.line))
-			got, err := p.parse([]byte(tt.line))
-			require.Equal(t, want, got, tt.name)
+			var want record
+			wantErr := fresh.parse([]byte(tt.line), &want)
+			err := p.parse([]byte(tt.line), &got)
 			require.Equal(t, wantErr, err, tt.name)
+			if err == nil {
+				require.Equal(t, want, got, tt.name)
+			}
 		}
 	}
 }
@@ -167,7 +237,7 @@ func TestParseErrorIsShort(t *testing.T) {
 	for _, tt := range lines {
 		for i := range len(tt.line) + 1 {
 			var p lineParser
-			if _, err := p.parse([]byte(tt.line[:i] + garbage)); err != nil {
+			if err := p.parse([]byte(tt.line[:i]+garbage), new(record)); err != nil {
 				require.Less(t, len(err.Error()), 500)
 				require.NotContains(t, err.Error(), "\n")
 			}
@@ -179,29 +249,64 @@ var (
 	slowHead = regexp.MustCompile(`(?s)^([^ ]*) (.*? )\[(.{26})\] (".*)$`)
 	slowMid  = regexp.MustCompile(`(?s)^[^ ]+ .+ $`)
 	slowTime = regexp.MustCompile(`^\d\d/(Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)/\d{4}:\d\d:\d\d:\d\d [+-]([01]\d|2[0-3])[0-5]\d$`)
+	slowPort = regexp.MustCompile(`:\d{1,5}$`)
+	slowHost = regexp.MustCompile(`^[A-Za-z0-9_.-]*[A-Za-z_][A-Za-z0-9_.-]*$`)
 	slowTail = regexp.MustCompile(`(?s)^"([^"\\]|\\.)*" (\d{3}|-) (\d{1,19}|-)( "([^"\\]|\\.)*" "([^"\\]|\\.)*"( .*)?)?$`)
 )
 
+// slowAddress reads an address, with a port or without.
+func slowAddress(text string) (addr netip.Addr, port, ok bool) {
+	if len(text) > maxAddr {
+		return netip.Addr{}, false, false
+	}
+	if addr, err := netip.ParseAddr(text); err == nil {
+		return addr, false, true
+	}
+	if inner, found := strings.CutPrefix(text, "["); found && strings.HasSuffix(inner, "]") {
+		addr, err := netip.ParseAddr(strings.TrimSuffix(inner, "]"))
+		return addr, false, err == nil && addr.Is6()
+	}
+	both, err := netip.ParseAddrPort(text)
+	return both.Addr(), true, err == nil && slowPort.MatchString(text)
+}
+
+func isSlowHost(text string) bool {
+	if port := slowPort.FindString(text); port != "" {
+		if _, err := strconv.ParseUint(port[1:], 10, 16); err != nil {
+			return false
+		}
+		text = strings.TrimSuffix(text, port)
+	}
+	return slowHost.MatchString(text)
+}
+
 // slowParse is lineParser.parse by other means.
-func slowParse(line []byte) (record, bool) {
+func slowParse(line []byte) (addr netip.Addr, when time.Time, status int, ok bool) {
+	first, rest, _ := strings.Cut(string(line), " ")
+	second, _, _ := strings.Cut(rest, " ")
+	if _, _, is := slowAddress(second); is && first != "" {
+		if _, port, is := slowAddress(first); is && !port || !is && !isSlowHost(first) {
+			return addr, when, 0, false
+		}
+		line = []byte(rest)
+	}
 	var runes []rune // regexp knows no bytes: let each be a rune
 	for _, b := range line {
 		runes = append(runes, rune(b))
 	}
 	head := slowHead.FindStringSubmatch(string(runes))
-	if head == nil || !slowMid.MatchString(head[2]) || !slowTime.MatchString(head[3]) || !slowTail.MatchString(head[4]) {
-		return record{}, false
+	if head == nil || !slowMid.MatchString(head[2]) || !slowTime.MatchString(head[3]) {
+		return addr, when, 0, false
 	}
-	client, _, _ := bytes.Cut(line, []byte(" "))
-	addr, err := netip.ParseAddr(string(client))
-	if err != nil || len(client) > maxAddr {
-		return record{}, false
+	tail := slowTail.FindStringSubmatch(head[4])
+	if tail == nil {
+		return addr, when, 0, false
 	}
-	t, err := time.Parse("02/Jan/2006:15:04:05 -0700", head[3])
-	if err != nil || head[3][7:11] < "1970" {
-		return record{}, false
-	}
-	return record{addr, t.UTC()}, true
+	client, _, _ := strings.Cut(string(line), " ")
+	addr, _, ok = slowAddress(client)
+	when, err := time.Parse("02/Jan/2006:15:04:05 -0700", head[3])
+	status, _ = strconv.Atoi(tail[2]) // "-" is 0
+	return addr, when.UTC(), status, ok && err == nil && head[3][7:11] >= "1970"
 }
 
 func FuzzParseLine(f *testing.F) {
@@ -209,20 +314,28 @@ func FuzzParseLine(f *testing.F) {
 		f.Add([]byte(tt.line))
 	}
 	f.Fuzz(func(t *testing.T, line []byte) {
-		want, ok := slowParse(line)
+		addr, when, status, ok := slowParse(line)
 		var p lineParser
-		_, err := p.parse([]byte(lines[0].line)) // so that it has something to remember
-		require.NoError(t, err)
+		var got record
+		require.NoError(t, p.parse([]byte(lines[0].line), &got)) // so that it has something to remember
 		for range 2 {
-			got, err := p.parse(line)
+			err := p.parse(line, &got)
 			require.Equal(t, ok, err == nil, "%v", err)
 			if err != nil {
 				require.NotContains(t, err.Error(), "\n")
 				continue
 			}
-			require.Equal(t, want, got)
+			require.Equal(t, addr, got.client.Addr)
+			require.Equal(t, when, got.time)
+			require.Equal(t, status, got.status)
 			require.True(t, got.client.IsValid())
 			require.False(t, got.time.IsZero())
+		}
+		for _, field := range []clientField{firstField, secondField, forwardedField} {
+			p := lineParser{field: field}
+			if err := p.parse(line, &got); err == nil {
+				require.True(t, got.client.IsValid())
+			}
 		}
 	})
 }
@@ -231,11 +344,12 @@ func BenchmarkParseLine(b *testing.B) {
 	for _, tt := range lines[:9] {
 		b.Run(tt.name, func(b *testing.B) {
 			var p lineParser
+			var r record
 			line := []byte(tt.line)
 			b.SetBytes(int64(len(line)))
 			b.ReportAllocs()
 			for b.Loop() {
-				if _, err := p.parse(line); err != nil {
+				if err := p.parse(line, &r); err != nil {
 					b.Fatal(err)
 				}
 			}

@@ -64,11 +64,11 @@ func TestSuggestionServesAll(t *testing.T) {
 			require.NoError(t, err)
 		}
 		budget := 1 + random.IntN(40)
-		c := config{requirement: policy.Requirement(random.IntN(3)), suggest: budget, top: 20}
+		c := config{requirement: policy.Requirement(random.IntN(3)), suggest: budget, top: 20, client: firstField}
 		before, _ := replayInto(t, c, present, maxKeys, strings.NewReader(log))
 		var out strings.Builder
 		require.NoError(t, before.writeText(&out, c))
-		after := reported(t, log, "-ipv6", listFile(t, suggested(t, out.String())))
+		after := reported(t, log, "-client", "first", "-ipv6", listFile(t, suggested(t, out.String())))
 
 		s := before.Suggestion
 		ipv6 := 0
@@ -118,10 +118,10 @@ func TestSuggestionOfBlocksServesAll(t *testing.T) {
 	random := rand.New(rand.NewPCG(4, 4))
 	for range 100 {
 		log := randomLog(random, false)
-		report, _ := replayInto(t, config{requirement: policy.Required, suggest: 10}, accesslist.List{}, 8, strings.NewReader(log))
+		report, _ := replayInto(t, config{requirement: policy.Required, suggest: 10, client: firstField}, accesslist.List{}, 8, strings.NewReader(log))
 		text, err := report.Suggestion.Entries.MarshalText()
 		require.NoError(t, err)
-		after := reported(t, log, listFile(t, string(text)))
+		after := reported(t, log, "-client", "first", listFile(t, string(text)))
 		require.Zero(t, after.Denied)
 
 		var out bytes.Buffer
@@ -139,7 +139,7 @@ func replayInto(t testing.TB, c config, list accesslist.List, maxKeys int, log i
 	r := newReplay(c, list, newProgress(io.Discard, time.Now), maxKeys)
 	sources := []source{{name: "log", ReadCloser: io.NopCloser(log)}}
 	r.run(sources)
-	report, err := r.report(sources)
+	report, err := r.report()
 	require.NoError(t, err)
 	require.True(t, report.Complete)
 	require.Zero(t, report.BadLines)
@@ -158,9 +158,9 @@ func TestNothingToSuggest(t *testing.T) {
 	for _, client := range []string{"2001:db8::1", "0.0.0.0"} {
 		list := listFile(t, "192.0.2.1")
 		r := replayed(logLine(client), "-suggest", "3", list)
-		require.Equal(t, 0, r.status)
+		require.Equal(t, 1, r.status)
 		require.Contains(t, r.out, "\nNo suggestion: ")
-		require.Nil(t, reported(t, logLine(client), "-suggest", "3", list).Suggestion)
+		require.Nil(t, parseReport(t, replayed(logLine(client), "-suggest", "3", "-json", list).out).Suggestion)
 	}
 }
 
@@ -175,9 +175,9 @@ func TestLargestSuggestion(t *testing.T) {
 	for range keys {
 		r.seen.add(address4(random.Uint32() &^ 1))
 	}
-	s, err := r.suggest()
-	require.NoError(t, err)
-	require.Equal(t, maxSuggest, s.Entries.Len())
+	var p report
+	require.NoError(t, r.suggest(&p))
+	require.Equal(t, maxSuggest, p.Suggestion.Entries.Len())
 }
 
 // A generator is a log of any length, made while it is read. A sixteenth of
@@ -271,9 +271,10 @@ func TestDecideAllocatesNothing(t *testing.T) {
 	list, err := accesslist.Parse("192.0.2.0/24")
 	require.NoError(t, err)
 	r := newReplay(config{suggest: 5}, list, newProgress(io.Discard, time.Now), maxKeys)
+	var log logReport
 	served, denied := []byte(strings.TrimSpace(logLine("192.0.2.1"))), []byte(strings.TrimSpace(logLine("198.51.100.1")))
 	require.Zero(t, testing.AllocsPerRun(100, func() {
-		if r.decide(served) != nil || r.decide(denied) != nil {
+		if r.decide(&log, served) != nil || r.decide(&log, denied) != nil {
 			t.Fatal("bad line")
 		}
 	}))

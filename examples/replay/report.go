@@ -2,10 +2,9 @@ package main
 
 import (
 	"encoding/json"
-	"fmt"
 	"io"
-	"iter"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/sallyport-go/sallyport/accesslist"
@@ -15,26 +14,35 @@ import (
 // A report is the result of a replay. Its JSON is for programs: fields may be added, and
 // none changes its meaning. Times are RFC 3339 in UTC, reasons the texts of policy.Reason.
 type report struct {
-	Complete bool     `json:"complete"` // every log was read to its end
-	List     string   `json:"list"`     // its file
-	Entries  int      `json:"entries"`  // on the list, expired ones included
-	Logs     []string `json:"logs"`
+	// What was read. Lines = Requests + BadLines + Unforwarded. First and Last are the times
+	// of the earliest and the latest request; absent if there was none.
+	Complete bool        `json:"complete"` // every log was read to its end
+	Logs     []logReport `json:"logs"`
+	Lines    uint64      `json:"lines"`
+	BadLines uint64      `json:"badLines"`
+	Requests uint64      `json:"requests"`
+	First    time.Time   `json:"first,omitzero"`
+	Last     time.Time   `json:"last,omitzero"`
+
+	// Client is the value of -client. SecondField counts requests with the client in the
+	// second field, Unforwarded lines without a forwarded address, which are not judged.
+	Client      clientField `json:"client"`
+	SecondField uint64      `json:"secondField"`
+	Unforwarded uint64      `json:"unforwarded"`
+
+	// Doubts are reasons not to draw a conclusion. Withheld are the conclusions not drawn.
+	Doubts   []doubt    `json:"doubts"`
+	Withheld []withheld `json:"withheld"`
 
 	// The conditions of the judgement. JudgedAt is absent if each request was judged at its
 	// own time.
+	List             string             `json:"list"`    // its file
+	Entries          int                `json:"entries"` // on the list, expired ones included
 	Requirement      policy.Requirement `json:"requirement"`
 	EndpointRequires bool               `json:"endpointRequires"`
 	JudgedAt         time.Time          `json:"judgedAt,omitzero"`
 
-	// Lines = Requests + BadLines, Requests = Served + Denied. First and Last are the
-	// times of the earliest and the latest request; absent if there was none.
-	Lines    uint64    `json:"lines"`
-	BadLines uint64    `json:"badLines"`
-	Requests uint64    `json:"requests"`
-	First    time.Time `json:"first,omitzero"`
-	Last     time.Time `json:"last,omitzero"`
-
-	// The requests by reason. WouldDeny counts requests, served or not, that the requirement
+	// The requests by reason; Requests = Served + Denied. WouldDeny counts requests, served or not, that the requirement
 	// would deny without report_only (rule Q2).
 	Served         uint64        `json:"served"`
 	ServedByReason []reasonCount `json:"servedByReason"`
@@ -45,8 +53,14 @@ type report struct {
 	DeniedClients deniedClients `json:"deniedClients"`
 	Findings      findings      `json:"findings"`
 
-	// Suggestion is absent without -suggest, and without an IPv4 client.
+	// Suggestion is absent without -suggest, and if it is withheld.
 	Suggestion *suggestion `json:"suggestion,omitempty"`
+}
+
+// A withheld conclusion was asked for, or would have been drawn: "unused" or "suggestion".
+type withheld struct {
+	Conclusion string `json:"conclusion"`
+	Because    string `json:"because"`
 }
 
 type reasonCount struct {
@@ -69,7 +83,7 @@ type topClient struct {
 }
 
 // findings are all of accesslist.List.Findings for the list. Unused entries are those
-// without a request in this replay.
+// without a request in this replay, and withheld if there is a doubt.
 type findings struct {
 	At    time.Time `json:"at"` // -at, or the time of the latest request, or now
 	Found []finding `json:"found"`
@@ -82,46 +96,26 @@ type finding struct {
 	Text  string   `json:"text"`         // one sentence
 }
 
-// A suggestion is a list to replace the present one. It serves all IPv4 clients of the log,
-// now served or denied.
-type suggestion struct {
-	// Entries is the list. The comment of an IPv4 entry has its numbers of clients and
-	// requests; IPv6 entries are those of the present list, unchanged.
-	Entries accesslist.List `json:"entries"`
-
-	// Covers is the number of admitted IPv4 addresses. Clients is the number of addresses
-	// seen or, if PrefixLength is not 32, of blocks of that length.
-	Covers       uint64   `json:"covers"`
-	Clients      int      `json:"clients"`
-	PrefixLength int      `json:"prefixLength"`
-	OverBroad    []string `json:"overBroad"` // entries wider than /8 (rule A8)
-
-	// Not served: IPv6 clients (or blocks of IPv6PrefixLength) without an entry in the
-	// present list, and requests from 0.0.0.0, an address of no client.
-	LeftOut leftOut `json:"leftOut"`
-}
-
-type leftOut struct {
-	IPv6Clients      int    `json:"ipv6Clients"`
-	IPv6PrefixLength int    `json:"ipv6PrefixLength"`
-	IPv6Requests     uint64 `json:"ipv6Requests"`
-	Unspecified      uint64 `json:"unspecified"`
-}
-
-// report sums up the replay of the sources.
-func (r *replay) report(sources []source) (*report, error) {
+// report sums up the replay.
+func (r *replay) report() (*report, error) {
 	p := &report{
-		Complete:         r.complete,
+		Complete:         true,
+		Logs:             r.logs,
+		Lines:            r.lines,
+		BadLines:         r.bad,
+		Requests:         r.requests(),
+		First:            r.first,
+		Last:             r.last,
+		Client:           r.config.client,
+		SecondField:      r.second,
+		Unforwarded:      r.unforwarded,
+		Doubts:           r.doubts(),
+		Withheld:         []withheld{},
 		List:             r.config.list,
 		Entries:          r.list.Len(),
 		Requirement:      r.config.requirement,
 		EndpointRequires: r.config.endpointRequires,
 		JudgedAt:         r.config.at.UTC(),
-		Lines:            r.lines,
-		BadLines:         r.bad,
-		Requests:         r.lines - r.bad,
-		First:            r.first,
-		Last:             r.last,
 		ServedByReason:   []reasonCount{},
 		DeniedByReason:   []reasonCount{},
 		WouldDeny:        []reasonCount{},
@@ -131,10 +125,9 @@ func (r *replay) report(sources []source) (*report, error) {
 			IPv6PrefixLength: r.denied.v6.length(),
 			Top:              []topClient{},
 		},
-		Findings: r.findings(),
 	}
-	for _, s := range sources {
-		p.Logs = append(p.Logs, s.name)
+	for _, l := range r.logs {
+		p.Complete = p.Complete && l.Complete
 	}
 	for i, n := range r.reasons {
 		reason := policy.Reason(i)
@@ -156,97 +149,93 @@ func (r *replay) report(sources []source) (*report, error) {
 	for _, c := range r.denied.top(r.config.top) {
 		p.DeniedClients.Top = append(p.DeniedClients.Top, topClient{prefixText(c.prefix), c.requests})
 	}
-	var err error
-	if r.config.suggest > 0 {
-		p.Suggestion, err = r.suggest()
+	r.findings(p)
+	if r.config.suggest == 0 {
+		return p, nil
 	}
-	return p, err
+	for _, d := range p.Doubts {
+		if d.Kind != short {
+			p.withhold("suggestion", d.Text)
+			return p, nil
+		}
+	}
+	return p, r.suggest(p)
 }
 
-func (r *replay) findings() findings {
-	f := findings{At: r.config.at, Found: []finding{}}
+// grave reports whether there is a doubt of more than a short log.
+func (r *report) grave() bool {
+	return slices.ContainsFunc(r.Doubts, func(d doubt) bool { return d.Kind != short })
+}
+
+// because returns why a conclusion is withheld, or "".
+func (r *report) because(conclusion string) string {
+	for _, w := range r.Withheld {
+		if w.Conclusion == conclusion {
+			return w.Because
+		}
+	}
+	return ""
+}
+
+func (r *report) withhold(conclusion, because string) {
+	r.Withheld = append(r.Withheld, withheld{conclusion, because})
+}
+
+// findings adds the findings on the list. With a doubt, those on unused entries are
+// withheld, if there are any.
+func (r *replay) findings(p *report) {
+	f := &p.Findings
+	f.At, f.Found = r.config.at, []finding{}
 	if f.At.IsZero() {
 		f.At = r.last
 	}
-	var usage map[netip.Prefix]accesslist.Usage // nil without a request: usage is unknown
 	if f.At.IsZero() {
 		f.At = time.Now()
-	} else {
-		usage = make(map[netip.Prefix]accesslist.Usage, len(r.usage))
-		for entry, u := range r.usage {
-			usage[entry] = *u
-		}
 	}
 	f.At = f.At.UTC()
+	usage := make(map[netip.Prefix]accesslist.Usage, len(r.usage))
+	for entry, u := range r.usage {
+		usage[entry] = *u
+	}
+	unused := 0
 	for _, found := range r.list.Findings(f.At, usage) {
+		if found.Kind == accesslist.Unused && len(p.Doubts) > 0 {
+			unused++
+			continue
+		}
 		var by []string
 		for _, e := range found.By {
 			by = append(by, e.String())
 		}
 		f.Found = append(f.Found, finding{found.Kind.String(), found.Entry.String(), by, found.String()})
 	}
-	return f
+	if unused > 0 {
+		p.withhold("unused", p.Doubts[0].Text)
+	}
 }
 
-// suggest returns nil without an IPv4 client: a list without entries would admit everyone.
-func (r *replay) suggest() (*suggestion, error) {
-	seen := r.seen.v4.all()
-	if len(seen) == 0 {
-		return nil, nil
-	}
-	list, err := accesslist.Suggest(prefixes(seen), r.config.suggest)
-	if err != nil {
-		return nil, err
-	}
-	s := &suggestion{
-		Clients:      len(seen),
-		PrefixLength: r.seen.v4.length(),
-		OverBroad:    []string{},
-		LeftOut: leftOut{
-			IPv6Clients:      len(r.seen.v6.counts),
-			IPv6PrefixLength: r.seen.v6.length(),
-			IPv6Requests:     r.seen.v6.requests(),
-			Unspecified:      r.unspecified,
-		},
-	}
-	clients, requests := make(map[netip.Prefix]int), make(map[netip.Prefix]uint64)
-	for _, c := range seen {
-		e, _ := list.Match(c.prefix.Addr(), time.Time{}) // the entries never expire
-		clients[e.Prefix()]++
-		requests[e.Prefix()] += c.requests
-	}
-	what := "clients"
-	if r.seen.v4.grouped() {
-		what = fmt.Sprintf("blocks of /%d", s.PrefixLength)
-	}
-	var entries []accesslist.Entry
-	for e := range list.All() {
-		e.Comment = fmt.Sprintf("%s: %s, requests: %s", what, thousands(uint64(clients[e.Prefix()])), thousands(requests[e.Prefix()]))
-		s.Covers += 1 << (32 - e.Prefix().Bits()) // the entries are disjoint
-		entries = append(entries, e)
-	}
-	for _, f := range list.Findings(time.Time{}, nil) {
-		if f.Kind == accesslist.OverBroad {
-			s.OverBroad = append(s.OverBroad, f.Entry.String())
-		}
-	}
-	for e := range r.list.All() {
-		if e.Prefix().Addr().Is6() {
-			entries = append(entries, e)
-		}
-	}
-	s.Entries, err = accesslist.List{}.With(entries...)
-	return s, err
-}
+// Exit statuses.
+const (
+	exitWhole      = 0
+	exitWithheld   = 1
+	exitIncomplete = 2
+)
 
-func prefixes(counts []clientCount) iter.Seq[netip.Prefix] {
-	return func(yield func(netip.Prefix) bool) {
-		for _, c := range counts {
-			if !yield(c.prefix) {
-				return
-			}
+// status returns the exit status of a written report.
+func (r *report) status() int {
+	status := exitWhole
+	for _, d := range r.Doubts {
+		switch d.Kind {
+		case incomplete, badLines:
+			return exitIncomplete
+		case proxy, ports:
+			status = exitWithheld
 		}
 	}
+	if r.because("suggestion") != "" {
+		return exitWithheld
+	}
+	return status
 }
 
 func (r *report) writeJSON(w io.Writer) error {

@@ -6,7 +6,11 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 )
+
+// width is that of the text, in columns: a narrow terminal's. Names are not broken.
+const width = 60
 
 // A printer writes lines to a writer that keeps its first error.
 type printer struct{ io.Writer }
@@ -16,29 +20,47 @@ func (p printer) line(format string, args ...any) { fmt.Fprintf(p, format+"\n", 
 // item writes a line of a table: a number and its meaning.
 func (p printer) item(n uint64, what any) { p.line("%14s  %v", thousands(n), what) }
 
+// field writes a text beside its title.
+func (p printer) field(title, format string, args ...any) {
+	const indent = "             "
+	p.wrap(title+indent[min(len(title), len(indent)-1):], indent, fmt.Sprintf(format, args...))
+}
+
+// wrap writes a text in lines of the width. The first one begins with first, and the others
+// with indent.
+func (p printer) wrap(first, indent, text string) {
+	line, empty := first, true
+	for _, word := range strings.Fields(text) {
+		if !empty && utf8.RuneCountInString(line)+1+utf8.RuneCountInString(word) > width {
+			p.line("%s", line)
+			line, empty = indent, true
+		}
+		if !empty {
+			line += " "
+		}
+		line, empty = line+word, false
+	}
+	p.line("%s", line)
+}
+
 // writeText writes the report for people. It has at most config.top findings of a kind, and
 // otherwise the contents of the JSON.
 func (r *report) writeText(w io.Writer, c config) error {
 	p := printer{w}
-	if !r.Complete {
-		p.line("INCOMPLETE: a log could not be read to its end. What follows is about what was read.\n")
-	}
-	p.line("List         %s: %s", r.List, count(r.Entries, "entry", "entries"))
+	p.read(r)
+	p.cautions(r)
+	p.line("")
+	p.field("List", "%s: %s", r.List, count(r.Entries, "entry", "entries"))
 	endpoint := ""
 	if r.EndpointRequires {
 		endpoint = "; the endpoint requires a list"
 	}
-	p.line("Requirement  %s%s", r.Requirement, endpoint)
-	p.line("Log          %s", enumerate(r.Logs))
-	p.line("Lines        %s: %s, %s", thousands(r.Lines), count(r.Requests, "request", "requests"), count(r.BadLines, "bad line", "bad lines"))
-	if r.Requests > 0 {
-		p.line("Time         %s to %s", r.First.Format(time.RFC3339), r.Last.Format(time.RFC3339))
-	}
+	p.field("Requirement", "%s%s", r.Requirement, endpoint)
 	at := "at its own time"
 	if !r.JudgedAt.IsZero() {
 		at = "as of " + r.JudgedAt.Format(time.RFC3339)
 	}
-	p.line("Judged       each request %s, and as if its key had been proven", at)
+	p.field("Judged", "each request %s, and as if its key had been verified", at)
 
 	p.reasons("Served       "+share(r.Served, r.Requests), r.ServedByReason)
 	p.reasons("Denied       "+share(r.Denied, r.Requests), r.DeniedByReason)
@@ -47,14 +69,98 @@ func (r *report) writeText(w io.Writer, c config) error {
 	}
 	p.deniedClients(&r.DeniedClients)
 	p.findings(&r.Findings, c.top)
-	switch {
-	case c.suggest == 0:
-		return nil
-	case r.Suggestion == nil:
-		p.line("\nNo suggestion: no request came from an IPv4 address.")
-		return nil
+	if r.Suggestion != nil {
+		return p.suggestion(r.Suggestion, r.Entries)
 	}
-	return p.suggestion(r.Suggestion, r.Entries)
+	if because := r.because("suggestion"); because != "" {
+		p.line("")
+		if r.grave() {
+			because = "see CAUTION above."
+		}
+		p.wrap("", "", "No suggestion: "+because)
+	}
+	return nil
+}
+
+// read writes what was read, what was not, and what was left out.
+func (p printer) read(r *report) {
+	p.field("Read", "%s in %s of %s", count(r.Requests, "request", "requests"), count(r.Lines, "line", "lines"), enumerate(r.Logs))
+	if r.Requests > 0 {
+		p.field("Time", "%s to %s", r.First.Format(time.RFC3339), r.Last.Format(time.RFC3339))
+	}
+	switch {
+	case r.Requests == 0:
+	case r.Client == forwardedField:
+		p.field("Client", "the last forwarded address")
+	case r.SecondField == r.Requests:
+		p.field("Client", "the second field")
+	case r.SecondField > 0:
+		p.field("Client", "the first field, in %s the second", count(r.SecondField, "request", "requests"))
+	default:
+		p.field("Client", "the first field")
+	}
+	p.notRead(r)
+	if r.Unforwarded > 0 {
+		p.field("Left out", "%s without a forwarded address", count(r.Unforwarded, "line", "lines"))
+	}
+	if r.Suggestion != nil {
+		title := "Left out"
+		for _, text := range r.Suggestion.LeftOut.lines() {
+			if title != "" {
+				p.field(title, "of the suggestion:")
+				title = ""
+			}
+			p.field("", "%s", text)
+		}
+	}
+}
+
+func (p printer) notRead(r *report) {
+	p.field("Not read", "%s", count(r.BadLines, "bad line", "bad lines"))
+	told := 0
+	for _, l := range r.Logs {
+		if l.Complete && (l.BadLines == 0 || len(r.Logs) == 1) {
+			continue
+		}
+		if told++; told > mostNames {
+			p.field("", "and others, see -json")
+			return
+		}
+		text := fmt.Sprintf("%s of %s in %s", thousands(l.BadLines), count(l.Lines, "line", "lines"), l.Name)
+		switch {
+		case !l.Complete && l.Lines == 0:
+			text = "all of " + l.Name
+		case !l.Complete:
+			text += fmt.Sprintf(", and all from line %s on", thousands(l.Lines+1))
+		}
+		p.field("", "%s", text)
+	}
+}
+
+// cautions writes the doubts, and what they withhold. A short log casts doubt on unused
+// entries only.
+func (p printer) cautions(r *report) {
+	for _, d := range r.Doubts {
+		if d.Kind != short {
+			p.line("")
+			p.field("CAUTION", "%s", d.Text)
+		}
+	}
+	first := true
+	for _, conclusion := range []struct{ name, text string }{{"unused", "which entries are unused"}, {"suggestion", "which list to suggest"}} {
+		because := r.because(conclusion.name)
+		if because == "" {
+			continue
+		}
+		if r.grave() {
+			because = "see CAUTION."
+			if first {
+				p.line("")
+			}
+		}
+		first = false
+		p.field("Not said", "%s: %s", conclusion.text, because)
+	}
 }
 
 func (p printer) reasons(title string, counts []reasonCount) {
@@ -78,8 +184,8 @@ func (p printer) deniedClients(d *deniedClients) {
 		length, whole int
 	}{{"IPv4", d.IPv4PrefixLength, 32}, {"IPv6", d.IPv6PrefixLength, 128}} {
 		if family.length < family.whole {
-			p.line("(%s clients are counted by blocks of /%d, since there were more than %s addresses)",
-				family.name, family.length, thousands(maxKeys))
+			p.wrap("", "", fmt.Sprintf("(%s clients are counted by blocks of /%d, since there were more than %s addresses)",
+				family.name, family.length, thousands(maxKeys)))
 		}
 	}
 	for _, c := range d.Top {
@@ -104,42 +210,72 @@ func (p printer) findings(f *findings, top int) {
 		all := byKind[kind]
 		p.item(uint64(len(all)), kind)
 		for _, found := range all[:min(top, len(all))] {
-			p.line("%16s- %s", "", found.Text)
+			p.wrap("    - ", "      ", found.Text)
 		}
 		if 0 < top && top < len(all) {
-			p.line("%16s- and %s more, which -top or -json tells", "", thousands(len(all)-top))
+			p.wrap("    - ", "      ", fmt.Sprintf("and %s more, see -top or -json", thousands(len(all)-top)))
 		}
 	}
 }
 
 // suggestion writes an access list in text form, with its explanations in comments.
 func (p printer) suggestion(s *suggestion, present int) error {
+	comment := func(format string, args ...any) { p.wrap("# ", "# ", fmt.Sprintf(format, args...)) }
 	list := "the present " + thousands(present)
 	if present == 0 {
 		list = "the open list"
 	}
-	p.line("\n# Suggested, from here to the end: %s that can replace %s.", count(s.Entries.Len(), "entry", "entries"), list)
-	p.line("# It serves every IPv4 client of the log: those that are served now, and those that are denied.")
-	p.line("# It covers %s. Seen: %s.", count(s.Covers, "IPv4 address", "IPv4 addresses"), places(s.Clients, s.PrefixLength, 32))
-	p.line("# WARNING: whoever is in the log is let in, an attacker as well.")
+	p.line("")
+	comment("Suggested, from here to the end: %s that can replace %s.", count(s.Entries.Len(), "entry", "entries"), list)
+	comment("It serves every IPv4 client of the log that had an answer with success, those that are served now and those that are denied.")
+	comment("It covers %s. Seen: %s.", count(s.Covers, "IPv4 address", "IPv4 addresses"), places(s.Clients, s.PrefixLength, 32))
+	comment("WARNING: every client seen is let in, an attacker as well.")
 	for _, entry := range s.OverBroad {
-		p.line("# WARNING: %s is over-broad, a block wider than /8.", entry)
+		comment("WARNING: %s is over-broad, a block wider than /8.", entry)
 	}
 	if present > 0 {
-		p.line("# Expiries and comments of the present IPv4 entries are not carried over.")
+		comment("Expiries and comments of the present IPv4 entries are not carried over.")
 	}
-	if l := s.LeftOut; l.IPv6Clients > 0 {
-		p.line("# Left out: %s from IPv6 (%s) that no present entry admits. Suggestions are for IPv4.",
-			count(l.IPv6Requests, "request", "requests"), places(l.IPv6Clients, l.IPv6PrefixLength, 128))
-	}
-	if n := s.LeftOut.Unspecified; n > 0 {
-		p.line("# Left out: %s from 0.0.0.0, which is nobody's address.", count(n, "request", "requests"))
+	for _, text := range s.LeftOut.lines() {
+		comment("Left out: %s", text)
 	}
 	text, err := s.Entries.MarshalText()
 	if err == nil {
 		_, err = p.Write(text)
 	}
 	return err
+}
+
+// lines describes what a suggestion leaves out.
+func (l *leftOut) lines() (lines []string) {
+	var failed uint64
+	var statuses []string
+	for _, s := range l.ByStatus {
+		failed += s.Requests
+		statuses = append(statuses, fmt.Sprintf("%s with %s", thousands(s.Requests), statusText(s.Status)))
+	}
+	if failed > 0 {
+		const most = 6
+		if len(statuses) > most {
+			statuses = append(statuses[:most], "others")
+		}
+		lines = append(lines, fmt.Sprintf("%s without success: %s.", count(failed, "request", "requests"), strings.Join(statuses, ", ")))
+	}
+	if l.IPv6Clients > 0 {
+		lines = append(lines, fmt.Sprintf("%s from IPv6 (%s) that no present entry admits. Suggestions are for IPv4.",
+			count(l.IPv6Requests, "request", "requests"), places(l.IPv6Clients, l.IPv6PrefixLength, 128)))
+	}
+	if l.Unspecified > 0 {
+		lines = append(lines, fmt.Sprintf("%s from 0.0.0.0, an address of no client.", count(l.Unspecified, "request", "requests")))
+	}
+	return lines
+}
+
+func statusText(status int) string {
+	if status == 0 {
+		return `"-"`
+	}
+	return strconv.Itoa(status)
 }
 
 // places formats a number of addresses or, if grouped, of blocks.
@@ -150,10 +286,17 @@ func places(n, length, whole int) string {
 	return count(n, "block", "blocks") + fmt.Sprintf(" of /%d", length)
 }
 
-func enumerate(names []string) string {
-	const most = 4
-	if len(names) > most {
-		return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), len(names)-most)
+// mostNames is the number of logs that are named one by one.
+const mostNames = 4
+
+func enumerate(logs []logReport) string {
+	var names []string
+	for i, l := range logs {
+		if i == mostNames {
+			names = append(names, fmt.Sprintf("and %d more", len(logs)-mostNames))
+			break
+		}
+		names = append(names, l.Name)
 	}
 	return strings.Join(names, ", ")
 }

@@ -710,8 +710,15 @@ func TestCancelled(t *testing.T) {
 	ctx := metadata.NewIncomingContext(context.Background(), metadata.Pairs(s.authorized()...))
 	ctx, cancel := context.WithCancel(peer.NewContext(ctx, &peer.Peer{Addr: addr{"tcp", "127.0.0.1:4711"}}))
 	require.True(t, guard.Check(ctx, restore, nil).Allowed())
+	expired, end := context.WithDeadline(ctx, time.Unix(0, 0)) // a caller sets it as it likes
+	defer end()
+	d := guard.Check(expired, restore, nil)
+	require.Equal(t, policy.Unavailable, d.Reason)
+	require.Equal(t, policy.RequestExpired, d.Kind())
 	cancel()
-	require.Equal(t, policy.Unavailable, guard.Check(ctx, restore, nil).Reason)
+	d = guard.Check(ctx, restore, nil)
+	require.Equal(t, policy.Unavailable, d.Reason)
+	require.Equal(t, policy.CallerGone, d.Kind())
 }
 
 type addr struct{ network, text string }

@@ -25,8 +25,8 @@ type LogOptions struct {
 //   - stale_nonce: a right response of Digest, whose nonce has expired,
 //   - caller_gone: the caller hung up before the answer.
 //
-// A line never has a secret in it, nor anything else of the
-// credentials but the ID of a key. The names of a resource are logged as they were sent.
+// A line never has a secret in it, nor anything else of the credentials but the ID of a key.
+// The names of a resource are logged as they were sent.
 //
 // Where AllowEvery skips calls, the lines of allowed calls have an attribute left_out: the
 // number of calls skipped since the line before. A nil logger is slog's default one at the

@@ -28,12 +28,13 @@
 // goroutine. [Route.Check] only judges.
 //
 // Protect returns an http.Handler, and [Route.Protect] is a middleware: with chi it is
-// router.With(route.Protect), with echo echo.WrapMiddleware(route.Protect). With gin,
-// protect a handler that takes the request over and calls Next, and abort if the guard did
-// not call it. Put the guard on the route and not on the whole router: some routers match
-// the path after their middleware has run, [PathOrganization] then finds nothing, and every
-// call is denied with a 400. gin and echo have path values of their own: a middleware hands
-// them to Request.SetPathValue, or a [Resource] reads them from the context.
+// router.With(route.Protect). With gin, protect a handler that takes the request over and
+// calls Next, and abort if the guard did not call it. Put the guard on the route and not on
+// the whole router: some routers match the path after their middleware has run,
+// [PathOrganization] then finds nothing, and every call is denied with a 400. gin and echo
+// have path values of their own: a middleware hands them to Request.SetPathValue, decoded,
+// or a [Resource] reads them from the context. (echo.WrapMiddleware of echo 5 hands them
+// over still encoded.) examples/middleware/routers has an adapter for each.
 //
 // # The resource
 //
@@ -147,7 +148,8 @@
 // # Audit and metrics
 //
 // [Log] and [Counters] are observers for [policy.WithObserver]. They see every decision of
-// the engine, with its Cause: why a request was unreadable, or a source failed.
+// the engine, with its Cause: why a request was unreadable, or a source failed. Both tell
+// honest callers from others by the decision's [policy.Kind].
 //
 // # Not included
 //

@@ -11,11 +11,10 @@ import (
 
 // Counters counts decisions, each once: by its kind if it has one, and otherwise by its
 // reason. So a wrong_secret is a wrong secret, and not an honest client of Digest with an old
-// nonce. Give [Counters.Observe] to
-// [policy.WithObserver]. It is an expvar.Var, for expvar.Publish("access", counters).
-// Publishing is up to the program: Publish panics when the name is in use, and importing
-// expvar serves /debug/vars, with the command line, on http.DefaultServeMux. This package
-// does neither. The zero Counters is ready.
+// nonce. Give [Counters.Observe] to [policy.WithObserver]. It is an expvar.Var, for
+// expvar.Publish("access", counters). Publishing is up to the program: Publish panics when the
+// name is in use, and importing expvar serves /debug/vars, with the command line, on
+// http.DefaultServeMux. This package does neither. The zero Counters is ready.
 type Counters struct {
 	reasons   [policy.OpenList + 1]atomic.Int64 // the first is for unknown ones
 	kinds     [policy.EndOfKinds]atomic.Int64   // the first stays zero
@@ -58,9 +57,9 @@ func (c *Counters) of(reason policy.Reason) *atomic.Int64 {
 	return &c.reasons[reason]
 }
 
-// String returns a JSON object with the counts, in the order of the rules: by the texts of
-// the reasons, then of the kinds, zeros included, and would_deny. Each count is right by itself; together they
-// are not a snapshot.
+// String returns a JSON object with the counts: by the texts of the reasons in the order of the
+// rules, then by those of the kinds, zeros included, and would_deny. Each count is right by
+// itself; together they are not a snapshot.
 func (c *Counters) String() string {
 	var b strings.Builder
 	for reason := range c.reasons {

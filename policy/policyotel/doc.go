@@ -52,11 +52,13 @@
 //	sallyport.organization    the judged resource
 //	sallyport.project
 //	sallyport.requirement     the requirement of the key's organization
+//	sallyport.disabled        what is switched off, if the reason is key_disabled: key,
+//	                          organization, or key and organization
 //	sallyport.error           the decision's Cause: why, if the reason is invalid_request,
 //	                          unavailable or wrong_secret
 //
 // Nothing is sampled, and the status of other spans is not touched. The spans of this
-// package are in error when access could not be checked.
+// package are in error when access could not be checked, but for callers who hung up.
 //
 // The names of metrics and attributes are part of the contract and do not change.
 package policyotel

@@ -19,8 +19,10 @@ import (
 // only: call other methods on the source itself.
 //
 // A [policy.ImmediateSource] is returned as it is: measuring takes longer than its answer. So
-// is a nil source. A look-up is measured to its end, beyond the engine's timeout, too. One
-// that never ends is not measured at all, and shows in sallyport.decisions as unavailable.
+// is a nil source. A look-up is measured to its end, beyond the engine's timeout and after its
+// caller hung up, too. One that never ends is not measured at all, and shows in
+// sallyport.decisions as unavailable. Giving up a look-up after its caller hung up has the
+// outcome canceled, and its span is not in error.
 func (t *Telemetry) Source(source policy.Source) policy.Source {
 	if _, immediate := source.(policy.ImmediateSource); immediate || source == nil || !t.made() {
 		return source
@@ -68,7 +70,10 @@ func (m *measuredSource) Lookup(ctx context.Context, id apikey.ID) (subject poli
 			return
 		}
 		span.SetAttributes(outcomeKey.String(outcomes[o]))
-		if o != found && o != notFound {
+		switch {
+		case o == found, o == notFound:
+		case o == canceled && policy.CallerContext(ctx).Err() != nil: // nobody waits for it
+		default:
 			span.SetStatus(codes.Error, "the look-up did not succeed")
 		}
 		span.End()

@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/otel/codes"
 
+	"github.com/sallyport-go/sallyport/apikey"
 	"github.com/sallyport-go/sallyport/policy"
 	"github.com/sallyport-go/sallyport/policy/policyotel"
 	"github.com/sallyport-go/sallyport/store/memory"
@@ -49,6 +50,46 @@ func TestSourceMeasures(t *testing.T) {
 			require.Len(t, spans, 1)
 			assert.Equal(t, outcome, told(spans[0])["sallyport.lookup.outcome"])
 			assert.Equal(t, lookup != nil, spans[0].Status.Code == codes.Error)
+		})
+	}
+}
+
+// A look-up given up because its caller hung up is no failure: neither its span nor that of
+// the decision is in error.
+func TestSourceOfACallerWhoHungUp(t *testing.T) {
+	for name, test := range map[string]struct {
+		result func(ctx context.Context) error
+		failed bool
+	}{
+		"gives up": {func(ctx context.Context) error { return policy.CallerContext(ctx).Err() }, false},
+		"fails":    {func(context.Context) error { return errors.New("the disk is gone") }, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newService(t, policyotel.WithSpans())
+			ctx, cancel := context.WithCancel(context.Background())
+			ended := make(chan struct{})
+			s.lookup = func(ctx context.Context) error {
+				cancel()
+				<-policy.CallerContext(ctx).Done()
+				return test.result(ctx)
+			}
+			source := s.telemetry.Source(s)
+			engine := policy.New(policy.SourceFunc(func(ctx context.Context, id apikey.ID) (policy.Subject, bool, error) {
+				defer close(ended)
+				return source.Lookup(ctx, id)
+			}), policy.WithObserver(s.telemetry.Observe))
+			d := s.telemetry.Decide(ctx, engine, s.request())
+			require.Equal(t, policy.CallerGone, d.Kind())
+			<-ended
+			require.Equal(t, map[string]int64{
+				"sallyport.allowed=false,sallyport.endpoint=things.read,sallyport.kind=caller_gone,sallyport.reason=unavailable": 1,
+			}, s.counts())
+			spans := s.exporter.GetSpans()
+			require.Len(t, spans, 2)
+			for _, span := range spans {
+				failed := span.Name == "sallyport.lookup" && test.failed
+				assert.Equal(t, failed, span.Status.Code == codes.Error, span.Name)
+			}
 		})
 	}
 }

@@ -120,6 +120,14 @@ func CheckUsageBatch(batch []store.UsageRecord) error {
 	return nil
 }
 
+// CheckUsageKeys returns the error of Usage for keys, nil to accept them: U10.
+func CheckUsageKeys(ids []apikey.ID) error {
+	if len(ids) > store.MaxUsageKeys {
+		return fmt.Errorf("store: %w: usage of %d keys: want at most %d", store.ErrInvalid, len(ids), store.MaxUsageKeys)
+	}
+	return nil
+}
+
 // CheckWatch returns the store.ErrCompacted of a Watch after a position, nil to accept it:
 // W4. forgotten is the revision of the latest change no longer known, zero if all
 // are; latest is the position of the store. Positions of another history are refused: an

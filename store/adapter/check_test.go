@@ -2,6 +2,7 @@ package adapter_test
 
 import (
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"testing"
 
@@ -171,6 +172,23 @@ func TestCheckUsageBatch(t *testing.T) {
 	err := adapter.CheckUsageBatch(append(batch, store.UsageRecord{Key: "one-more"}))
 	assert.ErrorIs(t, err, store.ErrInvalid)
 	assert.ErrorContains(t, err, "of 101 keys: want at most 100")
+}
+
+// U10.
+func TestCheckUsageKeys(t *testing.T) {
+	assert.NoError(t, adapter.CheckUsageKeys(nil))
+	assert.NoError(t, adapter.CheckUsageKeys(make([]apikey.ID, store.MaxUsageKeys)))
+	err := adapter.CheckUsageKeys(make([]apikey.ID, store.MaxUsageKeys+1))
+	assert.ErrorIs(t, err, store.ErrInvalid)
+	assert.ErrorContains(t, err, "usage of 101 keys: want at most 100")
+}
+
+// U8.
+func TestUnreadableUsage(t *testing.T) {
+	reason := errors.New("a count of -1")
+	err := adapter.UnreadableUsage("key-1", reason)
+	assert.ErrorIs(t, err, reason)
+	assert.EqualError(t, err, `store: the usage of key "key-1" cannot be read: a count of -1`)
 }
 
 // L2, as far as it needs no store.

@@ -23,6 +23,12 @@ func NotEmpty(organization string) error {
 	return fmt.Errorf("store: %v: %w", OrganizationName(organization), store.ErrNotEmpty)
 }
 
+// UnreadableUsage returns the error of stored but unreadable usage of a key (U8). It wraps
+// err, the reason.
+func UnreadableUsage(key apikey.ID, err error) error {
+	return fmt.Errorf("store: the usage of %v cannot be read: %w", KeyName(key), err)
+}
+
 // Unreadable returns the error of a stored but unreadable record (S6). It wraps err, the
 // reason.
 func Unreadable(name Name, err error) error {

@@ -141,6 +141,10 @@
 // a second one. Give the context of each call a deadline: only that ends waiting, for a
 // connection of the pool or for a silent server. An Engine's Decide has one.
 //
+// A caller who hangs up while a read waits for a connection leaves the queue. One who hangs up
+// later does not end the query: pgx would close the connection, and strangers could exhaust the
+// pool. The read then ends by itself, and after a second by force.
+//
 // A watch with more than 1,000 pending records keeps its connection until all but the last
 // 1,000 are delivered, with a new minute for each. So a few slow watchers can keep all of a
 // small pool, and every other call then waits. Have more connections than watchers, or let

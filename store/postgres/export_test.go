@@ -17,6 +17,9 @@ func (s *Store) SetMaxStall(d time.Duration) { s.maxStall = d }
 // SetPollInterval has what watches a store look by itself more seldom, or more often.
 func (s *Store) SetPollInterval(d time.Duration) { s.pollInterval = d }
 
+// SetReadGrace has reads go on longer after their callers hung up.
+func (s *Store) SetReadGrace(d time.Duration) { s.readGrace = d }
+
 // What tests need to bring about what takes long otherwise.
 const (
 	KeptChanges  = keptChanges

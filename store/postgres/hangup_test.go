@@ -48,6 +48,7 @@ func TestHangingUpClosesNoConnection(t *testing.T) {
 	pool, direct := newPool(t, dsn), newPool(t, dsn)
 	s := newStore(t, pool)
 	acme(t, s)
+	s.SetReadGrace(time.Hour)
 	for name, read := range reads {
 		t.Run(name, func(t *testing.T) {
 			require.NoError(t, read(t.Context(), s))

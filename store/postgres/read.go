@@ -81,7 +81,7 @@ func (s *Store) read(ctx context.Context, q querier, into []any, each func() err
 		}
 		defer conn.Release()
 		var cancel context.CancelFunc
-		querying, cancel = lasting(ctx)
+		querying, cancel = s.lasting(ctx)
 		defer cancel()
 		q = conn
 	}
@@ -103,14 +103,14 @@ func (s *Store) read(ctx context.Context, q querier, into []any, each func() err
 	return failed(ctx, rows.Err())
 }
 
-// readGrace is how long a read goes on after its caller hung up. It takes some milliseconds, so
-// that only a server that does not answer is given up, and its connection closed.
+// readGrace is how long a read goes on after its caller hung up. A read takes milliseconds: only
+// a silent server is given up, and its connection closed.
 const readGrace = time.Second
 
 // lasting returns a context for a query. It outlasts a cancellation by readGrace, since pgx
 // closes the connection of a cancelled query: callers who hang up would exhaust the pool. A
 // deadline stays.
-func lasting(ctx context.Context) (context.Context, context.CancelFunc) {
+func (s *Store) lasting(ctx context.Context) (context.Context, context.CancelFunc) {
 	longer := context.WithoutCancel(ctx)
 	release := func() {}
 	if deadline, ok := ctx.Deadline(); ok {
@@ -120,7 +120,7 @@ func lasting(ctx context.Context) (context.Context, context.CancelFunc) {
 	stop := context.AfterFunc(ctx, func() {
 		select {
 		case <-longer.Done():
-		case <-time.After(readGrace):
+		case <-time.After(s.readGrace):
 			cancel()
 		}
 	})

@@ -32,6 +32,7 @@ type Store struct {
 
 	maxStall     time.Duration // shorter in a test
 	pollInterval time.Duration // longer in a test
+	readGrace    time.Duration // longer in a test
 }
 
 var (
@@ -79,7 +80,7 @@ func New(ctx context.Context, pool *pgxpool.Pool, options ...Option) (*Store, er
 	if err := checkDatabase(ctx, pool); err != nil {
 		return nil, failed(ctx, err)
 	}
-	s := &Store{pool: pool, schema: o.schema, maxStall: maxStall, pollInterval: pollInterval}
+	s := &Store{pool: pool, schema: o.schema, maxStall: maxStall, pollInterval: pollInterval, readGrace: readGrace}
 	s.closing, s.close = context.WithCancel(context.Background())
 	s.hints = newListener(s.closing, pool, o.schema)
 	if _, err := s.Position(ctx); err != nil {

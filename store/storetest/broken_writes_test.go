@@ -64,16 +64,16 @@ var brokenWrites = []brokenStore{
 	{name: "leaves usage behind", sentence: "S14", make: with(func(b *teststore.Broken, sound *memory.Store) {
 		left := map[apikey.ID]store.KeyUsage{}
 		b.DoDeleteKey = func(ctx context.Context, id apikey.ID, revision uint64) error {
-			left[id], _ = sound.Usage(ctx, id)
+			usage, _ := sound.Usage(ctx, id)
+			left[id] = usage[id]
 			return sound.DeleteKey(ctx, id, revision)
 		}
-		b.DoUsage = func(ctx context.Context, id apikey.ID) (store.KeyUsage, error) {
-			usage, err := sound.Usage(ctx, id)
-			if old := left[id]; err == nil && len(old.Entries) > 0 {
+		b.OnUsage(func(id apikey.ID, usage store.KeyUsage) (store.KeyUsage, error) {
+			if old := left[id]; len(old.Entries) > 0 {
 				usage = old
 			}
-			return usage, err
-		}
+			return usage, nil
+		})
 	})},
 	{name: "leaves secrets behind", sentence: "S14", make: with(func(b *teststore.Broken, sound *memory.Store) {
 		left := map[apikey.ID][]apikey.StoredSecret{}

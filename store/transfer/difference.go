@@ -17,6 +17,8 @@ func organizationDifference(a, b policy.Organization) string {
 		return fmt.Sprintf("the ID %q", b.ID)
 	case a.Requirement != b.Requirement:
 		return fmt.Sprintf("the requirement %v instead of %v", b.Requirement, a.Requirement)
+	case a.Disabled != b.Disabled:
+		return fmt.Sprintf("disabled %t instead of %t", b.Disabled, a.Disabled)
 	}
 	return ""
 }
@@ -49,7 +51,7 @@ func keyDifference(a, b apikey.Key) string {
 }
 
 func sameSecret(a, b apikey.StoredSecret) bool {
-	return a.ServerKey == b.ServerKey && a.Sum == b.Sum && sameTime(a.Created, b.Created) && sameTime(a.Expires, b.Expires)
+	return a.ServerKey == b.ServerKey && a.Sum == b.Sum && a.FormerID == b.FormerID && sameTime(a.Created, b.Created) && sameTime(a.Expires, b.Expires)
 }
 
 func sameList(a, b accesslist.List) bool {

@@ -43,7 +43,8 @@ func ExampleRecorder() {
 		fmt.Println(err)
 	}
 
-	known, _ := counts.Usage(ctx, key.ID)
+	usage, _ := counts.Usage(ctx, key.ID) // of one key, or up to 100
+	known := usage[key.ID]
 	for entry := range key.AccessList.All() {
 		fmt.Println(entry, known.Entries[entry.Prefix()].Count, known.Entries[entry.Prefix()].LastAddress)
 	}

@@ -1,9 +1,9 @@
-// Package lookup asks a source that may be slow, for a caller who may hang up.
+// Package lookup asks a slow source for callers who may hang up.
 //
-// The caller is not waited for, and the look-up goes on: to cancel a query closes the
-// connection in common database drivers, so strangers who hang up would exhaust a pool. A
-// [Gate] bounds the look-ups under way, and those waiting for it leave with their callers, so
-// an abandoned one takes no place from others before it has begun.
+// A caller who hung up is not waited for, and the look-up goes on: to cancel a query closes the
+// connection in common database drivers, so strangers could exhaust a pool. A [Gate] bounds the
+// look-ups under way. Those waiting for it leave with their callers, so an abandoned one takes
+// no place from others before it has begun.
 package lookup
 
 import (

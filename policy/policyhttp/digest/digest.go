@@ -24,9 +24,9 @@
 // use it. Counts have to rise, except for the last 63 below the highest, since requests on
 // several connections overtake each other. If only the nonce or the count of a response is
 // wrong, the challenge has stale=true: the client then tries again with the new nonce and
-// asks nobody. So [policyhttp.Route.Check] denies a request it has allowed before. Such a
-// decision is wrong_secret of the kind stale_nonce, or replayed for a used count (see
-// [policy.Kind]), and a wrong response has no kind.
+// asks nobody. So [policyhttp.Route.Check] denies a request it has allowed before. The
+// decision is wrong_secret with a [policy.Kind]: replayed for a used count, stale_nonce
+// otherwise. That on a wrong response has no kind.
 //
 // A clock that was ahead and is set back by more than a second is like a restart: the nonces
 // made meanwhile are refused as stale, and new ones live as long as any.

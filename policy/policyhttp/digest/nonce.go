@@ -82,9 +82,9 @@ const maxSetBack = int64(time.Second)
 // issue returns a new nonce for a challenge. It is good for this algorithm and realm only,
 // so that the response to one challenge does not answer another.
 //
-// A clock that was ahead and is set back begins a new instance: the nonces made meanwhile are
-// refused, since they would live until the clock has come to their time again, and those made
-// from now on live as long as any. To the clients it is as if the service had been restarted.
+// A clock that is set back begins a new instance. The nonces made while it was ahead are
+// refused: they would live until the clock has come to their time again. To the clients it is
+// as if the service had been restarted.
 func (n *nonces) issue(algorithm Algorithm, realm string) string {
 	n.mu.Lock()
 	now := n.now()
@@ -158,8 +158,8 @@ func (n *nonces) use(text string, algorithm Algorithm, realm string, key apikey.
 	if !own && !n.shared {
 		return errElsewhere
 	}
-	// The clocks of instances differ. One ahead by more than a lifetime is wrong, and so is one
-	// that made a nonce of our own ahead of our time.
+	// The clocks of instances differ. One ahead by more than a lifetime is wrong. Our own was
+	// wrong if it made a nonce ahead of its time.
 	now := n.now()
 	age := now - shown.made
 	if age >= n.lifetime || age <= -n.lifetime || own && age < 0 {

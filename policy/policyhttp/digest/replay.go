@@ -2,9 +2,9 @@ package digest
 
 import "github.com/sallyport-go/sallyport/apikey"
 
-// usedNonces remembers the used counts of nonces. Each key has its own counts, so that one
-// customer cannot use up those of another, and its own share of the room, so that one cannot
-// push out those of the others.
+// usedNonces remembers the used counts of nonces. Each key has counts of its own, so one
+// customer cannot use up those of another. Each has a share of the room, so one cannot push out
+// the others.
 type usedNonces struct {
 	most, share int // the number of nonces, of all keys and of one
 	uses        map[nonceOfKey]*usedNonce
@@ -26,15 +26,15 @@ type usedNonce struct {
 	next          *usedNonce // of the same key
 }
 
-// usesOfKey is the queue of a key. It has no use if forgotten has not expired.
+// usesOfKey is the queue of a key. An empty one stays until forgotten has expired.
 type usesOfKey struct {
 	first, last *usedNonce
 	n           int
 	forgotten   watermark // of this key
 }
 
-// sharesOfKeys is how many keys fill the memory. More would leave a key with many clients too
-// little, and with fewer some customers together could push out the others.
+// sharesOfKeys is the number of keys that fill the memory. With more of them, a key with many
+// clients has too little room; with fewer, some customers together push out the others.
 const sharesOfKeys = 16
 
 func newUsedNonces(most int) usedNonces {
@@ -137,9 +137,9 @@ func (u *usedNonces) sweep(made int64) {
 	}
 }
 
-// A watermark covers the nonces of which it is unknown whether they were used. It is one for
-// each instance, since their clocks differ: the nonces of one that is ahead must not take those
-// of others with them. It keeps some bytes for each instance there ever was.
+// A watermark covers the nonces with unknown uses. Each instance has its own, since clocks
+// differ: forgetting a nonce of an instance ahead must not cover those of the others. It keeps
+// some bytes for each instance there ever was.
 type watermark struct {
 	of    map[uint64]int64 // by instance: those made up to then
 	every int64            // of every instance: those made up to then

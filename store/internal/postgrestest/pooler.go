@@ -16,13 +16,13 @@ import (
 const NoPooler = "PgBouncer is not installed: store/postgres was not tested behind it (Debian: apt-get install pgbouncer)"
 
 // Pooler starts PgBouncer in a mode, such as "transaction", in front of the server, for one
-// test. It returns the connection string of one of the server's databases by way of it. It
-// skips the test if PgBouncer is not installed.
+// test. It returns the connection string of one of the server's databases by way of it. If
+// PgBouncer is not installed it skips or fails the test, as Start does without a server.
 func (s *Server) Pooler(t testing.TB, mode, database string) (dsn string) {
 	t.Helper()
 	program, err := exec.LookPath("pgbouncer")
 	if err != nil {
-		t.Skip(NoPooler)
+		absent(t, NoPooler)
 	}
 	port, err := freePort()
 	if err != nil {

@@ -93,7 +93,7 @@ func TestWithoutServer(t *testing.T) {
 	for _, required := range []string{"", "required"} {
 		t.Setenv(requiredVariable, required)
 		told := &teller{}
-		absent(told)
+		absent(told, Absent)
 		want := &teller{skipped: Absent}
 		if required != "" {
 			want = &teller{failed: Absent}
