@@ -21,13 +21,14 @@ import (
 // moves the last name with its last revision to the table histories. By these a watch goes on
 // after a mere restart, and after a failover that lost nothing the watch had delivered.
 //
-// Revisions count up by one in one place, and begin elsewhere with a gap that is greater than
-// any number of lost writes, and random. So a lost revision is not given again (S27).
+// In one place revisions count up by one. A new place begins with a random gap above 2^32,
+// beyond any number of lost writes. So a lost revision is not given again (S27).
 
 const (
-	// hereSQL is the place of a row of the table state. A server's process has it from its
-	// start or its promotion on, until its end. The file tells databases made by CREATE
-	// DATABASE … TEMPLATE apart, and the transaction a row that a backup brought back.
+	// hereSQL is the place of a row of the table state. The start of the server's process
+	// differs on a standby, on a restored server and after a restart. The file differs in a
+	// database made by CREATE DATABASE … TEMPLATE, and the transaction (xmin) in a row
+	// brought back from a dump.
 	hereSQL = `((extract(epoch FROM pg_postmaster_start_time()) * 1000000)::bigint || ' ' || pg_relation_filepath(tableoid) || ' ' || xmin)`
 
 	// stateSQL is the table state, with its place.
