@@ -110,6 +110,9 @@
 //     So a Put or a Delete with a lost revision MUST return ErrConflict, or ErrNotFound if
 //     the record is absent.
 //
+// store/adapter's NewHistory begins a history for an adapter that cannot know whether it was
+// restored.
+//
 // An adapter may implement [Watcher], [UsageRecorder] and [Loader], whose comments have
 // sentences of the same kind. [As] finds them in a wrapper by its Unwrap method.
 package store

@@ -120,6 +120,8 @@ func TestUsageReachesFindings(t *testing.T) {
 }
 
 func TestMark(t *testing.T) {
-	assert.True(t, store.Change{Revision: 7}.IsMark())
+	mark := store.Change{History: "main", Revision: 7}
+	assert.True(t, mark.IsMark())
+	assert.Equal(t, store.Position{History: "main", Revision: 7}, mark.Position())
 	assert.False(t, store.Change{Revision: 7, Organization: "acme"}.IsMark())
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"os"
@@ -66,7 +65,8 @@ func OpenFileStore(dir string) (*FileStore, error) {
 	if err := s.load(); err != nil {
 		return nil, errors.Join(err, lock.Close())
 	}
-	s.log = adapter.NewLog(keptChanges, store.Position{History: rand.Text(), Revision: s.revision})
+	from := adapter.NewHistory(s.revision) // the files may be a backup: step 5
+	s.revision, s.log = from.Revision, adapter.NewLog(keptChanges, from)
 	return s, nil
 }
 

@@ -42,6 +42,16 @@ func TestContract(t *testing.T) {
 			require.NoError(t, s.Close())
 			return open(t, dirs[s])
 		}),
+		storetest.Restore(func(t testing.TB, s store.Store) func(testing.TB, store.Store) store.Store {
+			backup := filepath.Join(t.TempDir(), "backup")
+			require.NoError(t, os.CopyFS(backup, os.DirFS(dirs[s])))
+			return func(t testing.TB, s store.Store) store.Store {
+				require.NoError(t, s.Close())
+				require.NoError(t, os.RemoveAll(dirs[s]))
+				require.NoError(t, os.CopyFS(dirs[s], os.DirFS(backup)))
+				return open(t, dirs[s])
+			}
+		}),
 		storetest.Compact(func(_ testing.TB, s store.Store) { // as reopening does
 			files := s.(*FileStore)
 			files.mu.Lock()

@@ -11,13 +11,16 @@ import (
 // Step 5: the change feed, so that package replica can keep a copy of the store. Every
 // write adds its change to a log in memory and wakes the watchers (W2). The changes
 // before the store was opened are unknown to the log, and it says so (W4).
+//
+// The directory may have been restored from a backup, which nothing in it shows. So every
+// opening begins a history. It has a new name (W9), and revisions that not even a lost write
+// was given (S27).
 
 // keptChanges is the number of changes kept for watchers, at least.
 const keptChanges = 10_000
 
 // Position implements [store.Watcher]. No other process writes, so it is that of the
-// latest change (W1). Each opened store has a history of its own (W9): the files may have
-// been restored from a backup in between.
+// latest change (W1).
 func (s *FileStore) Position(ctx context.Context) (store.Position, error) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()

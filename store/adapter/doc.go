@@ -15,7 +15,8 @@
 //   - read.go: Lookup, Key, Organization and pages ([After], [NewPage])
 //   - write.go: Put and Delete ([CheckPutKey], [CheckPutOrganization], [CheckDelete])
 //   - loader.go: Load ([CheckLoad])
-//   - watch.go: Revision and Watch ([Watch], [Follow], [Waker], [Log], [Latest])
+//   - watch.go: Position and Watch ([Watch], [Follow], [Waker], [Log], [Latest])
+//   - history.go: the name of the history ([NewHistory])
 //   - snapshot.go: every record, for a watch from zero
 //   - record.go: the stored form of a record ([EncodeKey], [DecodeKey])
 //   - schema.go: tables, names or directories, and their version

@@ -35,27 +35,36 @@
 // # How freshness is verified
 //
 // A silent feed may have nothing to deliver or may be dead. So ten times within the bound
-// the store is asked for its latest revision, apart from the feed. Say it answers R, asked
-// at a time T. Once the copy has reached R, it has everything acknowledged before T (W1),
-// and is fresh until T plus the bound.
+// the store is asked for its position, apart from the feed. Say it answers P, asked at a
+// time T. Once the copy includes P, it has everything acknowledged before T (W1), and is
+// fresh until T plus the bound.
 //
 // If the feed does not deliver a revision that the store reports, the watch is restarted.
 // If the feed no longer reaches back that far, the copy is reloaded. Until then look-ups
 // use the old copy, as long as it is within its bound.
 //
-// If the store reports an earlier revision than the copy has, it was restored from a
-// backup, or has failed over to a server that lagged. The copy is then no longer confirmed,
-// and is reloaded. A store may pass the copy's revision again before it is asked, within
-// half a second of writing by default. It then looks like one that went on, unless its feed
-// refuses the old mark (W4). The feed of PostgreSQL does, and that of a SQLite file restored
-// as its documentation says. With others, restart the processes with replicas after
-// restoring a backup.
+// A store restored from a backup, or failed over to a server that lagged, has another
+// history (W9). Its positions confirm nothing, however great their revisions are, until
+// the feed has gone on under the new name or has had everything loaded anew. Nothing need
+// be restarted.
+//
+// A slow store is not a dead one. Answers may take most of the bound: the next question is
+// asked before the last is answered. A feed that needs long to begin is given more time
+// whenever it was restarted in vain.
+//
+// # Clocks
 //
 // Time is measured by the monotonic clock, so setting the wall clock back makes no answer
 // older. The monotonic clock stands still while a machine sleeps, and the wall clock goes
-// on. From that a replica notices the sleep after at most a tenth of the bound, and counts
-// it. A wall clock set forward looks like such a sleep: if it was set by more than the
-// bound, look-ups are refused until the store was asked again.
+// on. Every look-up compares the two, so none is answered from before the sleep. A wall
+// clock set forward looks like such a sleep: if it was set by more than the bound, look-ups
+// are refused until the store was asked again.
+//
+// In a virtual machine that is paused, moved or restored from a snapshot, both clocks may
+// stand still. Then the pause cannot be known until the wall clock is set right, by the
+// hypervisor's agent or by NTP. Until then, and for the bound at most, answers can be older
+// than the bound by the length of the pause. A snapshot should be restored without this
+// process running in it.
 //
 // A record that the store cannot read fails look-ups of that key, or of that organization's
 // keys, and no others. A feed that fails altogether lets the copy grow older than its bound.
@@ -63,6 +72,6 @@
 //
 // # Waiting for a write
 //
-// To have a changed key in force in the same process, call [Replica.WaitFor] with the
-// revision that Put returned. After a deletion, which returns none, call [Replica.Sync].
+// To have a changed or deleted key in force in the same process, call [Replica.Sync] after
+// the Put or the Delete. It takes a round trip to the store, and the time of the feed.
 package replica

@@ -38,7 +38,7 @@ func Example() {
 
 	key, secret, _ := apikey.New("acme", apikey.Grant{Role: "reader"})
 	key, _ = keys.PutKey(ctx, key, store.AllowOpen)
-	_ = copied.WaitFor(ctx, key.Revision) // for this process; others have it milliseconds later
+	_ = copied.Sync(ctx) // for this process; others have it milliseconds later
 	request := policy.Request{Key: key.ID, Secret: secret, Client: netip.MustParseAddr("203.0.113.7"), Organization: "acme"}
 	fmt.Println(engine.Decide(ctx, request).Reason)
 

@@ -132,7 +132,7 @@ func (r *Replica) reached(ctx context.Context, mark store.Position, copied *reco
 		default:
 		}
 	}
-	r.position = mark
+	r.position, r.restarts = mark, 0
 	r.confirm()
 	r.wake()
 }

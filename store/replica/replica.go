@@ -28,7 +28,7 @@ type Option func(*Replica)
 
 // WithMaxStaleness bounds the age of answers: the time from the acknowledgement of a write,
 // in any process, to the last answer without it. It is DefaultMaxStaleness if not positive,
-// at least 10 ms and at most a day. The store is asked for its revision ten times in that
+// at least 10 ms and at most a day. The store is asked for its position ten times in that
 // time. If it does not answer for that long, every decision is unavailable. Less than
 // 100 ms is hard to keep on a machine with other work.
 func WithMaxStaleness(bound time.Duration) Option {
@@ -69,26 +69,23 @@ type Replica struct {
 	heard atomic.Int64  // when the feed last delivered
 	ask   chan struct{} // asks the store at once
 
-	mu       sync.Mutex     // guards the fields below
-	position store.Position // mark of the copy
-	reload   bool           // by the next watch
-	doubted  bool           // the store has gone back behind the copy
-	checks   []check        // not reached by the copy yet, the oldest first
-	behind   time.Duration  // when the first of an unbroken row of such checks was asked
-	err      error          // latest failure, nil if the copy was confirmed since
-	closed   bool
-	moved    chan struct{}           // closed when a field above changes
-	restart  context.CancelCauseFunc // ends the watch under way; nil if there is none
+	mu        sync.Mutex     // guards the fields below
+	position  store.Position // mark of the copy
+	reload    bool           // by the next watch
+	doubted   bool           // the store has gone back behind the copy
+	asked     uint64         // number of the latest check
+	confirmed uint64         // number of the latest check that the copy includes
+	checks    []check        // not included in the copy yet
+	behind    time.Duration  // when the first of an unbroken row of such checks was asked
+	took      time.Duration  // a check, of late
+	restarts  int            // of the watch, since it last delivered a mark
+	err       error          // latest failure, nil if the copy was confirmed since
+	closed    bool
+	moved     chan struct{}           // closed when a field above changes
+	restart   context.CancelCauseFunc // ends the watch under way; nil if there is none
 }
 
 var _ policy.ImmediateSource = (*Replica)(nil)
-
-// A check is an answer of the store: when it was asked, no returned write had a later
-// revision. A copy at that revision is as fresh as the check.
-type check struct {
-	asked    time.Duration // time by the replica's clock
-	position store.Position
-}
 
 // New copies a store and follows it until Close. It returns at once; until the copy is
 // loaded, look-ups fail with ErrStale, see [Replica.Ready]. It fails if store.As finds no
@@ -109,7 +106,8 @@ func New(s store.Store, options ...Option) (*Replica, error) {
 			option(r)
 		}
 	}
-	r.done.Go(func() { r.clock.notice(ctx, r.bound/checksPerBound) })
+	r.took = r.bound
+	r.done.Go(func() { r.clock.follow(ctx, r.bound/checksPerBound) })
 	r.done.Go(func() { r.follow(ctx) })
 	r.done.Go(func() { r.verify(ctx) })
 	return r, nil
@@ -189,30 +187,19 @@ func (r *Replica) Ready(ctx context.Context) error {
 	return r.wait(ctx, "not ready", func() bool { return int64(r.now()) < r.freshUntil.Load() })
 }
 
-// WaitFor waits until the write with this revision, and all before it, are in force here:
-// look-ups that begin after WaitFor has returned see them. Errors are those of Ready.
-func (r *Replica) WaitFor(ctx context.Context, revision uint64) error {
-	return r.wait(ctx, fmt.Sprintf("revision %d is not in force", revision), func() bool {
-		return r.copy.Load() != nil && r.position.Revision >= revision && !r.doubted
-	})
-}
-
 // Sync waits until every write acknowledged before the call, in any process, is in force
-// here. Call it after a deletion, which has no revision to wait for. Errors are those of
-// Ready and of the store's Revision.
+// here: look-ups that begin after Sync has returned see it. Call it after a Put or a Delete
+// whose effect this process relies on at once. Errors are those of Ready and of the store's
+// Position.
 func (r *Replica) Sync(ctx context.Context) error {
-	before := r.Position()
-	now, err := r.watcher.Position(ctx)
+	c, err := r.latest(ctx)
 	if err != nil {
-		return fmt.Errorf("store/replica: %w", err)
+		return err
 	}
-	r.mu.Lock()
-	wasBack := r.doubt(now, before)
-	r.mu.Unlock()
-	if wasBack {
-		r.failed(errWasBack)
+	if err := r.weigh(c); err != nil {
+		r.failed(err)
 	}
-	return r.wait(ctx, fmt.Sprintf("revision %d is not in force", now.Revision), func() bool { return r.includes(now) })
+	return r.wait(ctx, fmt.Sprintf("revision %d is not in force", c.position.Revision), func() bool { return r.confirmed >= c.number })
 }
 
 // wait waits until a condition holds, which it checks after every change of the replica.

@@ -33,6 +33,7 @@ type upstream struct {
 	revision func(ctx context.Context) error // called first, if there is one
 	reply    func()                          // called last
 	feed     func(ctx context.Context, t told) told
+	name     func(history string, revision uint64) string // of the history, if there is one
 	watches  atomic.Int64
 	store.Store
 }
@@ -64,6 +65,16 @@ func (u *upstream) set(change func()) {
 	change()
 }
 
+// named returns the name of the history of a position.
+func (u *upstream) named(p store.Position) string {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.name == nil {
+		return p.History
+	}
+	return u.name(p.History, p.Revision)
+}
+
 func (u *upstream) Position(ctx context.Context) (store.Position, error) {
 	u.mu.Lock()
 	revision, reply := u.revision, u.reply
@@ -74,6 +85,7 @@ func (u *upstream) Position(ctx context.Context) (store.Position, error) {
 		}
 	}
 	latest, err := u.current().Position(ctx)
+	latest.History = u.named(latest)
 	if reply != nil {
 		reply()
 	}
@@ -83,7 +95,14 @@ func (u *upstream) Position(ctx context.Context) (store.Position, error) {
 func (u *upstream) Watch(ctx context.Context, after store.Position) iter.Seq2[store.Change, error] {
 	return func(yield func(store.Change, error) bool) {
 		u.watches.Add(1)
-		for change, err := range u.current().Watch(ctx, after) {
+		current := u.current()
+		if now, _ := current.Position(ctx); after.History == u.named(store.Position{History: now.History, Revision: after.Revision}) {
+			after.History = now.History
+		}
+		for change, err := range current.Watch(ctx, after) {
+			if err == nil && change.IsMark() {
+				change.History = u.named(change.Position())
+			}
 			u.mu.Lock()
 			feed := u.feed
 			u.mu.Unlock()
@@ -114,10 +133,10 @@ type bench struct {
 func (b *bench) jump(d time.Duration) { b.wall.Add(int64(d)) }
 
 func (b *bench) setClock(r *Replica) {
-	both := r.clock.both
-	r.clock.both = func() (time.Duration, time.Time) {
-		monotonic, wall := both()
-		return monotonic, wall.Add(time.Duration(b.wall.Load()))
+	began := r.clock.began
+	r.clock.fake = func() (monotonic, wall time.Duration) {
+		now := time.Now()
+		return now.Sub(began), time.Duration(now.UnixNano() + b.wall.Load())
 	}
 }
 
@@ -203,7 +222,7 @@ func TestReplicaFollows(t *testing.T) {
 
 		for range 3 {
 			b.put()
-			require.NoError(b, b.replica.WaitFor(b.ctx, b.key.Revision))
+			require.NoError(b, b.replica.Sync(b.ctx))
 			assert.Equal(b, b.key.Revision, b.found())
 		}
 		require.NoError(b, b.store.DeleteKey(b.ctx, b.key.ID, 0))
@@ -280,9 +299,9 @@ func TestReplicaOfAnEmptyStore(t *testing.T) {
 		_, found, err := r.LookupNow("key")
 		assert.NoError(t, err)
 		assert.False(t, found)
-		o, err := s.PutOrganization(t.Context(), policy.Organization{ID: "acme"})
+		_, err = s.PutOrganization(t.Context(), policy.Organization{ID: "acme"})
 		require.NoError(t, err)
-		require.NoError(t, r.WaitFor(t.Context(), o.Revision))
+		require.NoError(t, r.Sync(t.Context()))
 	})
 }
 
@@ -380,7 +399,7 @@ func TestReplicaIsNeverOlderThanItsBound(t *testing.T) {
 
 				b.set(func() { b.upstream.revision, b.reply, b.feed = nil, nil, nil })
 				b.ready()
-				require.NoError(b, b.replica.WaitFor(b.ctx, b.key.Revision))
+				require.NoError(b, b.replica.Sync(b.ctx))
 				assert.Equal(b, b.key.Revision, b.found())
 			})
 		})
@@ -402,7 +421,7 @@ func TestReplicaBeginsASilentFeedAgain(t *testing.T) {
 			}
 		})
 		b.put()
-		require.NoError(b, b.replica.WaitFor(b.ctx, b.key.Revision))
+		require.NoError(b, b.replica.Sync(b.ctx))
 		assert.Equal(b, b.key.Revision, b.found(), "and was not refused meanwhile")
 		assert.Equal(b, first+1, b.watches.Load())
 		assert.ErrorIs(b, b.failure(), errSilent)
@@ -435,7 +454,7 @@ func TestReplicaLoadsAnewWithoutAGap(t *testing.T) {
 		}
 		assert.ErrorIs(b, b.failure(), store.ErrCompacted)
 		close(loading)
-		require.NoError(b, b.replica.WaitFor(b.ctx, b.key.Revision))
+		require.NoError(b, b.replica.Sync(b.ctx))
 		assert.Equal(b, b.key.Revision, b.found())
 		assert.Equal(b, first+1, b.watches.Load())
 	})
@@ -612,7 +631,7 @@ func TestReplicaOfAnUnreadableRecord(t *testing.T) {
 		})
 		b.ready()
 		b.put()
-		require.NoError(b, b.replica.WaitFor(b.ctx, b.key.Revision))
+		require.NoError(b, b.replica.Sync(b.ctx))
 		d := policy.New(b.replica).Decide(b.ctx, policy.Request{Key: b.key.ID, Secret: b.secret, Client: netip.MustParseAddr("192.0.2.1"), Organization: "acme"})
 		assert.Equal(b, policy.Unavailable, d.Reason)
 		assert.ErrorIs(b, d.Cause, half)
@@ -694,6 +713,23 @@ func TestReplicaWhenTheClockJumps(t *testing.T) {
 			b.wantStale("it was fresh 5") // 3.75 s asleep and 2 s awake
 		})
 	})
+	t.Run("and a look-up is the first to see it", func(t *testing.T) {
+		inTime(t, func(b *bench) {
+			b.ready()
+			for range 3 {
+				b.jump(time.Hour)
+				b.wantStale("it was fresh 1h0m")
+				assert.GreaterOrEqual(b, b.replica.Staleness(), time.Hour)
+				b.ready()
+				assert.LessOrEqual(b, b.replica.Staleness(), interval)
+				b.jump(-2 * time.Hour) // and is set back
+				assert.Equal(b, b.key.Revision, b.found())
+				time.Sleep(interval)
+				synctest.Wait()
+			}
+			assert.EqualValues(b, 1, b.watches.Load())
+		})
+	})
 	t.Run("between the store's answer and its arrival", func(t *testing.T) {
 		inTime(t, func(b *bench) {
 			b.ready()
@@ -715,25 +751,39 @@ func TestReplicaWaits(t *testing.T) {
 		b.ready()
 		ctx, cancel := context.WithTimeout(b.ctx, time.Second)
 		defer cancel()
-		err := b.replica.WaitFor(ctx, b.key.Revision+1)
+		b.set(func() {
+			b.feed = func(_ context.Context, t told) told {
+				t.fault = drop
+				return t
+			}
+		})
+		b.put()
+		err := b.replica.Sync(ctx)
 		assert.ErrorIs(b, err, context.DeadlineExceeded)
-		assert.ErrorContains(b, err, fmt.Sprint("revision ", b.key.Revision+1))
+		assert.ErrorContains(b, err, fmt.Sprint("revision ", b.key.Revision))
 
 		down := errors.New("connection refused")
 		b.set(func() { b.upstream.revision = func(context.Context) error { return down } })
 		assert.ErrorIs(b, b.replica.Sync(b.ctx), down)
-		time.Sleep(time.Second)
+		time.Sleep(2 * DefaultMaxStaleness)
 		ctx, cancel = context.WithTimeout(b.ctx, time.Second)
 		defer cancel()
-		assert.ErrorIs(b, b.replica.WaitFor(ctx, b.key.Revision+1), down)
+		assert.ErrorIs(b, b.replica.Ready(ctx), down)
 	})
 }
 
 func TestReplicaClose(t *testing.T) {
 	inTime(t, func(b *bench) {
 		b.ready()
+		b.set(func() {
+			b.feed = func(_ context.Context, t told) told {
+				t.fault = drop
+				return t
+			}
+		})
+		b.put()
 		waited := make(chan error)
-		go func() { waited <- b.replica.WaitFor(b.ctx, b.key.Revision+1) }()
+		go func() { waited <- b.replica.Sync(b.ctx) }()
 		synctest.Wait()
 		require.NoError(b, b.replica.Close())
 		assert.ErrorIs(b, <-waited, store.ErrClosed)

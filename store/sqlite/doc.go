@@ -14,8 +14,12 @@
 // Do not use it if several machines write keys, or if keys must be available when this
 // machine is not: see packages store/postgres and store/etcd. Do not put the file on a
 // network file system or on a volume of several machines, real or virtual. Processes share
-// the file's log by shared memory, which reaches no other kernel. Containers of one machine
-// may share it.
+// the file's log by shared memory, which reaches no other kernel.
+//
+// Containers of one machine may share it, if the directory of the file is mounted into each
+// of them. The log is beside the file. So a mount of the file alone is refused, and a file
+// with several hard links: each name would have a log of its own, and acknowledged writes
+// would be lost. Symbolic links lead to one name.
 //
 // # The disk
 //
@@ -41,9 +45,11 @@
 // for the recovery of the log after a crash. A killed process blocks no other and leaves
 // every write whole or not at all.
 //
-// Watchers in any process receive a write about a millisecond later. As long as there are
-// watchers, a process asks the file a thousand times a second whether it was written. That
-// takes a few percent of a processor, mostly for waking up.
+// Watchers in any process receive a write about a millisecond later. After a time of quiet
+// it can be a hundredth of that time, 25 ms at most. As long as there are watchers, a
+// process asks the file so often whether it was written. That takes one percent of a
+// processor in quiet, and a few while others write, mostly for waking up. A write of the
+// same process is delivered at once, and so is one after a call of Position.
 //
 // If a later release has changed the file's version, an earlier one with the file open is
 // refused writes, Position and watches, with the error of Open. It still reads records. One
@@ -68,7 +74,9 @@
 //
 // Changes by hand to the tables keys and organizations are read at once, but watchers do
 // not receive them, and a copy stays as it was. To make watchers reload, raise the revision
-// afterwards, as for a restored backup.
+// afterwards:
+//
+//	sqlite3 keys.db 'UPDATE progress SET revision = revision + 1, forgotten = revision + 1'
 //
 // A row without an ID belongs to nobody and cannot be deleted by its ID. Every watch from
 // zero ends with an error until the row is deleted by hand, from table keys or
@@ -88,14 +96,20 @@
 //
 // To restore a backup: end all processes with the file open. Remove keys.db, and also
 // keys.db-wal and keys.db-shm, which would be applied to the backup. Put the backup in its
-// place. Then raise its revision:
+// place. Keys deleted after the backup are back. Callers with a lost revision get
+// store.ErrConflict, and watchers from a lost position store.ErrCompacted.
 //
-//	sqlite3 keys.db 'UPDATE progress SET revision = revision + 1000000, forgotten = revision + 1000000'
+// Nothing in a file shows that it is a backup put back. So every Store begins a history by
+// its first write: it has a random name, and its revisions begin up to 2^32 behind the
+// latest. The file keeps the names of its earlier histories. So watchers go on over
+// restarts, and with several writing processes. A lost revision is given again
+// with a probability of n in 2^32, after n writes.
 //
-// Without that, revisions given after the backup would be given again, to other writes
-// (S26): a caller with a record from then could replace another one, and a watcher with a
-// mark from then would miss changes. With it they get store.ErrConflict and
-// store.ErrCompacted. Keys deleted after the backup are back.
+// With the command .restore of sqlite3 a backup can be restored into the file while a
+// process has it open. The process notices, by its next write at the latest, if its own
+// latest write is gone. If only other processes have written since the backup, it can
+// notice only that the revision went back, within a millisecond or so where it has
+// watchers. Therefore end them all.
 //
 // If the file is moved, removed or replaced while a process has it open, that process does
 // not go on with the old one: every call is an error, and every watch ends with one. That

@@ -37,8 +37,8 @@ func TestFileTakenAway(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			path, copied := twoKeys(t), twoKeys(t)
-			require.NoError(t, os.Link(path, path+".kept"))
 			s := open(t, path)
+			require.NoError(t, os.Link(path, path+".kept"))
 			before := contentsOf(t, s)
 			next, stop := iter.Pull2(s.Watch(t.Context(), store.Position{}))
 			defer stop()

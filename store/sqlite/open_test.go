@@ -229,8 +229,12 @@ func TestMigrateTwice(t *testing.T) {
 	require.NoError(t, err)
 	db := sql.OpenDB(connector{to, f, preparing})
 	defer func() { assert.NoError(t, db.Close()) }()
-	require.NoError(t, migrate(t.Context(), db))
-	require.NoError(t, migrate(t.Context(), db))
+	made, err := migrate(t.Context(), db)
+	require.NoError(t, err)
+	assert.NotEmpty(t, made.History, "it made the tables, and so the history")
+	made, err = migrate(t.Context(), db)
+	require.NoError(t, err)
+	assert.Zero(t, made, "it cannot know whether there was more in the file")
 }
 
 // A file that a tool has taken out of the log's mode, or made by VACUUM INTO, is put back

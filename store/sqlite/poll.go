@@ -4,23 +4,50 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"time"
 
+	"github.com/sallyport-go/sallyport/store"
 	"github.com/sallyport-go/sallyport/store/adapter"
 )
 
-// pollInterval is the time between two questions whether anybody has written. One takes
-// some microseconds.
-const pollInterval = time.Millisecond
-
 // A write in another process wakes nobody, and SQLite has no way to wait for one: it can
-// only be asked. As long as anybody watches, one goroutine asks for all.
+// only be asked. As long as anybody watches, one goroutine asks for all. A question takes
+// some ten microseconds, mostly for waking up.
+
+// Between two questions whether anybody has written. After a time of quiet a hundredth of
+// it is added to the age of a change, within these bounds.
+const (
+	shortestPause = time.Millisecond
+	longestPause  = 25 * time.Millisecond
+)
+
+func pollPause(quiet time.Duration) time.Duration {
+	return min(max(quiet/100, shortestPause), longestPause)
+}
 
 // A poller wakes the watchers when the file was written.
 type poller struct {
 	adapter.Waker
 	mu   sync.Mutex
 	stop context.CancelFunc // ends the polling
+
+	pause func(quiet time.Duration) time.Duration
+	seen  atomic.Pointer[store.Position] // the latest known to this process
+	hint  chan struct{}                  // asks at once
+}
+
+// saw hints that the file was written, if a position is not the last one known. So a
+// watcher receives what a call of this process has seen without a pause.
+func (p *poller) saw(latest store.Position) {
+	if last := p.seen.Load(); last != nil && *last == latest {
+		return
+	}
+	p.seen.Store(&latest)
+	select {
+	case p.hint <- struct{}{}:
+	default:
+	}
 }
 
 // await is Wait, and polls as long as there are watchers.
@@ -54,7 +81,7 @@ func (s *Store) poll(ctx context.Context) {
 		s.pollUntilFailure(ctx)
 		leave()
 		s.poller.Wake()
-		sleep(ctx, 10*pollInterval)
+		sleep(ctx, 10*shortestPause)
 	}
 }
 
@@ -71,20 +98,23 @@ func (s *Store) pollUntilFailure(ctx context.Context) {
 		return
 	}
 	defer ask.Close()
-	ticker := time.NewTicker(pollInterval)
-	defer ticker.Stop()
 	var last int64 // never zero, so the watchers are woken once at the start
+	changed := time.Now()
+	timer := time.NewTimer(0)
+	defer timer.Stop()
 	for {
 		var version int64
 		if err := errors.Join(s.file.check(), ask.QueryRow().Scan(&version)); err != nil {
 			return
 		}
 		if version != last {
-			last = version
+			last, changed = version, time.Now()
 			s.poller.Wake()
 		}
+		timer.Reset(s.poller.pause(time.Since(changed)))
 		select {
-		case <-ticker.C:
+		case <-timer.C:
+		case <-s.poller.hint:
 		case <-ctx.Done():
 			return
 		}

@@ -48,6 +48,15 @@ var migrations = []string{`
 	) STRICT;
 	INSERT INTO progress VALUES (1, lower(hex(randomblob(16))), 0, 0);
 
+	-- The histories from which the file has come to the present one, which is the last:
+	-- the first revision of each, and the revision before that.
+	CREATE TABLE histories (
+		first  INTEGER PRIMARY KEY NOT NULL CHECK (first > 0),
+		before INTEGER NOT NULL CHECK (before BETWEEN 0 AND first - 1),
+		name   TEXT UNIQUE NOT NULL CHECK (name <> '')
+	) STRICT;
+	INSERT INTO histories SELECT 1, 0, history FROM progress;
+
 	-- last is in microseconds since 1970, NULL if it is not known.
 	CREATE TABLE usage (
 		key     TEXT NOT NULL REFERENCES keys (id) ON DELETE CASCADE,
@@ -61,26 +70,27 @@ var migrations = []string{`
 `}
 
 // prepareFile brings a file to the latest version and to the write-ahead log. Several
-// processes may do so at once.
-func prepareFile(ctx context.Context, f file, to driver.Connector) (err error) {
+// processes may do so at once. It returns the position of a file that it has made, the zero
+// Position for any other.
+func prepareFile(ctx context.Context, f file, to driver.Connector) (made store.Position, err error) {
 	db := sql.OpenDB(connector{to, f, preparing})
 	defer func() { err = errors.Join(err, db.Close()) }()
 	db.SetMaxOpenConns(1)
 	from, err := version(ctx, db)
 	if err != nil { // before anything is changed
-		return err
+		return made, err
 	}
 	var mode string
 	if err := db.QueryRowContext(ctx, "PRAGMA journal_mode = WAL").Scan(&mode); err != nil {
-		return err
+		return made, err
 	}
 	if mode != "wal" {
-		return fmt.Errorf("the file system cannot have a write-ahead log, which processes share by shared memory: PRAGMA journal_mode is %q: want \"wal\"", mode)
+		return made, fmt.Errorf("the file system cannot have a write-ahead log, which processes share by shared memory: PRAGMA journal_mode is %q: want \"wal\"", mode)
 	}
 	if from < len(migrations) {
 		return migrate(ctx, db)
 	}
-	return nil
+	return made, nil
 }
 
 // A querier is a database or a transaction.
@@ -119,25 +129,30 @@ func checkVersion(version int) error {
 }
 
 // migrate creates the tables, unless another process did so meanwhile.
-func migrate(ctx context.Context, db *sql.DB) error {
+func migrate(ctx context.Context, db *sql.DB) (made store.Position, err error) {
 	tx, err := db.BeginTx(ctx, nil)
 	if err != nil {
-		return err
+		return made, err
 	}
 	defer func() { _ = tx.Rollback() }() // unless it was committed
 	from, err := version(ctx, tx)
 	if err != nil || from == len(migrations) {
-		return err
+		return made, err
 	}
 	for _, migration := range migrations[from:] {
 		if _, err := tx.ExecContext(ctx, migration); err != nil {
-			return err
+			return made, err
+		}
+	}
+	if from == 0 {
+		if err := tx.QueryRowContext(ctx, "SELECT history FROM progress").Scan(&made.History); err != nil {
+			return made, err
 		}
 	}
 	if _, err := tx.ExecContext(ctx, fmt.Sprintf("PRAGMA application_id = %d; PRAGMA user_version = %d", applicationID, len(migrations))); err != nil {
-		return err
+		return store.Position{}, err
 	}
-	return tx.Commit()
+	return made, tx.Commit()
 }
 
 // progress returns the latest position, and the revision of the latest change no longer known. It

@@ -34,6 +34,7 @@ func TestContract(t *testing.T) {
 				sqlTo(t, s.(*Store).file.path, `UPDATE usage SET address = 'nowhere' WHERE key = '`+string(id)+`'`)
 			},
 		}),
+		storetest.Restore(restoreClosed),
 		storetest.Compact(func(t testing.TB, s store.Store) {
 			sqlTo(t, s.(*Store).file.path, `DELETE FROM changes`, `UPDATE progress SET forgotten = revision`)
 		}),
@@ -57,6 +58,7 @@ func TestQueriesUseIndexes(t *testing.T) {
 			switch {
 			case step == "SCAN progress", strings.HasPrefix(step, "SCAN pragma_user_version "): // which have one row
 			case strings.HasPrefix(step, "SCAN wanted VIRTUAL TABLE"): // the caller's IDs
+			case strings.Contains(step, "SCALAR SUBQUERY "): // whose own steps follow
 			default:
 				assert.Contains(t, step, "SEARCH ", query)
 			}

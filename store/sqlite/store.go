@@ -33,7 +33,8 @@ const (
 // a store.Loader. Make one with [Open].
 type Store struct {
 	file  file
-	write database // one connection: writes take turns
+	write database       // one connection: writes take turns
+	known store.Position // of the latest write here, zero if none; for the write whose turn it is
 	read  database
 	feed  database // a connection for each batch under way, and one to poll
 
@@ -68,6 +69,7 @@ var (
 //   - the file is something else, or was written by a later version of this package
 //   - the file may not be written
 //   - processes cannot share memory on its file system
+//   - the file has several names: hard links, or a mount of the file alone
 func Open(ctx context.Context, path string) (*Store, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -86,12 +88,19 @@ func Open(ctx context.Context, path string) (*Store, error) {
 // openFile opens the store in an existing file, by a connector to it.
 func openFile(ctx context.Context, path string, to driver.Connector) (*Store, error) {
 	f, err := fileAt(path)
+	if err == nil {
+		err = errors.Join(checkLinks(path, f.opened), checkMount(path))
+	}
 	if err != nil {
 		return nil, failure(ctx, "open "+path, err)
 	}
 	s := &Store{file: f, lockPatience: lockPatience, watchPatience: watchPatience, keptChanges: keptChanges}
+	s.poller.pause, s.poller.hint = pollPause, make(chan struct{}, 1)
 	s.life, s.end = context.WithCancel(context.Background())
-	err = s.whileLocked(ctx, func() error { return prepareFile(ctx, f, to) })
+	err = s.whileLocked(ctx, func() (err error) {
+		s.known, err = prepareFile(ctx, f, to)
+		return err
+	})
 	if err == nil {
 		err = s.connect(ctx, to)
 	}

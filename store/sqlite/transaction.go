@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/sallyport-go/sallyport/apikey"
+	"github.com/sallyport-go/sallyport/store"
 )
 
 const (
@@ -22,26 +23,27 @@ const (
 	updateOrganization = `UPDATE organizations SET revision = ?2, record = ?3 WHERE id = ?1`
 	deleteOrganization = `DELETE FROM organizations WHERE id = ?`
 	insertChange       = `INSERT INTO changes (revision, organization, key, deleted) VALUES (?, ?, ?, ?)`
+	selectOldest       = `SELECT revision FROM changes WHERE revision > 0 ORDER BY revision DESC LIMIT 1 OFFSET ?`
 	deleteChanges      = `DELETE FROM changes WHERE revision <= ?`
-	updateRevision     = `UPDATE progress SET revision = ?`
+	updateProgress     = `UPDATE progress SET history = ?, revision = ?`
 	updateForgotten    = `UPDATE progress SET forgotten = max(forgotten, ?)`
 )
 
 var writeQueries = []string{
 	selectProgress, selectKey, selectOwner, selectPlace, selectAnyKey, insertKey, updateKey, deleteKey,
 	selectOrganization, insertOrganization, updateOrganization, deleteOrganization,
-	insertChange, deleteChanges, updateRevision, updateForgotten, addUsage,
+	insertChange, selectOldest, deleteChanges, updateProgress, updateForgotten, selectEnd, insertHistory, deleteHistories, addUsage,
 }
 
 // A transaction is one write, or several that happen together. Meanwhile no other process
 // writes.
 type transaction struct {
 	*sql.Tx
-	store    *Store
-	doing    string          // for errors
-	ctx      context.Context // does not end
-	began    uint64          // the latest revision before
-	revision uint64          // the latest given
+	store *Store
+	doing string          // for errors
+	ctx   context.Context // does not end
+	began store.Position  // the latest before
+	now   store.Position  // after the writes so far
 }
 
 // transact calls f in a transaction and commits, unless f returns an error or ctx has
@@ -98,7 +100,7 @@ func (s *Store) turn(ctx context.Context, began time.Time) (conn *sql.Conn, err 
 
 func (t *transaction) start() error {
 	latest, _, err := progress(t.StmtContext(t.ctx, t.store.write.prepared[selectProgress]).QueryRowContext(t.ctx))
-	t.began, t.revision = latest.Revision, latest.Revision
+	t.began, t.now = latest, latest
 	return t.failure(err)
 }
 
@@ -106,26 +108,38 @@ func (t *transaction) finish() error {
 	if err := t.store.file.check(); err != nil { // the wait may have been long
 		return t.failure(err)
 	}
-	if t.revision > t.began {
-		if err := t.exec(updateRevision, int64(t.revision)); err != nil {
-			return err
-		}
-		if err := t.forget(); err != nil {
-			return err
-		}
+	if t.now == t.began { // usage only
+		return t.failure(t.Commit())
 	}
-	return t.failure(t.Commit())
+	if err := t.exec(updateProgress, t.now.History, int64(t.now.Revision)); err != nil {
+		return err
+	}
+	if err := t.forget(); err != nil {
+		return err
+	}
+	if err := t.Commit(); err != nil {
+		return t.failure(err)
+	}
+	t.store.known = t.now
+	t.store.poller.saw(t.now)
+	return nil
 }
 
 // forget drops the oldest changes, now and then a hundredth of those kept.
 func (t *transaction) forget() error {
 	kept := t.store.keptChanges
 	step := max(kept/100, 1)
-	if t.revision <= kept || t.began/step == t.revision/step {
+	if t.now.Revision <= kept || t.began.Revision/step == t.now.Revision/step {
 		return nil
 	}
-	last := int64(t.revision - kept)
-	return errors.Join(t.exec(deleteChanges, last), t.exec(updateForgotten, last))
+	var last int64
+	switch err := t.StmtContext(t.ctx, t.store.write.prepared[selectOldest]).QueryRowContext(t.ctx, int64(kept)).Scan(&last); {
+	case errors.Is(err, sql.ErrNoRows):
+		return nil
+	case err != nil:
+		return t.failure(err)
+	}
+	return errors.Join(t.exec(deleteChanges, last), t.exec(updateForgotten, last), t.exec(deleteHistories, last))
 }
 
 // write executes the query of a write and logs the change under its revision (S12, W2).
@@ -138,11 +152,16 @@ func (t *transaction) write(revision uint64, organization string, key apikey.ID,
 
 // next gives the revision of a write.
 func (t *transaction) next() (uint64, error) {
-	if t.revision == math.MaxInt64 {
-		return 0, t.failure(fmt.Errorf("all %d revisions were given", t.revision))
+	if t.now.Revision == math.MaxInt64 {
+		return 0, t.failure(fmt.Errorf("all %d revisions were given", t.now.Revision))
 	}
-	t.revision++
-	return t.revision, nil
+	if t.now == t.began {
+		if err := t.enterHistory(); err != nil {
+			return 0, err
+		}
+	}
+	t.now.Revision++
+	return t.now.Revision, nil
 }
 
 // find reads the row with an identifier; found is false if there is none.

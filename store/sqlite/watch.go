@@ -21,7 +21,7 @@ const selectChanges = `SELECT c.revision, c.organization, c.key, c.deleted,
 		LEFT JOIN organizations o ON c.key = '' AND o.id = c.organization
 	WHERE c.revision > ? ORDER BY c.revision DESC`
 
-var feedQueries = []string{selectProgress, selectEveryOrganization, selectEveryKey, selectChanges}
+var feedQueries = []string{selectProgress, selectEnd, selectBegins, selectEveryOrganization, selectEveryKey, selectChanges}
 
 // Position implements [store.Watcher]. It is read from the file, where every process
 // writes it in the transaction of the record.
@@ -39,12 +39,14 @@ func (s *Store) Position(ctx context.Context) (store.Position, error) {
 	if err != nil {
 		return store.Position{}, failure(ctx, "read the latest revision", err)
 	}
+	s.poller.saw(latest)
 	return latest, nil
 }
 
 // Watch implements [store.Watcher]. It knows the last 100,000 changes at least, of every
-// process, and delivers a write about a millisecond after it. A watch from an earlier
-// revision, or from one beyond the latest, ends with store.ErrCompacted.
+// process, and delivers a write about a millisecond after it, 25 after a time of quiet. A
+// watch from an earlier position, or from one that is not in the file's past, ends with
+// store.ErrCompacted.
 //
 // The changes between two marks are read record by record in one transaction. Meanwhile
 // no write waits, but the log grows by what is written and cannot be reused. A watcher
@@ -137,7 +139,13 @@ func (b *batch) start(ctx context.Context) error {
 	if b.latest = latest; err != nil || b.after == (store.Position{}) {
 		return err
 	}
-	return adapter.CheckWatch(b.after, forgotten, latest)
+	after := b.after
+	if is, err := isPast(after, latest, b.tx.StmtContext(ctx, b.feed.prepared[selectEnd]).QueryRowContext(ctx, after.History)); err != nil {
+		return err
+	} else if is {
+		after.History = latest.History
+	}
+	return adapter.CheckWatch(after, forgotten, latest)
 }
 
 func (b *batch) read() error {
@@ -147,12 +155,28 @@ func (b *batch) read() error {
 	case b.latest:
 		return nil
 	}
-	return b.changes()
+	begins, err := b.begins()
+	if err != nil {
+		return err
+	}
+	return b.changes(begins)
+}
+
+// begins returns the first revision of each history that began since the mark before, with
+// the revision before it.
+func (b *batch) begins() (map[uint64]uint64, error) {
+	begins := map[uint64]uint64{}
+	var first, before int64
+	err := b.each(selectBegins, []any{&first, &before}, func() error {
+		begins[uint64(first)] = uint64(before)
+		return nil
+	}, int64(b.after.Revision))
+	return begins, err
 }
 
 // changes delivers every record that was written or deleted since the mark before: each
 // by its latest change, which comes first.
-func (b *batch) changes() error {
+func (b *batch) changes(begins map[uint64]uint64) error {
 	var revision, deleted int64
 	var change store.Change
 	var r row
@@ -161,7 +185,11 @@ func (b *batch) changes() error {
 		if uint64(revision) != next || change.Organization == "" {
 			return fmt.Errorf("the change of revision %d cannot be read: there is one of revision %d, organization %.300q", next, revision, change.Organization)
 		}
-		next--
+		if before, begins := begins[next]; begins {
+			next = before
+		} else {
+			next--
+		}
 		name := adapter.NameOf(change)
 		if seen[name] {
 			return nil
@@ -170,7 +198,7 @@ func (b *batch) changes() error {
 		change.Revision, change.Deleted = uint64(revision), deleted != 0
 		return b.deliver(adapter.Confirm(change, r.found(name, b.latest.Revision)))
 	}, int64(b.after.Revision))
-	if err == nil && next != b.after.Revision {
+	if err == nil && next > b.after.Revision {
 		err = fmt.Errorf("the change of revision %d is absent, and the store has come to %d", next, b.latest.Revision)
 	}
 	return err

@@ -11,8 +11,8 @@ import (
 )
 
 // Restore is for stores that can be taken back to an earlier state: by a backup, by a
-// file copied back, or by a standby promoted without the last writes. Run checks that a
-// lost revision is never given again (S27), and that watchers notice (W4, W9, W10).
+// file copied back, or by a standby promoted without the last writes. Run checks the
+// revisions given afterwards (S27), and the feed (W4, W9, W10).
 //
 // The function takes a backup of a store in use. The function it returns takes the store
 // back, as the adapter's documentation describes, and returns the store to go on with:
@@ -124,9 +124,8 @@ func lostPositions(k *kit) {
 	})
 }
 
-// lostHistories compares the names of histories: a lost position and one of the present
-// with the same name are of one line of writes, so the present must be before all that
-// was lost.
+// lostHistories compares the names of histories. Positions with the same name are of one
+// line of writes. So the present one must be before every lost one of that name.
 func lostHistories(k *kit) {
 	losing(k, func(past) {}, func(all past) {
 		now := k.position()
@@ -174,8 +173,8 @@ func lostWatches(k *kit) {
 		k.put(k.readKey("kept")) // at the latest now it notices
 		select {
 		case err := <-ended:
-			// A store that was closed, or a server that was not there meanwhile, are not the
-			// adapter's fault. From the mark it then goes on with ErrCompacted (W4).
+			// A closed store or an absent server may also end it. From the mark a watch is
+			// then ErrCompacted (W4).
 			if err == nil && !k.Failed() {
 				k.Errorf("Watch ended without an error")
 			}

@@ -1,0 +1,65 @@
+package sqlite
+
+import (
+	"database/sql"
+	"errors"
+
+	"github.com/sallyport-go/sallyport/store"
+	"github.com/sallyport-go/sallyport/store/adapter"
+)
+
+// A file does not know whether it is a backup that was put back: it is what it was when
+// the backup was made, to the last byte. So a Store begins a history of its own before its
+// first write, in the transaction of that write. The history has a random name, and its
+// revisions begin at a random place behind the latest. The file keeps the names of the
+// histories from which it has come.
+//
+//   - A restart, or another process that begins to write, leaves the past where it is: the
+//     earlier names are in the file, and watchers go on.
+//   - A backup lacks the names that came after it. Whoever opens it begins another history,
+//     and positions of the lost ones are unknown, or beyond the end of theirs.
+//
+// A Store whose own latest write is no longer in the file, since a backup was restored
+// under it, begins another history, too.
+const (
+	// The last revision of an earlier history: the one before the history that followed.
+	selectEnd = `SELECT (SELECT n.before FROM histories n WHERE n.first > h.first ORDER BY n.first LIMIT 1)
+		FROM histories h WHERE h.name = ?`
+	selectBegins    = `SELECT first, before FROM histories WHERE first > ?`
+	insertHistory   = `INSERT INTO histories (first, before, name) VALUES (?, ?, ?)`
+	deleteHistories = `DELETE FROM histories WHERE first < (SELECT first FROM histories WHERE first <= ? ORDER BY first DESC LIMIT 1)`
+)
+
+// enterHistory begins a history, unless what this Store knows of is in the file's past.
+func (t *transaction) enterHistory() error {
+	switch known := t.store.known; {
+	case known == store.Position{}:
+	case known.History == t.began.History && known.Revision <= t.began.Revision: // the usual case
+		return nil
+	default:
+		end := t.StmtContext(t.ctx, t.store.write.prepared[selectEnd]).QueryRowContext(t.ctx, known.History)
+		if is, err := isPast(known, t.began, end); is || err != nil {
+			return t.failure(err)
+		}
+	}
+	t.now = adapter.NewHistory(t.began.Revision)
+	return t.exec(insertHistory, int64(t.now.Revision)+1, int64(t.began.Revision), t.now.History)
+}
+
+// isPast reports whether a position is in the past of a file at its latest position. end is
+// the row of selectEnd for the position's history.
+func isPast(p, latest store.Position, end *sql.Row) (bool, error) {
+	var last any
+	switch err := end.Scan(&last); {
+	case errors.Is(err, sql.ErrNoRows):
+		return false, nil
+	case err != nil:
+		return false, err
+	case p.History == latest.History:
+		return p.Revision <= latest.Revision, nil
+	case last == nil: // by hand: the last history is not the file's
+		return false, nil
+	}
+	revision, err := asCount(last)
+	return err == nil && p.Revision <= revision, err
+}
