@@ -57,14 +57,19 @@ func (s *FileStore) write(name string, data []byte) error {
 // remove deletes the file of a record. Before that it notes the revision of the deletion,
 // or the store could give it again after a restart (S12).
 func (s *FileStore) remove(sub, id string) error {
-	if err := s.write(revisionFile, fmt.Appendln(nil, s.revision+1)); err != nil {
+	s.revision++
+	if err := s.writeRevision(); err != nil {
 		return err
 	}
-	s.revision++
 	return s.after(removeFile(filepath.Join(s.dir, sub, fileName(id))))
 }
 
 const revisionFile = "revision"
+
+// writeRevision notes the revision, so that after a crash no smaller one is given (S26).
+func (s *FileStore) writeRevision() error {
+	return s.write(revisionFile, fmt.Appendln(nil, s.revision))
+}
 
 func (s *FileStore) after(err error) error {
 	if errors.Is(err, errUncertain) {

@@ -23,7 +23,7 @@ import (
 //	DIR/organizations/HASH.json   an organization
 //	DIR/keys/HASH.json            a key with its list, grants and secrets
 //	DIR/usage.json                the usage of all keys
-//	DIR/revision                  the revision of the latest deletion
+//	DIR/revision                  where this history began, or its latest deletion
 //	DIR/lock                      locked by the process that has the store open
 type FileStore struct {
 	dir  string
@@ -67,6 +67,9 @@ func OpenFileStore(dir string) (*FileStore, error) {
 	}
 	from := adapter.NewHistory(s.revision) // the files may be a backup: step 5
 	s.revision, s.log = from.Revision, adapter.NewLog(keptChanges, from)
+	if err := s.writeRevision(); err != nil { // before a watcher sees it
+		return nil, errors.Join(err, lock.Close())
+	}
 	return s, nil
 }
 
