@@ -6,7 +6,7 @@
 // the repair, and nothing is dropped silently, because a list without its entries is
 // empty and an empty list admits everyone. The package knows no keys and no requests:
 // package policy decides what an empty list means, and documents the rules cited here
-// as A1 to A11.
+// as A1 to A12.
 //
 // Do not use it as a firewall or a routing table (an entry has no action, and there
 // are no deny entries), for host names, or for geography.
@@ -43,6 +43,11 @@
 //
 // The list returned with an error is invalid ([List.IsValid]): it covers nobody and no
 // function takes it. A program that ignores the error denies.
+//
+// An error is bounded whatever it is about (rule A12): it quotes 80 bytes of a text, joins
+// 20 refusals and counts the rest. A refused text is recognized as a whole: a range, a
+// netmask, a wildcard, a line of CSV or YAML, several entries. The error has the very text
+// to write; see [ParseError].
 //
 // # Why Contains takes a time
 //

@@ -4,10 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"strings"
 	"time"
-	"unicode"
-	"unicode/utf8"
+
+	"github.com/sallyport-go/sallyport/internal/plain"
 )
 
 // MaxComment is the longest comment of an entry, in bytes.
@@ -20,8 +19,9 @@ const MaxComment = 1024
 type Entry struct {
 	prefix netip.Prefix
 
-	// Comment is a note for people: valid UTF-8 without control characters, at
-	// most MaxComment bytes. It has no influence on what the entry covers.
+	// Comment is a note for people, at most MaxComment bytes: one line of UTF-8 without
+	// control characters, invisible and direction-changing ones. It has no influence on
+	// what the entry covers.
 	Comment string
 
 	// Added is when the entry was put on the list; zero if nobody noted it.
@@ -35,6 +35,7 @@ type Entry struct {
 // ParseEntry reads an IPv4 address ("203.0.113.7") or CIDR block
 // ("198.51.100.0/24"). An address and its /32 are the same entry (rule A6). By rule A7
 // it refuses, with a [*ParseError]:
+//   - more than [MaxLine] bytes;
 //   - leading zeros, missing or extra octets, white space, an empty text;
 //   - ports, zones, ranges, host names;
 //   - a prefix longer than the address, and a block with host bits set;
@@ -108,35 +109,24 @@ func (e Entry) check() error {
 	if !e.prefix.IsValid() {
 		return errors.New("accesslist: an entry without an address: want one made by ParseEntry or NewEntry")
 	}
-	if err := checkComment(e.Comment); err != nil {
-		return fmt.Errorf("accesslist: comment of %s: %w", e, err)
+	// A line break would forge a second line in a text form or a log.
+	if problem := plain.Problem(e.Comment, MaxComment); problem != "" {
+		return fmt.Errorf("accesslist: the comment of %s %s", e, problem)
 	}
 	for _, t := range []struct {
 		name string
 		time time.Time
 	}{{"added", e.Added}, {"expires", e.Expires}} {
-		if year := t.time.UTC().Year(); year < 1 || year > 9999 {
-			return fmt.Errorf("accesslist: %q of %s is in the year %d: want a year from 1 to 9999", t.name, e, year)
+		if err := e.checkYear(t.name, t.time); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
-func checkComment(comment string) error {
-	if len(comment) > MaxComment {
-		return fmt.Errorf("%d bytes long: want at most %d", len(comment), MaxComment)
-	}
-	if !utf8.ValidString(comment) {
-		return errors.New("not valid UTF-8: want UTF-8")
-	}
-	// A line break would forge a second line in a text form or a log.
-	if i := strings.IndexFunc(comment, isControl); i >= 0 {
-		r, _ := utf8.DecodeRuneInString(comment[i:])
-		return fmt.Errorf("control character %U at byte %d: want none", r, i)
+func (e Entry) checkYear(name string, t time.Time) error {
+	if year := t.UTC().Year(); year < 1 || year > 9999 {
+		return fmt.Errorf("accesslist: %q of %s is in the year %d: want a year from 1 to 9999", name, e, year)
 	}
 	return nil
-}
-
-func isControl(r rune) bool {
-	return unicode.IsControl(r) || r == '\u2028' || r == '\u2029'
 }

@@ -100,17 +100,21 @@ func ExampleList_Findings() {
 		fmt.Println(err)
 		return
 	}
-	usage := map[netip.Prefix]accesslist.Usage{
-		netip.MustParsePrefix("0.0.0.0/0"):      {Count: 3},
-		netip.MustParsePrefix("203.0.113.7/32"): {Count: 12},
+	now := time.Date(2026, 5, 1, 0, 0, 0, 0, time.UTC)
+	evidence := accesslist.Evidence{
+		Since: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC),
+		Usage: map[netip.Prefix]accesslist.Usage{
+			netip.MustParsePrefix("0.0.0.0/0"):      {Count: 3, Last: now},
+			netip.MustParsePrefix("203.0.113.7/32"): {Count: 12, Last: now},
+		},
 	}
-	for _, finding := range list.Findings(time.Now(), usage) {
+	for _, finding := range list.Findings(now, evidence) {
 		fmt.Println(finding)
 	}
 	// Output:
-	// 0.0.0.0/0 is over-broad: a block wider than /8
+	// 0.0.0.0/0 is over-broad: every IPv4 address
 	// 198.51.100.0/24 is shadowed by 0.0.0.0/0 and could go
-	// 198.51.100.0/24 has served no call
+	// 198.51.100.0/24 has served no call since 2026-01-01T00:00:00Z
 	// 203.0.113.7 is shadowed by 0.0.0.0/0 and could go
 }
 

@@ -30,11 +30,18 @@ func FuzzParseEntry(f *testing.F) {
 	for _, test := range refused {
 		f.Add(test.text)
 	}
+	for _, test := range pasted {
+		f.Add(test.text)
+	}
 	for _, text := range []string{"203.0.113.7", "10.0.0.0/8", "0.0.0.0/0", "::/0", "2001:db8::/32", "::1", "10.0.0.1-10.0.0.9", "fe80::1%eth0-fe80::2%eth0", "::1-::9"} {
 		f.Add(text)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
+		if len(text) > accesslist.MaxLine {
+			return
+		}
 		for _, p := range []accesslist.Parser{{}, anyFamily} {
+			wantRepairs(t, p, text)
 			e, err := p.ParseEntry(text)
 			want, ok := acceptable(text, p.AllowIPv6)
 			if ok != (err == nil) {
@@ -45,7 +52,7 @@ func FuzzParseEntry(f *testing.F) {
 				if !errors.As(err, &refusal) || refusal.Text != text || refusal.Problem == "" || refusal.Want == "" {
 					t.Fatalf("%q: %#v", text, err)
 				}
-				if message := err.Error(); !utf8.ValidString(message) || strings.Contains(message, "\n") || len(message) > 2000 {
+				if message := err.Error(); !utf8.ValidString(message) || strings.Contains(message, "\n") || len(message) > 4000 {
 					t.Fatalf("%q: the message %q", text, message)
 				}
 				if !e.Equal(accesslist.Entry{}) {
@@ -160,7 +167,7 @@ func FuzzMatch(f *testing.F) {
 			}
 		}
 		wantEqual(t, "a list made in the other order", must(accesslist.List{}.With(reversed(entries)...)), list)
-		_ = list.Findings(at.Add(time.Hour), nil) // must not panic
+		_ = list.Findings(at.Add(time.Hour), accesslist.Evidence{Since: at, Internet: true}) // must not panic
 	})
 }
 

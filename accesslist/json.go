@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/sallyport-go/sallyport/internal/plain"
 	"github.com/sallyport-go/sallyport/internal/strictjson"
 )
 
@@ -117,7 +118,12 @@ func (l *List) UnmarshalJSON(data []byte) error {
 
 // ParseJSON reads the JSON form of a list, as strictly as [Entry.UnmarshalJSON] reads an
 // entry. [] is a list without entries. null is an error, because a missing list is not an
-// empty one (rule A3), and so is the same entry twice ([ErrDuplicate]).
+// empty one (rule A3), and so is the same entry twice ([ErrDuplicate]). The error joins the
+// first 20 bad entries with their numbers and counts the rest.
+//
+// A list may have any number of entries, since it may be of trusted proxies: bound the size
+// of what strangers send, for instance by http.MaxBytesReader. A key's list is bounded by
+// apikey.MaxEntries.
 func (p Parser) ParseJSON(data []byte) (List, error) {
 	if entries, ok := p.parseCanonical(data); ok {
 		return List{}.With(entries...)
@@ -139,12 +145,16 @@ func (p Parser) parseAnyJSON(data []byte) (List, error) {
 		return invalid, fmt.Errorf(`accesslist: a list in JSON: %w of entries, such as [{"address":"203.0.113.7"}]`, err)
 	}
 	entries := make([]Entry, 0, len(items))
+	var errs plain.Errors
 	for i, item := range items {
 		e, err := p.readEntry(item)
 		if err != nil {
-			return invalid, fmt.Errorf("entry %d of %d: %w", i+1, len(items), err)
+			errs.Add(fmt.Errorf("entry %d of %d: %w", i+1, len(items), err))
 		}
 		entries = append(entries, e)
+	}
+	if err := errs.Err("accesslist"); err != nil {
+		return invalid, err
 	}
 	return List{}.With(entries...)
 }

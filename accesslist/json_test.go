@@ -152,7 +152,7 @@ func TestA3JSONOfAnEntryIsStrict(t *testing.T) {
 		{`{"address":"10.0.0.7/24"}`, `"10.0.0.7/24" has host bits set: use "10.0.0.0/24" for the block or "10.0.0.7" for the single address`},
 		{"{\"address\":\"203.0.113.7\",\"comment\":\"a\xff\"}", `an entry in JSON: not valid UTF-8: want JSON in UTF-8`},
 		{`{"address":"203.0.113.7","comment":"\ud83d"}`, `an entry in JSON: "comment": half of a surrogate pair in a string: want both halves`},
-		{`{"address":"203.0.113.7","comment":"a\nb"}`, `comment of 203.0.113.7: control character U+000A at byte 1: want none`},
+		{`{"address":"203.0.113.7","comment":"a\nb"}`, `the comment of 203.0.113.7 has the control character U+000A at byte 2: want it without`},
 		{`{"address":"203.0.113.7","expires":""}`, `"expires" of 203.0.113.7 is "": want a time such as 2026-01-02T15:04:05Z, or leave it out`},
 		{`{"address":"203.0.113.7","added":"2026-01-02"}`, `"added" of 203.0.113.7 is "2026-01-02": want a time such as 2026-01-02T15:04:05Z, or leave it out`},
 		{`{"address":"203.0.113.7","expires":"0001-01-01T00:00:00Z"}`, `"expires" of 203.0.113.7 is "0001-01-01T00:00:00Z": want a time such as 2026-01-02T15:04:05Z, or leave it out`},
@@ -192,7 +192,7 @@ func TestA3JSONOfAListIsStrict(t *testing.T) {
 		{`["203.0.113.7"]`, "entry 1 of 1: accesslist: an entry in JSON: a string" + entryForm},
 		{`[{"address":"203.0.113.7"},{"address":"x"}]`, `entry 2 of 2: accesslist: "x" ` + otherNotation},
 		{`[{"address":"203.0.113.7"},{"address":"203.0.113.7/32","comment":"again"}]`,
-			"accesslist: 203.0.113.7: duplicate entry: it is on the list already or given twice; nothing was added"},
+			"accesslist: 203.0.113.7: duplicate entry: it is given twice; nothing was added"},
 	} {
 		list := listOf("192.0.2.1")
 		err := list.UnmarshalJSON([]byte(test.text))

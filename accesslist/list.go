@@ -7,6 +7,8 @@ import (
 	"net/netip"
 	"slices"
 	"time"
+
+	"github.com/sallyport-go/sallyport/internal/plain"
 )
 
 // A List is an immutable set of entries, compiled for look-ups. It is a value:
@@ -95,7 +97,8 @@ func (l List) Match(addr netip.Addr, now time.Time) (Entry, bool) {
 }
 
 // With returns the list with more entries. An entry already on the list, or given
-// twice, is [ErrDuplicate]; nothing is added then (rule A6). The list returned with an
+// twice, is [ErrDuplicate]; nothing is added then (rule A6). The error names the first such
+// entry and counts the others. The list returned with an
 // error is invalid: to stay with the old one, keep it.
 // Overlapping entries may coexist (rule A9). Adding the first entry to an empty
 // list narrows it from every address to that one (rule A10).
@@ -115,10 +118,41 @@ func (l List) With(entries ...Entry) (List, error) {
 	slices.SortFunc(all, compareEntries)
 	for i := 1; i < len(all); i++ {
 		if all[i].prefix == all[i-1].prefix {
-			return invalid, fmt.Errorf("accesslist: %s: %w: it is on the list already or given twice; nothing was added", all[i], ErrDuplicate)
+			return invalid, l.duplicateError(entries)
 		}
 	}
 	return List{set: compile(all)}, nil
+}
+
+// duplicateError returns the error of entries on the list already or given twice. It names
+// the first, with the comment of the entry that stands, and counts the others.
+func (l List) duplicateError(entries []Entry) error {
+	given := make(map[netip.Prefix]Entry, len(entries))
+	var err error
+	more := 0
+	for _, e := range entries {
+		where := "it is on the list already"
+		stands, twice := l.Find(e.prefix)
+		if !twice {
+			where = "it is given twice"
+			stands, twice = given[e.prefix]
+		}
+		switch {
+		case !twice:
+			given[e.prefix] = e
+			continue
+		case err != nil:
+			more++
+			continue
+		case stands.Comment != "":
+			where += ", first with the comment " + plain.Quote(stands.Comment)
+		}
+		err = fmt.Errorf("accesslist: %s: %w: %s", e, ErrDuplicate, where)
+	}
+	if more > 0 {
+		err = fmt.Errorf("%w; as are %d more", err, more)
+	}
+	return fmt.Errorf("%w; nothing was added", err)
 }
 
 // Replace returns the list with new comments, expiries and times of adding for entries

@@ -38,16 +38,17 @@ func TestZeroValuesCoverNothing(t *testing.T) {
 func TestA6DuplicatesAreNamedAndNothingIsAdded(t *testing.T) {
 	list := listOf("10.0.0.0/8", "203.0.113.7", "2001:db8::/32")
 	for _, test := range []struct {
-		add  []accesslist.Entry
-		name string
+		add   []accesslist.Entry
+		name  string
+		where string
 	}{
-		{[]accesslist.Entry{entry("203.0.113.7/32")}, "203.0.113.7"},
-		{[]accesslist.Entry{entryUntil("10.0.0.0/8", now)}, "10.0.0.0/8"},
-		{[]accesslist.Entry{entry("192.0.2.1"), entry("2001:db8::/32")}, "2001:db8::/32"},
-		{[]accesslist.Entry{entry("192.0.2.1"), entry("192.0.2.1/32")}, "192.0.2.1"},
+		{[]accesslist.Entry{entry("203.0.113.7/32")}, "203.0.113.7", "on the list already"},
+		{[]accesslist.Entry{entryUntil("10.0.0.0/8", now)}, "10.0.0.0/8", "on the list already"},
+		{[]accesslist.Entry{entry("192.0.2.1"), entry("2001:db8::/32")}, "2001:db8::/32", "on the list already"},
+		{[]accesslist.Entry{entry("192.0.2.1"), entry("192.0.2.1/32")}, "192.0.2.1", "given twice"},
 	} {
 		got, err := list.With(test.add...)
-		wantError(t, test.name, err, "accesslist: "+test.name+": duplicate entry: it is on the list already or given twice; nothing was added")
+		wantError(t, test.name, err, "accesslist: "+test.name+": duplicate entry: it is "+test.where+"; nothing was added")
 		if !errors.Is(err, accesslist.ErrDuplicate) || got.Len() != 0 {
 			t.Errorf("%s: %v and a list of %d", test.name, err, got.Len())
 		}
@@ -174,18 +175,20 @@ func TestUnfitEntriesAreRefused(t *testing.T) {
 	}{
 		{accesslist.Entry{}, "an entry without an address: want one made by ParseEntry or NewEntry"},
 		{accesslist.Entry{Comment: "office"}, "an entry without an address: want one made by ParseEntry or NewEntry"},
-		{comment(strings.Repeat("x", longest+1)), "comment of 203.0.113.7: 1025 bytes long: want at most 1024"},
-		{comment(strings.Repeat("é", longest/2) + "x"), "comment of 203.0.113.7: 1025 bytes long: want at most 1024"},
-		{comment("a\xff"), "comment of 203.0.113.7: not valid UTF-8: want UTF-8"},
-		{comment("a\nb"), "comment of 203.0.113.7: control character U+000A at byte 1: want none"},
-		{comment("é\r"), "comment of 203.0.113.7: control character U+000D at byte 2: want none"},
-		{comment("\t"), "comment of 203.0.113.7: control character U+0009 at byte 0: want none"},
-		{comment("\x1b[2K"), "comment of 203.0.113.7: control character U+001B at byte 0: want none"},
-		{comment("\x00"), "comment of 203.0.113.7: control character U+0000 at byte 0: want none"},
-		{comment("\x7f"), "comment of 203.0.113.7: control character U+007F at byte 0: want none"},
-		{comment("\u0085"), "comment of 203.0.113.7: control character U+0085 at byte 0: want none"},
-		{comment("\u2028"), "comment of 203.0.113.7: control character U+2028 at byte 0: want none"},
-		{comment("\u2029"), "comment of 203.0.113.7: control character U+2029 at byte 0: want none"},
+		{comment(strings.Repeat("x", longest+1)), "the comment of 203.0.113.7 has 1025 bytes: want at most 1024"},
+		{comment(strings.Repeat("é", longest/2) + "x"), "the comment of 203.0.113.7 has 1025 bytes: want at most 1024"},
+		{comment("a\xff"), "the comment of 203.0.113.7 is not valid UTF-8: want UTF-8"},
+		{comment("a\nb"), "the comment of 203.0.113.7 has the control character U+000A at byte 2: want it without"},
+		{comment("é\r"), "the comment of 203.0.113.7 has the control character U+000D at byte 3: want it without"},
+		{comment("\t"), "the comment of 203.0.113.7 has the control character U+0009 at byte 1: want it without"},
+		{comment("\x1b[2K"), "the comment of 203.0.113.7 has the control character U+001B at byte 1: want it without"},
+		{comment("\x00"), "the comment of 203.0.113.7 has the control character U+0000 at byte 1: want it without"},
+		{comment("\x7f"), "the comment of 203.0.113.7 has the control character U+007F at byte 1: want it without"},
+		{comment("\u0085"), "the comment of 203.0.113.7 has the control character U+0085 at byte 1: want it without"},
+		{comment("\u2028"), "the comment of 203.0.113.7 has the line separator U+2028 at byte 1: want it without"},
+		{comment("\u202egnp.exe"), "the comment of 203.0.113.7 has the direction-changing character U+202E at byte 1: want it without"},
+		{comment("a\u200bb"), "the comment of 203.0.113.7 has the invisible character U+200B at byte 2: want it without"},
+		{comment("\u2029"), "the comment of 203.0.113.7 has the line separator U+2029 at byte 1: want it without"},
 		{with(func(e *accesslist.Entry) { e.Expires = year10000 }), `"expires" of 203.0.113.7 is in the year 10000: want a year from 1 to 9999`},
 		{with(func(e *accesslist.Entry) { e.Added = time.Time{}.Add(-1) }), `"added" of 203.0.113.7 is in the year 0: want a year from 1 to 9999`},
 		{with(func(e *accesslist.Entry) { e.Expires = time.Time{}.AddDate(-5, 0, 0) }), `"expires" of 203.0.113.7 is in the year -4: want a year from 1 to 9999`},
@@ -368,7 +371,7 @@ func wantInvalid(t *testing.T, name string, list accesslist.List) {
 			t.Errorf("%s: covers %s", name, addr)
 		}
 	}
-	if _, ok := list.Find(entry.Prefix()); ok || len(list.Findings(now, nil)) != 0 {
+	if _, ok := list.Find(entry.Prefix()); ok || len(list.Findings(now, accesslist.Evidence{})) != 0 {
 		t.Errorf("%s: has something in it", name)
 	}
 	if list.Equal(accesslist.List{}) || (accesslist.List{}).Equal(list) || !list.Equal(list) {

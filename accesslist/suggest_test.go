@@ -151,6 +151,14 @@ func TestSuggest(t *testing.T) {
 		"neighbours cost one":    {[]string{"10.0.0.4", "10.0.0.5", "10.0.0.6", "10.0.0.7"}, 9, []string{"10.0.0.4/30"}},
 		"the ends of everything": {[]string{"0.0.0.1", "255.255.255.255"}, 2, []string{"0.0.0.1", "255.255.255.255"}},
 		"one entry for them":     {[]string{"0.0.0.1", "255.255.255.255"}, 1, []string{"0.0.0.0/0"}},
+		"IPv6 by its /64":        {[]string{"2001:db8::7", "2001:db8::8", "2001:db8:0:1::1"}, 5, []string{"2001:db8::/63"}},
+		"IPv6 within the budget": {[]string{"2001:db8::7", "2001:db8:0:2::1", "2001:db8:f::1"}, 2, []string{"2001:db8::/62", "2001:db8:f::/64"}},
+		"one IPv6 address":       {[]string{"2001:db8:1:2:3:4:5:6"}, 1, []string{"2001:db8:1:2::/64"}},
+		"both families":          {[]string{"203.0.113.7", "2001:db8::7"}, 2, []string{"203.0.113.7", "2001:db8::/64"}},
+		"the cheaper one widens": {[]string{"203.0.113.4", "203.0.113.7", "2001:db8::7", "2001:db8:1::7"}, 3, []string{"203.0.113.4/30", "2001:db8::/64", "2001:db8:1::/64"}},
+		"the other one widens":   {[]string{"203.0.113.4", "10.0.0.1", "2001:db8::7", "2001:db8:0:2::7"}, 3, []string{"10.0.0.1", "203.0.113.4", "2001:db8::/62"}},
+		"both widen":             {[]string{"203.0.113.4", "203.0.113.6", "2001:db8::7", "2001:db8:0:2::7"}, 2, []string{"203.0.113.4/30", "2001:db8::/62"}},
+		"the ends of IPv6":       {[]string{"::1", "ffff::1"}, 1, []string{"::/0"}},
 		"a budget beyond need":   {[]string{"10.0.0.1", "10.0.0.3"}, math.MaxInt, []string{"10.0.0.1", "10.0.0.3"}},
 	} {
 		list, err := accesslist.Suggest(slices.Values(addrs(test.seen...)), test.budget)
@@ -168,6 +176,10 @@ func TestSuggest(t *testing.T) {
 		"halves":               {prefixes("10.0.0.0/25", "10.0.0.128/25", "10.0.0.7/32"), 5, []string{"10.0.0.0/24"}},
 		"host bits":            {prefixes("10.0.0.7/24"), 1, []string{"10.0.0.0/24"}},
 		"everything":           {prefixes("0.0.0.0/0", "10.0.0.7/32"), 9, []string{"0.0.0.0/0"}},
+		"long IPv6 blocks":     {prefixes("2001:db8::/65", "2001:db8::8000:0:0:0/65", "2001:db8::1:0/120"), 9, []string{"2001:db8::/64"}},
+		"IPv6 blocks":          {prefixes("2001:db8::/48", "2001:db8:1::/48", "2001:db8:2::1/48"), 2, []string{"2001:db8::/47", "2001:db8:2::/48"}},
+		"all of both families": {prefixes("0.0.0.0/0", "::/0"), 9, []string{"0.0.0.0/0", "::/0"}},
+		"all of IPv6 and one":  {prefixes("10.0.0.1/32", "::/0"), 2, []string{"10.0.0.1", "::/0"}},
 		"the lowest addresses": {prefixes("0.0.0.0/31"), 1, []string{"0.0.0.0/31"}},
 	} {
 		list, err := accesslist.Suggest(slices.Values(test.seen), test.budget)
@@ -191,15 +203,54 @@ func TestSuggestRefuses(t *testing.T) {
 	wantInvalid(t, "nothing seen", list)
 	_, err = accesslist.Suggest(slices.Values(addrs("203.0.113.7")), 0)
 	wantError(t, "no budget", err, "accesslist: a budget of 0 entries: want at least 1")
-	for _, addr := range append(addrs("2001:db8::7", "0.0.0.0", "::ffff:0.0.0.0"), unfit...) {
+	for _, addr := range append(addrs("::", "0.0.0.0", "::ffff:0.0.0.0"), unfit...) {
 		list, err := accesslist.Suggest(slices.Values([]netip.Addr{netip.MustParseAddr("203.0.113.7"), addr}), 5)
-		wantError(t, addr.String(), err, "accesslist: cannot suggest an entry for "+addr.String()+": want IPv4 addresses of clients")
+		wantError(t, addr.String(), err, "accesslist: cannot suggest an entry for "+addr.String()+": want addresses of clients")
 		wantInvalid(t, "the list", list)
 	}
-	bad := append(prefixes("2001:db8::/32", "0.0.0.0/32", "::ffff:10.0.0.0/104"), netip.Prefix{}, netip.PrefixFrom(netip.MustParseAddr("10.0.0.0"), 33))
+	_, err = accesslist.Suggest(slices.Values(addrs("203.0.113.7", "2001:db8::7")), 1)
+	wantError(t, "one entry for both families", err, "accesslist: a budget of 1 entry for IPv4 and IPv6 addresses: want at least 2")
+	bad := append(prefixes("::/128", "0.0.0.0/32", "::ffff:10.0.0.0/104"), netip.Prefix{}, netip.PrefixFrom(netip.MustParseAddr("10.0.0.0"), 33))
 	for _, prefix := range bad {
 		_, err := accesslist.Suggest(slices.Values([]netip.Prefix{prefix}), 5)
-		wantError(t, prefix.String(), err, "accesslist: cannot suggest an entry for "+prefix.String()+": want IPv4 addresses of clients")
+		wantError(t, prefix.String(), err, "accesslist: cannot suggest an entry for "+prefix.String()+": want addresses of clients")
+	}
+}
+
+// TestSuggestTreatsA64AsAnAddress moves IPv4 addresses to /64 blocks: the suggestion moves
+// along.
+func TestSuggestTreatsA64AsAnAddress(t *testing.T) {
+	moved := func(addr netip.Addr, interfaceID byte) netip.Addr {
+		b := addr.As4()
+		return netip.AddrFrom16([16]byte{0x20, 1, 0xd, 0xb8, b[0], b[1], b[2], b[3], 8: interfaceID, 15: 1})
+	}
+	r := newRand(12)
+	for range 50 {
+		var v4, v6, both []netip.Addr
+		for range 1 + r.IntN(100) {
+			addr := randomAddr(r, false)
+			v4, v6 = append(v4, addr), append(v6, moved(addr, 0), moved(addr, byte(r.Uint32())))
+		}
+		budget := 1 + r.IntN(20)
+		four, six := must(accesslist.Suggest(slices.Values(v4), budget)), must(accesslist.Suggest(slices.Values(v6), budget))
+		var want []string
+		for e := range four.All() {
+			want = append(want, netip.PrefixFrom(moved(e.Prefix().Addr(), 0), 32+e.Prefix().Bits()).Masked().String())
+		}
+		if four.Len() == 1 && four.Contains(netip.MustParseAddr("0.0.0.1"), now) {
+			continue // above 2001:db8::/32 they part differently
+		}
+		wantEqual(t, "moved", texts(six), want)
+		both = append(append(both, v4...), v6...)
+		mixed := must(accesslist.Suggest(slices.Values(both), 2*budget))
+		if mixed.Len() > 2*budget {
+			t.Fatalf("%d entries with a budget of %d", mixed.Len(), 2*budget)
+		}
+		for _, addr := range both {
+			if !mixed.Contains(addr, now) {
+				t.Fatalf("%v is not covered by %v", addr, texts(mixed))
+			}
+		}
 	}
 }
 

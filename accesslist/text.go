@@ -7,14 +7,13 @@ import (
 	"net/netip"
 	"strings"
 	"time"
+
+	"github.com/sallyport-go/sallyport/internal/plain"
 )
 
 // emptyText is the text form of a list without entries. It is a word, because a file
 // cut off to nothing must not be read as one.
 const emptyText = "empty"
-
-// maxErrors bounds how many bad lines one error reports.
-const maxErrors = 20
 
 // MarshalText gives one entry a line, in the order of [List.All]:
 //
@@ -61,19 +60,34 @@ func (l *List) UnmarshalText(text []byte) error {
 
 // ParseText reads the text form of a list, from MarshalText or from a file that people
 // write. Space around an entry, empty lines and lines beginning with # are ignored; after
-// an entry # begins its comment. The error joins the bad lines with their numbers, up to
-// 20. A text without entries is [ErrNoEntries] unless its one line is "empty".
+// an entry # begins its comment. A line has at most [MaxLine] bytes. The error joins the
+// first 20 bad lines with their numbers and counts the rest. A text without entries is
+// [ErrNoEntries] unless its one line is "empty".
 func (p Parser) ParseText(text []byte) (List, error) {
 	var (
 		entries  []Entry
-		errs     []error
+		errs     plain.Errors
 		sayEmpty bool
 		number   int
 		lineOf   = map[netip.Prefix]int{}
 	)
+	if isUTF16(text) {
+		return invalid, errors.New("accesslist: the text is UTF-16, or has zero bytes in it: want UTF-8")
+	}
 	for line := range strings.Lines(string(text)) {
 		number++
+		refuse := func(err error) {
+			errs.Add(fmt.Errorf("line %d: %w", number, err))
+		}
 		line = strings.TrimRight(line, "\r\n")
+		if marked, ok := strings.CutPrefix(line, "\ufeff"); ok && number == 1 {
+			refuse(errors.New("accesslist: the text begins with a byte order mark (U+FEFF): save it as UTF-8 without one"))
+			line = marked
+		}
+		if len(line) > MaxLine {
+			refuse(fmt.Errorf("accesslist: %s has %d bytes: want at most %d", plain.Quote(line), len(line), MaxLine))
+			continue
+		}
 		fields, comment, _ := strings.Cut(line, "#")
 		fields = strings.TrimSpace(fields)
 		switch {
@@ -83,24 +97,22 @@ func (p Parser) ParseText(text []byte) (List, error) {
 			sayEmpty = true
 			continue
 		}
-		e, err := p.parseLine(fields, strings.TrimPrefix(comment, " "))
-		if first := lineOf[e.prefix]; err == nil && first != 0 {
-			err = fmt.Errorf("accesslist: %s: %w: it is on line %d already", e, ErrDuplicate, first)
-		}
-		lineOf[e.prefix] = number
+		e, err := p.parseLine(fields, strings.TrimPrefix(comment, " "), errs.Full())
 		if err != nil {
-			if len(errs) == maxErrors {
-				errs = append(errs, errors.New("accesslist: and more"))
-				break
-			}
-			errs = append(errs, fmt.Errorf("line %d: %w", number, err))
+			refuse(err)
 			continue
 		}
+		if first, twice := lineOf[e.prefix]; twice {
+			refuse(fmt.Errorf("accesslist: %s: %w: it is on line %d already", e, ErrDuplicate, first))
+			continue
+		}
+		lineOf[e.prefix] = number
 		entries = append(entries, e)
 	}
+	if err := errs.Err("accesslist"); err != nil {
+		return invalid, err
+	}
 	switch {
-	case len(errs) > 0:
-		return invalid, errors.Join(errs...)
 	case sayEmpty && len(entries) > 0:
 		return invalid, fmt.Errorf("accesslist: the text says %q and has %d entries: want one or the other", emptyText, len(entries))
 	case !sayEmpty && len(entries) == 0:
@@ -109,26 +121,47 @@ func (p Parser) ParseText(text []byte) (List, error) {
 	return List{}.With(entries...)
 }
 
+// isUTF16 reports whether a text has a byte order mark of UTF-16, or a zero byte, which a
+// list in UTF-8 never has.
+func isUTF16(text []byte) bool {
+	return bytes.HasPrefix(text, []byte("\xff\xfe")) || bytes.HasPrefix(text, []byte("\xfe\xff")) || bytes.IndexByte(text, 0) >= 0
+}
+
 // parseLine reads "ENTRY [added=TIME] [expires=TIME]".
-func (p Parser) parseLine(text, comment string) (Entry, error) {
+func (p Parser) parseLine(text, comment string, unworded bool) (Entry, error) {
 	fields := strings.Fields(text)
-	e, err := p.ParseEntry(fields[0])
-	if err != nil {
-		return Entry{}, err
-	}
-	e.Comment = comment
-	seen := map[string]bool{}
+	e, err := p.parseEntry(fields[0], true)
+	times, words := "", fields[:1]
 	for _, field := range fields[1:] {
 		name, value, _ := strings.Cut(field, "=")
-		if name != "added" && name != "expires" || seen[name] {
-			return Entry{}, fmt.Errorf("accesslist: %s after %s: want added=TIME or expires=TIME, each at most once, or a comment after #", quote(field), e)
+		if name != "added" && name != "expires" {
+			if strings.EqualFold(name, "added") || strings.EqualFold(name, "expires") {
+				return Entry{}, fmt.Errorf("accesslist: %s: want %s=TIME", plain.Quote(field), strings.ToLower(name))
+			}
+			words = append(words, field)
+			continue
 		}
-		seen[name] = true
+		if strings.Contains(times, " "+name+"=") {
+			return Entry{}, fmt.Errorf("accesslist: %s a second time: want added=TIME and expires=TIME each at most once", plain.Quote(field))
+		}
 		if err := e.setTime(name, value); err != nil {
 			return Entry{}, err
 		}
+		times += " " + field
 	}
-	return e, e.check()
+	switch {
+	case len(words) == 1 && err == nil:
+		e.Comment = comment
+		return e, e.check()
+	case len(words) == 1 && err != errUnworded: // it is refused for the addresses it covers
+		return Entry{}, err
+	case unworded:
+		return Entry{}, errUnworded
+	}
+	if plain.Problem(comment, MaxComment) != "" {
+		comment = ""
+	}
+	return Entry{}, diagnosis{parser: p, line: true, times: times, comment: comment}.refuse(strings.Join(words, " "))
 }
 
 // setTime reads a time into the field named. The zero time is refused, because as
@@ -140,10 +173,10 @@ func (e *Entry) setTime(name, value string) error {
 	}
 	var t time.Time
 	if err := t.UnmarshalText([]byte(value)); err != nil || t.IsZero() {
-		return fmt.Errorf("accesslist: %q of %s is %s: want a time such as 2026-01-02T15:04:05Z, or leave it out", name, e, quote(value))
+		return fmt.Errorf("accesslist: %q of %s is %s: want a time such as 2026-01-02T15:04:05Z, or leave it out", name, e, plain.Quote(value))
 	}
 	*to = t.UTC()
-	return nil
+	return e.checkYear(name, t)
 }
 
 // formatTime writes in UTC, because an offset with seconds or a year that is 10000

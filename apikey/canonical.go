@@ -40,6 +40,7 @@ func readCanonical(data []byte) (read Key, ok bool) {
 		if _, err := hex.Decode(secret.Sum[:], sum); err != nil {
 			return Key{}, false
 		}
+		secret.FormerID = c.OptionalText(`,"formerId":`)
 		secret.Created, secret.Expires = c.OptionalTime(`,"created":`), c.OptionalTime(`,"expires":`)
 		c.Need(`}`)
 		read.Secrets = append(read.Secrets, secret)

@@ -40,7 +40,7 @@ func canonicalKeys(t testing.TB) (keys []Key) {
 	rich := Key{
 		ID: "Key_1-b", Organization: "acme é", AccessList: full, Description: "for the backups", Disabled: true, Revision: 1<<64 - 1,
 		Grants:    []Grant{{Role: "reader"}, {Role: "writer", Project: "web"}, {Role: "admin", AllProjects: true}},
-		Secrets:   []StoredSecret{{ServerKey: "2026", Sum: [32]byte{1}, Created: at, Expires: at.AddDate(0, 1, 0)}, {Sum: [32]byte{2}}},
+		Secrets:   []StoredSecret{{ServerKey: "2026", Sum: [32]byte{1}, Created: at, Expires: at.AddDate(0, 1, 0)}, {Sum: [32]byte{2}, FormerID: "5ec2e700"}},
 		NotBefore: at, Expires: at.AddDate(1, 0, 0), Created: at,
 	}
 	return []Key{plain, rich}

@@ -6,10 +6,7 @@ import (
 	"strings"
 )
 
-const (
-	maxIDLength = 40 // less than the length of any secret, so that a secret is never a valid ID
-	newIDLength = 20 // of 32 letters and digits each: 100 bits
-)
+const newIDLength = 20 // of 32 letters and digits each: 100 bits
 
 // An ID is the public identifier of a key: it may stand in logs and addresses, and proves nothing. IDs are compared byte
 // by byte and never case folded; a storage adapter must not use a case-folding collation.
@@ -19,7 +16,7 @@ type ID string
 // is most often the secret, which must not be in logs and errors (rule K2). Every secret is longer than an ID may be, and
 // so an invalid ID.
 func (id ID) String() string {
-	if id != "" && wordProblem(string(id), maxIDLength) != "" {
+	if id != "" && wordProblem(string(id), MaxID) != "" {
 		return "[invalid key ID]"
 	}
 	return string(id)
@@ -31,10 +28,10 @@ func NewID() ID {
 	return ID(strings.ToLower(rand.Text()[:newIDLength]))
 }
 
-// Validate returns nil when id has 1 to 40 bytes, all of them A-Z, a-z, 0-9, - or _. The error does not quote the ID,
+// Validate returns nil when id has 1 to [MaxID] bytes, all of them A-Z, a-z, 0-9, - or _. The error does not quote the ID,
 // because a text in its place by mistake is most often the secret.
 func (id ID) Validate() error {
-	if problem := wordProblem(string(id), maxIDLength); problem != "" {
+	if problem := wordProblem(string(id), MaxID); problem != "" {
 		return fmt.Errorf("apikey: the key ID %s", problem)
 	}
 	return nil

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/sallyport-go/sallyport/internal/plain"
 )
 
 // DefaultPrefix begins the text of every secret of the default issuer. A service with customers should have a prefix of
@@ -24,7 +26,7 @@ type IssuerConfig struct {
 	AcceptPrefixes []string
 
 	// ServerKeys are the keys of the stored HMAC-SHA-256 of a secret. The first hashes new secrets, the others still
-	// verify old ones, each for one more hash per call. None: secrets are hashed with plain SHA-256.
+	// verify old ones, each for one more hash per call; see Secret.Rehash. None: secrets are hashed with plain SHA-256.
 	ServerKeys []ServerKey
 
 	// AcceptUnkeyed lets an issuer with server keys still verify secrets hashed with plain SHA-256, while a service moves
@@ -101,8 +103,8 @@ func (i *Issuer) addPrefixes(config IssuerConfig, report func(format string, arg
 	}
 	for n, prefix := range append([]string{first}, config.AcceptPrefixes...) {
 		if !validPrefix(prefix) {
-			report("the prefix %.*q: want 1 to %d lowercase letters, digits and _, a letter first and no _ last, for example %q",
-				maxQuoted, prefix, maxPrefixLength, DefaultPrefix)
+			report("the prefix %s: want 1 to %d lowercase letters, digits and _, a letter first and no _ last, for example %q",
+				plain.Quote(prefix), maxPrefixLength, DefaultPrefix)
 			continue
 		}
 		prefix += "_"

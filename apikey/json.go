@@ -9,6 +9,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/sallyport-go/sallyport/accesslist"
+	"github.com/sallyport-go/sallyport/internal/plain"
 	"github.com/sallyport-go/sallyport/internal/strictjson"
 )
 
@@ -35,6 +36,7 @@ type (
 	storedSecret struct {
 		ServerKey string    `json:"serverKey,omitzero"`
 		Sum       string    `json:"sum"`
+		FormerID  string    `json:"formerId,omitzero"`
 		Created   time.Time `json:"created,omitzero"`
 		Expires   time.Time `json:"expires,omitzero"`
 	}
@@ -44,8 +46,8 @@ type (
 // customer and do not accept it from one. Give a program's answers a form of their own.
 //
 // It is an object with the names id, organization, description, disabled, accessList, grants (each role, project,
-// allProjects), secrets (each serverKey, sum in hexadecimal, created, expires), notBefore, expires, created and revision.
-// Times are RFC 3339 in UTC with all their nanoseconds; a zero time, project or serverKey is left out. Text in another
+// allProjects), secrets (each serverKey, sum in hexadecimal, formerId, created, expires), notBefore, expires, created and revision.
+// Times are RFC 3339 in UTC with all their nanoseconds; a zero time, project, serverKey or formerId is left out. Text in another
 // encoding than UTF-8 and years beyond four digits are errors, because they would not be read back the same. An otherwise
 // invalid key is written as it is.
 func (k Key) MarshalJSON() ([]byte, error) {
@@ -60,13 +62,13 @@ func (k Key) MarshalJSON() ([]byte, error) {
 		texts = append(texts, g.Role, g.Project)
 	}
 	for n, s := range k.Secrets {
-		stored.Secrets[n] = storedSecret{ServerKey: s.ServerKey, Sum: hex.EncodeToString(s.Sum[:]),
+		stored.Secrets[n] = storedSecret{ServerKey: s.ServerKey, Sum: hex.EncodeToString(s.Sum[:]), FormerID: s.FormerID,
 			Created: s.Created.UTC(), Expires: s.Expires.UTC()}
-		texts = append(texts, s.ServerKey)
+		texts = append(texts, s.ServerKey, s.FormerID)
 	}
 	for _, text := range texts {
 		if !utf8.ValidString(text) { // encoding/json would replace characters
-			return nil, fmt.Errorf("apikey: a key with the text %.*q cannot be stored: want UTF-8", maxQuoted, text)
+			return nil, fmt.Errorf("apikey: a key with the text %s cannot be stored: want UTF-8", plain.Quote(text))
 		}
 	}
 	data, err := json.Marshal(stored)
@@ -136,6 +138,7 @@ func readSecret(v strictjson.Value) (secret StoredSecret, err error) {
 	err = v.Object(
 		strictjson.Field{Name: "serverKey", Read: strictjson.Text(&secret.ServerKey)},
 		strictjson.Field{Name: "sum", Required: true, Read: func(v strictjson.Value) error { return readSum(&secret.Sum, v) }},
+		strictjson.Field{Name: "formerId", Read: strictjson.Text(&secret.FormerID)},
 		strictjson.Field{Name: "created", Read: strictjson.Time(&secret.Created)},
 		strictjson.Field{Name: "expires", Read: strictjson.Time(&secret.Expires)},
 	)

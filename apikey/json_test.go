@@ -25,7 +25,7 @@ const (
 		"grants": [{"role": "admin"}, {"role": "viewer", "project": "p"}, {"role": "viewer", "allProjects": true}],
 		"secrets": [
 			{"serverKey": "k1", "sum": "` + sumA + `", "created": "2026-05-17T12:00:00Z", "expires": "2026-05-17T13:00:00.000000001Z"},
-			{"sum": "` + sumB + `"}
+			{"sum": "` + sumB + `", "formerId": "5ec2e700"}
 		],
 		"notBefore": "2026-05-17T12:00:00Z", "expires": "2027-01-01T01:00:00+01:00", "created": "2026-05-17T12:00:00.123456789Z",
 		"revision": 18446744073709551615
@@ -38,12 +38,13 @@ func TestJSONReadsTheStoredForm(t *testing.T) {
 	require.NoError(t, json.Unmarshal([]byte(storedJSON), &key))
 	day := time.Date(2026, 5, 17, 12, 0, 0, 0, time.UTC)
 	require.Equal(t, "9f86d081", key.Secrets[0].ID())
+	require.Equal(t, "5ec2e700", key.Secrets[1].ID())
 	require.Equal(t, apikey.Key{
 		ID: "Key_1-b", Organization: "acme", Description: "nightly <backup>", Disabled: true,
 		Grants: []apikey.Grant{{Role: "admin"}, {Role: "viewer", Project: "p"}, {Role: "viewer", AllProjects: true}},
 		Secrets: []apikey.StoredSecret{
 			{ServerKey: "k1", Sum: key.Secrets[0].Sum, Created: day, Expires: day.Add(time.Hour + 1)},
-			{Sum: key.Secrets[1].Sum},
+			{Sum: key.Secrets[1].Sum, FormerID: "5ec2e700"},
 		},
 		NotBefore: day, Expires: time.Date(2027, 1, 1, 0, 0, 0, 0, time.UTC), Created: day.Add(123456789), Revision: 1<<64 - 1,
 	}, key)
@@ -135,6 +136,7 @@ func TestJSONRefusesToWriteWhatWouldReadBackDifferent(t *testing.T) {
 		"role":         func(k *apikey.Key) { k.Grants[0].Role = "a\xff" },
 		"project":      func(k *apikey.Key) { k.Grants[0].Project = "a\xff" },
 		"server key":   func(k *apikey.Key) { k.Secrets[0].ServerKey = "a\xff" },
+		"former ID":    func(k *apikey.Key) { k.Secrets[0].FormerID = "a\xff" },
 	} {
 		key := fullKey(t)
 		change(&key)
@@ -169,7 +171,9 @@ func TestA3StrictReading(t *testing.T) {
 		"null accessList":          {replaced(`"accessList": []`, `"accessList": null`), `"accessList" is null`},
 		"null secrets":             {`{"id":"k","organization":"acme","disabled":false,"accessList":[],"secrets": null}`, `"secrets" is null`},
 		"null expires":             {replaced(`"2027-01-01T01:00:00+01:00"`, ` null `), `"expires" is null`},
-		"null secret":              {replaced(`{"sum": "`+sumB+`"}`, `null`), `"secrets": number 2: null: want an object with "serverKey", "sum", "created", "expires"`},
+		"null secret":              {replaced(`{"sum": "`+sumB+`", "formerId": "5ec2e700"}`, `null`), `"secrets": number 2: null: want an object with "serverKey", "sum", "formerId", "created", "expires"`},
+		"null former ID":           {replaced(`"5ec2e700"`, `null`), `"secrets": number 2: "formerId" is null`},
+		"bad former ID":            {replaced(`"5ec2e700"`, `"secret"`), `FormerID "secret" of Secrets[1]`},
 		"null expires of a secret": {replaced(`"2026-05-17T13:00:00.000000001Z"`, `null`), `"secrets": number 1: "expires" is null: want a value, or leave it out`},
 		"unknown name":             {replaced(`"revision"`, `"version"`), `unknown name "version"`},
 		"unknown name of a grant":  {replaced(`{"role": "admin"}`, `{"role": "admin", "scope": 1}`), `"grants": number 1: unknown name "scope"`},
@@ -196,7 +200,7 @@ func TestA3StrictReading(t *testing.T) {
 		"revision too large":       {replaced(`18446744073709551615`, `18446744073709551616`), `"revision": `},
 		"time of another form":     {replaced(`"2026-05-17T12:00:00.123456789Z"`, `"17 May 2026"`), `"created": `},
 		"zero time written out":    {replaced(`"2027-01-01T01:00:00+01:00"`, `"0001-01-01T00:00:00Z"`), `"expires": "0001-01-01T00:00:00Z": want a time such as 2026-01-02T15:04:05Z, or leave it out`},
-		"no sum":                   {replaced(`"sum": "`+sumB+`"`, ``), `"secrets": number 2: "sum" is missing`},
+		"no sum":                   {replaced(`"sum": "`+sumB+`", `, ``), `"secrets": number 2: "sum" is missing`},
 		"sum of another type":      {replaced(`"`+sumB+`"`, `[1]`), `"secrets": number 2: "sum": `},
 		"short sum":                {replaced(sumB, sumB[2:]), `"sum": a string of 62 characters: want 64 hexadecimal digits`},
 		"sum of other digits":      {replaced(sumB, "x"+sumB[1:]), `want 64 hexadecimal digits`},

@@ -26,14 +26,14 @@ type Key struct {
 
 	Grants []Grant // the key's roles (rule K5); none: only endpoints without roles, at the organization
 
-	Disabled  bool      // switched off, until it is switched on again
+	Disabled  bool      // switched off, until it is switched on again; see also policy.Organization
 	NotBefore time.Time // the first instant of the key's validity; zero: no bound
 	Expires   time.Time // the first instant after it; zero: no bound
 
 	Secrets []StoredSecret // one, or two during a rotation (rule K4), the oldest first
 
 	Created     time.Time // zero: unknown
-	Description string    // for people: at most 1024 bytes, may be empty
+	Description string    // for people: at most MaxDescription bytes of what a name may have (ValidateName), may be empty
 
 	// Revision is set by the store and changed by every write; see package store. Zero: not stored yet.
 	Revision uint64
@@ -72,7 +72,8 @@ func (s Status) String() string {
 }
 
 // Status returns the status of the key at now: the first that applies of disabled, not yet valid, expired and active.
-// At NotBefore itself the key is valid, at Expires itself it has expired. The zero Key is StatusUnknown.
+// At NotBefore itself the key is valid, at Expires itself it has expired. The zero Key is StatusUnknown. An organization
+// that is switched off is no part of its keys' status.
 func (k Key) Status(now time.Time) Status {
 	switch {
 	case k.ID == "":
@@ -106,5 +107,5 @@ func (k Key) Equal(o Key) bool {
 }
 
 func (s StoredSecret) equal(o StoredSecret) bool {
-	return s.ServerKey == o.ServerKey && s.Sum == o.Sum && s.Created.Equal(o.Created) && s.Expires.Equal(o.Expires)
+	return s.ServerKey == o.ServerKey && s.Sum == o.Sum && s.FormerID == o.FormerID && s.Created.Equal(o.Created) && s.Expires.Equal(o.Expires)
 }

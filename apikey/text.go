@@ -33,7 +33,7 @@ func (i *Issuer) Parse(text string) (ID, Secret, error) {
 			prefix = p
 		}
 	}
-	maxLength := maxPrefixLength + 1 + maxIDLength + 1 + tailLength
+	maxLength := maxPrefixLength + 1 + MaxID + 1 + tailLength
 	switch {
 	case len(text) > maxLength:
 		return malformed("it is too long: want at most %d characters", maxLength)
@@ -52,8 +52,8 @@ func (i *Issuer) Parse(text string) (ID, Secret, error) {
 	if text[len(text)-tailLength-1] != '_' {
 		return malformed("there is no _ before the last %d characters: want all of the text and nothing more", tailLength)
 	}
-	if wordProblem(string(id), maxIDLength) != "" {
-		return malformed("the key ID in it has a bad length or character: want 1 to %d of A-Z, a-z, 0-9, - and _", maxIDLength)
+	if wordProblem(string(id), MaxID) != "" {
+		return malformed("the key ID in it has a bad length or character: want 1 to %d of A-Z, a-z, 0-9, - and _", MaxID)
 	}
 	body, sum := text[:len(text)-checksumLength], text[len(text)-checksumLength:]
 	if want := checksum(body); string(want[:]) != sum {
@@ -83,7 +83,7 @@ func (i *Issuer) Pattern() string {
 	if len(prefixes) > 1 {
 		prefix = "(?:" + strings.Join(prefixes, "|") + ")"
 	}
-	return fmt.Sprintf("%s[0-9A-Za-z_-]{1,%d}_[0-9A-Za-z]{%d}", prefix, maxIDLength, tailLength)
+	return fmt.Sprintf("%s[0-9A-Za-z_-]{1,%d}_[0-9A-Za-z]{%d}", prefix, MaxID, tailLength)
 }
 
 // malformed must never be given any of the text.

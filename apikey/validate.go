@@ -2,23 +2,43 @@ package apikey
 
 import (
 	"crypto/sha256"
-	"errors"
 	"fmt"
-	"strings"
 	"time"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/sallyport-go/sallyport/internal/plain"
 )
 
+// The bounds of a key (rule A12). They are fixed: every store keeps a key within them, and every process that shares the
+// store reads it. A store's own bound on the entries is lower, and a caller may raise it; see store.MaxEntries.
 const (
-	maxNameLength        = 256
-	maxDescriptionLength = 1024
-	maxQuoted            = 80 // characters of a bad value in an error
+	// MaxID is the length of the longest ID, in bytes. It is less than the length of any secret, so that a secret is never
+	// a valid ID.
+	MaxID = 40
+
+	// MaxName is the length of the longest name of an organization, a project or a role, in bytes.
+	MaxName = 256
+
+	// MaxDescription is the length of the longest description, in bytes.
+	MaxDescription = 1024
+
+	// MaxEntries is the number of entries of the longest access list of a key.
+	MaxEntries = 10_000
+
+	// MaxGrants is the largest number of grants of a key. A key of more projects has a grant for all projects.
+	MaxGrants = 1_000
+
+	// MaxText is the size of all texts of a key together, in bytes: the description, the comments of its entries, the
+	// roles and projects of its grants.
+	MaxText = 128 << 10
 )
 
-// ValidateName returns nil for a valid name of an organization, a project or a role: 1 to 256 bytes of UTF-8 without
-// control characters, with no white space at either end. Names are compared byte by byte. The error calls the name by
-// what, for example "organization".
+// ValidateName returns nil for a valid name of an organization, a project or a role: 1 to [MaxName] bytes of UTF-8, with
+// no white space at either end. A name is one line of visible characters: control characters, line separators, invisible
+// and direction-changing characters are refused, because different names would look alike. The description of a key and
+// the comment of an entry follow the same rule. Names are compared byte by byte. The error calls the name by what, for
+// example "organization".
 func ValidateName(what, name string) error {
 	if problem := nameProblem(name); problem != "" {
 		return fmt.Errorf("apikey: the %s %s", what, problem)
@@ -32,37 +52,35 @@ func nameProblem(name string) string {
 	last, _ := utf8.DecodeLastRuneInString(name)
 	switch {
 	case name == "":
-		return fmt.Sprintf("is empty: want 1 to %d bytes", maxNameLength)
+		return fmt.Sprintf("is empty: want 1 to %d bytes", MaxName)
 	case unicode.IsSpace(first) || unicode.IsSpace(last):
-		return fmt.Sprintf("%.*q begins or ends with white space: want it without", maxQuoted, name)
+		return plain.Quote(name) + " begins or ends with white space: want it without"
 	}
-	return textProblem(name, maxNameLength)
+	return textProblem(name, MaxName)
 }
 
-func textProblem(text string, maxLength int) string {
-	if len(text) > maxLength {
-		return fmt.Sprintf("%.*q... has %d bytes: want at most %d", maxQuoted, text, len(text), maxLength)
-	}
-	if !utf8.ValidString(text) {
-		return fmt.Sprintf("%.*q is not UTF-8: want UTF-8", maxQuoted, text)
-	}
-	if i := strings.IndexFunc(text, unicode.IsControl); i >= 0 {
-		return fmt.Sprintf("%.*q has a control character at byte %d: want it without", maxQuoted, text, i+1)
+func textProblem(text string, most int) string {
+	if problem := plain.Problem(text, most); problem != "" {
+		return plain.Quote(text) + " " + problem
 	}
 	return ""
 }
 
-// Validate returns nil for a record that can be stored. Otherwise the error joins everything wrong with it. It checks
+// Validate returns nil for a record that can be stored. Otherwise the error joins what is wrong with it, up to 20 problems,
+// and counts the rest. It checks
 //   - the ID, the names and the description,
-//   - the access list ([accesslist.List.IsValid]),
-//   - the grants, each at most once,
+//   - the access list ([accesslist.List.IsValid]), at most [MaxEntries],
+//   - the grants, each at most once, at most [MaxGrants],
+//   - the texts together, at most [MaxText],
 //   - the secrets: one or two, with different hashes,
 //   - the times, zero or in the years 1 to 9999, and NotBefore before Expires.
 func (k Key) Validate() error {
-	errs := []error{k.ID.Validate(), ValidateName("organization", k.Organization)}
-	report := func(format string, args ...any) { errs = append(errs, fmt.Errorf("apikey: "+format, args...)) }
+	var errs plain.Errors
+	report := func(format string, args ...any) { errs.Add(fmt.Errorf("apikey: "+format, args...)) }
 
-	if problem := textProblem(k.Description, maxDescriptionLength); problem != "" {
+	errs.Add(k.ID.Validate())
+	errs.Add(ValidateName("organization", k.Organization))
+	if problem := textProblem(k.Description, MaxDescription); problem != "" {
 		report("the description %s", problem)
 	}
 	if problem := yearProblem(k.NotBefore); problem != "" {
@@ -75,18 +93,42 @@ func (k Key) Validate() error {
 		report("Created %s", problem)
 	}
 	if !k.AccessList.IsValid() {
-		errs = append(errs, errors.New("apikey: the access list is invalid: want a list returned without an error"))
+		report("the access list is invalid: want a list returned without an error")
 	}
 	if !k.NotBefore.IsZero() && !k.Expires.IsZero() && !k.NotBefore.Before(k.Expires) {
 		report("the key is never valid: NotBefore %s is not before Expires %s: want it before",
 			k.NotBefore.Format(time.RFC3339Nano), k.Expires.Format(time.RFC3339Nano))
 	}
+	k.validateSize(report)
 	validateGrants(k.Grants, report)
 	validateSecrets(k.Secrets, report)
-	return errors.Join(errs...)
+	return errs.Err("apikey")
+}
+
+// validateSize checks the numbers first, and reads no text beyond them.
+func (k Key) validateSize(report func(format string, args ...any)) {
+	if n := k.AccessList.Len(); n > MaxEntries {
+		report("the access list has %d entries: want at most %d", n, MaxEntries)
+		return
+	}
+	if n := len(k.Grants); n > MaxGrants {
+		report("the key has %d grants: want at most %d, or one for all projects", n, MaxGrants)
+		return
+	}
+	size := len(k.Description)
+	for e := range k.AccessList.All() {
+		size += len(e.Comment)
+	}
+	for _, g := range k.Grants {
+		size += len(g.Role) + len(g.Project)
+	}
+	if size > MaxText {
+		report("the description, the comments of entries and the grants have %d bytes together: want at most %d", size, MaxText)
+	}
 }
 
 func validateGrants(grants []Grant, report func(format string, args ...any)) {
+	grants = grants[:min(len(grants), MaxGrants)]
 	seen := make(map[Grant]int, len(grants))
 	for n, g := range grants {
 		if problem := nameProblem(g.Role); problem != "" {
@@ -98,10 +140,10 @@ func validateGrants(grants []Grant, report func(format string, args ...any)) {
 			}
 		}
 		if g.Project != "" && g.AllProjects {
-			report("Grants[%d] has AllProjects and the project %.*q: want one of them", n, maxQuoted, g.Project)
+			report("Grants[%d] has AllProjects and the project %s: want one of them", n, plain.Quote(g.Project))
 		}
 		if earlier, ok := seen[g]; ok {
-			report("Grants[%d] is Grants[%d] again, with the role %.*q: want once", n, earlier, maxQuoted, g.Role)
+			report("Grants[%d] is Grants[%d] again, with the role %s: want once", n, earlier, plain.Quote(g.Role))
 		}
 		seen[g] = n
 	}
@@ -110,6 +152,7 @@ func validateGrants(grants []Grant, report func(format string, args ...any)) {
 func validateSecrets(secrets []StoredSecret, report func(format string, args ...any)) {
 	if len(secrets) == 0 || len(secrets) > maxSecrets {
 		report("the key has %d secrets: want one, or two during a rotation", len(secrets))
+		return
 	}
 	seen := make(map[[sha256.Size]byte]int, len(secrets))
 	for n, s := range secrets {
@@ -124,6 +167,9 @@ func validateSecrets(secrets []StoredSecret, report func(format string, args ...
 			report("Secrets[%d] is Secrets[%d] again, with the hash %s...: want once", n, earlier, s.ID())
 		}
 		seen[s.Sum] = n
+		if s.FormerID != "" && !isSecretID(s.FormerID) {
+			report("FormerID %s of Secrets[%d]: want the ID of a stored secret, %d hexadecimal digits", plain.Quote(s.FormerID), n, 2*idBytes)
+		}
 		if problem := yearProblem(s.Created); problem != "" {
 			report("Created of Secrets[%d] %s", n, problem)
 		}
@@ -131,6 +177,15 @@ func validateSecrets(secrets []StoredSecret, report func(format string, args ...
 			report("Expires of Secrets[%d] %s", n, problem)
 		}
 	}
+}
+
+func isSecretID(text string) bool {
+	for i := range len(text) {
+		if c := text[i]; !('0' <= c && c <= '9' || 'a' <= c && c <= 'f') {
+			return false
+		}
+	}
+	return len(text) == 2*idBytes
 }
 
 // yearProblem keeps to the years of RFC 3339 and of databases. The zero time is in the year 1.

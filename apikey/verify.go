@@ -15,6 +15,10 @@ type StoredSecret struct {
 	// Sum is the hash of the secret's whole text, prefix and checksum included.
 	Sum [sha256.Size]byte
 
+	// FormerID is the ID from before the secret was hashed again under another server key; see
+	// [Secret.Rehash]. "" if it never was.
+	FormerID string
+
 	// Created is when the secret was made.
 	Created time.Time
 
@@ -23,9 +27,18 @@ type StoredSecret struct {
 	Expires time.Time
 }
 
-// ID returns the first 8 hexadecimal digits of the hash, for example "9f86d081". It names the secret in usage records and
-// logs, beside the ID of its key. It proves nothing, and the secret cannot be computed from it.
-func (s StoredSecret) ID() string { return hex.EncodeToString(s.Sum[:4]) }
+// ID returns the first 8 hexadecimal digits of the hash, for example "9f86d081", or FormerID: hashed again, a secret keeps
+// its ID. It names the secret in usage records and logs, beside the ID of its key. It proves nothing, and the secret
+// cannot be computed from it.
+func (s StoredSecret) ID() string {
+	if s.FormerID != "" {
+		return s.FormerID
+	}
+	return hex.EncodeToString(s.Sum[:idBytes])
+}
+
+// idBytes of a hash are the ID of a stored secret.
+const idBytes = 4
 
 // live has no branches on its result: [Secret.Verify] takes the same time for every record.
 func (s *StoredSecret) live(now time.Time) int {
@@ -73,6 +86,29 @@ func (s Secret) Verify(stored []StoredSecret, now time.Time) (index int, err err
 		return -1, ErrUnknownServerKey
 	}
 	return -1, ErrWrongSecret
+}
+
+// Rehash returns a stored secret hashed again, under the first server key of the issuer of s. ok is false if stored is
+// hashed under that one already, and if s does not match stored. ID, Created and Expires stay as they are.
+//
+// Call it after [Secret.Verify], so that a server key can be dropped: only the text can be hashed again, and the caller
+// alone has it. policy.Decision.Rehashed does so for a decision. Expired secrets match, too.
+func (s Secret) Rehash(stored StoredSecret) (rehashed StoredSecret, ok bool) {
+	hashes := s.issuer.orDefault().hashes
+	if stored.ServerKey == hashes[0].serverKey || s.IsZero() {
+		return StoredSecret{}, false
+	}
+	for _, hash := range hashes[1:] {
+		if hash.serverKey != stored.ServerKey {
+			continue
+		}
+		if sum := hash.sum(s.view()); subtle.ConstantTimeCompare(sum[:], stored.Sum[:]) == 1 {
+			stored.FormerID = stored.ID()
+			stored.ServerKey, stored.Sum = hashes[0].serverKey, hashes[0].sum(s.view())
+			return stored, true
+		}
+	}
+	return StoredSecret{}, false
 }
 
 // slotAt returns the stored secret at i, or the dummy and 0 beyond the last.

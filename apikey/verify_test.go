@@ -143,6 +143,73 @@ func TestServerKeyRotation(t *testing.T) {
 	requireDenied(t, stranger, key.Secrets, noon.Add(time.Hour), apikey.ErrWrongSecret)
 }
 
+// What Rehash returns is the same secret under the first server key, with its ID.
+func TestRehash(t *testing.T) {
+	first, second, third := serverKey(t, "first"), serverKey(t, "second"), serverKey(t, "third")
+	key, secret := newKey(t, newIssuer(t, apikey.IssuerConfig{ServerKeys: []apikey.ServerKey{first}}))
+	key, _ = rotate(t, newIssuer(t, apikey.IssuerConfig{ServerKeys: []apikey.ServerKey{first}}), key, time.Hour)
+	stored := key.Secrets[0]
+
+	moving := newIssuer(t, apikey.IssuerConfig{ServerKeys: []apikey.ServerKey{second, first}})
+	rehashed, ok := parsed(t, moving, secret).Rehash(stored)
+	require.True(t, ok)
+	mac := hmac.New(sha256.New, serverKeyBytes("second"))
+	mac.Write([]byte(secret.Reveal()))
+	require.Equal(t, apikey.StoredSecret{ServerKey: "second", Sum: [32]byte(mac.Sum(nil)), FormerID: stored.ID(), Created: noon, Expires: noon.Add(time.Hour)}, rehashed)
+	require.Equal(t, stored.ID(), rehashed.ID(), "its usage goes on")
+	require.Empty(t, stored.FormerID, "the argument stays as it is")
+	key.Secrets[0] = rehashed
+	require.NoError(t, key.Validate())
+	after := newIssuer(t, apikey.IssuerConfig{ServerKeys: []apikey.ServerKey{second}})
+	requireVerifies(t, parsed(t, after, secret), key.Secrets, noon, 0)
+
+	// A second time: the ID stays the first one.
+	again, ok := parsed(t, newIssuer(t, apikey.IssuerConfig{ServerKeys: []apikey.ServerKey{third, second}}), secret).Rehash(rehashed)
+	require.True(t, ok)
+	require.Equal(t, "third", again.ServerKey)
+	require.Equal(t, stored.ID(), again.ID())
+
+	// From no server key to one.
+	plain, plainSecret := newKey(t, nil)
+	keyed := newIssuer(t, apikey.IssuerConfig{ServerKeys: []apikey.ServerKey{first}, AcceptUnkeyed: true})
+	rehashed, ok = parsed(t, keyed, plainSecret).Rehash(plain.Secrets[0])
+	require.True(t, ok)
+	require.Equal(t, "first", rehashed.ServerKey)
+	require.Equal(t, plain.Secrets[0].ID(), rehashed.ID())
+}
+
+// Nobody's secret is put in the place of another's: Rehash verifies by itself.
+func TestRehashRefuses(t *testing.T) {
+	first, second := serverKey(t, "first"), serverKey(t, "second")
+	before := newIssuer(t, apikey.IssuerConfig{ServerKeys: []apikey.ServerKey{first}})
+	moving := newIssuer(t, apikey.IssuerConfig{ServerKeys: []apikey.ServerKey{second, first}})
+	key, secret := newKey(t, before)
+	_, stranger := newKey(t, moving)
+	plain, plainSecret := newKey(t, nil)
+	fresh, freshSecret := newKey(t, moving)
+	renamed := key.Secrets[0]
+	renamed.ServerKey = "second"
+	for name, test := range map[string]struct {
+		secret apikey.Secret
+		stored apikey.StoredSecret
+	}{
+		"another secret":                     {stranger, key.Secrets[0]},
+		"the zero secret":                    {apikey.Secret{}, key.Secrets[0]},
+		"the zero secret, the hash of ''":    {apikey.Secret{}, apikey.StoredSecret{Sum: sha256.Sum256(nil)}},
+		"nothing stored":                     {secret, apikey.StoredSecret{}},
+		"under the first server key":         {freshSecret, fresh.Secrets[0]},
+		"under the name of the first":        {parsed(t, moving, secret), renamed},
+		"an issuer without the old key":      {parsed(t, newIssuer(t, apikey.IssuerConfig{ServerKeys: []apikey.ServerKey{second}}), secret), key.Secrets[0]},
+		"an issuer without server keys":      {parsed(t, nil, secret), key.Secrets[0]},
+		"no server key, which is not wanted": {parsed(t, moving, plainSecret), plain.Secrets[0]},
+		"no server key, and none to come":    {plainSecret, plain.Secrets[0]},
+	} {
+		rehashed, ok := test.secret.Rehash(test.stored)
+		require.False(t, ok, name)
+		require.Zero(t, rehashed, name)
+	}
+}
+
 // The sum of one server key under the name of another proves nothing.
 func TestServerKeyIDCounts(t *testing.T) {
 	issuer := newIssuer(t, apikey.IssuerConfig{

@@ -34,6 +34,7 @@ type corpusCase struct {
 	Organization *struct {
 		ID          string
 		Requirement policy.Requirement
+		Disabled    bool
 	}
 	Source  string
 	Key     *corpusKey
@@ -142,7 +143,7 @@ func TestCorpus(t *testing.T) {
 		require.True(t, reasons[line], "no case is answered by %s", line)
 		require.True(t, rules[fmt.Sprintf("line %d", line)], "no case names line %d", line)
 	}
-	for _, rule := range []string{"A1", "A2", "A3", "A4", "A5", "A6", "A8", "A11", "Q1", "Q2", "K4", "K5", "D3", "truth table", "order"} {
+	for _, rule := range []string{"A1", "A2", "A3", "A4", "A5", "A6", "A8", "A11", "Q1", "Q2", "K4", "K5", "D2", "D3", "truth table", "order"} {
 		require.True(t, rules[rule], "no case names %s", rule)
 	}
 	t.Logf("%d cases", len(cases))
@@ -250,7 +251,7 @@ func (c corpusCase) subject(t *testing.T, secrets corpusSecrets) policy.Subject 
 		stored.Expires = s.Expires
 		key.Secrets = append(key.Secrets, stored)
 	}
-	return policy.NewSubject(key, &policy.Organization{ID: c.Organization.ID, Requirement: c.Organization.Requirement})
+	return policy.NewSubject(key, &policy.Organization{ID: c.Organization.ID, Requirement: c.Organization.Requirement, Disabled: c.Organization.Disabled})
 }
 
 // garble makes of the stored records what the source returns of them.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/sallyport-go/sallyport/accesslist"
 	"github.com/sallyport-go/sallyport/apikey"
+	"github.com/sallyport-go/sallyport/internal/plain"
 )
 
 // A Decision is the answer to one request, as the operator sees it (rule D1). Its
@@ -32,9 +33,10 @@ type Decision struct {
 	// [Decision.Err] is not.
 	Cause error
 
-	request asked
-	subject Subject
-	now     time.Time
+	request  asked
+	subject  Subject
+	rehashed *apikey.StoredSecret // see Rehashed
+	now      time.Time
 }
 
 // asked is the part of a Request kept in its decision: no proof.
@@ -183,13 +185,17 @@ func formOf(cause error) string {
 	return ""
 }
 
+// maxText is the length of the longest value in a decision's texts, in bytes: some values
+// come from the caller.
+const maxText = 1024
+
 // attributes are the name and value pairs of String and LogValue, in order, without the
 // empty ones.
 func (d Decision) attributes() []slog.Attr {
 	var attrs []slog.Attr
 	add := func(name, value string) {
 		if value != "" {
-			attrs = append(attrs, slog.String(name, value))
+			attrs = append(attrs, slog.String(name, plain.Cut(value, maxText)))
 		}
 	}
 	add("kind", d.Kind().String())
@@ -210,6 +216,7 @@ func (d Decision) attributes() []slog.Attr {
 	if d.subject.organization != nil {
 		add("requirement", d.subject.organization.Requirement.String())
 	}
+	add("disabled", d.disabled())
 	if d.WouldDeny != 0 {
 		add("would_deny", d.WouldDeny.String())
 	}
@@ -219,9 +226,30 @@ func (d Decision) attributes() []slog.Attr {
 	return attrs
 }
 
-// causeText is the text of Cause. fmt ends a panic of the error's method, such as a nil
-// pointer's: the denial must be recorded all the same.
-func (d Decision) causeText() string { return fmt.Sprint(d.Cause) }
+// disabled returns what is switched off if line 6 answered: "key", "organization" or "key
+// and organization".
+func (d Decision) disabled() string {
+	switch {
+	case d.Reason != KeyDisabled || d.subject.key == nil:
+		return ""
+	case !d.subject.organization.Disabled:
+		return "key"
+	case !d.subject.key.Disabled:
+		return "organization"
+	}
+	return "key and organization"
+}
+
+// causeText is the text of Cause, for the operator. It names the key's server keys if one is
+// unknown: the error does not, since Verify takes the same time for every record (rule K3).
+// fmt ends a panic of the error's method, such as a nil pointer's: the denial must be
+// recorded all the same.
+func (d Decision) causeText() string {
+	if d.Cause == apikey.ErrUnknownServerKey && d.subject.key != nil {
+		return fmt.Sprintf("%v; the key's secrets are hashed under %q", d.Cause, serverKeysOf(d.subject.key))
+	}
+	return plain.Cut(fmt.Sprint(d.Cause), maxText)
+}
 
 func (d Decision) verdict() string {
 	if d.Allowed() {
@@ -231,8 +259,8 @@ func (d Decision) verdict() string {
 }
 
 // String returns one line for a log: the verdict, the reason, and the compared values as
-// name="value" pairs. The values are quoted as Go strings, since some come from the
-// caller.
+// name="value" pairs. The values are quoted as Go strings, and cut after 1,024 bytes,
+// since some come from the caller.
 func (d Decision) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s %s", d.verdict(), d.Reason)

@@ -49,7 +49,7 @@ allow address_listed
  3 unavailable                       no   the source answered
  4 unknown_key                       no   key "key-1" belongs to organization "acme", revision 3
  5 wrong_secret                      no   verified by secret SECRET
- 6 key_disabled                      no   the key is switched on
+ 6 key_disabled                      no   the key is switched on; organization "acme" is switched on
  7 key_not_yet_valid                 no   the not-before is 2026-06-01T11:00:00Z, now is 2026-06-01T12:00:00Z
  8 key_expired                       no   the expiry is unset
  9 address_not_listed                no   203.0.113.7 is covered by 203.0.113.7; the list has 3 entries
@@ -74,7 +74,7 @@ allow open_list
  3 unavailable                       no   the source answered
  4 unknown_key                       no   key "key-1" belongs to organization "acme", revision 0
  5 wrong_secret                      no   verified by other means than a secret
- 6 key_disabled                      no   the key is switched on
+ 6 key_disabled                      no   the key is switched on; organization "acme" is switched on
  7 key_not_yet_valid                 no   the not-before is unset
  8 key_expired                       no   the expiry is unset
  9 address_not_listed                no   the list has no entries
@@ -116,7 +116,13 @@ func TestExplainTheLineThatAnswered(t *testing.T) {
 		` 5 wrong_secret                      yes  "refused", with 1 secret stored`: func(f *fixture) {
 			f.verifyBy(verifierFunc(func(apikey.Key, time.Time) error { return errors.New("refused") }))
 		},
-		` 6 key_disabled                      yes  the key is switched off`: func(f *fixture) { f.key.Disabled = true },
+		` 6 key_disabled                      yes  the key is switched off; organization "acme" is switched on`: func(f *fixture) { f.key.Disabled = true },
+		` 6 key_disabled                      yes  the key is switched on; organization "acme" is switched off`: func(f *fixture) {
+			f.organization.Disabled = true
+		},
+		` 6 key_disabled                      yes  the key is switched off; organization "acme" is switched off`: func(f *fixture) {
+			f.key.Disabled, f.organization.Disabled = true, true
+		},
 		` 7 key_not_yet_valid                 yes  the not-before is 2026-06-01T12:00:00.000000001Z, now is 2026-06-01T12:00:00Z`: func(f *fixture) {
 			f.key.NotBefore = noon.Add(1)
 		},
@@ -320,4 +326,35 @@ func TestDecisionClient(t *testing.T) {
 	f.request.Client = netip.MustParseAddr("::ffff:203.0.113.7%eth0")
 	require.Equal(t, f.request.Client, f.evaluate().Client(), "the zone that line 1 refuses")
 	require.Equal(t, netip.Addr{}, policy.Decision{}.Client())
+}
+
+// Rule A12: a decision's texts do not grow with what the caller sent.
+func TestDecisionTextsAreBounded(t *testing.T) {
+	long := strings.Repeat("\u202eé", 1<<18)
+	f := newFixture(t)
+	for name, change := range map[string]func(){
+		"key":          func() { f.request.Key = apikey.ID(long) },
+		"client":       func() { f.request.Client = netip.MustParseAddr("fe80::1").WithZone(long) },
+		"organization": func() { f.request.Organization = long },
+		"project":      func() { f.request.Project = long },
+		"endpoint":     func() { f.request.Endpoint.Name = long },
+		"error":        func() { f.request.Err = errors.New(long) },
+		"grants": func() {
+			for i := range apikey.MaxGrants {
+				f.key.Grants = append(f.key.Grants, apikey.Grant{Role: fmt.Sprint("role", i), Project: "other"})
+			}
+			f.request.Endpoint.Roles = []string{"missing"}
+		},
+	} {
+		f = newFixture(t)
+		change()
+		decision := f.evaluate()
+		data, err := json.Marshal(decision)
+		require.NoError(t, err, name)
+		for _, text := range []string{decision.String(), string(data), decision.LogValue().String(), decision.Explain()} {
+			require.Less(t, len(text), 16_000, name)
+		}
+	}
+	require.Contains(t, policy.Decision{Cause: errors.New(strings.Repeat("x", 1025))}.String(), strings.Repeat("x", 1024)+"…")
+	require.NotContains(t, policy.Decision{Cause: errors.New(strings.Repeat("x", 1024))}.String(), "…")
 }

@@ -22,7 +22,7 @@
 //	      or returned an unreadable record; a proxy hid the client
 //	 4    no such key                                                 unknown_key                       401
 //	 5    the secret, or other proof, does not match                  wrong_secret                      401
-//	 6    the key is switched off                                     key_disabled                      401
+//	 6    the key, or its organization, is switched off               key_disabled                      401
 //	 7    now is before the key's not-before                          key_not_yet_valid                 401
 //	 8    now is at or after the key's expiry                         key_expired                       401
 //	 9    the list has entries and no live one covers the client      address_not_listed                403
@@ -39,6 +39,10 @@
 // after line 11: a guessed or stolen key causes no look-up in the embedding program's
 // tables. If it fails, the answer is unavailable; if it names no organization,
 // invalid_request. The decision hands on the judged resource; see [Decision.Resource].
+//
+// An organization is switched off by [Organization.Disabled], and with it each of its keys
+// at once. The switch writes no key: switched on again, every key is as it was. The caller is
+// answered as by the key's own switch; the operator's side says which of the two it was.
 //
 // The unknown is denied:
 //
@@ -82,10 +86,12 @@
 //     opts in.
 //   - A6. An address and its /32 are the same entry. Adding a listed entry, or the
 //     same one twice, is an error naming it, and adds nothing.
-//   - A7. Refused, with an error naming the text and the repair: leading zeros, missing or extra octets, white space, ports, zones, ranges, host
-//     names, a prefix longer than the address, an empty text, 0.0.0.0/32, a block with
-//     host bits set.
-//   - A8. 0.0.0.0/0 is legal. Findings report it, and any block wider than /8.
+//   - A7. Refused, with an error naming the text and the repair: leading zeros, missing
+//     or extra octets, white space, ports, zones, ranges, host names, a prefix longer than
+//     the address, an empty text, 0.0.0.0/32, a block with host bits set.
+//   - A8. 0.0.0.0/0 is legal. Findings report any block wider than /8, for IPv6 wider
+//     than /32, as over-broad, and entries that no client can have: multicast, broadcast,
+//     link-local, reserved.
 //   - A9. Entries are found and removed by exact entry, never by containment.
 //     Overlapping entries may coexist.
 //   - A10. Adding the first entry narrows an open key at once. Removing the last one
@@ -93,6 +99,10 @@
 //     does either unless the caller says so in the call.
 //   - A11. A served call is counted on the entry covering the client, the most specific
 //     of several. A denied call is not counted.
+//   - A12. Lists, grants, names, texts, lines and errors are bounded. A bound has a name,
+//     and whatever exceeds it is refused with its number: apikey.MaxEntries and the
+//     constants beside it, store.MaxEntries (a caller may raise it), accesslist.MaxLine,
+//     transfer.MaxLine.
 //
 // Keys, kept by package apikey:
 //
@@ -100,7 +110,8 @@
 //     secret has at least 160 bits from crypto/rand and cannot be guessed.
 //   - K2. A secret's text has a recognizable prefix and a checksum, and never appears in
 //     a log, an error or JSON.
-//   - K3. Verifying takes the same time for an unknown key and for a wrong secret.
+//   - K3. Verifying takes the same time for an unknown key and for a wrong secret. A
+//     look-up may not: see [Source].
 //   - K4. Rotation keeps the old secret alive for a stated overlap, which may be zero;
 //     each secret has its own last use.
 //   - K5. A grant is a role and where it holds: the organization itself, one project, or

@@ -41,6 +41,10 @@ func TestQ3NothingDecidedIsKept(t *testing.T) {
 		f.key.Disabled = true
 		require.Equal(t, policy.KeyDisabled, next())
 		f.key.Disabled = false
+		require.Equal(t, policy.OpenList, next())
+		f.organization.Disabled = true
+		require.Equal(t, policy.KeyDisabled, next())
+		f.organization.Disabled = false
 		secrets := f.key.Secrets
 		f.key.Secrets = nil
 		require.Equal(t, policy.WrongSecret, next())

@@ -54,15 +54,17 @@ func (d *Decision) evaluate(ctx context.Context, subject Subject, r *Request, no
 	if d.Reason, d.Cause = d.resolve(ctx, r.Resolver); d.Reason != 0 {
 		return
 	}
-	d.Reason = d.judgeResource(r)
+	if d.Reason = d.judgeResource(r); d.Reason.Allows() {
+		d.rehash(r)
+	}
 }
 
 // judgeKey is lines 6 to 11, for an existing key with a valid proof. It returns zero if none
 // of them applies.
 func (d *Decision) judgeKey(r *Request, now time.Time) Reason {
 	key := d.subject.key
-	switch { // as Key.Status, without a copy of the key
-	case key.Disabled:
+	switch { // as Key.Status, without a copy of the key, and the organization's switch
+	case key.Disabled, d.subject.organization.Disabled:
 		return KeyDisabled
 	case !key.NotBefore.IsZero() && now.Before(key.NotBefore):
 		return KeyNotYetValid

@@ -99,7 +99,7 @@ func ExampleDecision_Explain() {
 	//  3 unavailable                       no   the source answered
 	//  4 unknown_key                       no   key "k3vq7zt2mwc5x4hjp6na" belongs to organization "acme", revision 0
 	//  5 wrong_secret                      no   verified by other means than a secret
-	//  6 key_disabled                      no   the key is switched on
+	//  6 key_disabled                      no   the key is switched on; organization "acme" is switched on
 	//  7 key_not_yet_valid                 no   the not-before is unset
 	//  8 key_expired                       no   the expiry is unset
 	//  9 address_not_listed                yes  198.51.100.1 is covered by none; the list has 1 entry, 0 expired

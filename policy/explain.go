@@ -35,7 +35,7 @@ func (d Decision) compared(line Reason) string {
 	r, resource, key := &d.request, &d.request.resource, d.key()
 	switch line {
 	case InvalidRequest:
-		text := fmt.Sprintf("key %q, client %q, organization %q, project %q", r.key, r.client, resource.Organization, resource.Project)
+		text := fmt.Sprintf("key %q, client %.80q, organization %.256q, project %.256q", r.key, r.client, resource.Organization, resource.Project)
 		if d.Reason == InvalidRequest && d.Cause != nil {
 			text += fmt.Sprintf("; %q", d.causeText())
 		}
@@ -64,10 +64,8 @@ func (d Decision) compared(line Reason) string {
 		}
 		return "verified by secret " + d.SecretID()
 	case KeyDisabled:
-		if key.Disabled {
-			return "the key is switched off"
-		}
-		return "the key is switched on"
+		return fmt.Sprintf("the key is switched %s; organization %q is switched %s",
+			offOrOn(key.Disabled), key.Organization, offOrOn(d.subject.Organization().Disabled))
 	case KeyNotYetValid:
 		return d.comparedTime("the not-before", key.NotBefore)
 	case KeyExpired:
@@ -82,16 +80,16 @@ func (d Decision) compared(line Reason) string {
 		return fmt.Sprintf("%s; the requirement of organization %q is %s%s", d.entries(), key.Organization, d.subject.Organization().Requirement, would) + d.doubt(line)
 	case EndpointRequiresAccessList:
 		if r.endpoint.RequiresAccessList {
-			return fmt.Sprintf("%s; endpoint %q requires one", d.entries(), r.endpoint.Name) + d.doubt(line)
+			return fmt.Sprintf("%s; endpoint %.256q requires one", d.entries(), r.endpoint.Name) + d.doubt(line)
 		}
-		return fmt.Sprintf("%s; endpoint %q requires none", d.entries(), r.endpoint.Name)
+		return fmt.Sprintf("%s; endpoint %.256q requires none", d.entries(), r.endpoint.Name)
 	case WrongOrganization:
-		return fmt.Sprintf("the request names organization %q, the key belongs to %q", resource.Organization, key.Organization)
+		return fmt.Sprintf("the request names organization %.256q, the key belongs to %q", resource.Organization, key.Organization)
 	case ProjectNotGranted:
 		if resource.Project == "" {
 			return "the request names no project"
 		}
-		return fmt.Sprintf("the request names project %q; grants: %s", resource.Project, d.grants())
+		return fmt.Sprintf("the request names project %.256q; grants: %s", resource.Project, d.grants())
 	case RoleMissing:
 		if len(r.endpoint.Roles) == 0 {
 			return "the endpoint asks for no role"
@@ -99,6 +97,13 @@ func (d Decision) compared(line Reason) string {
 		return fmt.Sprintf("the endpoint asks for one of %q; grants: %s", r.endpoint.Roles, d.grants())
 	}
 	return "the list has no entries and nothing requires one"
+}
+
+func offOrOn(disabled bool) string {
+	if disabled {
+		return "off"
+	}
+	return "on"
 }
 
 // doubt returns the sign that the client is a proxy, on the answering line.
@@ -147,15 +152,20 @@ func (d Decision) comparedAddress() string {
 	return fmt.Sprintf("%s is covered by none; %s, %d expired", client, d.entries(), expired)
 }
 
-// grants lists the key's grants, and marks those reaching the resource.
+// grants lists the key's first grants, and marks those reaching the resource.
 func (d Decision) grants() string {
 	grants := d.key().Grants
 	if len(grants) == 0 {
 		return "none"
 	}
+	const most = 20
 	var texts []string
 	for i := range grants {
 		grant := &grants[i]
+		if i == most {
+			texts = append(texts, fmt.Sprintf("and %d more", len(grants)-most))
+			break
+		}
 		where := "the organization"
 		switch {
 		case grant.AllProjects:

@@ -69,7 +69,7 @@ func (b *builder) subject(t testing.TB, w *world) policy.Subject {
 	}
 	var organization *policy.Organization
 	if o := w.organization; o != nil {
-		organization = &policy.Organization{ID: o.id, Requirement: 200}
+		organization = &policy.Organization{ID: o.id, Requirement: 200, Disabled: o.disabled}
 		_ = organization.Requirement.UnmarshalText([]byte(o.requirement)) // any other text: out of range
 	}
 	return policy.NewSubject(key, organization)
@@ -125,6 +125,8 @@ func (b *builder) difference(w *world, want plainAnswer, got policy.Decision) st
 		return "a cause with lines 1, 3 and 5, and with credentials of no key"
 	case (got.Err() == nil) != want.allowed():
 		return "an error for each denial"
+	case disabledOf(got) != w.disabled(want.line):
+		return fmt.Sprintf("disabled %q", w.disabled(want.line))
 	}
 	wantEntry, gotEntry := "", ""
 	if want.line == 15 {
@@ -145,6 +147,16 @@ func (b *builder) difference(w *world, want plainAnswer, got policy.Decision) st
 	}
 	if got.SecretID() != secret {
 		return fmt.Sprintf("secret %q", secret)
+	}
+	return ""
+}
+
+// disabledOf is the attribute that says what is switched off.
+func disabledOf(d policy.Decision) string {
+	for _, a := range d.LogValue().Group() {
+		if a.Key == "disabled" {
+			return a.Value.String()
+		}
 	}
 	return ""
 }
@@ -185,15 +197,18 @@ var (
 // oracleWorlds are all combinations of what is stored.
 func oracleWorlds() (worlds []*world) {
 	worlds = append(worlds, &world{}) // no such key
-	for _, disabled := range []bool{false, true} {
+	for _, disabled := range []struct{ key, organization bool }{{}, {true, false}, {false, true}, {true, true}} {
 		for _, notBefore := range []instant{{}, at(0), at(1)} {
 			for _, expires := range []instant{{}, at(0), at(1)} {
 				for _, list := range oracleLists {
 					for _, grants := range oracleGrants {
+						if disabled.organization && grants != nil {
+							continue // TestOracleByDice has these
+						}
 						for _, requirement := range []string{"not_required", "report_only", "required", "out of range"} {
 							worlds = append(worlds, &world{
-								organization: &plainOrganization{"acme", requirement},
-								key: &plainKey{id: "key-1", organization: "acme", disabled: disabled, notBefore: notBefore, expires: expires,
+								organization: &plainOrganization{"acme", requirement, disabled.organization},
+								key: &plainKey{id: "key-1", organization: "acme", disabled: disabled.key, notBefore: notBefore, expires: expires,
 									entries: list, grants: grants},
 							})
 						}

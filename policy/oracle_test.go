@@ -44,7 +44,10 @@ type plainKey struct {
 	secrets            []plainSecret
 }
 
-type plainOrganization struct{ id, requirement string }
+type plainOrganization struct {
+	id, requirement string
+	disabled        bool
+}
 
 type plainRequest struct {
 	key, client           string // client is "" for no address
@@ -89,7 +92,7 @@ var order = [...]struct {
 	}},
 	{4, func(w *world) bool { return w.key == nil }},
 	{5, func(w *world) bool { return !w.verified() }},
-	{6, func(w *world) bool { return w.key.disabled }},
+	{6, func(w *world) bool { return w.key.disabled || w.organization.disabled }},
 	{7, func(w *world) bool { return w.key.notBefore.set && w.now < w.key.notBefore.ns }},
 	{8, func(w *world) bool { return w.key.expires.set && w.now >= w.key.expires.ns }},
 	{9, func(w *world) bool { return len(w.key.entries) > 0 && w.entry() == "" }},
@@ -114,7 +117,7 @@ func (w *world) answer() plainAnswer {
 	// Rule Q2 to the letter: what would the same call be answered under required?
 	if w.organization != nil && w.organization.requirement == "report_only" {
 		strict := *w
-		strict.organization = &plainOrganization{w.organization.id, "required"}
+		strict.organization = &plainOrganization{w.organization.id, "required", w.organization.disabled}
 		if strict.line() == 10 {
 			answer.wouldDeny = 10
 		}
@@ -137,6 +140,19 @@ func (w *world) recordIsSound() bool {
 	}
 	return w.key.id == w.request.key && w.organization != nil && w.organization.id != "" &&
 		w.organization.id == w.key.organization
+}
+
+// disabled is what is switched off, as the operator is told with line 6.
+func (w *world) disabled(line int) string {
+	switch {
+	case line != 6:
+		return ""
+	case !w.organization.disabled:
+		return "key"
+	case !w.key.disabled:
+		return "organization"
+	}
+	return "key and organization"
 }
 
 // verified: a shown secret must be a live one of the key, a verifier must accept,

@@ -5,18 +5,23 @@ import (
 	"fmt"
 
 	"github.com/sallyport-go/sallyport/apikey"
+	"github.com/sallyport-go/sallyport/internal/plain"
 	"github.com/sallyport-go/sallyport/internal/strictjson"
 )
 
-// An Organization owns keys and projects, and decides whether its keys need an access
-// list.
+// An Organization owns keys and projects. It decides whether its keys need an access list,
+// and can switch all of them off.
 type Organization struct {
-	// ID names the organization: 1 to 256 bytes of valid UTF-8 without control
-	// characters, compared byte by byte.
+	// ID names the organization, as apikey.ValidateName has it. It is compared byte by
+	// byte.
 	ID string `json:"id"`
 
 	// Requirement is whether every key needs an access list (rule Q1).
 	Requirement Requirement `json:"requirement"`
+
+	// Disabled switches every key of the organization off, as the key's own Disabled does
+	// (line 6), until it is switched on again. The keys themselves are not changed.
+	Disabled bool `json:"disabled,omitempty"`
 
 	// Revision is set by the store: see package store. Zero before it is stored.
 	Revision uint64 `json:"revision,omitempty"`
@@ -26,13 +31,13 @@ type Organization struct {
 func (o Organization) Validate() error {
 	err := apikey.ValidateName("organization", o.ID)
 	if o.Requirement > Required {
-		err = errors.Join(err, fmt.Errorf("policy: organization %q has the requirement %d: want NotRequired, ReportOnly or Required", o.ID, o.Requirement))
+		err = errors.Join(err, fmt.Errorf("policy: organization %s has the requirement %d: want NotRequired, ReportOnly or Required", plain.Quote(o.ID), o.Requirement))
 	}
 	return err
 }
 
 // UnmarshalJSON reads a stored organization. It fails closed, because a lost requirement
-// would open every key without a list. Errors are:
+// would open every key without a list, and a lost switch every key. Errors are:
 //   - a missing id or requirement, null, an unknown requirement;
 //   - an unknown name, also a known one in another case, and a name twice;
 //   - text in another encoding than UTF-8, and anything after the object;
@@ -46,6 +51,7 @@ func (o *Organization) UnmarshalJSON(data []byte) error {
 		err = v.Object(
 			strictjson.Field{Name: "id", Required: true, Read: strictjson.Text(&read.ID)},
 			strictjson.Field{Name: "requirement", Required: true, Read: strictjson.Unmarshal(&read.Requirement)},
+			strictjson.Field{Name: "disabled", Read: strictjson.Bool(&read.Disabled)},
 			strictjson.Field{Name: "revision", Read: strictjson.Uint(&read.Revision)},
 		)
 	}
@@ -97,5 +103,5 @@ func (r *Requirement) UnmarshalText(text []byte) error {
 			return nil
 		}
 	}
-	return fmt.Errorf(`policy: requirement %q: want "not_required", "report_only" or "required"`, text)
+	return fmt.Errorf(`policy: requirement %s: want "not_required", "report_only" or "required"`, plain.Quote(text))
 }

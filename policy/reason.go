@@ -1,6 +1,10 @@
 package policy
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/sallyport-go/sallyport/internal/plain"
+)
 
 // A Reason is the answering line of the order, by the line's number. Its text is part of the
 // contract and does not change. The zero Reason is no answer, and denies.
@@ -13,7 +17,7 @@ const (
 	Unavailable                                      // line 3
 	UnknownKey                                       // line 4
 	WrongSecret                                      // line 5
-	KeyDisabled                                      // line 6
+	KeyDisabled                                      // line 6: the key, or its organization
 	KeyNotYetValid                                   // line 7
 	KeyExpired                                       // line 8
 	AddressNotListed                                 // line 9
@@ -81,5 +85,5 @@ func (r *Reason) UnmarshalText(text []byte) error {
 			return nil
 		}
 	}
-	return fmt.Errorf("policy: reason %q: want one of the order, such as %q", text, AddressNotListed)
+	return fmt.Errorf("policy: reason %s: want one of the order, such as %q", plain.Quote(text), AddressNotListed)
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+
+	"github.com/sallyport-go/sallyport/apikey"
 )
 
 // A Resource is the object of a call: an organization, or one of its projects.
@@ -44,11 +46,7 @@ func (f ResolverFunc) Resolve(ctx context.Context) (Resource, error) { return f(
 var errNoOrganization = errors.New("policy: the resource has no organization: want the one in its record, " +
 	"or NoOrganization if it does not exist")
 
-// maxName is the length of the longest name, as apikey.ValidateName has it. Longer ones
-// would only fill the log.
-const maxName = 256
-
-var errLongName = fmt.Errorf("policy: the resource has an organization or a project of more than %d bytes: want names of at most that", maxName)
+var errLongName = fmt.Errorf("policy: the resource has an organization or a project of more than %d bytes: want names of at most that", apikey.MaxName)
 
 // resolve asks the request's Resolver, if any, and notes the resource in the decision. It
 // returns the reason for a denial, or zero.
@@ -64,7 +62,7 @@ func (d *Decision) resolve(ctx context.Context, resolver Resolver) (Reason, erro
 		return Unavailable, fmt.Errorf("policy: while the resource was resolved: %w", context.Cause(ctx))
 	case resource.Organization == "":
 		return InvalidRequest, errNoOrganization
-	case len(resource.Organization) > maxName || len(resource.Project) > maxName:
+	case len(resource.Organization) > apikey.MaxName || len(resource.Project) > apikey.MaxName:
 		return InvalidRequest, errLongName
 	}
 	d.request.resource = resource

@@ -5,12 +5,20 @@ import (
 	"fmt"
 
 	"github.com/sallyport-go/sallyport/apikey"
+	"github.com/sallyport-go/sallyport/internal/plain"
 	"github.com/sallyport-go/sallyport/policy/internal/lookup"
 )
 
 // A Source has the keys for an Engine. It is the reading side of a store.Store, and enough
 // for a configuration file, a cache or a test. Implementations must be safe for concurrent
 // use.
+//
+// The time of a look-up tells a caller as much as the Source lets it (rule K3). In memory
+// (store/memory, store/replica) it depends neither on the key's list nor on its grants. In a
+// database (store/sqlite, store/postgres, store/etcd without a replica) a stored key takes
+// longer than an unknown one, and the longer the more entries and grants it has: whoever
+// knows a key's ID can tell from the time that the key exists, and about how long its list
+// is. The bounds of rule A12 limit the cost of such a guess.
 type Source interface {
 	// Lookup returns the key with this ID, compared byte by byte, and its organization,
 	// both of one snapshot: never an old key with a new requirement. For an unknown key
@@ -98,11 +106,11 @@ func (s Subject) isOf(id apikey.ID) bool {
 func (s Subject) fault(id apikey.ID) error {
 	switch {
 	case s.key == nil:
-		return fmt.Errorf("policy: the source returned organization %q without key %q", s.organization.ID, id)
+		return fmt.Errorf("policy: the source returned organization %s without key %q", plain.Quote(s.organization.ID), id)
 	case s.key.ID != id:
-		return fmt.Errorf("policy: the source returned key %q for key %q: want the same bytes", string(s.key.ID), id)
+		return fmt.Errorf("policy: the source returned key %s for key %q: want the same bytes", plain.Quote(s.key.ID), id)
 	case s.organization == nil:
-		return fmt.Errorf("policy: the source returned key %q without its organization %q", id, s.key.Organization)
+		return fmt.Errorf("policy: the source returned key %q without its organization %s", id, plain.Quote(s.key.Organization))
 	}
-	return fmt.Errorf("policy: the source returned key %q of organization %q with organization %q", id, s.key.Organization, s.organization.ID)
+	return fmt.Errorf("policy: the source returned key %q of organization %s with organization %s", id, plain.Quote(s.key.Organization), plain.Quote(s.organization.ID))
 }

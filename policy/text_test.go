@@ -76,35 +76,37 @@ func TestOrganizationValidate(t *testing.T) {
 }
 
 func TestOrganizationJSON(t *testing.T) {
-	stored := policy.Organization{ID: "acme", Requirement: policy.ReportOnly, Revision: math.MaxUint64}
+	stored := policy.Organization{ID: "acme", Requirement: policy.ReportOnly, Disabled: true, Revision: math.MaxUint64}
 	data, err := json.Marshal(stored)
 	require.NoError(t, err)
-	require.JSONEq(t, `{"id":"acme","requirement":"report_only","revision":18446744073709551615}`, string(data))
+	require.JSONEq(t, `{"id":"acme","requirement":"report_only","disabled":true,"revision":18446744073709551615}`, string(data))
 	var read policy.Organization
 	require.NoError(t, json.Unmarshal(data, &read))
 	require.Equal(t, stored, read)
 
 	data, err = json.Marshal(policy.Organization{ID: "acme"})
 	require.NoError(t, err)
-	require.Equal(t, `{"id":"acme","requirement":"not_required"}`, string(data), "the requirement is always written")
+	require.Equal(t, `{"id":"acme","requirement":"not_required"}`, string(data), "the requirement is always written, the switch if it is off")
+	require.NoError(t, json.Unmarshal([]byte(`{"id":"acme","requirement":"not_required","disabled":false}`), &read))
+	require.Equal(t, policy.Organization{ID: "acme"}, read)
 	_, err = json.Marshal(policy.Organization{ID: "acme", Requirement: 3})
 	require.Error(t, err)
 }
 
-// Whatever would leave the requirement behind is an error: a requirement that got
-// lost opens every key without a list.
+// Whatever would leave the requirement or the switch behind is an error: a requirement that
+// got lost opens every key without a list, a lost switch every key.
 func TestOrganizationJSONFailsClosed(t *testing.T) {
 	for data, want := range map[string]string{
 		`{"id":"acme"}`:                                       `"requirement" is missing: want a value`,
 		`{"id":"acme","requirement":null}`:                    `"requirement" is null: want a value`,
 		"{\"id\":\"a\xff\",\"requirement\":\"required\"}":     `not valid UTF-8`,
 		`{"id":"a","requirement":"required","revision":null}`: `"revision" is null`,
-		`null`:                                     `null: want an object with "id", "requirement", "revision"`,
+		`null`:                                     `null: want an object with "id", "requirement", "disabled", "revision"`,
 		`{"id":"acme","requirement":""}`:           `requirement ""`,
 		`{"id":"acme","requirement":"Required"}`:   `requirement "Required"`,
 		`{"id":"acme","requirement":2}`:            `"requirement": the number 2: want a string`,
 		`{"id":"acme","requirement":true}`:         `"requirement": true: want a string`,
-		`{"id":"acme","requiremnet":"required"}`:   `unknown name "requiremnet", perhaps of a later version: want one of "id", "requirement", "revision"`,
+		`{"id":"acme","requiremnet":"required"}`:   `unknown name "requiremnet", perhaps of a later version: want one of "id", "requirement", "disabled", "revision"`,
 		`{"requirement":"required"}`:               `"id" is missing: want a value`,
 		`{"id":"","requirement":"required"}`:       `is empty`,
 		`{"id":" acme","requirement":"required"}`:  `white space`,
@@ -112,15 +114,20 @@ func TestOrganizationJSONFailsClosed(t *testing.T) {
 		`[]`:           `an array: want an object`,
 		``:             `unexpected end`,
 		`{"id":"acme"`: `unexpected end`,
-		`{"id":"acme","requirement":"required"}{}`:                            `after top-level value`,
-		`{"id":"acme","requirement":"required","Requirement":"not_required"}`: `unknown name "Requirement": want "requirement"`,
-		`{"id":"acme","requirement":"required","requirement":"not_required"}`: `"requirement" occurs twice: want it once`,
-		"{\"id\":\"acme\",\"requirement\":\"required\",\"revi\u017fion\":1}":  `want "revision"`,
-		`{"id":"acme","requirement":required}`:                                `invalid character`,
-		`{"id":"a","requirement":"x","revision":-1}`:                          `requirement "x"`,
-		`{"id":"a","revision":-1}`:                                            `"revision": the number -1: want a whole number from 0 to 18446744073709551615`,
+		`{"id":"acme","requirement":"required"}{}`:                             `after top-level value`,
+		`{"id":"acme","requirement":"required","Requirement":"not_required"}`:  `unknown name "Requirement": want "requirement"`,
+		`{"id":"acme","requirement":"required","requirement":"not_required"}`:  `"requirement" occurs twice: want it once`,
+		"{\"id\":\"acme\",\"requirement\":\"required\",\"revi\u017fion\":1}":   `want "revision"`,
+		`{"id":"acme","requirement":required}`:                                 `invalid character`,
+		`{"id":"a","requirement":"x","revision":-1}`:                           `requirement "x"`,
+		`{"id":"a","requirement":"required","disabled":null}`:                  `"disabled" is null`,
+		`{"id":"a","requirement":"required","disabled":"true"}`:                `"disabled": a string: want true or false`,
+		`{"id":"a","requirement":"required","disabled":1}`:                     `"disabled": the number 1: want true or false`,
+		`{"id":"a","requirement":"required","Disabled":true}`:                  `unknown name "Disabled": want "disabled"`,
+		`{"id":"a","requirement":"required","disabled":true,"disabled":false}`: `"disabled" occurs twice`,
+		`{"id":"a","revision":-1}`:                                             `"revision": the number -1: want a whole number from 0 to 18446744073709551615`,
 	} {
-		before := policy.Organization{ID: "before", Requirement: policy.Required, Revision: 7}
+		before := policy.Organization{ID: "before", Requirement: policy.Required, Disabled: true, Revision: 7}
 		read := before
 		err := read.UnmarshalJSON([]byte(data))
 		require.ErrorContains(t, err, want, data)

@@ -17,7 +17,7 @@
 //
 // # The contract
 //
-// MUST and may have the meaning of RFC 2119. storetest's cases carry the names S1 to S27.
+// MUST and may have the meaning of RFC 2119. storetest's cases carry the names S1 to S28.
 //
 // Calls and contexts
 //
@@ -42,8 +42,8 @@
 // Records
 //
 //   - S6. A record MUST be read as it was written, in every field: entries with their
-//     comments, grants and secrets in their order, times to the microsecond at least. An
-//     unreadable record MUST be an error wherever it is read, listings included. It MUST
+//     comments, grants and secrets in their order, an organization's requirement and
+//     switch, times to the microsecond at least. An unreadable record MUST be an error wherever it is read, listings included. It MUST
 //     NOT be read as one with less in it: an unreadable access list is not an empty one
 //     (rule A3). A Put with revision zero, or with a revision from before the record
 //     became unreadable, MUST NOT replace it. A Delete may remove it.
@@ -79,7 +79,7 @@
 //     AllowOpen.
 //   - S19. DeleteOrganization MUST return [ErrNotEmpty] if the organization has keys.
 //
-// store/adapter's CheckPutKey and CheckPutOrganization decide S10, S11, S15, S17 and S18
+// store/adapter's CheckPutKey and CheckPutOrganization decide S10, S11, S15, S17, S18 and S28
 // for an adapter that has the stored record before it.
 //
 // Pages
@@ -91,6 +91,15 @@
 //   - S21. A record that exists from the call for the first page to the call for the last
 //     MUST be on exactly one page, whatever is inserted or deleted meanwhile.
 //   - S22. A cursor that no page can have returned MUST be refused with ErrInvalid.
+//
+// Limits
+//
+//   - S28. Without [AllowManyEntries], PutKey MUST return ErrInvalid if it would create a
+//     key with more than [MaxEntries] entries, or lengthen a list beyond them. Replacing
+//     a longer list by one of no more entries needs no AllowManyEntries. Every valid key
+//     within MaxEntries MUST be kept, also at all bounds of package apikey (rule A12). A
+//     longer one that a database cannot keep may be refused with ErrInvalid. An error
+//     MUST NOT have more than 4,096 bytes, however long an identifier or a cursor is.
 //
 // Closing
 //

@@ -9,7 +9,7 @@ import (
 
 // A Store keeps two kinds of record: organizations, and keys with their access lists,
 // grants and secrets. Each record is read and written whole. The package documentation
-// has the contract, S1 to S27.
+// has the contract, S1 to S28.
 type Store interface {
 	// Lookup reads for decisions: see policy.Source.
 	policy.Source
@@ -19,7 +19,7 @@ type Store interface {
 
 	// PutOrganization creates (revision zero) or replaces (the stored revision) an
 	// organization, and returns it with its new revision. A changed requirement holds
-	// for every key at once (rule Q3). Errors: ErrExists, ErrConflict, ErrNotFound,
+	// for every key at once (rule Q3), and so does a changed Disabled. Errors: ErrExists, ErrConflict, ErrNotFound,
 	// ErrInvalid.
 	PutOrganization(ctx context.Context, organization policy.Organization) (policy.Organization, error)
 
@@ -59,6 +59,15 @@ type PutOption uint8
 // last entry. Where nothing requires a list, such a key is open to every address (rule
 // A10).
 const AllowOpen PutOption = 1
+
+// AllowManyEntries lets PutKey and Load store a key of more than [MaxEntries] entries, up to
+// apikey.MaxEntries. Each look-up in a database reads the whole list: with 10,000 entries it
+// takes some thousand times as long as that of an unknown key, and strangers can ask for it
+// if they know the key's ID. Have a replica with it (see policy.Source).
+const AllowManyEntries PutOption = 2
+
+// MaxEntries is the number of entries of a key's access list without [AllowManyEntries].
+const MaxEntries = 1000
 
 // As finds an optional interface, such as [Watcher], in a store or in the stores that it
 // wraps. It returns the first T among s, s.Unwrap(), and so on. A wrapper that must not be

@@ -41,7 +41,7 @@ type KeyUsage struct {
 	Secrets map[string]accesslist.Usage
 }
 
-// MaxUsageKeys is the largest number of keys in one batch.
+// MaxUsageKeys is the largest number of keys in one batch, and in one call of Usage.
 const MaxUsageKeys = 100
 
 // A UsageRecorder is a Store that counts usage. Without it usage is not known. Package
@@ -61,12 +61,16 @@ type UsageRecorder interface {
 	//     ErrInvalid.
 	RecordUsage(ctx context.Context, batch []UsageRecord) error
 
-	// Usage returns how a key was used, or ErrNotFound if the key is absent.
+	// Usage returns how keys were used, by their IDs. The usage of each key is of one
+	// moment; that of several keys need not be.
 	//
 	//   - U5. Usage of an entry or a secret that the key no longer has may be left out.
 	//     Usage of those that it still has MUST be kept when the key is replaced.
 	//   - U6. The result MUST NOT be shared (S7).
-	//   - U8. Unreadable usage MUST be an error. RecordUsage MUST NOT replace it by what
-	//     is in the batch.
-	Usage(ctx context.Context, id apikey.ID) (KeyUsage, error)
+	//   - U8. Unreadable usage of one of the keys MUST be an error naming the key.
+	//     RecordUsage MUST NOT replace it by what is in the batch.
+	//   - U9. The result MUST have every given key that exists, an unused one with no
+	//     entries and secrets. It MUST have no other key: an absent key is no error.
+	//   - U10. More than MaxUsageKeys IDs MUST be refused with ErrInvalid.
+	Usage(ctx context.Context, ids ...apikey.ID) (map[apikey.ID]KeyUsage, error)
 }

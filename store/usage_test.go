@@ -108,11 +108,12 @@ func TestUsageReachesFindings(t *testing.T) {
 	}
 	require.Len(t, batch, 2)
 	require.NoError(t, s.RecordUsage(ctx, batch))
-	usage, err := s.Usage(ctx, key.ID)
+	all, err := s.Usage(ctx, key.ID)
 	require.NoError(t, err)
+	usage := all[key.ID]
 	assert.EqualValues(t, 2, usage.Entries[netip.MustParsePrefix("192.0.2.1/32")].Count)
 	assert.EqualValues(t, 2, usage.Secrets[key.Secrets[0].ID()].Count)
-	findings := key.AccessList.Findings(time.Now(), usage.Entries)
+	findings := key.AccessList.Findings(time.Now(), accesslist.Evidence{Usage: usage.Entries, Since: time.Now().AddDate(-1, 0, 0)})
 	require.Len(t, findings, 1)
 	assert.Equal(t, accesslist.Unused, findings[0].Kind)
 	assert.Equal(t, "192.0.2.2", findings[0].Entry.String())

@@ -31,6 +31,7 @@ var targets = map[string][]string{
 	"policy/resource.go": {"resolve"},
 	"policy/source.go":   {"isOf", "fault", "dependsOnTime"},
 	"policy/reason.go":   {"Allows"},
+	"policy/rehash.go":   {"Rehashed", "rehash"},
 }
 
 // atLeast guards against a change that leaves this program with nothing to do.

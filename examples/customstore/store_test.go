@@ -192,7 +192,7 @@ func TestUsageGoesWithTheKey(t *testing.T) {
 	count := func(s *FileStore) uint64 {
 		usage, err := s.Usage(ctx, id)
 		require.NoError(t, err)
-		return usage.Secrets["secret"].Count
+		return usage[id].Secrets["secret"].Count
 	}
 	s := open()
 	key, err := s.Key(ctx, id)

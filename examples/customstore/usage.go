@@ -50,16 +50,22 @@ func (s *FileStore) RecordUsage(ctx context.Context, batch []store.UsageRecord) 
 }
 
 // Usage implements [store.UsageRecorder].
-func (s *FileStore) Usage(ctx context.Context, id apikey.ID) (store.KeyUsage, error) {
+func (s *FileStore) Usage(ctx context.Context, ids ...apikey.ID) (map[apikey.ID]store.KeyUsage, error) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	if err := s.usable(ctx); err != nil {
-		return store.KeyUsage{}, err
+		return nil, err
 	}
-	if !s.has(id) {
-		return store.KeyUsage{}, adapter.NotFound(adapter.KeyName(id))
+	if err := adapter.CheckUsageKeys(ids); err != nil { // U10
+		return nil, err
 	}
-	return *clone(s.usage[id]), nil // U6
+	all := map[apikey.ID]store.KeyUsage{}
+	for _, id := range ids {
+		if s.has(id) { // U9
+			all[id] = *clone(s.usage[id]) // U6
+		}
+	}
+	return all, nil
 }
 
 // forgetUsage removes what is left of the usage of an earlier key with the ID of a key to

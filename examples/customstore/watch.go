@@ -16,7 +16,8 @@ import (
 // opening begins a history. It has a new name (W9), and revisions that not even a lost write
 // was given (S27).
 
-// keptChanges is the number of changes kept for watchers, at least.
+// keptChanges is the number of changes kept for watchers, at least, within
+// adapter.MaxLogBytes.
 const keptChanges = 10_000
 
 // Position implements [store.Watcher]. No other process writes, so it is that of the

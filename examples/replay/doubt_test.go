@@ -92,7 +92,7 @@ func TestProxyInTheFirstField(t *testing.T) {
 
 			r = replayed(log, "-suggest", "3", "-client", "first", "-ipv6", list)
 			require.NotContains(t, r.out, "CAUTION")
-			require.Contains(t, r.out, "192.0.2.1 has served no call\n")
+			require.Contains(t, r.out, "192.0.2.1 has served no call since\n")
 		})
 	}
 }
@@ -128,7 +128,7 @@ func TestClientsInTheFirstField(t *testing.T) {
 			require.Equal(t, 0, r.status)
 			require.NotContains(t, r.out, "CAUTION")
 			require.Contains(t, r.out, "# Suggested")
-			require.Contains(t, r.out, "192.0.2.1 has served no call\n")
+			require.Contains(t, r.out, "192.0.2.1 has served no call since\n")
 		})
 	}
 }
@@ -146,7 +146,7 @@ func TestForwardedClient(t *testing.T) {
 	require.Equal(t, uint64(60), p.Served)
 	require.Equal(t, []topClient{{"203.0.113.8", 60}, {"203.0.113.9", 60}}, p.DeniedClients.Top)
 	require.Equal(t, 3, p.Suggestion.Clients)
-	require.Equal(t, []finding{{"unused", "192.0.2.66", nil, "192.0.2.66 has served no call"}}, p.Findings.Found)
+	require.Equal(t, []finding{{"unused", "192.0.2.66", nil, "192.0.2.66 has served no call since 2026-01-05T12:00:00Z"}}, p.Findings.Found)
 	out := replayed(log, "-client", "forwarded", list).out
 	require.Contains(t, out, "Client       the last forwarded address\n")
 	require.Contains(t, out, "Left out     60 lines without a forwarded address\n")
@@ -284,7 +284,7 @@ func TestUnused(t *testing.T) {
 			p := parseReport(t, r.out)
 			if tt.because == "" {
 				require.Empty(t, p.Withheld)
-				require.Equal(t, []finding{{"unused", "192.0.2.2", nil, "192.0.2.2 has served no call"}}, p.Findings.Found)
+				require.Equal(t, []finding{{"unused", "192.0.2.2", nil, "192.0.2.2 has served no call since 2026-01-05T12:00:00Z"}}, p.Findings.Found)
 				return
 			}
 			require.Equal(t, []withheld{{"unused", tt.because}}, p.Withheld)

@@ -83,7 +83,8 @@ type topClient struct {
 }
 
 // findings are all of accesslist.List.Findings for the list. Unused entries are those
-// without a request in this replay, and withheld if there is a doubt.
+// without a request in this replay, unless they were added since its first one, and withheld
+// if there is a doubt.
 type findings struct {
 	At    time.Time `json:"at"` // -at, or the time of the latest request, or now
 	Found []finding `json:"found"`
@@ -193,12 +194,16 @@ func (r *replay) findings(p *report) {
 		f.At = time.Now()
 	}
 	f.At = f.At.UTC()
-	usage := make(map[netip.Prefix]accesslist.Usage, len(r.usage))
+	evidence := accesslist.Evidence{Usage: make(map[netip.Prefix]accesslist.Usage, len(r.usage)), Since: r.first}
 	for entry, u := range r.usage {
-		usage[entry] = *u
+		evidence.Usage[entry] = *u
 	}
+	if r.first.IsZero() { // nothing was read: a doubt withholds what follows from it
+		evidence.Since = f.At.Add(-1)
+	}
+	evidence.Window = f.At.Sub(evidence.Since)
 	unused := 0
-	for _, found := range r.list.Findings(f.At, usage) {
+	for _, found := range r.list.Findings(f.At, evidence) {
 		if found.Kind == accesslist.Unused && len(p.Doubts) > 0 {
 			unused++
 			continue

@@ -88,7 +88,7 @@ func (r *replay) suggest(p *report) error {
 		s.Covers += 1 << (32 - e.Prefix().Bits()) // the entries are disjoint
 		entries = append(entries, e)
 	}
-	for _, f := range list.Findings(time.Time{}, nil) {
+	for _, f := range list.Findings(time.Time{}, accesslist.Evidence{}) {
 		if f.Kind == accesslist.OverBroad {
 			s.OverBroad = append(s.OverBroad, f.Entry.String())
 		}

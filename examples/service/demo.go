@@ -117,7 +117,7 @@ func showUsage(ctx context.Context, out io.Writer, database string, id apikey.ID
 	if err != nil {
 		return err
 	}
-	for prefix, usage := range used.Entries {
+	for prefix, usage := range used[id].Entries {
 		if _, err := fmt.Fprintf(out, "entry %v admitted %d call, the last from %v\n", prefix, usage.Count, usage.LastAddress); err != nil {
 			return err
 		}

@@ -24,12 +24,19 @@ func Text[T ~string](to *T) func(Value) error {
 	}
 }
 
-// Unmarshal returns a reader of a string by a method of another type.
+// maxUnmarshal is the length of the longest text given to another type, in bytes: an address
+// or a word. The error of that type may quote all of it.
+const maxUnmarshal = 256
+
+// Unmarshal returns a reader of a string, of at most 256 bytes, by a method of another type.
 func Unmarshal(to encoding.TextUnmarshaler) func(Value) error {
 	return func(v Value) error {
 		var text string
 		if err := Text(&text)(v); err != nil {
 			return err
+		}
+		if len(text) > maxUnmarshal {
+			return fmt.Errorf("%.80q… has %d bytes: want at most %d", text, len(text), maxUnmarshal)
 		}
 		return to.UnmarshalText([]byte(text))
 	}

@@ -113,21 +113,37 @@ func TestErrors(t *testing.T) {
 		`{"id":"a","count":1.0}`:                 `"count": the number 1.0: ` + whole,
 		`{"id":"a","count":1e3}`:                 `"count": the number 1e3: ` + whole,
 		`{"id":"a","count":"1"}`:                 `"count": a string: ` + whole,
-		`{"id":"a","count":18446744073709551616}`:             `"count": the number 18446744073709551616: ` + whole,
-		`{"id":"a","count":1` + strings.Repeat("0", 99) + `}`: `"count": the number 1` + strings.Repeat("0", 39) + `: ` + whole,
-		`{"id":"a","at":1}`:                                   `"at": the number 1: want a string`,
-		`{"id":"a","at":""}`:                                  `"at": "": ` + moment,
-		`{"id":"a","at":"0001-01-01T00:00:00Z"}`:              `"at": "0001-01-01T00:00:00Z": ` + moment,
-		`{"id":"a","at":"2026-01-02 03:04:05Z"}`:              `"at": "2026-01-02 03:04:05Z": ` + moment,
-		`{"id":"a","block":"x"}`:                              `"block": netip.ParsePrefix("x"): no '/'`,
-		`{"id":"a","block":[]}`:                               `"block": an array: want a string`,
-		`{"id":"a","parts":{}}`:                               `"parts": an object: want an array`,
-		`{"id":"a","parts":"a"}`:                              `"parts": a string: want an array`,
-		`{"id":"a","parts":["a",false]}`:                      `"parts": number 2: false: want a string`,
-		`{"id":"a","parts":[null]}`:                           `"parts": number 1: null: want a string`,
+		`{"id":"a","count":18446744073709551616}`:               `"count": the number 18446744073709551616: ` + whole,
+		`{"id":"a","count":1` + strings.Repeat("0", 99) + `}`:   `"count": the number 1` + strings.Repeat("0", 39) + `: ` + whole,
+		`{"id":"a","at":1}`:                                     `"at": the number 1: want a string`,
+		`{"id":"a","at":""}`:                                    `"at": "": ` + moment,
+		`{"id":"a","at":"0001-01-01T00:00:00Z"}`:                `"at": "0001-01-01T00:00:00Z": ` + moment,
+		`{"id":"a","at":"2026-01-02 03:04:05Z"}`:                `"at": "2026-01-02 03:04:05Z": ` + moment,
+		`{"id":"a","block":"x"}`:                                `"block": netip.ParsePrefix("x"): no '/'`,
+		`{"id":"a","block":[]}`:                                 `"block": an array: want a string`,
+		`{"id":"a","block":"` + strings.Repeat("1", 256) + `"}`: `"block": netip.ParsePrefix("` + strings.Repeat("1", 256) + `"): no '/'`,
+		`{"id":"a","block":"` + strings.Repeat("1", 257) + `"}`: `"block": "` + strings.Repeat("1", 80) + `"… has 257 bytes: want at most 256`,
+		`{"id":"a","parts":{}}`:                                 `"parts": an object: want an array`,
+		`{"id":"a","parts":"a"}`:                                `"parts": a string: want an array`,
+		`{"id":"a","parts":["a",false]}`:                        `"parts": number 2: false: want a string`,
+		`{"id":"a","parts":[null]}`:                             `"parts": number 1: null: want a string`,
 	} {
 		_, err := read(data)
 		require.EqualError(t, err, want, data)
+	}
+}
+
+// Rule A12: an error does not grow with the document.
+func TestErrorsAreBounded(t *testing.T) {
+	long := strings.Repeat("9", 1<<20)
+	for _, data := range []string{
+		long, `"` + long + `"`, `{"` + long + `":1}`, `{"ID` + long + `":1}`, `{"id":` + long + `}`, `{"on":` + long + `}`,
+		`{"id":"a","count":` + long + `}`, `{"id":"a","count":"` + long + `"}`, `{"id":"a","at":"` + long + `"}`, `{"id":"a","block":"` + long + `"}`,
+		`{"id":"a","parts":[` + long + `]}`, strings.Repeat("[", len(long)), strings.Repeat(`{"a":`, len(long)/5),
+	} {
+		_, err := read(data)
+		require.Error(t, err, "%.40s", data)
+		require.Less(t, len(err.Error()), 600, "%.40s", data)
 	}
 }
 

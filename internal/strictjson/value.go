@@ -41,7 +41,7 @@ func (v Value) kind() string {
 	case 'n':
 		return "null"
 	}
-	return fmt.Sprintf("the number %.40s", string(v))
+	return fmt.Sprintf("the number %s", v[:min(len(v), 40)])
 }
 
 func (v Value) wants(what string) error { return fmt.Errorf("%s: want %s", v.kind(), what) }

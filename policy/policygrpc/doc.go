@@ -50,7 +50,7 @@
 //	INVALID_ARGUMENT   malformed credentials; another spelling of the address's header; no
 //	                   organization
 //	UNAUTHENTICATED    no credentials; an unknown key, a wrong or invalid secret; a key that
-//	                   is switched off, expired or not valid yet
+//	                   is switched off, alone or with its organization, expired or not valid yet
 //	PERMISSION_DENIED  the access list, the organization, the project, the role; an
 //	                   undeclared method
 //	UNAVAILABLE        the source, a scheme or the Resource failed; no usable address of a

@@ -163,6 +163,7 @@ func TestGuardDenies(t *testing.T) {
 		"unknown key":         {func(s *service) { s.key.ID = "another" }, 401, "INVALID_API_KEY"},
 		"wrong secret":        {func(s *service) { s.key.Secrets = nil }, 401, "INVALID_API_KEY"},
 		"disabled":            {func(s *service) { s.key.Disabled = true }, 401, "API_KEY_DISABLED"},
+		"disabled with all":   {func(s *service) { s.organization.Disabled = true }, 401, "API_KEY_DISABLED"},
 		"expired":             {func(s *service) { s.key.Expires = time.Unix(1, 0) }, 401, "API_KEY_EXPIRED"},
 		"not yet valid":       {func(s *service) { s.key.NotBefore = time.Now().Add(time.Hour) }, 401, "API_KEY_NOT_YET_VALID"},
 		"address":             {func(s *service) { s.key.AccessList, _ = accesslist.Parse("192.0.2.1") }, 403, "IP_ADDRESS_NOT_ON_ACCESS_LIST"},

@@ -16,7 +16,11 @@ import (
 func TestMistakesInATopology(t *testing.T) {
 	const nobody = "policyhttp: no peer is trusted to set the header, so it would never be read: want the blocks that the proxies connect from, or WithUnixSocket"
 	everybody := func(text string) string {
-		return fmt.Sprintf("policyhttp: trusted addresses: %q trusts every address to set the header: want the blocks that the proxies connect from", text)
+		family := "IPv4"
+		if strings.Contains(text, ":") {
+			family = "IPv6"
+		}
+		return fmt.Sprintf("policyhttp: trusted addresses: %q trusts every %s address to set the header: want the blocks that the proxies connect from", text, family)
 	}
 	notAHeader := func(name string) string {
 		return fmt.Sprintf("policyhttp: %q is not a header to take an address from: want a name of letters, digits and hyphens, such as CF-Connecting-IP", name)

@@ -85,7 +85,11 @@ func compileTrusted(blocks []netip.Prefix) (accesslist.List, error) {
 	for _, block := range blocks {
 		entry, err := accesslist.Parser{AllowIPv6: true}.NewEntry(block)
 		if err == nil && block.Bits() == 0 {
-			err = fmt.Errorf("%q trusts every address to set the header: want the blocks that the proxies connect from", block)
+			family := "IPv4"
+			if block.Addr().Is6() {
+				family = "IPv6"
+			}
+			err = fmt.Errorf("%q trusts every %s address to set the header: want the blocks that the proxies connect from", block, family)
 		}
 		switch {
 		case err == nil && !seen[block]:

@@ -70,8 +70,8 @@ func TestABadListOfBlocksChangesNothing(t *testing.T) {
 	for says, prefixes := range map[string][]netip.Prefix{
 		"policyhttp: trusted addresses: there are no blocks: want the blocks that the proxies connect from": nil,
 		`policyhttp: trusted addresses: accesslist: "10.0.0.1/8" has host bits set`:                         blocks("172.16.0.0/12", "10.0.0.1/8"),
-		`policyhttp: trusted addresses: "0.0.0.0/0" trusts every address to set the header`:                 blocks("172.16.0.0/12", "0.0.0.0/0"),
-		`policyhttp: trusted addresses: "::/0" trusts every address to set the header`:                      blocks("::/0"),
+		`policyhttp: trusted addresses: "0.0.0.0/0" trusts every IPv4 address to set the header`:            blocks("172.16.0.0/12", "0.0.0.0/0"),
+		`policyhttp: trusted addresses: "::/0" trusts every IPv6 address to set the header`:                 blocks("::/0"),
 		`policyhttp: trusted addresses: accesslist: "invalid Prefix" is not a valid prefix`:                 {{}},
 	} {
 		require.ErrorContains(t, trusted.Set(prefixes...), says)

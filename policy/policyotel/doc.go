@@ -52,6 +52,8 @@
 //	sallyport.organization    the judged resource
 //	sallyport.project
 //	sallyport.requirement     the requirement of the key's organization
+//	sallyport.disabled        what is switched off, if the reason is key_disabled: key,
+//	                          organization, or key and organization
 //	sallyport.error           the decision's Cause: why, if the reason is invalid_request,
 //	                          unavailable or wrong_secret
 //

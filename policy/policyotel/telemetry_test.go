@@ -105,6 +105,26 @@ func TestSpanOfAnAllowedCall(t *testing.T) {
 	}, told(span))
 }
 
+// Line 6 answers for the key and for its organization, and the span says for which.
+func TestSpanSaysWhatIsDisabled(t *testing.T) {
+	s := newService(t)
+	engine := s.engine()
+	disabled := func() string {
+		d, span := s.decideUnder(engine, s.request())
+		assert.Equal(t, policy.KeyDisabled, d.Reason)
+		return told(span)["sallyport.disabled"]
+	}
+	s.organization.Disabled = true
+	assert.Equal(t, "organization", disabled())
+	s.key.Disabled = true
+	assert.Equal(t, "key and organization", disabled())
+	s.organization.Disabled = false
+	assert.Equal(t, "key", disabled())
+	s.key.Disabled = false
+	_, span := s.decideUnder(engine, s.request())
+	assert.NotContains(t, told(span), "sallyport.disabled")
+}
+
 // Empty attributes are left out. The zone of an address refused for it is not.
 func TestSpanOfARefusedRequest(t *testing.T) {
 	s := newService(t)

@@ -22,8 +22,8 @@ func CheckPutOrganization(stored *policy.Organization, organization policy.Organ
 	return checkPut(OrganizationName(organization.ID), revision, organization.Revision)
 }
 
-// CheckPutKey returns the error of PutKey for a record, nil to accept it: S10, S11, S15, S17
-// and S18. stored is the record under the same ID, nil if it is absent. The adapter itself
+// CheckPutKey returns the error of PutKey for a record, nil to accept it: S10, S11, S15, S17,
+// S18 and S28. stored is the record under the same ID, nil if it is absent. The adapter itself
 // looks for the organization (S16), in the same transaction; see [NoOrganization].
 func CheckPutKey(stored *apikey.Key, key apikey.Key, options ...store.PutOption) error {
 	if err := key.Validate(); err != nil {
@@ -36,6 +36,9 @@ func CheckPutKey(stored *apikey.Key, key apikey.Key, options ...store.PutOption)
 	if err := checkPut(name, revision, key.Revision); err != nil {
 		return err
 	}
+	if err := checkEntries(name, stored, key, options); err != nil {
+		return err
+	}
 	opens := key.AccessList.IsEmpty() && !slices.Contains(options, store.AllowOpen)
 	switch {
 	case stored == nil && opens:
@@ -43,9 +46,21 @@ func CheckPutKey(stored *apikey.Key, key apikey.Key, options ...store.PutOption)
 	case stored == nil:
 		return nil
 	case stored.Organization != key.Organization:
-		return fmt.Errorf("store: %w: %v belongs to organization %q and cannot move to %q: create another", store.ErrInvalid, name, stored.Organization, key.Organization)
+		return fmt.Errorf("store: %w: %v belongs to %v and cannot move to %v: create another", store.ErrInvalid, name, OrganizationName(stored.Organization), OrganizationName(key.Organization))
 	case opens && !stored.AccessList.IsEmpty():
 		return fmt.Errorf("store: %v would lose its %d entries: %w", name, stored.AccessList.Len(), store.ErrOpensKey)
+	}
+	return nil
+}
+
+// checkEntries decides S28.
+func checkEntries(name Name, stored *apikey.Key, key apikey.Key, options []store.PutOption) error {
+	most := store.MaxEntries
+	if stored != nil {
+		most = max(most, stored.AccessList.Len())
+	}
+	if n := key.AccessList.Len(); n > most && !slices.Contains(options, store.AllowManyEntries) {
+		return fmt.Errorf("store: %w: %v has %d entries: want at most %d, or AllowManyEntries", store.ErrInvalid, name, n, most)
 	}
 	return nil
 }
@@ -116,6 +131,14 @@ func CheckUsageBatch(batch []store.UsageRecord) error {
 	}
 	if len(keys) > store.MaxUsageKeys {
 		return fmt.Errorf("store: %w: a batch of usage of %d keys: want at most %d", store.ErrInvalid, len(keys), store.MaxUsageKeys)
+	}
+	return nil
+}
+
+// CheckUsageKeys returns the error of Usage for keys, nil to accept them: U10.
+func CheckUsageKeys(ids []apikey.ID) error {
+	if len(ids) > store.MaxUsageKeys {
+		return fmt.Errorf("store: %w: usage of %d keys: want at most %d", store.ErrInvalid, len(ids), store.MaxUsageKeys)
 	}
 	return nil
 }

@@ -2,6 +2,7 @@ package adapter_test
 
 import (
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"testing"
 
@@ -120,7 +121,7 @@ func TestCheckPutKeyRefusals(t *testing.T) {
 		"moved in a letter's case":    {stored, func(k *apikey.Key) { k.Organization = "Acme" }, nil, store.ErrInvalid},
 		"moved and stale":             {stored, func(k *apikey.Key) { k.Organization, k.Revision = "other", 4 }, nil, store.ErrConflict},
 		"emptied":                     {stored, func(k *apikey.Key) { k.AccessList = open.AccessList }, nil, store.ErrOpensKey},
-		"emptied with another option": {stored, func(k *apikey.Key) { k.AccessList = open.AccessList }, []store.PutOption{0, 2}, store.ErrOpensKey},
+		"emptied with another option": {stored, func(k *apikey.Key) { k.AccessList = open.AccessList }, []store.PutOption{0, store.AllowManyEntries}, store.ErrOpensKey},
 		"emptied with leave":          {stored, func(k *apikey.Key) { k.AccessList = open.AccessList }, []store.PutOption{0, store.AllowOpen}, nil},
 		"emptied and stale":           {stored, func(k *apikey.Key) { k.AccessList, k.Revision = open.AccessList, 4 }, nil, store.ErrConflict},
 		"moved with leave to empty":   {stored, func(k *apikey.Key) { k.Organization = "other" }, []store.PutOption{store.AllowOpen}, store.ErrInvalid},
@@ -141,10 +142,51 @@ func TestCheckPutKeyRefusals(t *testing.T) {
 	err = adapter.CheckPutKey(nil, created)
 	wantError(t, err, store.ErrOpensKey)
 	assert.ErrorContains(t, err, `new key "key" has no entries`)
-	wantError(t, adapter.CheckPutKey(nil, created, 0, 2), store.ErrOpensKey)
+	wantError(t, adapter.CheckPutKey(nil, created, 0, store.AllowManyEntries), store.ErrOpensKey)
 	wantError(t, adapter.CheckPutKey(nil, created, store.AllowOpen), nil)
 	wantError(t, adapter.CheckPutKey(&stored, created), store.ErrExists)
 	wantError(t, adapter.CheckPutKey(nil, open), store.ErrNotFound)
+}
+
+// S28.
+func TestCheckPutKeyOfManyEntries(t *testing.T) {
+	withEntries := func(n int, revision uint64) apikey.Key {
+		key := newKey(t, "key", "acme")
+		entries := make([]accesslist.Entry, n)
+		for i := range entries {
+			entry, err := accesslist.ParseEntry(fmt.Sprintf("10.0.%d.%d", i>>8, i&0xff))
+			require.NoError(t, err)
+			entries[i] = entry
+		}
+		list, err := accesslist.New(entries...)
+		require.NoError(t, err)
+		key.AccessList, key.Revision = list, revision
+		return key
+	}
+	for _, test := range []struct {
+		stored, given int
+		want          error
+	}{
+		{0, 1000, nil}, {0, 1001, store.ErrInvalid}, {1, 1000, nil}, {1, 1001, store.ErrInvalid}, {1000, 1001, store.ErrInvalid},
+		{1001, 1001, nil}, {1200, 1001, nil}, {1200, 1200, nil}, {1200, 1201, store.ErrInvalid}, {1200, 1, nil},
+	} {
+		key := withEntries(test.given, 0)
+		var stored *apikey.Key
+		if test.stored > 0 {
+			before := withEntries(test.stored, 5)
+			stored, key.Revision = &before, 5
+		}
+		err := adapter.CheckPutKey(stored, key)
+		wantError(t, err, test.want)
+		if err != nil {
+			assert.EqualError(t, err, fmt.Sprintf(`store: invalid: key "key" has %d entries: want at most %d, or AllowManyEntries`, test.given, max(test.stored, 1000)))
+		}
+		wantError(t, adapter.CheckPutKey(stored, key, store.AllowOpen), test.want)
+		wantError(t, adapter.CheckPutKey(stored, key, store.AllowOpen, store.AllowManyEntries), nil)
+	}
+	key := withEntries(1001, 0)
+	wantError(t, adapter.CheckLoad(nil, []apikey.Key{key}), store.ErrInvalid)
+	wantError(t, adapter.CheckLoad(nil, []apikey.Key{key}, store.AllowManyEntries), nil)
 }
 
 func TestCheckDelete(t *testing.T) {
@@ -171,6 +213,23 @@ func TestCheckUsageBatch(t *testing.T) {
 	err := adapter.CheckUsageBatch(append(batch, store.UsageRecord{Key: "one-more"}))
 	assert.ErrorIs(t, err, store.ErrInvalid)
 	assert.ErrorContains(t, err, "of 101 keys: want at most 100")
+}
+
+// U10.
+func TestCheckUsageKeys(t *testing.T) {
+	assert.NoError(t, adapter.CheckUsageKeys(nil))
+	assert.NoError(t, adapter.CheckUsageKeys(make([]apikey.ID, store.MaxUsageKeys)))
+	err := adapter.CheckUsageKeys(make([]apikey.ID, store.MaxUsageKeys+1))
+	assert.ErrorIs(t, err, store.ErrInvalid)
+	assert.ErrorContains(t, err, "usage of 101 keys: want at most 100")
+}
+
+// U8.
+func TestUnreadableUsage(t *testing.T) {
+	reason := errors.New("a count of -1")
+	err := adapter.UnreadableUsage("key-1", reason)
+	assert.ErrorIs(t, err, reason)
+	assert.EqualError(t, err, `store: the usage of key "key-1" cannot be read: a count of -1`)
 }
 
 // L2, as far as it needs no store.

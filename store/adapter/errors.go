@@ -15,12 +15,18 @@ func Exists(name Name) error { return fmt.Errorf("store: %v: %w", name, store.Er
 
 // NoOrganization returns the store.ErrNotFound of a key with an absent organization (S16).
 func NoOrganization(key apikey.Key) error {
-	return fmt.Errorf("store: %v: its organization %q: %w", KeyName(key.ID), key.Organization, store.ErrNotFound)
+	return fmt.Errorf("store: %v: its %v: %w", KeyName(key.ID), OrganizationName(key.Organization), store.ErrNotFound)
 }
 
 // NotEmpty returns the store.ErrNotEmpty of an organization with keys (S19).
 func NotEmpty(organization string) error {
 	return fmt.Errorf("store: %v: %w", OrganizationName(organization), store.ErrNotEmpty)
+}
+
+// UnreadableUsage returns the error of stored but unreadable usage of a key (U8). It wraps
+// err, the reason.
+func UnreadableUsage(key apikey.ID, err error) error {
+	return fmt.Errorf("store: the usage of %v cannot be read: %w", KeyName(key), err)
 }
 
 // Unreadable returns the error of a stored but unreadable record (S6). It wraps err, the

@@ -12,12 +12,17 @@ type Log struct {
 	keep      int
 	history   string
 	changes   []store.Change // ascending
+	bytes     int            // of the records in changes, about
 	forgotten uint64         // revision of the latest change no longer known
 	revision  uint64
 }
 
+// MaxLogBytes is the size of the records in a [Log], about, in bytes (rule A12).
+const MaxLogBytes = 64 << 20
+
 // NewLog returns the log of a store at a position. Earlier changes are not known to it.
-// It keeps at least the latest changes in the number given.
+// It keeps at least the latest changes in the number given, or as many as fit MaxLogBytes
+// if those are fewer. It always keeps the latest.
 func NewLog(keep int, from store.Position) *Log {
 	return &Log{keep: keep, history: from.History, forgotten: from.Revision, revision: from.Revision}
 }
@@ -33,12 +38,42 @@ func (l *Log) Revision() uint64 { return l.revision }
 // Add adds a change. Its revision is greater than those before.
 func (l *Log) Add(change store.Change) {
 	// Old changes are dropped a sixteenth at a time, so that the rest seldom moves.
+	drop := 0
 	if spare := l.keep/16 + 1; len(l.changes) >= l.keep+spare {
-		l.forgotten = l.changes[spare-1].Revision
-		l.changes = append(l.changes[:0], l.changes[spare:]...)
+		drop = spare
+	}
+	l.bytes += sizeOf(change)
+	if l.bytes > MaxLogBytes {
+		for left := l.bytes; drop < len(l.changes) && left > MaxLogBytes/16*15; drop++ {
+			left -= sizeOf(l.changes[drop])
+		}
+	}
+	if drop > 0 {
+		for _, dropped := range l.changes[:drop] {
+			l.bytes -= sizeOf(dropped)
+		}
+		l.forgotten = l.changes[drop-1].Revision
+		l.changes = slices.Delete(l.changes, 0, drop) // and does not hold on to their records
 	}
 	l.changes = append(l.changes, change)
 	l.revision = change.Revision
+}
+
+// sizeOf returns the size of a change with its record, about. An entry has an address and
+// a length, and in most lists with any comment or expiry its place for them.
+func sizeOf(change store.Change) int {
+	const each, perEntry, perGrant = 256, 80, 40
+	size := each + len(change.Organization)
+	if key := change.KeyRecord; key != nil {
+		size += 2*each + len(key.Description) + perEntry*key.AccessList.Len() + perGrant*len(key.Grants)
+		for entry := range key.AccessList.All() {
+			size += len(entry.Comment)
+		}
+		for _, grant := range key.Grants {
+			size += len(grant.Role) + len(grant.Project)
+		}
+	}
+	return size
 }
 
 // Since returns the changes after a position, in ascending order. The error is

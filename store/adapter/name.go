@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/sallyport-go/sallyport/apikey"
+	"github.com/sallyport-go/sallyport/internal/plain"
 	"github.com/sallyport-go/sallyport/store"
 )
 
@@ -32,7 +33,7 @@ func NameOf(change store.Change) Name {
 // invalid key ID is not shown, since a text in its place is most often the secret (rule K2).
 func (n Name) String() string {
 	if n.Organization != "" {
-		return fmt.Sprintf("organization %.200q", n.Organization)
+		return "organization " + plain.Quote(n.Organization)
 	}
 	return fmt.Sprintf("key %q", n.Key) // ID.String redacts
 }

@@ -42,11 +42,11 @@ func TestKeyRecord(t *testing.T) {
 }
 
 func TestOrganizationRecord(t *testing.T) {
-	document, err := adapter.EncodeOrganization(policy.Organization{ID: "acme", Requirement: policy.Required, Revision: 7})
+	document, err := adapter.EncodeOrganization(policy.Organization{ID: "acme", Requirement: policy.Required, Disabled: true, Revision: 7})
 	require.NoError(t, err)
 	read, err := adapter.DecodeOrganization(document, "acme", 7)
 	require.NoError(t, err)
-	assert.Equal(t, policy.Organization{ID: "acme", Requirement: policy.Required, Revision: 7}, read)
+	assert.Equal(t, policy.Organization{ID: "acme", Requirement: policy.Required, Disabled: true, Revision: 7}, read)
 
 	_, err = adapter.DecodeOrganization(document, "Acme", 7)
 	assert.ErrorContains(t, err, `want organization "Acme", revision 7`)

@@ -4,11 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sort"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/sallyport-go/sallyport/accesslist"
+	"github.com/sallyport-go/sallyport/apikey"
 	"github.com/sallyport-go/sallyport/policy"
 	"github.com/sallyport-go/sallyport/store"
 	"github.com/sallyport-go/sallyport/store/adapter"
@@ -259,4 +263,62 @@ func TestLog(t *testing.T) {
 	assert.Equal(t, []uint64{revision, revision + 1}, since(revision-1), "the log does not change with what was returned")
 	_, err = adapter.NewLog(keep, at(0)).Since(at(0))
 	require.NoError(t, err)
+}
+
+// Rule A12: a log of large records forgets them before it has the number of changes.
+func TestLogIsBoundedByBytes(t *testing.T) {
+	entries := make([]accesslist.Entry, 1000)
+	for i := range entries {
+		entry, err := accesslist.ParseEntry(fmt.Sprintf("10.0.%d.%d", i>>8, i&0xff))
+		require.NoError(t, err)
+		entry.Comment = strings.Repeat("x", 120)
+		entries[i] = entry
+	}
+	list, err := accesslist.New(entries...)
+	require.NoError(t, err)
+	large := newKey(t, "large", "acme")
+	large.AccessList, large.Description = list, strings.Repeat("d", 1024)
+	for i := range 100 {
+		large.Grants = append(large.Grants, apikey.Grant{Role: fmt.Sprint("role ", i)})
+	}
+	require.NoError(t, large.Validate())
+	const size = 200_000 // of a change, at least
+
+	log := adapter.NewLog(100_000, at(0))
+	held := func() int {
+		oldest := sort.Search(int(log.Revision()), func(after int) bool {
+			_, err := log.Since(at(uint64(after)))
+			return err == nil
+		})
+		return int(log.Revision()) - oldest
+	}
+	for n := range uint64(1000) {
+		log.Add(store.Change{Revision: n + 1, Organization: "acme", Key: "large", KeyRecord: &large})
+		require.LessOrEqual(t, held()*size, adapter.MaxLogBytes)
+		if n < 320 {
+			require.EqualValues(t, n+1, held(), "nothing is forgotten within the bound")
+		} else if n > 330 {
+			require.Greater(t, held()*size, adapter.MaxLogBytes/16*14)
+		}
+	}
+	for n := range uint64(50_000) { // small ones take the place of the large
+		log.Add(store.Change{Revision: 1001 + n, Organization: "acme", OrganizationRecord: &policy.Organization{ID: "acme"}})
+	}
+	require.GreaterOrEqual(t, held(), 50_000)
+
+	// The latest is kept, however large.
+	whole, count := newKey(t, "whole", "acme"), 0
+	whole.Description = strings.Repeat("d", adapter.MaxLogBytes+1)
+	for n := range uint64(3) {
+		log.Add(store.Change{Revision: 60_000 + n, Organization: "acme", Key: "whole", KeyRecord: &whole})
+		changes, err := log.Since(at(60_000 + n - 1))
+		require.NoError(t, err)
+		count += len(changes)
+	}
+	require.Equal(t, 3, count)
+	log.Add(store.Change{Revision: 60_003, Organization: "acme", Key: "gone", Deleted: true})
+	_, err = log.Since(at(60_002))
+	require.NoError(t, err)
+	_, err = log.Since(at(60_001))
+	wantError(t, err, store.ErrCompacted)
 }

@@ -205,17 +205,17 @@ func TestUsage(t *testing.T) {
 	require.NoError(t, s.RecordUsage(t.Context(), []store.UsageRecord{record}))
 	usage, err := s.Usage(t.Context(), "k1")
 	require.NoError(t, err)
-	require.Len(t, usage.Entries, 2)
-	require.Len(t, usage.Secrets, 1)
-	require.EqualValues(t, 3, usage.Entries[block].Count, "what it was before was of an entry that the key does not have")
-	require.EqualValues(t, 1, usage.Entries[netip.MustParsePrefix("192.0.2.1/32")].Count)
+	require.Len(t, usage["k1"].Entries, 2)
+	require.Len(t, usage["k1"].Secrets, 1)
+	require.EqualValues(t, 3, usage["k1"].Entries[block].Count, "what it was before was of an entry that the key does not have")
+	require.EqualValues(t, 1, usage["k1"].Entries[netip.MustParsePrefix("192.0.2.1/32")].Count)
 
 	large()
 	f.put(prefix+"keys/acme/k1", "x")
 	require.NoError(t, s.RecordUsage(t.Context(), []store.UsageRecord{record}))
 	usage, err = s.Usage(t.Context(), "k1")
 	require.NoError(t, err)
-	require.Len(t, usage.Entries, 2002)
+	require.Len(t, usage["k1"].Entries, 2002)
 }
 
 // TestUsageOfAFullBatch is what the stored form is as short as it is for: a full batch,
@@ -243,7 +243,7 @@ func TestUsageAtAnyTime(t *testing.T) {
 		require.NoError(t, s.RecordUsage(t.Context(), []store.UsageRecord{{Key: "k1", Secret: "5ec2e700", Usage: accesslist.Usage{Count: 1, Last: last}}}))
 		usage, err := s.Usage(t.Context(), "k1")
 		require.NoError(t, err)
-		require.Equal(t, accesslist.Usage{Count: uint64(i) + 1, Last: last.UTC()}, usage.Secrets["5ec2e700"])
+		require.Equal(t, accesslist.Usage{Count: uint64(i) + 1, Last: last.UTC()}, usage["k1"].Secrets["5ec2e700"])
 	}
 }
 

@@ -125,7 +125,7 @@ func (s *Store) find(ctx context.Context, id apikey.ID) (*found, error) {
 			owner = string(entry.Value)
 			continue
 		case key == nil:
-			return nil, inconsistent(s.names.id(id), fmt.Sprintf("names organization %q, which does not have the key", owner))
+			return nil, inconsistent(s.names.id(id), fmt.Sprintf("names organization %.80q, which does not have the key", owner))
 		}
 		s.owners.remember(id, owner)
 		return &found{owner, key, organization}, nil

@@ -75,5 +75,5 @@ func (s *Store) change(stored *mvccpb.KeyValue, deleted bool) store.Change {
 
 // unreadable returns the error of a value that cannot be read, by the name it has in etcd.
 func unreadable(stored *mvccpb.KeyValue, err error) error {
-	return fmt.Errorf("store/etcd: %q of revision %d cannot be read: %w", stored.Key, stored.ModRevision, err)
+	return fmt.Errorf("store/etcd: %.400q of revision %d cannot be read: %w", stored.Key, stored.ModRevision, err)
 }

@@ -76,21 +76,47 @@ func (s *Store) RecordUsage(ctx context.Context, batch []store.UsageRecord) erro
 	return err
 }
 
-// Usage implements [store.UsageRecorder].
-func (s *Store) Usage(ctx context.Context, id apikey.ID) (store.KeyUsage, error) {
+// usageKeys is the number of keys whose usage is read in one transaction, with two reads for
+// each: by default a cluster takes 128 operations.
+const usageKeys = 60
+
+// Usage implements [store.UsageRecorder]. It takes one round trip for every 60 keys.
+func (s *Store) Usage(ctx context.Context, ids ...apikey.ID) (map[apikey.ID]store.KeyUsage, error) {
 	if err := s.ready(ctx); err != nil {
-		return store.KeyUsage{}, err
+		return nil, err
 	}
-	stored, err := s.get(ctx, s.names.id(id), s.names.usage(id))
-	switch {
-	case err != nil:
-		return store.KeyUsage{}, err
-	case stored[0] == nil:
-		return store.KeyUsage{}, adapter.NotFound(adapter.KeyName(id))
-	case stored[1] == nil:
+	if err := adapter.CheckUsageKeys(ids); err != nil {
+		return nil, err
+	}
+	all := make(map[apikey.ID]store.KeyUsage, len(ids))
+	for part := range slices.Chunk(ids, usageKeys) {
+		var names []string
+		for _, id := range part {
+			names = append(names, s.names.id(id), s.names.usage(id))
+		}
+		stored, err := s.get(ctx, names...)
+		if err != nil {
+			return nil, err
+		}
+		for i, id := range part {
+			key, usage := stored[2*i], stored[2*i+1]
+			if key == nil {
+				continue
+			}
+			if all[id], err = s.usageOf(id, usage); err != nil {
+				return nil, adapter.UnreadableUsage(id, err)
+			}
+		}
+	}
+	return all, nil
+}
+
+// usageOf returns the stored usage of an existing key.
+func (s *Store) usageOf(id apikey.ID, stored *mvccpb.KeyValue) (store.KeyUsage, error) {
+	if stored == nil {
 		return store.KeyUsage{}, inconsistent(s.names.usage(id), "is not there, although its key is")
 	}
-	usage, err := decodeUsage(stored[1])
+	usage, err := decodeUsage(stored)
 	if err != nil {
 		return store.KeyUsage{}, err
 	}

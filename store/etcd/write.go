@@ -51,7 +51,7 @@ func (s *Store) PutOrganization(ctx context.Context, put policy.Organization) (p
 }
 
 // PutKey implements [store.Store]. It takes one round trip, and before it that of Key if
-// the key has no entries and store.AllowOpen is not given.
+// the key has no entries or more than store.MaxEntries, without the option that allows it.
 func (s *Store) PutKey(ctx context.Context, put apikey.Key, options ...store.PutOption) (apikey.Key, error) {
 	if err := s.ready(ctx); err != nil {
 		return apikey.Key{}, err
@@ -63,9 +63,11 @@ func (s *Store) PutKey(ctx context.Context, put apikey.Key, options ...store.Put
 	if err != nil {
 		return apikey.Key{}, err
 	}
-	if put.AccessList.IsEmpty() && !slices.Contains(options, store.AllowOpen) {
-		// A comparison cannot tell whether this opens the key (S18). The one below checks
-		// that the record is unchanged since this read.
+	opens := put.AccessList.IsEmpty() && !slices.Contains(options, store.AllowOpen)
+	many := put.AccessList.Len() > store.MaxEntries && !slices.Contains(options, store.AllowManyEntries)
+	if opens || many {
+		// A comparison cannot tell whether this opens the key (S18) or lengthens its list
+		// (S28). The one below checks that the record is unchanged since this read.
 		var stored *apikey.Key
 		switch read, err := s.Key(ctx, put.ID); {
 		case err == nil:
@@ -214,7 +216,7 @@ func (s *Store) DeleteKey(ctx context.Context, id apikey.ID, revision uint64) er
 			owner = string(values[0].Value)
 			continue
 		case values[1] == nil:
-			return s.astray(id, fmt.Sprintf("names organization %q, which does not have the key", owner))
+			return s.astray(id, fmt.Sprintf("names organization %.80q, which does not have the key", owner))
 		}
 		return checkDelete(adapter.KeyName(id), values[1], revision)
 	}

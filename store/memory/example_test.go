@@ -35,6 +35,35 @@ func ExampleNew() {
 	// false address_not_listed
 }
 
+// A switched-off organization switches off each of its keys. Switched on again, every key is
+// as it was.
+func ExampleStore_PutOrganization() {
+	ctx := context.Background()
+	keys := memory.New()
+	acme, _ := keys.PutOrganization(ctx, policy.Organization{ID: "acme"})
+	key, secret, _ := apikey.New("acme")
+	key.ID = "backup"
+	key.AccessList, _ = accesslist.Parse("203.0.113.7")
+	_, _ = keys.PutKey(ctx, key)
+
+	engine := policy.New(keys)
+	for _, disabled := range []bool{true, false} {
+		acme.Disabled = disabled
+		acme, _ = keys.PutOrganization(ctx, acme)
+		d := engine.Decide(ctx, policy.Request{
+			Key: key.ID, Secret: secret, Client: netip.MustParseAddr("203.0.113.7"), Organization: "acme",
+		})
+		stored, _ := keys.Key(ctx, "backup")
+		fmt.Println(d.Reason, "and the key itself is disabled:", stored.Disabled)
+		fmt.Printf("%q\n", d.Answer().Message) // the caller's side is that of a disabled key
+	}
+	// Output:
+	// key_disabled and the key itself is disabled: false
+	// "The API key is switched off."
+	// address_listed and the key itself is disabled: false
+	// ""
+}
+
 // A change is made by reading the record, changing it and putting it back, and made
 // again if somebody else was faster.
 func ExampleStore_PutKey() {

@@ -14,7 +14,8 @@ import (
 	"github.com/sallyport-go/sallyport/store/internal/records"
 )
 
-// keptChanges is the number of changes kept for watchers, at least.
+// keptChanges is the number of changes kept for watchers, at least, within
+// adapter.MaxLogBytes.
 const keptChanges = 16384
 
 // A Store is a store.Store in memory. It is also a store.Watcher, a store.UsageRecorder

@@ -34,18 +34,22 @@ func (s *Store) RecordUsage(ctx context.Context, batch []store.UsageRecord) erro
 }
 
 // Usage implements [store.UsageRecorder].
-func (s *Store) Usage(ctx context.Context, id apikey.ID) (store.KeyUsage, error) {
+func (s *Store) Usage(ctx context.Context, ids ...apikey.ID) (map[apikey.ID]store.KeyUsage, error) {
 	if err := s.ready(ctx); err != nil {
-		return store.KeyUsage{}, err
+		return nil, err
+	}
+	if err := adapter.CheckUsageKeys(ids); err != nil {
+		return nil, err
 	}
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	if s.records.Key(id) == nil {
-		return store.KeyUsage{}, adapter.NotFound(adapter.KeyName(id))
+	all := make(map[apikey.ID]store.KeyUsage, len(ids))
+	for _, id := range ids {
+		if usage := s.usage[id]; usage != nil {
+			all[id] = store.KeyUsage{Entries: maps.Clone(usage.Entries), Secrets: maps.Clone(usage.Secrets)}
+		} else if s.records.Key(id) != nil {
+			all[id] = store.KeyUsage{}
+		}
 	}
-	usage := s.usage[id]
-	if usage == nil {
-		return store.KeyUsage{}, nil
-	}
-	return store.KeyUsage{Entries: maps.Clone(usage.Entries), Secrets: maps.Clone(usage.Secrets)}, nil
+	return all, nil
 }

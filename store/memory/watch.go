@@ -20,8 +20,8 @@ func (s *Store) Position(ctx context.Context) (store.Position, error) {
 }
 
 // Watch implements [store.Watcher]. It delivers every change, each with a mark. The store
-// knows its latest 16,384 changes at least; a watcher that lags further gets
-// store.ErrCompacted.
+// knows its latest 16,384 changes at least, or as many as have records of some 64 MiB; a
+// watcher that lags further gets store.ErrCompacted.
 func (s *Store) Watch(ctx context.Context, after store.Position) iter.Seq2[store.Change, error] {
 	return adapter.Watch(func(deliver adapter.Deliver) error {
 		woken, stop := s.waker.Wait()

@@ -360,7 +360,7 @@ func TestExecModes(t *testing.T) {
 			assert.Equal(t, key, got)
 			known, err := s.Usage(ctx, "key")
 			require.NoError(t, err)
-			assert.EqualValues(t, 3, known.Secrets[key.Secrets[0].ID()].Count)
+			assert.EqualValues(t, 3, known["key"].Secrets[key.Secrets[0].ID()].Count)
 			told, mark := first(t, s)
 			assert.Equal(t, 4, told)
 			key, err = s.PutKey(ctx, key)

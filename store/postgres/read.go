@@ -179,7 +179,7 @@ func (s *Store) Lookup(ctx context.Context, id apikey.ID) (policy.Subject, bool,
 		return policy.Subject{}, false, err
 	}
 	if organization == nil {
-		return policy.Subject{}, false, adapter.Unreadable(adapter.KeyName(id), fmt.Errorf("its organization %q is not there", key.Organization))
+		return policy.Subject{}, false, adapter.Unreadable(adapter.KeyName(id), fmt.Errorf("its organization %.80q is not there", key.Organization))
 	}
 	return policy.NewSubject(key, organization), true, nil
 }

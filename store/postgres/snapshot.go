@@ -70,7 +70,7 @@ func (w *watch) readAll(r *reading, revision uint64) error {
 		name := adapter.NameOf(change)
 		switch {
 		case change.Revision > revision:
-			return fmt.Errorf("%w: it has come to revision %d, and a record of organization %q has revision %d", errUnfit, revision, change.Organization, change.Revision)
+			return fmt.Errorf("%w: it has come to revision %d, and a record of organization %.80q has revision %d", errUnfit, revision, change.Organization, change.Revision)
 		case seen[name]:
 			return twice(rows)
 		}

@@ -211,8 +211,8 @@ func TestUnreadableIsDeleted(t *testing.T) {
 	require.NoError(t, err)
 	known, err := s.Usage(ctx, "key")
 	require.NoError(t, err)
-	assert.Empty(t, known.Entries, "which went with the key")
-	assert.Empty(t, known.Secrets)
+	assert.Empty(t, known["key"].Entries, "which went with the key")
+	assert.Empty(t, known["key"].Secrets)
 	require.NoError(t, s.DeleteKey(ctx, "key", 0))
 
 	// But not what cannot even be told of.

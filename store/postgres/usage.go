@@ -156,36 +156,46 @@ func addressOrNull(address netip.Addr) *netip.Addr {
 }
 
 const usageSQL = selectState + `, k.id, u.address, u.secret, u.count, u.last, u.last_address` + fromState + `
-	LEFT JOIN sallyport.keys k ON k.id = $1
+	LEFT JOIN sallyport.keys k ON k.id = ANY ($1)
 	LEFT JOIN LATERAL (
 		SELECT address, NULL AS secret, count, last, host(last_address) AS last_address FROM sallyport.entry_usage WHERE key = k.id
 		UNION ALL SELECT NULL, secret, count, last, host(last_address) FROM sallyport.secret_usage WHERE key = k.id) u ON true`
 
 // Usage implements [store.UsageRecorder].
-func (s *Store) Usage(ctx context.Context, id apikey.ID) (store.KeyUsage, error) {
+func (s *Store) Usage(ctx context.Context, ids ...apikey.ID) (map[apikey.ID]store.KeyUsage, error) {
 	leave, err := s.enter(ctx)
 	if err != nil {
-		return store.KeyUsage{}, err
+		return nil, err
 	}
 	defer leave()
-	if !isKey(id) {
-		return store.KeyUsage{}, adapter.NotFound(adapter.KeyName(id))
+	if err := adapter.CheckUsageKeys(ids); err != nil {
+		return nil, err
 	}
-	usage := store.KeyUsage{Entries: map[netip.Prefix]accesslist.Usage{}, Secrets: map[string]accesslist.Usage{}}
+	wanted := []string{}
+	for _, id := range ids {
+		if isKey(id) {
+			wanted = append(wanted, string(id))
+		}
+	}
+	all := make(map[apikey.ID]store.KeyUsage, len(wanted))
 	var key pgtype.Text
 	var u storedUsage
 	if _, err := s.read(ctx, s.querier(), []any{&key, &u.entry, &u.secret, &u.count, &u.last, &u.address}, func() error {
-		if err := u.addTo(usage); err != nil {
-			return fmt.Errorf("store/postgres: the usage of key %q cannot be read: %w", id, err)
+		if !key.Valid {
+			return nil // none of the keys exists
+		}
+		id := apikey.ID(key.String)
+		if _, ok := all[id]; !ok {
+			all[id] = store.KeyUsage{Entries: map[netip.Prefix]accesslist.Usage{}, Secrets: map[string]accesslist.Usage{}}
+		}
+		if err := u.addTo(all[id]); err != nil {
+			return adapter.UnreadableUsage(id, err)
 		}
 		return nil
-	}, usageSQL, string(id)); err != nil {
-		return store.KeyUsage{}, err
+	}, usageSQL, wanted); err != nil {
+		return nil, err
 	}
-	if !key.Valid {
-		return store.KeyUsage{}, adapter.NotFound(adapter.KeyName(id))
-	}
-	return usage, nil
+	return all, nil
 }
 
 // A storedUsage is the usage of an entry or a secret as its table has it; of neither if the

@@ -39,9 +39,9 @@ func TestUsageRefused(t *testing.T) {
 	require.NoError(t, s.RecordUsage(ctx, []store.UsageRecord{zone, mapped}))
 	known, err := s.Usage(ctx, key.ID)
 	require.NoError(t, err)
-	assert.Len(t, known.Entries, 1)
-	assert.Equal(t, netip.MustParseAddr("fe80::1"), known.Secrets["zone"].LastAddress)
-	assert.Equal(t, netip.MustParseAddr("::ffff:192.0.2.1"), known.Secrets["mapped"].LastAddress)
+	assert.Len(t, known[key.ID].Entries, 1)
+	assert.Equal(t, netip.MustParseAddr("fe80::1"), known[key.ID].Secrets["zone"].LastAddress)
+	assert.Equal(t, netip.MustParseAddr("::ffff:192.0.2.1"), known[key.ID].Secrets["mapped"].LastAddress)
 
 	// Usage of what the key no longer has goes when the key is replaced.
 	key.AccessList, err = accesslist.Parse("198.51.100.0/24")
@@ -50,8 +50,8 @@ func TestUsageRefused(t *testing.T) {
 	require.NoError(t, err)
 	known, err = s.Usage(ctx, key.ID)
 	require.NoError(t, err)
-	assert.Empty(t, known.Entries)
-	assert.Len(t, known.Secrets, 1)
+	assert.Empty(t, known[key.ID].Entries)
+	assert.Len(t, known[key.ID].Secrets, 1)
 }
 
 // TestUsageWaitsForDeletion: whether a key is there, to be counted, is known when the
@@ -71,5 +71,5 @@ func TestUsageWaitsForDeletion(t *testing.T) {
 	require.NoError(t, <-ended)
 	known, err := s.Usage(ctx, key.ID)
 	require.NoError(t, err)
-	assert.EqualValues(t, 1, known.Secrets[key.Secrets[0].ID()].Count)
+	assert.EqualValues(t, 1, known[key.ID].Secrets[key.Secrets[0].ID()].Count)
 }

@@ -38,7 +38,7 @@ func (s *Store) retry(what string, try func() error) (err error) {
 
 // atRevision names a record and the caller's revision of it.
 func atRevision[ID ~string](kind string, id ID, revision uint64) string {
-	return fmt.Sprintf("%s %q at revision %d", kind, id, revision)
+	return fmt.Sprintf("%s %.80q at revision %d", kind, id, revision)
 }
 
 // PutOrganization implements [store.Store].

@@ -56,7 +56,7 @@ func TestWritersOfTwoPools(t *testing.T) {
 				assert.Equal(t, strconv.Itoa(writers*each), got.Description)
 				known, err := s.Usage(t.Context(), key.ID)
 				require.NoError(t, err)
-				assert.EqualValues(t, writers*each, known.Secrets[key.Secrets[0].ID()].Count)
+				assert.EqualValues(t, writers*each, known[key.ID].Secrets[key.Secrets[0].ID()].Count)
 				followers[i].is(t, s)
 				assert.Empty(t, followers[i].ended())
 			}

@@ -399,7 +399,7 @@ func TestDamagedUsage(t *testing.T) {
 		sqlTo(t, path, "UPDATE usage SET "+damage.set)
 		s := open(t, path)
 		_, err := s.Usage(t.Context(), "first")
-		wantPrefix(t, err, `store/sqlite: the usage of key "first" cannot be read: `)
+		require.ErrorContains(t, err, `store: the usage of key "first" cannot be read: `)
 		require.ErrorContains(t, err, damage.want, damage.set)
 		_, err = s.Usage(t.Context(), "second")
 		require.NoError(t, err)

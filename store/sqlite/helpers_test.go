@@ -224,7 +224,7 @@ func contentsOf(t testing.TB, s *Store) (all contents) {
 			all.keys = append(all.keys, key)
 			usage, err := s.Usage(ctx, key.ID)
 			require.NoError(t, err)
-			all.usage = append(all.usage, usage)
+			all.usage = append(all.usage, usage[key.ID])
 		}
 	}
 	revision, err := revisionOf(ctx, s)

@@ -38,7 +38,7 @@ func (s *Store) Lookup(ctx context.Context, id apikey.ID) (policy.Subject, bool,
 		return policy.Subject{}, false, err
 	}
 	if o.id == nil {
-		return policy.Subject{}, false, adapter.Unreadable(adapter.KeyName(id), fmt.Errorf("its organization %q is absent", key.Organization))
+		return policy.Subject{}, false, adapter.Unreadable(adapter.KeyName(id), fmt.Errorf("its organization %.80q is absent", key.Organization))
 	}
 	organization, err := o.asOrganization()
 	if err != nil {

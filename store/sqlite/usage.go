@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"net/netip"
+	"strings"
 	"time"
 
 	"github.com/sallyport-go/sallyport/accesslist"
@@ -23,9 +24,9 @@ const (
 			address = iif(excluded.last > last OR last IS NULL, excluded.address, address),
 			last = iif(excluded.last > last OR last IS NULL, excluded.last, last)`
 
-	// At least one row if the key exists.
-	selectUsage = `SELECT u.kind, u.name, u.count, u.last, u.address
-		FROM keys k LEFT JOIN usage u ON u.key = k.id WHERE k.id = ?`
+	// At least one row for every key that exists. CROSS keeps SQLite from reading all keys.
+	selectUsage = `SELECT k.id, u.kind, u.name, u.count, u.last, u.address
+		FROM json_each(?) wanted CROSS JOIN keys k ON k.id = wanted.value LEFT JOIN usage u ON u.key = k.id`
 )
 
 // The kinds of usage.
@@ -80,40 +81,54 @@ func (t *transaction) addUsage(record store.UsageRecord) error {
 }
 
 // Usage implements [store.UsageRecorder].
-func (s *Store) Usage(ctx context.Context, id apikey.ID) (store.KeyUsage, error) {
-	const doing = "read the usage of a key"
+func (s *Store) Usage(ctx context.Context, ids ...apikey.ID) (map[apikey.ID]store.KeyUsage, error) {
+	const doing = "read usage"
 	leave, err := s.enter(ctx)
 	if err != nil {
-		return store.KeyUsage{}, err
+		return nil, err
 	}
 	defer leave()
-	if len(id) > maxIdentifier {
-		return store.KeyUsage{}, adapter.NotFound(adapter.KeyName(id))
+	if err := adapter.CheckUsageKeys(ids); err != nil {
+		return nil, err
 	}
-	rows, err := s.rows(ctx, selectUsage, string(id))
+	rows, err := s.rows(ctx, selectUsage, jsonOf(ids))
 	if err != nil {
-		return store.KeyUsage{}, failure(ctx, doing, err)
+		return nil, failure(ctx, doing, err)
 	}
 	defer rows.Close()
-	found := false
-	usage := store.KeyUsage{Entries: map[netip.Prefix]accesslist.Usage{}, Secrets: map[string]accesslist.Usage{}}
+	all := make(map[apikey.ID]store.KeyUsage, len(ids))
 	for rows.Next() {
-		found = true
+		var id apikey.ID
 		var r usageRow
-		if err := rows.Scan(&r.kind, &r.name, &r.count, &r.last, &r.address); err != nil {
-			return store.KeyUsage{}, failure(ctx, doing, err)
+		if err := rows.Scan(&id, &r.kind, &r.name, &r.count, &r.last, &r.address); err != nil {
+			return nil, failure(ctx, doing, err)
 		}
-		if err := r.addTo(usage); err != nil {
-			return store.KeyUsage{}, fmt.Errorf("store/sqlite: the usage of key %q cannot be read: %w", id, err)
+		if _, ok := all[id]; !ok {
+			all[id] = store.KeyUsage{Entries: map[netip.Prefix]accesslist.Usage{}, Secrets: map[string]accesslist.Usage{}}
+		}
+		if err := r.addTo(all[id]); err != nil {
+			return nil, adapter.UnreadableUsage(id, err)
 		}
 	}
 	if err := rows.Err(); err != nil {
-		return store.KeyUsage{}, failure(ctx, doing, err)
+		return nil, failure(ctx, doing, err)
 	}
-	if !found {
-		return store.KeyUsage{}, adapter.NotFound(adapter.KeyName(id))
+	return all, nil
+}
+
+// jsonOf returns IDs as a JSON array, without those that no key can have. The others need no
+// escaping.
+func jsonOf(ids []apikey.ID) string {
+	var valid []string
+	for _, id := range ids {
+		if id.Validate() == nil {
+			valid = append(valid, string(id))
+		}
 	}
-	return usage, nil
+	if len(valid) == 0 {
+		return "[]"
+	}
+	return `["` + strings.Join(valid, `","`) + `"]`
 }
 
 // A usageRow is a row of table usage, all NULL for an unused key.

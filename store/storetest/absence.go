@@ -128,8 +128,9 @@ func anyText(k *kit) {
 		k.wantError(k.store.DeleteKey(k.ctx, id, 0), store.ErrNotFound, "DeleteKey(%.100q)", text)
 		k.wantError(k.store.DeleteOrganization(k.ctx, text, 0), store.ErrNotFound, "DeleteOrganization(%.100q)", text)
 		if records {
-			_, err := recorder.Usage(k.ctx, id)
-			k.wantError(err, store.ErrNotFound, "Usage(%.100q)", text)
+			if usage, err := recorder.Usage(k.ctx, id); err != nil || len(usage) > 0 {
+				k.Errorf("Usage(%.100q): usage of %d keys, error %v; want none and no error", text, len(usage), err)
+			}
 			if err := recorder.RecordUsage(k.ctx, []store.UsageRecord{used(id, "192.0.2.1", 1, fixture.Moment)}); err != nil {
 				k.Errorf("RecordUsage for key %.100q: %v; want no error", text, err)
 			}
@@ -166,16 +167,16 @@ func similarKeys(k *kit) {
 
 func similarOrganizations(k *kit) {
 	similar := []string{
-		"twin", "Twin", "TWIN", "twin.", "twin\u200b", "\ufefftwin", "tw\u0456n", "\uff54win", "tw%n", "tw_n", "tw*n", "twin%", "twin%00",
+		"twin", "Twin", "TWIN", "twin.", "tw\u00b7in", "tw\u0456n", "\uff54win", "tw%n", "tw_n", "tw*n", "twin%", "twin%00",
 		"\u00e9", "e\u0301", "E\u0301", "\u00c9", "e", "\u00df", "ss", "SS", "\u1e9e", "\ufb01", "fi", "k", "K", "\u212a", "\u0131", "i", "I", "\u0130",
-		"a b", "a  b", "a\u00a0b", "a+b", "a%20b", "a/b", "a//b", "a/./b", "../a", "..", ".", "/", `\`, `a\b`, "a", "a/", "a:b", "a,b", "a|b", "a\u200db",
-		"'", "''", `"`, "`", "NULL", "null", "0", "00", "1", "1.0", "\U0001f511", "\U0001f511\ufe0f", "\ufffd",
+		"a b", "a  b", "a\u00a0b", "a+b", "a%20b", "a/b", "a//b", "a/./b", "../a", "..", ".", "/", `\`, `a\b`, "a", "a/", "a:b", "a,b", "a|b", "a\u3000b",
+		"'", "''", `"`, "`", "NULL", "null", "0", "00", "1", "1.0", "\U0001f511", "\U0001f512", "\ufffd",
 		strings.Repeat("x", 256), strings.Repeat("x", 255), strings.Repeat("x", 255) + "X", strings.Repeat("\u00e9", 128),
 	}
 	keyOf := func(i int) apikey.ID { return apikey.ID(fmt.Sprint("key-", i)) }
 	stored := make([]policy.Organization, len(similar))
 	for i, id := range similar {
-		stored[i] = k.putOrganization(policy.Organization{ID: id, Requirement: policy.Requirement(i % 3)})
+		stored[i] = k.putOrganization(policy.Organization{ID: id, Requirement: policy.Requirement(i % 3), Disabled: i%2 == 1})
 		k.put(fixture.Plain(keyOf(i), id))
 	}
 	for i, id := range similar {

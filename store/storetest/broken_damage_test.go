@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"iter"
+	"maps"
 	"net/netip"
 	"slices"
 	"sync"
@@ -13,6 +14,7 @@ import (
 	"github.com/sallyport-go/sallyport/apikey"
 	"github.com/sallyport-go/sallyport/policy"
 	"github.com/sallyport-go/sallyport/store"
+	"github.com/sallyport-go/sallyport/store/adapter"
 	"github.com/sallyport-go/sallyport/store/storetest/internal/teststore"
 )
 
@@ -106,10 +108,12 @@ func newDamageable() *damageable {
 		}
 		return sound.Load(ctx, organizations, keys, o...)
 	}
-	d.DoUsage = func(ctx context.Context, id apikey.ID) (store.KeyUsage, error) {
-		usage, err := sound.Usage(ctx, id)
-		return usage, errors.Join(err, unreadableIf(d.usage[id]))
-	}
+	d.OnUsage(func(id apikey.ID, usage store.KeyUsage) (store.KeyUsage, error) {
+		if d.usage[id] {
+			return usage, adapter.UnreadableUsage(id, errUnreadable)
+		}
+		return usage, nil
+	})
 	d.DoRecordUsage = func(ctx context.Context, batch []store.UsageRecord) error {
 		if slices.ContainsFunc(batch, func(r store.UsageRecord) bool { return d.usage[r.Key] }) {
 			return errUnreadable
@@ -343,12 +347,26 @@ var brokenDamages = []brokenStore{
 	})},
 
 	{name: "has no usage where it cannot be read", sentence: "U8", options: withDamages, make: damaged(func(d *damageable) {
-		d.DoUsage = func(ctx context.Context, id apikey.ID) (store.KeyUsage, error) {
+		d.DoUsage = d.Sound.Usage
+		d.OnUsage(func(id apikey.ID, usage store.KeyUsage) (store.KeyUsage, error) {
 			if d.usage[id] {
 				return store.KeyUsage{}, nil
 			}
-			return d.Sound.Usage(ctx, id)
+			return usage, nil
+		})
+	})},
+	{name: "leaves out the keys whose usage cannot be read", sentence: "U8", options: withDamages, make: damaged(func(d *damageable) {
+		d.DoUsage = func(ctx context.Context, ids ...apikey.ID) (map[apikey.ID]store.KeyUsage, error) {
+			all, err := d.Sound.Usage(ctx, ids...)
+			maps.DeleteFunc(all, func(id apikey.ID, _ store.KeyUsage) bool { return d.usage[id] })
+			return all, err
 		}
+	})},
+	{name: "does not say whose usage cannot be read", sentence: "U8", options: withDamages, make: damaged(func(d *damageable) {
+		d.DoUsage = d.Sound.Usage
+		d.OnUsage(func(id apikey.ID, usage store.KeyUsage) (store.KeyUsage, error) {
+			return usage, unreadableIf(d.usage[id])
+		})
 	})},
 	{name: "begins to count anew where it cannot be read", sentence: "U8", options: withDamages, make: damaged(func(d *damageable) {
 		counted := map[apikey.ID]store.KeyUsage{}
@@ -360,12 +378,15 @@ var brokenDamages = []brokenStore{
 			}
 			return d.Sound.RecordUsage(ctx, batch)
 		}
-		usage := d.DoUsage
-		d.DoUsage = func(ctx context.Context, id apikey.ID) (store.KeyUsage, error) {
+		d.DoUsage = d.Sound.Usage
+		d.OnUsage(func(id apikey.ID, usage store.KeyUsage) (store.KeyUsage, error) {
 			if anew, ok := counted[id]; ok {
 				return anew, nil
 			}
-			return usage(ctx, id)
-		}
+			if d.usage[id] {
+				return usage, adapter.UnreadableUsage(id, errUnreadable)
+			}
+			return usage, nil
+		})
 	})},
 }

@@ -38,6 +38,14 @@ var brokenFeeds = []brokenStore{
 		}
 	})},
 	{name: "does not tell of deletions", sentence: "W2", make: feed(func(c store.Change) (store.Change, bool) { return c, !c.Deleted })},
+	{name: "tells organizations without their switch", sentence: "W2", make: feed(func(c store.Change) (store.Change, bool) {
+		if c.OrganizationRecord != nil {
+			organization := *c.OrganizationRecord
+			organization.Disabled = false
+			c.OrganizationRecord = &organization
+		}
+		return c, true
+	})},
 	{name: "does not tell of organizations", sentence: "W2", make: feed(func(c store.Change) (store.Change, bool) { return c, c.Key != "" || c.IsMark() })},
 	{name: "drops a change", sentence: "W2", make: feed(func(c store.Change) (store.Change, bool) { return c, c.Revision%7 != 3 || c.IsMark() })},
 	{name: "tells before reads see it", sentence: "W3", make: lateReads},

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/sallyport-go/sallyport/accesslist"
@@ -106,11 +107,61 @@ var brokenReads = []brokenStore{
 		slices.SortFunc(key.Grants, func(a, b apikey.Grant) int { return len(a.Project) - len(b.Project) })
 		return key
 	})},
+	{name: "forgets the former ID of a secret", sentence: "S6", make: onKeys(func(key apikey.Key) apikey.Key {
+		for i := range key.Secrets {
+			key.Secrets[i].FormerID = ""
+		}
+		return key
+	})},
 	{name: "makes the zero time 1970", sentence: "S6", make: onKeys(func(key apikey.Key) apikey.Key {
 		if key.NotBefore.IsZero() {
 			key.NotBefore = time.Unix(0, 0)
 		}
 		return key
+	})},
+	{name: "drops the switch of an organization", sentence: "S6", make: with(func(b *teststore.Broken, sound *memory.Store) {
+		b.DoPutOrganization = func(ctx context.Context, o policy.Organization) (policy.Organization, error) {
+			o.Disabled = false
+			return sound.PutOrganization(ctx, o)
+		}
+	})},
+	{name: "looks keys up without the switch of their organization", sentence: "S6", make: with(func(b *teststore.Broken, sound *memory.Store) {
+		b.DoLookup = func(ctx context.Context, id apikey.ID) (policy.Subject, bool, error) {
+			subject, found, err := sound.Lookup(ctx, id)
+			return withoutSwitch(subject), found, err
+		}
+	})},
+	{name: "looks keys up with the switch from before", sentence: "S9", make: with(func(b *teststore.Broken, sound *memory.Store) {
+		var seen sync.Map // by organization
+		b.DoLookup = func(ctx context.Context, id apikey.ID) (policy.Subject, bool, error) {
+			subject, found, err := sound.Lookup(ctx, id)
+			key, organization := subject.Key(), subject.Organization()
+			before, _ := seen.Swap(organization.ID, organization)
+			if before, ok := before.(policy.Organization); ok && found {
+				organization.Disabled = before.Disabled
+				return policy.NewSubject(&key, &organization), found, err
+			}
+			return subject, found, err
+		}
+	})},
+	{name: "switches every key instead of the organization", sentence: "S9", make: with(func(b *teststore.Broken, sound *memory.Store) {
+		b.DoLookup = func(ctx context.Context, id apikey.ID) (policy.Subject, bool, error) {
+			subject, found, err := sound.Lookup(ctx, id)
+			key, organization := subject.Key(), subject.Organization()
+			if key.Disabled = key.Disabled || organization.Disabled; found {
+				return policy.NewSubject(&key, &organization), found, err
+			}
+			return subject, found, err
+		}
+	})},
+	{name: "lists organizations without their switch", sentence: "S6", make: with(func(b *teststore.Broken, sound *memory.Store) {
+		b.DoOrganizations = func(ctx context.Context, request store.PageRequest) (store.Page[policy.Organization], error) {
+			page, err := sound.Organizations(ctx, request)
+			for i := range page.Items {
+				page.Items[i].Disabled = false
+			}
+			return page, err
+		}
 	})},
 	{name: "shares what was passed in", sentence: "S7", make: with(func(b *teststore.Broken, sound *memory.Store) {
 		passed := map[apikey.ID]apikey.Key{}
@@ -169,4 +220,12 @@ var brokenReads = []brokenStore{
 		}
 	})},
 	{name: "answers look-ups from a stale cache", sentence: "S9", make: stale},
+}
+
+func withoutSwitch(subject policy.Subject) policy.Subject {
+	key, organization := subject.Key(), subject.Organization()
+	if organization.Disabled = false; organization.ID == "" {
+		return subject
+	}
+	return policy.NewSubject(&key, &organization)
 }

@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"net/netip"
 	"slices"
@@ -14,7 +15,7 @@ import (
 	"github.com/sallyport-go/sallyport/store/storetest/internal/teststore"
 )
 
-// Broken in what they count: U1 to U7.
+// Broken in what they count: U1 to U10.
 var brokenUsage = []brokenStore{
 	{name: "overwrites usage", sentence: "U1", make: usageOf(func(_, more accesslist.Usage) accesslist.Usage { return more })},
 	{name: "keeps the last use that it was told of", sentence: "U2", make: usageOf(func(known, more accesslist.Usage) accesslist.Usage {
@@ -50,26 +51,21 @@ var brokenUsage = []brokenStore{
 			forgotten[key.ID] = key.Revision != 0
 			return sound.PutKey(ctx, key, o...)
 		}
-		b.DoUsage = func(ctx context.Context, id apikey.ID) (store.KeyUsage, error) {
-			usage, err := sound.Usage(ctx, id)
+		b.OnUsage(func(id apikey.ID, usage store.KeyUsage) (store.KeyUsage, error) {
 			if forgotten[id] {
 				usage = store.KeyUsage{}
 			}
-			return usage, err
-		}
+			return usage, nil
+		})
 	})},
 	{name: "shares its usage", sentence: "U6", make: with(func(b *teststore.Broken, sound *memory.Store) {
 		var shared store.KeyUsage
-		b.DoUsage = func(ctx context.Context, id apikey.ID) (store.KeyUsage, error) {
+		b.OnUsage(func(_ apikey.ID, usage store.KeyUsage) (store.KeyUsage, error) {
 			if shared.Entries == nil {
-				usage, err := sound.Usage(ctx, id)
-				if err != nil {
-					return usage, err
-				}
 				shared = usage
 			}
 			return shared, nil
-		}
+		})
 	})},
 	{name: "takes batches of any size", sentence: "U7", make: with(func(b *teststore.Broken, sound *memory.Store) {
 		b.DoRecordUsage = func(ctx context.Context, batch []store.UsageRecord) error {
@@ -89,6 +85,91 @@ var brokenUsage = []brokenStore{
 			return sound.RecordUsage(ctx, batch)
 		}
 	})},
+	{name: "leaves unused keys out", sentence: "U9", make: usages(func(all map[apikey.ID]store.KeyUsage, _ []apikey.ID) {
+		maps.DeleteFunc(all, func(_ apikey.ID, usage store.KeyUsage) bool { return len(usage.Entries)+len(usage.Secrets) == 0 })
+	})},
+	{name: "returns missing keys as unused", sentence: "U9", make: usages(func(all map[apikey.ID]store.KeyUsage, ids []apikey.ID) {
+		for _, id := range ids {
+			usage := all[id]
+			all[id] = usage
+		}
+	})},
+	{name: "fails for a missing key", sentence: "U9", make: with(func(b *teststore.Broken, sound *memory.Store) {
+		b.DoUsage = func(ctx context.Context, ids ...apikey.ID) (map[apikey.ID]store.KeyUsage, error) {
+			for _, id := range ids {
+				if _, err := sound.Key(ctx, id); err != nil {
+					return nil, err
+				}
+			}
+			return sound.Usage(ctx, ids...)
+		}
+	})},
+	{name: "returns the usage of the first 64 keys", sentence: "U9", make: with(func(b *teststore.Broken, sound *memory.Store) {
+		b.DoUsage = func(ctx context.Context, ids ...apikey.ID) (map[apikey.ID]store.KeyUsage, error) {
+			if len(ids) > store.MaxUsageKeys {
+				return nil, store.ErrInvalid
+			}
+			return sound.Usage(ctx, ids[:min(len(ids), 64)]...)
+		}
+	})},
+	{name: "gives every key the usage of the last", sentence: "U9", make: usages(func(all map[apikey.ID]store.KeyUsage, ids []apikey.ID) {
+		for id := range all {
+			if last, ok := all[ids[len(ids)-1]]; ok {
+				all[id] = last
+			}
+		}
+	})},
+	{name: "adds up the usage of a key that is asked for twice", sentence: "U9", make: usages(func(all map[apikey.ID]store.KeyUsage, ids []apikey.ID) {
+		for i, id := range ids {
+			for entry, usage := range all[id].Entries {
+				if slices.Contains(ids[:i], id) {
+					all[id].Entries[entry] = addUsage(usage, usage)
+				}
+			}
+		}
+	})},
+	{name: "fails if no key is asked for", sentence: "U9", make: with(func(b *teststore.Broken, sound *memory.Store) {
+		b.DoUsage = func(ctx context.Context, ids ...apikey.ID) (map[apikey.ID]store.KeyUsage, error) {
+			if len(ids) == 0 {
+				return nil, errors.New("syntax error at or near \")\"")
+			}
+			return sound.Usage(ctx, ids...)
+		}
+	})},
+	{name: "returns the usage of any number of keys", sentence: "U10", make: with(func(b *teststore.Broken, sound *memory.Store) {
+		b.DoUsage = func(ctx context.Context, ids ...apikey.ID) (map[apikey.ID]store.KeyUsage, error) {
+			all := map[apikey.ID]store.KeyUsage{}
+			for part := range slices.Chunk(ids, store.MaxUsageKeys) {
+				usage, err := sound.Usage(ctx, part...)
+				if err != nil {
+					return nil, err
+				}
+				maps.Copy(all, usage)
+			}
+			return all, ctx.Err()
+		}
+	})},
+	{name: "returns the usage of one key less than the limit", sentence: "U10", make: with(func(b *teststore.Broken, sound *memory.Store) {
+		b.DoUsage = func(ctx context.Context, ids ...apikey.ID) (map[apikey.ID]store.KeyUsage, error) {
+			if len(ids) >= store.MaxUsageKeys {
+				return nil, store.ErrInvalid
+			}
+			return sound.Usage(ctx, ids...)
+		}
+	})},
+}
+
+// usages is a store that alters what Usage returns.
+func usages(change func(all map[apikey.ID]store.KeyUsage, ids []apikey.ID)) func() store.Store {
+	return with(func(b *teststore.Broken, sound *memory.Store) {
+		b.DoUsage = func(ctx context.Context, ids ...apikey.ID) (map[apikey.ID]store.KeyUsage, error) {
+			all, err := sound.Usage(ctx, ids...)
+			if err == nil {
+				change(all, ids)
+			}
+			return all, err
+		}
+	})
 }
 
 // usageOf is a store that sums usage in another way.
@@ -114,11 +195,11 @@ func usageOf(sum func(known, more accesslist.Usage) accesslist.Usage) func() sto
 			}
 			return nil
 		}
-		b.DoUsage = func(ctx context.Context, id apikey.ID) (store.KeyUsage, error) {
+		b.OnUsage(func(id apikey.ID, _ store.KeyUsage) (store.KeyUsage, error) {
 			mu.Lock()
 			defer mu.Unlock()
 			return store.KeyUsage{Entries: maps.Clone(all[id].Entries), Secrets: maps.Clone(all[id].Secrets)}, nil
-		}
+		})
 	})
 }
 

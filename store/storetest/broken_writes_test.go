@@ -45,6 +45,36 @@ var brokenWrites = []brokenStore{
 		}
 	})},
 	{name: "counts revisions by key", sentence: "S12", make: ownRevisions},
+	{name: "keeps lists of any length", sentence: "S28", make: with(func(b *teststore.Broken, sound *memory.Store) {
+		b.DoPutKey = func(ctx context.Context, key apikey.Key, o ...putOption) (apikey.Key, error) {
+			return sound.PutKey(ctx, key, append(o, store.AllowManyEntries)...)
+		}
+	})},
+	{name: "refuses long lists that it has", sentence: "S28", make: with(func(b *teststore.Broken, sound *memory.Store) {
+		b.DoPutKey = func(ctx context.Context, key apikey.Key, o ...putOption) (apikey.Key, error) {
+			if err := adapter.CheckPutKey(nil, apikey.Key{ID: key.ID, Organization: key.Organization, Secrets: key.Secrets, AccessList: key.AccessList}, append(o, store.AllowOpen)...); err != nil {
+				return apikey.Key{}, err
+			}
+			return sound.PutKey(ctx, key, o...)
+		}
+	})},
+	{name: "has a limit of its own for the size of a record", sentence: "S28", make: with(func(b *teststore.Broken, sound *memory.Store) {
+		b.DoPutKey = func(ctx context.Context, key apikey.Key, o ...putOption) (apikey.Key, error) {
+			if record, err := adapter.EncodeKey(key); err == nil && len(record) > 1<<19 {
+				return apikey.Key{}, fmt.Errorf("a record of %d bytes: %w", len(record), store.ErrInvalid)
+			}
+			return sound.PutKey(ctx, key, o...)
+		}
+	})},
+	{name: "quotes what it was asked for", sentence: "S28", make: with(func(b *teststore.Broken, sound *memory.Store) {
+		b.DoOrganization = func(ctx context.Context, id string) (policy.Organization, error) {
+			organization, err := sound.Organization(ctx, id)
+			if err != nil {
+				err = fmt.Errorf("organization %q: %w", id, err)
+			}
+			return organization, err
+		}
+	})},
 	{name: "gives a deleted record's revision again", sentence: "S12", make: highestPlusOne},
 	{name: "returns what it was given", sentence: "S12", make: with(func(b *teststore.Broken, sound *memory.Store) {
 		b.DoPutKey = func(ctx context.Context, key apikey.Key, o ...putOption) (apikey.Key, error) {
@@ -64,16 +94,16 @@ var brokenWrites = []brokenStore{
 	{name: "leaves usage behind", sentence: "S14", make: with(func(b *teststore.Broken, sound *memory.Store) {
 		left := map[apikey.ID]store.KeyUsage{}
 		b.DoDeleteKey = func(ctx context.Context, id apikey.ID, revision uint64) error {
-			left[id], _ = sound.Usage(ctx, id)
+			usage, _ := sound.Usage(ctx, id)
+			left[id] = usage[id]
 			return sound.DeleteKey(ctx, id, revision)
 		}
-		b.DoUsage = func(ctx context.Context, id apikey.ID) (store.KeyUsage, error) {
-			usage, err := sound.Usage(ctx, id)
-			if old := left[id]; err == nil && len(old.Entries) > 0 {
+		b.OnUsage(func(id apikey.ID, usage store.KeyUsage) (store.KeyUsage, error) {
+			if old := left[id]; len(old.Entries) > 0 {
 				usage = old
 			}
-			return usage, err
-		}
+			return usage, nil
+		})
 	})},
 	{name: "leaves secrets behind", sentence: "S14", make: with(func(b *teststore.Broken, sound *memory.Store) {
 		left := map[apikey.ID][]apikey.StoredSecret{}

@@ -182,7 +182,7 @@ func doneContext(k *kit, ctx context.Context, want error) {
 		k.wantUnchanged(before, call.name)
 	}
 	if recorder, ok := store.As[store.UsageRecorder](k.store); ok {
-		if usage, err := recorder.Usage(k.ctx, "here"); err != nil || len(usage.Entries) > 0 {
+		if usage, err := recorder.Usage(k.ctx, "here"); err != nil || len(usage["here"].Entries) > 0 {
 			k.Errorf("after RecordUsage with a context that is done, Usage is %+v (error %v); want none", usage, err)
 		}
 	}
@@ -243,7 +243,10 @@ func (k *kit) refusedCalls() []call {
 	}
 	if recorder, ok := store.As[store.UsageRecorder](k.store); ok {
 		calls = append(calls,
-			call{"Usage of an absent key", func(ctx context.Context) error { _, err := recorder.Usage(ctx, "gone"); return err }},
+			call{"Usage of too many keys", func(ctx context.Context) error {
+				_, err := recorder.Usage(ctx, make([]apikey.ID, store.MaxUsageKeys+1)...)
+				return err
+			}},
 			call{"RecordUsage of too many keys", func(ctx context.Context) error {
 				var batch []store.UsageRecord
 				for i := range store.MaxUsageKeys + 1 {

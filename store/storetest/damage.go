@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/sallyport-go/sallyport/accesslist"
@@ -294,12 +295,17 @@ func unreadableUsage(k *kit) {
 	other := k.put(fixture.Plain("other", "acme", "192.0.2.1"))
 	k.record(r, used("key", "192.0.2.1", 7, fixture.Moment), used("other", "192.0.2.1", 5, fixture.Moment))
 	k.option("Damage", func() { k.runner.damages.Usage(k.TB, k.adapter, "key") })
-	_, err := r.Usage(k.ctx, "key")
-	k.wantUnreadable(err, "Usage that cannot be read")
+	for _, ids := range [][]apikey.ID{{"key"}, {"other", "key"}, {"gone", "key", "other"}} {
+		_, err := r.Usage(k.ctx, ids...)
+		k.wantUnreadable(err, "Usage of %q, of which that of one cannot be read", ids)
+		if err != nil && !strings.Contains(err.Error(), `"key"`) {
+			k.Errorf("Usage of %q: error %s; want it to name the key whose usage cannot be read, in quotes", ids, quoted(err))
+		}
+	}
 
 	// A batch is refused, or added to the earlier count.
 	entry := used("other", "192.0.2.1", 0, fixture.Moment).Entry
-	err = r.RecordUsage(k.ctx, []store.UsageRecord{used("key", "192.0.2.1", 1, fixture.Moment), used("other", "192.0.2.1", 1, fixture.Moment)})
+	err := r.RecordUsage(k.ctx, []store.UsageRecord{used("key", "192.0.2.1", 1, fixture.Moment), used("other", "192.0.2.1", 1, fixture.Moment)})
 	want := accesslist.Usage{Count: 6}
 	if err != nil {
 		k.wantUnreadable(err, "RecordUsage of a key whose usage cannot be read")
@@ -308,8 +314,8 @@ func unreadableUsage(k *kit) {
 	if got := k.usage(r, "other").Entries[entry].Count; got != want.Count {
 		k.Errorf("after RecordUsage with error %s, the usage of another key is %d; want %d", quoted(err), got, want.Count)
 	}
-	if usage, readErr := r.Usage(k.ctx, "key"); readErr == nil && (err != nil || usage.Entries[entry].Count != 8) {
-		k.Errorf("after RecordUsage with error %s, usage that could not be read has the count %d; want an error, or 8", quoted(err), usage.Entries[entry].Count)
+	if usage, readErr := r.Usage(k.ctx, "key"); readErr == nil && (err != nil || usage["key"].Entries[entry].Count != 8) {
+		k.Errorf("after RecordUsage with error %s, usage that could not be read has the count %d; want an error, or 8", quoted(err), usage["key"].Entries[entry].Count)
 	}
 	k.wantKey("Key beside usage that cannot be read", k.readKey("key"), k.lookup("key").Key())
 	k.wantEverywhere(other)

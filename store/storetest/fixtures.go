@@ -15,10 +15,10 @@ import (
 func richKey(id apikey.ID, organization string) apikey.Key {
 	key := apikey.Key{
 		ID: id, Organization: organization, Disabled: true,
-		Description: `  It's "quoted" \n NULL; -- , ` + "`${x}` %s 🔑 e\u0301 \u00e9 \u200b日本  ",
+		Description: `  It's "quoted" \n NULL; -- , ` + "`${x}` %s 🔑 e\u0301 \u00e9 \u3000日本  ",
 		Secrets: []apikey.StoredSecret{
 			{ServerKey: "2031-a", Sum: sha256.Sum256([]byte("old")), Created: fixture.Moment, Expires: fixture.Moment.Add(90 * time.Minute)},
-			{Sum: sha256.Sum256([]byte("new")), Created: fixture.Moment.Add(time.Microsecond)},
+			{Sum: sha256.Sum256([]byte("new")), FormerID: "5ec2e700", Created: fixture.Moment.Add(time.Microsecond)},
 		},
 		NotBefore: time.Date(1969, 12, 31, 23, 59, 59, 999999000, time.UTC),
 		Expires:   time.Date(9999, 12, 31, 23, 59, 59, 999999000, time.UTC),

@@ -128,9 +128,9 @@ func (g guardedRecorder) RecordUsage(ctx context.Context, batch []store.UsageRec
 	return g.recorder.RecordUsage(ctx, batch)
 }
 
-func (g guardedRecorder) Usage(ctx context.Context, id apikey.ID) (store.KeyUsage, error) {
+func (g guardedRecorder) Usage(ctx context.Context, ids ...apikey.ID) (map[apikey.ID]store.KeyUsage, error) {
 	defer g.in(ctx, "Usage")()
-	return g.recorder.Usage(ctx, id)
+	return g.recorder.Usage(ctx, ids...)
 }
 
 type guardedWatcher struct {

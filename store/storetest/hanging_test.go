@@ -81,7 +81,7 @@ var hanging = map[string]func(b *teststore.Loader, hang func()){
 		b.DoRecordUsage = func(context.Context, []store.UsageRecord) error { hang(); return nil }
 	},
 	"Usage": func(b *teststore.Loader, hang func()) {
-		b.DoUsage = func(context.Context, apikey.ID) (store.KeyUsage, error) { hang(); return store.KeyUsage{}, nil }
+		b.DoUsage = func(context.Context, ...apikey.ID) (map[apikey.ID]store.KeyUsage, error) { hang(); return nil, nil }
 	},
 }
 

@@ -48,7 +48,7 @@ type load struct {
 func sampleLoad() load {
 	var l load
 	for i := range 3 {
-		l.organizations = append(l.organizations, policy.Organization{ID: fmt.Sprint("loaded ", i), Requirement: policy.Requirement(i)})
+		l.organizations = append(l.organizations, policy.Organization{ID: fmt.Sprint("loaded ", i), Requirement: policy.Requirement(i), Disabled: i == 1})
 	}
 	for i, organization := range []string{"loaded 2", "here", "loaded 0", "loaded 0", "here", "loaded 2"} {
 		l.keys = append(l.keys, fixture.Whole(apikey.ID(fmt.Sprint("loaded-", i)), organization, i))

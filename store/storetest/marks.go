@@ -220,7 +220,7 @@ func (t *timeline) writeEverything(i, rounds int) {
 		}
 		next := fixture.Whole(id, own, n+1)
 		next.Revision = key.Revision
-		organization.Requirement = policy.Requirement(n % 3)
+		organization.Requirement, organization.Disabled = policy.Requirement(n%3), n%2 == 1
 		for _, step := range []func() bool{
 			func() bool { _, ok := t.putOrganization(policy.Organization{ID: brief}); return ok },
 			func() bool { _, ok := t.putKey(fixture.Whole(passing, brief, n)); return ok },
@@ -371,7 +371,7 @@ func stoppedWatcher(k *kit) {
 
 func toldIsNotShared(k *kit) {
 	before := k.mirror()
-	organization := k.putOrganization(policy.Organization{ID: "acme", Requirement: policy.Required})
+	organization := k.putOrganization(policy.Organization{ID: "acme", Requirement: policy.Required, Disabled: true})
 	want := k.put(richKey("key", "acme"))
 	for _, from := range []*fixture.Mirror{fixture.NewMirror(), before.Clone(), fixture.NewMirror(), before.Clone()} {
 		m := from.Clone()

@@ -17,6 +17,7 @@ var momentCases = []testCase{
 	{sentence: "S8", name: "no reader sees a mixture", run: noMixture},
 	{sentence: "S9", name: "a write is seen by the reads after it", run: readYourWrites},
 	{sentence: "S9", name: "a requirement holds for every key at once", run: requirementAtOnce},
+	{sentence: "S9", name: "an organization is switched off and on for every key at once", run: switchAtOnce},
 	{sentence: "S9", name: "a write that returned is seen by every goroutine", run: readOthersWrites},
 }
 
@@ -162,7 +163,7 @@ func readYourWrites(k *kit) {
 		stored = k.put(next)
 		k.wantEverywhere(stored)
 
-		organization.Requirement = policy.Requirement(n % 3)
+		organization.Requirement, organization.Disabled = policy.Requirement(n%3), n%2 == 1
 		organization = k.putOrganization(organization)
 		if got := k.readOrganization("acme"); got != organization {
 			k.Errorf("after PutOrganization returned %+v, Organization has %+v", organization, got)
@@ -195,6 +196,35 @@ func requirementAtOnce(k *kit) {
 			if got := k.lookup(id).Organization(); got != organization {
 				k.Errorf("after PutOrganization returned %+v, Lookup(%q) has %+v (rule Q3)", organization, id, got)
 			}
+		}
+	}
+}
+
+func switchAtOnce(k *kit) {
+	organization := k.organization("acme")
+	other := k.organization("other")
+	var all []apikey.Key
+	for i := range 20 {
+		key := fixture.Plain(apikey.ID(fmt.Sprint("key-", i)), "acme")
+		key.Disabled = i%2 == 1
+		all = append(all, k.put(key))
+	}
+	k.put(fixture.Plain("other-key", "other"))
+	for _, disabled := range []bool{true, false, true} {
+		for _, key := range all { // so that a cache has each of them
+			k.lookup(key.ID)
+		}
+		organization.Disabled = disabled
+		organization = k.putOrganization(organization)
+		for _, key := range all {
+			subject := k.lookup(key.ID)
+			if got := subject.Organization(); got != organization {
+				k.Errorf("after PutOrganization returned %+v, Lookup(%q) has %+v", organization, key.ID, got)
+			}
+			k.wantKey("Lookup after its organization was switched", subject.Key(), key)
+		}
+		if got := k.lookup("other-key").Organization(); got != other {
+			k.Errorf("after another organization was switched, Lookup has %+v; want %+v", got, other)
 		}
 	}
 }

@@ -18,7 +18,7 @@ var recordCases = []testCase{
 	{sentence: "S6", name: "grants and secrets keep their order", run: orderIsKept},
 	{sentence: "S6", name: "times are kept to the microsecond", run: timesAreKept},
 	{sentence: "S6", name: "a list whose entries have expired is not empty", run: expiredListComesBack},
-	{sentence: "S6", name: "an organization comes back with its requirement", run: organizationComesBack},
+	{sentence: "S6", name: "an organization comes back with its requirement and its switch", run: organizationComesBack},
 	{sentence: "S6", name: "everything is there after reopening", run: recordsAfterReopening, needs: "Reopen"},
 }
 
@@ -114,8 +114,11 @@ func expiredListComesBack(k *kit) {
 }
 
 func organizationComesBack(k *kit) {
-	for _, requirement := range []policy.Requirement{policy.Required, policy.ReportOnly, policy.NotRequired, policy.Required} {
-		put := policy.Organization{ID: "acme", Requirement: requirement}
+	for _, put := range []policy.Organization{
+		{Requirement: policy.Required, Disabled: true}, {Requirement: policy.ReportOnly}, {Disabled: true}, {},
+		{Requirement: policy.ReportOnly, Disabled: true}, {Requirement: policy.Required},
+	} {
+		put.ID = "acme"
 		if stored, err := k.store.Organization(k.ctx, "acme"); err == nil {
 			put.Revision = stored.Revision
 		} else {
@@ -142,7 +145,7 @@ func organizationComesBack(k *kit) {
 
 func recordsAfterReopening(k *kit) {
 	k.organization("acme")
-	k.putOrganization(policy.Organization{ID: "other \u00e9", Requirement: policy.Required})
+	other := k.putOrganization(policy.Organization{ID: "other \u00e9", Requirement: policy.Required, Disabled: true})
 	k.put(richKey("rich", "acme"))
 	k.put(fixture.Plain("plain", "other \u00e9"))
 	k.put(fixture.Plain("gone", "acme"))
@@ -151,7 +154,7 @@ func recordsAfterReopening(k *kit) {
 	k.reopen()
 	k.wantUnchanged(before, "reopening")
 	k.wantAbsent("acme", "gone")
-	if got := k.lookup("plain").Organization().Requirement; got != policy.Required {
-		k.Errorf("after reopening the requirement is %v; want required", got)
+	if got := k.lookup("plain").Organization(); got != other {
+		k.Errorf("after reopening Lookup has the organization %+v; want %+v", got, other)
 	}
 }

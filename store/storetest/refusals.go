@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"fmt"
 	"strings"
 	"time"
 
@@ -41,6 +42,13 @@ func invalidKeys(k *kit) {
 		"a long description":      func(o *apikey.Key) { o.Description = strings.Repeat("x", 1025) },
 		"text that is not UTF-8":  func(o *apikey.Key) { o.Description = "\xff" },
 		"a NUL in its text":       func(o *apikey.Key) { o.Description = "a\x00b" },
+		"an invisible character":  func(o *apikey.Key) { o.Description = "a\u200bb" },
+		"a change of direction":   func(o *apikey.Key) { o.Grants = []apikey.Grant{{Role: "a\u202eb"}} },
+		"too many grants": func(o *apikey.Key) {
+			for i := range apikey.MaxGrants {
+				o.Grants = append(o.Grants, apikey.Grant{Role: fmt.Sprint("one of many ", i)})
+			}
+		},
 		"an end before its begin": func(o *apikey.Key) { o.NotBefore, o.Expires = fixture.Moment, fixture.Moment },
 		"a time in the year 0":    func(o *apikey.Key) { o.Created = time.Date(0, 1, 1, 0, 0, 0, 0, time.UTC) },
 	} {
@@ -65,7 +73,7 @@ func invalidKeys(k *kit) {
 
 func invalidOrganizations(k *kit) {
 	stored := k.organization("here")
-	for _, id := range []string{"", " ", "here ", " here", "he\x00re", "here\n", "\xff", strings.Repeat("x", 257), "\u2003here"} {
+	for _, id := range []string{"", " ", "here ", " here", "he\x00re", "here\n", "\xff", strings.Repeat("x", 257), "\u2003here", "he\u200bre", "\ufeffhere", "he\u202ere", "he\u2028re", "he\u00adre"} {
 		_, err := k.store.PutOrganization(k.ctx, policy.Organization{ID: id})
 		k.wantError(err, store.ErrInvalid, "PutOrganization(%.100q)", id)
 	}

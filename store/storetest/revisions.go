@@ -93,7 +93,7 @@ func putReturnsStored(k *kit) {
 		}
 		key = stored
 	}
-	organization := k.putOrganization(policy.Organization{ID: "other", Requirement: policy.ReportOnly})
+	organization := k.putOrganization(policy.Organization{ID: "other", Requirement: policy.ReportOnly, Disabled: true})
 	if got := k.readOrganization("other"); got != organization {
 		k.Errorf("PutOrganization returned %+v, and Organization has %+v", organization, got)
 	}
@@ -231,7 +231,7 @@ func createdAgain(k *kit) {
 		k.wantEverywhere(want)
 		if records {
 			usage, err := recorder.Usage(k.ctx, "key")
-			if err != nil || len(usage.Entries)+len(usage.Secrets) > 0 {
+			if err != nil || len(usage["key"].Entries)+len(usage["key"].Secrets) > 0 {
 				k.Errorf("a key created where one was deleted has the usage %+v (error %v); want none", usage, err)
 			}
 		}

@@ -142,12 +142,14 @@ func (k *kit) script(step func()) {
 	put(fixture.Plain("moved", "other \u00e9"))
 	did(k.store.DeleteOrganization(k.ctx, "brief", 0))
 	acme.Requirement = policy.Required
+	acme = organize(acme)
+	acme.Disabled = true
 	organize(acme)
 	created.Disabled = true
 	put(created)
 	replaced.AccessList = expiredList()
 	put(replaced)
-	organize(policy.Organization{ID: "brief", Requirement: policy.ReportOnly})
+	organize(policy.Organization{ID: "brief", Requirement: policy.ReportOnly, Disabled: true})
 }
 
 // historyIsNamed checks positions; a mirror checks the marks.

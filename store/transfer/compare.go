@@ -131,7 +131,7 @@ func find(ctx context.Context, s store.Store, recorder store.UsageRecorder, want
 	if err != nil {
 		return 0, "", err
 	}
-	switch usage := newKeyUsage(stored, known); {
+	switch usage := newKeyUsage(stored, known[stored.ID]); {
 	case usage == nil:
 		return lacksUsage, "", nil
 	case !usage.same(want.usage):

@@ -7,6 +7,7 @@ import (
 
 	"github.com/sallyport-go/sallyport/accesslist"
 	"github.com/sallyport-go/sallyport/apikey"
+	"github.com/sallyport-go/sallyport/internal/plain"
 	"github.com/sallyport-go/sallyport/policy"
 )
 
@@ -14,9 +15,11 @@ import (
 func organizationDifference(a, b policy.Organization) string {
 	switch {
 	case a.ID != b.ID:
-		return fmt.Sprintf("the ID %q", b.ID)
+		return "the ID " + plain.Quote(b.ID)
 	case a.Requirement != b.Requirement:
 		return fmt.Sprintf("the requirement %v instead of %v", b.Requirement, a.Requirement)
+	case a.Disabled != b.Disabled:
+		return fmt.Sprintf("disabled %t instead of %t", b.Disabled, a.Disabled)
 	}
 	return ""
 }
@@ -27,7 +30,7 @@ func keyDifference(a, b apikey.Key) string {
 	case a.ID != b.ID:
 		return fmt.Sprintf("the ID %q", b.ID)
 	case a.Organization != b.Organization:
-		return fmt.Sprintf("the organization %q", b.Organization)
+		return "the organization " + plain.Quote(b.Organization)
 	case a.Description != b.Description:
 		return "another description"
 	case a.Disabled != b.Disabled:
@@ -49,7 +52,7 @@ func keyDifference(a, b apikey.Key) string {
 }
 
 func sameSecret(a, b apikey.StoredSecret) bool {
-	return a.ServerKey == b.ServerKey && a.Sum == b.Sum && sameTime(a.Created, b.Created) && sameTime(a.Expires, b.Expires)
+	return a.ServerKey == b.ServerKey && a.Sum == b.Sum && a.FormerID == b.FormerID && sameTime(a.Created, b.Created) && sameTime(a.Expires, b.Expires)
 }
 
 func sameList(a, b accesslist.List) bool {

@@ -44,7 +44,8 @@
 // A reader refuses:
 //   - unknown names, also known ones in another case, and names twice;
 //   - null, and a missing name of a required value;
-//   - invalid records, and a key or an organization twice.
+//   - invalid records, and a key or an organization twice;
+//   - a line of more than [MaxLine] bytes.
 //
 // The same records with the same revisions make the same file. The contents change only
 // with the number of the format. Later versions of this package read format 1.

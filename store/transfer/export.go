@@ -9,6 +9,7 @@ import (
 	"hash"
 	"io"
 	"iter"
+	"slices"
 
 	"github.com/sallyport-go/sallyport/apikey"
 	"github.com/sallyport-go/sallyport/store"
@@ -90,7 +91,7 @@ func listed(ctx context.Context, s store.Store) iter.Seq2[item, error] {
 			}
 			for key, err := range store.AllKeys(ctx, s, organization.ID) {
 				if err != nil {
-					yield(item{}, fmt.Errorf("listing the keys of organization %q: %w", organization.ID, err))
+					yield(item{}, fmt.Errorf("listing the keys of %s: %w", nameOf(organization.ID, ""), err))
 					return
 				}
 				text, err := line{Key: &key}.encode()
@@ -134,7 +135,8 @@ func (e *exporter) add(ctx context.Context, item item) error {
 // writeChunk adds the usage of the chunk's keys and writes the chunk.
 func (e *exporter) writeChunk(ctx context.Context) error {
 	if e.recorder != nil {
-		if err := parallel(len(e.chunk), func(i int) error { return e.addUsage(ctx, &e.chunk[i]) }); err != nil {
+		parts := slices.Collect(slices.Chunk(e.chunk, store.MaxUsageKeys))
+		if err := parallel(len(parts), func(i int) error { return e.addUsage(ctx, parts[i]) }); err != nil {
 			return err
 		}
 	}
@@ -148,26 +150,41 @@ func (e *exporter) writeChunk(ctx context.Context) error {
 	return nil
 }
 
-// addUsage adds a key's usage to its line. A key deleted meanwhile has none.
-func (e *exporter) addUsage(ctx context.Context, item *item) error {
-	if item.key == "" {
+// addUsage adds the usage of keys to their lines. A key deleted meanwhile has none.
+func (e *exporter) addUsage(ctx context.Context, items []item) error {
+	var ids []apikey.ID
+	var first string
+	for _, item := range items {
+		if item.key != "" {
+			if ids = append(ids, item.key); len(ids) == 1 {
+				first = nameOf(item.organization, item.key)
+			}
+		}
+	}
+	if len(ids) == 0 {
 		return nil
 	}
-	known, err := e.recorder.Usage(ctx, item.key)
-	if errors.Is(err, store.ErrNotFound) || err == nil && len(known.Entries)+len(known.Secrets) == 0 {
-		return nil
-	}
+	all, err := e.recorder.Usage(ctx, ids...)
 	if err != nil {
-		return fmt.Errorf("the usage of %s: %w", nameOf(item.organization, item.key), err)
+		return fmt.Errorf("the usage of %d keys from %s on: %w", len(ids), first, err)
 	}
-	l, err := decode(item.text)
-	if err != nil {
-		return err
+	for i := range items {
+		item := &items[i]
+		known := all[item.key]
+		if len(known.Entries)+len(known.Secrets) == 0 {
+			continue
+		}
+		l, err := decode(item.text)
+		if err != nil {
+			return err
+		}
+		l.Usage = newKeyUsage(*l.Key, known)
+		item.used = l.Usage != nil
+		if item.text, err = l.encode(); err != nil {
+			return err
+		}
 	}
-	l.Usage = newKeyUsage(*l.Key, known)
-	item.used = l.Usage != nil
-	item.text, err = l.encode()
-	return err
+	return nil
 }
 
 func (e *exporter) write(text []byte) error {

@@ -14,6 +14,11 @@ import (
 // format is the version of the file's format. Raise it with every change of the contents.
 const format = 1
 
+// MaxLine is the length of the longest line of a file, in bytes, with its line feed. The
+// line of a key at every bound of package apikey (rule A12), with the use of every entry, is
+// shorter.
+const MaxLine = 8 << 20
+
 // firstLine is the first line of a file.
 var firstLine = fmt.Appendf(nil, `{"sallyport":{"format":%d}}`+"\n", format)
 
@@ -43,6 +48,9 @@ func (l line) encode() ([]byte, error) {
 		name, err = nameOf(l.Organization.ID, ""), l.Organization.Validate()
 	}
 	text, notJSON := json.Marshal(l)
+	if len(text) >= MaxLine {
+		err = errors.Join(err, errLongLine)
+	}
 	if err = errors.Join(err, notJSON); err != nil {
 		return nil, fmt.Errorf("%s cannot be written: %w", name, err)
 	}
@@ -83,20 +91,20 @@ type order struct {
 func (o *order) add(organization string, key apikey.ID) error {
 	if key == "" {
 		if o.organizations > 0 && organization <= o.organization {
-			return fmt.Errorf("organization %q after organization %q: want them in order, each once", organization, o.organization)
+			return fmt.Errorf("%s after %s: want them in order, each once", nameOf(organization, ""), nameOf(o.organization, ""))
 		}
 		o.organizations++
 		o.organization, o.key = organization, ""
 		return nil
 	}
 	if o.organizations == 0 || organization != o.organization {
-		return fmt.Errorf("key %q of organization %q after another organization: want it after its own", key, organization)
+		return fmt.Errorf("%s after another organization: want it after its own", nameOf(organization, key))
 	}
 	if key <= o.key {
-		return fmt.Errorf("key %q after key %q of organization %q: want them in order, each once", key, o.key, organization)
+		return fmt.Errorf("key %q after %s: want them in order, each once", key, nameOf(organization, o.key))
 	}
 	if _, ok := o.keys[key]; ok {
-		return fmt.Errorf("key %q of organization %q is of another organization as well: want it once", key, organization)
+		return fmt.Errorf("%s is of another organization as well: want it once", nameOf(organization, key))
 	}
 	if o.keys == nil {
 		o.keys = map[apikey.ID]struct{}{}

@@ -63,7 +63,7 @@ func richKey(id apikey.ID, organization string) apikey.Key {
 	entries[1].Comment = strings.Repeat("🏢", accesslist.MaxComment/4)
 	return apikey.Key{
 		ID: id, Organization: organization, Disabled: true,
-		Description: `  It's "quoted" \n \ud800 NULL; -- , </script> ` + "`${x}` %s 🔑 e\u0301 \u00e9 \u200b日本  ",
+		Description: `  It's "quoted" \n \ud800 NULL; -- , </script> ` + "`${x}` %s 🔑 e\u0301 \u00e9 \u3000日本  ",
 		AccessList:  must(accesslist.New(entries...)),
 		Grants: []apikey.Grant{
 			{Role: "zeta é'", Project: "project/<1>"}, {Role: "alpha", AllProjects: true}, {Role: "zeta", AllProjects: true}, {Role: "zeta"}, {Role: "alpha", Project: "p"},
@@ -83,7 +83,7 @@ func rich(t testing.TB) *memory.Store {
 	ctx, s := context.Background(), memory.New()
 	names := []string{"acme", "Acme", "acme ltd", "é", "e\u0301", `"<&>"\`, "日本", strings.Repeat("x", 256)}
 	for i, name := range names {
-		_, err := s.PutOrganization(ctx, policy.Organization{ID: name, Requirement: policy.Requirement(i % 3)})
+		_, err := s.PutOrganization(ctx, policy.Organization{ID: name, Requirement: policy.Requirement(i % 3), Disabled: i == 2})
 		require.NoError(t, err)
 	}
 	for i, id := range []apikey.ID{"b", "a", "B", "-", "_", "0", apikey.ID(strings.Repeat("z", 40))} {

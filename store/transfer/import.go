@@ -144,7 +144,7 @@ func (i *importer) create(ctx context.Context, organizations []policy.Organizati
 		return nil
 	}
 	if i.loader != nil {
-		if err := i.loader.Load(ctx, organizations, keys, store.AllowOpen); err != nil {
+		if err := i.loader.Load(ctx, organizations, keys, store.AllowOpen, store.AllowManyEntries); err != nil {
 			return fmt.Errorf("loading %d organizations and %d keys: %w", len(organizations), len(keys), err)
 		}
 		i.result.Written.Organizations += len(organizations)
@@ -159,7 +159,7 @@ func (i *importer) create(ctx context.Context, organizations []policy.Organizati
 		return err
 	}
 	return putAll(&i.result.Written.Keys, keys, func(key apikey.Key) error {
-		_, err := i.store.PutKey(ctx, key, store.AllowOpen) // as it was
+		_, err := i.store.PutKey(ctx, key, store.AllowOpen, store.AllowManyEntries) // as it was
 		return written(nameOf(key.Organization, key.ID), err)
 	})
 }

@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"io/fs"
+	"reflect"
 	"runtime"
 	"strings"
 	"sync/atomic"
@@ -67,13 +68,13 @@ func TestASpoolThatFails(t *testing.T) {
 // A line that came back from the temporary file as none is an error.
 func TestALineThatIsNone(t *testing.T) {
 	e := &exporter{out: bufio.NewWriter(&bytes.Buffer{}), sum: sha256.New(), recorder: usedAlways{}}
-	require.Error(t, e.addUsage(context.Background(), &item{organization: "acme", key: "a", text: []byte(`{"key":{`)}))
+	require.Error(t, e.addUsage(context.Background(), []item{{organization: "acme", key: "a", text: []byte(`{"key":{`)}}))
 }
 
 type usedAlways struct{ store.UsageRecorder }
 
-func (usedAlways) Usage(context.Context, apikey.ID) (store.KeyUsage, error) {
-	return store.KeyUsage{Secrets: map[string]accesslist.Usage{"5ec2e700": {Count: 1}}}, nil
+func (usedAlways) Usage(_ context.Context, ids ...apikey.ID) (map[apikey.ID]store.KeyUsage, error) {
+	return map[apikey.ID]store.KeyUsage{ids[0]: {Secrets: map[string]accesslist.Usage{"5ec2e700": {Count: 1}}}}, nil
 }
 
 // A store that fails is not asked for all the rest.
@@ -90,4 +91,69 @@ func TestParallelEndsWithTheFirstError(t *testing.T) {
 	})
 	require.EqualError(t, err, "call 3")
 	require.Less(t, calls.Load(), int64(all))
+}
+
+// Every field of a record counts when it is read back, a later one included: a field that
+// is not compared could be lost without a word.
+func TestEveryFieldMakesADifference(t *testing.T) {
+	organization := policy.Organization{}
+	for field := range fieldsButRevision(t, &organization) {
+		require.NotEmpty(t, organizationDifference(policy.Organization{}, organization), field)
+	}
+	key := apikey.Key{}
+	for field := range fieldsButRevision(t, &key) {
+		require.NotEmpty(t, keyDifference(apikey.Key{}, key), field)
+	}
+	secret := apikey.StoredSecret{}
+	for field := range fieldsButRevision(t, &secret) {
+		require.False(t, sameSecret(apikey.StoredSecret{}, secret), field)
+	}
+}
+
+// fieldsButRevision sets one field after the other, and clears it again.
+func fieldsButRevision(t *testing.T, record any) func(yield func(string) bool) {
+	return func(yield func(string) bool) {
+		all := reflect.ValueOf(record).Elem()
+		for i := range all.NumField() {
+			name, field := all.Type().Field(i).Name, all.Field(i)
+			if name == "Revision" {
+				continue
+			}
+			field.Set(someOf(t, field.Type()))
+			if !yield(name) {
+				return
+			}
+			field.SetZero()
+		}
+	}
+}
+
+func someOf(t *testing.T, of reflect.Type) reflect.Value {
+	for _, some := range []any{
+		time.Unix(1, 0), must(accesslist.Parse("192.0.2.1")), [sha256.Size]byte{1},
+		[]apikey.Grant{{Role: "reader"}}, []apikey.StoredSecret{{ServerKey: "a"}},
+	} {
+		if value := reflect.ValueOf(some); value.Type() == of {
+			return value
+		}
+	}
+	value := reflect.New(of).Elem()
+	switch of.Kind() {
+	case reflect.String:
+		value.SetString("x")
+	case reflect.Bool:
+		value.SetBool(true)
+	case reflect.Uint8:
+		value.SetUint(1)
+	default:
+		t.Fatalf("a field of type %v: want a value for it here", of)
+	}
+	return value
+}
+
+func must[T any](value T, err error) T {
+	if err != nil {
+		panic(err)
+	}
+	return value
 }

@@ -7,7 +7,6 @@ package transfer_test
 
 import (
 	"net/netip"
-	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -25,17 +24,17 @@ func TestLongLines(t *testing.T) {
 	_, err := s.PutOrganization(t.Context(), policy.Organization{ID: "acme"})
 	require.NoError(t, err)
 	var entries []accesslist.Entry
-	for i := range 4200 {
+	for i := range apikey.MaxEntries {
 		entry := must(accesslist.Parser{}.NewEntry(netip.PrefixFrom(netip.AddrFrom4([4]byte{11, 0, byte(i >> 8), byte(i)}), 32)))
-		entry.Comment = strings.Repeat("x", accesslist.MaxComment)
+		entry.Added, entry.Expires = moment, moment.AddDate(1, 0, 0)
 		entries = append(entries, entry)
 	}
-	for _, id := range []apikey.ID{"long", "short"} {
+	for _, id := range []apikey.ID{"long-1", "long-2", "long-3", "long-4", "long-5", "short"} {
 		key := plainKey(id, "acme")
-		if id == "long" {
+		if id != "short" {
 			key.AccessList = must(accesslist.New(entries...))
 		}
-		_, err = s.PutKey(t.Context(), key, store.AllowOpen)
+		_, err = s.PutKey(t.Context(), key, store.AllowOpen, store.AllowManyEntries)
 		require.NoError(t, err)
 	}
 	file := export(t, bare{s})

@@ -94,15 +94,23 @@ func (r *reader) chunk() ([]record, error) {
 	return records, nil
 }
 
-// line reads a line with its line feed.
-func (r *reader) line() ([]byte, error) {
+// line reads a line with its line feed, and no more of the file than that or MaxLine.
+func (r *reader) line() (text []byte, err error) {
 	r.lines++
-	text, err := r.in.ReadBytes('\n')
+	for err = bufio.ErrBufferFull; err == bufio.ErrBufferFull; {
+		var part []byte
+		part, err = r.in.ReadSlice('\n')
+		if text = append(text, part...); len(text) > MaxLine {
+			return nil, damaged(r.lines, errLongLine)
+		}
+	}
 	if err == io.EOF {
 		err = r.cutShort()
 	}
 	return text, err
 }
+
+var errLongLine = fmt.Errorf("it has more than %d bytes: want at most that, which no key's line exceeds", MaxLine)
 
 func (r *reader) cutShort() error {
 	return damaged(r.lines, errors.New("the file was cut short: want its last line"))

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/sallyport-go/sallyport/apikey"
+	"github.com/sallyport-go/sallyport/internal/plain"
 )
 
 // Errors of this package, told apart with errors.Is. Others are failures of the store,
@@ -38,7 +39,7 @@ func (c *Counts) add(key, used bool) {
 // nameOf returns the name of a key, or of an organization if key is empty, for errors.
 func nameOf(organization string, key apikey.ID) string {
 	if key == "" {
-		return fmt.Sprintf("organization %q", organization)
+		return "organization " + plain.Quote(organization)
 	}
-	return fmt.Sprintf("key %q of organization %q", key, organization)
+	return fmt.Sprintf("key %q of organization %s", key, plain.Quote(organization))
 }

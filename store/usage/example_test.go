@@ -15,7 +15,7 @@ import (
 )
 
 func ExampleRecorder() {
-	ctx := context.Background()
+	ctx, begin := context.Background(), time.Now()
 	keys := memory.New()
 	_, _ = keys.PutOrganization(ctx, policy.Organization{ID: "acme"})
 	key, secret, _ := apikey.New("acme")
@@ -43,15 +43,18 @@ func ExampleRecorder() {
 		fmt.Println(err)
 	}
 
-	known, _ := counts.Usage(ctx, key.ID)
+	usage, _ := counts.Usage(ctx, key.ID) // of one key, or up to 100
+	known := usage[key.ID]
 	for entry := range key.AccessList.All() {
 		fmt.Println(entry, known.Entries[entry.Prefix()].Count, known.Entries[entry.Prefix()].LastAddress)
 	}
-	for _, finding := range key.AccessList.Findings(time.Now(), known.Entries) {
-		fmt.Println(finding)
+	now := time.Now()
+	evidence := accesslist.Evidence{Usage: known.Entries, Since: begin, Window: now.Sub(begin)} // in earnest 30 days
+	for _, finding := range key.AccessList.Findings(now, evidence) {
+		fmt.Println(finding.Entry, finding.Kind)
 	}
 	// Output:
 	// 198.51.100.0/24 2 198.51.100.2
 	// 203.0.113.7 0 invalid IP
-	// 203.0.113.7 has served no call
+	// 203.0.113.7 unused
 }

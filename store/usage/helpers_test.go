@@ -126,8 +126,9 @@ func (c count) add(made call) {
 func (s *service) counted(t testing.TB) count {
 	all := count{}
 	for _, key := range s.keys {
-		known, err := s.stored.Usage(context.Background(), key.ID)
+		usage, err := s.stored.Usage(context.Background(), key.ID)
 		require.NoError(t, err)
+		known := usage[key.ID]
 		if len(known.Entries)+len(known.Secrets) > 0 {
 			all[key.ID] = known
 		}

@@ -144,8 +144,8 @@ func (f recorderFunc) RecordUsage(ctx context.Context, batch []store.UsageRecord
 	return f(ctx, batch)
 }
 
-func (recorderFunc) Usage(context.Context, apikey.ID) (store.KeyUsage, error) {
-	return store.KeyUsage{}, errors.New("nobody asks")
+func (recorderFunc) Usage(context.Context, ...apikey.ID) (map[apikey.ID]store.KeyUsage, error) {
+	return nil, errors.New("nobody asks")
 }
 
 // Rounds come at most the interval apart and not regularly; after failures the pauses
@@ -391,7 +391,7 @@ func TestBound(t *testing.T) {
 		if n < limit {
 			want = 2
 		}
-		require.Equal(t, want, known.Entries[netip.MustParsePrefix("10.0.0.0/8")].Count, key.ID)
+		require.Equal(t, want, known[key.ID].Entries[netip.MustParsePrefix("10.0.0.0/8")].Count, key.ID)
 	}
 }
 

@@ -366,6 +366,6 @@ func TestUsageIsPruned(t *testing.T) {
 	require.Less(t, len(response.Kvs[0].Value), 150<<10, "of at most two rounds")
 	usage, err := s.Usage(t.Context(), "k1")
 	require.NoError(t, err)
-	require.EqualValues(t, 5, usage.Entries[used("k1", 1).Entry].Count)
-	require.EqualValues(t, 5000, usage.Secrets[secret].Count)
+	require.EqualValues(t, 5, usage["k1"].Entries[used("k1", 1).Entry].Count)
+	require.EqualValues(t, 5000, usage["k1"].Secrets[secret].Count)
 }

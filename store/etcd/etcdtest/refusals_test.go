@@ -48,7 +48,7 @@ func TestSpaceIsUsedUp(t *testing.T) {
 	require.Equal(t, key.Revision, subject.Key().Revision)
 	usage, err := s.Usage(t.Context(), "k1")
 	require.NoError(t, err)
-	require.Empty(t, usage.Entries)
+	require.Empty(t, usage["k1"].Entries)
 
 	alarm(pb.AlarmRequest_DEACTIVATE)
 	put(t, s, key)
@@ -388,7 +388,7 @@ func TestForeignValues(t *testing.T) {
 		require.ErrorContains(t, err, "usage/k1")
 		usage, err := s.Usage(ctx, "k2")
 		require.NoError(t, err)
-		require.Empty(t, usage.Entries, "nothing of a batch that failed (U4)")
+		require.Empty(t, usage["k2"].Entries, "nothing of a batch that failed (U4)")
 	})
 }
 
@@ -470,11 +470,11 @@ func TestRecordIsTooLarge(t *testing.T) {
 	require.ErrorContains(t, err, "50 keys")
 	usage, err := s.Usage(t.Context(), "used-0")
 	require.NoError(t, err)
-	require.Empty(t, usage.Entries)
+	require.Empty(t, usage["used-0"].Entries)
 	require.NoError(t, s.RecordUsage(t.Context(), batch[:len(batch)/keys]))
 	usage, err = s.Usage(t.Context(), "used-0")
 	require.NoError(t, err)
-	require.Len(t, usage.Entries, 1000)
+	require.Len(t, usage["used-0"].Entries, 1000)
 }
 
 func listOf(t testing.TB, entries int, comment string) accesslist.List {

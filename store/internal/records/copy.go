@@ -5,7 +5,6 @@ import (
 	"sync"
 
 	"github.com/sallyport-go/sallyport/apikey"
-	"github.com/sallyport-go/sallyport/policy"
 	"github.com/sallyport-go/sallyport/store"
 )
 
@@ -98,8 +97,10 @@ func (c *Copy) holder(id string) *organization {
 // set takes what a change says of the organization.
 func (o *organization) set(change store.Change) {
 	err := change.Err
-	if stored := change.OrganizationRecord; err == nil && stored != nil && stored.ID == o.id {
-		o.stored.Store(&policy.Organization{ID: o.id, Requirement: stored.Requirement, Revision: stored.Revision})
+	if record := change.OrganizationRecord; err == nil && record != nil && record.ID == o.id {
+		stored := *record
+		stored.ID = o.id // the same memory
+		o.stored.Store(&stored)
 		return
 	}
 	if err == nil && !change.Deleted {

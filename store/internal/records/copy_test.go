@@ -26,7 +26,7 @@ func putKey(key *apikey.Key) store.Change {
 }
 
 func putOrganization(id string, requirement policy.Requirement, revision uint64) store.Change {
-	return store.Change{Revision: revision, Organization: id, OrganizationRecord: &policy.Organization{ID: id, Requirement: requirement, Revision: revision}}
+	return store.Change{Revision: revision, Organization: id, OrganizationRecord: &policy.Organization{ID: id, Requirement: requirement, Disabled: requirement == policy.Required, Revision: revision}}
 }
 
 func TestCopyApply(t *testing.T) {
@@ -48,7 +48,7 @@ func TestCopyApply(t *testing.T) {
 	}
 	old := want("key", 2, 1)
 	assert.True(t, old.Key().Equal(*key))
-	assert.Equal(t, policy.Required, old.Organization().Requirement)
+	assert.Equal(t, policy.Organization{ID: "acme", Requirement: policy.Required, Disabled: true, Revision: 1}, old.Organization())
 	want("other", 3, 1)
 
 	// What was told is copied.

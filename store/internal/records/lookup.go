@@ -99,5 +99,5 @@ func (r *record) unreadable() error {
 	if err := r.organization.fault.Load(); err != nil && *err != nil {
 		return fmt.Errorf("store: key %q cannot be read: %w", r.key.ID, *err)
 	}
-	return fmt.Errorf("store: key %q cannot be read: its organization %q is unknown", r.key.ID, r.organization.id)
+	return fmt.Errorf("store: key %q cannot be read: its organization %.80q is unknown", r.key.ID, r.organization.id)
 }

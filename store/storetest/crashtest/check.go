@@ -100,7 +100,7 @@ func (l *Ledger) find(ctx context.Context, s store.Store, all fixture.Snapshot) 
 		if !strings.HasPrefix(o.ID, idPrefix) {
 			continue
 		}
-		found[fixture.OrganizationName(o.ID)] = foundRecord{there: true, organization: o.ID, requirement: o.Requirement, revision: o.Revision}
+		found[fixture.OrganizationName(o.ID)] = foundRecord{there: true, organization: o.ID, requirement: o.Requirement, disabled: o.Disabled, revision: o.Revision}
 		if got, err := s.Organization(ctx, o.ID); err != nil || got != o {
 			l.problem("S26", "Organizations has %+v, and Organization %+v (error %v)", o, got, err)
 		}
@@ -123,7 +123,7 @@ func (l *Ledger) find(ctx context.Context, s store.Store, all fixture.Snapshot) 
 			if err != nil {
 				return nil, fmt.Errorf("Usage(%q): %w", id, err)
 			}
-			f.used = usage.Entries[usedEntry].Count
+			f.used = usage[id].Entries[usedEntry].Count
 		}
 		found[fixture.KeyName(id)] = f
 	}
@@ -242,7 +242,7 @@ func (l *Ledger) compare(name fixture.RecordName, known *knownRecord, f foundRec
 	}
 	// From here on the found state is the known one.
 	known.revision = f.revision
-	known.stored = record{Key: name.Key, Organization: f.organization, Deleted: !f.there, Version: f.version, Requirement: f.requirement}
+	known.stored = record{Key: name.Key, Organization: f.organization, Deleted: !f.there, Version: f.version, Requirement: f.requirement, Disabled: f.disabled}
 	if name.Key == "" {
 		known.stored.Organization = name.Organization
 	}
@@ -252,7 +252,7 @@ func (f foundRecord) String() string {
 	if !f.there {
 		return "not there"
 	}
-	return fmt.Sprintf("%v, revision %d", record{Organization: f.organization, Version: f.version, Requirement: f.requirement}, f.revision)
+	return fmt.Sprintf("%v, revision %d", record{Organization: f.organization, Version: f.version, Requirement: f.requirement, Disabled: f.disabled}, f.revision)
 }
 
 func (r record) String() string {
@@ -260,7 +260,7 @@ func (r record) String() string {
 	case r.Deleted:
 		return "not there"
 	case r.Version == 0: // an organization
-		return "with requirement " + r.Requirement.String()
+		return fmt.Sprintf("with requirement %v, disabled %t", r.Requirement, r.Disabled)
 	}
 	return fmt.Sprintf("version %d of %q", r.Version, r.Organization)
 }

@@ -174,7 +174,7 @@ func (r record) is(found foundRecord) bool {
 	if r.Deleted || !found.there {
 		return r.Deleted == !found.there
 	}
-	return r.Organization == found.organization && r.Version == found.version && r.Requirement == found.requirement
+	return r.Organization == found.organization && r.Version == found.version && r.Requirement == found.requirement && r.Disabled == found.disabled
 }
 
 // A foundRecord is a record as the store returned it.
@@ -183,6 +183,7 @@ type foundRecord struct {
 	organization string
 	version      int                // of a key
 	requirement  policy.Requirement // of an organization
+	disabled     bool               // likewise
 	revision     uint64
 	used         uint64 // calls of usedEntry
 }

@@ -105,15 +105,20 @@ var brokenCrashes = []struct {
 		o.Requirement = (o.Requirement + 1) % 3
 		_, _ = b.Sound.PutOrganization(context.Background(), o)
 	}},
+	{"loses the switch of an organization", "S25", func(b *teststore.Loader, l *Ledger) {
+		id := anOrganization(l)
+		o, _ := b.Sound.Organization(context.Background(), id)
+		o.Disabled = !o.Disabled
+		_, _ = b.Sound.PutOrganization(context.Background(), o)
+	}},
 	{"loses usage", "S25", func(b *teststore.Loader, l *Ledger) {
 		id := aKey(l, func(r *knownRecord) bool { return r.counted > 0 })
-		b.DoUsage = func(ctx context.Context, of apikey.ID) (store.KeyUsage, error) {
-			usage, err := b.Sound.Usage(ctx, of)
+		b.OnUsage(func(of apikey.ID, usage store.KeyUsage) (store.KeyUsage, error) {
 			if of == id {
 				usage.Entries = nil
 			}
-			return usage, err
-		}
+			return usage, nil
+		})
 	}},
 	{"counts usage twice", "S25", func(b *teststore.Loader, l *Ledger) {
 		id := aKey(l, func(r *knownRecord) bool { return r.counted > 0 })

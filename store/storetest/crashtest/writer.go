@@ -87,7 +87,12 @@ type record struct {
 	Deleted      bool               `json:"deleted,omitzero"`
 	Version      int                `json:"version,omitzero"` // of a key: see fixture.Whole
 	Requirement  policy.Requirement `json:"requirement,omitzero"`
-	Count        uint64             `json:"count,omitzero"` // of calls of usedEntry
+	Disabled     bool               `json:"disabled,omitzero"` // of an organization
+	Count        uint64             `json:"count,omitzero"`    // of calls of usedEntry
+}
+
+func organizationRecord(o policy.Organization) record {
+	return record{Organization: o.ID, Requirement: o.Requirement, Disabled: o.Disabled}
 }
 
 func (r record) name() fixture.RecordName {
@@ -222,7 +227,7 @@ func (w *writer) write(ctx context.Context, begins announcement, do func() (revi
 }
 
 func (w *writer) putOrganization(ctx context.Context, o policy.Organization) error {
-	begins := announcement{Begins: []record{{Organization: o.ID, Requirement: o.Requirement}}}
+	begins := announcement{Begins: []record{organizationRecord(o)}}
 	done, err := w.write(ctx, begins, func() (uint64, error) {
 		var err error
 		o, err = w.store.PutOrganization(ctx, o)
@@ -235,12 +240,18 @@ func (w *writer) putOrganization(ctx context.Context, o policy.Organization) err
 }
 
 func (w *writer) createOrganization(ctx context.Context) error {
-	return w.putOrganization(ctx, policy.Organization{ID: w.freshID(), Requirement: policy.Requirement(w.random.IntN(3))})
+	return w.putOrganization(ctx, w.freshOrganization())
+}
+
+func (w *writer) freshOrganization() policy.Organization {
+	return policy.Organization{ID: w.freshID(), Requirement: policy.Requirement(w.random.IntN(3)), Disabled: w.random.IntN(2) == 0}
 }
 
 func (w *writer) replaceOrganization(ctx context.Context) error {
 	o := w.organizations[w.anyOrganization()]
-	o.Requirement = (o.Requirement + 1) % 3
+	if o.Requirement = (o.Requirement + 1) % 3; o.Requirement == policy.NotRequired {
+		o.Disabled = !o.Disabled
+	}
 	return w.putOrganization(ctx, o)
 }
 
@@ -315,8 +326,8 @@ func (w *writer) deleteKey(ctx context.Context) error {
 
 // load loads an organization, with keys for it and for another one.
 func (w *writer) load(ctx context.Context) error {
-	organization := policy.Organization{ID: w.freshID(), Requirement: policy.Requirement(w.random.IntN(3))}
-	begins := announcement{Begins: []record{{Organization: organization.ID, Requirement: organization.Requirement}}}
+	organization := w.freshOrganization()
+	begins := announcement{Begins: []record{organizationRecord(organization)}}
 	var keys []apikey.Key
 	for _, owner := range []string{organization.ID, w.anyOrganization(), organization.ID} {
 		version := w.freshVersion()

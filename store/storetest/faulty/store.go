@@ -347,6 +347,6 @@ func (r usageRecorder) RecordUsage(ctx context.Context, batch []store.UsageRecor
 	return doOnly(ctx, r.f, RecordUsage, func() error { return r.recorder.RecordUsage(ctx, batch) })
 }
 
-func (r usageRecorder) Usage(ctx context.Context, id apikey.ID) (store.KeyUsage, error) {
-	return do(ctx, r.f, Usage, func() (store.KeyUsage, error) { return r.recorder.Usage(ctx, id) })
+func (r usageRecorder) Usage(ctx context.Context, ids ...apikey.ID) (map[apikey.ID]store.KeyUsage, error) {
+	return do(ctx, r.f, Usage, func() (map[apikey.ID]store.KeyUsage, error) { return r.recorder.Usage(ctx, ids...) })
 }

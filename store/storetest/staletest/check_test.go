@@ -253,6 +253,11 @@ func TestStalenessCatchesBrokenSources(t *testing.T) {
 			}), faulty.Lookup)
 			return f
 		}, "answered with the organization"},
+		"answers with an organization that was never switched off": {time.Minute, func(_ *testing.T, m *memory.Store) policy.Source {
+			f := faulty.New(m)
+			f.Break(garbleRecords(func(_ *apikey.Key, o *policy.Organization) { o.Disabled = false }), faulty.Lookup)
+			return f
+		}, "answered with the organization"},
 		"never answers": {time.Minute, func(_ *testing.T, m *memory.Store) policy.Source {
 			f := faulty.New(m)
 			f.Break(faulty.Fail(errors.New("no connection")), faulty.Lookup)

@@ -42,12 +42,18 @@ type phase struct {
 	absent      bool
 	version     int                // of a key
 	requirement policy.Requirement // of an organization
+	disabled    bool               // likewise
 	revision    uint64             // zero if unknown
 
 	called, known, superseded time.Duration
 	base                      *phase // the phase it replaces
 	answered                  bool   // by a source, while pending
 	dead                      bool   // did not happen
+}
+
+// is reports whether an organization is as the write left it.
+func (p *phase) is(o policy.Organization) bool {
+	return !p.absent && p.requirement == o.Requirement && p.disabled == o.Disabled
 }
 
 const (
@@ -182,7 +188,7 @@ func (t *truth) readOrganization(o policy.Organization) *phase {
 	if p := tr.revisions[o.Revision]; p != nil {
 		return p
 	}
-	return t.read(name, o.Revision, func(p *phase) bool { return p != tr.current && !p.absent && p.requirement == o.Requirement })
+	return t.read(name, o.Revision, func(p *phase) bool { return p != tr.current && p.is(o) })
 }
 
 func (t *truth) read(name fixture.RecordName, revision uint64, is func(*phase) bool) *phase {
@@ -258,13 +264,13 @@ func (t *truth) organizationOf(o policy.Organization) *phase {
 		return nil
 	}
 	if p := tr.revisions[o.Revision]; p != nil {
-		if p.requirement != o.Requirement {
+		if !p.is(o) {
 			return nil
 		}
 		return p
 	}
 	for _, p := range tr.pending {
-		if !p.absent && p.requirement == o.Requirement {
+		if p.is(o) {
 			return p
 		}
 	}

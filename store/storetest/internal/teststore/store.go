@@ -29,7 +29,7 @@ type Broken struct {
 	DoPosition           func(ctx context.Context) (store.Position, error)
 	DoWatch              func(ctx context.Context, after store.Position) iter.Seq2[store.Change, error]
 	DoRecordUsage        func(ctx context.Context, batch []store.UsageRecord) error
-	DoUsage              func(ctx context.Context, id apikey.ID) (store.KeyUsage, error)
+	DoUsage              func(ctx context.Context, ids ...apikey.ID) (map[apikey.ID]store.KeyUsage, error)
 }
 
 // New returns a Broken that is still sound, and the store behind it.
@@ -93,8 +93,25 @@ func (b *Broken) RecordUsage(ctx context.Context, batch []store.UsageRecord) err
 	return b.DoRecordUsage(ctx, batch)
 }
 
-func (b *Broken) Usage(ctx context.Context, id apikey.ID) (store.KeyUsage, error) {
-	return b.DoUsage(ctx, id)
+func (b *Broken) Usage(ctx context.Context, ids ...apikey.ID) (map[apikey.ID]store.KeyUsage, error) {
+	return b.DoUsage(ctx, ids...)
+}
+
+// OnUsage makes a function change the usage of every key that exists.
+func (b *Broken) OnUsage(change func(id apikey.ID, usage store.KeyUsage) (store.KeyUsage, error)) {
+	read := b.DoUsage
+	b.DoUsage = func(ctx context.Context, ids ...apikey.ID) (map[apikey.ID]store.KeyUsage, error) {
+		all, err := read(ctx, ids...)
+		if err != nil {
+			return nil, err
+		}
+		for id, usage := range all {
+			if all[id], err = change(id, usage); err != nil {
+				return nil, err
+			}
+		}
+		return all, nil
+	}
 }
 
 // OnRead makes a function change every key read, by any method.
