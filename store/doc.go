@@ -21,7 +21,8 @@
 //
 // Calls and contexts
 //
-//   - S1. Every method MUST be safe for concurrent use.
+//   - S1. Every method MUST be safe for concurrent use. A call that has returned MUST NOT
+//     leave a goroutine or a connection of its own behind.
 //   - S2. A method called with a context that is done MUST return an error that matches
 //     the context's. It MUST change nothing. A method whose context ends meanwhile MUST
 //     return soon. Of several errors that of S23 MUST come first and that of S2 second;
@@ -92,15 +93,6 @@
 //     MUST be on exactly one page, whatever is inserted or deleted meanwhile.
 //   - S22. A cursor that no page can have returned MUST be refused with ErrInvalid.
 //
-// Limits
-//
-//   - S28. Without [AllowManyEntries], PutKey MUST return ErrInvalid if it would create a
-//     key with more than [MaxEntries] entries, or lengthen a list beyond them. Replacing
-//     a longer list by one of no more entries needs no AllowManyEntries. Every valid key
-//     within MaxEntries MUST be kept, also at all bounds of package apikey (rule A12). A
-//     longer one that a database cannot keep may be refused with ErrInvalid. An error
-//     MUST NOT have more than 4,096 bytes, however long an identifier or a cursor is.
-//
 // Closing
 //
 //   - S23. After Close every other method MUST return [ErrClosed]. Lookup is no
@@ -121,6 +113,15 @@
 //
 // store/adapter's NewHistory begins a history for an adapter that cannot know whether it was
 // restored.
+//
+// Limits
+//
+//   - S28. Without [AllowManyEntries], PutKey MUST return ErrInvalid if it would create a
+//     key with more than [MaxEntries] entries, or lengthen a list beyond them. Replacing
+//     a longer list by one of no more entries needs no AllowManyEntries. Every valid key
+//     within MaxEntries MUST be kept, also at all bounds of package apikey (rule A12). A
+//     longer one that a database cannot keep may be refused with ErrInvalid. An error
+//     MUST NOT have more than 4,096 bytes, however long an identifier or a cursor is.
 //
 // An adapter may implement [Watcher], [UsageRecorder] and [Loader], whose comments have
 // sentences of the same kind. [As] finds them in a wrapper by its Unwrap method.

@@ -103,7 +103,8 @@ type Watcher interface {
 	//     without waiting for another write. If there is nothing to deliver, a mark MUST
 	//     come first.
 	//   - W7. A watcher that is slow, or has stopped, MUST NOT hold up a write or
-	//     another watcher.
+	//     another watcher. A Watch that has ended, or was left, MUST NOT leave a
+	//     goroutine or a connection behind.
 	//   - W8. A record that cannot be read MUST be delivered with Err. The Watch MUST go
 	//     on. Delivered records MUST NOT be shared (S7).
 	//   - W10. If the store has lost a write that a mark of the Watch includes, the Watch

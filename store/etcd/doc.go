@@ -56,7 +56,7 @@
 // Under the prefix, here /sallyport/, there is:
 //
 //	/sallyport/version             1, the version of this layout
-//	/sallyport/revision            empty; its revision in etcd is that of the latest write
+//	/sallyport/revision            the name of the history; its revision in etcd is that of the latest write
 //	/sallyport/organizations/acme  an organization, the JSON of policy.Organization
 //	/sallyport/keys/acme/k1        a key of organization acme, the JSON of apikey.Key
 //	/sallyport/ids/k1              acme, the organization of the key
@@ -82,10 +82,12 @@
 // to the store. A replica goes by keys/ in both cases, and there the key is in force. To
 // revoke it, put its organization into ids/ and delete it with DeleteKey.
 //
-// A running watch delivers writes by etcdctl, with a mark later than Revision returns, for
+// A running watch delivers writes by etcdctl, with a mark later than Position returns, for
 // which a replica reloads everything. But a watch that was away resumes from its last mark
-// and misses them, unless the store itself has written since. Write in one transaction with
-// revision, as this package does (etcdctl txn), and every watcher receives it.
+// and misses them, unless the store itself has written since. Put revision in the same
+// transaction, with the value that it has (etcdctl txn), and every watcher receives it. If
+// revision is deleted or emptied, watches and Position fail until the next write of a
+// Store.
 //
 // Write access under the prefix lets anyone in; read access shows the hashes of the
 // secrets. With authentication, grant the program's role readwrite on the prefix
@@ -118,10 +120,20 @@
 // store.ErrCompacted and must begin from zero; so does a watch from zero that takes longer.
 // Defragment one member after the other, the leader last: meanwhile it answers nothing.
 //
-// A cluster restored from a snapshot gives the revisions since the snapshot again, to other
-// writes, and neither a watch nor a Put can tell (S26). Restore with etcdutl snapshot
-// restore --bump-revision 1000000000 --mark-compacted, and every watch begins from zero.
-// Writes after the snapshot are lost, and so are deletions: keys revoked since are back.
+// A restored cluster has the ID and the values of the snapshot, and nothing in it shows
+// that writes were lost. So every Store begins a history with its first write: it has a
+// random name, the value of revision. Other Stores go on in it, if their own latest write
+// is in its past, and watchers go on over restarts. A watch from a lost position gets
+// store.ErrCompacted, and a replica reloads. A restored cluster ends every connection: a
+// Store that goes on then begins another history. Behind a proxy that keeps connections
+// open, it notices only the loss of its own latest write. There, end the programs that write
+// before you restore.
+//
+// The revisions since the snapshot would be given again, to other writes, and a Put or
+// Delete with a lost revision could not tell (S27). Restore with etcdutl snapshot restore
+// --bump-revision 1000000000 --mark-compacted, and they are not. Bump further if the same
+// snapshot is restored again. Writes after the snapshot are lost, and so are deletions: keys
+// revoked since are back.
 //
 // S25 and S26 rest on the fsync of the members' disks, and on --unsafe-no-fsync not being
 // set.

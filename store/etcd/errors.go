@@ -14,25 +14,31 @@ import (
 
 // errTooLarge is returned when a request has more bytes than the client sends, or the
 // server takes.
-var errTooLarge = errors.New("the request is larger than the server takes, which is 1.5 MiB unless its --max-request-bytes says otherwise, or than the client sends, which is 2 MiB unless its MaxCallSendMsgSize says otherwise")
+var errTooLarge = errors.New("the request is larger than the server takes or the client sends: raise the server's --max-request-bytes, by default 1.5 MiB, and the client's Config.MaxCallSendMsgSize, by default 2 MiB")
 
-// advice is the meaning of the servers' errors for their operator. The errors are those of
+// advice is the repair of the servers' errors, for their operator. The errors are those of
 // package rpctypes.
 var advice = []struct {
 	err    error
 	advice string
 }{
-	{rpctypes.ErrNoSpace, "the cluster has used up its space and takes no writes: compact its history, defragment every member, and disarm the alarm NOSPACE"},
-	{rpctypes.ErrCorrupt, "a member has found its data damaged: replace it"},
-	{rpctypes.ErrPermissionDenied, "the client's user may not do this: grant its role the prefix, readwrite"},
-	{rpctypes.ErrAuthFailed, "the client's user or password is wrong"},
-	{rpctypes.ErrUserEmpty, "the cluster wants a user and a password, and the client has none"},
-	{rpctypes.ErrInvalidAuthToken, "the client is not, or no longer, known to the cluster"},
-	{rpctypes.ErrNoLeader, "the member that was asked has no leader: it is cut off from the others, or there are too few of them"},
-	{rpctypes.ErrTimeout, "the members did not agree in time: there are too few of them, or they are overloaded"},
-	{rpctypes.ErrTimeoutDueToLeaderFail, "the members did not agree in time, since they have lost their leader"},
-	{rpctypes.ErrTimeoutDueToConnectionLost, "the members did not agree in time, since they do not reach each other"},
-	{rpctypes.ErrTimeoutWaitAppliedIndex, "the member that was asked is too far behind the others"},
+	{rpctypes.ErrNoSpace, "the cluster has used up its space and takes no writes: compact its history (etcdctl compact), defragment every member (etcdctl defrag --cluster) and disarm the alarm (etcdctl alarm disarm); then raise --quota-backend-bytes, or shorten --auto-compaction-retention"},
+	{rpctypes.ErrCorrupt, "a member has found its data damaged: replace it (etcdctl member remove and add, with an empty data directory)"},
+	{rpctypes.ErrPermissionDenied, "the client's user may not do this: grant its role the prefix, readwrite (etcdctl role grant-permission --prefix=true ROLE readwrite PREFIX)"},
+	{rpctypes.ErrAuthFailed, "the client's user or password is wrong: want those of etcdctl user add in Config.Username and Config.Password"},
+	{rpctypes.ErrUserEmpty, "the cluster wants a user and a password, and the client has none: set Config.Username and Config.Password"},
+	{rpctypes.ErrAuthNotEnabled, "the client has a user, and the cluster no authentication: enable it (etcdctl auth enable), or leave Config.Username empty"},
+	{rpctypes.ErrInvalidAuthToken, "the client is not, or no longer, known to the cluster, as after a member's restart: try again, or make another client"},
+	{rpctypes.ErrAuthOldRevision, "users or roles have changed since the client was let in: try again"},
+	{rpctypes.ErrNoLeader, "the member that was asked has no leader, since it is cut off from the others or too few run: bring back a majority of the members, and give the client the endpoints of all"},
+	{rpctypes.ErrLeaderChanged, "the leader has changed in the meantime: try again after reading the record"},
+	{rpctypes.ErrTimeout, "the members did not agree in time: bring back a majority of them, or look for slow disks and an overload (etcdctl endpoint status)"},
+	{rpctypes.ErrTimeoutDueToLeaderFail, "the members did not agree in time, since they have lost their leader: try again after reading the record"},
+	{rpctypes.ErrTimeoutDueToConnectionLost, "the members did not agree in time, since they do not reach each other: check the network between their peer URLs"},
+	{rpctypes.ErrTimeoutWaitAppliedIndex, "the member that was asked is too far behind the others: look for a slow disk or an overload of it"},
+	{rpctypes.ErrTooManyRequests, "the cluster has more writes waiting than it takes: look for slow disks, or write less at a time"},
+	{rpctypes.Error(rpctypes.ErrGRPCNotSupportedForLearner), "the member that was asked is a learner: leave its endpoint out of the client's, or promote it (etcdctl member promote)"},
+	{rpctypes.ErrTooManyOps, "the servers take fewer operations in a transaction than the hundred of this package: want --max-txn-ops 128, the default, or more"},
 }
 
 // failure returns the error of a failed call. It matches the error of a done

@@ -16,7 +16,9 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.uber.org/zap"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
 )
 
 // A fake is as much of one member of etcd as the store needs, in memory, with faults on
@@ -36,6 +38,7 @@ type fake struct {
 
 	fragments  bool // have watches tell each event in a fragment of its own
 	early      bool // have watches tell what was before their beginning first
+	restored   int  // number of times
 	leaderless bool // as a member that is cut off from the others is
 	// before may refuse a request; after replaces the answer of one that was done.
 	before, after func(request any) error
@@ -181,6 +184,9 @@ func (f *fake) at(name string, revision int64) *mvccpb.KeyValue {
 
 func (f *fake) scan(r *pb.RangeRequest) (*pb.RangeResponse, error) {
 	response := &pb.RangeResponse{}
+	if r.Revision > f.revision {
+		return nil, rpctypes.ErrGRPCFutureRev
+	}
 	if r.Revision != 0 && r.Revision < f.compacted {
 		return nil, rpctypes.ErrGRPCCompacted
 	}
@@ -192,7 +198,7 @@ func (f *fake) scan(r *pb.RangeRequest) (*pb.RangeResponse, error) {
 	}
 	for _, name := range names {
 		kv := f.at(name, r.Revision)
-		if kv == nil {
+		if kv == nil || kv.ModRevision < r.MinModRevision || r.MaxModRevision > 0 && kv.ModRevision > r.MaxModRevision {
 			continue
 		}
 		if r.Limit > 0 && int64(len(response.Kvs)) == r.Limit {
@@ -243,6 +249,34 @@ func (f *fake) compact() {
 	f.compacted = f.revision
 }
 
+// snapshot returns a function that restores what there is. The cluster is not the same one
+// then, but has the same ID, and ends its watches. With bump it is as etcdutl makes it with
+// --bump-revision and --mark-compacted.
+func (f *fake) snapshot() (restore func(bump int64)) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	revision, compacted, names, events := f.revision, f.compacted, slices.Clone(f.names), slices.Clone(f.events)
+	versions := map[string][]*mvccpb.KeyValue{}
+	for name, all := range f.versions {
+		versions[name] = slices.Clone(all)
+	}
+	return func(bump int64) {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		f.revision, f.compacted, f.names, f.events = revision+bump, compacted, slices.Clone(names), slices.Clone(events)
+		f.versions = map[string][]*mvccpb.KeyValue{}
+		for name, all := range versions {
+			f.versions[name] = slices.Clone(all)
+		}
+		if bump > 0 {
+			f.compacted = f.revision
+		}
+		f.restored++
+		close(f.changed)
+		f.changed = make(chan struct{})
+	}
+}
+
 func (f *fake) Watch(stream pb.Watch_WatchServer) error {
 	request, err := stream.Recv()
 	if err != nil {
@@ -263,12 +297,19 @@ func (f *fake) Watch(stream pb.Watch_WatchServer) error {
 	if err := stream.Send(&pb.WatchResponse{Created: true}); err != nil {
 		return err
 	}
+	f.mu.Lock()
+	life := f.restored
+	f.mu.Unlock()
 	next := create.StartRevision
 	if f.early {
 		next = 1
 	}
 	for {
 		f.mu.Lock()
+		if f.restored != life {
+			f.mu.Unlock()
+			return status.Error(codes.Unavailable, "the server has ended")
+		}
 		if next <= f.compacted && next <= f.revision {
 			compacted := f.compacted
 			f.mu.Unlock()

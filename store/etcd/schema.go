@@ -47,6 +47,10 @@ func (n names) records() (begin, end string) {
 	return n.prefix + "keys/", clientv3.GetPrefixRangeEnd(n.organizations())
 }
 
+// watched returns the range that has all records and the latest write, and nothing else of
+// this package.
+func (n names) watched() (begin, end string) { return n.prefix + "keys/", n.revision() + "\x00" }
+
 // escape keeps the organization "a/b" apart from keys of organization "a". IDs of keys have
 // no slash. In organizations/ the name is the whole rest, so that etcd's order is that of
 // the pages (S20).

@@ -15,11 +15,11 @@ import (
 	"github.com/sallyport-go/sallyport/store/adapter"
 )
 
-// snapshot delivers every record at the revision it returns, and a mark.
-func (s *Store) snapshot(ctx context.Context, deliver adapter.Deliver) (history string, revision int64, err error) {
-	latest, at, err := s.latest(ctx)
-	if err != nil {
-		return "", 0, err
+// snapshot delivers every record at the position it returns, and returns the revision of
+// the cluster then. The caller delivers the mark.
+func (s *Store) snapshot(ctx context.Context, deliver adapter.Deliver) (latest store.Position, at int64, err error) {
+	if latest, at, err = s.latest(ctx); err != nil {
+		return latest, at, err
 	}
 	type page struct {
 		*pb.RangeResponse
@@ -37,7 +37,7 @@ func (s *Store) snapshot(ctx context.Context, deliver adapter.Deliver) (history 
 	for next := read(); next != nil; {
 		page := <-next
 		if page.err != nil {
-			return "", 0, page.err
+			return latest, at, page.err
 		}
 		next = nil
 		if l.advance(page.RangeResponse) {
@@ -49,11 +49,11 @@ func (s *Store) snapshot(ctx context.Context, deliver adapter.Deliver) (history 
 			// forever.
 			change.Revision = min(change.Revision, latest.Revision)
 			if err := deliver(change); err != nil {
-				return "", 0, err
+				return latest, at, err
 			}
 		}
 	}
-	return latest.History, at, deliver(store.Change{History: latest.History, Revision: latest.Revision})
+	return latest, at, nil
 }
 
 // changes returns stored values as changes, without those that are no records. Decoding a

@@ -2,6 +2,7 @@ package etcd
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"strings"
@@ -21,6 +22,7 @@ type Store struct {
 	watch  pb.WatchClient
 	names  names
 	owners owners
+	line   line
 
 	closing context.Context // done once the store is closed
 	close   context.CancelFunc
@@ -57,8 +59,10 @@ func New(ctx context.Context, client *clientv3.Client, prefix string) (*Store, e
 	}
 	s.closing, s.close = context.WithCancel(context.Background())
 	if err := s.found(ctx); err != nil {
+		s.close()
 		return nil, err
 	}
+	go s.leaveWhenCut(client.ActiveConnection())
 	return s, nil
 }
 
@@ -82,7 +86,7 @@ func (s *Store) found(ctx context.Context) error {
 	}
 	nothing := clientv3.Compare(clientv3.CreateRevision(s.names.prefix).WithPrefix(), "=", 0)
 	response, err = s.kv.Do(ctx, clientv3.OpTxn([]clientv3.Cmp{nothing},
-		[]clientv3.Op{clientv3.OpPut(s.names.version(), layoutVersion), marker}, []clientv3.Op{marker}))
+		[]clientv3.Op{clientv3.OpPut(s.names.version(), layoutVersion), clientv3.OpPut(s.names.revision(), rand.Text()), marker}, []clientv3.Op{marker}))
 	if err != nil {
 		return err
 	}

@@ -111,6 +111,17 @@ func TestStore(t *testing.T) {
 			},
 		}),
 		storetest.Compact(func(_ testing.TB, s store.Store) { fakes[s].compact() }),
+		storetest.Restore(func(_ testing.TB, s store.Store) func(testing.TB, store.Store) store.Store {
+			restore, bump := fakes[s].snapshot(), int64(0)
+			return func(t testing.TB, s store.Store) store.Store {
+				require.NoError(t, s.Close())
+				bump += 1_000_000_000
+				restore(bump)
+				again := open(t, s.(*Store).client)
+				fakes[again] = fakes[s]
+				return again
+			}
+		}),
 	)
 }
 
@@ -238,34 +249,6 @@ func TestWriteOutlivesItsContext(t *testing.T) {
 	require.ErrorIs(t, err, context.Canceled)
 }
 
-func TestFailures(t *testing.T) {
-	for _, c := range []struct {
-		err  error
-		is   error
-		text string
-	}{
-		{rpctypes.ErrGRPCNoSpace, rpctypes.ErrNoSpace, "disarm the alarm"},
-		{rpctypes.ErrGRPCPermissionDenied, rpctypes.ErrPermissionDenied, "grant its role"},
-		{rpctypes.ErrGRPCUserEmpty, rpctypes.ErrUserEmpty, "wants a user"},
-		{rpctypes.ErrGRPCCorrupt, rpctypes.ErrCorrupt, "replace it"},
-		{rpctypes.ErrGRPCTimeoutDueToLeaderFail, rpctypes.ErrTimeoutDueToLeaderFail, "lost their leader"},
-		{rpctypes.ErrGRPCRequestTooLarge, store.ErrInvalid, "--max-request-bytes"},
-		{rpctypes.ErrGRPCRequestTooLarge, store.ErrInvalid, "MaxCallSendMsgSize"},
-		{status.Error(codes.ResourceExhausted, "trying to send message larger than max (3 vs. 2)"), store.ErrInvalid, "(3 vs. 2)"},
-		{rpctypes.ErrGRPCRequestTooManyRequests, rpctypes.ErrTooManyRequests, "too many requests"},
-		{rpctypes.ErrGRPCCompacted, store.ErrCompacted, "compacted"},
-		{status.Error(codes.Internal, "whatever"), nil, "whatever"},
-	} {
-		s, f := opened(t)
-		f.inject(func(any) error { return c.err }, nil)
-		_, err := s.PutKey(t.Context(), newKey("k2"))
-		require.ErrorContains(t, err, c.text)
-		if c.is != nil {
-			require.ErrorIs(t, err, c.is)
-		}
-	}
-}
-
 func TestNew(t *testing.T) {
 	f, client := startFake(t)
 	_, err := New(t.Context(), nil, prefix)
@@ -363,7 +346,8 @@ func TestLeavingAtAMark(t *testing.T) {
 	for range 2 {
 		for change, err := range s.Watch(t.Context(), store.Position{}) {
 			require.NoError(t, err)
-			require.Equal(t, store.Change{History: change.History}, change, "the mark of a store in which nothing was written")
+			require.Equal(t, store.Change{History: change.History, Revision: 2}, change, "the mark of a store that was founded")
+			require.NotEmpty(t, change.History)
 			break
 		}
 	}

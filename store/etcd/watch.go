@@ -16,7 +16,8 @@ import (
 	"github.com/sallyport-go/sallyport/store/adapter"
 )
 
-// Position implements [store.Watcher]. The history is that of the cluster, by its ID.
+// Position implements [store.Watcher]. The history is that of the Store that has begun to
+// write last.
 func (s *Store) Position(ctx context.Context) (store.Position, error) {
 	latest, _, err := s.latest(ctx)
 	return latest, err
@@ -32,10 +33,9 @@ func (s *Store) latest(ctx context.Context) (latest store.Position, cluster int6
 	if err != nil {
 		return store.Position{}, 0, err
 	}
-	return store.Position{History: historyOf(response.Header), Revision: revisionOf(valuesOf(response)[0])}, response.Header.Revision, nil
+	latest, err = s.position(valuesOf(response)[0])
+	return latest, response.Header.Revision, err
 }
-
-func historyOf(header *pb.ResponseHeader) string { return fmt.Sprintf("%016x", header.ClusterId) }
 
 // Watch implements [store.Watcher]. It reaches back as far as the cluster's history, and
 // delivers each write when it happens. A watcher that has fallen behind receives each
@@ -66,46 +66,42 @@ func (s *Store) Watch(ctx context.Context, after store.Position) iter.Seq2[store
 // until it fails.
 func (s *Store) deliver(ctx context.Context, after store.Position, deliver adapter.Deliver) error {
 	if after == (store.Position{}) {
-		history, revision, err := s.snapshot(ctx, deliver)
+		latest, at, err := s.snapshot(ctx, deliver)
 		if err != nil {
 			return err
 		}
-		return s.follow(ctx, history, revision+1, deliver)
+		return s.follow(ctx, latest, true, at+1, deliver)
 	}
-	latest, cluster, err := s.latest(ctx)
-	if err == nil {
-		err = adapter.CheckWatch(after, 0, latest)
-	}
+	latest, cluster, err := s.since(ctx, after)
 	if err != nil {
 		return err
 	}
 	if after.Revision < latest.Revision {
-		return s.follow(ctx, after.History, int64(after.Revision)+1, deliver)
-	}
-	if err := deliver(store.Change{History: after.History, Revision: after.Revision}); err != nil {
-		return err
+		return s.follow(ctx, after, false, int64(after.Revision)+1, deliver)
 	}
 	// Writes by others since then may have been compacted already. They reach no watcher
 	// that was away, not even if they wrote records.
-	return s.follow(ctx, after.History, cluster+1, deliver)
+	return s.follow(ctx, after, true, cluster+1, deliver)
 }
 
-// follow delivers what is written from a revision on, which may be a future one.
+// follow delivers a mark of a position, unless changes follow anyway, and then what is
+// written from a revision on, which may be a future one.
 //
 // It does not use the client's own watcher. The client's keeps untaken events in memory
 // without a bound (W7). After a failure it goes on without asking whether the cluster is
 // still the same (W4). Here events wait in the member's history.
-func (s *Store) follow(ctx context.Context, history string, revision int64, deliver adapter.Deliver) error {
+func (s *Store) follow(ctx context.Context, from store.Position, mark bool, revision int64, deliver adapter.Deliver) error {
 	// A member that is cut off from the others has no leader. It must say so, not be
 	// silent.
 	stream, err := s.watch.Watch(clientv3.WithRequireLeader(ctx), grpc.WaitForReady(true), grpc.MaxCallRecvMsgSize(math.MaxInt32))
 	if err != nil {
 		return failure(ctx, err)
 	}
-	begin, end := s.names.records()
+	begin, end := s.names.watched()
 	_ = stream.Send(&pb.WatchRequest{RequestUnion: &pb.WatchRequest_CreateRequest{CreateRequest: &pb.WatchCreateRequest{
 		Key: []byte(begin), RangeEnd: []byte(end), StartRevision: revision, Fragment: true,
 	}}}) // if it fails, Recv says why
+	now := from
 	var events []*mvccpb.Event // not delivered yet
 	for {
 		response, err := stream.Recv()
@@ -118,10 +114,23 @@ func (s *Store) follow(ctx context.Context, history string, revision int64, deli
 		if response.Canceled {
 			return fmt.Errorf("store/etcd: the cluster ended the watch: %s", response.CancelReason)
 		}
+		if response.Created {
+			// The cluster may have been restored before the stream began. Later it would
+			// end the stream.
+			if _, _, err := s.since(ctx, from); err != nil {
+				return err
+			}
+			if mark {
+				if err := deliver(store.Change{History: from.History, Revision: from.Revision}); err != nil {
+					return err
+				}
+			}
+		}
 		for _, event := range response.Events {
 			// Other names are not delivered and hide no record. Marks must not go back where
 			// a server sends earlier revisions than it was asked for.
-			if _, _, ok := s.names.record(string(event.Kv.Key)); ok && event.Kv.ModRevision >= revision {
+			name := string(event.Kv.Key)
+			if _, _, ok := s.names.record(name); (ok || name == s.names.revision()) && event.Kv.ModRevision >= revision {
 				events = append(events, event)
 			}
 		}
@@ -129,28 +138,35 @@ func (s *Store) follow(ctx context.Context, history string, revision int64, deli
 		for response.Fragment && whole > 0 && events[whole-1].Kv.ModRevision == events[len(events)-1].Kv.ModRevision {
 			whole-- // the next response may have more of the last revision
 		}
-		if err := s.deliverLatest(history, events[:whole], deliver); err != nil {
+		if now, err = s.deliverLatest(now, events[:whole], deliver); err != nil {
 			return err
 		}
 		events = slices.Clone(events[whole:])
 	}
 }
 
-// deliverLatest delivers the latest event of each record, and a mark. The events are all
-// those of some revisions, and of records only.
-func (s *Store) deliverLatest(history string, events []*mvccpb.Event, deliver adapter.Deliver) error {
-	var mark uint64
+// deliverLatest delivers the latest event of each record, and a mark, and returns the
+// position of the mark. The events are all those of some revisions.
+func (s *Store) deliverLatest(from store.Position, events []*mvccpb.Event, deliver adapter.Deliver) (store.Position, error) {
+	if len(events) == 0 {
+		return from, nil
+	}
+	mark := from
 	for _, event := range adapter.Latest(events, s.nameOf) {
-		change := s.change(event.Kv, event.Type == mvccpb.Event_DELETE)
-		if err := deliver(change); err != nil {
-			return err
+		if string(event.Kv.Key) == s.names.revision() {
+			latest, err := s.position(event.Kv)
+			if err != nil {
+				return from, err
+			}
+			mark.History = latest.History
+			continue
 		}
-		mark = change.Revision
+		if err := deliver(s.change(event.Kv, event.Type == mvccpb.Event_DELETE)); err != nil {
+			return from, err
+		}
 	}
-	if mark == 0 {
-		return nil
-	}
-	return deliver(store.Change{History: history, Revision: mark})
+	mark.Revision = revisionOf(events[len(events)-1].Kv)
+	return mark, deliver(store.Change{History: mark.History, Revision: mark.Revision})
 }
 
 func (s *Store) nameOf(event *mvccpb.Event) adapter.Name {

@@ -23,6 +23,14 @@ func namesOf(told []store.Change) (names []string) {
 	return names
 }
 
+// historyOf returns the name of the present history.
+func historyOf(t testing.TB, s *Store) string {
+	t.Helper()
+	latest, err := s.Position(t.Context())
+	require.NoError(t, err)
+	return latest.History
+}
+
 // TestForeignWrite has a record written by other means, with a later revision than the
 // store has. A copy that has loaded it must not seem to be ahead of the store: that would
 // be loaded again and again.
@@ -44,7 +52,7 @@ func TestForeignWrite(t *testing.T) {
 	}
 
 	// Written as this package does it, it is told to a watch that was away.
-	f.put(prefix+"organizations/third", `{"id":"third","requirement":"required"}`, prefix+"revision", "")
+	f.put(prefix+"organizations/third", `{"id":"third","requirement":"required"}`, prefix+"revision", historyOf(t, s))
 	after, err := latestOf(t.Context(), s)
 	require.NoError(t, err)
 	require.Equal(t, []string{"other", "third", fmt.Sprint("mark ", after)}, namesOf(wantTold(t, s, revision)))
@@ -76,7 +84,7 @@ func TestRevisionInFragments(t *testing.T) {
 	f.set(func() { f.fragments = true })
 	revision, err := latestOf(t.Context(), s)
 	require.NoError(t, err)
-	f.put(prefix+"organizations/one", "x", prefix+"organizations/two", "x", prefix+"revision", "")
+	f.put(prefix+"organizations/one", "x", prefix+"organizations/two", "x", prefix+"revision", historyOf(t, s))
 	mark := fmt.Sprint("mark ", revision+1)
 	require.Equal(t, []string{"one", "two", mark}, namesOf(wantTold(t, s, revision)))
 }

@@ -32,9 +32,9 @@ func (s *Store) PutOrganization(ctx context.Context, put policy.Organization) (p
 		return policy.Organization{}, err
 	}
 	name := s.names.organization(put.ID)
-	response, err := s.transact(ctx,
+	response, err := s.write(ctx,
 		[]clientv3.Cmp{hasRevision(name, put.Revision)},
-		[]clientv3.Op{clientv3.OpPut(name, value), s.touchRevision()},
+		[]clientv3.Op{clientv3.OpPut(name, value)},
 		[]clientv3.Op{clientv3.OpGet(name, clientv3.WithKeysOnly())})
 	if err != nil {
 		return policy.Organization{}, err
@@ -81,14 +81,14 @@ func (s *Store) PutKey(ctx context.Context, put apikey.Key, options ...store.Put
 	}
 	id, key, organization := s.names.id(put.ID), s.names.key(put.Organization, put.ID), s.names.organization(put.Organization)
 	comparisons := []clientv3.Cmp{isThere(organization), hasRevision(key, put.Revision)}
-	then := []clientv3.Op{clientv3.OpPut(key, value), s.touchRevision()}
+	then := []clientv3.Op{clientv3.OpPut(key, value)}
 	if put.Revision == 0 {
 		comparisons = append(comparisons, hasRevision(id, 0))
 		then = append(then, clientv3.OpPut(id, put.Organization), clientv3.OpPut(s.names.usage(put.ID), noUsage))
 	} else {
 		comparisons = append(comparisons, clientv3.Compare(clientv3.Value(id), "=", put.Organization))
 	}
-	response, err := s.transact(ctx, comparisons, then,
+	response, err := s.write(ctx, comparisons, then,
 		[]clientv3.Op{clientv3.OpGet(id), clientv3.OpGet(key), clientv3.OpGet(organization, clientv3.WithKeysOnly())})
 	if errors.Is(err, errTooLarge) {
 		return apikey.Key{}, fmt.Errorf("store/etcd: %w: key %q, with %d entries, has %d bytes: take some off, or their comments: %w", store.ErrInvalid, put.ID, put.AccessList.Len(), len(value), err)
@@ -159,11 +159,11 @@ func (s *Store) DeleteOrganization(ctx context.Context, id string, revision uint
 	if revision != 0 {
 		isGiven = hasRevision(name, revision)
 	}
-	response, err = s.transact(ctx,
+	response, err = s.write(ctx,
 		// This covers a key being created: PutKey compares that its organization exists,
 		// and of two transactions one comes first.
 		[]clientv3.Cmp{isGiven, clientv3.Compare(clientv3.CreateRevision(keys).WithPrefix(), "=", 0)},
-		[]clientv3.Op{clientv3.OpDelete(name), s.touchRevision()},
+		[]clientv3.Op{clientv3.OpDelete(name)},
 		[]clientv3.Op{organization})
 	if err != nil || response.Succeeded {
 		return err
@@ -195,9 +195,9 @@ func (s *Store) DeleteKey(ctx context.Context, id apikey.ID, revision uint64) er
 		if revision != 0 {
 			isGiven = hasRevision(key, revision)
 		}
-		response, err := s.transact(ctx,
+		response, err := s.write(ctx,
 			[]clientv3.Cmp{clientv3.Compare(clientv3.Value(entry), "=", owner), clientv3.Compare(clientv3.Value(entry), "!=", ""), isGiven},
-			[]clientv3.Op{clientv3.OpDelete(key), clientv3.OpDelete(entry), clientv3.OpDelete(s.names.usage(id)), s.touchRevision()},
+			[]clientv3.Op{clientv3.OpDelete(key), clientv3.OpDelete(entry), clientv3.OpDelete(s.names.usage(id))},
 			[]clientv3.Op{clientv3.OpGet(entry), clientv3.OpGet(key, clientv3.WithKeysOnly())})
 		if err != nil {
 			return err
@@ -229,9 +229,6 @@ func (s *Store) astray(id apikey.ID, problem string) error {
 	return fmt.Errorf("%w: if etcdctl get --prefix --keys-only %s shows a name that ends in /%s, put its organization into %s with etcdctl put and delete the key again; otherwise remove %s and %s with etcdctl del",
 		inconsistent(entry, problem), keys, id, entry, entry, s.names.usage(id))
 }
-
-// touchRevision makes the transaction the latest write, for Revision to find.
-func (s *Store) touchRevision() clientv3.Op { return clientv3.OpPut(s.names.revision(), "") }
 
 // hasRevision compares the revision; that of an absent name is zero.
 func hasRevision(name string, revision uint64) clientv3.Cmp {

@@ -48,6 +48,7 @@ func onKeys(change func(apikey.Key) apikey.Key) func() store.Store {
 type brokenStore struct {
 	name     string
 	sentence string
+	only     string // the one case of the sentence that catches it; "" if there may be several
 	make     func() store.Store
 	options  []Option
 }

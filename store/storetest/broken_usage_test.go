@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/sallyport-go/sallyport/accesslist"
 	"github.com/sallyport-go/sallyport/apikey"
@@ -28,6 +29,62 @@ var brokenUsage = []brokenStore{
 			sum.LastAddress = known.LastAddress
 		}
 		return sum
+	})},
+	{name: "counts blocks of one address together", sentence: "U1", only: "U1/each entry is counted by itself", make: usageAs(func(record *store.UsageRecord) {
+		if addr := record.Entry.Addr(); addr == address("10.0.0.0") {
+			record.Entry = netip.PrefixFrom(addr, 32)
+		}
+	})},
+	{name: "counts IPv6 blocks by IPv4's masks", sentence: "U1", only: "U1/each entry is counted by itself", make: usageAs(func(record *store.UsageRecord) {
+		if record.Entry.Addr().Is6() {
+			record.Entry = netip.PrefixFrom(record.Entry.Addr(), min(record.Entry.Bits(), 32)).Masked()
+		}
+	})},
+	{name: "keeps 500 entries of usage", sentence: "U1", only: "U1/counts of many entries are kept", make: usageRead(func(usage store.KeyUsage) store.KeyUsage {
+		for entry := range usage.Entries {
+			if len(usage.Entries) > 500 {
+				delete(usage.Entries, entry)
+			}
+		}
+		return usage
+	})},
+	{name: "keeps counts as JSON's numbers", sentence: "U1", only: "U1/a count beyond 53 bits is exact", make: usageRead(func(usage store.KeyUsage) store.KeyUsage {
+		for entry, used := range usage.Entries {
+			used.Count = uint64(float64(used.Count))
+			usage.Entries[entry] = used
+		}
+		return usage
+	})},
+	{name: "keeps the latest call in nanoseconds", sentence: "U2", only: "U2/the latest call is kept at any time and from any address", make: usageRead(func(usage store.KeyUsage) store.KeyUsage {
+		for entry, used := range usage.Entries {
+			if !used.Last.IsZero() {
+				used.Last = time.Unix(0, used.Last.UnixNano())
+			}
+			usage.Entries[entry] = used
+		}
+		return usage
+	})},
+	{name: "keeps no address as 0.0.0.0", sentence: "U2", only: "U2/the latest call is kept at any time and from any address", make: usageAs(func(record *store.UsageRecord) {
+		if !record.LastAddress.IsValid() {
+			record.LastAddress = netip.IPv4Unspecified()
+		}
+	})},
+	{name: "forgets usage of secrets when the key is replaced", sentence: "U5", only: "U5/usage of the secrets that the key still has is kept", make: with(func(b *teststore.Broken, sound *memory.Store) {
+		forgotten := map[apikey.ID]bool{}
+		b.DoPutKey = func(ctx context.Context, key apikey.Key, o ...putOption) (apikey.Key, error) {
+			forgotten[key.ID] = key.Revision != 0
+			return sound.PutKey(ctx, key, o...)
+		}
+		b.DoUsage = func(ctx context.Context, ids ...apikey.ID) (map[apikey.ID]store.KeyUsage, error) {
+			all, err := sound.Usage(ctx, ids...)
+			for id, usage := range all {
+				if forgotten[id] {
+					usage.Secrets = nil
+					all[id] = usage
+				}
+			}
+			return all, err
+		}
 	})},
 	{name: "refuses usage of a missing key", sentence: "U3", make: with(func(b *teststore.Broken, sound *memory.Store) {
 		b.DoRecordUsage = func(ctx context.Context, batch []store.UsageRecord) error {
@@ -166,6 +223,32 @@ func usages(change func(all map[apikey.ID]store.KeyUsage, ids []apikey.ID)) func
 			all, err := sound.Usage(ctx, ids...)
 			if err == nil {
 				change(all, ids)
+			}
+			return all, err
+		}
+	})
+}
+
+// usageAs changes what is recorded.
+func usageAs(change func(*store.UsageRecord)) func() store.Store {
+	return with(func(b *teststore.Broken, sound *memory.Store) {
+		b.DoRecordUsage = func(ctx context.Context, batch []store.UsageRecord) error {
+			batch = slices.Clone(batch)
+			for i := range batch {
+				change(&batch[i])
+			}
+			return sound.RecordUsage(ctx, batch)
+		}
+	})
+}
+
+// usageRead changes what is read.
+func usageRead(change func(store.KeyUsage) store.KeyUsage) func() store.Store {
+	return with(func(b *teststore.Broken, sound *memory.Store) {
+		b.DoUsage = func(ctx context.Context, ids ...apikey.ID) (map[apikey.ID]store.KeyUsage, error) {
+			all, err := sound.Usage(ctx, ids...)
+			for id, usage := range all {
+				all[id] = change(usage)
 			}
 			return all, err
 		}

@@ -188,10 +188,10 @@ func (k *kit) wantToldKey(m *fixture.Mirror, want apikey.Key) {
 	k.Helper()
 	told := m.Records[fixture.KeyName(want.ID)]
 	if told.KeyRecord == nil {
-		k.Errorf("beside a record that cannot be read, Watch told of key %q no record (error %s)", want.ID, quoted(told.Err))
+		k.Errorf("Watch told of key %q, which can be read, no record (error %s)", want.ID, quoted(told.Err))
 		return
 	}
-	k.wantKey("told beside a record that cannot be read", *told.KeyRecord, want)
+	k.wantKey("told by Watch", *told.KeyRecord, want)
 }
 
 // A damagedOrganization is a case with an unreadable organization among others.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sort"
 	"sync"
 	"time"
 
@@ -16,9 +15,8 @@ import (
 var feedCases = []testCase{
 	{sentence: "W3", name: "what is told can be read", run: toldIsReadable},
 	{sentence: "W3", name: "what is told can be read while more is written", run: toldIsReadableMeanwhile},
-	{sentence: "W4", name: "a feed that was compacted says so, and begins anew", run: compacted, needs: "Compact"},
-	{sentence: "W4", name: "where the feed begins it leaves out nothing", run: feedBegins, needs: "Compact"},
 	{sentence: "W4", name: "a watch from beyond the latest revision is ErrCompacted", run: watchFromBeyond},
+	{sentence: "W4", name: "a watch from a revision beyond 63 bits is ErrCompacted", run: watchFromFarBeyond},
 	{sentence: "W4", name: "a watch from another history is ErrCompacted", run: watchFromElsewhere},
 	{sentence: "W4", name: "after reopening the feed is complete or says that it is not", run: feedAfterReopening, needs: "Reopen"},
 	{sentence: "W5", name: "a watch ends with the error of its context", run: watchEndsWithContext},
@@ -139,82 +137,6 @@ func (k *kit) wantReadable(change store.Change) {
 	check("Lookup", subject.Key().Revision, err)
 }
 
-func compacted(k *kit) {
-	k.organization("first") // a mark of zero would mean everything
-	before, empty := k.mirror(), fixture.NewMirror()
-	k.script(func() {})
-	middle := k.mirror()
-	k.option("Compact", func() { k.runner.compact(k.TB, k.adapter) })
-	k.completeOrCompacted("after compaction", before)
-	k.completeOrCompacted("after compaction", middle)
-
-	// From zero the feed delivers everything.
-	k.reach(empty, k.revision())
-	k.wantMirror("by a watch from zero after compaction", empty)
-	k.put(fixture.Plain("later", "acme"))
-	k.reach(empty, k.revision())
-	k.wantMirror("by a watch from the present, after compaction", empty)
-}
-
-// feedBegins finds the earliest revision that a compacted feed accepts. A feed with an
-// error by one accepts one too many, and leaves out the change after it. Marks show that
-// for the changes of the case; the records in the store show it for those of Compact.
-func feedBegins(k *kit) {
-	marked := []*fixture.Mirror{k.mirror()}
-	k.script(func() {
-		next := marked[len(marked)-1].Clone()
-		k.reach(next, k.revision())
-		marked = append(marked, next)
-	})
-	for i := range 10 {
-		k.put(fixture.Plain(apikey.ID(fmt.Sprint("last-", i)), "acme"))
-		next := marked[len(marked)-1].Clone()
-		k.reach(next, k.revision())
-		marked = append(marked, next)
-	}
-	k.option("Compact", func() { k.runner.compact(k.TB, k.adapter) })
-	for _, m := range marked {
-		k.completeOrCompacted("after compaction", m)
-	}
-
-	latest, all := k.revision(), k.snapshot()
-	first := uint64(sort.Search(int(latest), func(after int) bool { return after > 0 && !k.isCompacted(uint64(after)) }))
-	for after := max(first, 1); after <= min(first+2, latest); after++ {
-		k.wantToldSince(after, latest, all)
-	}
-}
-
-// isCompacted reports whether Watch refuses a revision with ErrCompacted.
-func (k *kit) isCompacted(after uint64) bool {
-	k.Helper()
-	for _, err := range k.watcher().Watch(k.ctx, k.at(after)) {
-		if err != nil && !errors.Is(err, store.ErrCompacted) {
-			k.Fatalf("Watch from revision %d: %v", after, err)
-		}
-		return err != nil
-	}
-	k.Fatalf("Watch from revision %d: %v", after, fixture.ErrSilent)
-	return false
-}
-
-// wantToldSince checks that a watch delivers every record written since a revision.
-func (k *kit) wantToldSince(after, latest uint64, all fixture.Snapshot) {
-	k.Helper()
-	m := &fixture.Mirror{Mark: k.at(after), Records: map[fixture.RecordName]store.Change{}, Since: map[fixture.RecordName]store.Change{}}
-	k.reach(m, latest)
-	missing := func(name fixture.RecordName, revision uint64) {
-		if told, ok := m.Records[name]; revision > after && (!ok || told.Revision < revision) {
-			k.Errorf("Watch from revision %d, which it does not call compacted, did not tell of %v, revision %d; want every change or ErrCompacted", after, name, revision)
-		}
-	}
-	for _, organization := range all.Organizations {
-		missing(fixture.OrganizationName(organization.ID), organization.Revision)
-	}
-	for _, key := range all.Keys {
-		missing(fixture.KeyName(key.ID), key.Revision)
-	}
-}
-
 // watchFromBeyond watches like a copy of a store that was restored from a backup: the
 // copy is ahead.
 func watchFromBeyond(k *kit) {
@@ -228,6 +150,18 @@ func watchFromBeyond(k *kit) {
 	beyond()
 	k.script(func() {})
 	beyond()
+}
+
+// watchFromFarBeyond watches from revisions that a store would take for an earlier one, or
+// for zero, if it cut them or added to them.
+func watchFromFarBeyond(k *kit) {
+	k.script(func() {})
+	latest := k.position()
+	for _, revision := range beyond(latest.Revision) {
+		if revision > latest.Revision {
+			k.wantCompacted(store.Position{History: latest.History, Revision: revision}, latest)
+		}
+	}
 }
 
 // watchFromElsewhere watches like a copy of another store, or of this one in a past that
@@ -276,20 +210,6 @@ func feedAfterReopening(k *kit) {
 		k.completeOrCompacted("after reopening", m)
 	}
 	k.wantMirror("by a watch from zero after reopening", k.mirror())
-}
-
-// completeOrCompacted checks that a watch from an old mark delivers every change, or
-// ErrCompacted, without waiting for a write.
-func (k *kit) completeOrCompacted(when string, m *fixture.Mirror) {
-	k.Helper()
-	from := m.Mark.Revision
-	switch err := m.Reach(k.ctx, k.watcher(), k.revision()); {
-	case errors.Is(err, store.ErrCompacted):
-	case err != nil:
-		k.Fatalf("%s, Watch from the mark of revision %d: %v; want all changes or ErrCompacted", when, from, err)
-	default:
-		k.wantMirror(fmt.Sprintf("%s, by a watch from the mark of revision %d", when, from), m)
-	}
 }
 
 // An ending is the last thing that a watch yielded.

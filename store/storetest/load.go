@@ -19,6 +19,9 @@ var loadCases = []testCase{
 	{sentence: "L1", name: "of a Load and a Put of the same key one succeeds", run: loadOrPut},
 	{sentence: "L1", name: "of several Loads of the same key one succeeds", run: oneLoads},
 	{sentence: "L2", name: "what was loaded is there in every field", run: loadedIsThere},
+	{sentence: "L2", name: "what is hard to keep is loaded in every field", run: hardLoad},
+	{sentence: "L2", name: "IDs that differ in a byte are different", run: similarLoad},
+	{sentence: "L2", name: "what was deleted can be loaded", run: loadedAgain},
 	{sentence: "L2", name: "a bad record is refused as a Put would", run: refusedLoad},
 	{sentence: "L2", name: "no more than the limit are taken", run: largestLoad},
 	{sentence: "L3", name: "each record gets a revision of its own", run: loadedRevisions},
@@ -277,6 +280,57 @@ func loadedIsThere(k *kit) {
 	k.put(k.readKey("rich"))
 	k.delete("plain")
 	k.putOrganization(k.readOrganization("loaded 1"))
+}
+
+func hardLoad(k *kit) {
+	loader := k.loader()
+	k.organization("acme")
+	all := hardKeys("acme")
+	for part := range slices.Chunk(all, 50) {
+		if err := loader.Load(k.ctx, nil, part, store.AllowOpen); err != nil {
+			k.Fatalf("Load of %d keys: %v", len(part), err)
+		}
+	}
+	for i, key := range all {
+		all[i].Revision = k.readKey(key.ID).Revision
+	}
+	k.wantAll(all)
+}
+
+func similarLoad(k *kit) {
+	loader := k.loader()
+	var l load
+	for _, id := range []string{"twin", "Twin", "TWIN", "twin-", "twin_"} {
+		l.organizations = append(l.organizations, policy.Organization{ID: id})
+		l.keys = append(l.keys, fixture.Plain(apikey.ID(id), "here"))
+	}
+	for _, id := range []string{"\u00e9", "e\u0301", "\u00c9", "twin."} {
+		l.organizations = append(l.organizations, policy.Organization{ID: id})
+	}
+	if err := l.into(k.ctx, loader); err != nil {
+		k.Fatalf("Load of records whose IDs differ in a byte: %v", err)
+	}
+	k.wantLoaded("after a Load of records whose IDs differ in a byte", l, true)
+}
+
+func loadedAgain(k *kit) {
+	loader := k.loader()
+	l := sampleLoad()
+	for range 3 {
+		if err := l.into(k.ctx, loader); err != nil {
+			k.Fatalf("Load of what was deleted before: %v", err)
+		}
+		for _, want := range l.keys {
+			want.Revision = k.readKey(want.ID).Revision
+			k.wantEverywhere(want)
+			k.delete(want.ID)
+		}
+		for _, organization := range l.organizations {
+			if err := k.store.DeleteOrganization(k.ctx, organization.ID, 0); err != nil {
+				k.Fatalf("DeleteOrganization: %v", err)
+			}
+		}
+	}
 }
 
 func largestLoad(k *kit) {

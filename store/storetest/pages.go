@@ -2,10 +2,8 @@ package storetest
 
 import (
 	"fmt"
-	"math"
 	"slices"
 	"strings"
-	"sync/atomic"
 	"testing"
 
 	"github.com/sallyport-go/sallyport/apikey"
@@ -19,10 +17,14 @@ var pageCases = []testCase{
 	{sentence: "S20", name: "keys come in the order of their bytes", run: keyOrder},
 	{sentence: "S20", name: "organizations come in the order of their bytes", run: organizationOrder},
 	{sentence: "S20", name: "pages have the size asked for and the last has no Next", run: pageSizes},
+	{sentence: "S20", name: "pages of organizations have the size asked for and the last has no Next", run: organizationPageSizes},
 	{sentence: "S20", name: "no page is larger than the limits", run: largestPage},
+	{sentence: "S20", name: "no page of keys is larger than the limits", run: largestPageOfKeys},
 	{sentence: "S20", name: "keys are listed for their organization alone", run: keysOfOne},
 	{sentence: "S21", name: "a record is on one page while others come and go", run: pagesWhileChanging},
+	{sentence: "S21", name: "an organization is on one page while others come and go", run: organizationPagesWhileChanging},
 	{sentence: "S21", name: "a record is on one page while others write", run: pagesWhileWriting},
+	{sentence: "S21", name: "an organization is on one page while others write", run: organizationPagesWhileWriting},
 	{sentence: "S22", name: "a cursor that no page returned is refused", run: badCursors},
 }
 
@@ -30,10 +32,11 @@ func keyOrder(k *kit) {
 	k.organization("acme")
 	want := []string{
 		"-", "--", "-a", "0", "00", "10", "2", "A", "A-", "A0", "AA", "A_", "Aa", "B", "Z", "_", "_a", "a", "a-", "a0", "aA", "a_", "aa", "ab", "b", "z",
-		strings.Repeat("z", 39), strings.Repeat("z", 40),
+		strings.Repeat("z", apikey.MaxID-1), long(apikey.MaxID, "za"), long(apikey.MaxID, "zb"), strings.Repeat("z", apikey.MaxID),
 	}
-	for i := range want {
-		k.put(fixture.Plain(apikey.ID(want[(i*11)%len(want)]), "acme")) // in another order
+	slices.Sort(want)
+	for _, id := range disordered(want) {
+		k.put(fixture.Plain(apikey.ID(id), "acme"))
 	}
 	for _, limit := range []int{0, 1, 3, len(want)} {
 		if got := ids(k.keys("acme", limit)); !slices.Equal(got, want) {
@@ -42,15 +45,28 @@ func keyOrder(k *kit) {
 	}
 }
 
+// disordered returns the texts from the ends of a list to its middle.
+func disordered(list []string) (all []string) {
+	for i := range (len(list) + 1) / 2 {
+		all = append(all, list[len(list)-1-i])
+		if i != len(list)-1-i {
+			all = append(all, list[i])
+		}
+	}
+	return all
+}
+
 func organizationOrder(k *kit) {
 	// By UTF-16, as in some databases, the last one would come earlier. Any collation
 	// changes the order of most others.
 	want := []string{
 		"!", "'", "-", "0", "10", "2", "A", "B", "Z", "_", "a", "a b", "a-b", "aB", "ab", "b", "co-op", "coop", "e\u0301", "f", "z",
 		"\u00c4", "\u00df", "\u00e9", "\u0430", "\ud7ff", "\ufb01", "\uff41", "\uffe6", "\U0001f511",
+		long(apikey.MaxName-1, ""), long(apikey.MaxName, "a"), long(apikey.MaxName, "b"),
 	}
-	for i := range want {
-		k.organization(want[(i*11)%len(want)])
+	slices.Sort(want)
+	for _, id := range disordered(want) {
+		k.organization(id)
 	}
 	for _, limit := range []int{0, 1, 4, len(want)} {
 		var got []string
@@ -70,24 +86,14 @@ func pageSizes(k *kit) {
 		for i := range n {
 			k.put(fixture.Plain(apikey.ID(fmt.Sprintf("key-%d-%02d", n, i)), organization))
 		}
-		request, left := store.PageRequest{Limit: 5}, n
-		for {
-			page, err := k.store.Keys(k.ctx, organization, request)
-			if err != nil {
-				k.Fatalf("Keys(%+v): %v", request, err)
-			}
-			if len(page.Items) > 5 || len(page.Items) > left {
-				k.Fatalf("a page of at most 5, with %d keys left, has %d", left, len(page.Items))
-			}
-			left -= len(page.Items)
-			if last := left == 0; last != (page.Next == "") {
-				k.Fatalf("of %d keys in pages of 5, with %d left, Next is %q; want it empty on the last page and only there", n, left, page.Next)
-			}
-			if page.Next == "" {
-				break
-			}
-			request.Cursor = page.Next
-		}
+		k.keyListing(organization).wantSizes(n)
+	}
+}
+
+func organizationPageSizes(k *kit) {
+	for n := range 12 {
+		k.organizationListing().wantSizes(n)
+		k.organization(fmt.Sprintf("organization %02d", n))
 	}
 }
 
@@ -104,16 +110,45 @@ func largestPage(k *kit) {
 			}
 		}
 	})
-	for _, limit := range []int{0, -1, math.MinInt, 1, 99, 100, 101, 1000, 1001, math.MaxInt} {
-		request := store.PageRequest{Limit: limit}
-		page, err := k.store.Organizations(k.ctx, request)
-		if err != nil || len(page.Items) > request.Size() || page.Next == "" && len(page.Items) < n {
-			k.Errorf("Organizations with the limit %d: %d of %d, Next %q, error %v; want at most %d, and Next if there are more",
-				limit, len(page.Items), n, page.Next, err, request.Size())
-		}
+	k.organizationListing().wantLimits(n)
+}
+
+func largestPageOfKeys(k *kit) {
+	k.organization("acme")
+	n := store.MaxPageSize + 1
+	if _, loads := store.As[store.Loader](k.store); testing.Short() && !loads {
+		n = store.DefaultPageSize + 1
 	}
-	if got := len(k.organizations(math.MaxInt)); got != n {
-		k.Errorf("the pages of Organizations have %d; want %d", got, n)
+	k.createMany("acme", n)
+	k.keyListing("acme").wantLimits(n)
+}
+
+// createMany stores n keys of an organization, by Load if the store has it.
+func (k *kit) createMany(organization string, n int) {
+	k.Helper()
+	loader, loads := store.As[store.Loader](k.store)
+	if loads {
+		var keys []apikey.Key
+		for i := range n {
+			keys = append(keys, fixture.Plain(apikey.ID(fmt.Sprintf("many-%04d", i)), organization, "192.0.2.1"))
+		}
+		for part := range slices.Chunk(keys, store.MaxLoad) {
+			if err := loader.Load(k.ctx, nil, part); err != nil {
+				k.Fatalf("Load of %d keys: %v", len(part), err)
+			}
+		}
+		return
+	}
+	together(writers, func(i int) {
+		for ; i < n; i += writers {
+			if _, err := k.store.PutKey(k.ctx, fixture.Plain(apikey.ID(fmt.Sprintf("many-%04d", i)), organization, "192.0.2.1")); err != nil {
+				k.Errorf("PutKey: %v", err)
+				return
+			}
+		}
+	})
+	if k.Failed() {
+		k.FailNow()
 	}
 }
 
@@ -138,112 +173,19 @@ func keysOfOne(k *kit) {
 	}
 }
 
-// pagesWhileChanging changes records between any two pages: before the current position,
-// at it and after it.
 func pagesWhileChanging(k *kit) {
 	k.organization("acme")
-	var stay []string
-	for i := range 20 {
-		stay = append(stay, string(k.put(fixture.Plain(apikey.ID(fmt.Sprintf("k%02d-stays", i)), "acme")).ID))
-		k.put(fixture.Plain(apikey.ID(fmt.Sprintf("k%02d-goes", i)), "acme"))
-	}
-	seen := map[string]int{}
-	request := store.PageRequest{Limit: 3}
-	for n := 0; ; n++ {
-		page, err := k.store.Keys(k.ctx, "acme", request)
-		if err != nil {
-			k.Fatalf("page %d: %v", n, err)
-		}
-		for _, key := range page.Items {
-			seen[string(key.ID)]++
-		}
-		if page.Next == "" {
-			break
-		}
-		if n > 100 {
-			k.Fatalf("the listing does not end")
-		}
-		request.Cursor = page.Next
-
-		reached := page.Items[len(page.Items)-1].ID
-		if strings.HasSuffix(string(reached), "-goes") {
-			k.delete(reached) // the record of the cursor
-		}
-		if first := apikey.ID(fmt.Sprintf("k%02d-goes", n)); first != reached {
-			_ = k.store.DeleteKey(k.ctx, first, 0)
-		}
-		_ = k.store.DeleteKey(k.ctx, apikey.ID(fmt.Sprintf("k%02d-goes", 19-n)), 0)
-		k.put(fixture.Plain(apikey.ID(fmt.Sprintf("a%02d", n)), "acme"))
-		k.put(fixture.Plain(reached[:3]+apikey.ID(fmt.Sprintf("-then%02d", n)), "acme"))
-		k.put(fixture.Plain(apikey.ID(fmt.Sprintf("z%02d", n)), "acme"))
-		k.put(k.readKey(apikey.ID(stay[(n*7)%20]))) // replaced, still there
-	}
-	for id, times := range seen {
-		if times != 1 {
-			k.Errorf("key %q was on %d pages; want one", id, times)
-		}
-	}
-	for _, id := range stay {
-		if seen[id] == 0 {
-			k.Errorf("key %q was there all the time and on no page", id)
-		}
-	}
+	k.keyListing("acme").whileChanging()
 }
+
+func organizationPagesWhileChanging(k *kit) { k.organizationListing().whileChanging() }
 
 func pagesWhileWriting(k *kit) {
 	k.organization("acme")
-	var stay []string
-	for i := range 20 {
-		stay = append(stay, string(k.put(fixture.Plain(apikey.ID(fmt.Sprintf("k%02d", i)), "acme")).ID))
-	}
-	var over atomic.Bool
-	listings := k.rounds(30)
-	together(3, func(i int) {
-		if i == 0 {
-			defer over.Store(true)
-			for range listings {
-				k.listOnce(stay)
-			}
-			return
-		}
-		for n := 0; !over.Load(); n++ {
-			id := apikey.ID(fmt.Sprintf("k%02d-%d", (n*7)%20, i))
-			if _, err := k.store.PutKey(k.ctx, fixture.Plain(id, "acme"), store.AllowOpen); err != nil {
-				k.Errorf("PutKey: %v", err)
-				return
-			}
-			if err := k.store.DeleteKey(k.ctx, id, 0); err != nil {
-				k.Errorf("DeleteKey: %v", err)
-				return
-			}
-		}
-	})
+	k.keyListing("acme").whileWriting()
 }
 
-// listOnce checks that the pages have the unchanged keys once, in order.
-func (k *kit) listOnce(stay []string) {
-	var seen []string
-	request := store.PageRequest{Limit: 4}
-	for {
-		page, err := k.store.Keys(k.ctx, "acme", request)
-		if err != nil {
-			k.Errorf("Keys(%+v): %v", request, err)
-			return
-		}
-		for _, id := range ids(page.Items) {
-			if slices.Contains(stay, id) {
-				seen = append(seen, id)
-			}
-		}
-		if page.Next == "" {
-			break
-		}
-		request.Cursor = page.Next
-	}
-	if !slices.Equal(seen, stay) {
-		k.Errorf("while others came and went, the pages had %q; want %q", seen, stay)
-	}
-}
+func organizationPagesWhileWriting(k *kit) { k.organizationListing().whileWriting() }
 
 func badCursors(k *kit) {
 	k.organization("acme")

@@ -15,7 +15,7 @@ import (
 	"github.com/sallyport-go/sallyport/store/storetest/internal/teststore"
 )
 
-var brokenStores = slices.Concat(brokenReads, brokenWrites, brokenLoads, brokenFeeds, brokenMarks, brokenUsage, brokenReopens, brokenRestores, brokenDamages)
+var brokenStores = slices.Concat(brokenReads, brokenFields, brokenWrites, brokenLists, brokenLoads, brokenFeeds, brokenMarks, brokenUsage, brokenReopens, brokenRestores, brokenDamages)
 
 // caughtBy runs the cases of the sentence and returns those that failed.
 func (b brokenStore) caughtBy(t *testing.T) (caught []string) {
@@ -41,6 +41,9 @@ func TestBrokenStoresAreCaught(t *testing.T) {
 			t.Parallel() // those that are waited for in vain
 			caught := b.caughtBy(t)
 			assert.NotEmpty(t, caught, "the cases of %s pass a store that %s", b.sentence, b.name)
+			if b.only != "" {
+				assert.Equal(t, []string{b.only}, caught, "no other case of %s is for a store that %s", b.sentence, b.name)
+			}
 			t.Logf("caught by %q", caught)
 		})
 	}

@@ -20,7 +20,9 @@ var refusalCases = []testCase{
 	{sentence: "S18", name: "a list is not emptied unless it is said", run: emptiedList},
 	{sentence: "S18", name: "a key is not created open unless it is said", run: createdOpen},
 	{sentence: "S18", name: "a list that was empty may stay so", run: emptyList},
+	{sentence: "S18", name: "entries that have expired are entries", run: expiredEntries},
 	{sentence: "S19", name: "an organization with keys is not deleted", run: organizationWithKeys},
+	{sentence: "S19", name: "keys that are not valid now are keys", run: organizationWithInvalidKeys},
 }
 
 func invalidKeys(k *kit) {
@@ -177,4 +179,40 @@ func organizationWithKeys(k *kit) {
 	k.wantError(k.store.DeleteOrganization(k.ctx, "acme2", 0), nil, "DeleteOrganization of one without keys beside it")
 	k.delete("key")
 	k.wantError(k.store.DeleteOrganization(k.ctx, "acme", 0), nil, "DeleteOrganization after its last key was deleted")
+}
+
+// expiredEntries writes lists that cover nothing, without AllowOpen: they open no key
+// (rule A2).
+func expiredEntries(k *kit) {
+	k.organization("acme")
+	key := fixture.Plain("key", "acme")
+	put := func(what string) {
+		k.Helper()
+		var err error
+		key, err = k.store.PutKey(k.ctx, key)
+		k.wantError(err, nil, "PutKey without AllowOpen %s", what)
+		k.wantEverywhere(key)
+	}
+	key.AccessList = expiredList()
+	put("of a new key whose entries have all expired")
+	key.AccessList = fixture.Must(accesslist.Parse("192.0.2.1"))
+	put("that replaces expired entries")
+	key.AccessList = expiredList()
+	put("that leaves only expired entries")
+}
+
+func organizationWithInvalidKeys(k *kit) {
+	for name, change := range map[string]func(*apikey.Key){
+		"disabled":              func(key *apikey.Key) { key.Disabled = true },
+		"expired":               func(key *apikey.Key) { key.Expires = time.Date(2001, 1, 1, 0, 0, 0, 0, time.UTC) },
+		"not yet valid":         func(key *apikey.Key) { key.NotBefore = time.Date(9000, 1, 1, 0, 0, 0, 0, time.UTC) },
+		"without a live secret": func(key *apikey.Key) { key.Secrets[0].Expires = time.Date(2001, 1, 1, 0, 0, 0, 0, time.UTC) },
+	} {
+		k.organization(name)
+		key := fixture.Plain(apikey.ID(strings.ReplaceAll(name, " ", "-")), name)
+		change(&key)
+		key = k.put(key)
+		k.wantError(k.store.DeleteOrganization(k.ctx, name, 0), store.ErrNotEmpty, "DeleteOrganization of one whose only key is %s", name)
+		k.wantEverywhere(key)
+	}
 }

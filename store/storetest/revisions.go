@@ -3,6 +3,7 @@ package storetest
 import (
 	"errors"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/sallyport-go/sallyport/apikey"
@@ -13,7 +14,9 @@ import (
 
 var revisionCases = []testCase{
 	{sentence: "S10", name: "revision zero does not replace", run: createExisting},
+	{sentence: "S10", name: "revision zero does not replace a key of another organization", run: createElsewhere},
 	{sentence: "S11", name: "another revision is a conflict", run: replaceStale},
+	{sentence: "S11", name: "a revision beyond 63 bits is a conflict", run: replaceBeyond},
 	{sentence: "S11", name: "what is not there cannot be replaced", run: replaceMissing},
 	{sentence: "S12", name: "Put returns the record as stored", run: putReturnsStored},
 	{sentence: "S12", name: "revisions rise over all records", run: revisionsRise},
@@ -33,6 +36,65 @@ func createExisting(k *kit) {
 	k.wantError(err, store.ErrExists, "PutOrganization of one that is there, with revision zero")
 	if got := k.readOrganization("acme"); got != organization {
 		k.Errorf("after the PutOrganization that was refused, Organization is %+v; want %+v", got, organization)
+	}
+}
+
+// createElsewhere creates a key under the ID of another organization's key. All organizations
+// share one space of IDs.
+func createElsewhere(k *kit) {
+	k.organization("acme")
+	k.organization("other")
+	stored := k.put(fixture.Plain("key", "acme", "192.0.2.1"))
+	refused := func(what string, err error) {
+		k.Helper()
+		if !errors.Is(err, store.ErrExists) && !errors.Is(err, store.ErrInvalid) { // S10 or S17
+			k.Errorf("%s under an ID that a key of another organization has: error is %s; want %s", what, quoted(err), quoted(store.ErrExists))
+		}
+		k.wantEverywhere(stored)
+		if got := ids(k.keys("other", 0)); len(got) > 0 {
+			k.Errorf("after %s Keys of the other organization has %q; want none", what, got)
+		}
+	}
+	_, err := k.store.PutKey(k.ctx, fixture.Plain("key", "other"), store.AllowOpen)
+	refused("PutKey", err)
+	if loader, ok := store.As[store.Loader](k.store); ok {
+		refused("Load", loader.Load(k.ctx, nil, []apikey.Key{fixture.Plain("key", "other")}, store.AllowOpen))
+	}
+}
+
+// beyond returns revisions that equal another one when cut to 32, 53 or 63 bits, or that
+// are negative as signed numbers.
+func beyond(revision uint64) []uint64 {
+	return []uint64{revision + 1<<32, revision + 1<<53, revision | 1<<62, revision | 1<<63, 1 << 53, 1<<63 - 1, 1 << 63, 1<<63 + 1, math.MaxUint64 - 1, math.MaxUint64}
+}
+
+func replaceBeyond(k *kit) {
+	organization := k.organization("acme")
+	key := k.put(fixture.Whole("key", "acme", 1))
+	for _, revision := range beyond(key.Revision) {
+		if revision == key.Revision {
+			continue
+		}
+		next := fixture.Whole("key", "acme", 2)
+		next.Revision = revision
+		_, err := k.store.PutKey(k.ctx, next, store.AllowOpen)
+		k.wantError(err, store.ErrConflict, "PutKey with revision %d in place of revision %d", revision, key.Revision)
+		next.ID = "gone"
+		_, err = k.store.PutKey(k.ctx, next, store.AllowOpen)
+		k.wantError(err, store.ErrNotFound, "PutKey with revision %d of a key that is absent", revision)
+	}
+	for _, revision := range beyond(organization.Revision) {
+		if revision == organization.Revision {
+			continue
+		}
+		_, err := k.store.PutOrganization(k.ctx, policy.Organization{ID: "acme", Revision: revision})
+		k.wantError(err, store.ErrConflict, "PutOrganization with revision %d in place of revision %d", revision, organization.Revision)
+		_, err = k.store.PutOrganization(k.ctx, policy.Organization{ID: "gone", Revision: revision})
+		k.wantError(err, store.ErrNotFound, "PutOrganization with revision %d of one that is absent", revision)
+	}
+	k.wantEverywhere(key)
+	if got := k.readOrganization("acme"); got != organization {
+		k.Errorf("after conflicts Organization is %+v; want %+v", got, organization)
 	}
 }
 
@@ -157,6 +219,7 @@ func revisionsAfterReopening(k *kit) {
 var deleteCases = []testCase{
 	{sentence: "S14", name: "a Delete with the revision or zero removes the record", run: deletes},
 	{sentence: "S14", name: "a Delete with another revision is a conflict", run: deleteStale},
+	{sentence: "S14", name: "a Delete with a revision beyond 63 bits is a conflict", run: deleteBeyond},
 	{sentence: "S14", name: "what is not there cannot be deleted", run: deleteMissing},
 	{sentence: "S14", name: "a key created again has nothing of the deleted one", run: createdAgain},
 	{sentence: "S14", name: "of a Put and a Delete with the same revision one succeeds", run: putOrDelete},
@@ -198,6 +261,28 @@ func deleteStale(k *kit) {
 	k.wantEverywhere(key)
 	if got := k.readOrganization("brief"); got != organization {
 		k.Errorf("after conflicts Organization is %+v; want %+v", got, organization)
+	}
+}
+
+func deleteBeyond(k *kit) {
+	k.organization("acme")
+	key := k.put(fixture.Plain("key", "acme"))
+	brief := k.organization("brief")
+	for _, revision := range beyond(key.Revision) {
+		if revision != key.Revision {
+			k.wantError(k.store.DeleteKey(k.ctx, "key", revision), store.ErrConflict, "DeleteKey with revision %d of revision %d", revision, key.Revision)
+		}
+		k.wantError(k.store.DeleteKey(k.ctx, "gone", revision), store.ErrNotFound, "DeleteKey with revision %d of a key that is absent", revision)
+	}
+	for _, revision := range beyond(brief.Revision) {
+		if revision != brief.Revision {
+			k.wantError(k.store.DeleteOrganization(k.ctx, "brief", revision), store.ErrConflict, "DeleteOrganization with revision %d of revision %d", revision, brief.Revision)
+		}
+		k.wantError(k.store.DeleteOrganization(k.ctx, "gone", revision), store.ErrNotFound, "DeleteOrganization with revision %d of one that is absent", revision)
+	}
+	k.wantEverywhere(key)
+	if got := k.readOrganization("brief"); got != brief {
+		k.Errorf("after conflicts Organization is %+v; want %+v", got, brief)
 	}
 }
 

@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"context"
+	"crypto/sha256"
 	"fmt"
 	"maps"
 	"net/netip"
@@ -17,12 +18,17 @@ import (
 var usageCases = []testCase{
 	{sentence: "U1", name: "counts are added up", run: countsAddUp},
 	{sentence: "U1", name: "counts of several at once are added up", run: countsAddUpAtOnce},
+	{sentence: "U1", name: "each entry is counted by itself", run: entriesAreCountedApart},
+	{sentence: "U1", name: "counts of many entries are kept", run: manyEntriesAreCounted},
+	{sentence: "U1", name: "a count beyond 53 bits is exact", run: largeCounts},
 	{sentence: "U1", name: "counting changes no record and no revision", run: countingChangesNothing},
 	{sentence: "U1", name: "counts go on after reopening", run: countsAfterReopening, needs: "Reopen"},
 	{sentence: "U2", name: "the latest call is kept, in whatever order it is told", run: latestCallIsKept},
+	{sentence: "U2", name: "the latest call is kept at any time and from any address", run: latestCallOfAnyKind},
 	{sentence: "U3", name: "records of a missing key are passed over", run: missingKeyIsPassedOver},
 	{sentence: "U4", name: "with an error nothing is recorded", run: nothingOfABatch},
 	{sentence: "U5", name: "usage of what the key still has is kept", run: usageOfTheRest},
+	{sentence: "U5", name: "usage of the secrets that the key still has is kept", run: usageOfSecrets},
 	{sentence: "U6", name: "what Usage returned may be changed", run: usageIsNotShared},
 	{sentence: "U7", name: "a batch of too many keys is refused and one of many records is not", run: largestBatch},
 	{sentence: "U9", name: "a key that was not used has no usage, and one that is not there is left out", run: unusedKey},
@@ -127,6 +133,74 @@ func countsAddUpAtOnce(k *kit) {
 	k.wantUsage(r, "198.51.100.0/24", accesslist.Usage{Count: 2 * n, Last: fixture.Moment, LastAddress: address("198.51.100.0")})
 }
 
+// entriesAreCountedApart counts entries that differ in their length or family alone, and
+// calls that no entry covered.
+func entriesAreCountedApart(k *kit) {
+	r := k.recorder()
+	want := map[netip.Prefix]uint64{}
+	var batch []store.UsageRecord
+	for _, addr := range []netip.Addr{netip.IPv4Unspecified(), netip.IPv6Unspecified(), address("10.0.0.0"), address("2001:db8::"), address("255.255.255.255"), address("ffff:ffff::")} {
+		for bits := range addr.BitLen() + 1 {
+			entry := netip.PrefixFrom(addr, bits).Masked()
+			count := uint64(len(batch) + 1)
+			want[entry] += count
+			record := used("key", "192.0.2.1", count, fixture.Moment)
+			record.Entry, record.LastAddress = entry, entry.Addr()
+			batch = append(batch, record)
+		}
+	}
+	for part := range slices.Chunk(batch, 50) {
+		k.record(r, part...)
+	}
+	usage := k.usage(r, "key")
+	for entry, count := range want {
+		if got := usage.Entries[entry]; got.Count != count || got.LastAddress != entry.Addr() {
+			k.Errorf("usage of entry %v is %+v; want the count %d and the address %v", entry, got, count, entry.Addr())
+		}
+	}
+	if len(usage.Entries) != len(want) {
+		k.Errorf("Usage has %d entries; want %d", len(usage.Entries), len(want))
+	}
+
+	// Neither an entry nor a secret: nothing to count.
+	neither := used("key", "192.0.2.1", 1, fixture.Moment)
+	neither.Entry, neither.Secret = netip.Prefix{}, ""
+	k.record(r, neither)
+	if now := k.usage(r, "key"); len(now.Entries) != len(usage.Entries) || !maps.Equal(now.Secrets, usage.Secrets) {
+		k.Errorf("after a record without an entry and a secret, Usage has %d entries and the secrets %v; want %d and %v", len(now.Entries), now.Secrets, len(usage.Entries), usage.Secrets)
+	}
+}
+
+func manyEntriesAreCounted(k *kit) {
+	r := k.recorder()
+	var batch []store.UsageRecord
+	for i := range store.MaxEntries + 1 {
+		record := used("key", "192.0.2.1", uint64(i+1), fixture.Moment)
+		record.Entry = netip.PrefixFrom(netip.AddrFrom4([4]byte{10, byte(i >> 8), byte(i), 1}), 32)
+		batch = append(batch, record)
+	}
+	for part := range slices.Chunk(batch, 300) {
+		k.record(r, part...)
+	}
+	usage := k.usage(r, "key")
+	for _, record := range batch {
+		if got := usage.Entries[record.Entry]; got.Count != record.Count {
+			k.Fatalf("of %d entries that were used, Usage has %d, and entry %v with the count %d; want %d", len(batch), len(usage.Entries), record.Entry, got.Count, record.Count)
+		}
+	}
+}
+
+func largeCounts(k *kit) {
+	r := k.recorder()
+	count := uint64(0)
+	for _, more := range []uint64{1<<53 + 1, 1, 1, 1 << 61, 1} {
+		k.record(r, used("key", "192.0.2.1", more, fixture.Moment))
+		count += more
+		k.wantUsage(r, "192.0.2.1", accesslist.Usage{Count: count, Last: fixture.Moment, LastAddress: address("192.0.2.1")})
+		k.wantUsage(r, "", accesslist.Usage{Count: count, Last: fixture.Moment, LastAddress: address("192.0.2.1")})
+	}
+}
+
 func countingChangesNothing(k *kit) {
 	r := k.recorder()
 	before := k.snapshot()
@@ -171,6 +245,25 @@ func latestCallIsKept(k *kit) {
 	later := fixture.Moment.Add(time.Microsecond).UTC()
 	k.record(r, call(later, "2001:db8::1"), call(fixture.Moment, "198.51.100.8")) // the latest comes first
 	k.wantUsage(r, "198.51.100.0/24", accesslist.Usage{Count: want.Count + 2, Last: later, LastAddress: address("2001:db8::1")})
+}
+
+// latestCallOfAnyKind records calls later and later, from addresses of every kind.
+func latestCallOfAnyKind(k *kit) {
+	r := k.recorder()
+	addresses := []netip.Addr{
+		address("0.0.0.0"), address("255.255.255.255"), address("192.0.2.1"), address("::"), address("::1"), address("2001:db8::"),
+		address("2001:db8:ffff:5a5a:a5a5:ffff:5a5a:a5a5"), address("fe80::1"), address("64:ff9b::192.0.2.1"), {},
+	}
+	want := accesslist.Usage{}
+	for i, at := range hardTimes {
+		record := used("key", "192.0.2.1", 1, at)
+		record.LastAddress = addresses[i%len(addresses)]
+		k.record(r, record)
+		want.Count++
+		want.Last, want.LastAddress = at, record.LastAddress
+		k.wantUsage(r, "192.0.2.1", want)
+		k.wantUsage(r, "", want)
+	}
 }
 
 func missingKeyIsPassedOver(k *kit) {
@@ -229,6 +322,31 @@ func usageOfTheRest(k *kit) {
 	k.put(key)
 	k.wantUsage(r, "198.51.100.0/24", accesslist.Usage{Count: 2, Last: fixture.Moment, LastAddress: address("198.51.100.0")})
 	k.wantUsage(r, "203.0.113.0/24", accesslist.Usage{})
+}
+
+// usageOfSecrets replaces a key and then one of its two secrets.
+func usageOfSecrets(k *kit) {
+	r := k.recorder()
+	key := k.readKey("key")
+	second := apikey.StoredSecret{Sum: sha256.Sum256([]byte("second"))}
+	key.Secrets = append(key.Secrets, second)
+	key = k.put(key)
+	for i, secret := range key.Secrets {
+		record := used("key", "192.0.2.1", uint64(i+1), fixture.Moment)
+		record.Secret = secret.ID()
+		k.record(r, record)
+	}
+	key.Description = "changed"
+	key = k.put(key)
+	key.Secrets = []apikey.StoredSecret{second, {Sum: sha256.Sum256([]byte("third"))}}
+	key = k.put(key)
+	usage := k.usage(r, "key")
+	if got := usage.Secrets[second.ID()]; got.Count != 2 || !got.Last.Equal(fixture.Moment) {
+		k.Errorf("after the key was replaced, the usage of a secret that it still has is %+v; want the count 2", got)
+	}
+	if got, ok := usage.Secrets[key.Secrets[1].ID()]; ok {
+		k.Errorf("a new secret has the usage %+v; want none", got)
+	}
 }
 
 func usageIsNotShared(k *kit) {

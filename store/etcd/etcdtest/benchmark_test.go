@@ -93,7 +93,7 @@ func BenchmarkTold(b *testing.B) {
 }
 
 func tellTimes(ctx context.Context, s *etcd.Store, after uint64, told chan<- time.Time) {
-	for change, err := range s.Watch(ctx, at(s, after)) {
+	for change, err := range s.Watch(ctx, at(ctx, s, after)) {
 		if err != nil {
 			return
 		}

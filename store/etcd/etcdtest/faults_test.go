@@ -60,7 +60,7 @@ func (f *follower) run(ctx context.Context, s store.Watcher) {
 	f.mirror = newMirror()
 	last := time.Now()
 	for ctx.Err() == nil {
-		for change, err := range s.Watch(ctx, at(s, f.mark())) {
+		for change, err := range s.Watch(ctx, f.mark()) {
 			f.mu.Lock()
 			switch {
 			case ctx.Err() != nil:
@@ -79,7 +79,7 @@ func (f *follower) run(ctx context.Context, s store.Watcher) {
 	}
 }
 
-func (f *follower) mark() uint64 {
+func (f *follower) mark() store.Position {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.mirror.mark
@@ -151,7 +151,7 @@ func TestLeaderIsKilled(t *testing.T) {
 	}
 	revision, err := revisionOf(t.Context(), s)
 	require.NoError(t, err)
-	require.Eventually(t, func() bool { return follower.mark() >= revision }, time.Minute, 10*time.Millisecond)
+	require.Eventually(t, func() bool { return follower.mark().Revision >= revision }, time.Minute, 10*time.Millisecond)
 	unfollow()
 	following.Wait()
 	follower.mirror.wantSame(t, s)
@@ -350,7 +350,7 @@ func TestClientIsClosed(t *testing.T) {
 	watched := make(chan error, 1)
 	marked := make(chan bool, 10)
 	go func() {
-		for change, err := range s.Watch(t.Context(), at(s, organization.Revision)) {
+		for change, err := range s.Watch(t.Context(), at(t.Context(), s, organization.Revision)) {
 			if err != nil {
 				watched <- err
 			}

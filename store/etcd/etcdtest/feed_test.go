@@ -38,10 +38,10 @@ func TestCompactedBehind(t *testing.T) {
 	}
 	compact(t, client)
 	var told []store.Change
-	for change, err := range s.Watch(t.Context(), at(s, key.Revision)) {
+	for change, err := range s.Watch(t.Context(), at(t.Context(), s, key.Revision)) {
 		require.NoError(t, err)
 		if told = append(told, change); len(told) == 1 {
-			require.Equal(t, store.Change{Revision: key.Revision}, change)
+			require.Equal(t, store.Change{History: change.History, Revision: key.Revision}, change)
 			key = put(t, s, key)
 		}
 		if len(told) == 3 {
@@ -49,7 +49,7 @@ func TestCompactedBehind(t *testing.T) {
 		}
 	}
 	require.True(t, told[1].KeyRecord.Equal(key))
-	require.Equal(t, store.Change{Revision: key.Revision}, told[2])
+	require.Equal(t, store.Change{History: told[0].History, Revision: key.Revision}, told[2])
 }
 
 // TestCompactedInTheMiddle compacts while everything is being told. The first page has the
@@ -133,12 +133,12 @@ func TestStuckWatcher(t *testing.T) {
 	copied := newMirror()
 	go func() {
 		defer close(ended)
-		for change, err := range s.Watch(ctx, at(s, organization.Revision)) {
+		for change, err := range s.Watch(ctx, at(ctx, s, organization.Revision)) {
 			if err != nil {
 				ended <- err
 				return
 			}
-			if change.Key == "large" && copied.mark == 0 {
+			if change.Key == "large" && copied.mark.Revision == 0 {
 				stuck <- true
 				<-goOn
 			}
@@ -152,7 +152,7 @@ func TestStuckWatcher(t *testing.T) {
 	before := heap()
 	others := make(chan uint64, 2*writes)
 	go func() {
-		for change, err := range s.Watch(ctx, at(s, key.Revision)) {
+		for change, err := range s.Watch(ctx, at(ctx, s, key.Revision)) {
 			if err != nil {
 				return
 			}
@@ -169,7 +169,7 @@ func TestStuckWatcher(t *testing.T) {
 	require.Less(t, heap()-before, int64(30<<20), "what the stuck watch has not told is kept here")
 	close(goOn)
 	require.NoError(t, receive(t, ended))
-	require.Equal(t, end.Revision, copied.mark)
+	require.Equal(t, end.Revision, copied.mark.Revision)
 	copied.organizations["acme"] = organization // which was there before
 	copied.wantSame(t, s)
 }
@@ -192,7 +192,7 @@ func TestStuckWatcherIsCompacted(t *testing.T) {
 	last := key.Revision
 	told, reached := 0, uint64(0)
 	var ended error
-	for change, err := range s.Watch(t.Context(), at(s, organization.Revision)) {
+	for change, err := range s.Watch(t.Context(), at(t.Context(), s, organization.Revision)) {
 		if err != nil {
 			ended = err
 			break
@@ -217,9 +217,9 @@ func TestStuckWatcherIsCompacted(t *testing.T) {
 	t.Logf("told %d of %d changes, then: %v", told, writes+1, ended)
 }
 
-// TestRestoredFromBackup is what a watch sees of a cluster that went back: the store has
-// not come so far as the copy.
-func TestRestoredFromBackup(t *testing.T) {
+// TestWatchFromBeyond watches from a revision that the cluster has reached and the store has
+// not, and from one without a name for its history.
+func TestWatchFromBeyond(t *testing.T) {
 	client := etcdtest.Start(t, 1).Client(t)
 	s, prefix := opened(t, client)
 	putOrganization(t, s, "acme")
@@ -231,7 +231,9 @@ func TestRestoredFromBackup(t *testing.T) {
 	require.ErrorIs(t, watchUntilError(t.Context(), s, key.Revision+5), store.ErrCompacted)
 	_, err := client.Delete(t.Context(), prefix+"revision")
 	require.NoError(t, err)
-	require.ErrorIs(t, watchUntilError(t.Context(), s, key.Revision), store.ErrCompacted)
+	require.ErrorContains(t, watchUntilError(t.Context(), s, key.Revision), "want the name of a history")
+	put(t, s, key)
+	require.ErrorIs(t, watchUntilError(t.Context(), s, key.Revision), store.ErrCompacted, "the name of before is unknown here")
 }
 
 // TestCounting has eight goroutines count in one key, by compare and swap.

@@ -132,7 +132,7 @@ func used(id apikey.ID, count uint64) store.UsageRecord {
 }
 
 func watchUntilError(ctx context.Context, s store.Watcher, after uint64) error {
-	for _, err := range s.Watch(ctx, at(s, after)) {
+	for _, err := range s.Watch(ctx, at(ctx, s, after)) {
 		if err != nil {
 			return err
 		}
@@ -144,7 +144,7 @@ func watchUntilError(ctx context.Context, s store.Watcher, after uint64) error {
 type mirror struct {
 	keys          map[apikey.ID]apikey.Key
 	organizations map[string]policy.Organization
-	mark          uint64
+	mark          store.Position
 }
 
 func newMirror() *mirror {
@@ -154,7 +154,7 @@ func newMirror() *mirror {
 func (m *mirror) apply(change store.Change) {
 	switch {
 	case change.IsMark():
-		m.mark = change.Revision
+		m.mark = change.Position()
 	case change.Deleted && change.Key != "":
 		delete(m.keys, change.Key)
 	case change.Deleted:
@@ -186,11 +186,11 @@ func (m *mirror) wantSame(t testing.TB, s store.Store) {
 
 // at returns the position of a revision in the store's history, and the zero Position for
 // zero.
-func at(s store.Watcher, revision uint64) store.Position {
+func at(ctx context.Context, s store.Watcher, revision uint64) store.Position {
 	if revision == 0 {
 		return store.Position{}
 	}
-	latest, _ := s.Position(context.Background())
+	latest, _ := s.Position(ctx)
 	return store.Position{History: latest.History, Revision: revision}
 }
 

@@ -1,0 +1,222 @@
+package storetest
+
+import (
+	"context"
+	"fmt"
+	"html"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/sallyport-go/sallyport/accesslist"
+	"github.com/sallyport-go/sallyport/apikey"
+	"github.com/sallyport-go/sallyport/policy"
+	"github.com/sallyport-go/sallyport/store"
+	"github.com/sallyport-go/sallyport/store/memory"
+	"github.com/sallyport-go/sallyport/store/storetest/internal/fixture"
+	"github.com/sallyport-go/sallyport/store/storetest/internal/teststore"
+)
+
+const (
+	longest   = "S6/the longest texts come back whole"
+	asWritten = "S6/texts that look like something else come back as they were written"
+	similar   = "S6/grants that differ in a byte are different"
+	longList  = "S6/a long list comes back whole"
+	blocks    = "S6/blocks of every length come back"
+	eachTime  = "S6/each time is kept by itself"
+)
+
+// Broken in one field of what they keep. Each is caught by one case alone.
+var brokenFields = []brokenStore{
+	{name: "cuts descriptions at 64 bytes", sentence: "S6", only: longest, make: onDescriptions(cutAt(64))},
+	{name: "cuts descriptions at 255 bytes", sentence: "S6", only: longest, make: onDescriptions(cutAt(255))},
+	{name: "cuts descriptions at 1,000 bytes", sentence: "S6", only: longest, make: onDescriptions(cutAt(1000))},
+	{name: "cuts descriptions at 255 characters", sentence: "S6", only: longest, make: onDescriptions(cutAtCharacters(255))},
+	{name: "cuts descriptions by one byte", sentence: "S6", only: longest, make: onDescriptions(cutAt(1023))},
+	{name: "cuts roles at 64 bytes", sentence: "S6", only: longest, make: onRoles(cutAt(64))},
+	{name: "cuts roles at 255 bytes", sentence: "S6", only: longest, make: onRoles(cutAt(255))},
+	{name: "cuts projects at 64 bytes", sentence: "S6", only: longest, make: onProjects(cutAt(64))},
+	{name: "cuts projects at 255 bytes", sentence: "S6", only: longest, make: onProjects(cutAt(255))},
+	{name: "cuts IDs of server keys", sentence: "S6", only: longest, make: onSecrets(func(s *apikey.StoredSecret) { s.ServerKey = cutAt(16)(s.ServerKey) })},
+	{name: "cuts comments at 1,000 characters", sentence: "S6", only: longest, make: onComments(cutAtCharacters(1000))},
+	{name: "reads descriptions as numbers", sentence: "S6", only: asWritten, make: onDescriptions(asNumber)},
+	{name: "reads the text NULL as none", sentence: "S6", only: asWritten, make: onDescriptions(func(text string) string { return strings.TrimPrefix(text, "NULL") })},
+	{name: "unescapes HTML", sentence: "S6", only: asWritten, make: onDescriptions(html.UnescapeString)},
+	{name: "unescapes URLs", sentence: "S6", only: asWritten, make: onDescriptions(unescaped)},
+	{name: "reads comments as numbers", sentence: "S6", only: asWritten, make: onComments(asNumber)},
+	{name: "folds the case of comments", sentence: "S6", only: asWritten, make: onComments(strings.ToLower)},
+	{name: "trims comments at their end", sentence: "S6", only: asWritten, make: onComments(func(text string) string { return strings.TrimRight(text, " ") })},
+	{name: "reads a blank comment as none", sentence: "S6", only: asWritten, make: onComments(func(text string) string {
+		if text == " " {
+			return ""
+		}
+		return text
+	})},
+	{name: "reads IDs of server keys as numbers", sentence: "S6", only: asWritten, make: onSecrets(func(s *apikey.StoredSecret) { s.ServerKey = asNumber(s.ServerKey) })},
+	{name: "joins role and project by a colon", sentence: "S6", only: similar, make: joinedBy(":")},
+	{name: "joins role and project by a slash", sentence: "S6", only: similar, make: joinedBy("/")},
+	{name: "takes grants for one by their letters", sentence: "S6", only: similar, make: onKeys(func(key apikey.Key) apikey.Key {
+		seen := map[string]bool{}
+		key.Grants = slices.DeleteFunc(key.Grants, func(g apikey.Grant) bool {
+			folded := strings.ToLower(fmt.Sprintf("%+v", g))
+			defer func() { seen[folded] = true }()
+			return seen[folded]
+		})
+		return key
+	})},
+	{name: "keeps 700 grants", sentence: "S6", only: "S6/many grants come back", make: onKeys(func(key apikey.Key) apikey.Key {
+		key.Grants = key.Grants[:min(len(key.Grants), 700)]
+		return key
+	})},
+	{name: "cuts lists at 255 entries", sentence: "S6", only: longList, make: cutLists(255)},
+	{name: "cuts lists at 256 entries", sentence: "S6", only: longList, make: cutLists(256)},
+	{name: "cuts lists at 1,000 entries", sentence: "S6", only: longList, make: cutLists(1000)},
+	{name: "reads IPv6 masks as IPv4's", sentence: "S6", only: blocks, make: onBits(func(block netip.Prefix) int {
+		if block.Addr().Is6() && block.Bits() < 128 {
+			return min(block.Bits(), 32)
+		}
+		return block.Bits()
+	})},
+	{name: "keeps IPv4 masks by bytes", sentence: "S6", only: blocks, make: onBits(func(block netip.Prefix) int {
+		if block.Addr().Is4() && block.Bits() > 9 {
+			return block.Bits() / 8 * 8
+		}
+		return block.Bits()
+	})},
+	{name: "cuts hashes at a zero byte", sentence: "S6", make: onSecrets(func(s *apikey.StoredSecret) {
+		if i := slices.Index(s.Sum[1:], 0); i >= 0 {
+			clear(s.Sum[i+1:])
+		}
+	})},
+	{name: "reads 1970 as no time", sentence: "S6", only: eachTime, make: onKeys(func(key apikey.Key) apikey.Key {
+		if key.NotBefore.Equal(time.Unix(0, 0)) {
+			key.NotBefore = time.Time{}
+		}
+		return key
+	})},
+	{name: "keeps NotBefore in nanoseconds", sentence: "S6", only: eachTime, make: onKeys(func(key apikey.Key) apikey.Key {
+		if !key.NotBefore.IsZero() {
+			key.NotBefore = time.Unix(0, key.NotBefore.UnixNano())
+		}
+		return key
+	})},
+	{name: "keeps an organization's requirement after its end", sentence: "S14", only: "S14/an organization created again has nothing of the deleted one", make: keptRequirement},
+}
+
+// cutAt cuts a text at n bytes.
+func cutAt(n int) func(string) string {
+	return func(text string) string { return text[:min(len(text), n)] }
+}
+
+func cutAtCharacters(n int) func(string) string {
+	return func(text string) string {
+		characters := []rune(text)
+		return string(characters[:min(len(characters), n)])
+	}
+}
+
+// asNumber reads a text as a column of numbers does.
+func asNumber(text string) string {
+	if number, err := strconv.ParseFloat(text, 64); err == nil {
+		return strconv.FormatFloat(number, 'g', -1, 64)
+	}
+	return text
+}
+
+func unescaped(text string) string {
+	if plain, err := url.QueryUnescape(text); err == nil {
+		return plain
+	}
+	return text
+}
+
+func onDescriptions(change func(string) string) func() store.Store {
+	return onKeys(func(key apikey.Key) apikey.Key {
+		key.Description = change(key.Description)
+		return key
+	})
+}
+
+func onGrants(change func(*apikey.Grant)) func() store.Store {
+	return onKeys(func(key apikey.Key) apikey.Key {
+		for i := range key.Grants {
+			change(&key.Grants[i])
+		}
+		return key
+	})
+}
+
+func onRoles(change func(string) string) func() store.Store {
+	return onGrants(func(g *apikey.Grant) { g.Role = change(g.Role) })
+}
+
+func onProjects(change func(string) string) func() store.Store {
+	return onGrants(func(g *apikey.Grant) { g.Project = change(g.Project) })
+}
+
+// joinedBy keeps a grant in a project as one text.
+func joinedBy(joint string) func() store.Store {
+	return onGrants(func(g *apikey.Grant) {
+		if g.Project != "" {
+			g.Role, g.Project, _ = strings.Cut(g.Role+joint+g.Project, joint)
+		}
+	})
+}
+
+func onSecrets(change func(*apikey.StoredSecret)) func() store.Store {
+	return onKeys(func(key apikey.Key) apikey.Key {
+		for i := range key.Secrets {
+			change(&key.Secrets[i])
+		}
+		return key
+	})
+}
+
+func onComments(change func(string) string) func() store.Store {
+	return onEntries(func(e *accesslist.Entry) { e.Comment = change(e.Comment) })
+}
+
+func cutLists(n int) func() store.Store {
+	return onKeys(func(key apikey.Key) apikey.Key { return shortened(key, n) })
+}
+
+// shortened returns a key with the first n entries.
+func shortened(key apikey.Key, n int) apikey.Key {
+	return teststore.Entries(key, func(all []accesslist.Entry) []accesslist.Entry { return all[:min(len(all), n)] })
+}
+
+// onBits reads blocks with another length.
+func onBits(bits func(netip.Prefix) int) func() store.Store {
+	return onEntries(func(e *accesslist.Entry) {
+		block := e.Prefix()
+		if n := bits(block); n != block.Bits() {
+			other := fixture.Must(accesslist.Parser{AllowIPv6: true}.NewEntry(netip.PrefixFrom(block.Addr(), n).Masked()))
+			other.Comment, other.Added, other.Expires = e.Comment, e.Added, e.Expires
+			*e = other
+		}
+	})
+}
+
+// keptRequirement forgets an organization except for its requirement.
+func keptRequirement() store.Store {
+	return with(func(b *teststore.Broken, sound *memory.Store) {
+		old := map[string]policy.Requirement{}
+		b.DoDeleteOrganization = func(ctx context.Context, id string, revision uint64) error {
+			organization, _ := sound.Organization(ctx, id)
+			err := sound.DeleteOrganization(ctx, id, revision)
+			if err == nil {
+				old[id] = organization.Requirement
+			}
+			return err
+		}
+		b.DoPutOrganization = func(ctx context.Context, organization policy.Organization) (policy.Organization, error) {
+			if organization.Revision == 0 && organization.Requirement == policy.NotRequired {
+				organization.Requirement = old[organization.ID]
+			}
+			return sound.PutOrganization(ctx, organization)
+		}
+	})()
+}
