@@ -28,8 +28,8 @@
 //     return soon. Of several errors that of S23 MUST come first and that of S2 second;
 //     the others may come in any order.
 //   - S3. A write that returns an error MUST have changed nothing. One exception: if the
-//     context ended or the connection broke during the write, it may have happened, and
-//     then it MUST have happened whole.
+//     context ended, the connection broke, or the server did not confirm that the write
+//     is durable (S25), it may have happened, and then it MUST have happened whole.
 //
 // Presence
 //

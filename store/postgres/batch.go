@@ -3,6 +3,7 @@ package postgres
 import (
 	"cmp"
 	"context"
+	"errors"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -22,16 +23,10 @@ const channel = "sallyport"
 
 // The statements of a batch, in its order.
 const (
-	// Revisions are the time in microseconds, or one more than the last if the clock has
-	// not moved on. So a store restored from a backup, or failed over to a lagging server,
-	// gives no lost revision again, and can refuse a watch from one.
-	countSQL = `UPDATE sallyport.state SET kept = kept + $1,
-	revision = greatest(revision + $1, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint)
-	RETURNING revision, kept`
-
-	// No default may let a commit return before it is on disk (S25). In a caller's
-	// transaction this holds until its end, unless the write is refused.
-	durableSQL = `SELECT set_config('synchronous_commit', 'on', true) WHERE current_setting('synchronous_commit') = 'off'`
+	// No default may let a commit return before it is on disk, and on that of a synchronous
+	// standby (S25). In a caller's transaction this holds until its end, unless the write is
+	// refused. The remaining value, remote_apply, waits for more.
+	durableSQL = `SELECT set_config('synchronous_commit', 'on', true) WHERE current_setting('synchronous_commit') IN ('off', 'local', 'remote_write')`
 
 	versionSQL = `SELECT coalesce(max(version), 0) FROM sallyport.migrations`
 
@@ -39,22 +34,23 @@ const (
 	// document comes without its revision; see withoutRevision.
 	insertOrganizationsSQL = `INSERT INTO sallyport.organizations (id, revision, document)
 	SELECT id, given, (document || given || '}')::json
-	FROM unnest($2::text[], $3::text[]) WITH ORDINALITY AS u (id, document, n), ` + givenSQL + `
+	FROM (SELECT *, ` + givenSQL + ` FROM unnest($2::text[], $3::text[]) WITH ORDINALITY AS u (id, document, n)) AS u
 	ON CONFLICT DO NOTHING`
 
-	replaceOrganizationSQL = `UPDATE sallyport.organizations SET revision = state.revision, document = ($3::text || state.revision || '}')::json
-	FROM sallyport.state WHERE id = $1 AND organizations.revision = $2`
+	replaceOrganizationSQL = `UPDATE sallyport.organizations SET revision = given, document = ($3::text || given || '}')::json
+	FROM ` + lastGivenSQL + ` WHERE id = $1 AND revision = $2`
 
 	insertKeysSQL = `INSERT INTO sallyport.keys (id, organization, revision, entries, document)
 	SELECT id, organization, given, entries::cidr[], (document || given || '}')::json
-	FROM unnest($2::text[], $3::text[], $4::text[], $5::text[]) WITH ORDINALITY AS u (id, organization, entries, document, n), ` + givenSQL + `
+	FROM (SELECT *, ` + givenSQL + ` FROM unnest($2::text[], $3::text[], $4::text[], $5::text[]) WITH ORDINALITY AS u (id, organization, entries, document, n)) AS u
 	ON CONFLICT DO NOTHING`
 
-	replaceKeySQL = `UPDATE sallyport.keys SET revision = state.revision, entries = $3::text::cidr[], document = ($4::text || state.revision || '}')::json
-	FROM sallyport.state WHERE id = $1 AND keys.revision = $2`
+	replaceKeySQL = `UPDATE sallyport.keys SET revision = given, entries = $3::text::cidr[], document = ($4::text || given || '}')::json
+	FROM ` + lastGivenSQL + ` WHERE id = $1 AND revision = $2`
 
-	// givenSQL is the revision of the n-th record.
-	givenSQL = `LATERAL (SELECT revision - $1 + n AS given FROM sallyport.state) AS g`
+	// givenSQL is the revision of the n-th record, and lastGivenSQL that of the last.
+	givenSQL     = `(SELECT max(revision) FROM sallyport.changes) - $1 + n AS given`
+	lastGivenSQL = `(SELECT max(revision) AS given FROM sallyport.changes) AS last`
 
 	// Rows being counted at the moment are left to the next time, so nobody waits.
 	deleteUsageSQL = `WITH
@@ -67,17 +63,20 @@ const (
 	deleteOrganizationSQL = `DELETE FROM sallyport.organizations WHERE id = $1 AND $2::bigint IN (0, revision)`
 	deleteKeySQL          = `DELETE FROM sallyport.keys WHERE id = $1 AND $2::bigint IN (0, revision) AND organization = $3`
 
-	insertChangesSQL = `INSERT INTO sallyport.changes (revision, organization, key, deleted)
-	SELECT (SELECT revision FROM sallyport.state) - $1 + n, organization, key, deleted
-	FROM unnest($2::text[], $3::text[], $4::boolean[]) WITH ORDINALITY AS u (organization, key, deleted, n)`
+	// It comes before the records, whose revisions it gives.
+	insertChangesSQL = `WITH added AS (INSERT INTO sallyport.changes (revision, organization, key, deleted)
+		SELECT greatest(base, ` + latestSQL + `) + n, organization, key, deleted
+		FROM sallyport.state AS s, unnest($1::text[], $2::text[], $3::boolean[]) WITH ORDINALITY AS u (organization, key, deleted, n)
+		RETURNING revision)
+	SELECT max(revision) FROM added`
 
 	notifySQL = `SELECT pg_notify($1, $2)`
 
-	// It recounts, in case somebody has deleted changes by hand.
-	forgetSQL = `WITH gone AS (
-		DELETE FROM sallyport.changes WHERE revision <= (SELECT revision FROM sallyport.changes ORDER BY revision OFFSET $1 LIMIT 1) RETURNING revision)
-	UPDATE sallyport.state SET forgotten = greatest(forgotten, (SELECT max(revision) FROM gone)),
-		kept = (SELECT count(*) FROM sallyport.changes) - (SELECT count(*) FROM gone)`
+	// It keeps $1 changes.
+	forgetSQL = `WITH oldest AS (SELECT revision FROM sallyport.changes ORDER BY revision DESC OFFSET $1 LIMIT 1),
+	gone AS (DELETE FROM sallyport.changes USING oldest WHERE changes.revision <= oldest.revision),
+	past AS (DELETE FROM sallyport.histories USING oldest WHERE until < oldest.revision)
+	UPDATE sallyport.state SET forgotten = oldest.revision, place = '' FROM oldest`
 )
 
 // A batch is the statements of a write, sent in one round trip between the beginning of its
@@ -89,7 +88,6 @@ type batch struct {
 	err     error // the first record that cannot be encoded
 
 	revision uint64 // of the last record, once sent
-	kept     int64  // changes, once sent
 }
 
 // A change is the entry of one record in the change log.
@@ -106,8 +104,19 @@ func changeOf(organization string, key apikey.ID, deleted bool) change {
 // newBatch returns a batch for writing these records, in this order.
 func (s *Store) newBatch(changes ...change) *batch {
 	b := &batch{schema: s.schema, changes: changes}
-	b.queue(countSQL, len(changes)).QueryRow(func(row pgx.Row) error { return row.Scan(&b.revision, &b.kept) })
+	b.queue(lockSQL).QueryRow(func(row pgx.Row) error {
+		var here bool
+		err := row.Scan(&here)
+		switch {
+		case errors.Is(err, pgx.ErrNoRows):
+			return errNoState
+		case err == nil && !here:
+			return errElsewhere
+		}
+		return err
+	})
 	b.beginWrite()
+	b.give()
 	return b
 }
 
@@ -196,8 +205,8 @@ func (b *batch) deleteKey(id apikey.ID, revision uint64, organization string) {
 	b.mustChange(1, deleteKeySQL, string(id), revision, organization)
 }
 
-// tell queues the last statements: the changes, and the notification.
-func (b *batch) tell() {
+// give queues the changes, with which the records get their revisions.
+func (b *batch) give() {
 	var (
 		organizations []string
 		keys          []*string
@@ -206,8 +215,12 @@ func (b *batch) tell() {
 	for _, c := range b.changes {
 		organizations, keys, deleted = append(organizations, c.organization), append(keys, c.key), append(deleted, c.deleted)
 	}
-	b.queue(insertChangesSQL, len(b.changes), organizations, keys, deleted)
-	b.queue(notifySQL, channel, b.schema)
+	b.queue(insertChangesSQL, organizations, keys, deleted).QueryRow(func(row pgx.Row) error { return row.Scan(&b.revision) })
+}
+
+// isFull reports whether changes are to be dropped: after every spareChanges revisions.
+func (b *batch) isFull() bool {
+	return b.revision/spareChanges != (b.revision-uint64(len(b.changes)))/spareChanges
 }
 
 // commit sends a batch in a transaction, and returns the revision of its last record. The
@@ -216,16 +229,19 @@ func (s *Store) commit(ctx context.Context, b *batch) (uint64, error) {
 	if b.err != nil {
 		return 0, b.err
 	}
-	b.tell()
+	b.queue(notifySQL, channel, b.schema)
 	err := s.inTx(ctx, func(tx pgx.Tx) error {
 		if err := tx.SendBatch(ctx, &b.Batch).Close(); err != nil {
 			return err
 		}
-		if b.kept >= keptChanges+spareChanges {
-			_, err := tx.Exec(ctx, inSchema(s.schema, forgetSQL), spareChanges-1)
-			return err
+		if !b.isFull() {
+			return nil
 		}
-		return nil
+		_, err := tx.Exec(ctx, inSchema(s.schema, forgetSQL), keptChanges)
+		if err == nil {
+			_, err = tx.Exec(ctx, inSchema(s.schema, placeSQL))
+		}
+		return err
 	})
 	return b.revision, err
 }
@@ -233,10 +249,11 @@ func (s *Store) commit(ctx context.Context, b *batch) (uint64, error) {
 // inTx calls do in a transaction for writing. After an error nothing of it may be left in a
 // caller's transaction, which may be committed all the same.
 func (s *Store) inTx(ctx context.Context, do func(pgx.Tx) error) error {
-	tx, err := s.begin(ctx)
+	tx, release, err := s.begin(ctx)
 	if err != nil {
 		return failed(ctx, err)
 	}
+	defer release()
 	err = cmp.Or(do(tx), ctx.Err())
 	lasting, cancel := outlasting(ctx) // with a done context nothing would be sent
 	defer cancel()
@@ -246,7 +263,10 @@ func (s *Store) inTx(ctx context.Context, do func(pgx.Tx) error) error {
 		}
 		return failed(ctx, err)
 	}
-	return failed(ctx, tx.Commit(lasting))
+	if s.tx != nil {
+		return failed(ctx, tx.Commit(lasting)) // the savepoint
+	}
+	return failed(ctx, commit(lasting, tx.Conn(), "COMMIT"))
 }
 
 // commitGrace is how long to wait for a commit, or a rollback, after its context has ended.

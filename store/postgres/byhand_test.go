@@ -91,7 +91,7 @@ func TestChangedByHand(t *testing.T) {
 	exec(t, pool, `UPDATE sallyport.keys SET organization = NULL WHERE id = 'here'`)
 	assert.ErrorContains(t, watchError(t, s), `key "here" cannot be read`)
 	exec(t, pool, `UPDATE sallyport.keys SET organization = 'acme'`)
-	exec(t, pool, `UPDATE sallyport.state SET revision = 7`)
+	exec(t, pool, `DELETE FROM sallyport.changes; INSERT INTO sallyport.changes VALUES (7, 'acme', NULL, false)`)
 	assert.ErrorContains(t, watchError(t, s), "it has come to revision 7, and a record of organization")
 	exec(t, pool, `DELETE FROM sallyport.state`)
 	assert.ErrorContains(t, watchError(t, s), "state has no row")

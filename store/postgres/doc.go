@@ -20,9 +20,9 @@
 //
 // A Lookup, a Key and a page are one statement each, and so one snapshot (S8). A write reads
 // first, without a lock, and then writes in one short transaction, after checking there that
-// nothing it read has changed. The transaction first locks the one row of the table state,
-// the place of the revision. So writes become visible in the order of their revisions, to
-// everybody, and cannot deadlock among themselves.
+// nothing it read has changed. The transaction first locks the one row of the table state.
+// So writes become visible in the order of their revisions, to everybody, and cannot deadlock
+// among themselves.
 //
 // The price is that writes take turns. A turn lasts until the rows are written and durable
 // and the client has been answered: on a local disk a millisecond, so the whole store takes
@@ -33,17 +33,20 @@
 // same key, such as a caller's in [Store.WithTx].
 //
 // A write that has returned is on the server's disk (S25) if fsync is on, as it is by
-// default. A synchronous_commit of off, for the database or the user, does not matter:
-// writes turn it on for their transaction, a caller's included. Other processes see a write
-// when it returns (S9).
+// default. It is also on that of a synchronous standby, if synchronous_standby_names has one.
+// A synchronous_commit of off, local or remote_write, for the database or the user, does not
+// matter: writes turn it on for their transaction, a caller's included. Other processes see a
+// write when it returns (S9).
 //
-// A write whose COMMIT brought an error instead of an answer may have happened (S3). It is
-// not retried. Putting the same record again shows by ErrConflict or ErrExists that it had
-// happened. A write is retried if the server itself took it back, for example because of a
-// deadlock with an operator's statements.
+// A write whose COMMIT brought an error instead of an answer may have happened (S3). So may
+// one whose wait for the synchronous standby was cancelled: the server answers with success
+// and a warning, and the write returns an error. Neither is retried. Putting the same record
+// again shows by ErrConflict or ErrExists that it had happened. A write is retried if the
+// server itself took it back, for example because of a deadlock with an operator's
+// statements.
 //
-// A revision is the time of the write, in microseconds since 1970 by the server's clock, or
-// one more than the last if that is not less.
+// Revisions count up by one. The first write after a start of the server, a promotion or a
+// restored backup leaves a gap of 2^32 to 2^33.
 //
 // A record is one JSON document, as in the other stores: a key's is the text of its
 // MarshalJSON. So times are kept to the nanosecond, and a new field needs no migration. The
@@ -61,7 +64,8 @@
 //	entry_usage     key, address, count, last, last_address
 //	secret_usage    key, secret, count, last, last_address
 //	changes         revision, organization, key, deleted: the latest writes, at least 100,000
-//	state           the latest revision, and how far back changes go
+//	state           the name of the history, and how far back changes go
+//	histories       earlier names, and the last revision of each
 //	migrations      the version of the tables, and since when
 //
 // A key with three entries takes some 700 bytes, indexes included. The tables may be
@@ -86,14 +90,18 @@
 //
 // Do not write to the tables: the revision would not change, so no watcher would learn of
 // it, and a copy would go on as before. To revoke a key by hand all the same, record the
-// change in the same transaction:
+// change in the same transaction. The step is random because a revision one above the last
+// may have been given in a history that was lost.
 //
 //	BEGIN;
-//	UPDATE sallyport.state SET revision = revision + 1, kept = kept + 1;
-//	UPDATE sallyport.keys k SET revision = s.revision,
-//		document = k.document::jsonb || jsonb_build_object('disabled', true, 'revision', s.revision)
-//	FROM sallyport.state s WHERE k.id = 'KEY';
-//	INSERT INTO sallyport.changes SELECT revision, organization, id, false FROM sallyport.keys WHERE id = 'KEY';
+//	SELECT FROM sallyport.state FOR UPDATE;
+//	INSERT INTO sallyport.changes
+//		SELECT greatest(s.base, max(c.revision)) + 1 + (random() * 1000000)::bigint, k.organization, k.id, false
+//		FROM sallyport.keys k, sallyport.state s, sallyport.changes c WHERE k.id = 'KEY' GROUP BY s.base, k.organization, k.id;
+//	UPDATE sallyport.keys SET revision = c.revision,
+//		document = document::jsonb || jsonb_build_object('disabled', true, 'revision', c.revision)
+//	FROM (SELECT max(revision) AS revision FROM sallyport.changes) c WHERE id = 'KEY';
+//	NOTIFY sallyport, 'sallyport';
 //	COMMIT;
 //
 // The program needs USAGE of the schema and SELECT on its tables; to write, INSERT, UPDATE
@@ -101,6 +109,10 @@
 // schema if it is absent. Programs of several versions may run while one of them migrates.
 // Older ones refuse every call from then on, so none reads a record with less in it: migrate
 // when that is acceptable.
+//
+// While a transaction stays open elsewhere, such as a dump's, the server keeps every version
+// of the rows that are replaced. Look-ups and writes then pass over the versions of the key
+// itself, and of no other row.
 //
 // The database's encoding must be UTF8; its collation does not matter. Several stores can
 // share a database, each in a schema of its own.
@@ -110,11 +122,12 @@
 // Changes are read from the table changes, and the records with them, in one snapshot. A
 // notification (NOTIFY on the channel sallyport, one for each transaction) is only a hint to
 // look. It arrives within a millisecond or so of the commit. Without notifications watchers
-// look once a second: that bounds their delay while the server answers.
+// look once a second: that bounds their delay while the server answers. If none arrives at
+// all, the Store says so once, by a warning of log/slog.
 //
 // A watch that cannot read ends with an error, and can be resumed from its last mark. A
 // connection without a sign of life is given up after a minute, or earlier by the pool's own
-// settings. Until then a watch says nothing, but Revision, with a deadline, shows that
+// settings. Until then a watch says nothing, but Position, with a deadline, shows that
 // something is wrong. A watcher has the same minute for each change while more than 1,000
 // are pending: the server cannot clear away deleted rows while a snapshot is being read.
 //
@@ -143,29 +156,43 @@
 // pools, and watchers look once a second. Everything else works in mode "transaction",
 // [Store.WithTx] included. PgBouncer passes prepared statements on from version 1.21, if
 // max_prepared_statements is above zero, the default from 1.24. Set
-// default_query_exec_mode=exec elsewhere.
+// default_query_exec_mode=exec elsewhere; errors with SQLSTATE 42P05 or 26000 say so.
 //
 // # Standbys, failover and backups
 //
 // Reads go to the primary and fail on a standby. A standby may lag behind, and a revoked key
 // could live on. A list of several servers wants target_session_attrs=primary.
 //
+// A promoted asynchronous standby lacks the writes it had not received, though they had
+// returned. A restored backup lacks all writes since. Keys revoked in that time are valid
+// again, and no software can learn that from the new primary. If that must not be, have a
+// synchronous standby, and promote no other: every write that has returned is on it. Writes
+// wait while it is away, and so do others behind them. An operator who empties
+// synchronous_standby_names has them return without it. Without such a standby, compare the
+// audit log of the last minutes after a failover. After restoring a backup revoke again
+// what was revoked since.
+//
+// Programs need no restart after either. The history has a name (W9), computed from its last
+// name and from its place: the start of the server's process, the file of the table state,
+// and the transaction that wrote its row. A promoted standby, a restored dump, a copy of the
+// server's files and a cloned database each are another place, before and after their first
+// write. Places are compared for equality only; no clock decides. The table histories tells
+// the store where a history forked:
+//
+//   - A watch from a lost position gets ErrCompacted and reloads (W4, W10). A watch from an
+//     earlier one goes on, under the new name. So a mere restart reloads nothing.
+//   - A replica stops answering from a copy with lost writes within its bound.
+//   - A lost revision is never given again (S27). A Put with one is ErrConflict.
+//
+// One case cannot be seen: a virtual machine taken back to a snapshot together with its
+// memory. Its server goes on as the same process. Restart PostgreSQL after that; it then is
+// another place. A machine that was only paused has lost nothing.
+//
 // Fence a primary before replacing it: stop it, or put it out of the programs' reach, before
 // the standby is promoted. It does not know that it was replaced. It goes on answering
-// Lookup and Revision, and a program still connected to it decides as if nothing had been
-// revoked since. So does a replica, whose proof of freshness is that revision. Writes to it
-// are lost.
+// Lookup and Position under its own name, and a program still connected to it decides as if
+// nothing had been revoked since. Writes to it are lost.
 //
-// If the primary is lost, an asynchronous standby takes over without the writes it had not
-// received, though they had returned. Keys revoked in the last moments are valid again, and
-// no software can learn that from the new primary. If that must not be, have a synchronous
-// standby (synchronous_standby_names). Otherwise compare the audit log of the last minutes
-// after a failover. A restored backup is the same case over a longer time: revoke again what
-// was revoked since.
-//
-// A write after either gets no revision given before, unless the new server's clock is
-// behind by more than the loss. A watcher resuming from a lost revision gets ErrCompacted
-// and reloads, even if the store has come further meanwhile (W4).
-//
-// For a backup pg_dump will do; all tables are read in one snapshot.
+// For a backup pg_dump will do; all tables are read in one snapshot. Restore all of the
+// tables, or none.
 package postgres

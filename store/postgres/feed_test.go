@@ -2,6 +2,7 @@ package postgres_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"testing"
 	"time"
@@ -15,59 +16,12 @@ import (
 	"github.com/sallyport-go/sallyport/store/postgres"
 )
 
-// TestNewHistory restores a store to what it was before, and has it go on from there,
-// past the revisions that it had given: who had come to one of these is told so.
-func TestNewHistory(t *testing.T) {
-	ctx, server := t.Context(), postgrestest.Shared(t)
-	dsn := server.Database(t)
-	pool := newPool(t, dsn)
-	s := newStore(t, pool)
-	acme(t, s)
-	_, kept := first(t, s)
-	exec(t, pool, `CREATE SCHEMA backup; CREATE TABLE backup.state AS TABLE sallyport.state; CREATE TABLE backup.keys AS TABLE sallyport.keys; CREATE TABLE backup.changes AS TABLE sallyport.changes`)
-	key, err := s.Key(ctx, "key")
-	require.NoError(t, err)
-	lost, err := s.PutKey(ctx, key)
-	require.NoError(t, err)
-
-	exec(t, pool, `DELETE FROM sallyport.changes; INSERT INTO sallyport.changes TABLE backup.changes;
-		DELETE FROM sallyport.state; INSERT INTO sallyport.state TABLE backup.state;
-		UPDATE sallyport.keys SET revision = b.revision, document = b.document FROM backup.keys b WHERE b.id = sallyport.keys.id`)
-	assertCompacted(t, s, lost.Revision)
-	again, err := s.PutKey(ctx, key)
-	require.NoError(t, err)
-	assert.Greater(t, again.Revision, lost.Revision, "the clock has gone on, so no revision is given twice")
-	assertCompacted(t, s, lost.Revision)
-	assertCompacted(t, s, lost.Revision+1)
-	assertCompacted(t, s, 1<<63)
-	for change, err := range s.Watch(ctx, at(s, kept)) { // what was before is known
-		require.NoError(t, err)
-		assert.Equal(t, again.Revision, change.Revision)
-		break
-	}
-}
-
 func assertCompacted(t testing.TB, s *postgres.Store, after uint64) {
 	t.Helper()
 	for change, err := range s.Watch(context.Background(), at(s, after)) {
 		assert.ErrorIs(t, err, store.ErrCompacted)
 		assert.Zero(t, change)
 	}
-}
-
-// TestClockGoesBack: revisions rise whatever the clock says.
-func TestClockGoesBack(t *testing.T) {
-	pool := newPool(t, postgrestest.Shared(t).Database(t))
-	s := newStore(t, pool)
-	future := uint64(time.Now().AddDate(100, 0, 0).UnixMicro())
-	exec(t, pool, `UPDATE sallyport.state SET revision = $1`, future)
-	organization, key := acme(t, s)
-	assert.Equal(t, future+1, organization.Revision)
-	assert.Equal(t, future+2, key.Revision)
-	require.NoError(t, s.Load(t.Context(), []policy.Organization{{ID: "a"}, {ID: "b"}}, nil))
-	b, err := s.Organization(t.Context(), "b")
-	require.NoError(t, err)
-	assert.Equal(t, future+4, b.Revision)
 }
 
 // TestForgetting fills the table of changes until the oldest are dropped.
@@ -77,34 +31,36 @@ func TestForgetting(t *testing.T) {
 	organization, _ := acme(t, s)
 	_, mark := first(t, s)
 	f := follow(t, s)
-	const more = postgres.KeptChanges + postgres.SpareChanges - 3
-	exec(t, pool, `INSERT INTO sallyport.changes SELECT n, 'acme', NULL, false FROM generate_series(1, $1::bigint) AS n`, more)
-	exec(t, pool, `UPDATE sallyport.state SET kept = kept + $1`, more)
-	_, err := s.PutOrganization(t.Context(), organization)
+	// The next revision is the first after a multiple of SpareChanges.
+	next := (mark/postgres.SpareChanges + 1) * postgres.SpareChanges
+	exec(t, pool, `INSERT INTO sallyport.changes SELECT n, 'acme', NULL, false FROM generate_series($1::bigint, $2::bigint) AS n ON CONFLICT DO NOTHING`, next-postgres.KeptChanges-5, next-1)
+	exec(t, pool, `INSERT INTO sallyport.histories VALUES ('before', 7), ('kept', $1)`, next-3)
+	organization, err := s.PutOrganization(t.Context(), organization)
 	require.NoError(t, err)
-	var kept, rows, forgotten, oldest int64
-	require.NoError(t, pool.QueryRow(t.Context(), `SELECT kept, forgotten, count(*), min(changes.revision) FROM sallyport.state, sallyport.changes GROUP BY kept, forgotten`).Scan(&kept, &forgotten, &rows, &oldest))
+	require.Equal(t, next, organization.Revision)
+	var rows, forgotten, oldest uint64
+	require.NoError(t, pool.QueryRow(t.Context(), `SELECT forgotten, count(*), min(changes.revision) FROM sallyport.state, sallyport.changes GROUP BY forgotten`).Scan(&forgotten, &rows, &oldest))
 	assert.EqualValues(t, postgres.KeptChanges, rows)
-	assert.Equal(t, rows, kept)
-	assert.EqualValues(t, postgres.SpareChanges, forgotten)
+	assert.Equal(t, next-postgres.KeptChanges, forgotten)
 	assert.Equal(t, forgotten+1, oldest)
-	assertCompacted(t, s, postgres.SpareChanges-1)
-	for _, after := range []uint64{postgres.SpareChanges, mark} {
+	assertCompacted(t, s, forgotten-1)
+	for _, after := range []uint64{forgotten, next - 1, next} {
 		for _, err := range s.Watch(t.Context(), at(s, after)) {
 			require.NoError(t, err)
 			break
 		}
 	}
+	for _, after := range []store.Position{{History: "before", Revision: 7}, {History: "kept", Revision: next - 2}, {History: "kept", Revision: next - 3}} {
+		for _, err := range s.Watch(t.Context(), after) {
+			assert.Equal(t, after.Revision != next-3, errors.Is(err, store.ErrCompacted), after)
+			break
+		}
+	}
 	f.is(t, s)
-
-	// Somebody has deleted the changes, and the table says that it is full.
-	exec(t, pool, `DELETE FROM sallyport.changes`)
-	exec(t, pool, `UPDATE sallyport.state SET kept = $1`, 2*postgres.KeptChanges)
-	require.NoError(t, s.Load(t.Context(), []policy.Organization{{ID: "a"}, {ID: "b"}}, nil))
-	require.NoError(t, pool.QueryRow(t.Context(), `SELECT kept FROM sallyport.state`).Scan(&kept))
-	assert.EqualValues(t, 2, kept)
-	f.is(t, s)
-	assert.ErrorIs(t, f.ended()[0], store.ErrCompacted)
+	named := at(s, next)
+	_, err = s.PutOrganization(t.Context(), organization)
+	require.NoError(t, err)
+	assert.Equal(t, named, at(s, next), "the history has the same name")
 }
 
 // TestSlowWatcher has a watcher take longer over what it is told than a snapshot may
@@ -182,11 +138,11 @@ func TestChangesDeleted(t *testing.T) {
 	_, mark := first(t, s)
 	exec(t, pool, `DELETE FROM sallyport.changes`)
 	assert.Equal(t, mark, nextMark(t, s, mark))
-	exec(t, pool, `UPDATE sallyport.state SET revision = revision + 1`)
-	assert.Equal(t, mark+1, nextMark(t, s, mark+1))
-	_, err := s.PutOrganization(t.Context(), organization)
+	organization, err := s.PutOrganization(t.Context(), organization)
 	require.NoError(t, err)
+	assert.Greater(t, organization.Revision, mark)
 	assertCompacted(t, s, mark)
+	assert.Equal(t, organization.Revision, nextMark(t, s, organization.Revision))
 }
 
 // nextMark returns the mark that a watch begins with to which there is nothing to tell.

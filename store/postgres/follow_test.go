@@ -23,7 +23,7 @@ const patience = time.Minute
 // the last mark when that ends.
 type follower struct {
 	mu            sync.Mutex
-	mark          uint64
+	mark          store.Position
 	organizations map[string]policy.Organization
 	keys          map[apikey.ID]apikey.Key
 	errs          []error // what watches ended with
@@ -51,15 +51,15 @@ func follow(t testing.TB, s store.Watcher) *follower {
 
 func (f *follower) watch(ctx context.Context, s store.Watcher) {
 	var since []store.Change
-	for change, err := range s.Watch(ctx, at(s, f.mark)) {
+	for change, err := range s.Watch(ctx, f.position()) {
 		f.mu.Lock()
 		if err != nil {
 			f.errs = append(f.errs, err)
 			if errors.Is(err, store.ErrCompacted) {
-				f.mark = 0
+				f.mark = store.Position{}
 			}
 		} else if change.IsMark() {
-			f.apply(since, change.Revision)
+			f.apply(since, change.Position())
 			since = nil
 		} else {
 			since = append(since, change)
@@ -68,8 +68,8 @@ func (f *follower) watch(ctx context.Context, s store.Watcher) {
 	}
 }
 
-func (f *follower) apply(changes []store.Change, mark uint64) {
-	if f.mark == 0 {
+func (f *follower) apply(changes []store.Change, mark store.Position) {
+	if f.mark == (store.Position{}) {
 		clear(f.organizations)
 		clear(f.keys)
 	}
@@ -88,6 +88,12 @@ func (f *follower) apply(changes []store.Change, mark uint64) {
 	f.mark = mark
 }
 
+func (f *follower) position() store.Position {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.mark
+}
+
 func (f *follower) ended() []error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -100,7 +106,7 @@ func (f *follower) reaches(t testing.TB, revision uint64) {
 	require.Eventually(t, func() bool {
 		f.mu.Lock()
 		defer f.mu.Unlock()
-		return f.mark >= revision
+		return f.mark.Revision >= revision
 	}, patience, time.Millisecond, "the watch did not come to revision %d", revision)
 }
 

@@ -2,7 +2,9 @@ package postgres
 
 import (
 	"context"
+	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -32,6 +34,30 @@ type listener struct {
 	ended chan struct{}
 
 	waker adapter.Waker
+
+	heard   atomic.Bool           // a notification arrived
+	unheard atomic.Int64          // changes that watchers found by themselves
+	failure atomic.Pointer[error] // of the last attempt to listen, nil while listening
+	warning sync.Once
+}
+
+// maxUnheard is the number of changes found without any notification before a warning. A
+// few may have been written by hand, or just when a watcher looked.
+const maxUnheard = 5
+
+// missed counts a change that a watcher found by itself. If no notification has ever
+// arrived, it says so once in the log.
+func (l *listener) missed() {
+	if l.heard.Load() || l.unheard.Add(1) < maxUnheard {
+		return
+	}
+	l.warning.Do(func() {
+		why := "LISTEN succeeded"
+		if err := l.failure.Load(); err != nil {
+			why = (*err).Error()
+		}
+		slog.Warn("store/postgres: no notification arrives, so watchers learn of a write only when they look, once a second: want a pool to the server itself, or through PgBouncer in mode \"session\"", "listening", why)
+	})
 }
 
 func newListener(ctx context.Context, pool *pgxpool.Pool, schema string) *listener {
@@ -67,8 +93,10 @@ func (l *listener) run() {
 func (l *listener) listen() {
 	conn, err := l.connect()
 	if err != nil {
+		l.failure.Store(&err)
 		return
 	}
+	l.failure.Store(nil)
 	defer l.disconnect(conn)
 	// This connection was not notified of earlier writes.
 	l.waker.Wake()
@@ -77,6 +105,7 @@ func (l *listener) listen() {
 		notification, err := conn.WaitForNotification(ctx)
 		cancel()
 		if err == nil && notification.Payload == l.schema {
+			l.heard.Store(true)
 			l.waker.Wake()
 		}
 		if err != nil && l.ping(conn) != nil {

@@ -28,7 +28,7 @@ func (s *Store) Load(ctx context.Context, organizations []policy.Organization, k
 		return nil
 	}
 	what := fmt.Sprintf("%d organizations and %d keys", len(organizations), len(keys))
-	return s.retry(what, func() error {
+	return s.retry(ctx, what, func() error {
 		if err := s.checkLoad(ctx, l); err != nil {
 			return err
 		}
@@ -85,7 +85,7 @@ func (s *Store) checkLoad(ctx context.Context, l *load) error {
 	}
 	var key, organization pgtype.Text
 	var owners []string
-	if _, err := s.read(ctx, s.querier(), []any{&key, &organization, &owners}, func() error {
+	if err := s.read(ctx, s.querier(), []any{&key, &organization, &owners}, func() error {
 		switch {
 		case key.Valid:
 			return adapter.Exists(adapter.KeyName(apikey.ID(key.String)))

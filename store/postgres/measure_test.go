@@ -141,3 +141,53 @@ func BenchmarkWriters(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkLongTransaction measures writing and looking up before and after 30,000 writes
+// during which a transaction elsewhere, such as a dump, stays open: the server can clear
+// away none of the rows that they replaced. Run it with -benchtime 1x.
+func BenchmarkLongTransaction(b *testing.B) {
+	const keys, writes, sample = 1000, 30_000, 500
+	pool := newPool(b, postgrestest.Start(b, "fsync=off").DSN())
+	s := newStore(b, pool)
+	load(b, s, keys)
+	var all []apikey.Key
+	_, stored := everything(b, s)
+	for _, key := range stored {
+		all = append(all, key)
+	}
+	dump, err := pool.Begin(b.Context())
+	require.NoError(b, err)
+	defer func() { _ = dump.Rollback(context.Background()) }()
+	_, err = dump.Exec(b.Context(), `SET TRANSACTION ISOLATION LEVEL REPEATABLE READ; SELECT FROM sallyport.state`)
+	require.NoError(b, err)
+	put := func(i int) {
+		var err error
+		all[i%keys], err = s.PutKey(b.Context(), all[i%keys])
+		require.NoError(b, err)
+	}
+	lookup := func(i int) {
+		_, found, err := s.Lookup(b.Context(), all[i%keys].ID)
+		require.NoError(b, err)
+		require.True(b, found)
+	}
+	median := func(do func(int)) float64 {
+		var took []time.Duration
+		for i := range sample {
+			began := time.Now()
+			do(i)
+			took = append(took, time.Since(began))
+		}
+		slices.Sort(took)
+		return float64(took[sample/2].Microseconds())
+	}
+	for b.Loop() {
+		median(lookup)
+		b.ReportMetric(median(put), "µs-put-before")
+		b.ReportMetric(median(lookup), "µs-lookup-before")
+		for i := range writes {
+			put(i)
+		}
+		b.ReportMetric(median(put), "µs-put-after")
+		b.ReportMetric(median(lookup), "µs-lookup-after")
+	}
+}

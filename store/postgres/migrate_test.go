@@ -201,7 +201,7 @@ func TestWriteDuringUpgrade(t *testing.T) {
 	tx, err := pool.Begin(ctx)
 	require.NoError(t, err)
 	defer func() { _ = tx.Rollback(context.Background()) }()
-	_, err = tx.Exec(ctx, `UPDATE sallyport.state SET kept = kept`)
+	_, err = tx.Exec(ctx, `UPDATE sallyport.state SET forgotten = forgotten`)
 	require.NoError(t, err)
 	ended := make(chan error, 1)
 	go func() { _, err := s.PutOrganization(ctx, organization); ended <- err }()

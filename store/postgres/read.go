@@ -18,12 +18,10 @@ import (
 // round trip and returns one snapshot (S8), and it fails on tables of another version and on
 // a standby. Without records there is still one row, with NULL in their columns.
 const (
-	selectState = `SELECT state.version, state.standby, state.history, state.latest`
+	selectState = `SELECT state.version, state.standby, state.forgotten`
 	fromState   = `
 	FROM (SELECT (SELECT max(version) FROM sallyport.migrations) AS version, pg_is_in_recovery() AS standby,
-		(SELECT history FROM sallyport.state) AS history, (SELECT revision FROM sallyport.state) AS latest) AS state`
-
-	positionSQL = selectState + fromState
+		(SELECT forgotten FROM sallyport.state) AS forgotten) AS state`
 
 	selectRecords = selectState + `, k.id, k.organization, k.revision, k.entries, k.document, o.id, o.revision, o.document` + fromState
 	selectKeys    = selectState + `, k.id, k.organization, k.revision, k.entries, k.document, NULL, NULL::bigint, NULL::json` + fromState
@@ -59,7 +57,7 @@ type records struct {
 }
 
 // readRecords calls each for every row with a record. An error of each ends the reading.
-func (s *Store) readRecords(ctx context.Context, q querier, each func(*records) error, sql string, args ...any) (latest store.Position, err error) {
+func (s *Store) readRecords(ctx context.Context, q querier, each func(*records) error, sql string, args ...any) error {
 	var r records
 	k, o := &r.key, &r.organization
 	return s.read(ctx, q, []any{&k.id, &k.organization, &k.revision, &k.entries, &k.document, &o.id, &o.revision, &o.document}, func() error {
@@ -70,17 +68,16 @@ func (s *Store) readRecords(ctx context.Context, q querier, each func(*records) 
 	}, sql, args...)
 }
 
-// read reads the rows of a statement into the variables, calls each after every row, and
-// returns the store's latest position.
+// read reads the rows of a statement into the variables, and calls each after every row.
 //
 // Outside of a transaction it waits for a connection as long as the caller waits, and then
 // reads to the end: see lasting.
-func (s *Store) read(ctx context.Context, q querier, into []any, each func() error, sql string, args ...any) (latest store.Position, err error) {
+func (s *Store) read(ctx context.Context, q querier, into []any, each func() error, sql string, args ...any) error {
 	querying := ctx
 	if pool, ok := q.(*pgxpool.Pool); ok {
 		conn, err := pool.Acquire(policy.CallerContext(ctx))
 		if err != nil {
-			return store.Position{}, failed(ctx, err)
+			return failed(ctx, err)
 		}
 		defer conn.Release()
 		var cancel context.CancelFunc
@@ -91,22 +88,19 @@ func (s *Store) read(ctx context.Context, q querier, into []any, each func() err
 	rows, _ := q.Query(querying, inSchema(s.schema, sql), args...) // rows.Err returns its error too
 	defer rows.Close()
 	var now state
-	into = append([]any{&now.version, &now.standby, &now.history, &now.latest}, into...)
+	into = append([]any{&now.version, &now.standby, &now.forgotten}, into...)
 	for rows.Next() {
 		if err := rows.Scan(into...); err != nil {
-			return store.Position{}, failed(ctx, err)
+			return failed(ctx, err)
 		}
-		if latest, err = now.check(); err != nil {
-			return store.Position{}, err
+		if err := now.check(); err != nil {
+			return err
 		}
 		if err := each(); err != nil {
-			return store.Position{}, err
+			return err
 		}
 	}
-	if err := rows.Err(); err != nil {
-		return store.Position{}, failed(ctx, err)
-	}
-	return latest, nil
+	return failed(ctx, rows.Err())
 }
 
 // readGrace is how long a read goes on after its caller hung up. A read takes milliseconds: only
@@ -139,24 +133,23 @@ func (s *Store) lasting(ctx context.Context) (context.Context, context.CancelFun
 
 // A state is what every row begins with.
 type state struct {
-	version pgtype.Int4
-	standby pgtype.Bool
-	history pgtype.Text
-	latest  pgtype.Int8
+	version   pgtype.Int4
+	standby   pgtype.Bool
+	forgotten pgtype.Int8
 }
 
-// check returns the latest position, or why the database cannot be used.
-func (s *state) check() (latest store.Position, err error) {
+// check returns why the database cannot be used, nil if it can.
+func (s *state) check() error {
 	if err := checkVersion(int(s.version.Int32)); err != nil {
-		return store.Position{}, err
+		return err
 	}
 	switch {
 	case s.standby.Bool:
-		return store.Position{}, fmt.Errorf("%w: the server is a standby, which may lag behind: connect to the primary (target_session_attrs=primary)", errUnfit)
-	case !s.latest.Valid || s.latest.Int64 < 0:
-		return store.Position{}, fmt.Errorf("%w: its table state has no row, or no revision", errUnfit)
+		return fmt.Errorf("%w: the server is a standby, which may lag behind: connect to the primary (target_session_attrs=primary)", errUnfit)
+	case !s.forgotten.Valid:
+		return errNoState
 	}
-	return store.Position{History: s.history.String, Revision: uint64(s.latest.Int64)}, nil
+	return nil
 }
 
 // Text that cannot be an identifier is not asked for: no record has it, and the server
@@ -187,7 +180,7 @@ func (s *Store) Lookup(ctx context.Context, id apikey.ID) (policy.Subject, bool,
 // readPair reads a key and an organization. An absent one is nil.
 func (s *Store) readPair(ctx context.Context, sql string, args ...any) (key *apikey.Key, organization *policy.Organization, err error) {
 	n := 0
-	_, err = s.readRecords(ctx, s.querier(), func(r *records) error {
+	err = s.readRecords(ctx, s.querier(), func(r *records) error {
 		if n++; n > 1 {
 			return twice(r)
 		}
@@ -285,7 +278,7 @@ func (s *Store) Keys(ctx context.Context, organization string, request store.Pag
 func readPage[T any](ctx context.Context, s *Store, request store.PageRequest, decode func(*records) (id string, record T, err error), sql string, args ...any) (store.Page[T], error) {
 	var page store.Page[T]
 	size, last := request.Size(), ""
-	_, err := s.readRecords(ctx, s.querier(), func(r *records) error {
+	err := s.readRecords(ctx, s.querier(), func(r *records) error {
 		id, record, err := decode(r)
 		switch {
 		case err != nil:
@@ -303,19 +296,4 @@ func readPage[T any](ctx context.Context, s *Store, request store.PageRequest, d
 		return store.Page[T]{}, err
 	}
 	return page, nil
-}
-
-// Position implements [store.Watcher]. It asks the server each time, and fails on a
-// standby.
-func (s *Store) Position(ctx context.Context) (store.Position, error) {
-	leave, err := s.enter(ctx)
-	if err != nil {
-		return store.Position{}, err
-	}
-	defer leave()
-	return s.readPosition(ctx, s.querier())
-}
-
-func (s *Store) readPosition(ctx context.Context, q querier) (store.Position, error) {
-	return s.read(ctx, q, nil, func() error { return nil }, positionSQL)
 }

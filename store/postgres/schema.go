@@ -76,7 +76,7 @@ func migrate(ctx context.Context, tx pgx.Tx, schema string, steps []string) erro
 	if 0 < done && done < len(steps) {
 		// Writers of the older version end first, and later ones look at the version. A
 		// writer whose snapshot is too old to see the version fails: the row has changed.
-		m.exec(`UPDATE sallyport.state SET kept = kept`)
+		m.exec(`UPDATE sallyport.state SET forgotten = forgotten`)
 	}
 	for i, step := range steps[done:] {
 		m.exec(step)

@@ -77,12 +77,12 @@ func (w *watch) readAll(r *reading, revision uint64) error {
 		seen[name] = true
 		return w.add(r, change)
 	}
-	if _, err := w.s.readRecords(r.ctx, r.tx, func(rows *records) error {
+	if err := w.s.readRecords(r.ctx, r.tx, func(rows *records) error {
 		return add(rows, organizationChange(rows.organization.asOrganization(), revision))
 	}, allOrganizationsSQL); err != nil {
 		return err
 	}
-	_, err := w.s.readRecords(r.ctx, r.tx, func(rows *records) error {
+	err := w.s.readRecords(r.ctx, r.tx, func(rows *records) error {
 		k := rows.key.asKey()
 		if k.Organization == "" {
 			return k.err // a change could not name it

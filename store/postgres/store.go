@@ -101,11 +101,14 @@ func New(ctx context.Context, pool *pgxpool.Pool, options ...Option) (*Store, er
 // Each write is a savepoint: a refused write changes nothing, and leaves the transaction as
 // it was (S3). A failure, such as a lost connection or a context that ends during a call,
 // may leave the transaction fit only for a rollback. At an isolation level other than READ
-// COMMITTED a write fails (SQLSTATE 40001) if others wrote, or migrated, since the
+// COMMITTED a write fails (SQLSTATE 23505 or 40001) if others wrote, or migrated, since the
 // transaction began.
 //
 // The first write takes the lock of all writes to the store and keeps it until the
 // transaction ends, so others wait: write last, and commit soon.
+//
+// End the transaction by [Commit], which returns an error if a synchronous standby has not
+// confirmed it. tx.Commit cannot tell.
 //
 // Calls take turns, since a transaction serves one at a time (S1). Closing the returned
 // store ends neither the transaction nor s.
@@ -179,13 +182,24 @@ func (s *Store) querier() querier {
 // begin begins a transaction for writing, or a savepoint in the caller's. The database's
 // default isolation level does not apply, since each statement must see everything
 // committed before it. Nobody should wait long for a client gone silent in the middle.
-// Whether the transaction may write at all is left to the default.
-func (s *Store) begin(ctx context.Context) (pgx.Tx, error) {
+// Whether the transaction may write at all is left to the default. release returns the
+// connection to the pool.
+func (s *Store) begin(ctx context.Context) (tx pgx.Tx, release func(), err error) {
 	if s.tx != nil {
-		return s.tx.Begin(ctx)
+		tx, err = s.tx.Begin(ctx)
+		return tx, func() {}, err
 	}
-	return s.pool.BeginTx(ctx, pgx.TxOptions{BeginQuery: beginWrite})
+	conn, err := s.pool.Acquire(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	if tx, err = conn.BeginTx(ctx, pgx.TxOptions{BeginQuery: beginWrite}); err != nil {
+		conn.Release()
+		return nil, nil, err
+	}
+	return tx, conn.Release, nil
 }
 
 const beginWrite = `BEGIN ISOLATION LEVEL READ COMMITTED;
-SET LOCAL idle_in_transaction_session_timeout = '10s'`
+SET LOCAL idle_in_transaction_session_timeout = '10s';
+` + warnings

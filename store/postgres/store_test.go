@@ -83,7 +83,21 @@ func TestStore(t *testing.T) {
 			exec(t, s, `UPDATE %s.entry_usage SET last = 'infinity' WHERE key = '`+string(id)+`'`)
 		},
 	}), storetest.Compact(func(t testing.TB, s store.Store) {
-		exec(t, s, `WITH gone AS (DELETE FROM %[1]s.changes) UPDATE %[1]s.state SET forgotten = revision, kept = 0`)
+		exec(t, s, `WITH gone AS (DELETE FROM %[1]s.changes RETURNING revision) UPDATE %[1]s.state SET forgotten = greatest(forgotten, (SELECT max(revision) FROM gone))`)
+	}), storetest.Restore(func(t testing.TB, s store.Store) func(testing.TB, store.Store) store.Store {
+		// As pg_restore --data-only does, after the tables were emptied.
+		tables := []string{"organizations", "keys", "changes", "histories", "state"}
+		for _, table := range tables {
+			exec(t, s, fmt.Sprintf(`CREATE TABLE %%[1]s.backup_%s AS TABLE %%[1]s.%[1]s`, table))
+		}
+		return func(t testing.TB, s store.Store) store.Store {
+			restore := `DELETE FROM %[1]s.keys;`
+			for _, table := range tables {
+				restore += fmt.Sprintf(`DELETE FROM %%[1]s.%s; INSERT INTO %%[1]s.%[1]s TABLE %%[1]s.backup_%[1]s;`, table)
+			}
+			exec(t, s, restore)
+			return s
+		}
 	}))
 }
 

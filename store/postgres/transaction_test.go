@@ -262,7 +262,8 @@ func TestWithTxAtOtherLevels(t *testing.T) {
 		key, err = s.PutKey(t.Context(), key)
 		require.NoError(t, err)
 		_, err = within.PutKey(t.Context(), seen)
-		assert.ErrorContains(t, err, "SQLSTATE 40001", level)
+		assert.ErrorContains(t, err, "SQLSTATE 23505", level)
+		assert.ErrorContains(t, err, "the transaction does not see the latest writes: begin it again", level)
 		require.NoError(t, tx.Rollback(t.Context()))
 	}
 	got, err := s.Key(t.Context(), "key")

@@ -74,7 +74,7 @@ func (s *Store) RecordUsage(ctx context.Context, batch []store.UsageRecord) erro
 		return err
 	}
 	what := fmt.Sprintf("the usage of %d entries and %d secrets", len(entries), len(secrets))
-	return s.retry(what, func() error { return s.addUsage(ctx, entries, secrets) })
+	return s.retry(ctx, what, func() error { return s.addUsage(ctx, entries, secrets) })
 }
 
 func isSecret(id string) bool { return apikey.ValidateName("secret", id) == nil }
@@ -180,7 +180,7 @@ func (s *Store) Usage(ctx context.Context, ids ...apikey.ID) (map[apikey.ID]stor
 	all := make(map[apikey.ID]store.KeyUsage, len(wanted))
 	var key pgtype.Text
 	var u storedUsage
-	if _, err := s.read(ctx, s.querier(), []any{&key, &u.entry, &u.secret, &u.count, &u.last, &u.address}, func() error {
+	if err := s.read(ctx, s.querier(), []any{&key, &u.entry, &u.secret, &u.count, &u.last, &u.address}, func() error {
 		if !key.Valid {
 			return nil // none of the keys exists
 		}

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"iter"
 	"slices"
 	"time"
@@ -18,10 +17,6 @@ import (
 
 // chunk is how many changes are read before they are delivered.
 const chunk = 1000
-
-// resumableSQL reports whether a watch can begin at $1. The latest revision is known even if
-// its change was deleted by hand: nothing came after it.
-const resumableSQL = `SELECT forgotten, $1::bigint IN (0, forgotten, revision) OR EXISTS (SELECT FROM sallyport.changes WHERE revision = $1) FROM sallyport.state`
 
 // changesSQL is the last change of each record since $1.
 const changesSQL = `SELECT DISTINCT ON (key, record) revision, organization, key, deleted
@@ -43,8 +38,13 @@ func (s *Store) Watch(ctx context.Context, after store.Position) iter.Seq2[store
 		w := watch{s: s, yield: yield, mark: after, load: after == store.Position{}, first: true}
 		poll := time.NewTicker(s.pollInterval)
 		defer poll.Stop()
-		for {
-			switch err := w.tell(ctx); {
+		for polled := false; ; {
+			before := w.mark
+			err := w.tell(ctx)
+			if polled && w.mark.Revision != before.Revision {
+				s.hints.missed()
+			}
+			switch {
 			case errors.Is(err, errLeft):
 				return
 			case s.closing.Err() != nil:
@@ -56,7 +56,9 @@ func (s *Store) Watch(ctx context.Context, after store.Position) iter.Seq2[store
 			}
 			select {
 			case <-hint:
+				polled = false
 			case <-poll.C:
+				polled = true
 			case <-ctx.Done():
 			}
 		}
@@ -105,26 +107,20 @@ func (w *watch) tell(ctx context.Context) error {
 }
 
 // read reads the changes since the mark, and returns the position of the snapshot.
-func (w *watch) read(r *reading) (latest store.Position, err error) {
-	if latest, err = w.s.readPosition(r.ctx, r.tx); err != nil {
+func (w *watch) read(r *reading) (store.Position, error) {
+	latest, forgotten, err := w.s.readPosition(r.ctx, r.tx)
+	switch {
+	case err != nil:
 		return store.Position{}, err
-	}
-	if w.load {
+	case w.load:
 		return latest, w.readAll(r, latest.Revision)
+	case w.first || latest.History != w.mark.History:
+		err = w.s.checkResume(r, w.mark, latest)
+	default:
+		err = adapter.CheckWatch(w.mark, forgotten, latest)
 	}
-	if err := adapter.CheckWatch(w.mark, 0, latest); err != nil {
-		return store.Position{}, err // the mark may be too great a number for the server
-	}
-	var forgotten uint64
-	var known bool
-	if err := r.tx.QueryRow(r.ctx, inSchema(w.s.schema, resumableSQL), w.mark.Revision).Scan(&forgotten, &known); err != nil {
-		return store.Position{}, failed(r.ctx, err)
-	}
-	if err := adapter.CheckWatch(w.mark, forgotten, latest); err != nil {
+	if err != nil {
 		return store.Position{}, err
-	}
-	if !known {
-		return store.Position{}, fmt.Errorf("store/postgres: a watch from revision %d, which the store never gave: %w", w.mark.Revision, store.ErrCompacted)
 	}
 	if latest == w.mark {
 		return latest, nil
@@ -193,14 +189,14 @@ func (w *watch) readSome(r *reading, changes []store.Change) error {
 		return nil
 	}
 	if len(organizations) > 0 {
-		if _, err := w.s.readRecords(r.ctx, r.tx, func(rows *records) error {
+		if err := w.s.readRecords(r.ctx, r.tx, func(rows *records) error {
 			return find(rows, organizationChange(rows.organization.asOrganization(), 0))
 		}, theseOrganizationsSQL, organizations); err != nil {
 			return err
 		}
 	}
 	if len(keys) > 0 {
-		if _, err := w.s.readRecords(r.ctx, r.tx, func(rows *records) error {
+		if err := w.s.readRecords(r.ctx, r.tx, func(rows *records) error {
 			return find(rows, keyChange(rows.key.asKey(), 0))
 		}, theseKeysSQL, keys); err != nil {
 			return err

@@ -20,11 +20,15 @@ const attempts = 10
 // has changed. No other lock comes before that one, so writes cannot deadlock with each
 // other. It is tried again if another write was quicker, or if the server asks for it. If
 // another was quicker each time, the error names the record.
-func (s *Store) retry(what string, try func() error) (err error) {
+func (s *Store) retry(ctx context.Context, what string, try func() error) (err error) {
 	for range attempts {
 		err = try()
 		switch state := sqlState(err); {
 		case errors.Is(err, errChanged), state == foreignKeyViolation:
+		case errors.Is(err, errElsewhere):
+			if err := s.rename(ctx); err != nil {
+				return err
+			}
 		case s.tx == nil && (state == serializationFailure || state == deadlockDetected):
 		default:
 			return err // the caller has to restart a transaction of its own
@@ -48,7 +52,7 @@ func (s *Store) PutOrganization(ctx context.Context, put policy.Organization) (p
 		return policy.Organization{}, err
 	}
 	defer leave()
-	err = s.retry(atRevision("organization", put.ID, put.Revision), func() error {
+	err = s.retry(ctx, atRevision("organization", put.ID, put.Revision), func() error {
 		var stored *policy.Organization
 		if isOrganization(put.ID) {
 			if _, stored, err = s.readPair(ctx, organizationSQL, put.ID); err != nil {
@@ -83,11 +87,11 @@ func (s *Store) DeleteOrganization(ctx context.Context, id string, revision uint
 		return err
 	}
 	defer leave()
-	return s.retry(atRevision("organization", id, revision), func() error {
+	return s.retry(ctx, atRevision("organization", id, revision), func() error {
 		var stored uint64
 		if isOrganization(id) {
 			// An unreadable organization can be deleted, if its revision can be read.
-			if _, err := s.readRecords(ctx, s.querier(), func(r *records) error {
+			if err := s.readRecords(ctx, s.querier(), func(r *records) error {
 				o := r.organization.asOrganization()
 				stored = o.Revision
 				return unless(stored > 0, o.err)
@@ -116,7 +120,7 @@ func (s *Store) PutKey(ctx context.Context, put apikey.Key, options ...store.Put
 	}
 	defer leave()
 	put = put.Clone()
-	err = s.retry(atRevision("key", put.ID, put.Revision), func() error {
+	err = s.retry(ctx, atRevision("key", put.ID, put.Revision), func() error {
 		var (
 			stored *apikey.Key
 			owner  *policy.Organization
@@ -157,12 +161,12 @@ func (s *Store) DeleteKey(ctx context.Context, id apikey.ID, revision uint64) er
 		return err
 	}
 	defer leave()
-	return s.retry(atRevision("key", id, revision), func() error {
+	return s.retry(ctx, atRevision("key", id, revision), func() error {
 		var stored apikey.Key
 		if isKey(id) {
 			// An unreadable key can be deleted, if its revision and its organization can be
 			// read: watchers are told both.
-			if _, err := s.readRecords(ctx, s.querier(), func(r *records) error {
+			if err := s.readRecords(ctx, s.querier(), func(r *records) error {
 				k := r.key.asKey()
 				stored = k.Key
 				return unless(k.Revision > 0 && k.Organization != "", k.err)

@@ -23,17 +23,17 @@ func programs(t testing.TB) string {
 	t.Helper()
 	dir, err := find(os.Getenv("PATH"), "/usr/lib/postgresql/*/bin")
 	if err != nil {
-		absent(t)
+		absent(t, Absent)
 	}
 	return dir
 }
 
-func absent(t testing.TB) {
+func absent(t testing.TB, what string) {
 	t.Helper()
 	if os.Getenv(requiredVariable) == "required" {
-		t.Fatal(Absent)
+		t.Fatal(what)
 	} else {
-		t.Skip(Absent)
+		t.Skip(what)
 	}
 }
 

@@ -49,7 +49,13 @@ type process struct {
 // before. It skips the test if PostgreSQL is not installed.
 func Start(t testing.TB, settings ...string) *Server {
 	t.Helper()
-	s, err := start(programs(t), settings)
+	return startFor(t, programs(t), settings, (*Server).make)
+}
+
+// startFor starts a server whose data are made by a function, for one test.
+func startFor(t testing.TB, programs string, settings []string, make func(*Server) error) *Server {
+	t.Helper()
+	s, err := start(programs, settings, make)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -73,20 +79,20 @@ var (
 func Shared(t testing.TB) *Server {
 	t.Helper()
 	dir := programs(t)
-	sharedOnce.Do(func() { shared, errShared = start(dir, nil) })
+	sharedOnce.Do(func() { shared, errShared = start(dir, nil, (*Server).make) })
 	if errShared != nil {
 		t.Fatal(errShared)
 	}
 	return shared
 }
 
-func start(programs string, settings []string) (*Server, error) {
+func start(programs string, settings []string, make func(*Server) error) (*Server, error) {
 	dir, err := os.MkdirTemp("", "postgrestest")
 	if err != nil {
 		return nil, err
 	}
 	s := &Server{dir: dir, programs: programs, settings: settings}
-	if err := s.make(); err != nil {
+	if err := make(s); err != nil {
 		_ = os.RemoveAll(dir)
 		return nil, fmt.Errorf("postgrestest: making the data of a server: %w", err)
 	}
@@ -290,6 +296,14 @@ func (s *Server) do(name string, args ...string) error {
 		return fmt.Errorf("%s: %w\n%s", name, err, out)
 	}
 	return nil
+}
+
+// shell returns a script of the shell, to be run as the user that may.
+func (s *Server) shell(script string, args ...string) *exec.Cmd {
+	command := exec.Command("/bin/sh", append([]string{"-c", script}, args...)...)
+	command.Dir = s.dir
+	asServer(command)
+	return command
 }
 
 // command returns one of the server's programs, to be run as the user that may.

@@ -93,7 +93,7 @@ func TestWithoutServer(t *testing.T) {
 	for _, required := range []string{"", "required"} {
 		t.Setenv(requiredVariable, required)
 		told := &teller{}
-		absent(told)
+		absent(told, Absent)
 		want := &teller{skipped: Absent}
 		if required != "" {
 			want = &teller{failed: Absent}
@@ -124,8 +124,8 @@ func TestHighestVersionIsChosen(t *testing.T) {
 
 func TestFailures(t *testing.T) {
 	dir := programs(t)
-	_, err := start(t.TempDir(), nil)
+	_, err := start(t.TempDir(), nil, (*Server).make)
 	assert.ErrorContains(t, err, "making the data of a server")
-	_, err = start(dir, []string{"no_such_setting=1"})
+	_, err = start(dir, []string{"no_such_setting=1"}, (*Server).make)
 	assert.ErrorContains(t, err, `unrecognized configuration parameter "no_such_setting"`)
 }

@@ -52,13 +52,27 @@ CREATE TABLE sallyport.changes (
 );
 
 -- One row. Every write locks it, so writes become visible in the order of their
--- revisions. forgotten is the revision of the latest change no longer kept; kept is the
--- number of changes. history is the name of the line of writes that revisions are of.
+-- revisions. Few change it: while a transaction elsewhere stays open, the server keeps every
+-- version of the row, and each read passes over them.
+--
+-- history is the name of the line of writes that revisions are of. place is where it is
+-- written: the start of the server's process, the table's file, and the transaction that
+-- wrote this row. Elsewhere, as after a failover or in a restored backup, the history has
+-- another name, computed from both. The first write there makes it this row's, and revisions
+-- go on above base, which lost ones cannot have reached. forgotten is the revision of the
+-- latest change no longer kept.
 CREATE TABLE sallyport.state (
     one       boolean PRIMARY KEY DEFAULT true CHECK (one),
     history   text NOT NULL DEFAULT gen_random_uuid()::text CHECK (history <> ''),
-    revision  bigint NOT NULL CHECK (revision >= 0),
-    forgotten bigint NOT NULL CHECK (forgotten BETWEEN 0 AND revision),
-    kept      bigint NOT NULL CHECK (kept >= 0)
+    place     text NOT NULL DEFAULT '',
+    base      bigint NOT NULL DEFAULT 0 CHECK (base >= 0),
+    forgotten bigint NOT NULL DEFAULT 0 CHECK (forgotten >= 0)
 );
-INSERT INTO sallyport.state (revision, forgotten, kept) VALUES (0, 0, 0);
+INSERT INTO sallyport.state DEFAULT VALUES;
+
+-- Earlier names of the history, and the last revision of each. A watch under such a name
+-- goes on if its revision is not greater.
+CREATE TABLE sallyport.histories (
+    history text PRIMARY KEY,
+    until   bigint NOT NULL CHECK (until >= 0)
+);
