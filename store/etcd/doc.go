@@ -126,8 +126,8 @@
 // is in its past, and watchers go on over restarts. A watch from a lost position gets
 // store.ErrCompacted, and a replica reloads. A restored cluster ends every connection: a
 // Store that goes on then begins another history. Behind a proxy that keeps connections
-// open, it notices only the loss of its own latest write. There, end the programs that write
-// before you restore.
+// open, it notices the restore only if another Store has begun a history and its own latest
+// write is lost. There, end the programs that write before you restore.
 //
 // The revisions since the snapshot would be given again, to other writes, and a Put or
 // Delete with a lost revision could not tell (S27). Restore with etcdutl snapshot restore
