@@ -55,6 +55,10 @@ func TestTheClientMayBeAProxy(t *testing.T) {
 		"the same address": {policyhttp.FromTrustedProxies(policyhttp.XForwardedFor, proxies...), trustedPeer, http.Header{
 			"X-Forwarded-For": {"198.51.100.1"}, "X-Real-Ip": {"198.51.100.1"}, "Cloudfront-Viewer-Address": {"198.51.100.1:80"}, "Forwarded": {`for="198.51.100.1:80"`},
 		}, ""},
+		// IPv6 as these edges write it: with a port and no brackets, or without a port.
+		"the same IPv6 address": {policyhttp.FromTrustedProxies(policyhttp.XForwardedFor, proxies...), trustedPeer, http.Header{
+			"X-Forwarded-For": {"[2001:db8::5:1]"}, "Cloudfront-Viewer-Address": {"2001:db8::5:1:46532"}, "Cf-Connecting-Ip": {"2001:db8::5:1"},
+		}, ""},
 		"a declared header": {policyhttp.FromHeader("X-Real-IP", proxies...), trustedPeer, lines("X-Real-Ip", "198.51.100.1"), ""},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -129,6 +129,10 @@ func (h *addressHeader) String() string {
 // names reports whether the value names the client: then the header is no sign of another
 // one.
 func (h *addressHeader) names(value string, client netip.Addr) bool {
+	if h.port != portUnknown {
+		addr, err := parseSingle(value, h.port)
+		return err == nil && addr == client
+	}
 	header := XForwardedFor // the other forms are those of its elements
 	if h.name == Forwarded.String() {
 		header = Forwarded
