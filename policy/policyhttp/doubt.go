@@ -43,10 +43,11 @@ func (a *ClientAddress) doubt(remote string, header http.Header) error {
 	return nil
 }
 
-// naming returns the headers that do not name the client.
+// naming returns the headers that name somebody else than the client.
 func naming(headers []*addressHeader, header http.Header, client netip.Addr) (others []*addressHeader) {
 	for _, h := range headers {
-		if values := header[h.canonical]; len(values) > 1 || !h.names(values[0], client) {
+		values := header[h.canonical]
+		if h.origin != notClient && (len(values) > 1 || !h.names(values[0], client)) {
 			others = append(others, h)
 		}
 	}

@@ -137,9 +137,15 @@ func (h *addressHeader) names(value string, client netip.Addr) bool {
 	if h.name == Forwarded.String() {
 		header = Forwarded
 	}
-	element, _, _ := header.cutLast(value)
-	_, addr, err := header.address(element, portUnknown)
-	return err == nil && addr == client
+	// The first of a list has nobody before it, whatever proxies are behind it.
+	first, _, _ := strings.Cut(value, ",")
+	last, _, _ := header.cutLast(value)
+	for _, element := range []string{first, last} {
+		if _, addr, err := header.address(element, portUnknown); err == nil && addr == client {
+			return true
+		}
+	}
+	return false
 }
 
 // unread returns the known address headers in the request, except the declared one.
