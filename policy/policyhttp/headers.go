@@ -126,12 +126,12 @@ func (h *addressHeader) String() string {
 	return text
 }
 
-// names reports whether the value names the client: then the header is no sign of another
-// one.
-func (h *addressHeader) names(value string, client netip.Addr) bool {
+// names reports whether the value names the client or a declared proxy: then the header is
+// no sign of another client.
+func (h *addressHeader) names(value string, isKnown func(netip.Addr) bool) bool {
 	if h.port != portUnknown {
 		addr, err := parseSingle(value, h.port)
-		return err == nil && addr == client
+		return err == nil && isKnown(addr)
 	}
 	header := XForwardedFor // the other forms are those of its elements
 	if h.name == Forwarded.String() {
@@ -141,7 +141,7 @@ func (h *addressHeader) names(value string, client netip.Addr) bool {
 	first, _, _ := strings.Cut(value, ",")
 	last, _, _ := header.cutLast(value)
 	for _, element := range []string{first, last} {
-		if _, addr, err := header.address(element, portUnknown); err == nil && addr == client {
+		if _, addr, err := header.address(element, portUnknown); err == nil && isKnown(addr) {
 			return true
 		}
 	}
