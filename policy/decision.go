@@ -161,7 +161,7 @@ func (d Decision) Answer() Answer {
 	case InvalidRequest:
 		switch {
 		case errors.Is(d.Cause, ErrNoCredentials):
-			answer = Answer{Status: 401, Code: "API_KEY_REQUIRED", Message: "An API key is required."}
+			answer = Answer{Status: 401, Code: "API_KEY_REQUIRED", Message: "An API key is required." + formOf(d.Cause)}
 		case errors.Is(d.Cause, ErrTooEarly):
 			answer = Answer{Status: 425, Code: "TOO_EARLY", Message: "The request came before the TLS handshake. Send it again."}
 		case errors.Is(d.Cause, ErrUndeclaredEndpoint):

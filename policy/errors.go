@@ -50,10 +50,10 @@ var (
 // proxy in front of the caller may have been judged; see [ClientDoubter].
 var ErrPossibleProxy = errors.New("the client may be a proxy")
 
-// A CredentialsError is an error of malformed credentials that tells the caller what a
-// right header looks like. A guard sets it as [Request.Err].
+// A CredentialsError is an error of malformed or missing credentials that tells the caller
+// what a right header looks like. A guard sets it as [Request.Err].
 type CredentialsError struct {
-	Err  error  // wraps [ErrMalformedCredentials]; for the operator
+	Err  error  // wraps [ErrMalformedCredentials] or [ErrNoCredentials]; for the operator
 	Form string // such as "Authorization: Bearer YOUR_API_KEY"; for the caller, so nothing of the request
 }
 

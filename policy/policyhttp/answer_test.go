@@ -50,9 +50,9 @@ func TestAnswersToTheByte(t *testing.T) {
 		{
 			request(),
 			"401\nmap[Cache-Control:[no-store] Content-Length:[LENGTH] Content-Type:[application/problem+json] " + challenges + " X-Content-Type-Options:[nosniff]]\n" +
-				`{"type":"about:blank","title":"Unauthorized","status":401,"detail":"An API key is required.","code":"API_KEY_REQUIRED","parameters":[]}`,
+				`{"type":"about:blank","title":"Unauthorized","status":401,"detail":"An API key is required. Send one header: Authorization: Bearer YOUR_API_KEY, or Authorization: Basic BASE64(YOUR_KEY_ID:YOUR_API_KEY).","code":"API_KEY_REQUIRED","parameters":[]}`,
 			"401\nmap[Cache-Control:[no-store] Content-Length:[LENGTH] Content-Type:[application/json] " + challenges + " X-Content-Type-Options:[nosniff] X-Error-Code:[API_KEY_REQUIRED]]\n" +
-				`{"detail":"An API key is required.","error":401,"errorCode":"API_KEY_REQUIRED","parameters":[],"reason":"Unauthorized"}`,
+				`{"detail":"An API key is required. Send one header: Authorization: Bearer YOUR_API_KEY, or Authorization: Basic BASE64(YOUR_KEY_ID:YOUR_API_KEY).","error":401,"errorCode":"API_KEY_REQUIRED","parameters":[],"reason":"Unauthorized"}`,
 		},
 		{
 			request("Bearer"),
@@ -102,7 +102,10 @@ func TestAnswerOfADecision(t *testing.T) {
 	s := newService(t)
 	d := s.route.Check(request())
 	require.Equal(t, policy.InvalidRequest, d.Reason)
-	require.Equal(t, policy.Answer{Status: 401, Code: "API_KEY_REQUIRED", Message: "An API key is required."}, d.Answer())
+	require.Equal(t, policy.Answer{Status: 401, Code: "API_KEY_REQUIRED", Message: "An API key is required. Send one header: Authorization: Bearer YOUR_API_KEY, or Authorization: Basic BASE64(YOUR_KEY_ID:YOUR_API_KEY)."}, d.Answer())
+	bare := request()
+	bare.Header.Set("Authorization", "sp_secret") // the likeliest mistake: no scheme
+	require.Equal(t, d.Answer(), s.route.Check(bare).Answer())
 }
 
 // Over a real connection: HEAD has the length of what GET would have sent.

@@ -29,26 +29,31 @@ func malformed(format string, arguments ...any) error {
 func (g *Guard) credentials(ctx context.Context, header http.Header, r *http.Request) (Credentials, error) {
 	scheme, text, err := g.presented(header)
 	if err != nil {
-		return Credentials{}, withForm(err, g.schemes...)
+		return Credentials{}, withForm(err, g.form)
 	}
 	shown, err := scheme.Read(ctx, Presented{Text: text, Realm: g.realm, Issuer: g.issuer, Request: r})
 	if err != nil && !isKind(err) {
 		err = fmt.Errorf("policyhttp: the scheme failed: %w: %w", policy.ErrUnavailable, err)
 	}
-	return shown, withForm(err, scheme)
+	return shown, withForm(err, scheme.Form())
 }
 
-// withForm adds the form of right credentials, for the caller, to an error of malformed
-// ones.
-func withForm(err error, schemes ...Scheme) error {
-	if err == nil || !errors.Is(err, policy.ErrMalformedCredentials) {
-		return err
+// withForm adds the form of right credentials, for the caller, to an error of malformed or
+// missing ones.
+func withForm(err error, form string) error {
+	if errors.Is(err, policy.ErrMalformedCredentials) || errors.Is(err, policy.ErrNoCredentials) {
+		return &policy.CredentialsError{Err: err, Form: form}
 	}
+	return err
+}
+
+// formsOf joins the forms of the schemes.
+func formsOf(schemes []Scheme) string {
 	var forms []string
 	for _, scheme := range schemes {
 		forms = append(forms, scheme.Form())
 	}
-	return &policy.CredentialsError{Err: err, Form: strings.Join(forms, ", or ")}
+	return strings.Join(forms, ", or ")
 }
 
 // isKind reports whether an error of a scheme is one of the kinds in package policy.

@@ -94,7 +94,7 @@ func Example() {
 	// Output:
 	// 200 the things of acme, for nightly-backup
 	// 403 {"type":"about:blank","title":"Forbidden","status":403,"detail":"The API key does not belong to this organization.","code":"API_KEY_NOT_IN_ORGANIZATION","parameters":[]}
-	// 401 {"type":"about:blank","title":"Unauthorized","status":401,"detail":"An API key is required.","code":"API_KEY_REQUIRED","parameters":[]}
+	// 401 {"type":"about:blank","title":"Unauthorized","status":401,"detail":"An API key is required. Send one header: Authorization: Bearer YOUR_API_KEY, or Authorization: Basic BASE64(YOUR_KEY_ID:YOUR_API_KEY).","code":"API_KEY_REQUIRED","parameters":[]}
 }
 
 // Answers of the program's own. The caller may see d.Answer(); d itself is for the log.
@@ -119,7 +119,7 @@ func ExampleConfig_deny() {
 	fmt.Println(answer.Header().Values("WWW-Authenticate"))
 	// Output:
 	// 403 IP_ADDRESS_NOT_ON_ACCESS_LIST: IP address 203.0.113.7 is not on the access list of the API key.
-	// 401 API_KEY_REQUIRED: An API key is required.
+	// 401 API_KEY_REQUIRED: An API key is required. Send one header: Authorization: Bearer YOUR_API_KEY, or Authorization: Basic BASE64(YOUR_KEY_ID:YOUR_API_KEY).
 	// [Bearer realm="api" Basic realm="api", charset="UTF-8"]
 }
 

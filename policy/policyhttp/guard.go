@@ -59,6 +59,7 @@ type Guard struct {
 	address ClientAddress
 	schemes []Scheme
 	realm   string
+	form    string // of right credentials: those of all schemes
 	deny    func(http.ResponseWriter, *http.Request, policy.Decision)
 	doubted atomic.Bool // the warning of a possible proxy is written
 }
@@ -86,6 +87,7 @@ func New(config Config) (*Guard, error) {
 	if err := errors.Join(g.mistakes()...); err != nil {
 		return nil, err
 	}
+	g.form = formsOf(g.schemes)
 	return g, nil
 }
 
