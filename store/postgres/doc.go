@@ -91,10 +91,12 @@
 // Do not write to the tables: the revision would not change, so no watcher would learn of
 // it, and a copy would go on as before. To revoke a key by hand all the same, record the
 // change in the same transaction. The step is random because a revision one above the last
-// may have been given in a history that was lost.
+// may have been given in a history that was lost. The first UPDATE takes the turn. It leaves a
+// new version of the row, so that a caller's transaction with an older snapshot cannot give a
+// revision below.
 //
 //	BEGIN;
-//	SELECT FROM sallyport.state FOR UPDATE;
+//	UPDATE sallyport.state SET forgotten = forgotten;
 //	INSERT INTO sallyport.changes
 //		SELECT greatest(s.base, max(c.revision)) + 1 + (random() * 1000000)::bigint, k.organization, k.id, false
 //		FROM sallyport.keys k, sallyport.state s, sallyport.changes c WHERE k.id = 'KEY' GROUP BY s.base, k.organization, k.id;
