@@ -125,7 +125,8 @@
 // random name, the value of revision. Other Stores go on in it, if their own latest write
 // is in its past, and watchers go on over restarts. A watch from a lost position gets
 // store.ErrCompacted, and a replica reloads. A restored cluster ends every connection: a
-// Store that goes on then begins another history. Behind a proxy that keeps connections
+// Store that goes on then begins another history. So stop all members before you restore the
+// first: a program connected to one left running would not notice. Behind a proxy that keeps connections
 // open, it notices the restore only if another Store has begun a history and its own latest
 // write is lost. There, end the programs that write before you restore.
 //

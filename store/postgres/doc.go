@@ -184,7 +184,9 @@
 //   - A watch from a lost position gets ErrCompacted and reloads (W4, W10). A watch from an
 //     earlier one goes on, under the new name. So a mere restart reloads nothing.
 //   - A replica stops answering from a copy with lost writes within its bound.
-//   - A lost revision is never given again (S27). A Put with one is ErrConflict.
+//   - A lost revision is not given again (S27). A Put with one is ErrConflict. If the history
+//     forks twice before one write, as when a backup is restored twice, a revision of the
+//     first fork is given again with a probability of n in 2^32, after n writes.
 //
 // One case cannot be seen: a virtual machine taken back to a snapshot together with its
 // memory. Its server goes on as the same process. Restart PostgreSQL after that; it then is
