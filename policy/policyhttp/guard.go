@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"reflect"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -99,7 +100,7 @@ func (g *Guard) mistakes() (mistakes []error) {
 		mistakes = append(mistakes, fmt.Errorf("%w (Config.Address)", err))
 	}
 	for i, scheme := range g.schemes {
-		if scheme == nil {
+		if isNil(scheme) {
 			add("Config.Schemes[%d] is nil: want one that Bearer, Basic, KeyHeader or another package returned", i)
 			continue
 		}
@@ -110,7 +111,7 @@ func (g *Guard) mistakes() (mistakes []error) {
 			add("Config.Schemes[%d] has the header %s, from which Config.Address takes the address: want another one", i, g.address.name)
 		}
 		if slices.ContainsFunc(g.schemes[:i], func(s Scheme) bool {
-			return s != nil && s.Header() == scheme.Header() && strings.EqualFold(s.Name(), scheme.Name())
+			return !isNil(s) && s.Header() == scheme.Header() && strings.EqualFold(s.Name(), scheme.Name())
 		}) {
 			add("Config.Schemes[%d] reads %s like an earlier one: want each scheme once", i, strings.TrimSpace(scheme.Header()+" "+scheme.Name()))
 		}
@@ -119,6 +120,12 @@ func (g *Guard) mistakes() (mistakes []error) {
 		add("Config.Realm: %w", err)
 	}
 	return mistakes
+}
+
+// isNil also recognizes a nil pointer: a constructor's result whose error was ignored.
+func isNil(scheme Scheme) bool {
+	v := reflect.ValueOf(scheme)
+	return scheme == nil || v.Kind() == reflect.Pointer && v.IsNil()
 }
 
 // maxRealm is the length of the longest realm, in bytes.

@@ -233,7 +233,7 @@ func TestNewRefusesSchemes(t *testing.T) {
 		require.ErrorContains(t, err, "policyhttp: Config."+want)
 		require.NotContains(t, err.Error(), "\n", "one mistake, told once: %v", err)
 	}
-	_, err := policyhttp.New(policyhttp.Config{Engine: policy.New(nil), Schemes: []policyhttp.Scheme{nil, policyhttp.KeyHeader("Cookie"), nil, bearer}, Realm: `"`})
+	_, err := policyhttp.New(policyhttp.Config{Engine: policy.New(nil), Schemes: []policyhttp.Scheme{nil, policyhttp.KeyHeader("Cookie"), (*custom)(nil), bearer}, Realm: `"`})
 	for _, part := range []string{"Schemes[0] is nil", "Schemes[1] has the header Cookie", "Schemes[2] is nil", "Realm"} {
 		require.ErrorContains(t, err, part)
 	}
