@@ -269,6 +269,9 @@ func isEntry(text string) bool {
 // ofSeveral recognizes several entries in one text, and an entry among words: a line of CSV,
 // of a configuration, or with a comment.
 func (d diagnosis) ofSeveral(text string) (problem, want string) {
+	if problem, want = d.ofMixed(text); problem != "" {
+		return problem, want
+	}
 	var entries []netip.Prefix
 	fields := strings.FieldsFunc(text, isBetween)
 	first := 0 // field of the first entry
@@ -297,6 +300,41 @@ func (d diagnosis) ofSeveral(text string) (problem, want string) {
 		}
 	}
 	return problem, d.writeAll(entries)
+}
+
+// ofMixed recognizes a range, a mask or a wildcard among entries and words. Taken for a
+// word, it would be lost in a comment.
+func (d diagnosis) ofMixed(text string) (problem, want string) {
+	for _, separates := range []func(rune) bool{isBetweenColumns, isBetween} {
+		parts := strings.FieldsFunc(text, separates)
+		for _, part := range parts {
+			part = strings.Trim(part, quotes+" ")
+			if len(parts) < 2 || isEntry(part) || !isLikeAddress(part) {
+				continue
+			}
+			for _, recognize := range []func(string) (problem, want string){d.ofRange, d.ofMask, d.ofWildcard} {
+				inside, want := recognize(part)
+				if inside == "" {
+					continue
+				}
+				problem = "has words in it"
+				if slices.ContainsFunc(parts, func(other string) bool { return isEntry(strings.Trim(other, quotes+" ")) }) {
+					problem = "has several entries in it"
+				}
+				return fmt.Sprintf("%s, and %s %s", problem, plain.Quote(part), inside), want
+			}
+		}
+	}
+	return "", ""
+}
+
+func isBetweenColumns(r rune) bool { return isBetween(r) && r != ' ' }
+
+// isLikeAddress reports whether a text begins as an address does, and does not end as a
+// sentence does.
+func isLikeAddress(text string) bool {
+	v4 := strings.Trim(text[:min(len(text), 1)], "0123456789") == "" && strings.Contains(text, ".")
+	return (v4 || strings.Count(text, ":") > 1) && !strings.HasSuffix(text, ".")
 }
 
 // ofFirst tells what is wrong with the first of several words, if it looks like an address.
@@ -329,11 +367,18 @@ func (d diagnosis) ofWords(text, field string, isFirst bool, prefix netip.Prefix
 	if !d.line && strings.HasPrefix(want, "write ") {
 		want += ", and the words as its comment"
 	}
-	if !isFirst && strings.HasPrefix(want, "write ") { // they may deny it
+	if (!isFirst || denies(words)) && strings.HasPrefix(want, "write ") {
 		want += ", if it is to be let in"
 	}
 	if strings.Contains(strings.ToLower(words), "expir") {
 		want += "; its expiry is not a comment"
 	}
 	return problem, want
+}
+
+// denies reports whether words have one that firewalls deny by.
+func denies(words string) bool {
+	return slices.ContainsFunc(strings.FieldsFunc(strings.ToLower(words), func(r rune) bool { return !unicode.IsLetter(r) }), func(word string) bool {
+		return slices.Contains([]string{"ban", "banned", "block", "blocked", "denied", "deny", "drop", "reject"}, word)
+	})
 }

@@ -55,8 +55,9 @@
 // Some reasons stand for honest callers and for hostile ones. A decision's [Kind] tells them
 // apart, in the log line, the counters and the telemetry: a request without credentials, a right
 // Digest response with an old nonce, a caller who hung up before the answer. An alarm on
-// unavailable leaves out caller_gone, and one on wrong_secret leaves out stale_nonce. The
-// caller's side does not show it.
+// unavailable leaves out caller_gone, and one on wrong_secret leaves out stale_nonce. An alarm
+// on address_not_listed keeps possible_proxy: any caller gets that kind by sending an address
+// header. The caller's side does not show it.
 //
 // # Look-ups
 //

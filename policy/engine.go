@@ -56,7 +56,9 @@ func WithTimeout(timeout time.Duration) Option {
 
 // WithMaxLookups sets the number of look-ups under way at once. The default, and the meaning of
 // zero and less, is [DefaultMaxLookups]. Other requests wait for their turn, in order, and leave
-// the queue when their callers hang up. It does not concern an [ImmediateSource].
+// the queue when their callers hang up. While 4096 wait, any more are denied as unavailable at
+// once. A look-up keeps its place until the source returns, so a source must return at the
+// deadline of its ctx. It does not concern an [ImmediateSource].
 //
 // For a database the size of its pool is enough. A distant source with many answers at a time
 // needs the requests of a second times the seconds of a look-up: 1000 a second of 50 ms need 50.

@@ -107,12 +107,16 @@ func isVirtualHost(b []byte) bool {
 	return letters > 0
 }
 
-// readForwarded reads the forwarded addresses from the fields after the agent: the last
-// field in quotes with nothing but addresses. Others than -client forwarded take a list
-// with ports for something else, since servers write their upstreams so.
+// readForwarded reads the forwarded addresses from the fields after the agent: the field in
+// quotes with nothing but addresses. Others than -client forwarded take a list with ports
+// for something else, since servers write their upstreams so.
+//
+// -client forwarded wants one such field, and in the same place in each line: the caller may
+// have written another one, such as the host.
 func (p *lineParser) readForwarded(extra []byte, r *record) error {
 	absent := false // the field is there, and empty
-	for len(extra) > 1 && extra[0] == ' ' {
+	lists, place := 0, 0
+	for n := 1; len(extra) > 1 && extra[0] == ' '; {
 		field := extra[1:]
 		if field[0] != '"' {
 			extra = field[max(0, bytes.IndexByte(field, ' ')):]
@@ -123,15 +127,23 @@ func (p *lineParser) readForwarded(extra []byte, r *record) error {
 			break
 		}
 		text := field[1 : len(field)-len(rest)-1]
-		absent = absent || string(text) == "-"
-		p.readList(text, r)
+		absent = absent || string(text) == "-" && (p.place == 0 || p.place == n)
+		if p.readList(text, r) {
+			lists, place = lists+1, n
+		}
 		extra = rest
+		n++
 	}
 	if p.field != forwardedField {
 		return nil
 	}
 	switch {
-	case r.forwarded.IsValid():
+	case lists > 1:
+		return errors.New("several fields of addresses after the agent: want the header X-Forwarded-For there, and no other field of addresses")
+	case lists == 1 && p.place != 0 && p.place != place:
+		return errors.New("addresses after the agent in another field than in the lines before: want the header X-Forwarded-For there, and no other field of addresses")
+	case lists == 1:
+		p.place = place
 		r.client, r.passedOn = clientAddress{Addr: r.forwarded}, true
 		return nil
 	case absent:
@@ -144,23 +156,25 @@ func (p *lineParser) readForwarded(extra []byte, r *record) error {
 // that came past the proxy, or from it.
 var errUnforwarded = errors.New("no forwarded address")
 
-// readList reads a comma-separated list of addresses. It leaves the record as it is if the
-// text is something else.
-func (p *lineParser) readList(text []byte, r *record) {
+// readList reads a comma-separated list of addresses. It is false, and leaves the record as
+// it is, if the text is something else.
+func (p *lineParser) readList(text []byte, r *record) bool {
 	last, passedOn := netip.Addr{}, false
 	for more := len(text) > 0; more; {
 		var item []byte
 		item, text, more = bytes.Cut(text, []byte(","))
 		addr, ok := p.forwarded.parse(bytes.Trim(item, " "))
 		if !ok || addr.port && p.field != forwardedField {
-			return
+			return false
 		}
 		last = addr.Addr
 		passedOn = passedOn || last.Unmap() == r.client.Unmap()
 	}
-	if last.IsValid() {
-		r.forwarded, r.passedOn = last, passedOn
+	if !last.IsValid() {
+		return false
 	}
+	r.forwarded, r.passedOn = last, passedOn || r.passedOn
+	return true
 }
 
 // An addressCache parses addresses and keeps the last one that is not plain IPv4.

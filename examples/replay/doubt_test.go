@@ -157,6 +157,24 @@ func TestForwardedClient(t *testing.T) {
 		require.Equal(t, 1, r.status)
 		requireNothingConcluded(t, r, "CAUTION The forwarded addresses look like those of a further proxy: 120 of 120 requests come from private addresses. ")
 	})
+	// The caller writes the host, and past the proxy no forwarded list goes with it.
+	for name, extras := range map[string][]string{
+		"not of an upstream":               {` "203.0.113.7" "198.51.100.1:8080"`},
+		"not of a host":                    {` "203.0.113.7" "api.example"`, ` "-" "192.0.2.66"`},
+		"not of a host in the first line":  {` "-" "192.0.2.66"`, ` "203.0.113.7" "api.example"`},
+		"not of a host beside a forwarded": {` "203.0.113.7" "192.0.2.66"`, ` "203.0.113.8" "api.example"`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var requests []request
+			for _, extra := range extras {
+				requests = append(requests, request{client: "198.51.100.9", extra: extra})
+			}
+			r := replayed(logOf(60, 48*time.Hour, requests...), "-suggest", "3", "-client", "forwarded", list)
+			require.Equal(t, 2, r.status)
+			requireNothingConcluded(t, r, "lines could not be read. The first: ")
+			require.Contains(t, r.errors, "addresses after the agent")
+		})
+	}
 	t.Run("in no log without the field", func(t *testing.T) {
 		r := replayed(logOf(120, 48*time.Hour, request{client: "10.0.0.5"}), "-suggest", "3", "-client", "forwarded", list)
 		require.Equal(t, 2, r.status)

@@ -33,6 +33,7 @@ type record struct {
 // them.
 type lineParser struct {
 	field      clientField
+	place      int // of the forwarded addresses among the fields in quotes after the agent; 0: unknown
 	second     [len(timeLayout)]byte
 	secondTime time.Time
 	midnight   time.Time // of the same day and zone

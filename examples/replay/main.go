@@ -45,7 +45,8 @@
 //
 // -client first or second says that these are the clients nevertheless. -client forwarded
 // takes the last address of the forwarded list, the one that the nearest proxy has seen.
-// Lines with "-" for the list are left out and counted.
+// Lines with "-" for the list are left out and counted. Lines with another field of addresses
+// after the agent, such as an upstream's or a host's, are bad: the caller may have written it.
 //
 // # Flags
 //

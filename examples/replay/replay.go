@@ -111,6 +111,7 @@ func (r *replay) read(lines *lineReader, log *logReport, bytes *countingReader, 
 	if err := lines.reset(bytes); err != nil {
 		return err
 	}
+	r.parser.place = 0
 	for {
 		line, err := lines.next()
 		if err == io.EOF {

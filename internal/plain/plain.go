@@ -75,13 +75,14 @@ func isSeparator(r rune) bool { return unicode.In(r, unicode.Zl, unicode.Zp) }
 // IsInvisible reports whether a character is unseen, though it may change the look of
 // others: a format character (byte order mark, zero width, soft hyphen, change of
 // direction, tag), a variation selector, a filler. Two texts with and without one look
-// alike.
+// alike. Braille without dots looks like a space, and is among them.
 //
 // The zero width joiners of Persian and Indic words and of emoji are among them: where they
 // are legitimate depends on the letters around them (UAX #31, section 2.3), and such a word
 // can be read without one. Visible format characters, such as the Arabic number sign, are
 // not among them.
 func IsInvisible(r rune) bool {
-	return unicode.In(r, unicode.Cf, unicode.Variation_Selector, unicode.Other_Default_Ignorable_Code_Point) &&
+	const braille = '\u2800' // without dots; a symbol, by its properties
+	return r == braille || unicode.In(r, unicode.Cf, unicode.Variation_Selector, unicode.Other_Default_Ignorable_Code_Point) &&
 		!unicode.Is(unicode.Prepended_Concatenation_Mark, r)
 }

@@ -39,6 +39,7 @@ var unseen = []struct {
 	{0x13430, 0x1343f, "invisible character"}, // Egyptian layout
 	{0x1bca0, 0x1bca3, "invisible character"},
 	{0x1d173, 0x1d17a, "invisible character"},
+	{0x2800, 0x2800, "invisible character"},   // braille without dots; no property says so
 	{0xe0000, 0xe0fff, "invisible character"}, // tags, variation selectors
 }
 

@@ -19,9 +19,9 @@ import (
 // address. So a caller gains nothing by going around the proxies. But a proxy missing from
 // the declaration is taken for every client behind it, and an access list covering it
 // admits them all. [Guard.Doctor] shows it. A denial by address shows it, too: its kind is
-// possible_proxy if an unread header of the known ones names another address, or if the
-// list has addresses left of the client. Callers can send these headers as well: declare a
-// proxy of your own, and no stranger.
+// possible_proxy if an unread header of the known ones names another address than the client
+// and the trusted proxies, or if the list has addresses left of the client. Callers can send
+// these headers as well: declare a proxy of your own, and no stranger.
 //
 // # Refusals
 //

@@ -32,7 +32,10 @@ func (a *ClientAddress) doubt(remote string, header http.Header) error {
 	if from == policy.OriginPeer {
 		declared = ""
 	}
-	if other := namesOf(naming(unread(header, declared), header, client)); other != "" {
+	isKnown := func(addr netip.Addr) bool {
+		return addr == client || from != policy.OriginPeer && r.trusted.covers(addr)
+	}
+	if other := namesOf(naming(unread(header, declared), header, isKnown)); other != "" {
 		return fmt.Errorf("policyhttp: %w: %s came with %s, which Config.Address does not read from it: "+
 			"if that is a proxy of yours, want it declared there, and not on an access list", policy.ErrPossibleProxy, client, other)
 	}
@@ -43,10 +46,11 @@ func (a *ClientAddress) doubt(remote string, header http.Header) error {
 	return nil
 }
 
-// naming returns the headers that do not name the client.
-func naming(headers []*addressHeader, header http.Header, client netip.Addr) (others []*addressHeader) {
+// naming returns the headers that name somebody unknown.
+func naming(headers []*addressHeader, header http.Header, isKnown func(netip.Addr) bool) (others []*addressHeader) {
 	for _, h := range headers {
-		if values := header[h.canonical]; len(values) > 1 || !h.names(values[0], client) {
+		values := header[h.canonical]
+		if h.origin != notClient && (len(values) > 1 || !h.names(values[0], isKnown)) {
 			others = append(others, h)
 		}
 	}

@@ -55,6 +55,25 @@ func TestTheClientMayBeAProxy(t *testing.T) {
 		"the same address": {policyhttp.FromTrustedProxies(policyhttp.XForwardedFor, proxies...), trustedPeer, http.Header{
 			"X-Forwarded-For": {"198.51.100.1"}, "X-Real-Ip": {"198.51.100.1"}, "Cloudfront-Viewer-Address": {"198.51.100.1:80"}, "Forwarded": {`for="198.51.100.1:80"`},
 		}, ""},
+		// IPv6 as these edges write it: with a port and no brackets, or without a port.
+		"the same IPv6 address": {policyhttp.FromTrustedProxies(policyhttp.XForwardedFor, proxies...), trustedPeer, http.Header{
+			"X-Forwarded-For": {"[2001:db8::5:1]"}, "Cloudfront-Viewer-Address": {"2001:db8::5:1:46532"}, "Cf-Connecting-Ip": {"2001:db8::5:1"},
+		}, ""},
+		// Cloudflare with Pseudo IPv4 set to Add Header, and a proxy behind it that appends.
+		"an edge's other headers": {policyhttp.FromHeader("CF-Connecting-IP", proxies...), trustedPeer, http.Header{
+			"Cf-Connecting-Ip": {"2001:db8::1"}, "Cf-Pseudo-Ipv4": {"246.1.2.3"}, "X-Forwarded-For": {"2001:db8::1, 172.16.0.1"},
+			"Forwarded": {`for="[2001:db8::1]", for=172.16.0.1`},
+		}, ""},
+		// An inner proxy writes the outer one, which is trusted, into a header that is not read.
+		"a trusted address": {policyhttp.FromTrustedProxies(policyhttp.XForwardedFor, proxies...), trustedPeer, http.Header{
+			"X-Forwarded-For": {"198.51.100.1, 10.0.0.2"}, "X-Real-Ip": {"10.0.0.2"},
+		}, ""},
+		"a trusted address, from an undeclared proxy": {policyhttp.FromTrustedProxies(policyhttp.XForwardedFor, proxies...), "172.16.0.1:1", http.Header{
+			"X-Forwarded-For": {"198.51.100.1, 10.0.0.2"}, "X-Real-Ip": {"10.0.0.2"},
+		}, "policyhttp: the client may be a proxy: 172.16.0.1 came with X-Forwarded-For, X-Real-IP, " + unread},
+		"addresses left, in an unread header": {policyhttp.FromHeader("CF-Connecting-IP", proxies...), trustedPeer, http.Header{
+			"Cf-Connecting-Ip": {"198.51.100.1"}, "X-Forwarded-For": {"192.0.2.7, 198.51.100.1, 172.16.0.1"},
+		}, "policyhttp: the client may be a proxy: 198.51.100.1 came with X-Forwarded-For, " + unread},
 		"a declared header": {policyhttp.FromHeader("X-Real-IP", proxies...), trustedPeer, lines("X-Real-Ip", "198.51.100.1"), ""},
 	} {
 		t.Run(name, func(t *testing.T) {

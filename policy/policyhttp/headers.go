@@ -126,16 +126,26 @@ func (h *addressHeader) String() string {
 	return text
 }
 
-// names reports whether the value names the client: then the header is no sign of another
-// one.
-func (h *addressHeader) names(value string, client netip.Addr) bool {
+// names reports whether the value names the client or a declared proxy: then the header is
+// no sign of another client.
+func (h *addressHeader) names(value string, isKnown func(netip.Addr) bool) bool {
+	if h.port != portUnknown {
+		addr, err := parseSingle(value, h.port)
+		return err == nil && isKnown(addr)
+	}
 	header := XForwardedFor // the other forms are those of its elements
 	if h.name == Forwarded.String() {
 		header = Forwarded
 	}
-	element, _, _ := header.cutLast(value)
-	_, addr, err := header.address(element, portUnknown)
-	return err == nil && addr == client
+	// The first of a list has nobody before it, whatever proxies are behind it.
+	first, _, _ := strings.Cut(value, ",")
+	last, _, _ := header.cutLast(value)
+	for _, element := range []string{first, last} {
+		if _, addr, err := header.address(element, portUnknown); err == nil && isKnown(addr) {
+			return true
+		}
+	}
+	return false
 }
 
 // unread returns the known address headers in the request, except the declared one.

@@ -11,7 +11,8 @@ import (
 
 // Counters counts decisions, each once: by its kind if it has one, and otherwise by its
 // reason. So a wrong_secret is a wrong secret, and not an honest client of Digest with an old
-// nonce. Give [Counters.Observe] to [policy.WithObserver]. It is an expvar.Var, for
+// nonce. An alarm on stolen keys adds the counts of address_not_listed and possible_proxy: any
+// caller turns the first into the second by sending an address header. Give [Counters.Observe] to [policy.WithObserver]. It is an expvar.Var, for
 // expvar.Publish("access", counters). Publishing is up to the program: Publish panics when the
 // name is in use, and importing expvar serves /debug/vars, with the command line, on
 // http.DefaultServeMux. This package does neither. The zero Counters is ready.

@@ -32,7 +32,8 @@
 //	                      request; absent if empty
 //
 // Alarms leave out the kinds of honest callers: unavailable of the kind caller_gone is no
-// failure of the source, and wrong_secret of the kind stale_nonce is a right secret.
+// failure of the source, and wrong_secret of the kind stale_nonce is a right secret. They keep
+// address_not_listed of the kind possible_proxy, which any caller gets by an address header.
 //
 // The third has sallyport.lookup.outcome: found, not_found, timeout, canceled or failed.
 //
@@ -55,7 +56,7 @@
 //	sallyport.disabled        what is switched off, if the reason is key_disabled: key,
 //	                          organization, or key and organization
 //	sallyport.error           the decision's Cause: why, if the reason is invalid_request,
-//	                          unavailable or wrong_secret
+//	                          unavailable or wrong_secret; the sign of a possible_proxy
 //
 // Nothing is sampled, and the status of other spans is not touched. The spans of this
 // package are in error when access could not be checked, but for callers who hung up.

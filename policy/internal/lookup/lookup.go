@@ -40,6 +40,7 @@ type Gate struct {
 	source  string // its name, at the beginning of errors
 	timeout time.Duration
 	late    error         // of a look-up beyond the timeout
+	full    error         // of one that waited for a place until the timeout
 	places  chan struct{} // one element for each look-up under way
 	waiting atomic.Int64
 }
@@ -51,7 +52,9 @@ func NewGate(source string, n int, timeout time.Duration) *Gate {
 		source:  source,
 		timeout: timeout,
 		late:    fmt.Errorf("%s did not answer within %v: %w", source, timeout, context.DeadlineExceeded),
-		places:  make(chan struct{}, n),
+		full: fmt.Errorf("%s was not asked within %v, with %d look-ups under way: want quicker answers, or more look-ups at once: %w",
+			source, timeout, n, context.DeadlineExceeded),
+		places: make(chan struct{}, n),
 	}
 }
 
@@ -106,14 +109,14 @@ func Do[T any](caller context.Context, g *Gate, ask func(context.Context) (T, er
 	select {
 	case a := <-answers:
 		if caller.Err() != nil {
-			return none, g.ended(caller)
+			return none, g.ended(caller, g.late)
 		}
 		if a.err != nil {
 			return none, a.err
 		}
 		return a.result, nil
 	case <-waiting.Done():
-		return none, g.ended(caller)
+		return none, g.ended(caller, g.late)
 	}
 }
 
@@ -133,14 +136,14 @@ func (g *Gate) enter(caller, waiting context.Context) error {
 	case g.places <- struct{}{}:
 		return nil
 	case <-waiting.Done():
-		return g.ended(caller)
+		return g.ended(caller, g.full)
 	}
 }
 
-// ended returns why nobody waits any more.
-func (g *Gate) ended(caller context.Context) error {
+// ended returns why nobody waits any more: the caller's end, or the timeout's error.
+func (g *Gate) ended(caller context.Context, timeout error) error {
 	if err := Ended(caller); err != nil {
 		return fmt.Errorf("%s was not waited for: %w", g.source, err)
 	}
-	return g.late
+	return timeout
 }

@@ -103,7 +103,9 @@ func (u *usedNonces) remove(used *usedNonce) {
 		used.after.before = used.before
 	}
 	key := u.keys[used.key]
-	key.first = used.next
+	if key.first = used.next; key.first == nil {
+		key.last = nil // it would keep all nonces after it in memory
+	}
 	if key.n--; key.n == 0 && key.forgotten.of == nil {
 		delete(u.keys, used.key)
 	}
