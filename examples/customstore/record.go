@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -108,6 +109,9 @@ func (s *FileStore) load() error {
 		if _, found := s.organizations[key.Organization]; !found {
 			err = errors.Join(err, fmt.Errorf("customstore: key %q is of organization %q, which has no file", key.ID, key.Organization))
 		}
+	}
+	if s.revision >= math.MaxInt64 {
+		err = errors.Join(err, fmt.Errorf("customstore: %s: a record or %s has revision %d: want less than %d, so that others follow", s.dir, revisionFile, s.revision, uint64(math.MaxInt64)))
 	}
 	return errors.Join(err, s.loadUsage())
 }

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -106,6 +107,11 @@ func TestDamagedFiles(t *testing.T) {
 			require.NoError(t, os.WriteFile(path, []byte(strings.Replace(string(data), old, with, 1)), 0o600))
 		}
 	}
+	usage := func(text string) func(t *testing.T, path string) {
+		return func(t *testing.T, path string) {
+			require.NoError(t, os.WriteFile(filepath.Join(filepath.Dir(path), usageFile), []byte(text), 0o600))
+		}
+	}
 	for name, test := range map[string]struct {
 		sub    string
 		damage func(t *testing.T, path string)
@@ -126,9 +132,18 @@ func TestDamagedFiles(t *testing.T) {
 		"revision": {".", func(t *testing.T, path string) {
 			require.NoError(t, os.WriteFile(filepath.Join(filepath.Dir(path), "revision"), []byte("many"), 0o600))
 		}, "want a number"},
-		"usage": {".", func(t *testing.T, path string) {
-			require.NoError(t, os.WriteFile(filepath.Join(filepath.Dir(path), usageFile), []byte(`{"k":{"entries":{}`), 0o600))
-		}, usageFile},
+		"last revision": {".", func(t *testing.T, path string) {
+			require.NoError(t, os.WriteFile(filepath.Join(filepath.Dir(path), "revision"), []byte("9223372036854775807"), 0o600))
+		}, "want less"},
+		"last revision of a record": {keysDir, func(t *testing.T, path string) {
+			data, err := os.ReadFile(path)
+			require.NoError(t, err)
+			data = regexp.MustCompile(`"revision":\d+`).ReplaceAll(data, []byte(`"revision":18446744073709551615`))
+			require.NoError(t, os.WriteFile(path, data, 0o600))
+		}, "want less"},
+		"usage":       {".", usage(`{"k":{"entries":{}`), usageFile},
+		"usage gone":  {".", usage("null"), "want one JSON object"},
+		"usage twice": {".", usage("{}{}"), "want one JSON object"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()

@@ -103,6 +103,9 @@ func (s *FileStore) loadUsage() error {
 		decoder := json.NewDecoder(bytes.NewReader(data))
 		decoder.DisallowUnknownFields()
 		err = decoder.Decode(&s.usage)
+		if err == nil && (s.usage == nil || decoder.More()) {
+			err = errors.New("want one JSON object")
+		}
 	}
 	if err != nil {
 		return fmt.Errorf("customstore: %s: %w", path, err)

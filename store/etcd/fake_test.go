@@ -161,6 +161,9 @@ func (f *fake) holds(c *pb.Compare) bool {
 	case pb.Compare_VALUE:
 		return kv != nil && (string(kv.Value) == string(c.GetValue())) == (c.Result == pb.Compare_EQUAL)
 	case pb.Compare_MOD:
+		if c.Result == pb.Compare_GREATER {
+			return kv.GetModRevision() > c.GetModRevision()
+		}
 		return kv.GetModRevision() == c.GetModRevision()
 	case pb.Compare_CREATE:
 		return kv.GetCreateRevision() > c.GetCreateRevision()

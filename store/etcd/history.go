@@ -28,13 +28,14 @@ import (
 //   - A restart, or another process with its first write, leaves the past where it is:
 //     watchers go on. The other Stores continue in the new history, if their latest write
 //     is in its past.
+//   - A write compares that the cluster has not gone back behind the latest one known here.
 //   - To restore a cluster is to stop it. A Store whose connections ended meanwhile begins
 //     another history.
 
 // A line is the history in which a Store writes.
 type line struct {
 	mu     sync.Mutex
-	known  store.Position // of the latest write in it; zero: the next write begins a history
+	known  store.Position // of the latest write in it that was done or seen here; zero: the next write begins a history
 	breaks int            // number of times that the line was left
 }
 
@@ -50,6 +51,15 @@ func (l *line) reached(p store.Position, breaks int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.breaks == breaks && p.Revision > l.known.Revision {
+		l.known = p
+	}
+}
+
+// saw notes a later position of the line, written by another Store.
+func (l *line) saw(p store.Position) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.known.History == p.History && p.Revision > l.known.Revision {
 		l.known = p
 	}
 }
@@ -85,7 +95,8 @@ func (s *Store) write(ctx context.Context, comparisons []clientv3.Cmp, then, oth
 		if known == (store.Position{}) {
 			history = rand.Text()
 		} else {
-			all = append(all, clientv3.Compare(clientv3.Value(s.names.revision()), "=", history))
+			all = append(all, clientv3.Compare(clientv3.Value(s.names.revision()), "=", history),
+				clientv3.Compare(clientv3.ModRevision(s.names.revision()), ">", int64(known.Revision)-1))
 		}
 		response, err := s.transact(ctx, all,
 			append(then[:len(then):len(then)], clientv3.OpPut(s.names.revision(), history)),
@@ -99,7 +110,7 @@ func (s *Store) write(ctx context.Context, comparisons []clientv3.Cmp, then, oth
 		}
 		last := len(response.Responses) - 1
 		now := response.Responses[last].GetResponseRange()
-		if known == (store.Position{}) || len(now.Kvs) > 0 && string(now.Kvs[0].Value) == history {
+		if known == (store.Position{}) || len(now.Kvs) > 0 && string(now.Kvs[0].Value) == history && revisionOf(now.Kvs[0]) >= known.Revision {
 			response.Responses = response.Responses[:last]
 			return response, nil
 		}

@@ -101,6 +101,39 @@ func TestRestoredUnderneath(t *testing.T) {
 	require.NotEqual(t, now.History, rewrite(t, other).History)
 }
 
+// A cluster goes back under a Store that goes on, as behind a proxy that keeps its connection.
+// Nobody else has written since.
+func TestRestoredBehindAProxy(t *testing.T) {
+	s, f := opened(t)
+	kept := rewrite(t, s)
+	restore := f.snapshot()
+	var lost []store.Position
+	for range 3 {
+		lost = append(lost, rewrite(t, s))
+	}
+	restore(0)
+	now := rewrite(t, s)
+	require.NotEqual(t, kept.History, now.History)
+	require.Equal(t, now.History, rewrite(t, s).History)
+	for _, p := range lost {
+		require.False(t, isPast(t, s, p), "%+v", p)
+	}
+	require.True(t, isPast(t, s, kept))
+
+	// The lost write is another's, and Position has shown it.
+	other := open(t, s.client)
+	rewrite(t, other)
+	now = rewrite(t, s)
+	restore = f.snapshot()
+	rewrite(t, other)
+	seen, err := s.Position(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, now.History, seen.History)
+	restore(0)
+	require.NotEqual(t, seen.History, rewrite(t, s).History)
+	require.False(t, isPast(t, s, seen))
+}
+
 // The name of the history is deleted or emptied by hand. Nothing is taken for one. The next
 // write of this package mends it.
 func TestHistoryWithoutName(t *testing.T) {

@@ -20,6 +20,9 @@ import (
 // write last.
 func (s *Store) Position(ctx context.Context) (store.Position, error) {
 	latest, _, err := s.latest(ctx)
+	if err == nil {
+		s.line.saw(latest)
+	}
 	return latest, err
 }
 

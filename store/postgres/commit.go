@@ -13,12 +13,22 @@ import (
 // errUnconfirmed is returned when a commit no longer waited for the synchronous standby.
 var errUnconfirmed = errors.New("store/postgres: the write is stored here, and may be lost at a failover: want the synchronous standby to confirm it; read the record again")
 
+var errSavepoint = errors.New("store/postgres: the transaction is a savepoint of another: want the one that the pool or the connection has begun")
+
 // Commit commits a transaction with writes of [Store.WithTx], as the store commits its own.
 // It returns an error where tx.Commit returns none although the commit may be lost at a
 // failover: the server no longer waited for the synchronous standby, because somebody
 // cancelled the wait. After an error the transaction may have been committed (S3). In any
 // case it has ended.
+//
+// A savepoint (pgx.Tx.Begin) is refused and left as it is: end it by its own Commit, and the
+// transaction around it by this one.
 func Commit(ctx context.Context, tx pgx.Tx) error {
+	// COMMIT would end the transaction around it, which may yet be rolled back. Only its type
+	// tells a savepoint.
+	if fmt.Sprintf("%T", tx) == "*pgx.dbSimulatedNestedTx" {
+		return errSavepoint
+	}
 	if _, err := tx.Exec(ctx, warnings); err != nil {
 		_ = tx.Rollback(ctx)
 		return failed(ctx, err) // such as pgx.ErrTxClosed: others have the connection now

@@ -91,10 +91,12 @@
 // Do not write to the tables: the revision would not change, so no watcher would learn of
 // it, and a copy would go on as before. To revoke a key by hand all the same, record the
 // change in the same transaction. The step is random because a revision one above the last
-// may have been given in a history that was lost.
+// may have been given in a history that was lost. The first UPDATE takes the turn. It leaves a
+// new version of the row, so that a caller's transaction with an older snapshot cannot give a
+// revision below.
 //
 //	BEGIN;
-//	SELECT FROM sallyport.state FOR UPDATE;
+//	UPDATE sallyport.state SET forgotten = forgotten;
 //	INSERT INTO sallyport.changes
 //		SELECT greatest(s.base, max(c.revision)) + 1 + (random() * 1000000)::bigint, k.organization, k.id, false
 //		FROM sallyport.keys k, sallyport.state s, sallyport.changes c WHERE k.id = 'KEY' GROUP BY s.base, k.organization, k.id;
@@ -182,7 +184,9 @@
 //   - A watch from a lost position gets ErrCompacted and reloads (W4, W10). A watch from an
 //     earlier one goes on, under the new name. So a mere restart reloads nothing.
 //   - A replica stops answering from a copy with lost writes within its bound.
-//   - A lost revision is never given again (S27). A Put with one is ErrConflict.
+//   - A lost revision is not given again (S27). A Put with one is ErrConflict. If the history
+//     forks twice before one write, as when a backup is restored twice, a revision of the
+//     first fork is given again with a probability of n in 2^32, after n writes.
 //
 // One case cannot be seen: a virtual machine taken back to a snapshot together with its
 // memory. Its server goes on as the same process. Restart PostgreSQL after that; it then is

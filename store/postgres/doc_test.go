@@ -1,6 +1,7 @@
 package postgres_test
 
 import (
+	"context"
 	"net/netip"
 	"os"
 	"regexp"
@@ -45,6 +46,36 @@ func TestRevokeByHand(t *testing.T) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	assert.True(t, f.keys["KEY"].Disabled)
+}
+
+// TestRevokeByHandDuringATransaction writes in a transaction whose snapshot is older than a
+// change by hand. Its revision would be below that of the change, which watchers have had.
+func TestRevokeByHandDuringATransaction(t *testing.T) {
+	ctx, pool := t.Context(), newPool(t, postgrestest.Shared(t).Database(t))
+	s := newStore(t, pool)
+	_, other := acme(t, s)
+	_, err := s.PutKey(ctx, newKey(t, "KEY", "acme", "192.0.2.1"))
+	require.NoError(t, err)
+	f := follow(t, s)
+	f.is(t, s)
+	tx, err := pool.BeginTx(ctx, pgx.TxOptions{IsoLevel: pgx.RepeatableRead})
+	require.NoError(t, err)
+	defer func() { _ = tx.Rollback(context.WithoutCancel(ctx)) }()
+	within := s.WithTx(tx)
+	other, err = within.Key(ctx, other.ID) // takes the snapshot
+	require.NoError(t, err)
+	exec(t, pool, documented(t, `BEGIN;.*COMMIT;`))
+	f.is(t, s)
+	other.Disabled = true
+	_, err = within.PutKey(ctx, other, store.AllowOpen)
+	require.ErrorContains(t, err, "SQLSTATE 40001")
+	require.NoError(t, tx.Rollback(ctx))
+	_, err = s.PutKey(ctx, other, store.AllowOpen)
+	require.NoError(t, err)
+	f.is(t, s)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	assert.True(t, f.keys[other.ID].Disabled)
 }
 
 // TestDocumentedQueries asks which keys list a block, and which an address reaches.

@@ -188,6 +188,19 @@ func TestCommit(t *testing.T) {
 		require.NoError(t, err)
 	}
 
+	// A savepoint is not committed, since the transaction around it would be.
+	tx, err = pool.Begin(ctx)
+	require.NoError(t, err)
+	savepoint, err := tx.Begin(ctx)
+	require.NoError(t, err)
+	_, err = s.WithTx(savepoint).PutKey(ctx, newKey(t, "rolled-back", "acme", "192.0.2.1"))
+	require.NoError(t, err)
+	assert.ErrorContains(t, postgres.Commit(ctx, savepoint), "is a savepoint of another: want ")
+	require.NoError(t, savepoint.Commit(ctx))
+	require.NoError(t, tx.Rollback(ctx))
+	_, err = s.Key(ctx, "rolled-back")
+	assert.ErrorIs(t, err, store.ErrNotFound)
+
 	// What a deferred constraint refuses is refused.
 	exec(t, pool, `CREATE TABLE unique_late (n int UNIQUE DEFERRABLE INITIALLY DEFERRED)`)
 	tx, err = pool.Begin(ctx)

@@ -45,8 +45,8 @@
 //
 // A store restored from a backup, or failed over to a server that lagged, has another
 // history (W9). Its positions confirm nothing, however great their revisions are, until
-// the feed has gone on under the new name or has had everything loaded anew. Nothing need
-// be restarted.
+// the feed has gone on under the new name or has had everything loaded anew. A feed that
+// stays with the old server is left, also if that goes on writing. Nothing need be restarted.
 //
 // A slow store is not a dead one. Answers may take most of the bound: the next question is
 // asked before the last is answered. A feed that needs long to begin is given more time

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/sallyport-go/sallyport/store"
@@ -88,7 +89,10 @@ func (r *Replica) watch(ctx context.Context) (err error) {
 		}
 		if change.IsMark() {
 			after, loading = change.Position(), false
-			r.reached(ctx, after, copied)
+			if err := r.reached(ctx, after, copied); err != nil {
+				r.failed(err)
+				return err
+			}
 		}
 	}
 	if ctx.Err() != nil {
@@ -117,12 +121,13 @@ func (r *Replica) reloadNext() {
 }
 
 // reached puts a copy in force at a mark. ctx is that of the watch: one that was ended
-// because its store went back has no effect any more.
-func (r *Replica) reached(ctx context.Context, mark store.Position, copied *records.Copy) {
+// because its store went back has no effect any more. The error is the reason for restarting
+// the watch: its feed goes on in a history that the store has left.
+func (r *Replica) reached(ctx context.Context, mark store.Position, copied *records.Copy) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if ctx.Err() != nil {
-		return
+		return nil
 	}
 	if r.copy.Load() != copied {
 		r.copy.Store(copied)
@@ -135,6 +140,18 @@ func (r *Replica) reached(ctx context.Context, mark store.Position, copied *reco
 	r.position, r.restarts = mark, 0
 	r.confirm()
 	r.wake()
+	if slices.ContainsFunc(r.checks, func(c check) bool { return r.leaves(c, mark) }) {
+		return errForked
+	}
+	return nil
+}
+
+// leaves reports whether the store had left the history of a mark, by a check that is neither
+// too recent for the feed to follow nor too old to confirm anything. The feed has delivered no
+// other history since then. The lock is held.
+func (r *Replica) leaves(c check, mark store.Position) bool {
+	age := r.now() - c.asked
+	return c.before.History == mark.History && c.position.History != mark.History && age > max(r.bound/2, r.took) && age < r.bound
 }
 
 // failed notes and reports a failure.

@@ -3,6 +3,7 @@ package replica
 import (
 	"context"
 	"fmt"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -95,6 +96,37 @@ func (b *bench) wantDisabled(want apikey.Key) {
 	require.True(b, found)
 	require.True(b, subject.Key().Disabled)
 	require.Equal(b, want.Revision, subject.Key().Revision)
+}
+
+// A feed that stays with the old primary, to which others still write, is left. Its silence
+// need not be waited for.
+func TestReplicaWithTheFeedOfAnOldPrimary(t *testing.T) {
+	inTime(t, func(b *bench) {
+		b.ready()
+		old, promoted := b.current(), memory.New()
+		_, err := promoted.PutOrganization(b.ctx, policy.Organization{ID: "acme"})
+		require.NoError(b, err)
+		ctx, cancel := context.WithCancel(b.ctx)
+		var writing sync.WaitGroup
+		writing.Go(func() {
+			for ; ctx.Err() == nil; sleep(ctx, DefaultMaxStaleness/100) {
+				if key, err := old.Key(ctx, b.key.ID); err == nil {
+					_, _ = old.PutKey(ctx, key, store.AllowOpen)
+				}
+			}
+		})
+		defer writing.Wait()
+		defer cancel()
+		b.set(func() { b.store = promoted })
+		time.Sleep(2 * DefaultMaxStaleness)
+		_, found, err := b.replica.LookupNow(b.key.ID)
+		assert.NoError(b, err)
+		assert.False(b, found, "the promoted one does not have the key")
+		assert.EqualValues(b, 3, b.watches.Load(), "from the lost mark, and from zero")
+		assert.ErrorIs(b, b.failure(), errForked)
+		assert.ErrorIs(b, b.failure(), store.ErrCompacted)
+		assert.Empty(b, b.failures)
+	})
 }
 
 // A history that goes on under a new name, as in SQLite when another process begins to

@@ -40,8 +40,9 @@ func WithMaxStaleness(bound time.Duration) Option {
 }
 
 // WithErrorHandler sets a function for failures, such as a broken connection; nil is slog's
-// default log. The Replica goes on trying. Its own goroutines call the function and wait
-// for it, so it must not call Close. A panic in it is recovered.
+// default log. The Replica goes on trying. Its own goroutines and callers of Sync call the
+// function, several at once, and wait for it. So it must be safe for concurrent use, and must
+// not call Close. A panic in it is recovered.
 func WithErrorHandler(handle func(error)) Option {
 	return func(r *Replica) {
 		if handle != nil {

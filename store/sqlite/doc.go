@@ -107,9 +107,8 @@
 //
 // With the command .restore of sqlite3 a backup can be restored into the file while a
 // process has it open. The process notices, by its next write at the latest, if its own
-// latest write is gone. If only other processes have written since the backup, it can
-// notice only that the revision went back, within a millisecond or so where it has
-// watchers. Therefore end them all.
+// latest write is gone, or one that it has learned of by Position or a watch. It may not have
+// learned of the latest writes of others. Therefore end all processes.
 //
 // If the file is moved, removed or replaced while a process has it open, that process does
 // not go on with the old one: every call is an error, and every watch ends with one. That

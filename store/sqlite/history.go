@@ -19,8 +19,8 @@ import (
 //   - A backup lacks the names that came after it. Whoever opens it begins another history,
 //     and positions of the lost ones are unknown, or beyond the end of theirs.
 //
-// A Store whose own latest write is no longer in the file, since a backup was restored
-// under it, begins another history, too.
+// A Store whose own latest write, or the latest that it has seen of another, is no longer in
+// the file begins another history, too: a backup was restored under it.
 const (
 	// The last revision of an earlier history: the one before the history that followed.
 	selectEnd = `SELECT (SELECT n.before FROM histories n WHERE n.first > h.first ORDER BY n.first LIMIT 1)
@@ -30,20 +30,34 @@ const (
 	deleteHistories = `DELETE FROM histories WHERE first < (SELECT first FROM histories WHERE first <= ? ORDER BY first DESC LIMIT 1)`
 )
 
-// enterHistory begins a history, unless what this Store knows of is in the file's past.
+// enterHistory begins a history, unless what this Store has written and seen is in the
+// file's past.
 func (t *transaction) enterHistory() error {
-	switch known := t.store.known; {
-	case known == store.Position{}:
-	case known.History == t.began.History && known.Revision <= t.began.Revision: // the usual case
-		return nil
-	default:
-		end := t.StmtContext(t.ctx, t.store.write.prepared[selectEnd]).QueryRowContext(t.ctx, known.History)
-		if is, err := isPast(known, t.began, end); is || err != nil {
+	known := []store.Position{t.store.known}
+	if seen := t.store.poller.seen.Load(); seen != nil {
+		known = append(known, *seen)
+	}
+	for _, p := range known {
+		switch goesOn, err := t.goesOnFrom(p); {
+		case err != nil:
 			return t.failure(err)
+		case !goesOn:
+			t.now = adapter.NewHistory(t.began.Revision)
+			return t.exec(insertHistory, int64(t.now.Revision)+1, int64(t.began.Revision), t.now.History)
 		}
 	}
-	t.now = adapter.NewHistory(t.began.Revision)
-	return t.exec(insertHistory, int64(t.now.Revision)+1, int64(t.began.Revision), t.now.History)
+	return nil
+}
+
+// goesOnFrom reports whether a position is in the file's past. The zero Position is not.
+func (t *transaction) goesOnFrom(p store.Position) (bool, error) {
+	switch {
+	case p == store.Position{}:
+		return false, nil
+	case p.History == t.began.History && p.Revision <= t.began.Revision: // the usual case
+		return true, nil
+	}
+	return isPast(p, t.began, t.StmtContext(t.ctx, t.store.write.prepared[selectEnd]).QueryRowContext(t.ctx, p.History))
 }
 
 // isPast reports whether a position is in the past of a file at its latest position. end is

@@ -75,6 +75,34 @@ func TestContractRestoredInPlace(t *testing.T) {
 	storetest.Run(t, func(t testing.TB) store.Store { return open(t, filepath.Join(inMemory(t), "keys.db")) }, storetest.Restore(restoreInPlace))
 }
 
+// A backup is restored under a process whose own latest write is in it, while that of
+// another process is not. The process has seen the other's write by its position.
+func TestRestoredInPlaceAfterAnothersWrite(t *testing.T) {
+	path := newPath(t)
+	one, other := open(t, path), open(t, path)
+	put := func(s *Store, organization policy.Organization) policy.Organization {
+		t.Helper()
+		stored, err := s.PutOrganization(t.Context(), organization)
+		require.NoError(t, err)
+		return stored
+	}
+	put(other, policy.Organization{ID: "other"})
+	kept := put(one, policy.Organization{ID: "acme"})
+	restore := restoreInPlace(t, one)
+	lost := put(other, kept)
+	seen := positionOf(t, one)
+	restore(t, one)
+	for range 2 {
+		assert.Less(t, positionOf(t, one).Revision, seen.Revision, "what went back is seen, too")
+	}
+	again := put(one, kept)
+	assert.NotEqual(t, lost.Revision, again.Revision)
+	assert.NotEqual(t, seen.History, positionOf(t, one).History)
+	_, err := other.PutOrganization(t.Context(), lost)
+	assert.ErrorIs(t, err, store.ErrConflict)
+	assert.ErrorIs(t, watchErrorFrom(t, one, seen), store.ErrCompacted)
+}
+
 // positionOf returns the latest position.
 func positionOf(t testing.TB, s store.Watcher) store.Position {
 	t.Helper()

@@ -33,17 +33,21 @@ type poller struct {
 	stop context.CancelFunc // ends the polling
 
 	pause func(quiet time.Duration) time.Duration
-	seen  atomic.Pointer[store.Position] // the latest known to this process
+	seen  atomic.Pointer[store.Position] // the latest that this process has read or written
 	hint  chan struct{}                  // asks at once
 }
 
 // saw hints that the file was written, if a position is not the last one known. So a
-// watcher receives what a call of this process has seen without a pause.
+// watcher receives what a call of this process has seen without a pause. An earlier position
+// is not noted: it was read before, or from a backup that was restored meanwhile.
 func (p *poller) saw(latest store.Position) {
-	if last := p.seen.Load(); last != nil && *last == latest {
+	last := p.seen.Load()
+	if last != nil && *last == latest {
 		return
 	}
-	p.seen.Store(&latest)
+	if last == nil || last.History != latest.History || last.Revision < latest.Revision {
+		p.seen.Store(&latest)
+	}
 	select {
 	case p.hint <- struct{}{}:
 	default:

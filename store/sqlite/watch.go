@@ -110,6 +110,7 @@ func (s *Store) deliver(ctx context.Context, after store.Position, deliver adapt
 		return deliver(c)
 	}}
 	if err = s.whileLocked(held, func() error { return b.start(held) }); err == nil {
+		s.poller.saw(b.latest)
 		err = b.read()
 	}
 	switch {
