@@ -177,9 +177,10 @@ func (b *bench) put() {
 func (b *bench) ready() {
 	b.Helper()
 	require.NoError(b, b.replica.Ready(b.ctx))
+	synctest.Wait() // a new copy asks the store once more
 }
 
-// revision returns the revision of the key that a look-up finds.
+// found returns the revision of the key that a look-up finds.
 func (b *bench) found() uint64 {
 	b.Helper()
 	subject, found, err := b.replica.LookupNow(b.key.ID)
