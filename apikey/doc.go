@@ -25,7 +25,7 @@
 //
 // By default the SHA-256 of the text is stored. With an [Issuer] with server keys it is an HMAC-SHA-256: write access to
 // the database without the server key is then not enough to make a valid secret. A service that begins to use
-// server keys, or rotates them, goes these steps, each in every process before the next. The example of
+// server keys, or rotates them, takes these steps, each in every process before the next. The example of
 // store.CountServerKeys is a program of them.
 //
 //  1. The new server key is put behind the old one in [IssuerConfig] (ServerKeys): it can verify.
@@ -37,5 +37,5 @@
 //  5. The old server key is dropped when none remains. A secret under it would be denied as a wrong one from then on; the
 //     operator's side of the decision has [ErrUnknownServerKey] and names the server key.
 //
-// After a leak of a server key alone, no secret can be computed; go the same steps.
+// After a leak of a server key alone, no secret can be computed; take the same steps.
 package apikey
