@@ -121,7 +121,7 @@ func TestDocuments(t *testing.T) {
 		addresses = append(addresses, fmt.Sprintf("10.%d.%d.0/24", i>>8, i&255))
 	}
 	key.AccessList = newKey(t, "x", "acme", addresses...).AccessList
-	key, err = s.PutKey(ctx, key)
+	key, err = s.PutKey(ctx, key, store.AllowManyEntries)
 	require.NoError(t, err)
 	check()
 	got, err := s.Key(ctx, key.ID)
