@@ -37,17 +37,16 @@ type poller struct {
 	hint  chan struct{}                  // asks at once
 }
 
-// saw hints that the file was written, if a position is not the last one known. So a
+// saw hints that the file was written, if a position is later than the last one known. So a
 // watcher receives what a call of this process has seen without a pause. An earlier position
-// is not noted: it was read before, or from a backup that was restored meanwhile.
+// was read before, or is from a backup that was restored meanwhile: the poller sees that by
+// itself.
 func (p *poller) saw(latest store.Position) {
 	last := p.seen.Load()
-	if last != nil && *last == latest {
+	if last != nil && last.History == latest.History && latest.Revision <= last.Revision {
 		return
 	}
-	if last == nil || last.History != latest.History || last.Revision < latest.Revision {
-		p.seen.Store(&latest)
-	}
+	p.seen.Store(&latest)
 	select {
 	case p.hint <- struct{}{}:
 	default:

@@ -45,9 +45,6 @@ func TestKnownWritesAreNotWaitedFor(t *testing.T) {
 	}
 	wantMark(t, next, fourth)
 	<-asked
-	select {
-	case <-asked:
-		require.Fail(t, "it asks without a reason")
-	default:
-	}
+	// The hint of the watch itself may come after its question, but each only once.
+	require.LessOrEqual(t, len(asked), 1, "it asks without a reason")
 }
