@@ -42,11 +42,15 @@ type poller struct {
 // was read before, or is from a backup that was restored meanwhile: the poller sees that by
 // itself.
 func (p *poller) saw(latest store.Position) {
-	last := p.seen.Load()
-	if last != nil && last.History == latest.History && latest.Revision <= last.Revision {
-		return
+	for {
+		last := p.seen.Load()
+		if last != nil && last.History == latest.History && latest.Revision <= last.Revision {
+			return
+		}
+		if p.seen.CompareAndSwap(last, &latest) {
+			break
+		}
 	}
-	p.seen.Store(&latest)
 	select {
 	case p.hint <- struct{}{}:
 	default:
