@@ -29,6 +29,7 @@ func TestRun(t *testing.T) {
 		"skipped":                 {in: skip("no server"), want: "skipped without a reason that is allowed: p TestB", printed: "no server"},
 		"skipped with -short":     {in: skip("no server"), short: true, printed: "1 passed, 0 failed, 1 skipped"},
 		"no optional interface":   {in: skip("these cases do not apply"), printed: "1 passed, 0 failed, 1 skipped"},
+		"not root":                {in: skip("it takes the rights of root"), printed: "1 passed, 0 failed, 1 skipped"},
 		"no lists":                {in: skip("shared/data is absent"), printed: "1 passed, 0 failed, 1 skipped"},
 		"lists that are not read": {in: skip("shared/data is absent"), haveData: true, want: "skipped without a reason"},
 	} {
