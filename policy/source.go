@@ -16,9 +16,9 @@ import (
 // The time of a look-up tells a caller as much as the Source lets it (rule K3). In memory
 // (store/memory, store/replica) it depends neither on the key's list nor on its grants. In a
 // database (store/sqlite, store/postgres, store/etcd without a replica) a stored key takes
-// longer than an unknown one, and the longer the more entries and grants it has: whoever
-// knows a key's ID can tell from the time that the key exists, and about how long its list
-// is. The bounds of rule A12 limit the cost of such a guess.
+// longer than an unknown one, and the longer the more entries and grants it has. So the time
+// tells a caller with a key's ID whether the key exists, and about how long its list is. The
+// bounds of rule A12 limit the cost of such a guess.
 type Source interface {
 	// Lookup returns the key with this ID, compared byte by byte, and its organization,
 	// both of one snapshot: never an old key with a new requirement. For an unknown key

@@ -80,9 +80,9 @@
 //
 // [Config].Address declares where the client's address comes from. The zero value is the
 // peer of the connection, and no header is read. See [ClientAddress] for services behind
-// proxies, and headers.md beside this file for the headers of common edges: which of them
-// are overwritten, which have a port, and which are the caller's word. [TrustedBlocks] are
-// the blocks of an edge that change while the guard is in use. [Guard.Doctor] shows an
+// proxies, and headers.md beside this file for a table of common edges' headers:
+// overwritten, with a port, or the caller's word. [TrustedBlocks] are an edge's blocks that
+// change while the guard is in use. [Guard.Doctor] shows an
 // operator what the guard makes of a request.
 //
 // A service behind a proxy without this declaration takes the proxy for every client. A

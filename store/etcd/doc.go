@@ -126,10 +126,15 @@
 // is in its past, and watchers go on over restarts. A watch from a lost position gets
 // store.ErrCompacted, and a replica reloads. A restored cluster ends every connection: a
 // Store that goes on then begins another history. So stop all members before you restore the
-// first: a program with a connection to one left running would not notice. Behind a proxy
-// that keeps connections open, it notices the restore by its next write, if its own latest
-// write is lost or one that Position has shown it, and if the cluster has not come so far
-// again under the same name. There, end the programs that write before you restore.
+// first: a program with a connection to one left running would not notice.
+//
+// A proxy may keep connections open over a restore. A Store behind it notices only by its
+// next write, and only if both hold:
+//
+//   - a write of its own, or one shown to it by Position, is lost;
+//   - the cluster has not come so far again under the same name.
+//
+// There, end the programs that write before you restore.
 //
 // The revisions since the snapshot would be given again, to other writes, and a Put or
 // Delete with a lost revision could not tell (S27). Restore with etcdutl snapshot restore
