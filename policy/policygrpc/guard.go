@@ -11,6 +11,7 @@ import (
 
 	"google.golang.org/grpc"
 
+	"github.com/sallyport-go/sallyport/internal/plain"
 	"github.com/sallyport-go/sallyport/policy"
 	"github.com/sallyport-go/sallyport/policy/policyhttp"
 )
@@ -195,7 +196,7 @@ func (g *Guard) Check(ctx context.Context, fullMethod string, message any) polic
 		call.Endpoint, call.Resolver = method.Endpoint, method.Resource.of(message)
 	} else {
 		call.Endpoint.Name = undeclared
-		call.Err = fmt.Errorf("policygrpc: %w: the method %s is not in Config.Methods: want it declared", policy.ErrUndeclaredEndpoint, cut(fullMethod))
+		call.Err = fmt.Errorf("policygrpc: %w: the method %s is not in Config.Methods: want it declared", policy.ErrUndeclaredEndpoint, plain.Quote(fullMethod))
 	}
 	return g.guard.Check(ctx, call)
 }
@@ -218,13 +219,4 @@ func (g *Guard) Undeclared(services map[string]grpc.ServiceInfo) []string {
 	}
 	slices.Sort(names)
 	return names
-}
-
-// cut quotes a text from the caller, and cuts a long one.
-func cut(text string) string {
-	const most = 100
-	if len(text) > most {
-		text = text[:most] + "…"
-	}
-	return fmt.Sprintf("%q", text)
 }

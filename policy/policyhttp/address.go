@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"strings"
 
+	"github.com/sallyport-go/sallyport/internal/plain"
 	"github.com/sallyport-go/sallyport/policy"
 )
 
@@ -142,7 +143,7 @@ func FromHeader(name string, peers ...netip.Prefix) ClientAddress {
 	known := addressHeaderOf(a.name)
 	switch {
 	case name == "" || strings.ContainsFunc(name, func(c rune) bool { return !alphanumeric(c) && c != '-' }):
-		a.err = fmt.Errorf("policyhttp: %s is not a header to take an address from: want a name of letters, digits and hyphens, such as CF-Connecting-IP", cut(name))
+		a.err = fmt.Errorf("policyhttp: %s is not a header to take an address from: want a name of letters, digits and hyphens, such as CF-Connecting-IP", plain.Quote(name))
 	case holdsSecret(a.name):
 		// An unparsable address is quoted for the operator, and this is a secret.
 		a.err = fmt.Errorf("policyhttp: %s does not hold an address: want a header that the edge sets, such as CF-Connecting-IP", a.name)

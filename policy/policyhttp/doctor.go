@@ -5,6 +5,8 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
+
+	"github.com/sallyport-go/sallyport/internal/plain"
 )
 
 // Doctor returns a handler for operators. It shows a request as the guard sees it:
@@ -67,7 +69,7 @@ func (g *Guard) examine(r *http.Request, route *Route) string {
 		fmt.Fprintf(&b, "%s:\n", read)
 	}
 	for _, j := range seen {
-		line("", "%s: %s", cut(j.text), j.verdict)
+		line("", "%s: %s", plain.Quote(j.text), j.verdict)
 	}
 	label := "not read"
 	for _, h := range unread(r.Header, read) {
@@ -98,7 +100,7 @@ func (r *reading) describePeer(remote string) string {
 	peer, unix, err := parsePeer(remote)
 	switch {
 	case err != nil:
-		return cut(remote) + ", which is not an address and a port"
+		return plain.Quote(remote) + ", which is not an address and a port"
 	case unix && r.unixSocket:
 		return "a connection on a Unix socket, which is trusted"
 	case unix:

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net/netip"
 	"strings"
+
+	"github.com/sallyport-go/sallyport/internal/plain"
 )
 
 // A ForwardingHeader is a list header. Each proxy appends the address of its own peer to
@@ -95,10 +97,10 @@ func (h ForwardingHeader) address(element string, port portUse) (text string, ad
 		addr, ok = parseNode(text, allowed)
 	}
 	if !ok || !usable(addr) {
-		return text, netip.Addr{}, fmt.Errorf(`is %s: want an IP address without a zone, such as "192.0.2.1", "192.0.2.1:4711" or "[2001:db8::1]:4711"`, cut(text))
+		return text, netip.Addr{}, fmt.Errorf(`is %s: want an IP address without a zone, such as "192.0.2.1", "192.0.2.1:4711" or "[2001:db8::1]:4711"`, plain.Quote(text))
 	}
 	if port == portUnknown && isAmbiguous(text, addr) {
-		return text, netip.Addr{}, fmt.Errorf("is %s%w", cut(text), errAmbiguousElement)
+		return text, netip.Addr{}, fmt.Errorf("is %s%w", plain.Quote(text), errAmbiguousElement)
 	}
 	return text, addr.Unmap(), nil
 }

@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"strings"
 
+	"github.com/sallyport-go/sallyport/internal/plain"
 	"github.com/sallyport-go/sallyport/policy"
 )
 
@@ -111,7 +112,7 @@ func parsePeer(remote string) (peer netip.Addr, unix bool, err error) {
 	parsed, err := netip.ParseAddrPort(remote)
 	if err != nil || !usable(parsed.Addr()) {
 		return netip.Addr{}, false, fmt.Errorf("policyhttp: the peer of the connection is %s: want an address without a zone and a port, "+
-			"as net/http sets RemoteAddr; middleware that rewrites it must not come before the guard", cut(remote))
+			"as net/http sets RemoteAddr; middleware that rewrites it must not come before the guard", plain.Quote(remote))
 	}
 	return parsed.Addr().Unmap(), false, nil
 }
@@ -135,7 +136,7 @@ func (r *reading) trusts(peer netip.Addr, unix bool) bool {
 func (a *ClientAddress) alias(header http.Header) error {
 	for name := range header {
 		if len(name) == len(a.name) && name != a.name && sameName(name, a.name) {
-			return fmt.Errorf("policyhttp: the request has a header %s, which some servers take for %s: want proxies that drop it", cut(name), a.name)
+			return fmt.Errorf("policyhttp: the request has a header %s, which some servers take for %s: want proxies that drop it", plain.Quote(name), a.name)
 		}
 	}
 	return nil
@@ -186,7 +187,7 @@ func (r *reading) find(value string) (netip.Addr, error) {
 	switch {
 	case err != nil:
 		r.judge(value, "cannot be read")
-		return netip.Addr{}, fmt.Errorf("policyhttp: %s is %s%w", r.name, cut(value), err)
+		return netip.Addr{}, fmt.Errorf("policyhttp: %s is %s%w", r.name, plain.Quote(value), err)
 	case r.trusted.covers(client):
 		r.judge(value, "a trusted address, which cannot be the client")
 		return netip.Addr{}, fmt.Errorf("policyhttp: %s is %s, which is a trusted address: want the client's, so an edge that overwrites the header", r.name, client)
@@ -259,13 +260,4 @@ func (r *reading) judgeRest(rest string, more bool) {
 		text, _, _ := r.list.address(element, r.port)
 		r.judge(text, leftOfClient)
 	}
-}
-
-// cut quotes a text from the caller, and cuts a long one.
-func cut(text string) string {
-	const most = 100
-	if len(text) > most {
-		text = text[:most] + "…"
-	}
-	return fmt.Sprintf("%q", text)
 }

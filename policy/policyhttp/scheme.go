@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/sallyport-go/sallyport/apikey"
+	"github.com/sallyport-go/sallyport/internal/plain"
 	"github.com/sallyport-go/sallyport/policy"
 )
 
@@ -151,15 +152,15 @@ func checkScheme(s Scheme) error {
 	switch {
 	case header == authorization:
 		if !isSchemeName(name) {
-			return fmt.Errorf("has the name %s: want a token, such as Bearer", cut(name))
+			return fmt.Errorf("has the name %s: want a token, such as Bearer", plain.Quote(name))
 		}
 	case name != "":
-		return fmt.Errorf("has the header %s and the name %s: want a name in the Authorization header only", cut(header), cut(name))
+		return fmt.Errorf("has the header %s and the name %s: want a name in the Authorization header only", plain.Quote(header), plain.Quote(name))
 	case !isSchemeName(header) || header != http.CanonicalHeaderKey(header):
-		return fmt.Errorf("has the header %s: want a header's name in canonical form, such as X-Api-Key", cut(header))
+		return fmt.Errorf("has the header %s: want a header's name in canonical form, such as X-Api-Key", plain.Quote(header))
 	}
 	if form := s.Form(); form == "" || len(form) > 200 || strings.ContainsFunc(form, func(c rune) bool { return c < ' ' || c > '~' }) {
-		return fmt.Errorf("has the form %s: want what a right header looks like, in 1 to 200 printable characters of ASCII", cut(form))
+		return fmt.Errorf("has the form %s: want what a right header looks like, in 1 to 200 printable characters of ASCII", plain.Quote(form))
 	}
 	for _, other := range notCredentials {
 		if strings.EqualFold(header, other) || addressHeaderOf(header) != nil {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/sallyport-go/sallyport/accesslist"
+	"github.com/sallyport-go/sallyport/internal/plain"
 )
 
 // TrustedBlocks are the blocks that proxies connect from, as a set to change while the
@@ -73,15 +74,11 @@ type trustedSet struct{ list accesslist.List }
 // does not matter when.
 func (s *trustedSet) covers(addr netip.Addr) bool { return s.list.Contains(addr, time.Time{}) }
 
-// mostMistakes is the number of bad blocks that an error names.
-const mostMistakes = 10
-
 // compileTrusted compiles the blocks. Without blocks the list is empty and covers nobody.
 func compileTrusted(blocks []netip.Prefix) (accesslist.List, error) {
 	entries := make([]accesslist.Entry, 0, len(blocks))
 	seen := make(map[netip.Prefix]bool, len(blocks))
-	var mistakes []error
-	bad := 0
+	var mistakes plain.Errors
 	for _, block := range blocks {
 		entry, err := accesslist.Parser{AllowIPv6: true}.NewEntry(block)
 		if err == nil && block.Bits() == 0 {
@@ -91,21 +88,14 @@ func compileTrusted(blocks []netip.Prefix) (accesslist.List, error) {
 			}
 			err = fmt.Errorf("%q trusts every %s address to set the header: want the blocks that the proxies connect from", block, family)
 		}
-		switch {
-		case err == nil && !seen[block]:
+		mistakes.Add(err)
+		if err == nil && !seen[block] {
 			seen[block] = true
 			entries = append(entries, entry)
-		case err != nil:
-			if bad++; bad <= mostMistakes {
-				mistakes = append(mistakes, err)
-			}
 		}
 	}
-	if bad > mostMistakes {
-		mistakes = append(mistakes, fmt.Errorf("and %d more", bad-mostMistakes))
-	}
-	if bad > 0 {
-		return accesslist.List{}, fmt.Errorf("policyhttp: trusted addresses: %w", errors.Join(mistakes...))
+	if err := mistakes.Err("policyhttp"); err != nil {
+		return accesslist.List{}, fmt.Errorf("policyhttp: trusted addresses: %w", err)
 	}
 	return accesslist.List{}.With(entries...) // whole and distinct entries: there is no error
 }

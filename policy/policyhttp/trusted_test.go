@@ -158,7 +158,7 @@ func TestManyTrustedBlocks(t *testing.T) {
 	}
 	err := policyhttp.FromHeader("X-Real-IP", many...).Err()
 	require.ErrorContains(t, err, `"1.0.0.1/24" has host bits set`)
-	require.ErrorContains(t, err, "\nand 56257 more")
+	require.ErrorContains(t, err, "\npolicyhttp: and 56247 more")
 	require.Less(t, len(err.Error()), 3000)
 }
 
