@@ -96,8 +96,8 @@
 // # Limits
 //
 // A request, with the key's JSON, must be less than the server's --max-request-bytes, by
-// default 1.5 MiB: some ten thousand entries of a list, or a thousand with the longest
-// comments. It must also be less than the MaxCallSendMsgSize of the client's configuration,
+// default 1.5 MiB. Every valid key of at most store.MaxEntries entries fits; ten thousand
+// entries with an expiry each and comments that JSON has to escape do not. It must also be less than the MaxCallSendMsgSize of the client's configuration,
 // by default 2 MiB. For larger records raise both. A larger record is refused with
 // store.ErrInvalid. So is a larger batch of usage, which is one transaction: a hundred keys
 // with two hundred used entries each just fit.
