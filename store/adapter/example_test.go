@@ -131,9 +131,9 @@ func ExampleCheckWatch() {
 	fmt.Println(adapter.CheckWatch(store.Position{History: "lost", Revision: 5}, 3, latest))
 	// Output:
 	// <nil>
-	// store: a watch from revision 2, of a store that knows the changes after 3: the change feed does not reach back so far
-	// store: a watch from revision 12, of a store that has come to 9: the change feed does not reach back so far
-	// store: a watch from revision 5 of history "lost", of a store with history "main": the change feed does not reach back so far
+	// store: a watch from revision 2, of a store that knows the changes after 3: the history does not reach back so far
+	// store: a watch from revision 12, of a store that has come to 9: the history does not reach back so far
+	// store: a watch from revision 5 of history "lost", of a store with history "main": the history does not reach back so far
 }
 
 // A log that names records is confirmed by the records themselves.

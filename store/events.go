@@ -1,0 +1,189 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"time"
+
+	"github.com/sallyport-go/sallyport/internal/plain"
+)
+
+// AllEvents yields the events of a request, page by page, to the last that there is. It ends
+// after an error.
+func AllEvents(ctx context.Context, journal Journal, request EventRequest) iter.Seq2[Event, error] {
+	return func(yield func(Event, error) bool) {
+		for {
+			page, err := journal.Events(ctx, request)
+			if err != nil {
+				yield(Event{}, err)
+				return
+			}
+			for _, event := range page.Events {
+				if !yield(event, nil) {
+					return
+				}
+			}
+			if !page.More {
+				return
+			}
+			request.After = page.Next
+		}
+	}
+}
+
+// FindEvent returns the event of an organization with this [Event.ID], or ErrNotFound. An
+// event of another organization is not found, nor one that was forgotten.
+func FindEvent(ctx context.Context, journal Journal, organization, id string) (Event, error) {
+	notFound := fmt.Errorf("store: event %s of organization %s: %w", plain.Quote(id), plain.Quote(organization), ErrNotFound)
+	revision, index, ok := ParseEventID(id)
+	if !ok || revision == 0 || organization == "" {
+		return Event{}, notFound
+	}
+	request := EventRequest{Organization: organization, Limit: 1}
+	page, err := journal.Events(ctx, request)
+	if err != nil {
+		return Event{}, err
+	}
+	request.After = Position{History: page.Next.History, Revision: revision - 1}
+	page, err = journal.Events(ctx, request)
+	if err != nil && !errors.Is(err, ErrCompacted) { // forgotten, or not yet given
+		return Event{}, err
+	}
+	for _, event := range page.Events {
+		if event.Revision == revision && event.Index == index {
+			return event, nil
+		}
+	}
+	return Event{}, notFound
+}
+
+// EventsBefore returns the position up to which every event has a time before t: that for
+// [Write.Forget]. It is zero if there is no such event. It reads the events up to there, and
+// stops at the first that is not before t, even if older ones follow.
+func EventsBefore(ctx context.Context, journal Journal, t time.Time) (Position, error) {
+	var through Position
+	request := EventRequest{Limit: MaxPageSize}
+	for {
+		page, err := journal.Events(ctx, request)
+		if err != nil {
+			return Position{}, err
+		}
+		for _, event := range page.Events {
+			if event.Time.Before(t) {
+				continue
+			}
+			for _, earlier := range page.Events { // whole writes only
+				if earlier.Revision == event.Revision {
+					break
+				}
+				through = Position{History: page.Next.History, Revision: earlier.Revision}
+			}
+			return through, nil
+		}
+		if n := len(page.Events); n > 0 {
+			through = Position{History: page.Next.History, Revision: page.Events[n-1].Revision}
+		}
+		if !page.More {
+			return through, nil
+		}
+		request.After = page.Next
+	}
+}
+
+// pollEvents is the time between two reads by FollowEvents of a store that is no Watcher.
+const pollEvents = time.Second
+
+// FollowEvents yields the events after request.After, page by page, and goes on with those
+// that follow, until ctx is done or the loop is left. The store must be a Journal. If it is a
+// [Watcher] a page follows each mark; otherwise the journal is read every second.
+//
+// So the journal is an outbox: hand on the events of a page, then keep its Next where the
+// follower keeps its own things, and begin from there after a crash. An event may be handed on
+// twice, and its ID shows it. A page without events is yielded too, since its Next stays
+// valid for longer.
+//
+// It ends by yielding an error. After [ErrCompacted] events were forgotten that the follower
+// has not read, or the store has lost some that it has read (by a restored backup): begin
+// from the zero Position, and skip those whose IDs were handed on.
+func FollowEvents(ctx context.Context, s Store, request EventRequest) iter.Seq2[EventPage, error] {
+	return func(yield func(EventPage, error) bool) {
+		f := follower{request: request, yield: yield}
+		var ok bool
+		if f.journal, ok = As[Journal](s); !ok || request.Newest {
+			yield(EventPage{}, fmt.Errorf("store: %w: FollowEvents of a store that is no Journal (%t), or newest first (%t): want a Journal, and oldest first", ErrInvalid, !ok, request.Newest))
+			return
+		}
+		err := error(nil)
+		for err == nil {
+			if watcher, ok := As[Watcher](s); ok {
+				err = f.watch(ctx, watcher)
+			} else {
+				err = f.poll(ctx)
+			}
+		}
+		if !errors.Is(err, errFollowerLeft) {
+			yield(EventPage{}, err)
+		}
+	}
+}
+
+var errFollowerLeft = errors.New("store: the follower has left")
+
+type follower struct {
+	journal Journal
+	request EventRequest
+	yield   func(EventPage, error) bool
+}
+
+// read yields what there is after the request's position.
+func (f *follower) read(ctx context.Context) error {
+	for {
+		page, err := f.journal.Events(ctx, f.request)
+		if err != nil {
+			return err
+		}
+		f.request.After = page.Next
+		if !f.yield(page, nil) {
+			return errFollowerLeft
+		}
+		if !page.More {
+			return nil
+		}
+	}
+}
+
+// watch reads at each mark, the first of which comes at once. It returns nil if the feed
+// does not reach back far enough: the journal does, and goes on.
+func (f *follower) watch(ctx context.Context, watcher Watcher) error {
+	from, err := watcher.Position(ctx)
+	if err != nil {
+		return err
+	}
+	for change, err := range watcher.Watch(ctx, from) {
+		switch {
+		case errors.Is(err, ErrCompacted):
+			return nil
+		case err != nil:
+			return err
+		case change.IsMark():
+			if err := f.read(ctx); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (f *follower) poll(ctx context.Context) error {
+	if err := f.read(ctx); err != nil {
+		return err
+	}
+	select {
+	case <-time.After(pollEvents):
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
