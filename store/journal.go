@@ -45,8 +45,8 @@ type Journal interface {
 	//     S11, S15 to S18, S28). A deletion MUST be refused as a Delete with the same
 	//     revision would (S14, S19). Of a key of another organization than the one named it
 	//     MUST return [ErrNotFound]. A change MUST be delivered to watchers (W2).
-	//   - E10. A Write that fails its Validate MUST be refused with [ErrInvalid]. Every other
-	//     one, at all bounds too, MUST be taken.
+	//   - E10. A Write that fails its Validate MUST be refused with [ErrInvalid]. Conditions
+	//     and events within the bounds below MUST NOT be refused for their number or size.
 	//   - E11. A Write with Forget MUST remove every event up to that position, and no later
 	//     one. The position MUST be in the store's past: another one MUST be refused with
 	//     ErrCompacted. Forgetting what is forgotten already changes nothing and is no error.
