@@ -1,0 +1,265 @@
+package admin
+
+import (
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/sallyport-go/sallyport/accesslist"
+	"github.com/sallyport-go/sallyport/apikey"
+	"github.com/sallyport-go/sallyport/policy"
+)
+
+// A side is the records of a key on one side of a change. Either may be absent.
+type side struct {
+	key          *apikey.Key
+	organization *policy.Organization
+}
+
+// decide judges a request by these records (rule M1).
+func (s side) decide(request policy.Request, now time.Time) policy.Decision {
+	if s.key == nil || s.organization == nil {
+		return policy.Evaluate(policy.Subject{}, request, now)
+	}
+	return policy.Evaluate(policy.NewSubject(s.key, s.organization), request, now)
+}
+
+// list returns the key's access list, and whether there is a key.
+func (s side) list() (accesslist.List, bool) {
+	if s.key == nil {
+		return accesslist.List{}, false
+	}
+	return s.key.AccessList, true
+}
+
+func (s side) secrets() []apikey.StoredSecret {
+	if s.key == nil {
+		return nil
+	}
+	return s.key.Secrets
+}
+
+func (s side) grants() []apikey.Grant {
+	if s.key == nil {
+		return nil
+	}
+	return s.key.Grants
+}
+
+// A call is one that a key can make, tried before a change and after it.
+type call struct {
+	address       netip.Addr
+	secret        string        // proven; empty: any live one
+	grant         *apikey.Grant // nil: an endpoint without roles, at the organization
+	before, after policy.Reason
+}
+
+func (c call) lost() bool   { return c.before.Allows() && !c.after.Allows() }
+func (c call) gained() bool { return !c.before.Allows() && c.after.Allows() }
+
+// A comparison is what a change does to the calls of one key. It tries a call for each thing
+// that the records tell apart, so that no difference is missed:
+//   - each address at which the coverage of one of the lists can begin or end, and addresses
+//     that no list is likely to have;
+//   - each secret that was live;
+//   - each grant that only one side has.
+type comparison struct {
+	before, after side
+	now           time.Time
+	unnamed       bool // the key is created under a new ID
+	lost, gained  []call
+	regions       []netip.Addr // of lost calls that need neither a secret nor a grant of their own, ascending
+	everywhere    bool         // lost from every address
+	usable        [2]bool
+}
+
+// strangers are addresses for documentation (RFC 5737, RFC 3849), of callers that no list
+// expects.
+var strangers = []netip.Addr{netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("2001:db8::1")}
+
+func compare(before, after side, now time.Time) *comparison {
+	c := &comparison{before: before, after: after, now: now}
+	was, existed := before.list()
+	is, exists := after.list()
+	homes := []netip.Addr{home(was, now)}
+	c.usable[0] = c.try(homes[0], "", nil).before.Allows()
+	if same := existed && exists && was.Equal(is); same || !exists {
+		c.note(call{address: homes[0]})
+		c.everywhere = len(c.lost) > 0
+		c.usable[1] = c.try(homes[0], "", nil).after.Allows()
+	} else {
+		for _, address := range edges(was, is) {
+			c.note(call{address: address})
+		}
+		homes = append(homes, home(is, now))
+		c.usable[1] = c.try(homes[1], "", nil).after.Allows()
+	}
+	if existed && exists {
+		c.secrets(homes[0])
+		c.grants(homes)
+	}
+	return c
+}
+
+// home returns an address from which a key with this list can call, if there is one.
+func home(list accesslist.List, now time.Time) netip.Addr {
+	address := strangers[0]
+	for entry := range list.All() {
+		address = entry.Prefix().Addr()
+		if !entry.ExpiredAt(now) {
+			break
+		}
+	}
+	return address
+}
+
+// edges returns the first address of each entry, the one after its last, and the strangers:
+// between two neighbours neither list changes its mind.
+func edges(lists ...accesslist.List) []netip.Addr {
+	addresses := slices.Clone(strangers)
+	for _, list := range lists {
+		for entry := range list.All() {
+			addresses = append(addresses, entry.Prefix().Addr())
+			if next := lastOf(entry.Prefix()).Next(); next.IsValid() {
+				addresses = append(addresses, next)
+			}
+		}
+	}
+	slices.SortFunc(addresses, netip.Addr.Compare)
+	return slices.Compact(addresses)
+}
+
+// lastOf returns the last address of a masked prefix.
+func lastOf(prefix netip.Prefix) netip.Addr {
+	bytes := prefix.Addr().AsSlice()
+	for bit := prefix.Bits(); bit < 8*len(bytes); bit++ {
+		bytes[bit/8] |= 0x80 >> (bit % 8)
+	}
+	last, _ := netip.AddrFromSlice(bytes)
+	return last
+}
+
+// secrets tries each secret that was live, if they changed.
+func (c *comparison) secrets(home netip.Addr) {
+	for _, secret := range c.before.secrets() {
+		if isLive(secret, c.now) && !slices.Contains(c.after.secrets(), secret) {
+			c.note(call{address: home, secret: secret.ID()})
+		}
+	}
+}
+
+// grants tries each grant that only one side has.
+func (c *comparison) grants(homes []netip.Addr) {
+	was, is := c.before.grants(), c.after.grants()
+	for _, grant := range append(without(was, is), without(is, was)...) {
+		for _, home := range homes {
+			c.note(call{address: home, grant: &grant})
+		}
+	}
+}
+
+// try returns a call with its answers.
+func (c *comparison) try(address netip.Addr, secret string, grant *apikey.Grant) call {
+	tried := call{address: address, secret: secret, grant: grant}
+	request := policy.Request{Client: address, Verifier: anySecret{}}
+	if secret != "" {
+		request.Verifier = proof{secret: secret}
+	}
+	for _, side := range []side{c.before, c.after} {
+		if side.key != nil {
+			request.Key, request.Organization = side.key.ID, side.key.Organization
+		}
+	}
+	if grant != nil {
+		request.Endpoint.Roles, request.Project = []string{grant.Role}, grant.Project
+		if grant.AllProjects {
+			request.Project = anyProject
+		}
+	}
+	tried.before = c.before.decide(request, c.now).Reason
+	tried.after = c.after.decide(request, c.now).Reason
+	return tried
+}
+
+// anyProject is no valid name, so that only a grant for all projects reaches it.
+const anyProject = " "
+
+// note tries a call and keeps it if its answer changes.
+func (c *comparison) note(tried call) {
+	switch tried = c.try(tried.address, tried.secret, tried.grant); {
+	case tried.lost():
+		c.lost = append(c.lost, tried)
+		if tried.secret == "" && tried.grant == nil {
+			c.regions = append(c.regions, tried.address)
+		}
+	case tried.gained():
+		c.gained = append(c.gained, tried)
+	}
+}
+
+// opens returns a call that becomes allowed from an address that was not listed (rule M14).
+func (c *comparison) opens() (call, bool) {
+	for _, gained := range c.gained {
+		if gained.after == policy.OpenList && gained.grant == nil {
+			return gained, true
+		}
+	}
+	return call{}, false
+}
+
+// empties reports whether the key has no entries after the change, and had some or did not
+// exist: the store asks for a permission of its own then (rule A10).
+func (c *comparison) empties() bool {
+	was, existed := c.before.list()
+	is, exists := c.after.list()
+	return exists && is.IsEmpty() && !(existed && was.IsEmpty())
+}
+
+// touches reports whether calls of a use may be among the lost ones.
+func (c *comparison) touches(use Use) bool {
+	if c.everywhere || c.losesGrant() { // which roles were used is not known
+		return true
+	}
+	if use.prefix.IsValid() {
+		i, _ := slices.BinarySearchFunc(c.regions, use.prefix.Addr(), netip.Addr.Compare)
+		return i < len(c.regions) && use.prefix.Contains(c.regions[i])
+	}
+	was, _ := c.before.list()
+	return len(c.regions) > 0 && was.IsEmpty() ||
+		slices.ContainsFunc(c.lost, func(lost call) bool { return lost.secret != "" && lost.secret == use.Secret })
+}
+
+func (c *comparison) losesGrant() bool {
+	return slices.ContainsFunc(c.lost, func(lost call) bool { return lost.grant != nil })
+}
+
+// class classifies the key by how it was used (rule M15), and returns the call that shows
+// it. It is empty if no answer changes.
+func (c *comparison) class(uses []Use, complete bool) (KeyClass, call) {
+	if len(c.lost) == 0 {
+		if opened, ok := c.opens(); ok {
+			return KeyOpens, opened
+		}
+		if len(c.gained) > 0 {
+			return KeyWidens, c.gained[0]
+		}
+		return "", call{}
+	}
+	class := KeyUnused
+	if !complete {
+		class = KeyUnknown
+	}
+	for _, use := range uses {
+		if use.Address.IsValid() {
+			if tried := c.try(use.Address, use.Secret, nil); tried.lost() {
+				return KeyBreaks, tried
+			}
+		}
+		// Where the only call came from is known, and it is not lost.
+		known := use.Count == 1 && use.Address.IsValid() && !c.losesGrant()
+		if c.touches(use) && !known {
+			class = KeyMayBreak
+		}
+	}
+	return class, c.lost[0]
+}
