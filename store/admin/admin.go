@@ -82,7 +82,7 @@ func WithObserver(observe func(ctx context.Context, notice Notice)) Option {
 //   - a Journal, with RequireJournal;
 //   - a Journal or WithEvents, without it.
 func New(s store.Store, options ...Option) (*Admin, error) {
-	a := &Admin{store: s, clock: time.Now, observe: func(context.Context, Notice) {}, rules: rules{window: defaultWindow, notice: defaultNotice}}
+	a := &Admin{store: s, clock: time.Now, observe: ignore, rules: rules{window: defaultWindow, notice: defaultNotice}}
 	for _, option := range options {
 		option(a)
 	}
@@ -100,6 +100,8 @@ func New(s store.Store, options ...Option) (*Admin, error) {
 	}
 	return a, nil
 }
+
+func ignore(context.Context, Notice) {}
 
 // Organization returns an organization.
 func (a *Admin) Organization(ctx context.Context, organization string) (OrganizationView, error) {

@@ -101,11 +101,9 @@ type draft struct {
 	secret       apikey.Secret        // handed out by the edit
 }
 
-// apply makes the change to the draft. On an error the draft is not to be used.
+// apply makes a change that check passes to the draft. On an error the draft is not to be
+// used.
 func (c Change) apply(d *draft) error {
-	if err := c.check(); err != nil {
-		return err
-	}
 	if err := c.exists(d); err != nil {
 		return err
 	}

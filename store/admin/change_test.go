@@ -243,6 +243,10 @@ func TestM2WrongInItself(t *testing.T) {
 	long := strings.Repeat("x", apikey.MaxDescription+1)
 	reader := apikey.Grant{Role: "reader"}
 	many := make([]apikey.Grant, apikey.MaxGrants+1)
+	var grants []apikey.Grant
+	for i := range apikey.MaxGrants {
+		grants = append(grants, apikey.Grant{Role: "r", Project: fmt.Sprint(i)})
+	}
 	var entries []accesslist.Entry
 	for i := range 1001 {
 		e, err := accesslist.NewEntry(prefixes(fmt.Sprintf("10.0.%d.%d", i/256, i%256))[0])
@@ -265,6 +269,7 @@ func TestM2WrongInItself(t *testing.T) {
 		"a grant it lacks":      {admin.RemoveGrants("k", apikey.Grant{Role: "r", Project: "p"}), `The key does not have the role "r" for the project "p". Nothing was removed.`},
 		"another it lacks":      {admin.RemoveGrants("k", apikey.Grant{Role: "r", AllProjects: true}), `The key does not have the role "r" for all projects. Nothing was removed.`},
 		"too many grants":       {admin.SetGrants("k", many...), "1001 grants are too many: 1000 are possible. Use one for all projects."},
+		"too many together":     {admin.AddGrants("k", grants...), "The key would have 1001 grants, and 1000 are possible. Use one for all projects."},
 		"an ended validity":     {admin.SetValidity("k", start, start), "The key would never be valid: it would end before it begins."},
 		"a negative overlap":    {admin.Rotate("k", -1), "The overlap is negative."},
 		"no entries to add":     {admin.AddEntries("k"), "The change names no entry."},

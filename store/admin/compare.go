@@ -32,20 +32,6 @@ func (s side) list() (accesslist.List, bool) {
 	return s.key.AccessList, true
 }
 
-func (s side) secrets() []apikey.StoredSecret {
-	if s.key == nil {
-		return nil
-	}
-	return s.key.Secrets
-}
-
-func (s side) grants() []apikey.Grant {
-	if s.key == nil {
-		return nil
-	}
-	return s.key.Grants
-}
-
 // A call is one that a key can make, tried before a change and after it.
 type call struct {
 	address       netip.Addr
@@ -139,10 +125,10 @@ func lastOf(prefix netip.Prefix) netip.Addr {
 	return last
 }
 
-// secrets tries each secret that was live, if they changed.
+// secrets tries each secret that was live and changes.
 func (c *comparison) secrets(home netip.Addr) {
-	for _, secret := range c.before.secrets() {
-		if isLive(secret, c.now) && !slices.Contains(c.after.secrets(), secret) {
+	for _, secret := range c.before.key.Secrets {
+		if isLive(secret, c.now) && !slices.Contains(c.after.key.Secrets, secret) {
 			c.note(call{address: home, secret: secret.ID()})
 		}
 	}
@@ -150,7 +136,7 @@ func (c *comparison) secrets(home netip.Addr) {
 
 // grants tries each grant that only one side has.
 func (c *comparison) grants(homes []netip.Addr) {
-	was, is := c.before.grants(), c.after.grants()
+	was, is := c.before.key.Grants, c.after.key.Grants
 	for _, grant := range append(without(was, is), without(is, was)...) {
 		for _, home := range homes {
 			c.note(call{address: home, grant: &grant})

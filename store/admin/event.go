@@ -42,12 +42,9 @@ func (l *eventList) add(kind store.EventType, before, after fields) *store.Event
 	return &l.events[len(l.events)-1]
 }
 
-// sizeOf returns the size of an event in JSON. One that cannot be written is too large.
+// sizeOf returns the size of an event in JSON.
 func sizeOf(event store.Event) int {
-	data, err := event.MarshalJSON()
-	if err != nil {
-		return store.MaxWriteBytes
-	}
+	data, _ := event.MarshalJSON() // of a valid actor and record it never fails
 	return len(data)
 }
 
@@ -68,16 +65,15 @@ func (f fields) json() json.RawMessage {
 	return data
 }
 
-// organizationEvents returns what a write changes in an organization. Nil is absent.
+// organizationEvents adds what a write changes in an organization. One of them may be nil,
+// for absent.
 func (l *eventList) organizationEvents(before, after *policy.Organization) {
 	switch {
-	case before == nil && after != nil:
+	case before == nil:
 		l.add(store.EventOrganizationCreated, nil, fields{"requirement": after.Requirement, "disabled": after.Disabled})
 		return
-	case after == nil && before != nil:
+	case after == nil:
 		l.add(store.EventOrganizationDeleted, fields{"requirement": before.Requirement, "disabled": before.Disabled}, nil)
-		return
-	case before == nil:
 		return
 	}
 	if before.Requirement != after.Requirement {
@@ -92,20 +88,18 @@ func (l *eventList) organizationEvents(before, after *policy.Organization) {
 	}
 }
 
-// keyEvents returns what a write changes in a key. Nil is absent.
+// keyEvents adds what a write changes in a key. One of them may be nil, for absent.
 func (l *eventList) keyEvents(before, after *apikey.Key) {
 	switch {
-	case before == nil && after != nil:
+	case before == nil:
 		created := *after
 		created.AccessList = accesslist.List{}
 		l.add(store.EventKeyCreated, nil, keyFields(created))
 		l.entries(accesslist.List{}, after.AccessList)
 		l.projects(nil, after.Grants)
 		return
-	case after == nil && before != nil:
+	case after == nil:
 		l.add(store.EventKeyDeleted, keyFields(*before), nil)
-		return
-	case before == nil:
 		return
 	}
 	if before.Description != after.Description {
@@ -225,7 +219,7 @@ func (l *eventList) entries(before, after accesslist.List) {
 		case !ok:
 			removed++
 			note(store.EventEntryRemoved, entry.Prefix(), entryFields(entry), nil)
-		case !stays.Equal(entry):
+		case stays.Comment != entry.Comment || !stays.Expires.Equal(entry.Expires):
 			changed++
 			note(store.EventEntryChanged, entry.Prefix(), entryFields(entry), entryFields(stays))
 		}

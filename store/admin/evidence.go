@@ -12,17 +12,17 @@ import (
 
 // Evidence says how far the usage in a preview can be trusted (rule M16).
 type Evidence struct {
-	Time     time.Time     `json:"time"`           // of judging
-	Revision uint64        `json:"revision"`       // the latest of the records judged by
-	Since    time.Time     `json:"since,omitzero"` // when observing began; zero: not observed
-	Window   time.Duration `json:"window"`         // how far back usage counts, in nanoseconds
-	Unread   bool          `json:"unread,omitempty"`
+	Time     time.Time `json:"time"`             // of judging
+	Revision uint64    `json:"revision"`         // the latest of the records judged by
+	Begin    time.Time `json:"begin"`            // of the window: earlier usage does not count
+	Since    time.Time `json:"since,omitzero"`   // when observing began; zero: not observed
+	Unread   bool      `json:"unread,omitempty"` // some usage could not be read
 }
 
 // complete reports whether all of the window was observed. Only then is absence of usage
 // evidence.
 func (e Evidence) complete() bool {
-	return !e.Unread && !e.Since.IsZero() && !e.Since.After(e.Time.Add(-e.Window))
+	return !e.Unread && !e.Since.IsZero() && !e.Since.After(e.Begin)
 }
 
 // A Use is how an entry or a secret of a key was used in the window.

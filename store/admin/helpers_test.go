@@ -21,7 +21,7 @@ var start = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
 // A world is a store with the organization acme, and an Admin of it. Its clock stands still.
 type world struct {
-	t       *testing.T
+	t       testing.TB
 	ctx     context.Context
 	now     time.Time
 	store   store.Store // what the Admin uses
@@ -32,13 +32,13 @@ type world struct {
 	notices []admin.Notice
 }
 
-func newWorld(t *testing.T, options ...admin.Option) *world {
+func newWorld(t testing.TB, options ...admin.Option) *world {
 	m := memory.New()
 	return worldOf(t, m, m, options...)
 }
 
 // worldOf has an Admin of a store around a store in memory.
-func worldOf(t *testing.T, s store.Store, m *memory.Store, options ...admin.Option) *world {
+func worldOf(t testing.TB, s store.Store, m *memory.Store, options ...admin.Option) *world {
 	t.Helper()
 	w := &world{t: t, ctx: t.Context(), now: start, store: s, memory: m, secrets: map[apikey.ID]apikey.Secret{}}
 	clock := func() time.Time { return w.now }

@@ -32,8 +32,9 @@ type rules struct {
 }
 
 // A judge finds what a change does, from records, usage and the time alone: it reads
-// nothing, and calls nothing but policy.Evaluate (rule M1). Give it every key that may be
-// judged by [judge.key], and then ask for the findings.
+// nothing, and calls nothing but policy.Evaluate (rule M1). Give it every key that the change
+// may affect by [judge.key], the others by [judge.see] where a manager or a usable key is
+// looked for, and then ask for the findings.
 type judge struct {
 	rules    rules
 	evidence Evidence
@@ -88,19 +89,23 @@ func (j *judge) compare(before, after *apikey.Key) *comparison {
 	return compare(side{before, j.before}, side{after, j.after}, j.evidence.Time)
 }
 
-// key judges one key by its comparison and its usage, which only the lost calls need.
-func (j *judge) key(c *comparison, usage store.KeyUsage) {
-	manager := func(s side) bool {
-		return slices.ContainsFunc(s.grants(), func(g apikey.Grant) bool {
+// see notes whether the key is left as a manager and as usable.
+func (j *judge) see(c *comparison) {
+	manager := func(s side) bool { // of a usable key
+		return slices.ContainsFunc(s.key.Grants, func(g apikey.Grant) bool {
 			return g.Project == "" && !g.AllProjects && slices.Contains(j.rules.managing, g.Role)
 		})
 	}
 	j.usable.see(c.usable[0], c.usable[1], c)
 	j.manages.see(c.usable[0] && manager(c.before), c.usable[1] && manager(c.after), c)
+}
 
+// key judges one key by its comparison and its usage, which only the lost calls need.
+func (j *judge) key(c *comparison, usage store.KeyUsage) {
+	j.see(c)
 	var uses []Use
 	if len(c.lost) > 0 {
-		uses = usesOf(usage, j.evidence.Time.Add(-j.evidence.Window))
+		uses = usesOf(usage, j.evidence.Begin)
 	}
 	class, shown := c.class(uses, j.evidence.complete())
 	j.totals.add(class)
@@ -193,7 +198,7 @@ func (j *judge) findings() []Finding {
 	}
 	if j.breaks.count > 0 {
 		found = append(found, Finding{Kind: BreaksKey, Refuses: !j.narrows, Acceptable: true, Keys: j.breaks.keys, Count: j.breaks.count,
-			Text: fmt.Sprintf("%s in the last %s and would be denied: %s.", counted(j.breaks.count, "key was used", "keys were used"), spoken(j.evidence.Window), listing(j.breaks.keys, j.breaks.count))})
+			Text: fmt.Sprintf("%s in the last %s and would be denied: %s.", counted(j.breaks.count, "key was used", "keys were used"), spoken(j.rules.window), listing(j.breaks.keys, j.breaks.count))})
 	}
 	if j.opens.count > 0 {
 		found = append(found, Finding{Kind: Opens, Refuses: true, Acceptable: true, Keys: j.opens.keys, Count: j.opens.count,

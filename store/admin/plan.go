@@ -207,7 +207,7 @@ func (p *plan) assess(ctx context.Context) error {
 	p.judge = &judge{rules: p.admin.rules, before: p.before, after: p.after,
 		narrows:  !slices.ContainsFunc(p.changes, func(c Change) bool { return !c.narrows }),
 		listed:   sha256.New(),
-		evidence: Evidence{Time: p.now, Since: p.admin.since, Window: p.admin.rules.window},
+		evidence: Evidence{Time: p.now, Begin: p.now.Add(-p.admin.rules.window), Since: p.admin.since},
 	}
 	if p.actor.request != nil {
 		i := slices.IndexFunc(p.keys, func(k *planned) bool { return k.id == p.actor.request.key })
@@ -236,37 +236,44 @@ func (p *plan) sees(revision uint64) {
 	p.judge.evidence.Revision = max(p.judge.evidence.Revision, revision)
 }
 
-// others judges the other keys of the organization: all of them if the organization changes
-// for them, and otherwise only until one is found that is left as a manager or as usable.
+// others judges the other keys of the organization if it changes for them. Otherwise it only
+// looks for one that is left as a manager, and one that is left as usable.
 func (p *plan) others(ctx context.Context) error {
 	all, gone := !alike(p.before, p.after), p.before != nil && p.after == nil
+	known := make(map[apikey.ID]bool, len(p.keys))
+	for _, k := range p.keys {
+		known[k.id] = true
+		if gone && k.after != nil {
+			return conflict("The organization has keys. Delete them first.")
+		}
+	}
 	request := store.PageRequest{Limit: store.MaxPageSize}
 	for p.before != nil && (all || p.judge.manages.lost() || p.judge.usable.lost()) {
 		page, err := p.admin.store.Keys(ctx, p.organization, request)
 		if err != nil {
 			return unread(err)
 		}
-		var comparisons []*comparison
+		page.Items = slices.DeleteFunc(page.Items, func(key apikey.Key) bool { return known[key.ID] })
+		if gone && len(page.Items) > 0 {
+			return conflict("The organization has keys. Delete them first.")
+		}
+		comparisons := make([]*comparison, 0, len(page.Items))
 		for i := range page.Items {
-			key := &page.Items[i]
-			switch {
-			case slices.ContainsFunc(p.keys, func(k *planned) bool { return k.id == key.ID }):
-			case gone:
-				return conflict("The organization has keys. Delete them first.")
-			default:
-				comparisons = append(comparisons, p.judge.compare(key, key))
+			c := p.judge.compare(&page.Items[i], &page.Items[i])
+			if comparisons = append(comparisons, c); !all {
+				p.sees(page.Items[i].Revision)
+				p.judge.see(c)
 			}
 		}
-		if err := p.judgeAll(ctx, comparisons); err != nil {
-			return err
+		if all {
+			if err := p.judgeAll(ctx, comparisons); err != nil {
+				return err
+			}
 		}
 		if page.Next == "" {
 			break
 		}
 		request.Cursor = page.Next
-	}
-	if gone && slices.ContainsFunc(p.keys, func(k *planned) bool { return k.after != nil }) {
-		return conflict("The organization has keys. Delete them first.")
 	}
 	return nil
 }

@@ -65,9 +65,6 @@ func firstDenial(s side, request policy.Request, now time.Time) (time.Time, poli
 // instants returns the later times at which the answer to a client can change by the clock,
 // ascending (rule M7).
 func (s side) instants(client netip.Addr, now time.Time) []time.Time {
-	if s.key == nil {
-		return nil
-	}
 	times := []time.Time{s.key.NotBefore, s.key.Expires}
 	for _, secret := range s.key.Secrets {
 		times = append(times, secret.Expires)

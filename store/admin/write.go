@@ -24,9 +24,6 @@ func (p *plan) write(ctx context.Context, options ApplyOptions) (Result, error) 
 		result.add(p, step, 0)
 		return result, nil
 	}
-	if err := ctx.Err(); err != nil {
-		return Result{}, unread(err)
-	}
 	write := p.request(options)
 	write.Events = events
 	revision, err := p.put(ctx, write)
