@@ -23,8 +23,7 @@ type Actor struct {
 	request     *keyRequest // of a key
 }
 
-// keyRequest is the request that carries the change of a key, as the guard resolved it (rule
-// M24).
+// keyRequest is the request carrying a key's change, as resolved by the guard (rule M24).
 type keyRequest struct {
 	key      apikey.ID
 	secret   string // ID of the proven secret; empty for other proof
@@ -34,9 +33,8 @@ type keyRequest struct {
 	resource policy.Resource
 }
 
-// ByKey returns the key that a guard allowed to make this call, with the address that the
-// guard resolved: nothing in the request can give another one (rule M24). A denied decision
-// is Forbidden.
+// ByKey returns the key of an allowed decision, with the address resolved by the guard:
+// nothing in the request can give another one (rule M24). A denied decision is Forbidden.
 func ByKey(decision policy.Decision) (Actor, error) {
 	if !decision.Allowed() {
 		return Actor{}, forbidden("The call was not allowed, so it cannot ask for a change.")
@@ -49,9 +47,9 @@ func ByKey(decision policy.Decision) (Actor, error) {
 	}}, nil
 }
 
-// ByPerson returns a person. The embedding program vouches for the ID, and that this person
-// may manage the organization of the call. The name and the address are for the events, and
-// may be empty.
+// ByPerson returns a person. The embedding program vouches for the ID, and for the person's
+// right to manage the organization of the call. The name and the address are for the events,
+// and may be empty.
 func ByPerson(id, name string, address netip.Addr) Actor {
 	return Actor{kind: store.ActorPerson, id: id, name: name, address: address.Unmap()}
 }
@@ -138,9 +136,9 @@ func (a Actor) identity() []string {
 	return parts
 }
 
-// after returns the request as it would be made again, with a proof that counts if the
-// secret it proved is live (rule M4). handedOut are secrets of the key that the change hands
-// out. before are the key's secrets from before the change.
+// after returns the request as if made again. Its proof holds while the proven secret is
+// live (rule M4). before are the key's secrets without the change, handedOut the IDs of those
+// from the change.
 func (r *keyRequest) after(before []apikey.StoredSecret, handedOut []string) policy.Request {
 	return policy.Request{
 		Key: r.key, Client: r.client, ClientFrom: r.origin, Endpoint: r.endpoint,
@@ -149,16 +147,16 @@ func (r *keyRequest) after(before []apikey.StoredSecret, handedOut []string) pol
 	}
 }
 
-// proof is the proof of the request that carries a change, or of a call that evidence shows.
+// proof stands for a proof given once: with a request for a change, or with a call in the
+// usage.
 type proof struct {
 	secret    string // empty: other proof, such as HTTP Digest
 	before    []apikey.StoredSecret
 	handedOut []string
 }
 
-// Verify implements [policy.Verifier]. Other proof than a secret may be made with any of the
-// key's secrets, so it counts while each one that is live without the change is live with
-// it.
+// Verify implements [policy.Verifier]. Other proof, such as HTTP Digest, may come from any of
+// the key's secrets: it holds unless the change ends one of them.
 func (p proof) Verify(key apikey.Key, now time.Time) error {
 	live := func(id string) bool {
 		return slices.ContainsFunc(key.Secrets, func(s apikey.StoredSecret) bool { return s.ID() == id && isLive(s, now) })
@@ -177,7 +175,7 @@ func (p proof) Verify(key apikey.Key, now time.Time) error {
 	return nil
 }
 
-// anySecret is a proof that counts while the key has a live secret.
+// anySecret is a proof by whichever secret is live.
 type anySecret struct{}
 
 // Verify implements [policy.Verifier].

@@ -28,8 +28,8 @@ type Admin struct {
 // An Option configures an [Admin].
 type Option func(*Admin)
 
-// WithManagers names the roles that make a key a manager, at the organization. LastManager is
-// found only with them.
+// WithManagers names the managing roles: a usable key with one of them, at the organization,
+// is a manager. Without any, LastManager is never found.
 func WithManagers(roles ...string) Option {
 	return func(a *Admin) { a.rules.managing = slices.Clone(roles) }
 }
@@ -45,10 +45,9 @@ func WithWindow(window time.Duration) Option { return func(a *Admin) { a.rules.w
 // set (rule M7).
 func WithNotice(notice time.Duration) Option { return func(a *Admin) { a.rules.notice = notice } }
 
-// WithUsageSince says since when the usage of every key is recorded in the store, without a
-// gap. Without it no key is classified as unused (rule M16). Calls with another proof than a
-// secret to a key without entries are not counted by a store: do not set it if there are
-// any.
+// WithUsageSince sets the time since which the store has the usage of every key, without a
+// gap. Without it no key is classified as unused (rule M16). A store does not count calls of
+// a key without entries, proven by other means than a secret: do not set it if there are any.
 func WithUsageSince(since time.Time) Option { return func(a *Admin) { a.since = since } }
 
 // WithIssuer sets the issuer of new secrets: the default one unless set. Its clock should be
@@ -58,8 +57,9 @@ func WithIssuer(issuer *apikey.Issuer) Option { return func(a *Admin) { a.issuer
 // WithClock sets the clock: time.Now unless set.
 func WithClock(clock func() time.Time) Option { return func(a *Admin) { a.clock = clock } }
 
-// WithEvents sets where events go if the store is no [store.Journal]. It is called after the
-// write, so a crash between the two loses the events. Its error is in [Result.EventErr].
+// WithEvents sets the function for events if the store is no [store.Journal]. It is called
+// after the write, so a crash between the two loses the events. Its error is in
+// [Result.EventErr]. The event of a deletion has the revision of the deleted record.
 func WithEvents(sink func(ctx context.Context, events []store.Event) error) Option {
 	return func(a *Admin) { a.sink = sink }
 }
@@ -68,16 +68,15 @@ func WithEvents(sink func(ctx context.Context, events []store.Event) error) Opti
 // lost, and two changes at the same moment, each harmless, could lock everybody out.
 func RequireJournal() Option { return func(a *Admin) { a.require = true } }
 
-// WithObserver sets a function that is told of previews and of refused changes, which are not
-// stored (rule M27), and of failures that stop no call. It must be fast and safe for
-// concurrent use.
+// WithObserver sets the observer of previews and refused changes, which are not stored (rule
+// M27), and of failures that stop no call. It must be fast, and safe for concurrent use.
 func WithObserver(observe func(ctx context.Context, notice Notice)) Option {
 	return func(a *Admin) { a.observe = observe }
 }
 
-// New returns an Admin of a store. Events of changes are kept by the store if it is a
-// [store.Journal], also within a wrapper (see [store.As]), and otherwise go to the function
-// of WithEvents. The error says what is missing:
+// New returns an Admin of a store. A [store.Journal], also one in a wrapper (see [store.As]),
+// keeps the events of changes. Otherwise they go to the function of WithEvents. Errors are a
+// window or a notice below zero, and what is missing:
 //   - a store;
 //   - a Journal, with RequireJournal;
 //   - a Journal or WithEvents, without it.
@@ -145,10 +144,9 @@ func (a *Admin) Keys(ctx context.Context, organization string, request store.Pag
 	return store.Page[KeyView]{Items: views, Next: page.Next}, nil
 }
 
-// A Replica is a copy of the store that decisions are answered from, such as a
-// replica.Replica.
+// A Replica is a copy of the store for decisions, such as a replica.Replica.
 type Replica interface {
-	// Sync waits until every write that has returned is in force in the copy.
+	// Sync waits until the copy has every write acknowledged before the call.
 	Sync(ctx context.Context) error
 }
 

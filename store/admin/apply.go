@@ -16,15 +16,15 @@ import (
 // MaxReason is the length of the longest reason for a change, in characters.
 const MaxReason = 500
 
-// ApplyOptions say under what terms changes are made. The zero value makes what nothing
-// refuses.
+// ApplyOptions are the terms of an Apply. With the zero value every finding that refuses
+// stands in the way.
 type ApplyOptions struct {
-	// Token is that of a [Preview]. If it is given and what it stands for has changed, the
-	// changes are refused as Changed (rule M18).
+	// Token is that of a [Preview]. If the preview no longer holds, the changes are refused
+	// as Changed (rule M18). Empty: no preview was shown.
 	Token string
 
 	// Accept names the kinds of findings to go ahead with (rule M22). There is no word for
-	// all of them. A kind that is not found is no error.
+	// all of them. A kind without a finding is ignored.
 	Accept []Kind
 
 	// Reason is why, in one line, for the events. With Accept it is required.
@@ -59,7 +59,7 @@ func (o ApplyOptions) refuses(findings []Finding) []Finding {
 	})
 }
 
-// accepted returns the kinds that are found and refuse, and are accepted.
+// accepted returns the accepted ones among the kinds in the way.
 func (o ApplyOptions) accepted(findings []Finding) []string {
 	var accepted []string
 	for _, kind := range (Preview{Findings: findings}).Needs() {
@@ -98,13 +98,11 @@ const attempts = 5
 
 // Apply judges changes as a whole, and makes them if nothing stands in the way (rules M2,
 // M18, M19). Changes of one record are one write. Otherwise they are made in order, each
-// judged again just before, up to the first refusal (rule M26). Each write is made on the
-// condition that the records that it was judged by are unchanged, if the store is a
-// [store.Journal].
+// judged again just before, up to the first refusal (rule M26). In a [store.Journal] a write
+// is conditional on the records it was judged by.
 //
-// With an error that is not nil the Result still has what was made before it: Made is 0 in
-// most cases. A secret is in the Result only if its record is known to be stored. Errors are
-// [*Error]s of the classes
+// Beside an error the Result has the changes made before it, most often none. A secret is in
+// the Result only if its record is known to be stored. Errors are [*Error]s of the classes
 //   - Forbidden, if the actor may not do this;
 //   - Invalid, if a change or the options are wrong in themselves;
 //   - NotFound, if a record does not exist in this organization;

@@ -14,8 +14,8 @@ import (
 // Change can be previewed and then applied. It does not name the organization; the call
 // does. The zero Change is invalid.
 //
-// A change that would leave its record as it is, such as enabling an enabled key, is made
-// without a write and without an event.
+// A change without an effect, such as enabling an enabled key, is made without a write and
+// without an event.
 type Change struct {
 	kind     string
 	ofKey    bool      // of a key, otherwise of the organization
@@ -36,8 +36,8 @@ func (c Change) Kind() string { return c.kind }
 // key created under a new ID.
 func (c Change) Key() apikey.ID { return c.key }
 
-// At returns the change on the condition that its record has this revision, for callers who
-// saw the record before. Another revision is a Conflict. Zero is no condition.
+// At returns the change with a condition: the stored record must have this revision, the one
+// shown to the actor. Another revision is a Conflict. Zero is no condition.
 func (c Change) At(revision uint64) Change {
 	c.revision = revision
 	return c
@@ -90,7 +90,7 @@ func (c Change) check() error {
 	return nil
 }
 
-// A draft is the records that a change works on. Edits replace or change them.
+// A draft is the records under a change. Edits replace or change them.
 type draft struct {
 	now    time.Time
 	issuer *apikey.Issuer
@@ -99,6 +99,15 @@ type draft struct {
 	organization *policy.Organization // nil: absent
 	key          *apikey.Key          // nil: absent, or the change is of the organization
 	secret       apikey.Secret        // handed out by the edit
+}
+
+// hand takes a key with a new secret, its times as every store keeps them.
+func (d *draft) hand(key apikey.Key, secret apikey.Secret) {
+	for i := range key.Secrets {
+		s := &key.Secrets[i]
+		s.Created, s.Expires = moment(s.Created), moment(s.Expires)
+	}
+	d.key, d.secret = &key, secret
 }
 
 // apply makes a change that check passes to the draft. On an error the draft is not to be
@@ -151,8 +160,7 @@ func (c Change) exists(d *draft) error {
 	return nil
 }
 
-// taken is the refusal to create a key under an existing ID. It is the same whatever
-// organization has the ID.
+// taken refuses to create a key under an existing ID, in the same words for every owner.
 func taken(id apikey.ID) error {
 	return conflict("The key ID %q is taken. Choose another, or leave it out.", id)
 }

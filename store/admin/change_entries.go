@@ -24,8 +24,8 @@ func AddEntries(key apikey.ID, entries ...accesslist.Entry) Change {
 }
 
 // RemoveEntries removes entries from a key's access list, each by its exact address or block
-// (rule A9). One that is not on the list is Invalid, and nothing is removed then. The last
-// entry is removed only where Opens was accepted (rules A10, M14).
+// (rule A9). An absent one is Invalid, and nothing is removed then. The last entry is removed
+// only where Opens was accepted (rules A10, M14).
 func RemoveEntries(key apikey.ID, prefixes ...netip.Prefix) Change {
 	prefixes = slices.Clone(prefixes)
 	var args []string
@@ -46,8 +46,8 @@ func RemoveEntries(key apikey.ID, prefixes ...netip.Prefix) Change {
 	return change
 }
 
-// ReplaceEntries makes these entries the whole access list of a key, in one write. An entry
-// that stays keeps its time of adding. No entries at all need Opens accepted (rules A10,
+// ReplaceEntries makes these entries the whole access list of a key, in one write. Entries on
+// both lists keep their time of adding. No entries at all need Opens accepted (rules A10,
 // M14).
 func ReplaceEntries(key apikey.ID, entries ...accesslist.Entry) Change {
 	entries = slices.Clone(entries)
@@ -60,8 +60,8 @@ func ReplaceEntries(key apikey.ID, entries ...accesslist.Entry) Change {
 	return change
 }
 
-// EditEntries sets the comment and the expiry of entries on a key's access list. An entry
-// that is not on the list is Invalid, and nothing is changed then. The time of adding stays.
+// EditEntries sets the comment and the expiry of entries on a key's access list. An absent
+// one is Invalid, and nothing is changed then. The time of adding stays.
 func EditEntries(key apikey.ID, entries ...accesslist.Entry) Change {
 	entries = slices.Clone(entries)
 	return changeEntries("edit_entries", key, entries, func(d *draft, list accesslist.List) (accesslist.List, error) {

@@ -25,8 +25,8 @@ type NewKey struct {
 	Disabled  bool
 }
 
-// CreateKey creates a key with a new secret, which is in the [Result]. Give an ID where a
-// repeated call, such as a reloaded form, must not create a second key: it is a Conflict.
+// CreateKey creates a key with a new secret, returned in the [Result]. With a given ID a
+// repeated call, such as of a reloaded form, is a Conflict and creates no second key.
 func CreateKey(key NewKey) Change {
 	entries, grants := slices.Clone(key.Entries), slices.Clone(key.Grants)
 	args := []string{key.Description, stamp(key.NotBefore), stamp(key.Expires), fmt.Sprint(key.Disabled)}
@@ -43,7 +43,7 @@ func CreateKey(key NewKey) Change {
 		if err != nil {
 			return wrap(Invalid, err, "The key would be invalid: %s", plainText(err))
 		}
-		d.key, d.secret = &created, secret
+		d.hand(created, secret)
 		return nil
 	}, args...)
 	change.creates, change.problem = true, ""
@@ -119,8 +119,8 @@ func SetGrants(key apikey.ID, grants ...apikey.Grant) Change {
 	return changeGrants("set_grants", key, grants, func([]apikey.Grant) ([]apikey.Grant, error) { return grants, nil })
 }
 
-// AddGrants adds grants to a key. A grant that it has already is Invalid, and nothing is
-// added then.
+// AddGrants adds grants to a key. A grant it has already is Invalid, and nothing is added
+// then.
 func AddGrants(key apikey.ID, grants ...apikey.Grant) Change {
 	grants = slices.Clone(grants)
 	return changeGrants("add_grants", key, grants, func(has []apikey.Grant) ([]apikey.Grant, error) {
@@ -133,8 +133,8 @@ func AddGrants(key apikey.ID, grants ...apikey.Grant) Change {
 	})
 }
 
-// RemoveGrants removes grants of a key, each exactly as it is. A grant that the key does not
-// have is Invalid, and nothing is removed then.
+// RemoveGrants removes grants of a key, each exactly as it is. A grant it lacks is Invalid,
+// and nothing is removed then.
 func RemoveGrants(key apikey.ID, grants ...apikey.Grant) Change {
 	grants = slices.Clone(grants)
 	return changeGrants("remove_grants", key, grants, func(has []apikey.Grant) ([]apikey.Grant, error) {

@@ -9,10 +9,10 @@ import (
 	"github.com/sallyport-go/sallyport/internal/plain"
 )
 
-// Rotate gives a key a new secret, which is in the [Result]. The earlier one stays valid for
+// Rotate gives a key a new secret, returned in the [Result]. The earlier one stays valid for
 // the overlap, or until its own end if that is earlier (rule K4). With an overlap of 0 every
-// earlier secret ends at once: that is always possible, right after a leak, and only
-// SelfLockout and LastManager can refuse it (rule M23).
+// earlier secret ends at once, as right after a leak: only SelfLockout and LastManager can
+// refuse that (rule M23).
 //
 // A key with two live secrets is a Conflict unless the overlap is 0.
 func Rotate(key apikey.ID, overlap time.Duration) Change {
@@ -24,7 +24,7 @@ func Rotate(key apikey.ID, overlap time.Duration) Change {
 		case err != nil:
 			return wrap(Invalid, err, "The key would be invalid: %s", plainText(err))
 		}
-		d.key, d.secret = &rotated, secret
+		d.hand(rotated, secret)
 		return nil
 	}, overlap.String())
 	change.narrows = overlap == 0

@@ -32,7 +32,7 @@ func (s side) list() (accesslist.List, bool) {
 	return s.key.AccessList, true
 }
 
-// A call is one that a key can make, tried before a change and after it.
+// A call is tried before a change and after it.
 type call struct {
 	address       netip.Addr
 	secret        string        // proven; empty: any live one
@@ -43,12 +43,12 @@ type call struct {
 func (c call) lost() bool   { return c.before.Allows() && !c.after.Allows() }
 func (c call) gained() bool { return !c.before.Allows() && c.after.Allows() }
 
-// A comparison is what a change does to the calls of one key. It tries a call for each thing
-// that the records tell apart, so that no difference is missed:
-//   - each address at which the coverage of one of the lists can begin or end, and addresses
-//     that no list is likely to have;
-//   - each secret that was live;
-//   - each grant that only one side has.
+// A comparison is the effect of a change on the calls of one key. So that no difference is
+// missed, it tries a call
+//   - from each address where the coverage of one of the lists can begin or end, and from
+//     strangers' addresses;
+//   - with each secret live before;
+//   - with each grant of only one side.
 type comparison struct {
 	before, after side
 	now           time.Time
@@ -59,8 +59,7 @@ type comparison struct {
 	usable        [2]bool
 }
 
-// strangers are addresses for documentation (RFC 5737, RFC 3849), of callers that no list
-// expects.
+// strangers are addresses for documentation (RFC 5737, RFC 3849): no list expects them.
 var strangers = []netip.Addr{netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("2001:db8::1")}
 
 func compare(before, after side, now time.Time) *comparison {
@@ -183,7 +182,7 @@ func (c *comparison) note(tried call) {
 	}
 }
 
-// opens returns a call that becomes allowed from an address that was not listed (rule M14).
+// opens returns a call newly allowed from an unlisted address (rule M14).
 func (c *comparison) opens() (call, bool) {
 	for _, gained := range c.gained {
 		if gained.after == policy.OpenList && gained.grant == nil {
@@ -193,8 +192,8 @@ func (c *comparison) opens() (call, bool) {
 	return call{}, false
 }
 
-// empties reports whether the key has no entries after the change, and had some or did not
-// exist: the store asks for a permission of its own then (rule A10).
+// empties reports whether the change removes the last entry, or creates a key without any:
+// the store asks for AllowOpen then (rule A10).
 func (c *comparison) empties() bool {
 	was, existed := c.before.list()
 	is, exists := c.after.list()
@@ -203,7 +202,7 @@ func (c *comparison) empties() bool {
 
 // touches reports whether calls of a use may be among the lost ones.
 func (c *comparison) touches(use Use) bool {
-	if c.everywhere || c.losesGrant() { // which roles were used is not known
+	if c.everywhere || c.losesGrant() { // usage does not show the roles
 		return true
 	}
 	if use.prefix.IsValid() {
@@ -219,8 +218,8 @@ func (c *comparison) losesGrant() bool {
 	return slices.ContainsFunc(c.lost, func(lost call) bool { return lost.grant != nil })
 }
 
-// class classifies the key by how it was used (rule M15), and returns the call that shows
-// it. It is empty if no answer changes.
+// class classifies the key by its uses (rule M15), and returns the call to show. It is empty
+// if no answer changes.
 func (c *comparison) class(uses []Use, complete bool) (KeyClass, call) {
 	if len(c.lost) == 0 {
 		if opened, ok := c.opens(); ok {
@@ -241,7 +240,7 @@ func (c *comparison) class(uses []Use, complete bool) (KeyClass, call) {
 				return KeyBreaks, tried
 			}
 		}
-		// Where the only call came from is known, and it is not lost.
+		// Of a single call the address is known, and it is not lost.
 		known := use.Count == 1 && use.Address.IsValid() && !c.losesGrant()
 		if c.touches(use) && !known {
 			class = KeyMayBreak

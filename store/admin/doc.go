@@ -1,35 +1,32 @@
-// Package admin changes organizations and keys safely: it says whom a change hits before it
-// is made, refuses one that would lock its own author out, makes it in one conditional write,
-// and keeps who did it.
+// Package admin changes organizations and keys safely. Before a change is made it shows the
+// keys affected, and refuses to lock the author out. The change itself is one conditional
+// write, with an event of who did it and why.
 //
 // Use it wherever people or programs manage keys: in an API, a console or a tool of
 // operators. Do not use it
-//   - to decide calls: that is policy.Engine, and needs no Admin;
-//   - to move records between stores, or to load many: store/transfer and store.Loader do,
-//     and judge nothing;
-//   - for changes that no one asked for, such as the housekeeping of the service's own
-//     tables.
+//   - to decide calls: that is policy.Engine;
+//   - to move or load many records: store/transfer and store.Loader do, and judge nothing.
 //
 // # Changes, actors, previews
 //
 // A [Change] is a value, such as AddEntries or Rotate. An [Actor] asks for it: a key, with
-// the request that the guard allowed; a person; or the system. [Admin.Preview] judges changes
-// without a write, and [Admin.Apply] judges them again and makes them. Both take the
-// organization by name: an ID of another organization does not exist there.
+// the request allowed by the guard; a person; or the system. [Admin.Preview] judges changes
+// without a write. [Admin.Apply] judges them again and makes them. Both name the
+// organization: an ID of another organization does not exist there.
 //
 // Changes are judged by policy.Evaluate on the records before and after, and by nothing else.
-// What stands out is a [Finding] of one of the kinds SelfLockout, BreaksKey, LastManager,
-// OrganizationLockout, Opens and OverBroad. A finding that refuses the change does so until
-// the actor accepts its kind by name and gives a reason. There is no force, and a key cannot
-// accept its own lockout except by ending itself.
+// A [Finding] is of the kind SelfLockout, SelfLockoutAt, BreaksKey, LastManager,
+// OrganizationLockout, Opens or OverBroad. Most refuse the change until the actor accepts the
+// kind by name and gives a reason. There is no force. A key accepts its own lockout only by
+// ending itself.
 //
 // # Without a journal
 //
 // With a store that is no store.Journal
 //   - events are handed to a function after the write, and a crash between the two loses
 //     them;
-//   - a write depends on the revision of its own record alone, so that two changes at the
-//     same moment, each harmless, can lock everybody out together.
+//   - a write depends on the revision of its own record alone: two harmless changes at the
+//     same moment can lock everybody out together.
 //
 // RequireJournal refuses such a store.
 //

@@ -9,7 +9,7 @@ import (
 	"github.com/sallyport-go/sallyport/store"
 )
 
-// A Class says what kind of failure an [Error] is, and so what the caller can do about it.
+// A Class is the kind of an [Error], and says what the caller can do about it.
 type Class uint8
 
 // The classes. Their texts do not change.
@@ -41,8 +41,8 @@ func (c Class) MarshalText() ([]byte, error) { return []byte(c.String()), nil }
 type Error struct {
 	Class Class
 
-	// Message is for the person who asked: sentences without names of the program. It has
-	// no secret, and nothing of another organization.
+	// Message is for the person behind the change: sentences without identifiers of the
+	// program, without a secret, and without anything of another organization.
 	Message string
 
 	// Findings stood in the way. Only Refused has them.

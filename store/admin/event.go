@@ -12,8 +12,8 @@ import (
 	"github.com/sallyport-go/sallyport/store"
 )
 
-// Bounds that keep the events of every change within those of a store.Write, however long
-// the actor's texts are: at most six events besides those of entries and projects.
+// Bounds for the events of one write, so that they fit into a store.Write whatever the length
+// of the texts: at most six events come beside those of entries and projects.
 const (
 	maxEntryEvents   = 100
 	maxEntryBytes    = 80 << 10 // of all events of entries, in JSON
@@ -25,7 +25,7 @@ const (
 // fields are the before or the after of an event, for JSON.
 type fields map[string]any
 
-// An eventList gathers the events of one write from what it changes in its record. Each has
+// An eventList gathers the events of one write from the differences in its record. Each has
 // the actor and the reason.
 type eventList struct {
 	template store.Event
@@ -65,8 +65,8 @@ func (f fields) json() json.RawMessage {
 	return data
 }
 
-// organizationEvents adds what a write changes in an organization. One of them may be nil,
-// for absent.
+// organizationEvents adds the differences of an organization. One of them may be nil, for
+// absent.
 func (l *eventList) organizationEvents(before, after *policy.Organization) {
 	switch {
 	case before == nil:
@@ -88,7 +88,7 @@ func (l *eventList) organizationEvents(before, after *policy.Organization) {
 	}
 }
 
-// keyEvents adds what a write changes in a key. One of them may be nil, for absent.
+// keyEvents adds the differences of a key. One of them may be nil, for absent.
 func (l *eventList) keyEvents(before, after *apikey.Key) {
 	switch {
 	case before == nil:

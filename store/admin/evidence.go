@@ -10,7 +10,7 @@ import (
 	"github.com/sallyport-go/sallyport/store"
 )
 
-// Evidence says how far the usage in a preview can be trusted (rule M16).
+// Evidence is the date and the completeness of the usage in a preview (rule M16).
 type Evidence struct {
 	Time     time.Time `json:"time"`             // of judging
 	Revision uint64    `json:"revision"`         // the latest of the records judged by
@@ -36,8 +36,8 @@ type Use struct {
 	prefix netip.Prefix // of Entry
 }
 
-// usesOf returns the uses of a key that may be in the window, entries first. It is the only
-// place that knows how a store keeps usage.
+// usesOf returns the uses of a key in the window, or at an unknown time, entries first. No
+// other code knows how a store keeps usage.
 func usesOf(usage store.KeyUsage, begin time.Time) []Use {
 	var uses []Use
 	add := func(use Use, kept accesslist.Usage) {
@@ -57,6 +57,16 @@ func usesOf(usage store.KeyUsage, begin time.Time) []Use {
 		return cmp.Or(cmp.Compare(a.Secret, b.Secret), a.prefix.Compare(b.prefix))
 	})
 	return uses
+}
+
+// MaxUses is the largest number of uses shown of one key. All of them are judged.
+const MaxUses = 20
+
+// latest returns the latest uses, the latest first.
+func latest(uses []Use) []Use {
+	shown := slices.Clone(uses)
+	slices.SortStableFunc(shown, func(a, b Use) int { return b.Last.Compare(a.Last) })
+	return shown[:min(len(shown), MaxUses)]
 }
 
 // entryText writes a prefix as an entry is written (rule A6).

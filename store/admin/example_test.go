@@ -166,7 +166,7 @@ func ExampleByKey() {
 	}
 	// Output:
 	// refused
-	// The change is refused. The key that makes this change, from the address 198.51.100.1, would be denied after the change: address_not_listed. An entry 198.51.100.1 would cover it.
+	// The change is refused. The key that makes this change, from the address 198.51.100.1, would be denied after the change: no entry of its access list covers the address. An entry 198.51.100.1 would cover it.
 	// add: 198.51.100.1
 }
 

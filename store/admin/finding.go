@@ -16,9 +16,9 @@ type Kind string
 
 // The kinds.
 const (
-	// SelfLockout: the request that makes the change would be denied after it, or within the
-	// notice (rules M3 to M9). It can be accepted only by a key that ends itself: disables or
-	// deletes itself, or ends the secret that it proved (rule M10).
+	// SelfLockout: the request for the change would be denied after it, or within the notice
+	// (rules M3 to M9). Only a key that ends itself can accept it: by disabling or deleting
+	// itself, or by ending its proven secret (rule M10).
 	SelfLockout Kind = "self_lockout"
 
 	// SelfLockoutAt: the request would be denied later than the notice (rule M7). It is
@@ -38,11 +38,11 @@ const (
 	// M14).
 	Opens Kind = "opens"
 
-	// OverBroad: entries are added that are wider than /8, or /32 for IPv6 (rules A8, M14).
+	// OverBroad: entries wider than /8, or /32 for IPv6, are added (rules A8, M14).
 	OverBroad Kind = "over_broad"
 )
 
-// A Finding is something about a change that the actor should know.
+// A Finding is news about a change for its actor.
 type Finding struct {
 	Kind Kind `json:"kind"`
 
@@ -54,8 +54,8 @@ type Finding struct {
 	// Text is one or two sentences for the actor.
 	Text string `json:"text"`
 
-	Keys  []apikey.ID `json:"keys,omitempty"`  // that it is about, at most MaxListed
-	Count int         `json:"count,omitempty"` // of all keys that it is about
+	Keys  []apikey.ID `json:"keys,omitempty"`  // its subjects, at most MaxListed; "" for a new one
+	Count int         `json:"count,omitempty"` // of all its subjects
 
 	Reason  policy.Reason `json:"reason,omitzero"`   // self-lockouts: the answer to the request
 	Address netip.Addr    `json:"address,omitzero"`  // self-lockouts: of the request
@@ -73,14 +73,14 @@ func (f Finding) same(o Finding) bool {
 		f.Count == o.Count && f.At.Equal(o.At) && slices.Equal(f.Keys, o.Keys) && slices.Equal(f.Entries, o.Entries)
 }
 
-// A KeyClass says what a change does to the calls of one key (rule M15).
+// A KeyClass is the effect of a change on the calls of one key (rule M15).
 type KeyClass string
 
 // The classes.
 const (
-	KeyBreaks   KeyClass = "breaks"    // a call of the window was allowed before and would be denied after
-	KeyMayBreak KeyClass = "may_break" // what would be denied was used in the window, but not from where is known
-	KeyUnused   KeyClass = "unused"    // what would be denied was not used, and was observed all of the window
+	KeyBreaks   KeyClass = "breaks"    // a call seen in the window would be denied
+	KeyMayBreak KeyClass = "may_break" // used in the window; calls would be denied, perhaps those
+	KeyUnused   KeyClass = "unused"    // calls would be denied, but none such was made in the window, all of it observed
 	KeyUnknown  KeyClass = "unknown"   // usage was not observed, or not for all of the window
 	KeyOpens    KeyClass = "opens"     // calls would be allowed from addresses that are not listed
 	KeyWidens   KeyClass = "widens"    // calls would be allowed by more entries, grants or time
@@ -99,11 +99,12 @@ type KeyEffect struct {
 	Role        string        `json:"role,omitempty"`    // of that call, if it needs one
 	Project     string        `json:"project,omitempty"` // of that call
 	AllProjects bool          `json:"allProjects,omitempty"`
-	Uses        []Use         `json:"uses,omitempty"` // in the window
+	Uses        []Use         `json:"uses,omitempty"` // in the window, the latest first, at most MaxUses
+	UseCount    int           `json:"useCount,omitempty"`
 }
 
-// Totals count the keys that were judged, by class. A change of keys alone does not judge
-// the others of the organization.
+// Totals count the judged keys by class. A change of keys alone does not judge the others of
+// the organization.
 type Totals struct {
 	Breaks    int `json:"breaks"`
 	MayBreak  int `json:"mayBreak"`

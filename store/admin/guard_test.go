@@ -1,6 +1,7 @@
 package admin_test
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -61,7 +62,7 @@ func TestM15Classes(t *testing.T) {
 			return []admin.Change{admin.EditEntries("k", entry("203.0.113.7", "x"))}
 		}},
 		{name: "the last entry", list: "203.0.113.7", before: used("203.0.113.7", day, 5), change: remove2("203.0.113.7"),
-			class: admin.KeyOpens, was: policy.AddressNotListed, is: policy.OpenList, finds: list(admin.Opens)},
+			class: admin.KeyOpens, was: policy.AddressNotListed, is: policy.OpenList, finds: list(admin.Opens), usesListed: 2},
 		{name: "the last entry, of every address", list: "0.0.0.0/0", change: remove2("0.0.0.0/0"),
 			class: admin.KeyOpens, was: policy.AddressNotListed, is: policy.OpenList, finds: list(admin.Opens)},
 		{name: "the last entry of a disabled key", list: "203.0.113.7", before: disabled, change: remove2("203.0.113.7"), finds: list(admin.Opens)},
@@ -284,6 +285,27 @@ func TestM14Widening(t *testing.T) {
 	w.apply(ann, plain, wide("192.0.2.1")) // the wide one was there
 	w.apply(ann, plain, admin.EditEntries("k", until(entry("10.0.0.0/7", ""), start)))
 	w.refuse(admin.Refused, ann, plain, admin.EditEntries("k", until(entry("10.0.0.0/7", ""), start.Add(time.Hour))))
+}
+
+// All uses are judged, and the latest shown.
+func TestM15ManyUses(t *testing.T) {
+	w := newWorld(t)
+	w.key("boss", "198.51.100.1", "owner")
+	var words string
+	for i := range 30 {
+		words += fmt.Sprintf(" 203.0.113.%d", i)
+	}
+	w.key("k", words, "reader")
+	for i := range 30 {
+		w.used("k", fmt.Sprintf("203.0.113.%d", i), time.Duration(30-i)*time.Hour, 1)
+	}
+	effect := w.preview(ann, admin.RemoveEntries("k", prefixes("203.0.113.0")...)).Keys[0]
+	require.Equal(t, admin.KeyBreaks, effect.Class)
+	require.Equal(t, "203.0.113.0", effect.Address.String())
+	require.Equal(t, 31, effect.UseCount, "the entries and the secret")
+	require.Len(t, effect.Uses, admin.MaxUses)
+	require.Equal(t, "203.0.113.29", effect.Uses[0].Address.String())
+	require.Equal(t, "203.0.113.11", effect.Uses[19].Address.String())
 }
 
 // Absence of evidence is never called unused.

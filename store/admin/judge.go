@@ -13,8 +13,8 @@ import (
 	"github.com/sallyport-go/sallyport/store"
 )
 
-// MaxListed is the largest number of keys listed in a [Preview] and in a [Finding]. The
-// others are counted.
+// MaxListed is the largest number of keys listed in a [Preview] and in a [Finding]. Further
+// ones are counted.
 const MaxListed = 10_000
 
 // The defaults of the rules.
@@ -23,7 +23,7 @@ const (
 	defaultNotice = time.Hour
 )
 
-// rules are the settings that judging depends on.
+// rules are the settings for judging.
 type rules struct {
 	window   time.Duration
 	notice   time.Duration
@@ -31,10 +31,9 @@ type rules struct {
 	people   bool     // people manage the organizations as well
 }
 
-// A judge finds what a change does, from records, usage and the time alone: it reads
-// nothing, and calls nothing but policy.Evaluate (rule M1). Give it every key that the change
-// may affect by [judge.key], the others by [judge.see] where a manager or a usable key is
-// looked for, and then ask for the findings.
+// A judge derives findings from records, usage and the time: it reads nothing, and decides by
+// policy.Evaluate alone (rule M1). Call [judge.key] for every key the change may affect,
+// [judge.see] for others in search of a manager or a usable key, and then [judge.findings].
 type judge struct {
 	rules    rules
 	evidence Evidence
@@ -67,11 +66,11 @@ func (g *keyGroup) add(id apikey.ID) {
 	}
 }
 
-// A witness is what is left of managers, or of usable keys.
+// A witness shows that managers, or usable keys, are left.
 type witness struct {
 	was      bool      // there was one before
-	left     apikey.ID // one that is there afterwards; empty: none
-	revision uint64    // of its record, which the write depends on (rule M19)
+	left     apikey.ID // one left afterwards; empty: none
+	revision uint64    // of its record, for the conditions of the write (rule M19)
 }
 
 func (w *witness) see(before, after bool, c *comparison) {
@@ -100,13 +99,10 @@ func (j *judge) see(c *comparison) {
 	j.manages.see(c.usable[0] && manager(c.before), c.usable[1] && manager(c.after), c)
 }
 
-// key judges one key by its comparison and its usage, which only the lost calls need.
+// key judges one key by its comparison and its usage.
 func (j *judge) key(c *comparison, usage store.KeyUsage) {
 	j.see(c)
-	var uses []Use
-	if len(c.lost) > 0 {
-		uses = usesOf(usage, j.evidence.Begin)
-	}
+	uses := usesOf(usage, j.evidence.Begin)
 	class, shown := c.class(uses, j.evidence.complete())
 	j.totals.add(class)
 	if class != "" && len(j.effects) < MaxListed {
@@ -133,7 +129,7 @@ func (c *comparison) subject() *apikey.Key {
 	return c.before.key
 }
 
-// name is the ID of the key, empty for one that is created under a new ID.
+// name is the ID of the key, empty for a created one with a random ID.
 func (c *comparison) name() apikey.ID {
 	if c.unnamed {
 		return ""
@@ -145,7 +141,8 @@ func effectOf(c *comparison, class KeyClass, shown call, uses []Use) KeyEffect {
 	subject := c.subject()
 	effect := KeyEffect{
 		Key: c.name(), Description: subject.Description, Class: class,
-		Before: shown.before, After: shown.after, Address: shown.address, Secret: shown.secret, Uses: uses,
+		Before: shown.before, After: shown.after, Address: shown.address, Secret: shown.secret,
+		Uses: latest(uses), UseCount: len(uses),
 	}
 	if c.before.key != nil {
 		effect.Revision = c.before.key.Revision
@@ -156,7 +153,7 @@ func effectOf(c *comparison, class KeyClass, shown call, uses []Use) KeyEffect {
 	return effect
 }
 
-// findOverBroad notes entries that are over-broad (rule A8) and were not in force before.
+// findOverBroad notes over-broad entries (rule A8) that were not in force before.
 func (j *judge) findOverBroad(c *comparison) {
 	was, _ := c.before.list()
 	is, _ := c.after.list()

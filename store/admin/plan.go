@@ -43,7 +43,7 @@ type planned struct {
 	foreign   bool     // the ID is of another organization's key
 }
 
-// A step is what one write makes: consecutive changes of one record (rule M26).
+// A step is the changes of one write: consecutive ones of one record (rule M26).
 type step struct {
 	changes []Change
 	key     *planned // nil: the organization
@@ -128,8 +128,8 @@ func (p *plan) key(ctx context.Context, id apikey.ID) (*planned, error) {
 	return k, nil
 }
 
-// checkActor judges the request of an actor that is a key by the records of now: the guard
-// may have judged it by older ones.
+// checkActor judges a key's request by the present records: the guard may have used older
+// ones.
 func (p *plan) checkActor(ctx context.Context) error {
 	if p.actor.request == nil {
 		return nil
@@ -140,7 +140,7 @@ func (p *plan) checkActor(ctx context.Context) error {
 	}
 	d := side{k.before, p.before}.decide(p.actor.request.after(nil, nil), p.now)
 	if !d.Allowed() {
-		return forbidden("The key that asks for the change is not allowed to any more: %s.", d.Reason)
+		return forbidden("The key that asks for the change may not do so any more: %s.", reasons[d.Reason])
 	}
 	return nil
 }
@@ -185,8 +185,8 @@ func (p *plan) make(ctx context.Context, change Change) error {
 	return nil
 }
 
-// step adds a change to the last step if that is of the same record. A deletion and a
-// creation of one record are two writes.
+// step adds a change to the last step, if both are of the same record. A deletion and a
+// creation are two writes.
 func (p *plan) step(change Change, k *planned, secret apikey.Secret) {
 	if n := len(p.steps); n > 0 {
 		last := p.steps[n-1]
@@ -237,7 +237,7 @@ func (p *plan) sees(revision uint64) {
 }
 
 // others judges the other keys of the organization if it changes for them. Otherwise it only
-// looks for one that is left as a manager, and one that is left as usable.
+// looks for a manager and a usable key among them, if one was lost.
 func (p *plan) others(ctx context.Context) error {
 	all, gone := !alike(p.before, p.after), p.before != nil && p.after == nil
 	known := make(map[apikey.ID]bool, len(p.keys))
@@ -286,16 +286,16 @@ func alike(before, after *policy.Organization) bool {
 	return before.Requirement == after.Requirement && before.Disabled == after.Disabled
 }
 
-// judgeAll judges keys with their usage, which is read only for those that lose calls.
+// judgeAll judges keys. Their usage is read only where an answer changes.
 func (p *plan) judgeAll(ctx context.Context, comparisons []*comparison) error {
-	var lose []apikey.ID
+	var changed []apikey.ID
 	for _, c := range comparisons {
 		p.sees(c.subject().Revision)
-		if c.before.key != nil && len(c.lost) > 0 {
-			lose = append(lose, c.before.key.ID)
+		if c.before.key != nil && len(c.lost)+len(c.gained) > 0 {
+			changed = append(changed, c.before.key.ID)
 		}
 	}
-	usage := p.usage(ctx, lose)
+	usage := p.usage(ctx, changed)
 	if err := ctx.Err(); err != nil {
 		return unread(err)
 	}
@@ -305,8 +305,8 @@ func (p *plan) judgeAll(ctx context.Context, comparisons []*comparison) error {
 	return nil
 }
 
-// usage reads the usage of keys. One that cannot be read makes classes unknown, and not the
-// change impossible (rule M25).
+// usage reads the usage of keys. Unreadable usage makes classes unknown, and not the change
+// impossible (rule M25).
 func (p *plan) usage(ctx context.Context, ids []apikey.ID) map[apikey.ID]store.KeyUsage {
 	recorder, ok := store.As[store.UsageRecorder](p.admin.store)
 	if !ok {

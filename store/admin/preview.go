@@ -15,20 +15,20 @@ import (
 
 // A Preview is what changes would do.
 type Preview struct {
-	// Token stands for the changes, the actor, and the revisions of the records that the
-	// preview depends on. Give it to Apply, which refuses if they differ by then.
+	// Token stands for the changes, the actor and the revisions behind the preview. Apply
+	// refuses it if they differ by then.
 	Token string `json:"token"`
 
 	Findings []Finding `json:"findings"`
 
-	// Keys are those whose answer changes, at most MaxListed. The others are only counted.
+	// Keys are those whose answer changes, at most MaxListed. Others are only counted.
 	Keys     []KeyEffect `json:"keys"`
 	Totals   Totals      `json:"totals"`
 	Evidence Evidence    `json:"evidence"`
 }
 
-// Needs returns the kinds of findings that stand in the way, each once. To go ahead, accept
-// each of them by name. Some cannot be accepted: see [Finding.Acceptable].
+// Needs returns the kinds of findings in the way, each once. To go ahead, accept each of them
+// by name. Some cannot be accepted: see [Finding.Acceptable].
 func (p Preview) Needs() []Kind {
 	var kinds []Kind
 	for _, finding := range p.Findings {
@@ -39,9 +39,8 @@ func (p Preview) Needs() []Kind {
 	return kinds
 }
 
-// Preview judges changes as a whole, and writes nothing (rules M1, M15, M26). A change that
-// would be refused because of its findings is no error here. Errors are those of [Admin.Apply],
-// but for Changed and Refused.
+// Preview judges changes as a whole, and writes nothing (rules M1, M15, M26). Findings in the
+// way are no error here: errors are those of [Admin.Apply] without Changed and Refused.
 func (a *Admin) Preview(ctx context.Context, actor Actor, organization string, changes ...Change) (Preview, error) {
 	p, err := a.plan(ctx, actor, organization, changes)
 	if err != nil {
@@ -64,8 +63,8 @@ func (p *plan) preview() Preview {
 	}
 }
 
-// token is a hash of what the preview depends on (rule M17), and not of the store's revision:
-// unrelated writes do not make it stale.
+// token is a hash of everything behind the preview (rule M17). The store's revision is not
+// in it: unrelated writes do not make it stale.
 func (p *plan) token() string {
 	h := sha256.New()
 	for _, change := range p.changes {
@@ -86,7 +85,7 @@ func (p *plan) token() string {
 	return hex.EncodeToString(h.Sum(nil)[:16])
 }
 
-// hashAll hashes texts so that where one ends matters.
+// hashAll hashes texts with their lengths.
 func hashAll(h hash.Hash, texts ...string) {
 	hashRevision(h, uint64(len(texts)))
 	for _, text := range texts {
@@ -112,7 +111,7 @@ const (
 	EventsLost  NoticeKind = "events_lost"  // events that the function of WithEvents did not take
 )
 
-// A Notice is told to an observer. Nothing keeps it otherwise.
+// A Notice is for an observer. It is not stored.
 type Notice struct {
 	Kind         NoticeKind
 	Actor        Actor
@@ -146,7 +145,7 @@ func (n Notice) LogValue() slog.Value {
 	return slog.GroupValue(attrs...)
 }
 
-// notMade tells the observer of a change that was not made.
+// notMade reports a failed change to the observer.
 func (a *Admin) notMade(ctx context.Context, actor Actor, organization string, changes []Change, err error) {
 	notice := Notice{Kind: NotMade, Actor: actor, Organization: organization, Changes: changes, Err: err}
 	if e, ok := asError(err); ok {

@@ -11,8 +11,7 @@ import (
 	"github.com/sallyport-go/sallyport/policy"
 )
 
-// selfRequest is the request of an actor that is a key, and the key before and after its
-// change.
+// selfRequest is the request of an acting key, and that key before and after its change.
 type selfRequest struct {
 	request   *keyRequest
 	before    *apikey.Key
@@ -20,8 +19,8 @@ type selfRequest struct {
 	handedOut []string // IDs of new secrets of the key
 }
 
-// findSelf decides rules M3 to M10: whether the request that makes the change would be
-// denied after it, now or at one of the instants known today.
+// findSelf decides rules M3 to M10: whether the request for the change would be denied after
+// it, now or at one of the instants known today.
 func (j *judge) findSelf() (Finding, bool) {
 	if j.self == nil {
 		return Finding{}, false
@@ -38,7 +37,7 @@ func (j *judge) findSelf() (Finding, bool) {
 	if at.IsZero() {
 		return Finding{}, false
 	}
-	// An end that is no nearer than without the change is not of its making.
+	// An end no nearer than without the change is not of its making.
 	unchanged := j.self.request.after(nil, nil)
 	if ends, _ := firstDenial(before, unchanged, now); !ends.IsZero() && !at.Before(ends) {
 		return Finding{}, false
@@ -98,13 +97,28 @@ func (j *judge) selfLockout(reason policy.Reason, at time.Time) Finding {
 	if at.After(j.evidence.Time) {
 		when = "from " + at.UTC().Format(time.RFC3339)
 	}
-	finding.Text = fmt.Sprintf("The key that makes this change, from the address %s, would be denied %s: %s.", client, when, reason)
+	finding.Text = fmt.Sprintf("The key that makes this change, from the address %s, would be denied %s: %s.", client, when, reasons[reason])
 	switch reason {
 	case policy.AddressNotListed, policy.OrganizationRequiresAccessList, policy.EndpointRequiresAccessList:
 		finding.Covers = client.String()
 		finding.Text += fmt.Sprintf(" An entry %s would cover it.", client)
 	case policy.RoleMissing:
-		finding.Text += " It needs one of the roles " + strings.Join(j.self.request.endpoint.Roles, ", ") + "."
+		finding.Text += " It needs " + strings.Join(j.self.request.endpoint.Roles, " or ") + "."
 	}
 	return finding
+}
+
+// reasons are the answers of lines 4 to 14 in words.
+var reasons = map[policy.Reason]string{
+	policy.UnknownKey:                     "there is no such key",
+	policy.WrongSecret:                    "its secret has ended",
+	policy.KeyDisabled:                    "the key or its organization is switched off",
+	policy.KeyNotYetValid:                 "the key is not valid yet",
+	policy.KeyExpired:                     "the key has expired",
+	policy.AddressNotListed:               "no entry of its access list covers the address",
+	policy.OrganizationRequiresAccessList: "the organization requires an access list, and the key has none",
+	policy.EndpointRequiresAccessList:     "this operation requires an access list, and the key has none",
+	policy.WrongOrganization:              "the key belongs to another organization",
+	policy.ProjectNotGranted:              "no grant of the key reaches the project",
+	policy.RoleMissing:                    "the key lacks the role",
 }

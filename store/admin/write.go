@@ -9,10 +9,10 @@ import (
 	"github.com/sallyport-go/sallyport/store"
 )
 
-// errAgain is returned for a write that met a record changed meanwhile: read and judge again.
+// errAgain is returned if a record was changed meanwhile: read and judge again.
 var errAgain = errors.New("store/admin: a record was changed meanwhile")
 
-// settleTime bounds the look whether a write of unknown outcome was made.
+// settleTime bounds the look for a write of unknown outcome.
 const settleTime = 5 * time.Second
 
 // write makes the one step of a plan. It returns errAgain if a record was changed meanwhile.
@@ -106,8 +106,8 @@ func (p *plan) request(options ApplyOptions) store.Write {
 	return write
 }
 
-// conditions returns the other records that rules M3, M12 and M13 were judged by (rule M19):
-// the organization, the actor's key, and the keys that are left as manager and as usable.
+// conditions returns the other records behind rules M3, M12 and M13 (rule M19): the
+// organization, the actor's key, and the witnesses of a manager and a usable key.
 func (p *plan) conditions(written *planned) []store.Condition {
 	var conditions []store.Condition
 	if written != nil {
@@ -165,9 +165,9 @@ func outcome(err error) error {
 	return wrap(Unavailable, err, "It is not known whether the change was made. Look before you try again.")
 }
 
-// settle looks whether a write of unknown outcome has stored the step's new secret, and
-// returns the revision of its record, or zero. The secret is new, so that only this write
-// can have stored it. Absence proves nothing: the write may be on its way.
+// settle looks for the step's new secret after a write of unknown outcome. It returns the
+// revision of the record with it, or zero. Only this write can have stored that secret.
+// Absence proves nothing: the write may be on its way.
 func (p *plan) settle(ctx context.Context, step *step) uint64 {
 	if step.secret.IsZero() {
 		return 0
