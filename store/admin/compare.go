@@ -67,19 +67,19 @@ func compare(before, after side, now time.Time) *comparison {
 	was, existed := before.list()
 	is, exists := after.list()
 	homes := []netip.Addr{home(was, now)}
-	c.usable[0] = c.try(homes[0], "", nil).before.Allows()
-	if same := existed && exists && was.Equal(is); same || !exists {
-		c.note(call{address: homes[0]})
-		c.everywhere = len(c.lost) > 0
-		c.usable[1] = c.try(homes[0], "", nil).after.Allows()
+	first := c.try(homes[0], "", nil)
+	c.usable = [2]bool{first.before.Allows(), first.after.Allows()}
+	if existed && exists && was.Equal(is) || !exists {
+		c.keep(first)
+		c.everywhere = first.lost()
 	} else {
 		for _, address := range edges(was, is) {
-			c.note(call{address: address})
+			c.keep(c.try(address, "", nil))
 		}
 		homes = append(homes, home(is, now))
 		c.usable[1] = c.try(homes[1], "", nil).after.Allows()
 	}
-	if existed && exists {
+	if existed && exists && before.key != after.key {
 		c.secrets(homes[0])
 		c.grants(homes)
 	}
@@ -128,7 +128,7 @@ func lastOf(prefix netip.Prefix) netip.Addr {
 func (c *comparison) secrets(home netip.Addr) {
 	for _, secret := range c.before.key.Secrets {
 		if isLive(secret, c.now) && !slices.Contains(c.after.key.Secrets, secret) {
-			c.note(call{address: home, secret: secret.ID()})
+			c.keep(c.try(home, secret.ID(), nil))
 		}
 	}
 }
@@ -138,7 +138,7 @@ func (c *comparison) grants(homes []netip.Addr) {
 	was, is := c.before.key.Grants, c.after.key.Grants
 	for _, grant := range append(without(was, is), without(is, was)...) {
 		for _, home := range homes {
-			c.note(call{address: home, grant: &grant})
+			c.keep(c.try(home, "", &grant))
 		}
 	}
 }
@@ -169,9 +169,9 @@ func (c *comparison) try(address netip.Addr, secret string, grant *apikey.Grant)
 // anyProject is no valid name, so that only a grant for all projects reaches it.
 const anyProject = " "
 
-// note tries a call and keeps it if its answer changes.
-func (c *comparison) note(tried call) {
-	switch tried = c.try(tried.address, tried.secret, tried.grant); {
+// keep keeps a call if its answer changes.
+func (c *comparison) keep(tried call) {
+	switch {
 	case tried.lost():
 		c.lost = append(c.lost, tried)
 		if tried.secret == "" && tried.grant == nil {
