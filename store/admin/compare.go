@@ -206,8 +206,9 @@ func (c *comparison) touches(use Use) bool {
 		return true
 	}
 	if use.prefix.IsValid() {
+		// A lost range begins inside the prefix, or before it: then it has the first address.
 		i, _ := slices.BinarySearchFunc(c.regions, use.prefix.Addr(), netip.Addr.Compare)
-		return i < len(c.regions) && use.prefix.Contains(c.regions[i])
+		return i < len(c.regions) && use.prefix.Contains(c.regions[i]) || c.try(use.prefix.Addr(), "", nil).lost()
 	}
 	was, _ := c.before.list()
 	return len(c.regions) > 0 && was.IsEmpty() ||

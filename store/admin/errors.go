@@ -48,7 +48,8 @@ type Error struct {
 	// Findings stood in the way. Only Refused has them.
 	Findings []Finding
 
-	// Preview is the one that holds now, for Changed and Refused, otherwise nil.
+	// Preview is the one that holds now, if the changes could be judged, otherwise nil.
+	// Changed and Refused have it.
 	Preview *Preview
 
 	// Cause is the error behind it, for the operator, or nil.

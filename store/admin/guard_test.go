@@ -78,6 +78,10 @@ func TestM15Classes(t *testing.T) {
 			used("203.0.113.7", day, 5)(w)
 			w.edit("k", func(k *apikey.Key) { k.AccessList = w.list("192.0.2.1") })
 		}, change: one(admin.DeleteKey("k")), class: admin.KeyMayBreak, was: policy.AddressListed, is: policy.UnknownKey, usesListed: 2},
+		{name: "the block around a former entry shrinks", list: "203.0.113.128/25", before: func(w *world) {
+			used("203.0.113.200", day, 5)(w)
+			w.edit("k", func(k *apikey.Key) { k.AccessList = w.list("203.0.112.0/22") })
+		}, change: replace2("203.0.113.192/26"), class: admin.KeyMayBreak, was: policy.AddressListed, is: policy.AddressNotListed, usesListed: 2},
 		{name: "it is enabled with a list", list: "203.0.113.7", before: disabled, change: one(admin.EnableKey("k")),
 			class: admin.KeyWidens, was: policy.KeyDisabled, is: policy.AddressListed},
 		{name: "it is enabled without a list", before: disabled, change: one(admin.EnableKey("k")),
