@@ -25,7 +25,7 @@ func TestAnotherOrganizationDoesNotExist(t *testing.T) {
 			_, err := w.admin.Apply(w.ctx, actor, organization, plain, change)
 			require.EqualError(t, err, `store/admin: not_found: There is no organization "`+organization+`".`)
 			_, err = w.admin.Preview(w.ctx, actor, organization, change)
-			require.Equal(t, admin.NotFound, admin.ClassOf(err))
+			requireClass(t, admin.NotFound, err)
 		}
 	}
 	for _, organization := range []string{"acme", "nowhere"} {
@@ -33,7 +33,7 @@ func TestAnotherOrganizationDoesNotExist(t *testing.T) {
 		require.EqualError(t, err, `store/admin: not_found: There is no key "theirs" in this organization.`)
 	}
 	_, err := w.admin.Keys(w.ctx, "nowhere", store.PageRequest{})
-	require.Equal(t, admin.NotFound, admin.ClassOf(err))
+	requireClass(t, admin.NotFound, err)
 	page, err := w.admin.Keys(w.ctx, "other", store.PageRequest{})
 	require.NoError(t, err)
 	require.Len(t, page.Items, 1)
@@ -51,7 +51,7 @@ func TestM2Actors(t *testing.T) {
 	require.Equal(t, "A key cannot create an organization.",
 		w.refuse(admin.Forbidden, w.by("self", "203.0.113.7"), plain, admin.CreateOrganization(policy.Required)).Message)
 	_, err := admin.ByKey(policy.Decision{})
-	require.Equal(t, admin.Forbidden, admin.ClassOf(err))
+	requireClass(t, admin.Forbidden, err)
 
 	actor := w.by("self", "203.0.113.7")
 	require.Equal(t, store.ActorKey, actor.Kind())

@@ -130,7 +130,7 @@ func TestM26SeveralRecords(t *testing.T) {
 	revision = w.stored("k").Revision
 	result, err = w.admin.Apply(w.ctx, ann, "acme", plain,
 		admin.Describe("k", "1").At(revision), admin.SetRequirement(policy.ReportOnly), admin.Describe("k", "2").At(revision))
-	require.Equal(t, admin.Conflict, admin.ClassOf(err))
+	requireClass(t, admin.Conflict, err)
 	require.Equal(t, 2, result.Made)
 	require.Len(t, result.Organizations, 1)
 	require.Equal(t, "by another", w.stored("k").Description)

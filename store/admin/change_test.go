@@ -140,7 +140,7 @@ func TestDeleteKey(t *testing.T) {
 	require.Empty(t, result.Keys)
 	require.JSONEq(t, `{"description":"","disabled":false,"entries":1,"grants":[{"role":"owner"}],"secrets":[{"id":"`+deleted.Secrets[0].ID()+`","created":"2026-03-01T12:00:00Z"}]}`, string(result.Events[0].Before))
 	_, err := w.admin.Key(w.ctx, "acme", "k")
-	require.Equal(t, admin.NotFound, admin.ClassOf(err))
+	requireClass(t, admin.NotFound, err)
 	require.Equal(t, admin.NotFound, w.refuse(admin.NotFound, ann, plain, admin.DeleteKey("k")).Class)
 }
 
@@ -190,7 +190,7 @@ func TestOrganizations(t *testing.T) {
 	require.Equal(t, policy.Required, view.Requirement)
 
 	_, err = w.admin.Apply(w.ctx, system, "new", plain, admin.CreateOrganization(policy.NotRequired))
-	require.Equal(t, admin.Conflict, admin.ClassOf(err))
+	requireClass(t, admin.Conflict, err)
 	require.Equal(t, []string{"organization.deleted"}, types(apply(admin.DeleteOrganization()).Events))
 	_, err = w.admin.Organization(w.ctx, "new")
 	require.EqualError(t, err, `store/admin: not_found: There is no organization "new".`)
@@ -301,7 +301,7 @@ func TestM2WrongInItself(t *testing.T) {
 			}
 			require.Empty(t, refusal.Findings)
 			_, err := w.admin.Preview(w.ctx, ann, "acme", test.change)
-			require.Equal(t, admin.Invalid, admin.ClassOf(err))
+			requireClass(t, admin.Invalid, err)
 		})
 	}
 }

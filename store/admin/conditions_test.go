@@ -83,7 +83,7 @@ func TestM19SelfLockoutSkew(t *testing.T) {
 			actor := w.by("self", "203.0.113.7")
 			f.overtake(func() { test.overtake(w) })
 			_, err := w.admin.Apply(w.ctx, actor, "acme", accept(admin.Opens), test.change)
-			require.Equal(t, test.class.String(), admin.ClassOf(err).String(), err)
+			requireClass(t, test.class, err)
 		})
 	}
 }

@@ -68,7 +68,8 @@ func (e *Error) Error() string {
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Cause }
 
-// ClassOf returns the class of an error of this package. Any other error is Unavailable.
+// ClassOf returns the class of an error of this package. Any other error is Unavailable, and
+// so is nil: check for an error first.
 func ClassOf(err error) Class {
 	if e, ok := asError(err); ok {
 		return e.Class

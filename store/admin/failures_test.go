@@ -35,13 +35,13 @@ func TestM25Unavailable(t *testing.T) {
 		}
 	}
 	_, err := w.admin.Keys(w.ctx, "acme", store.PageRequest{})
-	require.Equal(t, admin.Unavailable, admin.ClassOf(err))
+	requireClass(t, admin.Unavailable, err)
 	f.fail("Key", false)
 	_, err = w.admin.Key(w.ctx, "acme", "k")
-	require.Equal(t, admin.Unavailable, admin.ClassOf(err))
+	requireClass(t, admin.Unavailable, err)
 	f.fail("Organization", false)
 	_, err = w.admin.Organization(w.ctx, "acme")
-	require.Equal(t, admin.Unavailable, admin.ClassOf(err))
+	requireClass(t, admin.Unavailable, err)
 
 	// A key that cannot be read among many is one, too.
 	f.before = func(call string) error {
@@ -72,10 +72,10 @@ func TestM25Unavailable(t *testing.T) {
 		return nil
 	}
 	_, err = w.admin.Preview(ctx, ann, "acme", admin.DeleteKey("k"))
-	require.Equal(t, admin.Unavailable, admin.ClassOf(err))
+	requireClass(t, admin.Unavailable, err)
 	ctx, cancel = context.WithCancel(w.ctx)
 	_, err = w.admin.Preview(ctx, ann, "acme", admin.DisableOrganization())
-	require.Equal(t, admin.Unavailable, admin.ClassOf(err))
+	requireClass(t, admin.Unavailable, err)
 	f.before = func(call string) error { return nil }
 	ctx, cancel = context.WithCancel(w.ctx)
 	cancel()
@@ -85,7 +85,7 @@ func TestM25Unavailable(t *testing.T) {
 
 	// A page that is none is the caller's mistake.
 	_, err = w.admin.Keys(w.ctx, "acme", store.PageRequest{Cursor: "\xff"})
-	require.Equal(t, admin.Invalid, admin.ClassOf(err))
+	requireClass(t, admin.Invalid, err)
 }
 
 // A secret is returned only when its record is known to be stored.
@@ -111,7 +111,7 @@ func TestUnknownOutcome(t *testing.T) {
 	// The same key with another secret is another's write.
 	f.fail("Write", false)
 	result, err = w.admin.Apply(w.ctx, ann, "acme", plain, admin.Rotate("new", time.Hour))
-	require.Equal(t, admin.Unavailable, admin.ClassOf(err))
+	requireClass(t, admin.Unavailable, err)
 	require.Empty(t, result.Secrets)
 
 	// Where it cannot be looked for, it is not known.
@@ -121,13 +121,13 @@ func TestUnknownOutcome(t *testing.T) {
 	}
 	f.before = func(string) error { return nil }
 	result, err = w.admin.Apply(w.ctx, ann, "acme", plain, admin.Rotate("new", time.Hour))
-	require.Equal(t, admin.Unavailable, admin.ClassOf(err))
+	requireClass(t, admin.Unavailable, err)
 	require.Empty(t, result.Secrets)
 
 	// Without a secret nobody else's write can be told from this one.
 	f.fail("Write", true)
 	_, err = w.admin.Apply(w.ctx, ann, "acme", plain, admin.Describe("new", "x"))
-	require.Equal(t, admin.Unavailable, admin.ClassOf(err))
+	requireClass(t, admin.Unavailable, err)
 
 	// A store that takes less than the contract says refuses the record.
 	f.before = func(call string) error {

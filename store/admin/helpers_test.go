@@ -262,3 +262,12 @@ func accept(kinds ...admin.Kind) admin.ApplyOptions {
 }
 
 var plain admin.ApplyOptions
+
+// requireClass checks the class of an error, which must be one.
+func requireClass(t *testing.T, class admin.Class, err error) {
+	t.Helper()
+	var failure *admin.Error
+	require.ErrorAs(t, err, &failure)
+	require.Equal(t, class.String(), failure.Class.String(), err)
+	require.Equal(t, class, admin.ClassOf(err))
+}

@@ -107,7 +107,7 @@ func TestRetries(t *testing.T) {
 	token := admin.ApplyOptions{Token: w.preview(ann, change).Token}
 	f.overtake(func() { w.edit("k", func(k *apikey.Key) { k.Description = "again" }) })
 	_, err := w.admin.Apply(w.ctx, ann, "acme", token, change)
-	require.Equal(t, admin.Changed, admin.ClassOf(err))
+	requireClass(t, admin.Changed, err)
 	require.Equal(t, "again", w.stored("k").Description)
 
 	// The token stands for the listed keys only: a manager that is left is none of them.
@@ -120,7 +120,7 @@ func TestRetries(t *testing.T) {
 	// Findings that differ, though they would be accepted, are looked at again.
 	f.overtake(func() { w.edit("k", func(k *apikey.Key) { k.AccessList = w.list("203.0.113.7") }) })
 	_, err = w.admin.Apply(w.ctx, ann, "acme", accept(admin.Opens), admin.ReplaceEntries("k", w.entries("10.0.0.0/7")...))
-	require.Equal(t, admin.Refused, admin.ClassOf(err))
+	requireClass(t, admin.Refused, err)
 	w.used("k", "203.0.113.7", day, 1)
 	f.overtake(func() { w.edit("k", func(k *apikey.Key) { k.AccessList = w.list("192.0.2.1") }) })
 	_, err = w.admin.Apply(w.ctx, ann, "acme", accept(admin.BreaksKey), admin.ReplaceEntries("k", w.entries("192.0.2.9")...))
