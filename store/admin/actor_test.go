@@ -50,6 +50,9 @@ func TestM2Actors(t *testing.T) {
 	require.Contains(t, w.refuse(admin.Invalid, admin.BySystem("a\nb"), plain, change).Message, "who asks")
 	require.Equal(t, "A key cannot create an organization.",
 		w.refuse(admin.Forbidden, w.by("self", "203.0.113.7"), plain, admin.CreateOrganization(policy.Required)).Message)
+	// The actor comes before the terms, and these before the records.
+	w.refuse(admin.Forbidden, admin.Actor{}, admin.ApplyOptions{Reason: "\n"}, admin.Describe("absent", "x"))
+	w.refuse(admin.Invalid, ann, admin.ApplyOptions{Reason: "\n"}, admin.Describe("absent", "x"))
 	_, err := admin.ByKey(policy.Decision{})
 	requireClass(t, admin.Forbidden, err)
 

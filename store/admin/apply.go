@@ -59,17 +59,6 @@ func (o ApplyOptions) refuses(findings []Finding) []Finding {
 	})
 }
 
-// accepted returns the accepted ones among the kinds in the way.
-func (o ApplyOptions) accepted(findings []Finding) []string {
-	var accepted []string
-	for _, kind := range (Preview{Findings: findings}).Needs() {
-		if slices.Contains(o.Accept, kind) {
-			accepted = append(accepted, string(kind))
-		}
-	}
-	return accepted
-}
-
 // A Result is what Apply made. Lists have one item for each record that was written, in the
 // order of writing.
 type Result struct {

@@ -34,6 +34,7 @@ func TestM25Unavailable(t *testing.T) {
 			require.ErrorContains(t, refusal, "(the disk is full of bees)")
 		}
 	}
+	f.fail("Keys", false)
 	_, err := w.admin.Keys(w.ctx, "acme", store.PageRequest{})
 	requireClass(t, admin.Unavailable, err)
 	f.fail("Key", false)

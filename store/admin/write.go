@@ -73,7 +73,9 @@ func (r *Result) add(p *plan, step *step, revision uint64) {
 func (p *plan) events(options ApplyOptions) []store.Event {
 	list := &eventList{template: p.actor.event(p.now)}
 	list.template.Organization, list.template.Reason = p.organization, options.Reason
-	list.template.Accepted = options.accepted(p.findings)
+	for _, kind := range (Preview{Findings: p.findings}).Needs() { // nothing else was in the way
+		list.template.Accepted = append(list.template.Accepted, string(kind))
+	}
 	if k := p.steps[0].key; k != nil {
 		list.template.Key = k.id
 		list.keyEvents(k.before, k.after)
