@@ -119,9 +119,13 @@ func (s *Service) readProject(w http.ResponseWriter, r *http.Request) {
 	write(w, http.StatusOK, judged(r))
 }
 
-func (s *Service) listBackups(w http.ResponseWriter, r *http.Request) {
+func (s *Service) listBackups(w http.ResponseWriter, r *http.Request) { s.WriteBackups(w, judged(r)) }
+
+// WriteBackups writes the backups of a project. It judges nothing: the caller has read the
+// record of the project and decided.
+func (s *Service) WriteBackups(w http.ResponseWriter, project Project) {
 	s.mu.Lock()
-	backups := slices.Clone(s.backups[judged(r).ID])
+	backups := slices.Clone(s.backups[project.ID])
 	s.mu.Unlock()
 	write(w, http.StatusOK, backups)
 }
