@@ -135,7 +135,8 @@ func (c *otherCall) DoubtClient() error { return c.guard.doubtClient(c.Remote, c
 // decide reads the credentials and the address, has the engine decide, and wipes the memory
 // of decoded credentials. r is nil for a call other than HTTP.
 func (g *Guard) decide(ctx context.Context, in *Call, r *http.Request, memory *keyMemory, doubter policy.ClientDoubter) policy.Decision {
-	request, scratch := g.read(ctx, in, r, memory)
+	var request policy.Request
+	scratch := g.read(ctx, &request, in, r, memory)
 	request.ClientDoubter = doubter
 	d := g.engine.Decide(ctx, request)
 	scratch.release()
@@ -144,7 +145,7 @@ func (g *Guard) decide(ctx context.Context, in *Call, r *http.Request, memory *k
 
 // read makes the rules' request out of a call. A problem with it becomes the request's Err,
 // and denies.
-func (g *Guard) read(ctx context.Context, in *Call, r *http.Request, memory *keyMemory) (request policy.Request, scratch *scratch) {
+func (g *Guard) read(ctx context.Context, request *policy.Request, in *Call, r *http.Request, memory *keyMemory) (scratch *scratch) {
 	returned := false
 	defer func() {
 		if !returned {
@@ -166,5 +167,5 @@ func (g *Guard) read(ctx context.Context, in *Call, r *http.Request, memory *key
 		request.Err = in.Err
 	}
 	returned = true
-	return request, scratch
+	return scratch
 }
