@@ -25,6 +25,10 @@ type Decision struct {
 	// zero. The call may have been allowed or denied all the same.
 	WouldDeny Reason
 
+	// Two of the request's fields, where there is room for them.
+	clientFrom ClientOrigin
+	console    bool
+
 	secret int32 // index of the verified one of the key's secrets, or -1
 
 	// Cause is the error behind the reason, for the operator: of the source or the Resolver
@@ -41,12 +45,10 @@ type Decision struct {
 
 // asked is the part of a Request kept in its decision: no proof.
 type asked struct {
-	key        apikey.ID
-	client     netip.Addr
-	resource   Resource
-	endpoint   Endpoint
-	console    bool
-	clientFrom ClientOrigin
+	key      apikey.ID
+	client   netip.Addr
+	resource Resource
+	endpoint Endpoint
 }
 
 // begin notes the request. Nothing is verified yet.
@@ -57,8 +59,8 @@ func (d *Decision) begin(r *Request) {
 	d.request.resource.Organization = r.Organization
 	d.request.resource.Project = r.Project
 	d.request.endpoint = r.Endpoint
-	d.request.console = r.Console
-	d.request.clientFrom = r.ClientFrom
+	d.console = r.Console
+	d.clientFrom = r.ClientFrom
 	d.secret = -1
 }
 
@@ -101,7 +103,7 @@ func (d Decision) Client() netip.Addr {
 }
 
 // ClientFrom returns where the client's address was found.
-func (d Decision) ClientFrom() ClientOrigin { return d.request.clientFrom }
+func (d Decision) ClientFrom() ClientOrigin { return d.clientFrom }
 
 // Resource returns the judged resource, with the Value of its Resolver. Without a Resolver
 // it is the request's Organization and Project. It is zero if the request was denied before
@@ -204,8 +206,8 @@ func (d Decision) attributes() []slog.Attr {
 	if client := d.Client(); client.IsValid() {
 		add("client", client.String())
 	}
-	if d.request.clientFrom != OriginUnknown {
-		add("client_from", d.request.clientFrom.String())
+	if d.clientFrom != OriginUnknown {
+		add("client_from", d.clientFrom.String())
 	}
 	if entry, ok := d.Entry(); ok {
 		add("entry", entry.String())
