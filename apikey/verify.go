@@ -35,7 +35,13 @@ func (s StoredSecret) ID() string {
 	if s.FormerID != "" {
 		return s.FormerID
 	}
-	return hex.EncodeToString(s.Sum[:idBytes])
+	id := s.newID()
+	return string(id[:]) // ID is inlined: no allocation where the text is not kept
+}
+
+func (s *StoredSecret) newID() (id [2 * idBytes]byte) {
+	hex.Encode(id[:], s.Sum[:idBytes])
+	return id
 }
 
 // idBytes of a hash are the ID of a stored secret.
