@@ -7,8 +7,12 @@ import "unsafe"
 // Nothing may write to that part of the memory again. A text that does not fit gets memory
 // of its own.
 func Place[Text ~string | ~[]byte](memory []byte, text Text) (placed string, rest []byte) {
-	if len(text) == 0 || len(text) > len(memory) {
-		return string(append([]byte(nil), text...)), memory
+	switch {
+	case len(text) == 0:
+		return "", memory
+	case len(text) > len(memory):
+		placed, _ = Place(make([]byte, len(text)), text)
+		return placed, memory
 	}
 	n := copy(memory, text)
 	return unsafe.String(&memory[0], n), memory[n:]
