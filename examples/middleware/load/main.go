@@ -119,9 +119,9 @@ func handlers(ctx context.Context) (guarded, bare http.Handler, secret apikey.Se
 
 // unguarded returns the list of backups as a service without keys has it.
 func unguarded(api *backups.Service, projects ...backups.Project) http.Handler {
-	records := map[string]backups.Project{}
+	records := map[string]*backups.Project{}
 	for _, project := range projects {
-		records[project.ID] = project
+		records[project.ID] = &project
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /projects/{project}/backups", func(w http.ResponseWriter, r *http.Request) {
@@ -130,7 +130,7 @@ func unguarded(api *backups.Service, projects ...backups.Project) http.Handler {
 			http.NotFound(w, r)
 			return
 		}
-		api.WriteBackups(w, project)
+		api.WriteBackups(w, project.ID)
 	})
 	return mux
 }
