@@ -66,7 +66,7 @@ func (s Secret) Verify(stored []StoredSecret, now time.Time) (index int, err err
 	shown := toInt(!s.IsZero())
 
 	index = -1
-	live, checkable := 0, 0 // over all hashes: of the stored secrets
+	live, checkable := 0, 0 // sums over all hashes: live secrets, and those under the hash
 	for h := range issuer.hashes {
 		hash := &issuer.hashes[h]
 		sum := hash.sum(s.view())

@@ -25,7 +25,7 @@ type Decision struct {
 	// zero. The call may have been allowed or denied all the same.
 	WouldDeny Reason
 
-	// Two of the request's fields, where there is room for them.
+	// Two fields of the request, here because they fit into a gap.
 	clientFrom ClientOrigin
 	console    bool
 

@@ -93,7 +93,7 @@ func New(config Config) (*Guard, error) {
 	return g, nil
 }
 
-// accept notes the schemes, with what would be asked of them again at each request.
+// accept keeps the schemes with their headers and names, which requests are compared with.
 func (g *Guard) accept(schemes []Scheme) {
 	for _, scheme := range schemes {
 		header := scheme.Header()

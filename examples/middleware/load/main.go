@@ -6,8 +6,9 @@
 // It serves an endpoint of the middleware example twice, with the guard and without. The one
 // without reads the project's record itself and gives the same answers. Both get the same
 // requests over 16 keep-alive connections of the loopback, in turn, in a hundred rounds of
-// n/100 requests: short ones, so that whatever else the machine does meets both. Then the
-// guarded one gets n more; the program fails if the heap or the number of goroutines grew.
+// n/100 requests. Rounds are short, so that other work of the machine slows both sides alike.
+// Then the guarded one gets n more; the program fails if the heap or the number of goroutines
+// grew.
 //
 // Server and client share one process. The work of the client and the kernel is in both
 // figures, so the ratio is that of a whole service with a small handler. For the guard
