@@ -177,8 +177,8 @@ func (w Write) validateChange() error {
 		return errors.New("Delete at revision 0: want the revision of the stored record")
 	case w.Delete != nil:
 		return w.Delete.validate()
-	case w.Forget != nil && (w.Forget.History == "" || w.Forget.Revision == 0):
-		return fmt.Errorf("Forget up to revision %d of history %s: want the Next of a page", w.Forget.Revision, plain.Quote(w.Forget.History))
+	case w.Forget != nil && w.Forget.History == "":
+		return fmt.Errorf("Forget up to revision %d of no history: want the Next of a page", w.Forget.Revision)
 	}
 	return nil
 }

@@ -29,6 +29,7 @@ func manyAtOnce(k *kit) {
 	recorder, records := store.As[store.UsageRecorder](k.store)
 	watcher, watches := store.As[store.Watcher](k.store)
 	loader, loads := store.As[store.Loader](k.store)
+	journal, journals := store.As[store.Journal](k.store)
 	together(8, func(i int) {
 		id, own := apikey.ID(fmt.Sprint("key-", i)), fmt.Sprint("organization ", i)
 		for n := range k.rounds(20) {
@@ -61,6 +62,19 @@ func manyAtOnce(k *kit) {
 						}
 						return fixture.ErrSilent
 					})
+			}
+			if journals {
+				own := "journalled " + own
+				steps = append(steps,
+					func() error {
+						_, err := journal.Write(k.ctx, putOrganizationOf(policy.Organization{ID: own}, "create", 2))
+						return err
+					},
+					func() error {
+						_, err := journal.Events(k.ctx, store.EventRequest{Organization: own, Limit: 1})
+						return err
+					},
+					func() error { return k.store.DeleteOrganization(k.ctx, own, 0) })
 			}
 			if loads {
 				id, own := "loaded-"+id, "loaded "+own
@@ -159,6 +173,20 @@ func (k *kit) everyCall() []call {
 			}},
 			call{"Usage", func(ctx context.Context) error { _, err := recorder.Usage(ctx, "here"); return err }})
 	}
+	if journal, ok := store.As[store.Journal](k.store); ok {
+		w := putOf(key, "every call", 1)
+		w.If = []store.Condition{onRecord("acme", "", organization.Revision)}
+		calls = append(calls,
+			call{"Write", func(ctx context.Context) error { _, err := journal.Write(ctx, w); return err }},
+			call{"Write that deletes", func(ctx context.Context) error {
+				_, err := journal.Write(ctx, deletionOf(key, "every call"))
+				return err
+			}},
+			call{"Events", func(ctx context.Context) error {
+				_, err := journal.Events(ctx, store.EventRequest{})
+				return err
+			}})
+	}
 	return calls
 }
 
@@ -185,6 +213,9 @@ func doneContext(k *kit, ctx context.Context, want error) {
 		if usage, err := recorder.Usage(k.ctx, "here"); err != nil || len(usage["here"].Entries) > 0 {
 			k.Errorf("after RecordUsage with a context that is done, Usage is %+v (error %v); want none", usage, err)
 		}
+	}
+	if _, ok := store.As[store.Journal](k.store); ok {
+		k.wantEvents("after Writes with a context that is done", everyEvent, nil)
 	}
 }
 
@@ -254,6 +285,22 @@ func (k *kit) refusedCalls() []call {
 				}
 				return recorder.RecordUsage(ctx, batch)
 			}})
+	}
+	if journal, ok := store.As[store.Journal](k.store); ok {
+		conditional := putOf(key, "refused", 1)
+		conditional.If = []store.Condition{onRecord("acme", "", organization.Revision+1)}
+		beyond := store.EventRequest{After: k.page(store.EventRequest{}).Next}
+		beyond.After.Revision += 1000
+		for name, w := range map[string]store.Write{
+			"Write without a change": {}, "Write whose condition does not hold": conditional,
+			"Write of a key that exists":           putOf(fixture.Plain("here", "acme", "192.0.2.1"), "refused", 1),
+			"Write that forgets beyond the latest": {Forget: &beyond.After},
+		} {
+			calls = append(calls, call{name, func(ctx context.Context) error { _, err := journal.Write(ctx, w); return err }})
+		}
+		for name, request := range map[string]store.EventRequest{"Events of a key of no organization": {Key: "here"}, "Events after a position beyond the latest": beyond} {
+			calls = append(calls, call{name, func(ctx context.Context) error { _, err := journal.Events(ctx, request); return err }})
+		}
 	}
 	if watcher, ok := store.As[store.Watcher](k.store); ok {
 		beyond := k.at(k.revision() + 1000)
