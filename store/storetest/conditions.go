@@ -256,7 +256,7 @@ func conditionOnUnreadableKey(d damagedKey) {
 		_, err := d.journal().Write(d.ctx, w)
 		d.wantUnreadable(err, "a Write with a condition that key %q, which cannot be read, has revision %d", d.key.ID, revision)
 	}
-	d.wantEverywhere(d.sound[0])
+	d.wantKey("Key after Writes that were refused", d.readKey(d.sound[0].ID), d.sound[0])
 	d.wantEvents("after Writes that were refused", everyEvent, nil)
 }
 
@@ -268,6 +268,6 @@ func conditionOnUnreadableOrganization(k *kit) {
 		_, err := k.journal().Write(k.ctx, w)
 		k.wantUnreadable(err, "a Write with a condition that an organization, which cannot be read, has revision %d", revision)
 	}
-	k.wantEverywhere(d.other)
+	k.wantKey("Key after Writes that were refused", k.readKey("other"), d.other)
 	k.wantEvents("after Writes that were refused", everyEvent, nil)
 }

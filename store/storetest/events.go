@@ -216,15 +216,14 @@ func eventPages(k *kit) {
 	}
 	// The bounds of a page.
 	acme := k.readOrganization("acme")
-	for range store.DefaultPageSize/store.MaxEvents + 1 {
-		acme.Revision = k.write(putOrganizationOf(acme, "many", store.DefaultPageSize))
+	for range store.MaxPageSize/store.MaxEvents + 1 {
+		acme.Revision = k.write(putOrganizationOf(acme, "many", store.MaxEvents))
 	}
-	acme.Revision = k.write(putOrganizationOf(acme, "many", store.MaxEvents))
 	if got := k.page(store.EventRequest{Newest: true, Limit: 1}); len(got.Events) != store.MaxEvents || !got.More {
 		k.Errorf("a page of limit 1 has %d events, More %t; want all %d of its first write, and more", len(got.Events), got.More, store.MaxEvents)
 	}
 	for _, limit := range []int{0, -1, store.MaxPageSize, store.MaxPageSize + 1, 1 << 40} {
-		want, more := pageOf(k.events(store.EventRequest{}), store.EventRequest{Limit: limit}.Size())
+		want, more := pageOf(k.events(everyEvent), store.EventRequest{Limit: limit}.Size())
 		if got := k.page(store.EventRequest{Limit: limit}); len(got.Events) != len(want) || got.More != more {
 			k.Errorf("a page of limit %d has %d events, More %t; want %d and %t", limit, len(got.Events), got.More, len(want), more)
 		}

@@ -125,10 +125,9 @@ func swapped(text string) string {
 
 // smallerRevisions reads after every revision, of the history of the latest Next.
 func smallerRevisions(k *kit) {
-	places := k.places(8)
-	written := places[0].follow
-	latest := places[len(places)-1].at
-	for revision := latest.Revision; revision+20 > latest.Revision && revision > 0; revision-- {
+	written := k.journalled()
+	latest := k.page(store.EventRequest{Limit: store.MaxPageSize}).Next
+	for revision := latest.Revision; revision+30 > latest.Revision && revision > 0; revision-- {
 		want := slices.DeleteFunc(slices.Clone(written), func(e store.Event) bool { return e.Revision <= revision })
 		k.wantEvents(fmt.Sprintf("after revision %d", revision), store.EventRequest{After: store.Position{History: latest.History, Revision: revision}}, want)
 	}

@@ -101,8 +101,8 @@ func (k *kit) events(request store.EventRequest) (all []store.Event) {
 		if all = append(all, page.Events...); !page.More {
 			return all
 		}
-		if k.ctx.Err() != nil || len(page.Events) == 0 {
-			k.Fatalf("Events of %+v: after %d events a page of %d with More: the journal does not end", request, len(all), len(page.Events))
+		if k.ctx.Err() != nil || len(page.Events) == 0 || page.Next == request.After {
+			k.Fatalf("Events of %+v: after %d events a page of %d with More and Next %+v: the journal does not end", request, len(all), len(page.Events), page.Next)
 		}
 		request.After = page.Next
 	}
@@ -122,7 +122,7 @@ func (k *kit) wantSame(what string, got, want []store.Event) {
 }
 
 // everyEvent is the request for every event, the oldest first.
-var everyEvent = store.EventRequest{}
+var everyEvent = store.EventRequest{Limit: store.MaxPageSize}
 
 func eventsAreKept(k *kit) {
 	var want []store.Event
@@ -253,7 +253,7 @@ func eventRevisions(k *kit) {
 		if now != nil && now() != revision {
 			k.Errorf("a Write of %s returned revision %d, and the record has %d", subject(w), revision, now())
 		}
-		got := k.events(store.EventRequest{})
+		got := k.events(everyEvent)
 		if n := len(w.Events); len(got) >= n {
 			got = got[len(got)-n:]
 		}
