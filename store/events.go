@@ -129,7 +129,10 @@ func FollowEvents(ctx context.Context, s Store, request EventRequest) iter.Seq2[
 	}
 }
 
-var errFollowerLeft = errors.New("store: the follower has left")
+var (
+	errFollowerLeft = errors.New("store: the follower has left")
+	errWatchEnded   = errors.New("store: FollowEvents: the store's Watch ended without an error: want one (W5)")
+)
 
 type follower struct {
 	journal Journal
@@ -173,7 +176,7 @@ func (f *follower) watch(ctx context.Context, watcher Watcher) error {
 			}
 		}
 	}
-	return nil
+	return errWatchEnded
 }
 
 func (f *follower) poll(ctx context.Context) error {

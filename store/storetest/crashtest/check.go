@@ -210,12 +210,20 @@ func (l *Ledger) settle(found map[fixture.RecordName]foundRecord) {
 		default:
 			l.problem("S26", "of a Load of %d records, of which %v is one, %d are there; want all or none", len(w.Begins), w.Begins[0].name(), done)
 		}
-		l.happened(w, 0)
-		if known := l.events[w.Tag]; known != nil {
+		if known := l.events[w.Tag]; known != nil && !l.hasRival(w, found) {
 			known.outcome = fixture.Acknowledged
 		}
+		l.happened(w, 0)
 	}
 	l.doubts = slices.DeleteFunc(still, func(w *announcedWrite) bool { return !slices.Contains(l.doubts, w) })
+}
+
+// hasRival reports whether another write in doubt would have left the same record: then it is
+// unknown which of them has events.
+func (l *Ledger) hasRival(w *announcedWrite, found map[fixture.RecordName]foundRecord) bool {
+	return slices.ContainsFunc(l.doubts, func(d *announcedWrite) bool {
+		return d != w && !d.Usage && slices.ContainsFunc(d.Begins, func(r record) bool { return w.has(r.name()) && r.is(found[r.name()]) })
+	})
 }
 
 // settleUsage determines whether a batch in doubt was recorded.
