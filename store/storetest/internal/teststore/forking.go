@@ -123,15 +123,16 @@ func (f *Forking) GoBack(writes, skip int) {
 	for _, write := range f.writes {
 		write(m)
 	}
-	before, _ := f.Sound.Position(context.Background())
 	now, _ := m.Position(context.Background())
-	if f.past == nil {
-		f.past = map[string]uint64{}
-	}
+	past := map[string]uint64{}
 	for name, last := range f.past {
-		f.past[name] = min(last, now.Revision)
+		past[name] = min(last, now.Revision)
 	}
-	f.past[before.History] = now.Revision
+	if f.Sound != nil {
+		before, _ := f.Sound.Position(context.Background())
+		past[before.History] = now.Revision
+	}
+	f.past = past
 	for range skip {
 		if f.GivesAgain {
 			break
