@@ -8,10 +8,13 @@ import (
 )
 
 // A Journal is a Store that keeps events beside its records: who changed what, when, from
-// where and why (rule M27). A write and its events are one transaction, so the journal is
-// also an outbox: a follower reads on from the position that it has come to, see
+// where and why (rule M27). A write and its events are one transaction. So the journal is
+// also an outbox: a follower keeps a position and reads the events after it, see
 // [FollowEvents]. Without a Journal an event can only be handed on after its write, and a
-// crash between the two loses it.
+// crash in between loses it.
+//
+// [As] finds it in a wrapper. A wrapper of a Store's methods does not see the Writes of the
+// store below: it needs a Write of its own, or no Unwrap method.
 //
 //   - E1. The events of a write MUST be kept if and only if the write is. A Write that
 //     returns an error MUST have changed and kept nothing; the exception is that of S3.
@@ -19,7 +22,8 @@ import (
 //     the write's events, from 0. The revision MUST be greater than every earlier one, as
 //     by a Put (S12).
 //   - E3. A write that has returned MUST keep its events through a crash (S25). After a
-//     crash a write MUST be there with all its events, or neither of them (S26).
+//     crash a write MUST NOT be there without its events, nor events without their write
+//     (S26).
 //   - E4. Events MUST outlive their record: they stay when it is replaced, deleted, and
 //     created again under the same ID.
 //   - E5. If a condition of a Write does not hold, it MUST return [ErrConflict]. The
@@ -27,43 +31,44 @@ import (
 //     the other has a condition on, at most one may succeed. A condition on an unreadable
 //     record MUST fail the Write.
 //   - E6. Events MUST return [ErrCompacted] if an event after the position was forgotten,
-//     or if the position is not in the store's past (W4): it MUST NOT leave out an event
+//     or if the position is not in the store's past (W4). It MUST NOT leave out an event
 //     instead. A position in the past MUST be taken as long as no event after it was
-//     forgotten, and so MUST a smaller revision of the same History: other processes and
-//     restarts change the name of a history (W9), and followers stay away for weeks. The zero
-//     Position stands before the oldest event that is kept.
+//     forgotten: restarts and other processes change the name of a history (W9), and
+//     followers stay away for weeks. So MUST a smaller revision of the same History. The
+//     zero Position stands before the oldest event that is kept.
 //   - E7. An event MUST be read as it was written, in every field, times to the
 //     microsecond at least. Before and After may have other white space and escapes.
 //     Events MUST NOT be shared (S7). An unreadable event MUST be an error wherever it is
-//     read: Events MUST NOT leave it out.
+//     read, and not be left out.
 //   - E8. The methods of Store and Loader MUST keep no events.
 type Journal interface {
-	// Write makes one change and keeps its events. It returns the revision of the change,
-	// which is that of the record as stored after a Put.
+	// Write makes one change and keeps its events. It returns the revision of the change:
+	// after a Put, the revision of the stored record.
 	//
 	//   - E9. A record MUST be refused as a Put with the same options would refuse it (S10,
 	//     S11, S15 to S18, S28). A deletion MUST be refused as a Delete with the same
-	//     revision would (S14, S19). Of a key of another organization than the one named it
-	//     MUST return [ErrNotFound]. A change MUST be delivered to watchers (W2).
+	//     revision would be (S14, S19). The deletion of a key of another organization than
+	//     the one named MUST return [ErrNotFound]. A change MUST be delivered to watchers
+	//     (W2).
 	//   - E10. A Write that fails its Validate MUST be refused with [ErrInvalid]. Conditions
 	//     and events within the bounds below MUST NOT be refused for their number or size.
 	//   - E11. A Write with Forget MUST remove every event up to that position, and no later
-	//     one. The position MUST be in the store's past: another one MUST be refused with
-	//     ErrCompacted. Forgetting what is forgotten already changes nothing and is no error.
+	//     one. A position that is not in the store's past MUST be refused with ErrCompacted.
+	//     Forgetting what is forgotten already is no error.
 	Write(ctx context.Context, write Write) (revision uint64, err error)
 
 	// Events returns a page of the events kept.
 	//
-	//   - E12. Events MUST come by revision and Index, ascending, or both descending with
-	//     Newest; each once. Only those of the organization and of the key requested MUST be
-	//     there. Events of an absent organization or key MUST be returned like others (E4).
-	//   - E13. A page MUST have all events of a write that the request is for, or none of
-	//     them. It MUST have as many writes as fit into [EventRequest.Size] events, and one
-	//     if none fits. More MUST be true if and only if an event follows.
+	//   - E12. Events MUST come by revision and Index, each once: ascending, or descending
+	//     with Newest. A request for an organization or a key MUST get its events only.
+	//     Events of an absent organization or key MUST be returned like others (E4).
+	//   - E13. A page MUST have all requested events of a write, or none. It MUST have as
+	//     many writes as fit into [EventRequest.Size] events, and one if none fits. More MUST
+	//     be true if and only if an event follows.
 	//   - E14. A page after Next MUST begin with the first event that follows. Next MUST
-	//     have a History (W9). It MUST be a position as that of Watcher, if the store is one.
-	//     On the last ascending page it MUST include every write that had returned when
-	//     Events was called.
+	//     have a History (W9). If the store is a Watcher, Next MUST be one of its positions,
+	//     and a mark's position one for Events. On the last ascending page Next MUST include
+	//     every write that had returned when Events was called.
 	//   - E15. Events that begins after a Write has returned, or after a mark that includes
 	//     it was delivered, MUST have its events.
 	//   - E16. A Key without an Organization MUST be refused with ErrInvalid.
@@ -75,8 +80,8 @@ const (
 	// MaxConditions is the largest number of conditions of a Write.
 	MaxConditions = 50
 
-	// MaxEvents is the largest number of events of a Write. A change of more, such as of a
-	// long list, is one event that counts them: see [EventListReplaced].
+	// MaxEvents is the largest number of events of a Write. A larger change, such as a long
+	// list, has one event with the numbers: see [EventListReplaced].
 	MaxEvents = 200
 
 	// MaxEventBytes is the size of the largest event.
@@ -98,29 +103,28 @@ type Write struct {
 	PutKey          *apikey.Key
 	Options         []PutOption
 
-	// Delete deletes the record that it names, at its revision, which is not zero.
+	// Delete names a record to delete, at its revision, which is not zero.
 	Delete *Condition
 
-	// Forget removes the events up to a position, this included. It is a Write, so that an
-	// event says who forgot them. Forget those that every follower has read.
+	// Forget removes the events up to a position, this included. It is a Write, so an event
+	// can say by whom. Forget only events read by every follower.
 	Forget *Position
 
-	// If are the other records that the caller has judged by, at most MaxConditions. So of
-	// two changes, harmless alone and harmful together, one is refused and judged again
+	// If names the other records of the caller's judgement, at most MaxConditions. Of two
+	// changes, harmless alone and harmful together, one is refused then, to be judged again
 	// (rule M19).
 	If []Condition
 
-	// Events are at most MaxEvents, each with the organization and the key of the record
-	// that is written; an event of Forget has neither. Revision and Index are zero. There
-	// may be none.
+	// Events has at most MaxEvents; none are allowed. Each has the organization and the key
+	// of the written record, and those of Forget have neither. Revision and Index are zero.
 	Events []Event
 }
 
-// A Condition is a record that must be at a revision.
+// A Condition names a record and the revision it must have.
 type Condition struct {
 	Organization string    // the organization, or that of the key
 	Key          apikey.ID // empty for the organization itself
-	Revision     uint64    // zero: the record must be absent, or the key be of another organization
+	Revision     uint64    // zero: the record must be absent; a key of another organization is
 }
 
 // An EventRequest asks for a page of events. The zero EventRequest asks for the oldest of all

@@ -54,7 +54,7 @@ func CheckDeleteOf(condition store.Condition, stored uint64) error {
 // the position of the store. If its history has a past of several names, the adapter does as
 // for [CheckWatch].
 func CheckForget(through, latest store.Position) error {
-	return checkPast("forget events up to", through, 0, latest)
+	return checkPast("forget events up to", "the Next of a page", through, 0, latest)
 }
 
 // CheckEventRequest returns the error of Events whatever is stored, nil to accept it: E16.
@@ -70,11 +70,11 @@ func CheckEventRequest(request store.EventRequest) error {
 // Positions of another history are refused, as by [CheckWatch]. Events after the zero
 // Position need no check.
 func CheckEventsAfter(after store.Position, forgotten uint64, latest store.Position) error {
-	return checkPast("read events after", after, forgotten, latest)
+	return checkPast("read events after", "the zero Position", after, forgotten, latest)
 }
 
 // checkPast refuses a position that is not in the store's past, or before what was forgotten.
-func checkPast(what string, p store.Position, forgotten uint64, latest store.Position) error {
+func checkPast(what, want string, p store.Position, forgotten uint64, latest store.Position) error {
 	var problem string
 	switch {
 	case p.History != latest.History:
@@ -86,7 +86,7 @@ func checkPast(what string, p store.Position, forgotten uint64, latest store.Pos
 	default:
 		return nil
 	}
-	return fmt.Errorf("store: %s revision %d of history %s, of %s: want the zero Position: %w", what, p.Revision, plain.Quote(p.History), problem, store.ErrCompacted)
+	return fmt.Errorf("store: %s revision %d of history %s, of %s: want %s: %w", what, p.Revision, plain.Quote(p.History), problem, want, store.ErrCompacted)
 }
 
 // EncodeEvents returns the stored form of the events of a write, which is valid
