@@ -28,11 +28,8 @@ func (p *plan) write(ctx context.Context, options ApplyOptions) (Result, error) 
 	write.Events = events
 	revision, err := p.put(ctx, write)
 	if err != nil {
-		if err = outcome(err); ClassOf(err) != Unavailable || errors.Is(err, errAgain) {
-			return Result{}, err
-		}
 		if revision = p.settle(ctx, step); revision == 0 {
-			return Result{}, err
+			return Result{}, outcome(err)
 		}
 	}
 	for i := range events {
@@ -167,7 +164,7 @@ func outcome(err error) error {
 	return wrap(Unavailable, err, "It is not known whether the change was made. Look before you try again.")
 }
 
-// settle looks for the step's new secret after a write of unknown outcome. It returns the
+// settle looks for the step's new secret after a failed write, which may have happened. It returns the
 // revision of the record with it, or zero. Only this write can have stored that secret.
 // Absence proves nothing: the write may be on its way.
 func (p *plan) settle(ctx context.Context, step *step) uint64 {
