@@ -113,9 +113,21 @@ func TestM19Conditions(t *testing.T) {
 		return names
 	}
 	require.Equal(t, []string{"acme", "self"}, conditions(actor, admin.Describe("k", "x")))
+	require.Empty(t, f.writes[len(f.writes)-1].Options, "it has no permission to empty a list")
+	w.edit("k", func(k *apikey.Key) { k.Grants, k.Secrets[0].Expires = []apikey.Grant{{Role: "owner"}}, start })
+	request := w.request("k", "203.0.113.7")
+	request.Secret, request.Verifier = apikey.Secret{}, policy.AlreadyVerified{}
+	require.Equal(t, []string{"acme", "k"}, conditions(w.byRequest(request), admin.Describe("self", "y"))[:2], "proven otherwise, and not usable by itself")
+	w.edit("k", func(k *apikey.Key) { k.Grants, k.Secrets[0].Expires = nil, time.Time{} })
 	require.Equal(t, []string{"acme"}, conditions(actor, admin.Describe("self", "x")))
 	require.Equal(t, []string{"acme"}, conditions(ann, admin.Describe("k", "y")))
 	require.Equal(t, []string{"acme", "boss"}, conditions(ann, admin.DisableKey("self")), "boss is left as a manager, and as usable")
 	require.Equal(t, []string{"boss"}, conditions(ann, admin.SetRequirement(policy.Required)))
 	require.Equal(t, []string{"acme", "k"}, conditions(ann, admin.DeleteKey("boss")), "k is left as usable")
+	organization, err := w.memory.Organization(w.ctx, "acme")
+	require.NoError(t, err)
+	organization.Disabled = true
+	_, err = w.memory.PutOrganization(w.ctx, organization)
+	require.NoError(t, err)
+	require.Empty(t, conditions(ann, admin.EnableOrganization()), "there was nothing to lose")
 }

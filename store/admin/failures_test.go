@@ -182,6 +182,9 @@ func TestWithoutAJournal(t *testing.T) {
 	w.apply(ann, plain, admin.DeleteKey("k"))
 	_, err = w.admin.Apply(w.ctx, ann, "new", plain, admin.CreateOrganization(policy.Required))
 	require.NoError(t, err)
+	for _, notice := range w.notices {
+		require.NotEqual(t, admin.EventsLost, notice.Kind)
+	}
 	failure = errFault
 	w.notices = nil
 	result, err = w.admin.Apply(w.ctx, ann, "new", plain, admin.DeleteOrganization())

@@ -3,6 +3,7 @@ package admin
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/sallyport-go/sallyport/apikey"
@@ -95,10 +96,8 @@ func (p *plan) request(options ApplyOptions) store.Write {
 		write.Delete = &store.Condition{Organization: p.organization, Key: k.id, Revision: k.before.Revision}
 	default:
 		write.PutKey = k.after
-		for _, kind := range options.Accept {
-			if kind == Opens { // only then, by rule M14
-				write.Options = []store.PutOption{store.AllowOpen}
-			}
+		if slices.Contains(options.Accept, Opens) { // only then, by rule M14
+			write.Options = []store.PutOption{store.AllowOpen}
 		}
 	}
 	write.If = p.conditions(k)
