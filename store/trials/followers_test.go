@@ -1,0 +1,171 @@
+package trials
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/sallyport-go/sallyport/store"
+	"github.com/sallyport-go/sallyport/store/replica"
+)
+
+// TestFollowers measures one writer's writes a second while 0, 10, 50 and 100 replicas
+// follow, and then none again, to show how steady the machine was.
+//
+// It models n processes by one: each replica has a store, a pool and a listening connection
+// of its own, and all share this process. The server's work is that of n processes. The
+// clients' work competes with the server for the same cores; on machines of their own it
+// would not. So the processor time of both is reported, for PostgreSQL; etcd's members are
+// part of this process, and SQLite has no server.
+func TestFollowers(t *testing.T) {
+	eachSystem(t, func(t *testing.T, s system) {
+		keys := s.open(t)
+		loadMany(t, keys, of(1000, 100))
+		var followers []*follower
+		var alone float64
+		for _, n := range []int{0, 10, 50, 100, 0}[:of(5, 2)] {
+			for n == 0 && len(followers) > 0 {
+				last := len(followers) - 1
+				followers[last].close(t)
+				followers = followers[:last]
+			}
+			for len(followers) < n {
+				connection := s.open(t) // as of a process of its own
+				followers = append(followers, &follower{follow(t, connection), connection})
+			}
+			time.Sleep(time.Second) // the opening is over, and its load
+
+			began := s.load(t)
+			time.Sleep(time.Duration(of(2000, 100)) * time.Millisecond)
+			idle := s.load(t).since(began)
+
+			began = s.load(t)
+			writes, delays := writeBefore(t, keys, followers)
+			busy := s.load(t).since(began)
+			rate := float64(writes) / busy.took.Seconds()
+			if alone == 0 {
+				alone = rate
+			}
+			t.Logf("%s: %3d followers: %4.0f writes a second, %.2f of those alone; a write costs the clients %v and the server %v, and takes effect after %v, 99 %% %v; a quiet second costs %v and %v",
+				s.name, n, rate, rate/alone, (busy.clients / time.Duration(writes)).Round(time.Microsecond), (busy.server / time.Duration(writes)).Round(time.Microsecond),
+				percentile(delays, 50), percentile(delays, 99),
+				time.Duration(float64(idle.clients)/idle.took.Seconds()).Round(time.Millisecond), time.Duration(float64(idle.server)/idle.took.Seconds()).Round(time.Millisecond))
+		}
+	})
+}
+
+// A follower is a replica, and the store it follows.
+type follower struct {
+	*replica.Replica
+	store store.Store
+}
+
+func (f *follower) close(t *testing.T) {
+	t.Helper()
+	require.NoError(t, f.Close())
+	require.NoError(t, f.store.Close())
+}
+
+// writeBefore replaces a key again and again for some seconds. It returns the number of
+// writes, and how long some of them took to reach one of the followers, ascending. At the
+// end all followers have all writes.
+func writeBefore(t *testing.T, keys store.Store, followers []*follower) (writes int, delays []time.Duration) {
+	t.Helper()
+	ctx := t.Context()
+	type written struct {
+		revision uint64
+		at       time.Time
+	}
+	sample, done := make(chan written, 1), make(chan struct{})
+	go func() {
+		defer close(done)
+		for w := range sample {
+			if len(followers) == 0 {
+				continue
+			}
+			for followers[0].Position().Revision < w.revision {
+				time.Sleep(100 * time.Microsecond)
+			}
+			delays = append(delays, time.Since(w.at))
+		}
+	}()
+	key, err := keys.Key(ctx, scaleKey(0))
+	require.NoError(t, err)
+	for end := time.Now().Add(time.Duration(of(4000, 500)) * time.Millisecond); time.Now().Before(end); writes++ {
+		key, err = keys.PutKey(ctx, key)
+		require.NoError(t, err)
+		select {
+		case sample <- written{key.Revision, time.Now()}:
+		default:
+		}
+	}
+	close(sample)
+	<-done
+	for _, f := range followers {
+		require.NoError(t, f.Sync(ctx))
+		subject, found, err := f.LookupNow(key.ID)
+		require.NoError(t, err)
+		require.True(t, found)
+		require.Equal(t, key.Revision, subject.Key().Revision)
+	}
+	slices.Sort(delays)
+	if len(delays) == 0 {
+		delays = append(delays, 0)
+	}
+	return writes, delays
+}
+
+// A load is the processor time used so far.
+type load struct {
+	took            time.Duration // since some moment
+	clients, server time.Duration
+}
+
+func (l load) since(before load) load {
+	return load{l.took - before.took, l.clients - before.clients, l.server - before.server}
+}
+
+var someMoment = time.Now()
+
+// load returns the processor time of this process, and of the PostgreSQL server.
+func (s system) load(t *testing.T) load {
+	t.Helper()
+	var used syscall.Rusage
+	require.NoError(t, syscall.Getrusage(syscall.RUSAGE_SELF, &used))
+	l := load{took: time.Since(someMoment), clients: time.Duration(used.Utime.Nano() + used.Stime.Nano())}
+	if s.server == nil {
+		return l
+	}
+	text, err := os.ReadFile(filepath.Join(s.server.Data(), "postmaster.pid"))
+	require.NoError(t, err)
+	postmaster, _, _ := strings.Cut(string(text), "\n")
+	processes, err := filepath.Glob("/proc/[0-9]*/stat")
+	require.NoError(t, err)
+	const tick = time.Second / 100 // as Linux has it on every machine
+	for _, process := range processes {
+		text, err := os.ReadFile(process) // it may have ended
+		if err != nil {
+			continue
+		}
+		// pid (name) state parent …: the times are the 14th and the 15th field, and those
+		// of children that ended the next two.
+		fields := strings.Fields(string(text[strings.LastIndexByte(string(text), ')')+1:]))
+		own := filepath.Base(filepath.Dir(process)) == postmaster
+		if !own && fields[1] != postmaster {
+			continue
+		}
+		for _, field := range fields[11:map[bool]int{true: 15, false: 13}[own]] {
+			ticks, err := strconv.Atoi(field)
+			require.NoError(t, err)
+			l.server += time.Duration(ticks) * tick
+		}
+	}
+	return l
+}
