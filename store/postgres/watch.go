@@ -78,7 +78,7 @@ type watch struct {
 	told  []store.Change // read, to be delivered
 }
 
-// tell delivers the changes since the mark, and a new mark, all from one snapshot.
+// tell delivers the changes since the mark, and a new mark, all of one snapshot.
 func (w *watch) tell(ctx context.Context) error {
 	if w.s.closing.Err() != nil {
 		return errClosed
@@ -88,7 +88,7 @@ func (w *watch) tell(ctx context.Context) error {
 		return err
 	}
 	defer r.abandon()
-	latest, err := w.read(r)
+	latest, err := w.look(r)
 	if err != nil {
 		return r.failed(err)
 	}
@@ -104,6 +104,20 @@ func (w *watch) tell(ctx context.Context) error {
 	}
 	w.first, w.load, w.mark = false, false, latest
 	return nil
+}
+
+// look reads the changes since the mark, the short way or the long one.
+func (w *watch) look(r *reading) (store.Position, error) {
+	if !w.first && !w.load {
+		latest, all, err := w.readRecent(r)
+		if all || err != nil {
+			return latest, err
+		}
+	}
+	if err := r.beginSnapshot(w.s.schema); err != nil {
+		return store.Position{}, err
+	}
+	return w.read(r)
 }
 
 // read reads the changes since the mark, and returns the position of the snapshot.
