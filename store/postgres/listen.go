@@ -30,6 +30,8 @@ type listener struct {
 	pool   *pgxpool.Pool
 	schema string
 
+	notifier *notifier // of the same store
+
 	start sync.Once
 	ended chan struct{}
 
@@ -104,13 +106,21 @@ func (l *listener) listen() {
 		ctx, cancel := context.WithTimeout(l.ctx, pollInterval)
 		notification, err := conn.WaitForNotification(ctx)
 		cancel()
-		if err == nil && notification.Payload == l.schema {
-			l.heard.Store(true)
-			l.waker.Wake()
+		if err == nil {
+			l.hear(notification.Payload)
 		}
 		if err != nil && l.ping(conn) != nil {
 			return
 		}
+	}
+}
+
+// hear wakes the watchers if a notification is for them.
+func (l *listener) hear(message string) {
+	if revision, is := concerns(message, l.schema); is {
+		l.heard.Store(true)
+		l.notifier.notified(revision)
+		l.waker.Wake()
 	}
 }
 
@@ -135,6 +145,7 @@ func (l *listener) connect() (*pgx.Conn, error) {
 		l.disconnect(conn)
 		return nil, err
 	}
+	_, _ = conn.Exec(ctx, followLockSQL, l.schema) // without it, the first ping fails or all is well
 	return conn, nil
 }
 
