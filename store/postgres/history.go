@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/jackc/pgx/v5"
@@ -77,8 +78,18 @@ func (s *Store) Position(ctx context.Context) (store.Position, error) {
 		return store.Position{}, err
 	}
 	defer leave()
+	at := time.Now()
 	latest, _, err := s.readPosition(ctx, s.querier())
+	if err == nil {
+		s.asked.Store(&asked{at, latest})
+	}
 	return latest, err
+}
+
+// An asked is an answer of Position: the store had no later write when it was called.
+type asked struct {
+	at       time.Time
+	position store.Position
 }
 
 // readPosition returns the latest position, and the revision of the latest change no longer

@@ -14,8 +14,12 @@ import (
 )
 
 const (
-	// pollInterval is how often watchers look without a notification.
+	// pollInterval is the longest time between two looks of a watcher.
 	pollInterval = time.Second
+
+	// pingInterval is how often the server is asked for a sign of life on the listening
+	// connection.
+	pingInterval = 5 * time.Second
 
 	// pingTimeout is how long the server may take to answer on the listening connection
 	// before it is replaced.
@@ -103,7 +107,7 @@ func (l *listener) listen() {
 	// This connection was not notified of earlier writes.
 	l.waker.Wake()
 	for {
-		ctx, cancel := context.WithTimeout(l.ctx, pollInterval)
+		ctx, cancel := context.WithTimeout(l.ctx, pingInterval)
 		notification, err := conn.WaitForNotification(ctx)
 		cancel()
 		if err == nil {

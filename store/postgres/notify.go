@@ -31,10 +31,10 @@ const (
 
 // A notification costs the server and its clients some 0.3 ms of a processor for each
 // follower: it wakes a process on both sides, and then each follower reads. So with n
-// followers there is one in n milliseconds at most, up to longestPause.
+// followers there is at most one in n milliseconds, or in pollInterval, when followers look by
+// themselves.
 const (
 	pausePerFollower = time.Millisecond
-	longestPause     = 100 * time.Millisecond
 	countInterval    = time.Second // between two counts of the followers, while writing
 )
 
@@ -61,13 +61,13 @@ type notifier struct {
 
 // pause is the shortest time between two notifications. The lock is held.
 func (n *notifier) pause() time.Duration {
-	return min(time.Duration(n.followers)*pausePerFollower, longestPause)
+	return min(time.Duration(n.followers)*pausePerFollower, pollInterval)
 }
 
 // claim reports whether a write is to notify the followers itself.
 func (n *notifier) claim(ctx context.Context) bool {
 	n.mu.Lock()
-	soon := time.Since(n.last) < longestPause
+	soon := time.Since(n.last) < pollInterval
 	n.mu.Unlock()
 	if soon {
 		n.count(ctx)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 	"unicode/utf8"
 
@@ -30,6 +31,7 @@ type Store struct {
 	calls    sync.RWMutex // read-locked by calls under way; Close locks it to wait for them
 	hints    *listener
 	notifier *notifier // nil in a caller's transaction
+	asked    atomic.Pointer[asked]
 
 	maxStall     time.Duration // shorter in a test
 	pollInterval time.Duration // longer in a test

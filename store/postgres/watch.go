@@ -36,10 +36,11 @@ func (s *Store) Watch(ctx context.Context, after store.Position) iter.Seq2[store
 		defer context.AfterFunc(s.closing, cancel)()
 
 		w := watch{s: s, yield: yield, mark: after, load: after == store.Position{}, first: true}
-		poll := time.NewTicker(s.pollInterval)
+		poll := time.NewTimer(s.pollInterval)
 		defer poll.Stop()
 		for polled := false; ; {
 			before := w.mark
+			poll.Reset(s.pollInterval)
 			err := w.tell(ctx)
 			if polled && w.mark.Revision != before.Revision {
 				s.hints.missed()
@@ -54,14 +55,28 @@ func (s *Store) Watch(ctx context.Context, after store.Position) iter.Seq2[store
 				yield(store.Change{}, err)
 				return
 			}
-			select {
-			case <-hint:
-				polled = false
-			case <-poll.C:
-				polled = true
-			case <-ctx.Done():
-			}
+			polled = w.wait(ctx, hint, poll)
 		}
+	}
+}
+
+// wait waits until something may be new: until a hint, or until nobody has asked the server
+// for a while. polled reports that there was no hint.
+func (w *watch) wait(ctx context.Context, hint <-chan struct{}, poll *time.Timer) (polled bool) {
+	for {
+		select {
+		case <-hint:
+			return false
+		case <-poll.C:
+		case <-ctx.Done():
+			return false
+		}
+		// A replica asks for the position by itself.
+		asked := w.s.asked.Load()
+		if asked == nil || asked.position != w.mark || time.Since(asked.at) >= w.s.pollInterval {
+			return true
+		}
+		poll.Reset(w.s.pollInterval - time.Since(asked.at))
 	}
 }
 

@@ -16,8 +16,8 @@ import (
 	"github.com/sallyport-go/sallyport/store/replica"
 )
 
-// TestFollowers measures one writer's writes a second while 0, 10, 50 and 100 replicas
-// follow, and then none again, to show how steady the machine was.
+// TestFollowers measures one writer's writes a second while 10, 50 and 100 replicas follow,
+// and without any before and after each, since the machine's other work changes.
 //
 // It models n processes by one: each replica has a store, a pool and a listening connection
 // of its own, and all share this process. The server's work is that of n processes. The
@@ -28,37 +28,41 @@ func TestFollowers(t *testing.T) {
 	eachSystem(t, func(t *testing.T, s system) {
 		keys := s.open(t)
 		loadMany(t, keys, of(1000, 100))
-		var followers []*follower
-		var alone float64
-		for _, n := range []int{0, 10, 50, 100, 0}[:of(5, 2)] {
-			for n == 0 && len(followers) > 0 {
-				last := len(followers) - 1
-				followers[last].close(t)
-				followers = followers[:last]
-			}
-			for len(followers) < n {
-				connection := s.open(t) // as of a process of its own
-				followers = append(followers, &follower{follow(t, connection), connection})
-			}
-			time.Sleep(time.Second) // the opening is over, and its load
-
-			began := s.load(t)
-			time.Sleep(time.Duration(of(2000, 100)) * time.Millisecond)
-			idle := s.load(t).since(began)
-
-			began = s.load(t)
-			writes, delays := writeBefore(t, keys, followers)
-			busy := s.load(t).since(began)
-			rate := float64(writes) / busy.took.Seconds()
-			if alone == 0 {
-				alone = rate
-			}
-			t.Logf("%s: %3d followers: %4.0f writes a second, %.2f of those alone; a write costs the clients %v and the server %v, and takes effect after %v, 99 %% %v; a quiet second costs %v and %v",
-				s.name, n, rate, rate/alone, (busy.clients / time.Duration(writes)).Round(time.Microsecond), (busy.server / time.Duration(writes)).Round(time.Microsecond),
-				percentile(delays, 50), percentile(delays, 99),
-				time.Duration(float64(idle.clients)/idle.took.Seconds()).Round(time.Millisecond), time.Duration(float64(idle.server)/idle.took.Seconds()).Round(time.Millisecond))
+		before := measure(t, s, keys, 0)
+		for _, n := range []int{10, 50, 100}[:of(3, 1)] {
+			followed := measure(t, s, keys, n)
+			after := measure(t, s, keys, 0)
+			t.Logf("%s: %3d followers: %.2f of the writes without", s.name, n, 2*followed/(before+after))
+			before = after
 		}
 	})
+}
+
+// measure returns the writes a second while so many replicas follow.
+func measure(t *testing.T, s system, keys store.Store, n int) float64 {
+	t.Helper()
+	var followers []*follower
+	for range n {
+		connection := s.open(t) // as of a process of its own
+		followers = append(followers, &follower{follow(t, connection), connection})
+	}
+	time.Sleep(time.Duration(of(1000, 100)) * time.Millisecond) // the load of opening is over
+
+	began := s.load(t)
+	time.Sleep(time.Duration(of(1000, 100)) * time.Millisecond)
+	idle := s.load(t).since(began)
+
+	began = s.load(t)
+	writes, delays := writeBefore(t, keys, followers)
+	busy := s.load(t).since(began)
+	for _, f := range followers {
+		f.close(t)
+	}
+	rate := float64(writes) / busy.took.Seconds()
+	each := func(d time.Duration) time.Duration { return (d / time.Duration(writes)).Round(time.Microsecond) }
+	t.Logf("%s: %3d followers: %4.0f writes a second; each costs the clients %v and the server %v, and is followed after %v, 99 %% %v; a quiet second costs %v and %v",
+		s.name, n, rate, each(busy.clients), each(busy.server), percentile(delays, 50), percentile(delays, 99), idle.clients.Round(time.Millisecond), idle.server)
+	return rate
 }
 
 // A follower is a replica, and the store it follows.
@@ -98,7 +102,7 @@ func writeBefore(t *testing.T, keys store.Store, followers []*follower) (writes 
 	}()
 	key, err := keys.Key(ctx, scaleKey(0))
 	require.NoError(t, err)
-	for end := time.Now().Add(time.Duration(of(4000, 500)) * time.Millisecond); time.Now().Before(end); writes++ {
+	for end := time.Now().Add(time.Duration(of(3000, 500)) * time.Millisecond); time.Now().Before(end); writes++ {
 		key, err = keys.PutKey(ctx, key)
 		require.NoError(t, err)
 		select {
