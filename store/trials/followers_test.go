@@ -61,7 +61,7 @@ func measure(t *testing.T, s system, keys store.Store, n int) float64 {
 	rate := float64(writes) / busy.took.Seconds()
 	each := func(d time.Duration) time.Duration { return (d / time.Duration(writes)).Round(time.Microsecond) }
 	t.Logf("%s: %3d followers: %4.0f writes a second; each costs the clients %v and the server %v, and is followed after %v, 99 %% %v; a quiet second costs %v and %v",
-		s.name, n, rate, each(busy.clients), each(busy.server), percentile(delays, 50), percentile(delays, 99), idle.clients.Round(time.Millisecond), idle.server)
+		s.name, n, rate, each(busy.clients), each(busy.server), percentile(delays, 50), percentile(delays, 99), idle.clients.Round(time.Millisecond), idle.server.Round(time.Millisecond))
 	return rate
 }
 
@@ -152,24 +152,21 @@ func (s system) load(t *testing.T) load {
 	postmaster, _, _ := strings.Cut(string(text), "\n")
 	processes, err := filepath.Glob("/proc/[0-9]*/stat")
 	require.NoError(t, err)
-	const tick = time.Second / 100 // as Linux has it on every machine
 	for _, process := range processes {
 		text, err := os.ReadFile(process) // it may have ended
 		if err != nil {
 			continue
 		}
-		// pid (name) state parent …: the times are the 14th and the 15th field, and those
-		// of children that ended the next two.
+		// pid (name) state parent …
 		fields := strings.Fields(string(text[strings.LastIndexByte(string(text), ')')+1:]))
-		own := filepath.Base(filepath.Dir(process)) == postmaster
-		if !own && fields[1] != postmaster {
+		if fields[1] != postmaster && filepath.Base(filepath.Dir(process)) != postmaster {
 			continue
 		}
-		for _, field := range fields[11:map[bool]int{true: 15, false: 13}[own]] {
-			ticks, err := strconv.Atoi(field)
-			require.NoError(t, err)
-			l.server += time.Duration(ticks) * tick
-		}
+		// In nanoseconds; the other file has hundredths of a second.
+		text, _ = os.ReadFile(filepath.Join(filepath.Dir(process), "schedstat"))
+		used, _, _ := strings.Cut(string(text), " ")
+		nanoseconds, _ := strconv.ParseInt(used, 10, 64)
+		l.server += time.Duration(nanoseconds)
 	}
 	return l
 }
