@@ -46,14 +46,14 @@ func measure(t *testing.T, s system, keys store.Store, n int) float64 {
 		connection := s.open(t) // as of a process of its own
 		followers = append(followers, &follower{follow(t, connection), connection})
 	}
-	time.Sleep(time.Duration(of(1000, 100)) * time.Millisecond) // the load of opening is over
+	writeBefore(t, keys, followers, 1) // statements are prepared, and planned some times
 
 	began := s.load(t)
 	time.Sleep(time.Duration(of(1000, 100)) * time.Millisecond)
 	idle := s.load(t).since(began)
 
 	began = s.load(t)
-	writes, delays := writeBefore(t, keys, followers)
+	writes, delays := writeBefore(t, keys, followers, of(3, 1))
 	busy := s.load(t).since(began)
 	for _, f := range followers {
 		f.close(t)
@@ -77,10 +77,10 @@ func (f *follower) close(t *testing.T) {
 	require.NoError(t, f.store.Close())
 }
 
-// writeBefore replaces a key again and again for some seconds. It returns the number of
+// writeBefore replaces a key again and again. It returns the number of
 // writes, and how long some of them took to reach one of the followers, ascending. At the
 // end all followers have all writes.
-func writeBefore(t *testing.T, keys store.Store, followers []*follower) (writes int, delays []time.Duration) {
+func writeBefore(t *testing.T, keys store.Store, followers []*follower, seconds int) (writes int, delays []time.Duration) {
 	t.Helper()
 	ctx := t.Context()
 	type written struct {
@@ -102,7 +102,7 @@ func writeBefore(t *testing.T, keys store.Store, followers []*follower) (writes 
 	}()
 	key, err := keys.Key(ctx, scaleKey(0))
 	require.NoError(t, err)
-	for end := time.Now().Add(time.Duration(of(3000, 500)) * time.Millisecond); time.Now().Before(end); writes++ {
+	for end := time.Now().Add(time.Duration(seconds) * time.Second); time.Now().Before(end); writes++ {
 		key, err = keys.PutKey(ctx, key)
 		require.NoError(t, err)
 		select {
