@@ -224,7 +224,7 @@ func (s *Store) commit(ctx context.Context, b *batch) (uint64, error) {
 	if b.err != nil {
 		return 0, b.err
 	}
-	// A caller's transaction ends when the caller wants, if at all.
+	// A caller's transaction ends when the caller wants it, if at all.
 	notifies := s.tx != nil || s.notifier.claim(ctx)
 	if notifies {
 		b.queue(notifySQL, channel, b.schema)
@@ -246,7 +246,7 @@ func (s *Store) commit(ctx context.Context, b *batch) (uint64, error) {
 	case s.tx != nil || b.revision == 0:
 	case notifies && err == nil:
 		s.notifier.notified(b.revision)
-	default: // after an error it may have happened
+	default: // after an error the write may have happened
 		s.notifier.owe(b.revision)
 	}
 	return b.revision, err

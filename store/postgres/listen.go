@@ -145,11 +145,13 @@ func (l *listener) connect() (*pgx.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
+	// A server without such locks is no reason not to listen. Before LISTEN, or behind a
+	// pooler this statement could receive a notification, and later ones none.
+	_, _ = conn.Exec(ctx, followLockSQL, l.schema)
 	if _, err := conn.Exec(ctx, "LISTEN "+channel); err != nil {
 		l.disconnect(conn)
 		return nil, err
 	}
-	_, _ = conn.Exec(ctx, followLockSQL, l.schema) // without it, the first ping fails or all is well
 	return conn, nil
 }
 
