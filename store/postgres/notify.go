@@ -23,7 +23,8 @@ const (
 	notifyLaterSQL = `SELECT set_config('synchronous_commit', 'off', true), pg_notify($1, $2)`
 
 	// Each listening connection has a share of this lock, for countFollowersSQL. Like
-	// LISTEN, and unlike a row, it ends with the connection. Everybody may see locks.
+	// LISTEN, and unlike a row, it ends with the connection. Everybody may see locks. A
+	// stranger who takes it too can only lengthen the pause, to a second.
 	followLockSQL = `SELECT pg_try_advisory_lock_shared(23058, hashtext($1))`
 
 	countFollowersSQL = `SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND classid = 23058 AND objid = hashtext($1)::oid AND objsubid = 2

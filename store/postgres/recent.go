@@ -22,10 +22,11 @@ const recentSQL = selectState + `, p.history, p.latest, p.forgotten, c.revision,
 // few is the limit in recentSQL.
 const few = 16
 
-// readRecent reads the changes since the mark as most of them are read: a few, soon after a
-// notification. That takes one round trip, and a tenth of the server's time for a snapshot
-// of several statements. all is false if it has not read all changes, or not understood
-// them: they are many, of another history, or damaged. Then it has added none.
+// readRecent reads a few changes since the mark, as there are after a notification. It takes
+// one round trip instead of five, and less than half of the server's time.
+//
+// all is false if that is not enough: there are more changes, or another history, or a
+// record has several rows. Then it has added nothing to deliver.
 func (w *watch) readRecent(r *reading) (latest store.Position, all bool, err error) {
 	var (
 		p            positionRow

@@ -24,7 +24,8 @@ const changesSQL = `SELECT DISTINCT ON (key, record) revision, organization, key
 	ORDER BY key, record, revision DESC`
 
 // Watch implements [store.Watcher]. It looks for changes when the server notifies of a
-// write, within a millisecond or so, and in any case once a second. At least the latest
+// write, within a millisecond or so, and in any case once a second. While writes follow each
+// other, it may look n milliseconds later, with n stores being watched. At least the latest
 // 100,000 changes are known. If a watcher with more than a thousand pending records takes
 // none for a minute, the watch ends with an error.
 func (s *Store) Watch(ctx context.Context, after store.Position) iter.Seq2[store.Change, error] {
@@ -71,7 +72,7 @@ func (w *watch) wait(ctx context.Context, hint <-chan struct{}, poll *time.Timer
 		case <-ctx.Done():
 			return false
 		}
-		// A replica asks for the position by itself.
+		// A replica asks for the position anyway, and more often.
 		asked := w.s.asked.Load()
 		if asked == nil || asked.position != w.mark || time.Since(asked.at) >= w.s.pollInterval {
 			return true
