@@ -123,9 +123,9 @@
 //
 // Changes are read from the table changes, and the records with them, in one snapshot. A
 // notification (NOTIFY on the channel sallyport) is only a hint to look. It arrives within a
-// millisecond or so of the commit. Without notifications watchers look once a second, unless
-// a call of Position has just answered that there is nothing new: that bounds their delay
-// while the server answers. If no notification arrives at all, the Store says so once, by a
+// millisecond or so of the commit. Without notifications watchers look when a call of
+// Position finds something new, and within a second of the last that found nothing: that
+// bounds their delay while the server answers. If no notification arrives at all, the Store says so once, by a
 // warning of log/slog.
 //
 // A watch that cannot read ends with an error, and can be resumed from its last mark. A

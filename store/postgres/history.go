@@ -80,10 +80,16 @@ func (s *Store) Position(ctx context.Context) (store.Position, error) {
 	defer leave()
 	at := time.Now()
 	latest, _, err := s.readPosition(ctx, s.querier())
-	if err == nil {
-		s.asked.Store(&asked{at, latest})
+	if err != nil {
+		return store.Position{}, err
 	}
-	return latest, err
+	s.asked.Store(&asked{at, latest})
+	// A watch that is behind looks now, and not only when it is notified.
+	if told := s.told.Load(); told != nil && *told != latest {
+		s.hints.missed()
+		s.hints.waker.Wake()
+	}
+	return latest, nil
 }
 
 // An asked is an answer of Position: the store had no later write when it was called.

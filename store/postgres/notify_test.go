@@ -205,3 +205,24 @@ func TestAskedAnyway(t *testing.T) {
 	cancel()
 	assert.False(t, s.Waits(ended, mark, hint))
 }
+
+// TestPositionHints has nobody notify of a write, and no watch look by itself. Whoever asks
+// for the position finds the write, and has the watch deliver it.
+func TestPositionHints(t *testing.T) {
+	dsn := postgrestest.Shared(t).Database(t)
+	s, watched := newStore(t, newPool(t, dsn)), openStore(t, newPool(t, dsn))
+	o, _ := acme(t, s)
+	watched.SetPollInterval(time.Hour)
+	f := follow(t, watched)
+	f.is(t, s)
+	require.Eventually(t, func() bool { return s.CountFollowers(t.Context()) == 1 }, patience, time.Millisecond)
+	s.SetFollowers(50)
+	s.SetNotified(time.Now().Add(time.Hour))
+	for range 3 {
+		o.Revision = putAgain(t, s, o, 1)
+		latest, err := revisionOf(t.Context(), watched)
+		require.NoError(t, err)
+		require.Equal(t, o.Revision, latest)
+		f.reaches(t, latest)
+	}
+}

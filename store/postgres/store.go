@@ -30,8 +30,9 @@ type Store struct {
 	close    context.CancelFunc
 	calls    sync.RWMutex // read-locked by calls under way; Close locks it to wait for them
 	hints    *listener
-	notifier *notifier // nil in a caller's transaction
-	asked    atomic.Pointer[asked]
+	notifier *notifier                      // nil in a caller's transaction
+	asked    atomic.Pointer[asked]          // the latest answer of Position
+	told     atomic.Pointer[store.Position] // the latest mark of a watch
 
 	maxStall     time.Duration // shorter in a test
 	pollInterval time.Duration // longer in a test

@@ -119,6 +119,7 @@ func (w *watch) tell(ctx context.Context) error {
 		}
 	}
 	w.first, w.load, w.mark = false, false, latest
+	w.s.told.Store(&latest)
 	return nil
 }
 
