@@ -157,7 +157,7 @@
 // second. Processes that write and do not watch have a pause each. [Store.WithTx] notifies
 // with every transaction.
 //
-// On two cores, shared with a writer and all clients, 50 followers left 0.8 of the writes a
+// On two cores, shared with a writer and all clients, 50 followers left 0.67 of the writes a
 // second, and 100 followers 0.4. There are more figures in the module store/trials.
 //
 // # Pools and poolers
