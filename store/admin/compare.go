@@ -69,7 +69,7 @@ func compare(before, after side, now time.Time) *comparison {
 	homes := []netip.Addr{home(was, now)}
 	first := c.try(homes[0], "", nil)
 	c.usable = [2]bool{first.before.Allows(), first.after.Allows()}
-	if existed && exists && was.Equal(is) || !exists {
+	if !exists || was.Equal(is) {
 		c.keep(first)
 		c.everywhere = first.lost()
 	} else {

@@ -2,6 +2,7 @@ package admin_test
 
 import (
 	"fmt"
+	"net/netip"
 	"testing"
 	"time"
 
@@ -105,6 +106,13 @@ func TestM15Classes(t *testing.T) {
 			w.edit("k", func(k *apikey.Key) { k.AccessList = w.list("192.0.2.1") })
 		}, change: rotate, class: admin.KeyMayBreak, was: policy.AddressListed, is: policy.WrongSecret, usesListed: 1},
 		{name: "its unused secret ends", list: "203.0.113.7", change: rotate, class: admin.KeyUnused, was: policy.AddressListed, is: policy.WrongSecret},
+		{name: "its old secret ends, and the new one is used", before: func(w *world) {
+			w.edit("k", func(k *apikey.Key) { *k, _, _ = w.issuer.Rotate(*k, time.Hour) })
+			require.NoError(t, w.memory.RecordUsage(w.ctx, []store.UsageRecord{{Key: "k", Secret: w.stored("k").Secrets[1].ID(),
+				Usage: accesslist.Usage{Count: 5, Last: start, LastAddress: netip.MustParseAddr("203.0.113.7")}}}))
+		}, change: func(w *world) []admin.Change {
+			return []admin.Change{admin.EndSecret("k", w.stored("k").Secrets[0].ID(), time.Time{})}
+		}, class: admin.KeyUnused, was: policy.OpenList, is: policy.WrongSecret, usesListed: 1},
 		{name: "its secret ends later", list: "203.0.113.7", before: used("203.0.113.7", day, 5), change: one(admin.Rotate("k", time.Hour))},
 		{name: "a list is required", before: used("203.0.113.7", day, 5), change: one(admin.SetRequirement(policy.Required)),
 			class: admin.KeyBreaks, was: policy.OpenList, is: policy.OrganizationRequiresAccessList, finds: list(admin.BreaksKey), usesListed: 1, organizations: true},
