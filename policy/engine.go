@@ -111,19 +111,26 @@ func New(source Source, options ...Option) *Engine {
 //
 // A caller is safe if it looks at nothing but Allowed.
 func (e *Engine) Decide(ctx context.Context, request Request) (d Decision) {
-	if e == nil {
-		e = new(Engine)
-	}
-	d.begin(&request)
+	// Small enough to be inlined, so that neither value is copied on its way.
 	e.decide(ctx, &request, &d)
-	d.finish()
-	for _, observe := range e.observers {
-		notify(observe, ctx, d)
-	}
 	return d
 }
 
+// decide answers a request and calls the observers. d is zero.
 func (e *Engine) decide(ctx context.Context, request *Request, d *Decision) {
+	if e == nil {
+		e = new(Engine)
+	}
+	d.begin(request)
+	e.answer(ctx, request, d)
+	d.finish()
+	for _, observe := range e.observers {
+		notify(observe, ctx, *d)
+	}
+}
+
+// answer looks the key up and applies the rules. A panic makes the decision unavailable.
+func (e *Engine) answer(ctx context.Context, request *Request, d *Decision) {
 	returned := false // recover() costs time, so the deferred function calls it only after a panic
 	defer func() {
 		if !returned {
