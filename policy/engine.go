@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/sallyport-go/sallyport/apikey"
+	"github.com/sallyport-go/sallyport/internal/own"
 	"github.com/sallyport-go/sallyport/policy/internal/lookup"
 )
 
@@ -24,6 +25,7 @@ const DefaultMaxLookups = 32
 type Engine struct {
 	source    Source
 	immediate ImmediateSource // the source, if it is one
+	own       bool            // it is one of this module
 	clock     func() time.Time
 	observers []func(context.Context, Decision)
 
@@ -87,6 +89,7 @@ func WithObserver(observe func(ctx context.Context, decision Decision)) Option {
 func New(source Source, options ...Option) *Engine {
 	e := &Engine{source: source, clock: time.Now, timeout: DefaultTimeout, maxLookups: DefaultMaxLookups}
 	e.immediate, _ = source.(ImmediateSource)
+	e.own = own.Is(source)
 	for _, option := range options {
 		if option != nil {
 			option(e)
@@ -129,40 +132,39 @@ func (e *Engine) decide(ctx context.Context, request *Request, d *Decision) {
 	}
 }
 
-// answer looks the key up and applies the rules. A panic makes the decision unavailable.
+// answer looks the key up and applies the rules.
 func (e *Engine) answer(ctx context.Context, request *Request, d *Decision) {
-	returned := false // recover() costs time, so the deferred function calls it only after a panic
-	defer func() {
-		if !returned {
-			d.panicked(request, recover())
-		}
-	}()
-	if d.Reason, d.Cause = request.refused(); d.Reason == 0 {
+	defer d.recovered(request)
+	reason, cause := request.refused()
+	if reason == 0 {
 		subject, err := e.lookup(ctx, request.Key)
-		if err != nil {
-			d.Reason, d.Cause = Unavailable, err
-		} else {
+		if err == nil {
 			// Reading the clock costs as much as looking an address up, so it is read only
 			// where something depends on the time.
-			var now time.Time
 			if len(e.observers) > 0 || subject.dependsOnTime() || !request.alreadyVerified() {
-				now = e.clock()
+				d.now = e.clock()
 			}
-			d.evaluate(ctx, subject, request, now)
+			reason, cause = d.evaluate(ctx, subject, request)
+		} else {
+			reason, cause = Unavailable, err
 		}
 	}
-	if d.Reason == Unavailable {
-		d.Cause = gone(ctx, d.Cause)
+	if reason == Unavailable {
+		cause = gone(ctx, cause)
 	}
-	returned = true
+	d.Cause = cause
+	d.Reason = reason // last: see recovered
 }
 
-// panicked makes the decision unavailable after a panic of the source, the clock, a
-// Verifier or a Resolver.
-func (d *Decision) panicked(request *Request, cause any) {
-	*d = Decision{}
-	d.begin(request)
-	d.Reason, d.Cause = Unavailable, fmt.Errorf("policy: panic while deciding: %v", cause)
+// recovered makes a decision without a reason unavailable: the source, the clock, a Verifier
+// or a Resolver panicked. It is deferred, and recover() costs time.
+func (d *Decision) recovered(request *Request) {
+	if d.Reason == 0 {
+		cause := recover()
+		*d = Decision{}
+		d.begin(request)
+		d.Reason, d.Cause = Unavailable, fmt.Errorf("policy: panic while deciding: %v", cause)
+	}
 }
 
 // gone marks the error of a request whose context is done: it tells nothing of the source.
@@ -181,9 +183,19 @@ func (e *Engine) lookup(ctx context.Context, id apikey.ID) (Subject, error) {
 	if ctx.Err() != nil {
 		return Subject{}, fmt.Errorf("policy: before the look-up: %w", lookup.Ended(ctx))
 	}
+	if e.immediate != nil && id != "" {
+		subject, found, err := e.immediate.LookupNow(id)
+		if e.own && err == nil {
+			return subject, nil // a store of this module keeps what sound checks
+		}
+		return sound(id, subject, found, err)
+	}
+	return e.wait(ctx, id)
+}
+
+// wait asks a source that is none in memory.
+func (e *Engine) wait(ctx context.Context, id apikey.ID) (Subject, error) {
 	switch {
-	case e.immediate != nil && id != "":
-		return sound(e.immediate.LookupNow(id))
 	case e.source == nil:
 		return Subject{}, errNoSource
 	case id.Validate() != nil:
@@ -192,27 +204,26 @@ func (e *Engine) lookup(ctx context.Context, id apikey.ID) (Subject, error) {
 		return Subject{}, nil
 	}
 	return lookup.Do(ctx, e.gate, func(ctx context.Context) (Subject, error) {
-		return sound(e.source.Lookup(ctx, id))
+		subject, found, err := e.source.Lookup(ctx, id)
+		return sound(id, subject, found, err)
 	})
 }
 
 // sound turns the three values of a look-up into two, and refuses a contradiction between
-// them.
-func sound(subject Subject, found bool, err error) (Subject, error) {
-	if err == nil && found && subject.key != nil {
-		return subject, nil
-	}
-	return Subject{}, unsound(found, err)
-}
-
-func unsound(found bool, err error) error {
+// them. It returns the zero Subject for an unknown key.
+func sound(id apikey.ID, subject Subject, found bool, err error) (Subject, error) {
 	switch {
 	case err != nil:
-		return fmt.Errorf("policy: the source failed: %w", err)
-	case found:
-		return errors.New("policy: the source found a key and returned a Subject without one: want the key")
+		return Subject{}, fmt.Errorf("policy: the source failed: %w", err)
+	case !found:
+		return Subject{}, nil
+	case subject.key == nil:
+		return Subject{}, errors.New("policy: the source found a key and returned a Subject without one: want the key")
 	}
-	return nil
+	if !subject.isOf(id) {
+		return Subject{}, subject.fault(id)
+	}
+	return subject, nil
 }
 
 // notify calls an observer and ends its panics.

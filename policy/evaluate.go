@@ -17,67 +17,73 @@ import (
 // Most programs call [Engine.Decide], which looks the subject up and calls this.
 // Evaluate by itself is for trying a change before it is made.
 func Evaluate(subject Subject, request Request, now time.Time) (d Decision) {
-	d.begin(&request)
-	if d.Reason, d.Cause = request.refused(); d.Reason == 0 {
-		d.evaluate(context.Background(), subject, &request, now)
-	}
-	d.finish()
+	d.evaluated(subject, &request, now)
 	return d
 }
 
-// evaluate is lines 3 to 16.
-func (d *Decision) evaluate(ctx context.Context, subject Subject, r *Request, now time.Time) {
-	d.now = now
-	if !subject.isOf(r.Key) && subject != (Subject{}) {
-		d.Reason, d.Cause = Unavailable, subject.fault(r.Key)
-		return
+func (d *Decision) evaluated(subject Subject, r *Request, now time.Time) {
+	d.begin(r)
+	if d.Reason, d.Cause = r.refused(); d.Reason == 0 {
+		d.now = now
+		if subject.isOf(r.Key) || subject == (Subject{}) {
+			d.Reason, d.Cause = d.evaluate(context.Background(), subject, r)
+		} else {
+			d.Reason, d.Cause = Unavailable, subject.fault(r.Key)
+		}
 	}
+	d.finish()
+}
+
+// evaluate is lines 4 to 16, at the decision's time. The subject is the request's key with its
+// organization, or the zero Subject.
+func (d *Decision) evaluate(ctx context.Context, subject Subject, r *Request) (reason Reason, cause error) {
 	d.subject = subject
+	key := subject.key
 	// The proof is verified before it is known whether there is a key (rule K3).
 	if !r.alreadyVerified() {
-		d.secret, d.Cause = r.verify(subject.key, now)
+		d.secret, cause = r.verify(key, d.now)
 	}
-	if subject.key == nil {
-		d.Reason, d.Cause = UnknownKey, r.Err
-		return
+	if key == nil {
+		return UnknownKey, r.Err
 	}
-	if d.Cause != nil {
-		d.Reason = WrongSecret
-		return
+	if cause != nil {
+		return WrongSecret, cause
 	}
-	if d.Reason = d.judgeKey(r, now); d.Reason != 0 {
-		if d.Reason >= AddressNotListed && r.ClientDoubter != nil {
-			d.Cause = r.ClientDoubter.DoubtClient()
+	if reason = d.judgeKey(key, subject.organization, r); reason != 0 {
+		if reason >= AddressNotListed && r.ClientDoubter != nil {
+			cause = r.ClientDoubter.DoubtClient()
 		}
-		return
+		return reason, cause
 	}
-	if d.Reason, d.Cause = d.resolve(ctx, r.Resolver); d.Reason != 0 {
-		return
+	if r.Resolver != nil {
+		if reason, cause = d.resolve(ctx, r.Resolver); reason != 0 {
+			return reason, cause
+		}
 	}
-	if d.Reason = d.judgeResource(r); d.Reason.Allows() {
+	if reason = d.judgeResource(key, r); reason.Allows() && d.secret >= 0 {
 		d.rehash(r)
 	}
+	return reason, nil
 }
 
 // judgeKey is lines 6 to 11, for an existing key with a valid proof. It returns zero if none
 // of them applies.
-func (d *Decision) judgeKey(r *Request, now time.Time) Reason {
-	key := d.subject.key
+func (d *Decision) judgeKey(key *apikey.Key, organization *Organization, r *Request) Reason {
 	switch { // as Key.Status, without a copy of the key, and the organization's switch
-	case key.Disabled, d.subject.organization.Disabled:
+	case key.Disabled, organization.Disabled:
 		return KeyDisabled
-	case !key.NotBefore.IsZero() && now.Before(key.NotBefore):
+	case !key.NotBefore.IsZero() && d.now.Before(key.NotBefore):
 		return KeyNotYetValid
-	case !key.Expires.IsZero() && !now.Before(key.Expires):
+	case !key.Expires.IsZero() && !d.now.Before(key.Expires):
 		return KeyExpired
 	}
 	if !key.AccessList.IsEmpty() {
-		if !key.AccessList.Contains(r.Client, now) {
+		if !key.AccessList.Contains(r.Client, d.now) {
 			return AddressNotListed
 		}
 		return 0
 	}
-	switch d.subject.organization.Requirement {
+	switch organization.Requirement {
 	case NotRequired:
 	case ReportOnly:
 		d.WouldDeny = OrganizationRequiresAccessList
@@ -91,8 +97,8 @@ func (d *Decision) judgeKey(r *Request, now time.Time) Reason {
 }
 
 // judgeResource is lines 12 to 16, once the resource is known.
-func (d *Decision) judgeResource(r *Request) Reason {
-	key, resource := d.subject.key, &d.request.resource
+func (d *Decision) judgeResource(key *apikey.Key, r *Request) Reason {
+	resource := &d.request.resource
 	if resource.Organization != key.Organization || resource.Organization == NoOrganization {
 		return WrongOrganization
 	}

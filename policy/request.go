@@ -125,9 +125,12 @@ func (AlreadyVerified) Verify(apikey.Key, time.Time) error { return nil }
 
 // refused is lines 1 and 2, and line 3 for an unreadable request: they need no look-up.
 func (r *Request) refused() (Reason, error) {
-	unavailable := r.Err != nil && (errors.Is(r.Err, ErrUnavailable) || errors.Is(r.Err, ErrUnknownClient))
-	if r.Err != nil && !unavailable && !errors.Is(r.Err, ErrInvalidCredentials) {
-		return InvalidRequest, r.Err
+	unavailable := false
+	if r.Err != nil {
+		unavailable = errors.Is(r.Err, ErrUnavailable) || errors.Is(r.Err, ErrUnknownClient)
+		if !unavailable && !errors.Is(r.Err, ErrInvalidCredentials) {
+			return InvalidRequest, r.Err
+		}
 	}
 	if err := r.invalid(); err != nil && !unavailable { // an unreadable part may seem to be missing
 		return InvalidRequest, err
