@@ -114,56 +114,62 @@ func New(source Source, options ...Option) *Engine {
 //
 // A caller is safe if it looks at nothing but Allowed.
 func (e *Engine) Decide(ctx context.Context, request Request) (d Decision) {
-	// Small enough to be inlined, so that neither value is copied on its way.
+	// No more than this, so that it is inlined: neither value is copied on its way.
 	e.decide(ctx, &request, &d)
 	return d
 }
 
-// decide answers a request and calls the observers. d is zero.
+// decide makes a zero decision the answer to a request.
 func (e *Engine) decide(ctx context.Context, request *Request, d *Decision) {
 	if e == nil {
 		e = new(Engine)
 	}
 	d.begin(request)
-	e.answer(ctx, request, d)
-	d.finish()
-	for _, observe := range e.observers {
-		notify(observe, ctx, *d)
+	defer e.finish(ctx, request, d)
+	reason, cause := Reason(0), request.invalid()
+	if cause != nil || request.Console || request.Err != nil {
+		reason, cause = request.refused(cause)
 	}
-}
-
-// answer looks the key up and applies the rules.
-func (e *Engine) answer(ctx context.Context, request *Request, d *Decision) {
-	defer d.recovered(request)
-	reason, cause := request.refused()
 	if reason == 0 {
-		subject, err := e.lookup(ctx, request.Key)
-		if err == nil {
+		var subject Subject
+		if e.own && ctx.Err() == nil {
+			// What sound checks of other sources, these keep.
+			if subject, _, cause = e.immediate.LookupNow(request.Key); cause != nil {
+				cause = failed(cause)
+			}
+		} else {
+			subject, cause = e.lookup(ctx, request.Key)
+		}
+		if cause != nil {
+			reason = Unavailable
+		} else {
 			// Reading the clock costs as much as looking an address up, so it is read only
 			// where something depends on the time.
 			if len(e.observers) > 0 || subject.dependsOnTime() || !request.alreadyVerified() {
 				d.now = e.clock()
 			}
 			reason, cause = d.evaluate(ctx, subject, request)
-		} else {
-			reason, cause = Unavailable, err
 		}
 	}
 	if reason == Unavailable {
 		cause = gone(ctx, cause)
 	}
 	d.Cause = cause
-	d.Reason = reason // last: see recovered
+	d.Reason = reason // last: see finish
 }
 
-// recovered makes a decision without a reason unavailable: the source, the clock, a Verifier
-// or a Resolver panicked. It is deferred, and recover() costs time.
-func (d *Decision) recovered(request *Request) {
+// finish ends a decision and calls the observers. It is deferred: a decision without a reason
+// is one whose source, clock, Verifier, Resolver or ClientDoubter panicked. It is unavailable.
+func (e *Engine) finish(ctx context.Context, request *Request, d *Decision) {
 	if d.Reason == 0 {
-		cause := recover()
+		cause := recover() // only then, since it costs time
 		*d = Decision{}
 		d.begin(request)
 		d.Reason, d.Cause = Unavailable, fmt.Errorf("policy: panic while deciding: %v", cause)
+	}
+	d.redact()
+	for _, observe := range e.observers {
+		notify(observe, ctx, *d)
 	}
 }
 
@@ -185,9 +191,6 @@ func (e *Engine) lookup(ctx context.Context, id apikey.ID) (Subject, error) {
 	}
 	if e.immediate != nil && id != "" {
 		subject, found, err := e.immediate.LookupNow(id)
-		if e.own && err == nil {
-			return subject, nil // a store of this module keeps what sound checks
-		}
 		return sound(id, subject, found, err)
 	}
 	return e.wait(ctx, id)
@@ -214,7 +217,7 @@ func (e *Engine) wait(ctx context.Context, id apikey.ID) (Subject, error) {
 func sound(id apikey.ID, subject Subject, found bool, err error) (Subject, error) {
 	switch {
 	case err != nil:
-		return Subject{}, fmt.Errorf("policy: the source failed: %w", err)
+		return Subject{}, failed(err)
 	case !found:
 		return Subject{}, nil
 	case subject.key == nil:
@@ -225,6 +228,8 @@ func sound(id apikey.ID, subject Subject, found bool, err error) (Subject, error
 	}
 	return subject, nil
 }
+
+func failed(err error) error { return fmt.Errorf("policy: the source failed: %w", err) }
 
 // notify calls an observer and ends its panics.
 func notify(observe func(context.Context, Decision), ctx context.Context, d Decision) {

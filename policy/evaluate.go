@@ -23,7 +23,7 @@ func Evaluate(subject Subject, request Request, now time.Time) (d Decision) {
 
 func (d *Decision) evaluated(subject Subject, r *Request, now time.Time) {
 	d.begin(r)
-	if d.Reason, d.Cause = r.refused(); d.Reason == 0 {
+	if d.Reason, d.Cause = r.refused(r.invalid()); d.Reason == 0 {
 		d.now = now
 		if subject.isOf(r.Key) || subject == (Subject{}) {
 			d.Reason, d.Cause = d.evaluate(context.Background(), subject, r)
@@ -31,76 +31,55 @@ func (d *Decision) evaluated(subject Subject, r *Request, now time.Time) {
 			d.Reason, d.Cause = Unavailable, subject.fault(r.Key)
 		}
 	}
-	d.finish()
+	d.redact()
 }
 
 // evaluate is lines 4 to 16, at the decision's time. The subject is the request's key with its
 // organization, or the zero Subject.
 func (d *Decision) evaluate(ctx context.Context, subject Subject, r *Request) (reason Reason, cause error) {
 	d.subject = subject
-	key := subject.key
+	key, organization := subject.key, subject.organization
 	// The proof is verified before it is known whether there is a key (rule K3).
 	if !r.alreadyVerified() {
 		d.secret, cause = r.verify(key, d.now)
 	}
-	if key == nil {
+	switch {
+	case key == nil:
 		return UnknownKey, r.Err
-	}
-	if cause != nil {
+	case cause != nil:
 		return WrongSecret, cause
+	// As Key.Status, without a copy of the key, and the organization's switch.
+	case key.Disabled, organization.Disabled:
+		return KeyDisabled, nil
+	case !key.NotBefore.IsZero() && d.now.Before(key.NotBefore):
+		return KeyNotYetValid, nil
+	case !key.Expires.IsZero() && !d.now.Before(key.Expires):
+		return KeyExpired, nil
 	}
-	if reason = d.judgeKey(key, subject.organization, r); reason != 0 {
-		if reason >= AddressNotListed && r.ClientDoubter != nil {
-			cause = r.ClientDoubter.DoubtClient()
+	allowed := AddressListed
+	if key.AccessList.IsEmpty() {
+		allowed = OpenList
+		switch organization.Requirement {
+		case NotRequired:
+		case ReportOnly:
+			d.WouldDeny = OrganizationRequiresAccessList
+		default:
+			return OrganizationRequiresAccessList, r.doubt()
 		}
-		return reason, cause
+		if r.Endpoint.RequiresAccessList {
+			return EndpointRequiresAccessList, r.doubt()
+		}
+	} else if !key.AccessList.Contains(r.Client, d.now) {
+		return AddressNotListed, r.doubt()
 	}
 	if r.Resolver != nil {
 		if reason, cause = d.resolve(ctx, r.Resolver); reason != 0 {
 			return reason, cause
 		}
 	}
-	if reason = d.judgeResource(key, r); reason.Allows() && d.secret >= 0 {
-		d.rehash(r)
-	}
-	return reason, nil
-}
-
-// judgeKey is lines 6 to 11, for an existing key with a valid proof. It returns zero if none
-// of them applies.
-func (d *Decision) judgeKey(key *apikey.Key, organization *Organization, r *Request) Reason {
-	switch { // as Key.Status, without a copy of the key, and the organization's switch
-	case key.Disabled, organization.Disabled:
-		return KeyDisabled
-	case !key.NotBefore.IsZero() && d.now.Before(key.NotBefore):
-		return KeyNotYetValid
-	case !key.Expires.IsZero() && !d.now.Before(key.Expires):
-		return KeyExpired
-	}
-	if !key.AccessList.IsEmpty() {
-		if !key.AccessList.Contains(r.Client, d.now) {
-			return AddressNotListed
-		}
-		return 0
-	}
-	switch organization.Requirement {
-	case NotRequired:
-	case ReportOnly:
-		d.WouldDeny = OrganizationRequiresAccessList
-	default:
-		return OrganizationRequiresAccessList
-	}
-	if r.Endpoint.RequiresAccessList {
-		return EndpointRequiresAccessList
-	}
-	return 0
-}
-
-// judgeResource is lines 12 to 16, once the resource is known.
-func (d *Decision) judgeResource(key *apikey.Key, r *Request) Reason {
 	resource := &d.request.resource
 	if resource.Organization != key.Organization || resource.Organization == NoOrganization {
-		return WrongOrganization
+		return WrongOrganization, nil
 	}
 	reached, hasRole := false, false
 	for i := range key.Grants {
@@ -109,16 +88,24 @@ func (d *Decision) judgeResource(key *apikey.Key, r *Request) Reason {
 			hasRole = hasRole || slices.Contains(r.Endpoint.Roles, grant.Role)
 		}
 	}
-	if resource.Project != "" && !reached {
-		return ProjectNotGranted
+	switch {
+	case resource.Project != "" && !reached:
+		return ProjectNotGranted, nil
+	case len(r.Endpoint.Roles) > 0 && !hasRole:
+		return RoleMissing, nil
 	}
-	if len(r.Endpoint.Roles) > 0 && !hasRole {
-		return RoleMissing
+	if d.secret >= 0 {
+		d.rehash(r)
 	}
-	if key.AccessList.IsEmpty() {
-		return OpenList
+	return allowed, nil
+}
+
+// doubt asks the request's ClientDoubter, if any, after a denial by address.
+func (r *Request) doubt() error {
+	if r.ClientDoubter == nil {
+		return nil
 	}
-	return AddressListed
+	return r.ClientDoubter.DoubtClient()
 }
 
 // reaches reports whether a grant reaches the resource of the key's organization (rule

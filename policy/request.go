@@ -123,22 +123,18 @@ type AlreadyVerified struct{}
 // Verify implements [Verifier]. It returns nil.
 func (AlreadyVerified) Verify(apikey.Key, time.Time) error { return nil }
 
-// refused is lines 1 and 2, and line 3 for an unreadable request: they need no look-up.
-func (r *Request) refused() (Reason, error) {
-	unavailable := false
-	if r.Err != nil {
-		unavailable = errors.Is(r.Err, ErrUnavailable) || errors.Is(r.Err, ErrUnknownClient)
-		if !unavailable && !errors.Is(r.Err, ErrInvalidCredentials) {
-			return InvalidRequest, r.Err
-		}
-	}
-	if err := r.invalid(); err != nil && !unavailable { // an unreadable part may seem to be missing
+// refused is lines 1 and 2, and line 3 for an unreadable request: they need no look-up. err
+// is what the request's invalid returned.
+func (r *Request) refused(err error) (Reason, error) {
+	unavailable := errors.Is(r.Err, ErrUnavailable) || errors.Is(r.Err, ErrUnknownClient)
+	switch {
+	case r.Err != nil && !unavailable && !errors.Is(r.Err, ErrInvalidCredentials):
+		return InvalidRequest, r.Err
+	case err != nil && !unavailable: // an unreadable part may seem to be missing
 		return InvalidRequest, err
-	}
-	if r.Console {
+	case r.Console:
 		return ConsoleForbidden, nil
-	}
-	if unavailable {
+	case unavailable:
 		return Unavailable, r.Err
 	}
 	return 0, nil
