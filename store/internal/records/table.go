@@ -86,6 +86,20 @@ type place struct {
 func (t *table) get(id string) (*record, place) {
 	hash := maphash.String(t.seed, id)
 	g := t.groups.Load()
+	// Nearly every search ends at the first place with the tag. The search for it is written
+	// here once more, since a loop keeps more values over the comparison of the IDs.
+	group := &g.groups[hash&g.mask]
+	if found := withTag(group.tags.Load(), tagOf(hash)); found != 0 {
+		slot := bits.TrailingZeros64(found) / 8
+		if r := group.slots[slot].Load(); r != nil && string(r.key.ID) == id {
+			return r, place{g, group, slot}
+		}
+	}
+	return g.search(hash, id)
+}
+
+// search is get for any place.
+func (g *groups) search(hash uint64, id string) (*record, place) {
 	for i := hash; ; i++ {
 		group := &g.groups[i&g.mask]
 		tags := group.tags.Load()
