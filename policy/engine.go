@@ -24,14 +24,16 @@ const DefaultMaxLookups = 32
 // use and caches nothing.
 type Engine struct {
 	source    Source
-	immediate ImmediateSource // the source, if it is one
-	own       bool            // it is one of this module
+	immediate ImmediateSource   // the source, if it is one
+	own       func([]apikey.ID) // reads records ahead; nil unless the source is one of this module
 	clock     func() time.Time
 	observers []func(context.Context, Decision)
 
 	timeout    time.Duration
 	maxLookups int
 	gate       *lookup.Gate
+
+	looked map[apikey.ID]*looked // see DecideAll
 }
 
 // An Option configures an Engine; see [New].
@@ -89,7 +91,7 @@ func WithObserver(observe func(ctx context.Context, decision Decision)) Option {
 func New(source Source, options ...Option) *Engine {
 	e := &Engine{source: source, clock: time.Now, timeout: DefaultTimeout, maxLookups: DefaultMaxLookups}
 	e.immediate, _ = source.(ImmediateSource)
-	e.own = own.Is(source)
+	e.own = own.ReadAhead(source)
 	for _, option := range options {
 		if option != nil {
 			option(e)
@@ -132,7 +134,7 @@ func (e *Engine) decide(ctx context.Context, request *Request, d *Decision) {
 	}
 	if reason == 0 {
 		var subject Subject
-		if e.own && ctx.Err() == nil {
+		if e.own != nil && ctx.Err() == nil {
 			// What sound checks of other sources, these keep.
 			if subject, _, cause = e.immediate.LookupNow(request.Key); cause != nil {
 				cause = failed(cause)
@@ -198,6 +200,9 @@ func (e *Engine) lookup(ctx context.Context, id apikey.ID) (Subject, error) {
 
 // wait asks a source that is none in memory.
 func (e *Engine) wait(ctx context.Context, id apikey.ID) (Subject, error) {
+	if known := e.looked[id]; known != nil {
+		return known.subject, known.err
+	}
 	switch {
 	case e.source == nil:
 		return Subject{}, errNoSource

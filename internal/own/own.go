@@ -1,25 +1,35 @@
-// Package own lets package policy recognize this module's own sources of keys, whose answers it
-// need not check again. A recognized type is registered by its package; a type that embeds it
-// is another one, and is not recognized.
+// Package own lets package policy recognize this module's own sources of keys in memory. It
+// need not check their answers again, and can have records read ahead.
+//
+// A source is recognized by its type, which its package registers. A method would not do: a type
+// that embeds a source and overrides its look-up has all other methods of it.
 package own
 
-var kinds []func(source any) bool
+import "github.com/sallyport-go/sallyport/apikey"
 
-// Register adds a type to the recognized ones. It is called by init functions only. S is a
-// pointer type, not an interface, so that only a source of exactly this type is recognized.
-func Register[S any]() {
-	kinds = append(kinds, func(source any) bool {
-		_, ok := source.(S)
-		return ok
+var kinds []func(source any) func(ids []apikey.ID)
+
+// Register adds a type of sources, and a function that reads the records of some keys into the
+// processor's cache. Only init functions call it. S is a pointer to a struct: of an interface
+// every implementation would be recognized.
+//
+// A registered source does not panic. Its LookupNow returns the key with this ID, byte by byte,
+// and that key's organization, or the zero Subject if the key is unknown.
+func Register[S any](readAhead func(source S, ids []apikey.ID)) {
+	kinds = append(kinds, func(source any) func([]apikey.ID) {
+		if s, ok := source.(S); ok {
+			return func(ids []apikey.ID) { readAhead(s, ids) }
+		}
+		return nil
 	})
 }
 
-// Is reports whether the source is of a registered type.
-func Is(source any) bool {
-	for _, is := range kinds {
-		if is(source) {
-			return true
+// ReadAhead returns the function of a registered source, and nil for any other.
+func ReadAhead(source any) func(ids []apikey.ID) {
+	for _, of := range kinds {
+		if readAhead := of(source); readAhead != nil {
+			return readAhead
 		}
 	}
-	return false
+	return nil
 }

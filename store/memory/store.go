@@ -62,4 +62,6 @@ func (s *Store) ready(ctx context.Context) error {
 
 var errClosed = fmt.Errorf("store/memory: %w", store.ErrClosed)
 
-func init() { own.Register[*Store]() }
+func init() {
+	own.Register(func(s *Store, ids []apikey.ID) { s.records.ReadAhead(ids) })
+}

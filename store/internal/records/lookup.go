@@ -16,6 +16,7 @@ package records
 
 import (
 	"fmt"
+	"hash/maphash"
 	"sync"
 	"sync/atomic"
 	"unique"
@@ -27,34 +28,38 @@ import (
 // lookups finds keys and their organizations without a lock. Writers take turns.
 type lookups struct {
 	keys          *table
-	organizations sync.Map // *organization by ID
+	organizations sync.Map            // *organization by ID
+	grants        [256][]apikey.Grant // see shared
 }
 
-// A record is a stored key. It does not change.
+// A record is a stored key. It does not change. What most decisions read of it comes first.
 type record struct {
-	grant        [1]apikey.Grant // the key's only grant, kept here to save a memory access
 	organization *organization
 	key          apikey.Key
 }
 
-// newRecord copies a key.
-func newRecord(key apikey.Key, owner *organization) *record {
+// newRecord copies a key. Names that many keys share are kept once: they are in the
+// processor's cache, and equal ones are found equal without reading them.
+func (l *lookups) newRecord(key apikey.Key, owner *organization) *record {
 	r := &record{organization: owner, key: key.Clone()}
-	// Names that many keys share are kept once: comparing them finds the same memory and
-	// reads none of it.
 	r.key.Organization = owner.id
-	r.keepGrant()
 	for i := range r.key.Grants {
 		r.key.Grants[i].Role = unique.Make(r.key.Grants[i].Role).Value()
+	}
+	if len(r.key.Grants) == 1 {
+		r.key.Grants = l.shared(r.key.Grants[0])
 	}
 	return r
 }
 
-// keepGrant moves the only grant into the record itself.
-func (r *record) keepGrant() {
-	if len(r.key.Grants) == 1 {
-		r.key.Grants = r.grant[:copy(r.grant[:], r.key.Grants)]
+// shared returns a slice with one grant, if possible the same for all keys that have no other.
+// Of grants with the same place among the kept ones the latest is kept.
+func (l *lookups) shared(grant apikey.Grant) []apikey.Grant {
+	kept := &l.grants[maphash.Comparable(l.keys.seed, grant)%uint64(len(l.grants))]
+	if len(*kept) == 0 || (*kept)[0] != grant {
+		*kept = []apikey.Grant{grant}
 	}
+	return *kept
 }
 
 func (r *record) identifier() string { return string(r.key.ID) }
@@ -92,6 +97,36 @@ func (l *lookups) Lookup(id apikey.ID) (policy.Subject, bool, error) {
 		}
 		return policy.NewSubject(&r.key, organization), true, nil
 	}
+}
+
+// ReadAhead reads the records of some keys, at most 16, so that they are in the processor's
+// cache when Lookup reads them. Each loop makes reads that do not wait for one another; what
+// they return is where the next loop reads. The sum is of no use but to keep the compiler from
+// leaving reads out.
+func (l *lookups) ReadAhead(ids []apikey.ID) (sum int) {
+	var found [16]*record
+	for i, id := range ids {
+		found[i] = l.keys.candidate(string(id))
+	}
+	var owners [16]*organization
+	for i, r := range found {
+		if r != nil {
+			owners[i] = r.organization
+			sum += r.key.Expires.Nanosecond() // the record's end of what is read
+		}
+	}
+	for i, owner := range owners {
+		if owner == nil {
+			continue
+		}
+		if organization := owner.stored.Load(); organization != nil {
+			sum += int(organization.Requirement)
+		}
+		if key := &found[i].key; key.ID != "" && key.AccessList.HasExpiry() {
+			sum += int(key.ID[0])
+		}
+	}
+	return sum
 }
 
 // unreadable returns why a key, or its organization, cannot be read.

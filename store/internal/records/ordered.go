@@ -51,7 +51,7 @@ func (o *Ordered) PutOrganization(put policy.Organization) *policy.Organization 
 // changed. Its organization must be present.
 func (o *Ordered) PutKey(put apikey.Key) *apikey.Key {
 	owner := o.organization(put.Organization)
-	r := newRecord(put, owner)
+	r := o.newRecord(put, owner)
 	o.keys.put(r)
 	owner.keys.put(r)
 	return &r.key

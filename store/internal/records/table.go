@@ -98,6 +98,16 @@ func (t *table) get(id string) (*record, place) {
 	return g.search(hash, id)
 }
 
+// candidate returns the record that get looks at first, nil if there is none.
+func (t *table) candidate(id string) *record {
+	hash, g := maphash.String(t.seed, id), t.groups.Load()
+	group := &g.groups[hash&g.mask]
+	if found := withTag(group.tags.Load(), tagOf(hash)); found != 0 {
+		return group.slots[bits.TrailingZeros64(found)/8].Load()
+	}
+	return nil
+}
+
 // search is get for any place.
 func (g *groups) search(hash uint64, id string) (*record, place) {
 	for i := hash; ; i++ {

@@ -71,6 +71,25 @@ func List(blocks []netip.Prefix) (accesslist.List, error) {
 
 // Decide answers a request.
 func (e *Engine) Decide(r *work.Request) bool {
+	d := e.engine.Decide(context.Background(), request(r))
+	return d.Allowed()
+}
+
+// DecideAll answers requests together, and returns the number of allowed ones.
+func (e *Engine) DecideAll(rs []work.Request) (allowed int) {
+	requests := make([]policy.Request, len(rs))
+	for i := range rs {
+		requests[i] = request(&rs[i])
+	}
+	for _, d := range e.engine.DecideAll(context.Background(), requests) {
+		if d.Allowed() {
+			allowed++
+		}
+	}
+	return allowed
+}
+
+func request(r *work.Request) policy.Request {
 	var secret apikey.Secret
 	var verifier policy.Verifier
 	if r.Proof != nil {
@@ -78,9 +97,8 @@ func (e *Engine) Decide(r *work.Request) bool {
 	} else {
 		verifier = policy.AlreadyVerified{}
 	}
-	d := e.engine.Decide(context.Background(), policy.Request{
+	return policy.Request{
 		Key: apikey.ID(r.Key), Secret: secret, Verifier: verifier, Client: r.Client, Organization: r.Organization,
 		Endpoint: policy.Endpoint{Name: r.Endpoint.Name, RequiresAccessList: r.Endpoint.RequiresList, Roles: r.Endpoint.Roles},
-	})
-	return d.Allowed()
+	}
 }

@@ -1,0 +1,90 @@
+package policy
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	"github.com/sallyport-go/sallyport/apikey"
+)
+
+// DecideAll answers many requests, in their order: for each it returns what Decide would, and
+// calls the observers. It is for replays, for batches of messages, and for what one key may do
+// at many endpoints. The requests must not be changed meanwhile.
+//
+// Each key is looked up once, whatever the number of its requests, and the look-ups are made
+// side by side, within the bound of [WithMaxLookups]; each has the timeout of the engine. The
+// first request is decided when the last look-up has ended. With store/memory and
+// store/replica nothing waits. There the records of the next requests are read before they are
+// needed: with many keys most of a decision's time is waiting for the machine's memory, and
+// such waits overlap.
+func (e *Engine) DecideAll(ctx context.Context, requests []Request) []Decision {
+	if e == nil {
+		e = new(Engine)
+	}
+	if e.immediate == nil && e.source != nil {
+		e = e.lookedUp(ctx, requests)
+	}
+	decisions := make([]Decision, len(requests))
+	ids := make([]apikey.ID, 0, readAhead)
+	for i := range requests {
+		if e.own != nil && i%readAhead == 0 {
+			ids = ids[:0]
+			for j := i; j < min(i+readAhead, len(requests)); j++ {
+				ids = append(ids, requests[j].Key)
+			}
+			e.own(ids)
+		}
+		e.decide(ctx, &requests[i], &decisions[i])
+	}
+	return decisions
+}
+
+// readAhead is the number of keys that are read before the first of them is decided. A processor
+// has some ten reads of memory under way.
+const readAhead = 16
+
+// A looked is the result of a look-up for several requests.
+type looked struct {
+	subject Subject
+	err     error
+}
+
+// lookedUp returns an engine that has looked up the keys of the requests. Requests with an Err
+// are left to decide.
+func (e *Engine) lookedUp(ctx context.Context, requests []Request) *Engine {
+	results := map[apikey.ID]*looked{}
+	asked := make(chan apikey.ID, len(requests))
+	for i := range requests {
+		r := &requests[i]
+		if r.Err != nil || r.Console || r.invalid() != nil || results[r.Key] != nil {
+			continue
+		}
+		results[r.Key] = new(looked)
+		asked <- r.Key
+	}
+	close(asked)
+	var wait sync.WaitGroup
+	for range min(e.maxLookups, len(results)) {
+		wait.Go(func() {
+			for id := range asked {
+				result := results[id]
+				result.subject, result.err = e.recoveredLookup(ctx, id)
+			}
+		})
+	}
+	wait.Wait()
+	after := *e
+	after.looked = results
+	return &after
+}
+
+// recoveredLookup is lookup in a goroutine of its own, which no panic may end: that of a nil ctx.
+func (e *Engine) recoveredLookup(ctx context.Context, id apikey.ID) (subject Subject, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("policy: panic while deciding: %v", p)
+		}
+	}()
+	return e.lookup(ctx, id)
+}
