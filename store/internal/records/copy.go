@@ -97,9 +97,7 @@ func (c *Copy) holder(id string) *organization {
 func (o *organization) set(change store.Change) {
 	err := change.Err
 	if record := change.OrganizationRecord; err == nil && record != nil && record.ID == o.id {
-		stored := *record
-		stored.ID = o.id // the same memory
-		o.stored.Store(&stored)
+		o.store(*record)
 		return
 	}
 	if err == nil && !change.Deleted {

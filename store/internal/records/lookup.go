@@ -67,9 +67,25 @@ func (r *record) identifier() string { return string(r.key.ID) }
 // An organization holds the record of an organization; its keys point to it.
 type organization struct {
 	stored atomic.Pointer[policy.Organization] // nil if it cannot be read
-	fault  atomic.Pointer[error]               // why it, or the key that points here, cannot be read
+	first  policy.Organization                 // the first stored one: most are never replaced, and this one is near
+	taken  bool                                // there is a first one
 	id     string
+	fault  atomic.Pointer[error] // why it, or the key that points here, cannot be read
 	keys   index[*record]
+}
+
+// store replaces the record, and returns it as kept. Published records do not change, so only
+// the first has its place here.
+func (o *organization) store(put policy.Organization) *policy.Organization {
+	kept := &o.first
+	if o.taken {
+		kept = new(policy.Organization)
+	}
+	o.taken = true
+	*kept = put
+	kept.ID = o.id // see newRecord
+	o.stored.Store(kept)
+	return kept
 }
 
 func (o *organization) identifier() string { return o.id }
@@ -108,22 +124,32 @@ func (l *lookups) ReadAhead(ids []apikey.ID) (sum int) {
 	for i, id := range ids {
 		found[i] = l.keys.candidate(string(id))
 	}
-	var owners [16]*organization
-	for i, r := range found {
+	for _, r := range found {
 		if r != nil {
-			owners[i] = r.organization
-			sum += r.key.Expires.Nanosecond() // the record's end of what is read
+			sum += r.key.Expires.Nanosecond() // the last of a record that is read
 		}
 	}
-	for i, owner := range owners {
-		if owner == nil {
+	for _, r := range found {
+		if r == nil {
 			continue
 		}
-		if organization := owner.stored.Load(); organization != nil {
-			sum += int(organization.Requirement)
+		sum += len(r.organization.id)
+		if r.key.ID != "" {
+			sum += int(r.key.ID[0])
 		}
-		if key := &found[i].key; key.ID != "" && key.AccessList.HasExpiry() {
-			sum += int(key.ID[0])
+		if r.key.AccessList.HasExpiry() {
+			sum++
+		}
+	}
+	for _, r := range found {
+		if r == nil {
+			continue
+		}
+		if organization := r.organization.stored.Load(); organization != nil && organization.Disabled {
+			sum++
+		}
+		if r.key.Organization != "" {
+			sum += int(r.key.Organization[0])
 		}
 	}
 	return sum

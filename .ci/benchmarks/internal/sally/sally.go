@@ -17,8 +17,9 @@ import (
 
 // An Engine is sallyport's.
 type Engine struct {
-	Store  *memory.Store
-	engine *policy.Engine
+	Store    *memory.Store
+	engine   *policy.Engine
+	requests []policy.Request // of DecideAll
 }
 
 // New puts a world into a store.
@@ -40,7 +41,7 @@ func New(w *work.World) (*Engine, error) {
 			return nil, err
 		}
 	}
-	return &Engine{s, policy.New(s)}, nil
+	return &Engine{Store: s, engine: policy.New(s)}, nil
 }
 
 // Key makes sallyport's record of a key.
@@ -77,11 +78,11 @@ func (e *Engine) Decide(r *work.Request) bool {
 
 // DecideAll answers requests together, and returns the number of allowed ones.
 func (e *Engine) DecideAll(rs []work.Request) (allowed int) {
-	requests := make([]policy.Request, len(rs))
+	e.requests = e.requests[:0]
 	for i := range rs {
-		requests[i] = request(&rs[i])
+		e.requests = append(e.requests, request(&rs[i]))
 	}
-	for _, d := range e.engine.DecideAll(context.Background(), requests) {
+	for _, d := range e.engine.DecideAll(context.Background(), e.requests) {
 		if d.Allowed() {
 			allowed++
 		}
