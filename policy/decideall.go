@@ -6,6 +6,7 @@ import (
 	"sync"
 
 	"github.com/sallyport-go/sallyport/apikey"
+	"github.com/sallyport-go/sallyport/internal/own"
 )
 
 // DecideAll answers many requests, in their order: for each it returns what Decide would, and
@@ -26,23 +27,25 @@ func (e *Engine) DecideAll(ctx context.Context, requests []Request) []Decision {
 		e = e.lookedUp(ctx, requests)
 	}
 	decisions := make([]Decision, len(requests))
-	ids := make([]apikey.ID, 0, readAhead)
+	ids := make([]apikey.ID, 0, own.AtOnce)
 	for i := range requests {
-		if e.own != nil && i%readAhead == 0 {
+		if e.own != nil && i%own.AtOnce == 0 {
 			ids = ids[:0]
-			for j := i; j < min(i+readAhead, len(requests)); j++ {
+			for j := i; j < min(i+own.AtOnce, len(requests)); j++ {
 				ids = append(ids, requests[j].Key)
 			}
-			e.own(ids)
+			e.readAhead(ids)
 		}
 		e.decide(ctx, &requests[i], &decisions[i])
 	}
 	return decisions
 }
 
-// readAhead is the number of keys that are read before the first of them is decided. A processor
-// has some ten reads of memory under way.
-const readAhead = 16
+// readAhead has the source read records. A nil store panics, and the decisions say so.
+func (e *Engine) readAhead(ids []apikey.ID) {
+	defer func() { _ = recover() }()
+	e.own(ids)
+}
 
 // A looked is the result of a look-up for several requests.
 type looked struct {

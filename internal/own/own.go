@@ -7,10 +7,14 @@ package own
 
 import "github.com/sallyport-go/sallyport/apikey"
 
+// AtOnce is the number of records read ahead in one call, at most. A processor has some ten
+// reads of memory under way.
+const AtOnce = 16
+
 var kinds []func(source any) func(ids []apikey.ID)
 
-// Register adds a type of sources, and a function that reads the records of some keys into the
-// processor's cache. Only init functions call it. S is a pointer to a struct: of an interface
+// Register adds a type of sources, and a function that reads the records of up to AtOnce keys
+// into the processor's cache. Only init functions call it. S is a pointer to a struct: of an interface
 // every implementation would be recognized.
 //
 // A registered source does not panic. Its LookupNow returns the key with this ID, byte by byte,

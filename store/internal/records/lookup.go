@@ -22,6 +22,7 @@ import (
 	"unique"
 
 	"github.com/sallyport-go/sallyport/apikey"
+	"github.com/sallyport-go/sallyport/internal/own"
 	"github.com/sallyport-go/sallyport/policy"
 )
 
@@ -115,12 +116,12 @@ func (l *lookups) Lookup(id apikey.ID) (policy.Subject, bool, error) {
 	}
 }
 
-// ReadAhead reads the records of some keys, at most 16, so that they are in the processor's
+// ReadAhead reads the records of keys, at most own.AtOnce, so that they are in the processor's
 // cache when Lookup reads them. Each loop makes reads that do not wait for one another; what
 // they return is where the next loop reads. The sum is of no use but to keep the compiler from
 // leaving reads out.
 func (l *lookups) ReadAhead(ids []apikey.ID) (sum int) {
-	var found [16]*record
+	var found [own.AtOnce]*record
 	for i, id := range ids {
 		found[i] = l.keys.candidate(string(id))
 	}
