@@ -134,7 +134,7 @@ func (e *Engine) decide(ctx context.Context, request *Request, d *Decision) {
 	}
 	if reason == 0 {
 		var subject Subject
-		if e.own != nil && ctx.Err() == nil {
+		if e.own != nil && request.Key != "" && ctx.Err() == nil {
 			// What sound checks of other sources, these keep.
 			if subject, _, cause = e.immediate.LookupNow(request.Key); cause != nil {
 				cause = failed(cause)
