@@ -200,9 +200,9 @@ func TestReadAhead(t *testing.T) {
 	c.Apply([]store.Change{
 		putOrganization("acme", policy.Required, 1), putKey(listed), putKey(aKey("open", "acme", 3)),
 		{Revision: 4, Organization: "acme", Key: "unreadable", Err: errors.New("spoilt")},
-		{Revision: 5, Organization: "", Key: "without-organization", Err: errors.New("spoilt")},
+		{Revision: 5, Organization: "globex", Key: "of-no-organization", Err: errors.New("spoilt")},
 	})
-	assert.NotZero(t, c.ReadAhead([]apikey.ID{"listed", "open", "absent", "unreadable", "without-organization"}))
+	assert.NotZero(t, c.ReadAhead([]apikey.ID{"listed", "open", "absent", "unreadable", "of-no-organization"}))
 	_, found, err := c.Lookup("listed")
 	require.NoError(t, err)
 	assert.True(t, found)

@@ -82,34 +82,13 @@ type place struct {
 	slot   int
 }
 
-// get returns the record of a key, nil if it is absent, and where it was seen.
+// get returns the record of a key, nil if it is absent, and where it was seen. Nearly every
+// search ends at the first place with the tag.
 func (t *table) get(id string) (*record, place) {
-	hash := maphash.String(t.seed, id)
-	g := t.groups.Load()
-	// Nearly every search ends at the first place with the tag. The search for it is written
-	// here once more, since a loop keeps more values over the comparison of the IDs.
-	group := &g.groups[hash&g.mask]
-	if found := withTag(group.tags.Load(), tagOf(hash)); found != 0 {
-		slot := bits.TrailingZeros64(found) / 8
-		if r := group.slots[slot].Load(); r != nil && string(r.key.ID) == id {
-			return r, place{g, group, slot}
-		}
-	}
-	return g.search(hash, id)
-}
-
-// candidate returns the record that get looks at first, nil if there is none.
-func (t *table) candidate(id string) *record {
 	hash, g := maphash.String(t.seed, id), t.groups.Load()
-	group := &g.groups[hash&g.mask]
-	if found := withTag(group.tags.Load(), tagOf(hash)); found != 0 {
-		return group.slots[bits.TrailingZeros64(found)/8].Load()
+	if r, at := g.first(hash); r != nil && string(r.key.ID) == id {
+		return r, at
 	}
-	return nil
-}
-
-// search is get for any place.
-func (g *groups) search(hash uint64, id string) (*record, place) {
 	for i := hash; ; i++ {
 		group := &g.groups[i&g.mask]
 		tags := group.tags.Load()
@@ -123,6 +102,16 @@ func (g *groups) search(hash uint64, id string) (*record, place) {
 			return nil, place{}
 		}
 	}
+}
+
+// first returns the record in the first place with the tag of a hash, nil if there is none.
+func (g *groups) first(hash uint64) (*record, place) {
+	group := &g.groups[hash&g.mask]
+	slot := bits.TrailingZeros64(withTag(group.tags.Load(), tagOf(hash))) / 8
+	if slot >= groupSize {
+		return nil, place{}
+	}
+	return group.slots[slot].Load(), place{g, group, slot}
 }
 
 // holds reports whether the table still has r in that place. The place is read before the
