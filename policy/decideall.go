@@ -9,16 +9,16 @@ import (
 	"github.com/sallyport-go/sallyport/internal/own"
 )
 
-// DecideAll answers many requests, in their order: for each it returns what Decide would, and
-// calls the observers. It is for replays, for batches of messages, and for what one key may do
-// at many endpoints. The requests must not be changed meanwhile.
+// DecideAll answers many requests, in their order: each decision is the one of Decide, and the
+// observers are called with it. Use it for a replay, a batch of messages, or the endpoints that
+// a key may call. The requests must not be changed meanwhile.
 //
-// Each key is looked up once, whatever the number of its requests, and the look-ups are made
-// side by side, within the bound of [WithMaxLookups]; each has the timeout of the engine. The
-// first request is decided when the last look-up has ended. With store/memory and
-// store/replica nothing waits. There the records of the next requests are read before they are
-// needed: with many keys most of a decision's time is waiting for the machine's memory, and
-// such waits overlap.
+// A source that is no [ImmediateSource] is asked once for each key, whatever the number of its
+// requests. The look-ups run side by side, within the bound of [WithMaxLookups], and each has
+// the engine's timeout. The first request is decided when the last look-up has ended.
+//
+// With store/memory and store/replica the records of the next requests are read ahead. Among
+// many keys a decision mostly waits for the machine's memory, and such waits overlap.
 func (e *Engine) DecideAll(ctx context.Context, requests []Request) []Decision {
 	if e == nil {
 		e = new(Engine)

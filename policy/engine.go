@@ -25,7 +25,7 @@ const DefaultMaxLookups = 32
 type Engine struct {
 	source    Source
 	immediate ImmediateSource   // the source, if it is one
-	own       func([]apikey.ID) // reads records ahead; nil unless the source is one of this module
+	own       func([]apikey.ID) // reads records ahead; nil for a source of another module
 	clock     func() time.Time
 	observers []func(context.Context, Decision)
 
@@ -106,7 +106,7 @@ func New(source Source, options ...Option) *Engine {
 //
 //   - a source that fails, takes longer than the timeout, or panics,
 //   - a record in contradiction to itself or to the request,
-//   - a failing or panicking Resolver, and a panicking Verifier,
+//   - a failing or panicking Resolver, and a panicking Verifier or ClientDoubter,
 //   - a done ctx; see [ErrCallerGone],
 //   - a nil or zero Engine.
 //
@@ -116,7 +116,7 @@ func New(source Source, options ...Option) *Engine {
 //
 // A caller is safe if it looks at nothing but Allowed.
 func (e *Engine) Decide(ctx context.Context, request Request) (d Decision) {
-	// No more than this, so that it is inlined: neither value is copied on its way.
+	// Short enough to be inlined: so neither value is copied on its way.
 	e.decide(ctx, &request, &d)
 	return d
 }
@@ -135,7 +135,7 @@ func (e *Engine) decide(ctx context.Context, request *Request, d *Decision) {
 	if reason == 0 {
 		var subject Subject
 		if e.own != nil && request.Key != "" && ctx.Err() == nil {
-			// What sound checks of other sources, these keep.
+			// No sound here: this module's sources have no contradictions.
 			if subject, _, cause = e.immediate.LookupNow(request.Key); cause != nil {
 				cause = failed(cause)
 			}
@@ -198,7 +198,7 @@ func (e *Engine) lookup(ctx context.Context, id apikey.ID) (Subject, error) {
 	return e.wait(ctx, id)
 }
 
-// wait asks a source that is none in memory.
+// wait asks a source with another memory than this process's.
 func (e *Engine) wait(ctx context.Context, id apikey.ID) (Subject, error) {
 	if known := e.looked[id]; known != nil {
 		return known.subject, known.err

@@ -33,7 +33,7 @@ type lookups struct {
 	grants        [256][]apikey.Grant // see shared
 }
 
-// A record is a stored key. It does not change. What most decisions read of it comes first.
+// A record is a stored key. It does not change. The fields read by most decisions come first.
 type record struct {
 	organization *organization
 	key          apikey.Key
