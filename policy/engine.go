@@ -198,7 +198,7 @@ func (e *Engine) lookup(ctx context.Context, id apikey.ID) (Subject, error) {
 	return e.wait(ctx, id)
 }
 
-// wait asks a source with another memory than this process's.
+// wait asks a source that may take its time.
 func (e *Engine) wait(ctx context.Context, id apikey.ID) (Subject, error) {
 	if known := e.looked[id]; known != nil {
 		return known.subject, known.err

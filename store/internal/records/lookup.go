@@ -123,7 +123,9 @@ func (l *lookups) Lookup(id apikey.ID) (policy.Subject, bool, error) {
 func (l *lookups) ReadAhead(ids []apikey.ID) (sum int) {
 	var found [own.AtOnce]*record
 	for i, id := range ids {
-		found[i], _ = l.keys.groups.Load().first(maphash.String(l.keys.seed, string(id)))
+		if group, slot := l.keys.groups.Load().first(maphash.String(l.keys.seed, string(id))); slot < groupSize {
+			found[i] = group.slots[slot].Load()
+		}
 	}
 	for _, r := range found {
 		if r == nil {

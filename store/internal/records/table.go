@@ -86,8 +86,10 @@ type place struct {
 // search ends at the first place with the tag.
 func (t *table) get(id string) (*record, place) {
 	hash, g := maphash.String(t.seed, id), t.groups.Load()
-	if r, at := g.first(hash); r != nil && string(r.key.ID) == id {
-		return r, at
+	if group, slot := g.first(hash); slot < groupSize {
+		if r := group.slots[slot].Load(); r != nil && string(r.key.ID) == id {
+			return r, place{g, group, slot}
+		}
 	}
 	for i := hash; ; i++ {
 		group := &g.groups[i&g.mask]
@@ -104,14 +106,11 @@ func (t *table) get(id string) (*record, place) {
 	}
 }
 
-// first returns the record in the first place with the tag of a hash, nil if there is none.
-func (g *groups) first(hash uint64) (*record, place) {
-	group := &g.groups[hash&g.mask]
-	slot := bits.TrailingZeros64(withTag(group.tags.Load(), tagOf(hash))) / 8
-	if slot >= groupSize {
-		return nil, place{}
-	}
-	return group.slots[slot].Load(), place{g, group, slot}
+// first returns the first place with the tag of a hash. The slot is groupSize or more if there
+// is none.
+func (g *groups) first(hash uint64) (in *group, slot int) {
+	in = &g.groups[hash&g.mask]
+	return in, bits.TrailingZeros64(withTag(in.tags.Load(), tagOf(hash))) / 8
 }
 
 // holds reports whether the table still has r in that place. The place is read before the
