@@ -17,8 +17,8 @@ var kinds []func(source any) func(ids []apikey.ID)
 // into the processor's cache. Only init functions call it. S is a pointer to a struct: of an interface
 // every implementation would be recognized.
 //
-// A registered source does not panic. Its LookupNow returns the key with this ID, byte by byte,
-// and that key's organization, or the zero Subject if the key is unknown.
+// The LookupNow of a registered source returns the key with this ID, byte by byte, and that
+// key's organization; for an unknown key the zero Subject.
 func Register[S any](readAhead func(source S, ids []apikey.ID)) {
 	kinds = append(kinds, func(source any) func([]apikey.ID) {
 		if s, ok := source.(S); ok {
