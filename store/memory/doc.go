@@ -28,6 +28,5 @@
 // wraps or embeds a Store is another source. Its answers are checked. The rules are the same
 // code in either case.
 //
-// For many requests at a time [policy.Engine.DecideAll] reads 16 records before it decides the
-// first, so that their waits overlap.
+// [policy.Engine.DecideAll] reads 16 records before it decides the first: their waits overlap.
 package memory
