@@ -134,10 +134,7 @@ func (l *lookups) ReadAhead(ids []apikey.ID) (sum int) {
 		if organization := r.organization.stored.Load(); organization != nil {
 			sum += int(organization.Requirement) + int(organization.ID[0])
 		}
-		if r.key.AccessList.HasExpiry() {
-			sum++
-		}
-		sum += int(r.key.ID[0]) + r.key.Expires.Nanosecond()
+		sum += int(r.key.ID[0]) + r.key.AccessList.Len() + r.key.Expires.Nanosecond()
 	}
 	return sum
 }
