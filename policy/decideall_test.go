@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -225,4 +226,16 @@ func TestDecideAllReadsAhead(t *testing.T) {
 	for i := range requests {
 		require.Equal(t, requests[i].Key, ids[i])
 	}
+}
+
+// Requests that lines 1 and 2 answer are looked up no more than by Decide.
+func TestDecideAllAsksNothingForRefusedRequests(t *testing.T) {
+	requests, _ := manyRequests(t, 3, 3)
+	requests[0].Console, requests[1].Err, requests[2].Client = true, policy.ErrMalformedCredentials, netip.Addr{}
+	source := &memory{}
+	decisions := policy.New(source.waiting()).DecideAll(t.Context(), requests)
+	for i, want := range []policy.Reason{policy.ConsoleForbidden, policy.InvalidRequest, policy.InvalidRequest} {
+		requireDenied(t, decisions[i], want)
+	}
+	require.Zero(t, source.asked)
 }
