@@ -128,10 +128,7 @@ func (e *Engine) decide(ctx context.Context, request *Request, d *Decision) {
 	}
 	d.begin(request)
 	defer e.finish(ctx, request, d)
-	reason, cause := Reason(0), request.invalid()
-	if cause != nil || request.Console || request.Err != nil {
-		reason, cause = request.refused(cause)
-	}
+	reason, cause := request.refused()
 	if reason == 0 {
 		var subject Subject
 		if e.own != nil && request.Key != "" && ctx.Err() == nil {

@@ -23,7 +23,7 @@ func Evaluate(subject Subject, request Request, now time.Time) (d Decision) {
 
 func (d *Decision) evaluated(subject Subject, r *Request, now time.Time) {
 	d.begin(r)
-	if d.Reason, d.Cause = r.refused(r.invalid()); d.Reason == 0 {
+	if d.Reason, d.Cause = r.refused(); d.Reason == 0 {
 		d.now = now
 		if subject.isOf(r.Key) || subject == (Subject{}) {
 			d.Reason, d.Cause = d.evaluate(context.Background(), subject, r)

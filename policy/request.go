@@ -123,15 +123,29 @@ type AlreadyVerified struct{}
 // Verify implements [Verifier]. It returns nil.
 func (AlreadyVerified) Verify(apikey.Key, time.Time) error { return nil }
 
-// refused is lines 1 and 2, and line 3 for an unreadable request: they need no look-up. err
-// is what the request's invalid returned.
-func (r *Request) refused(err error) (Reason, error) {
+// refused is lines 1 and 2, and line 3 for an unreadable request: they need no look-up.
+func (r *Request) refused() (Reason, error) {
+	err := r.invalid()
+	switch {
+	case r.Err != nil:
+		return r.unreadable(err)
+	case err != nil:
+		return InvalidRequest, err
+	case r.Console:
+		return ConsoleForbidden, nil
+	}
+	return 0, nil
+}
+
+// unreadable is refused for a request with an Err. An unreadable part may seem to be missing:
+// then the request is invalid, too.
+func (r *Request) unreadable(invalid error) (Reason, error) {
 	unavailable := errors.Is(r.Err, ErrUnavailable) || errors.Is(r.Err, ErrUnknownClient)
 	switch {
-	case r.Err != nil && !unavailable && !errors.Is(r.Err, ErrInvalidCredentials):
+	case !unavailable && !errors.Is(r.Err, ErrInvalidCredentials):
 		return InvalidRequest, r.Err
-	case err != nil && !unavailable: // an unreadable part may seem to be missing
-		return InvalidRequest, err
+	case !unavailable && invalid != nil:
+		return InvalidRequest, invalid
 	case r.Console:
 		return ConsoleForbidden, nil
 	case unavailable:

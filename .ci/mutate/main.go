@@ -28,7 +28,7 @@ var targets = map[string][]string{
 	"policy/decideall.go": {"DecideAll", "lookedUp"},
 	"policy/engine.go":    {"decide", "finish", "lookup", "wait", "sound"},
 	"policy/evaluate.go":  {"evaluated", "evaluate", "doubt", "reaches"},
-	"policy/request.go":   {"refused", "invalid", "alreadyVerified", "verify"},
+	"policy/request.go":   {"refused", "unreadable", "invalid", "alreadyVerified", "verify"},
 	"policy/resource.go":  {"resolve"},
 	"policy/source.go":    {"isOf", "fault", "dependsOnTime"},
 	"policy/reason.go":    {"Allows"},
