@@ -51,6 +51,10 @@ func TestEmbeddedSourceIsNotOwn(t *testing.T) {
 		require.ErrorContains(t, d.Cause, `returned key "key-2" for key "key-1"`, name)
 	}
 	require.Nil(t, own.ReadAhead(nil))
+
+	// The registered type itself is believed, which is what the check costs others.
+	d := f.decide(&owned{memory: memory{subject: wrong, found: true}})
+	require.Equal(t, policy.OpenList, d.Reason)
 }
 
 // What is not the source's own code may panic in either way.
