@@ -8,6 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/sallyport-go/sallyport/apikey"
 	"github.com/sallyport-go/sallyport/policy"
 	"github.com/sallyport-go/sallyport/store"
 	"github.com/sallyport-go/sallyport/store/usage"
@@ -77,7 +78,7 @@ func BenchmarkRound(b *testing.B) {
 	for key := range s.keys {
 		calls = append(calls, s.call(key, 0, begin))
 	}
-	r := usage.New(recorderFunc(func(context.Context, []store.UsageRecord) error { return nil }), usage.WithInterval(time.Hour))
+	r := usage.New(recorderFunc(func(context.Context, map[apikey.ID]store.KeyUsage) error { return nil }), usage.WithInterval(time.Hour))
 	defer closeRecorder(b, r)
 	b.ReportAllocs()
 	for b.Loop() {
