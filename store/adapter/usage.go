@@ -96,13 +96,7 @@ func drop(usage *store.KeyUsage) {
 		}
 		return b.Compare(a)
 	}
-	gone := slices.Collect(maps.Keys(usage.Addresses))
-	if beyond == 1 { // as when single calls are counted
-		gone[0] = slices.MinFunc(gone, older)
-	} else {
-		slices.SortFunc(gone, older)
-	}
-	for _, address := range gone[:beyond] {
+	for _, address := range slices.SortedFunc(maps.Keys(usage.Addresses), older)[:beyond] {
 		used := usage.Addresses[address]
 		usage.Dropped = AddCalls(usage.Dropped, accesslist.Usage{Count: used.Count, Last: used.Last, LastAddress: address})
 		delete(usage.Addresses, address)
@@ -112,6 +106,26 @@ func drop(usage *store.KeyUsage) {
 // CountUsage adds like calls to the usage of their key. Served calls without an address
 // count as dropped.
 func CountUsage(usage *store.KeyUsage, record store.UsageRecord) {
+	if record.Denied == 0 && record.LastAddress.IsValid() {
+		used := store.AddressUsage{Count: record.Count, First: earliest(record.First, record.Last), Last: record.Last}
+		addTo(&usage.Addresses, record.LastAddress, used, addAddress)
+		drop(usage)
+	} else if record.Denied == 0 {
+		usage.Dropped = AddCalls(usage.Dropped, record.Usage)
+	}
+	countCalls(usage, record)
+}
+
+// CountDropped is CountUsage, with the address of served calls dropped at once.
+func CountDropped(usage *store.KeyUsage, record store.UsageRecord) {
+	if record.Denied == 0 {
+		usage.Dropped = AddCalls(usage.Dropped, record.Usage)
+	}
+	countCalls(usage, record)
+}
+
+// countCalls counts all but the address.
+func countCalls(usage *store.KeyUsage, record store.UsageRecord) {
 	calls := record.Usage
 	if record.Denied != 0 {
 		addTo(&usage.Denials, record.Denied, calls, AddCalls)
@@ -123,16 +137,9 @@ func CountUsage(usage *store.KeyUsage, record store.UsageRecord) {
 	if record.Secret != "" {
 		addTo(&usage.Secrets, record.Secret, calls, AddCalls)
 	}
-	if calls.LastAddress.IsValid() {
-		used := store.AddressUsage{Count: calls.Count, First: earliest(record.First, calls.Last), Last: calls.Last}
-		addTo(&usage.Addresses, calls.LastAddress, used, addAddress)
-	} else {
-		usage.Dropped = AddCalls(usage.Dropped, calls)
-	}
 	if record.WouldDeny != 0 {
 		addTo(&usage.WouldDeny, record.WouldDeny, calls, AddCalls)
 	}
-	drop(usage)
 }
 
 // UsageBatch returns a batch for RecordUsage with like calls of any keys.

@@ -53,6 +53,14 @@ func TestCountUsage(t *testing.T) {
 		WouldDeny: map[policy.Reason]accesslist.Usage{policy.AddressNotListed: {Count: 9, Last: moment, LastAddress: first}},
 	}, usage)
 
+	dropped := adapter.CloneUsage(usage)
+	adapter.CountDropped(&dropped, store.UsageRecord{Entry: entry, Usage: accesslist.Usage{Count: 1, Last: later, LastAddress: first}})
+	adapter.CountDropped(&dropped, store.UsageRecord{Denied: policy.KeyExpired, Usage: accesslist.Usage{Count: 1}})
+	assert.Equal(t, usage.Addresses, dropped.Addresses)
+	assert.Equal(t, accesslist.Usage{Count: 19, Last: later, LastAddress: first}, dropped.Dropped)
+	assert.EqualValues(t, 15, dropped.Entries[entry].Count)
+	assert.EqualValues(t, 9, dropped.Denials[policy.KeyExpired].Count)
+
 	records := []store.UsageRecord{{Key: "a", Secret: "s", Usage: accesslist.Usage{Count: 1}}, {Key: "b"}, {Key: "a", Secret: "s", Usage: accesslist.Usage{Count: 2}}}
 	batch := adapter.UsageBatch(records...)
 	assert.Len(t, batch, 2)

@@ -125,10 +125,11 @@ func fresh(record store.UsageRecord) store.UsageRecord {
 }
 
 // countsOfRecord is the largest number of counts that a record is folded into: of an entry, a
-// secret, an address and a reason.
-const countsOfRecord = 4
+// secret and a reason.
+const countsOfRecord = 3
 
-// replace puts a record in the place of that not used for longest, which is folded.
+// replace puts a record in the place of that not used for longest. Its calls are folded, and
+// its address counts as dropped: a store would drop it, too.
 func (t *table) replace(of *tally, record store.UsageRecord) {
 	oldest := 0
 	for i := range of.records {
@@ -143,7 +144,7 @@ func (t *table) replace(of *tally, record store.UsageRecord) {
 			return
 		}
 		before := countsOf(of.rest)
-		adapter.CountUsage(&of.rest, *gone)
+		adapter.CountDropped(&of.rest, *gone)
 		grown := countsOf(of.rest) - before
 		of.folded += grown
 		t.size.Add(grown)
@@ -152,7 +153,7 @@ func (t *table) replace(of *tally, record store.UsageRecord) {
 }
 
 func countsOf(u store.KeyUsage) int64 {
-	return int64(len(u.Entries) + len(u.Secrets) + len(u.Addresses) + len(u.Denials) + len(u.WouldDeny))
+	return int64(len(u.Entries) + len(u.Secrets) + len(u.Denials) + len(u.WouldDeny))
 }
 
 // batches takes everything out, in batches of at most *keys keys; *keys may change on the
