@@ -15,10 +15,10 @@ import (
 type Report struct {
 	Recorder string    // unique name of one run of a recorder, of the form of a key's ID
 	Since    time.Time // when it began to observe
-	From     time.Time // Until of its last report that was recorded; Since in the first one
+	From     time.Time // Until of its last recorded report; Since in the first one
 	Until    time.Time // calls observed between From and Until are recorded now, or in Lost
-	At       time.Time // when it sends this, by its clock
-	Lost     uint64    // calls that it observed and will never record, since it began
+	At       time.Time // sending of this report, by the recorder's clock
+	Lost     uint64    // calls observed since it began that will never be recorded
 	Ended    bool      // it observes no further calls
 }
 
@@ -35,9 +35,9 @@ func (r Report) Validate() error {
 }
 
 const (
-	// MaxSilence is the longest time between two reports of a running recorder. One that
-	// stays silent for longer is taken for dead: calls may be missing from its last Until
-	// on, and until MaxSilence after its last report.
+	// MaxSilence is the longest time between two reports of a running recorder. After a
+	// longer silence it is taken for dead: calls may be missing from its last Until to
+	// MaxSilence after its last report.
 	MaxSilence = 10 * time.Minute
 
 	// MaxReports is the largest number of recorders kept in an Observation, MaxGaps that of
@@ -52,11 +52,15 @@ const (
 // An Observation says since when the usage in a store is observed, and with which gaps. So
 // "not used" can be told from "not observed" (rule M16).
 //
-// It knows what recorders report. It cannot know of a process that decides without a
-// recorder, of one that died before its first report, and of calls after a recorder's
-// Close. The end of a gap is uncertain in one case: a process that can read the store, but
-// not write to it for longer than MaxSilence, and is killed then. Clocks of processes should
-// agree to the second.
+// It knows the reports and nothing else. Unknown to it are:
+//
+//   - a process that decides without a recorder
+//   - a process that died before its first report
+//   - calls after a recorder's Close
+//   - the end of a process that reads the store, cannot write to it for longer than
+//     MaxSilence, and is killed then: its gap ends too early
+//
+// The clocks of all processes should agree to the second.
 type Observation struct {
 	Since   time.Time // beginning of the first recorder; zero: there never was one
 	Until   time.Time // latest Until of all reports
@@ -64,7 +68,7 @@ type Observation struct {
 	Gaps    []Gap     // ascending and apart
 }
 
-// A Gap is a time in which calls may be missing: from From to before To.
+// A Gap is a time with calls that may be missing: from From to before To.
 type Gap struct {
 	From, To time.Time
 	Lost     uint64 // calls known to be lost; there may be more
@@ -76,9 +80,9 @@ type Gap struct {
 //
 //   - while no recorder ran
 //   - from a recorder's Until to its next report, if that has lost more calls
-//   - between the Until that is known and the From of the next report: the store has lost
-//     reports, as by a restored backup, and probably usage, too
-//   - after the last report of a recorder that died (see MaxSilence)
+//   - between the known Until and the From of the next report: the store has lost reports,
+//     as by a restored backup, and probably usage, too
+//   - after the last report of a dead recorder (see MaxSilence)
 func (o Observation) Add(r Report) Observation {
 	o.Reports, o.Gaps = slices.Clone(o.Reports), slices.Clone(o.Gaps)
 	for _, t := range []*time.Time{&r.Since, &r.From, &r.Until, &r.At} {
@@ -118,7 +122,7 @@ func byName(r Report, name string) int { return strings.Compare(r.Recorder, name
 // silentAt reports whether the recorder is taken for dead at a time.
 func (r Report) silentAt(t time.Time) bool { return t.After(r.At.Add(MaxSilence)) }
 
-// death is the gap of a recorder that is taken for dead.
+// death is the gap of a dead recorder.
 func (r Report) death() Gap { return Gap{From: r.Until, To: r.At.Add(MaxSilence)} }
 
 // forget turns recorders into gaps: those silent for long, and the most silent ones beyond
@@ -148,7 +152,7 @@ func (o *Observation) gap(g Gap) {
 	}
 }
 
-// union sorts gaps in place, and joins those that meet.
+// union sorts gaps in place, and joins gaps without a time between them.
 func union(gaps []Gap) []Gap {
 	slices.SortFunc(gaps, func(a, b Gap) int { return cmp.Or(a.From.Compare(b.From), a.To.Compare(b.To)) })
 	var joined []Gap
@@ -176,9 +180,9 @@ type Coverage struct {
 	// of the running recorders. If none runs, it is the latest of all reports.
 	Until time.Time
 
-	// Missing is the length of all gaps in the time asked for, with the time before the
-	// first recorder and, if none runs now, after the last. The time from Until on is late
-	// and not missing, while a recorder runs.
+	// Missing is the length of all gaps in the time asked for. The time before the first
+	// recorder is one and, if none runs now, the time after the last. While a recorder runs,
+	// the time from Until on is late and not missing.
 	Missing time.Duration
 
 	// Lost is the number of calls known to be lost in these gaps.

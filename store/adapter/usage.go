@@ -28,7 +28,7 @@ func AddUsage(known *store.KeyUsage, more store.KeyUsage) {
 	drop(known)
 }
 
-// addCut keeps stores with coarser times from taking a call for later than it was.
+// addCut compares times as they will be stored.
 func addCut(known, more accesslist.Usage) accesslist.Usage {
 	more.Last = cut(more.Last)
 	return AddCalls(known, more)
@@ -159,8 +159,8 @@ func CloneUsage(usage store.KeyUsage) (clone store.KeyUsage) {
 	return clone
 }
 
-// LargeUsage is a size in bytes. An adapter prunes a key's usage whose stored form is larger,
-// so that it does not grow forever.
+// LargeUsage is a size in bytes. An adapter prunes usage with a larger stored form: otherwise
+// it would grow forever.
 const LargeUsage = 64 << 10
 
 // PruneUsage removes usage of entries and secrets that the key does not have (U5).

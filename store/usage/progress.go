@@ -7,13 +7,13 @@ import (
 	"github.com/sallyport-go/sallyport/store"
 )
 
-// A progress is how far a recorder has come: the parts of its next report. Its times never
-// go back, though the clock may.
+// A progress has the parts of a recorder's next report. Its times never go back, though the
+// clock may.
 type progress struct {
 	name  string
 	since time.Time
-	from  time.Time // Until of the last report that the store took
-	until time.Time // beginning of the last round that wrote everything
+	from  time.Time // Until of the last recorded report
+	until time.Time // beginning of the last complete round
 	at    time.Time // the last report
 }
 
@@ -27,7 +27,7 @@ func begin(now time.Time) progress {
 // wrote notes that all calls observed before a time are in the store, or lost.
 func (p *progress) wrote(began time.Time) { p.until = later(p.until, began) }
 
-// report returns the next report. The last one covers all that was observed.
+// report returns the next report. The last one covers all observed calls.
 func (p *progress) report(now time.Time, lost uint64, ended bool) store.Report {
 	p.at = later(later(p.at, p.until), now)
 	if ended {

@@ -65,9 +65,9 @@ func WithInterval(interval time.Duration) Option {
 }
 
 // WithLimit sets the largest number of records in memory; DefaultLimit if it is not positive.
-// There is one for each address that a key is used from, times the entries and secrets used
-// from there, and one for each reason of denials: usually one to three for a key, and at
-// most 64. Each takes some 250 bytes, and three times that while the store fails.
+// A key has one for each combination of address, entry and secret in use, and one for each
+// reason of denials: usually one to three, and at most 64. Each takes some 250 bytes, and
+// three times that while the store fails.
 func WithLimit(records int) Option {
 	return func(r *Recorder) {
 		if records > 0 {

@@ -40,8 +40,7 @@ type shard struct {
 }
 
 // maxRecords is the largest number of records of a key. So a caller with a secret, and
-// addresses without end, leaves room for other keys. It is as many as a store keeps
-// addresses.
+// addresses without end, leaves room for other keys. Stores keep as many addresses.
 const maxRecords = store.MaxUsageAddresses
 
 // A tally is the usage of a key that is not written.
@@ -96,7 +95,7 @@ func alike(a, b *store.UsageRecord) bool {
 	return a.Denied == b.Denied && (a.Denied != 0 || a.LastAddress == b.LastAddress && a.Entry == b.Entry && a.Secret == b.Secret && a.WouldDeny == b.WouldDeny)
 }
 
-// insert adds a record that the key does not have, if there is room.
+// insert adds the first call of a kind, if there is room.
 func (t *table) insert(s *shard, of *tally, record store.UsageRecord) {
 	if of != nil && len(of.records) == maxRecords {
 		t.replace(of, record)
@@ -214,7 +213,7 @@ func (s *shard) take(records []store.UsageRecord) ([]store.UsageRecord, map[apik
 }
 
 // restore puts taken usage back. It is lost if the table was discarded meanwhile. It takes no
-// room: the records that it came from are still in their places.
+// room: its records are still in their places.
 func (t *table) restore(taken map[apikey.ID]store.KeyUsage) {
 	for id, usage := range taken {
 		s := t.shardOf(id)
@@ -240,8 +239,8 @@ func callsOf(u store.KeyUsage) uint64 {
 	return calls
 }
 
-// forget makes room: if more than half of it is taken, it removes records without calls, but
-// for those of keys whose usage came back. No batch may be out for writing.
+// forget makes room: if more than half of it is taken, it removes records without calls. A key
+// with usage that came back keeps its records. No batch may be out for writing.
 func (t *table) forget() {
 	if t.size.Load() <= t.limit/2 {
 		return

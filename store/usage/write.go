@@ -67,9 +67,9 @@ func (r *Recorder) round(ctx context.Context) error {
 
 // writeAll writes everything.
 //
-// After a failure batches have half as many keys, after a success twice as many. So usage
-// that the store always refuses is alone in its batch in the end and holds up no others, and
-// a store too slow for large batches gets small ones.
+// After a failure batches have half as many keys, after a success twice as many. So a key with
+// usage that the store always refuses is alone in its batch in the end and holds up no others.
+// A store too slow for large batches gets small ones.
 func (r *Recorder) writeAll(ctx context.Context) error {
 	var failed []error
 	began := r.clock()
