@@ -18,8 +18,8 @@ import (
 // adapter.MaxLogBytes.
 const keptChanges = 16384
 
-// A Store is a store.Store in memory. It is also a store.Watcher, a store.UsageRecorder
-// and a policy.ImmediateSource. Make one with [New].
+// A Store is a store.Store in memory. It is also a store.Watcher, a store.UsageRecorder, a
+// store.Journal and a policy.ImmediateSource. Make one with [New].
 type Store struct {
 	closed  atomic.Bool
 	records *records.Ordered
@@ -29,12 +29,14 @@ type Store struct {
 	log         *adapter.Log
 	usage       map[apikey.ID]*store.KeyUsage
 	observation store.Observation
+	journal     journal
 }
 
 var (
 	_ store.Store            = (*Store)(nil)
 	_ store.Watcher          = (*Store)(nil)
 	_ store.UsageRecorder    = (*Store)(nil)
+	_ store.Journal          = (*Store)(nil)
 	_ policy.ImmediateSource = (*Store)(nil)
 )
 

@@ -19,8 +19,8 @@ import (
 
 // Broken in the evidence they keep: U11 to U15, and U5, U6 and S14 of it.
 var brokenEvidence = []brokenStore{
-	{name: "forgets addresses when the key is replaced", sentence: "U5", only: "U5/addresses and denials are kept when the key is replaced", make: forgetting(func(usage *store.KeyUsage) { usage.Addresses = nil })},
-	{name: "forgets denials when the key is replaced", sentence: "U5", only: "U5/addresses and denials are kept when the key is replaced", make: forgetting(func(usage *store.KeyUsage) { usage.Denials = nil })},
+	{name: "forgets addresses when the key is replaced", sentence: "U5", only: "U5/addresses and denials are kept when the key is replaced", make: replacedWithout(func(usage *store.KeyUsage) { usage.Addresses = nil })},
+	{name: "forgets denials when the key is replaced", sentence: "U5", only: "U5/addresses and denials are kept when the key is replaced", make: replacedWithout(func(usage *store.KeyUsage) { usage.Denials = nil })},
 	{name: "shares the addresses of a batch", sentence: "U6", only: "U6/what Usage returned may be changed", make: with(func(b *teststore.Broken, sound *memory.Store) {
 		shared := map[apikey.ID]map[netip.Addr]store.AddressUsage{}
 		b.DoRecordUsage = func(ctx context.Context, batch map[apikey.ID]store.KeyUsage) error {
@@ -210,8 +210,8 @@ func asOneReason(counts map[policy.Reason]accesslist.Usage) map[policy.Reason]ac
 	return all
 }
 
-// forgetting is a store that loses usage of a key when the key is replaced.
-func forgetting(change func(*store.KeyUsage)) func() store.Store {
+// replacedWithout is a store that loses usage of a key when the key is replaced.
+func replacedWithout(change func(*store.KeyUsage)) func() store.Store {
 	return with(func(b *teststore.Broken, sound *memory.Store) {
 		replaced := map[apikey.ID]bool{}
 		b.DoPutKey = func(ctx context.Context, key apikey.Key, o ...putOption) (apikey.Key, error) {

@@ -30,6 +30,7 @@ func manyAtOnce(k *kit) {
 	recorder, records := store.As[store.UsageRecorder](k.store)
 	watcher, watches := store.As[store.Watcher](k.store)
 	loader, loads := store.As[store.Loader](k.store)
+	journal, journals := store.As[store.Journal](k.store)
 	together(8, func(i int) {
 		id, own := apikey.ID(fmt.Sprint("key-", i)), fmt.Sprint("organization ", i)
 		for n := range k.rounds(20) {
@@ -64,6 +65,19 @@ func manyAtOnce(k *kit) {
 						}
 						return fixture.ErrSilent
 					})
+			}
+			if journals {
+				own := "journalled " + own
+				steps = append(steps,
+					func() error {
+						_, err := journal.Write(k.ctx, putOrganizationOf(policy.Organization{ID: own}, "create", 2))
+						return err
+					},
+					func() error {
+						_, err := journal.Events(k.ctx, store.EventRequest{Organization: own, Limit: 1})
+						return err
+					},
+					func() error { return k.store.DeleteOrganization(k.ctx, own, 0) })
 			}
 			if loads {
 				id, own := "loaded-"+id, "loaded "+own
@@ -164,6 +178,20 @@ func (k *kit) everyCall() []call {
 			call{"RecordObservation", func(ctx context.Context) error { return recorder.RecordObservation(ctx, report("one", 0, 0, 0)) }},
 			call{"Observation", func(ctx context.Context) error { _, err := recorder.Observation(ctx); return err }})
 	}
+	if journal, ok := store.As[store.Journal](k.store); ok {
+		w := putOf(key, "every call", 1)
+		w.If = []store.Condition{onRecord("acme", "", organization.Revision)}
+		calls = append(calls,
+			call{"Write", func(ctx context.Context) error { _, err := journal.Write(ctx, w); return err }},
+			call{"Write that deletes", func(ctx context.Context) error {
+				_, err := journal.Write(ctx, deletionOf(key, "every call"))
+				return err
+			}},
+			call{"Events", func(ctx context.Context) error {
+				_, err := journal.Events(ctx, store.EventRequest{})
+				return err
+			}})
+	}
 	return calls
 }
 
@@ -193,6 +221,9 @@ func doneContext(k *kit, ctx context.Context, want error) {
 		if o, err := recorder.Observation(k.ctx); err != nil || !o.Since.IsZero() {
 			k.Errorf("after RecordObservation with a context that is done, Observation is %+v (error %v); want none", o, err)
 		}
+	}
+	if _, ok := store.As[store.Journal](k.store); ok {
+		k.wantEvents("after Writes with a context that is done", everyEvent, nil)
 	}
 }
 
@@ -263,6 +294,9 @@ func (k *kit) refusedCalls() []call {
 				}
 				return recorder.RecordUsage(ctx, adapter.UsageBatch(batch...))
 			}})
+	}
+	if journal, ok := store.As[store.Journal](k.store); ok {
+		calls = append(calls, k.refusedJournalCalls(journal, organization, key)...)
 	}
 	if watcher, ok := store.As[store.Watcher](k.store); ok {
 		beyond := k.at(k.revision() + 1000)

@@ -32,6 +32,8 @@ type Broken struct {
 	DoUsage              func(ctx context.Context, ids ...apikey.ID) (map[apikey.ID]store.KeyUsage, error)
 	DoRecordObservation  func(ctx context.Context, report store.Report) error
 	DoObservation        func(ctx context.Context) (store.Observation, error)
+	DoWrite              func(ctx context.Context, w store.Write) (uint64, error)
+	DoEvents             func(ctx context.Context, request store.EventRequest) (store.EventPage, error)
 }
 
 // New returns a Broken that is still sound, and the store behind it.
@@ -46,6 +48,7 @@ func Of(m *memory.Store) *Broken {
 		Store: m, DoLookup: m.Lookup, DoOrganization: m.Organization, DoPutOrganization: m.PutOrganization, DoDeleteOrganization: m.DeleteOrganization,
 		DoOrganizations: m.Organizations, DoKey: m.Key, DoPutKey: m.PutKey, DoDeleteKey: m.DeleteKey, DoKeys: m.Keys, DoClose: m.Close,
 		DoPosition: m.Position, DoWatch: m.Watch, DoRecordUsage: m.RecordUsage, DoUsage: m.Usage, DoRecordObservation: m.RecordObservation, DoObservation: m.Observation,
+		DoWrite: m.Write, DoEvents: m.Events,
 	}
 }
 
@@ -105,6 +108,12 @@ func (b *Broken) RecordObservation(ctx context.Context, report store.Report) err
 
 func (b *Broken) Observation(ctx context.Context) (store.Observation, error) {
 	return b.DoObservation(ctx)
+}
+
+func (b *Broken) Write(ctx context.Context, w store.Write) (uint64, error) { return b.DoWrite(ctx, w) }
+
+func (b *Broken) Events(ctx context.Context, request store.EventRequest) (store.EventPage, error) {
+	return b.DoEvents(ctx, request)
 }
 
 // OnUsage makes a function change the usage of every key that exists.
