@@ -401,3 +401,20 @@ func TestBatchesAreValid(t *testing.T) {
 	closeRecorder(t, r)
 	assert.Zero(t, r.Lost())
 }
+
+// A batch that comes back after Close gave up is lost, and its calls are counted, each once.
+func TestCallsOfALostBatch(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newService(t, 2)
+		r := usage.New(s.recorder, usage.WithErrorHandler(func(error) {}))
+		s.Break(faulty.Hang(), faulty.RecordUsage)
+		for n := range clients { // served by each entry, and denied
+			s.call(1, n, begin).observedBy(r)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		require.ErrorIs(t, r.Close(ctx), context.DeadlineExceeded)
+		require.ErrorIs(t, r.Close(t.Context()), context.Canceled)
+		require.EqualValues(t, len(clients), r.Lost())
+	})
+}
