@@ -11,6 +11,7 @@ import (
 	"github.com/sallyport-go/sallyport/apikey"
 	"github.com/sallyport-go/sallyport/policy"
 	"github.com/sallyport-go/sallyport/store"
+	"github.com/sallyport-go/sallyport/store/adapter"
 	"github.com/sallyport-go/sallyport/store/admin"
 	"github.com/sallyport-go/sallyport/store/memory"
 	"github.com/sallyport-go/sallyport/store/replica"
@@ -102,8 +103,8 @@ func ExampleAdmin_Apply_accept() {
 		return
 	}
 	// A store/usage Recorder does this for the calls that the guard allowed.
-	_ = keys.RecordUsage(ctx, []store.UsageRecord{{Key: "laptops", Secret: result.Secrets[0].ID,
-		Usage: accesslist.Usage{Count: 12, Last: time.Now(), LastAddress: netip.MustParseAddr("192.0.2.50")}}})
+	_ = keys.RecordUsage(ctx, adapter.UsageBatch(store.UsageRecord{Key: "laptops", Secret: result.Secrets[0].ID,
+		Usage: accesslist.Usage{Count: 12, Last: time.Now(), LastAddress: netip.MustParseAddr("192.0.2.50")}}))
 
 	require := admin.SetRequirement(policy.Required)
 	preview, _ := a.Preview(ctx, ann, "acme", require)

@@ -12,6 +12,7 @@ import (
 	"github.com/sallyport-go/sallyport/apikey"
 	"github.com/sallyport-go/sallyport/policy"
 	"github.com/sallyport-go/sallyport/store"
+	"github.com/sallyport-go/sallyport/store/adapter"
 	"github.com/sallyport-go/sallyport/store/admin"
 )
 
@@ -108,8 +109,8 @@ func TestM15Classes(t *testing.T) {
 		{name: "its unused secret ends", list: "203.0.113.7", change: rotate, class: admin.KeyUnused, was: policy.AddressListed, is: policy.WrongSecret},
 		{name: "its old secret ends, and the new one is used", before: func(w *world) {
 			w.edit("k", func(k *apikey.Key) { *k, _, _ = w.issuer.Rotate(*k, time.Hour) })
-			require.NoError(t, w.memory.RecordUsage(w.ctx, []store.UsageRecord{{Key: "k", Secret: w.stored("k").Secrets[1].ID(),
-				Usage: accesslist.Usage{Count: 5, Last: start, LastAddress: netip.MustParseAddr("203.0.113.7")}}}))
+			require.NoError(t, w.memory.RecordUsage(w.ctx, adapter.UsageBatch(store.UsageRecord{Key: "k", Secret: w.stored("k").Secrets[1].ID(),
+				Usage: accesslist.Usage{Count: 5, Last: start, LastAddress: netip.MustParseAddr("203.0.113.7")}})))
 		}, change: func(w *world) []admin.Change {
 			return []admin.Change{admin.EndSecret("k", w.stored("k").Secrets[0].ID(), time.Time{})}
 		}, class: admin.KeyUnused, was: policy.OpenList, is: policy.WrongSecret, usesListed: 1},
@@ -124,7 +125,7 @@ func TestM15Classes(t *testing.T) {
 		{name: "its validity ends", list: "203.0.113.7", change: one(admin.SetValidity("k", time.Time{}, start)),
 			class: admin.KeyUnused, was: policy.AddressListed, is: policy.KeyExpired},
 		{name: "a call at an unknown time", list: "203.0.113.7", before: func(w *world) {
-			require.NoError(t, w.memory.RecordUsage(w.ctx, []store.UsageRecord{{Key: "k", Entry: prefixes("203.0.113.7")[0], Usage: accesslist.Usage{Count: 1}}}))
+			require.NoError(t, w.memory.RecordUsage(w.ctx, adapter.UsageBatch(store.UsageRecord{Key: "k", Entry: prefixes("203.0.113.7")[0], Usage: accesslist.Usage{Count: 1}})))
 		}, change: one(admin.DisableKey("k")), class: admin.KeyMayBreak, was: policy.AddressListed, is: policy.KeyDisabled, usesListed: 1},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -13,6 +13,7 @@ import (
 	"github.com/sallyport-go/sallyport/apikey"
 	"github.com/sallyport-go/sallyport/policy"
 	"github.com/sallyport-go/sallyport/store"
+	"github.com/sallyport-go/sallyport/store/adapter"
 	"github.com/sallyport-go/sallyport/store/admin"
 	"github.com/sallyport-go/sallyport/store/memory"
 )
@@ -180,7 +181,7 @@ func (w *world) used(id, address string, ago time.Duration, times uint64) {
 	if entry, ok := key.AccessList.Match(client, w.now); ok {
 		record.Entry = entry.Prefix()
 	}
-	require.NoError(w.t, w.memory.RecordUsage(w.ctx, []store.UsageRecord{record}))
+	require.NoError(w.t, w.memory.RecordUsage(w.ctx, adapter.UsageBatch(record)))
 }
 
 func (w *world) preview(actor admin.Actor, changes ...admin.Change) admin.Preview {
