@@ -35,6 +35,8 @@ type corpusCase struct {
 		ID          string
 		Requirement policy.Requirement
 		Disabled    bool
+
+		SuspendedUntil time.Time
 	}
 	Source  string
 	Key     *corpusKey
@@ -143,7 +145,7 @@ func TestCorpus(t *testing.T) {
 		require.True(t, reasons[line], "no case is answered by %s", line)
 		require.True(t, rules[fmt.Sprintf("line %d", line)], "no case names line %d", line)
 	}
-	for _, rule := range []string{"A1", "A2", "A3", "A4", "A5", "A6", "A8", "A11", "Q1", "Q2", "K4", "K5", "D2", "D3", "truth table", "order"} {
+	for _, rule := range []string{"A1", "A2", "A3", "A4", "A5", "A6", "A8", "A11", "Q1", "Q2", "M20", "K4", "K5", "D2", "D3", "truth table", "order"} {
 		require.True(t, rules[rule], "no case names %s", rule)
 	}
 	t.Logf("%d cases", len(cases))
@@ -251,7 +253,8 @@ func (c corpusCase) subject(t *testing.T, secrets corpusSecrets) policy.Subject 
 		stored.Expires = s.Expires
 		key.Secrets = append(key.Secrets, stored)
 	}
-	return policy.NewSubject(key, &policy.Organization{ID: c.Organization.ID, Requirement: c.Organization.Requirement, Disabled: c.Organization.Disabled})
+	return policy.NewSubject(key, &policy.Organization{ID: c.Organization.ID, Requirement: c.Organization.Requirement,
+		Disabled: c.Organization.Disabled, SuspendedUntil: c.Organization.SuspendedUntil})
 }
 
 // garble makes of the stored records what the source returns of them.

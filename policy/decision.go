@@ -21,8 +21,8 @@ type Decision struct {
 	Reason Reason
 
 	// WouldDeny is OrganizationRequiresAccessList when the organization's requirement is
-	// report only and line 10 would have answered under Required (rule Q2); otherwise
-	// zero. The call may have been allowed or denied all the same.
+	// report only, or suspended, and line 10 would have answered under Required (rules Q2 and
+	// M20); otherwise zero. The call may have been allowed or denied all the same.
 	WouldDeny Reason
 
 	secret int32 // index of the verified one of the key's secrets, or -1
@@ -138,7 +138,7 @@ func (d Decision) Subject() Subject { return d.subject }
 // Time returns when the request was judged, by the engine's clock. It is zero if the
 // request was answered before a key was looked up, and after a failed look-up or a panic.
 // It is zero, too, if nothing asked for the time: the engine has no observer, and neither
-// the key, its list nor a proof depends on it.
+// the key, its list, its organization nor a proof depends on it.
 func (d Decision) Time() time.Time { return d.now }
 
 // An Answer is the caller's side of a decision (rule D1).
@@ -215,6 +215,7 @@ func (d Decision) attributes() []slog.Attr {
 	add("endpoint", d.request.endpoint.Name)
 	if d.subject.organization != nil {
 		add("requirement", d.subject.organization.Requirement.String())
+		add("suspended_until", d.suspendedUntil())
 	}
 	add("disabled", d.disabled())
 	if d.WouldDeny != 0 {
@@ -224,6 +225,15 @@ func (d Decision) attributes() []slog.Attr {
 		add("error", d.causeText())
 	}
 	return attrs
+}
+
+// suspendedUntil returns the end of the suspension of the requirement, or "" if none was in
+// force.
+func (d Decision) suspendedUntil() string {
+	if organization := d.subject.organization; organization.suspended(d.now) {
+		return organization.SuspendedUntil.UTC().Format(time.RFC3339Nano)
+	}
+	return ""
 }
 
 // disabled returns what is switched off if line 6 answered: "key", "organization" or "key

@@ -133,6 +133,11 @@
 //     under [Required] in [Decision.WouldDeny], so that a switch can be watched before it
 //     is thrown.
 //   - Q3. Changing the requirement alters no list and holds for existing keys at once.
+//   - M20. A requirement may be suspended until an instant, for an emergency; see
+//     [Organization.SuspendedUntil]. Before that instant line 10 does not apply and
+//     Decision.WouldDeny has its answer; from that instant on it applies again, and nobody
+//     has to write anything. All other lines are untouched. A past instant is as none. Only
+//     Required is suspended: an unknown requirement requires a list all the same.
 //
 // Two audiences:
 //

@@ -77,9 +77,9 @@ func (d *Decision) judgeKey(r *Request, now time.Time) Reason {
 		}
 		return 0
 	}
-	switch d.subject.organization.Requirement {
-	case NotRequired:
-	case ReportOnly:
+	switch organization := d.subject.organization; {
+	case organization.Requirement == NotRequired:
+	case organization.Requirement == ReportOnly, organization.suspended(now):
 		d.WouldDeny = OrganizationRequiresAccessList
 	default:
 		return OrganizationRequiresAccessList

@@ -74,10 +74,15 @@ func (d Decision) compared(line Reason) string {
 		return d.comparedAddress() + d.doubt(line)
 	case OrganizationRequiresAccessList:
 		would := ""
-		if d.WouldDeny == line {
+		switch {
+		case d.WouldDeny != line:
+		case d.subject.Organization().Requirement == Required:
+			would = ", would deny otherwise"
+		default:
 			would = ", would deny if required"
 		}
-		return fmt.Sprintf("%s; the requirement of organization %q is %s%s", d.entries(), key.Organization, d.subject.Organization().Requirement, would) + d.doubt(line)
+		return fmt.Sprintf("%s; the requirement of organization %q is %s%s%s", d.entries(), key.Organization,
+			d.subject.Organization().Requirement, d.comparedSuspension(), would) + d.doubt(line)
 	case EndpointRequiresAccessList:
 		if r.endpoint.RequiresAccessList {
 			return fmt.Sprintf("%s; endpoint %.256q requires one", d.entries(), r.endpoint.Name) + d.doubt(line)
@@ -97,6 +102,18 @@ func (d Decision) compared(line Reason) string {
 		return fmt.Sprintf("the endpoint asks for one of %q; grants: %s", r.endpoint.Roles, d.grants())
 	}
 	return "the list has no entries and nothing requires one"
+}
+
+// comparedSuspension returns the suspension of a requirement, in force or ended.
+func (d Decision) comparedSuspension() string {
+	organization := d.subject.Organization()
+	switch {
+	case organization.Requirement != Required || organization.SuspendedUntil.IsZero():
+		return ""
+	case organization.suspended(d.now):
+		return d.comparedTime(" and suspended, the end", organization.SuspendedUntil.UTC())
+	}
+	return d.comparedTime(" again, the end of its suspension", organization.SuspendedUntil.UTC())
 }
 
 func offOrOn(disabled bool) string {

@@ -150,7 +150,7 @@ func (d *dice) world() *world {
 		w.key = d.key()
 		entries = w.key.entries
 		if !d.rarely() {
-			w.organization = &plainOrganization{d.text(w.key.organization, "acme", ""), d.of("not_required", "report_only", "required", "out of range"), d.rarely()}
+			w.organization = &plainOrganization{d.text(w.key.organization, "acme", ""), d.of("not_required", "report_only", "required", "out of range"), d.rarely(), d.instant()}
 		}
 	}
 	w.request = &plainRequest{

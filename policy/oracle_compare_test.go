@@ -69,7 +69,7 @@ func (b *builder) subject(t testing.TB, w *world) policy.Subject {
 	}
 	var organization *policy.Organization
 	if o := w.organization; o != nil {
-		organization = &policy.Organization{ID: o.id, Requirement: 200, Disabled: o.disabled}
+		organization = &policy.Organization{ID: o.id, Requirement: 200, Disabled: o.disabled, SuspendedUntil: o.suspendedUntil.time()}
 		_ = organization.Requirement.UnmarshalText([]byte(o.requirement)) // any other text: out of range
 	}
 	return policy.NewSubject(key, organization)
@@ -125,8 +125,10 @@ func (b *builder) difference(w *world, want plainAnswer, got policy.Decision) st
 		return "a cause with lines 1, 3 and 5, and with credentials of no key"
 	case (got.Err() == nil) != want.allowed():
 		return "an error for each denial"
-	case disabledOf(got) != w.disabled(want.line):
+	case attributeOf(got, "disabled") != w.disabled(want.line):
 		return fmt.Sprintf("disabled %q", w.disabled(want.line))
+	case want.line >= 5 && (attributeOf(got, "suspended_until") != "") != w.suspended():
+		return fmt.Sprintf("suspended %t", w.suspended())
 	}
 	wantEntry, gotEntry := "", ""
 	if want.line == 15 {
@@ -151,10 +153,10 @@ func (b *builder) difference(w *world, want plainAnswer, got policy.Decision) st
 	return ""
 }
 
-// disabledOf is the attribute that says what is switched off.
-func disabledOf(d policy.Decision) string {
+// attributeOf is an attribute by its name, or "".
+func attributeOf(d policy.Decision, name string) string {
 	for _, a := range d.LogValue().Group() {
-		if a.Key == "disabled" {
+		if a.Key == name {
 			return a.Value.String()
 		}
 	}
@@ -191,6 +193,12 @@ var (
 		{{role: "reader"}, {role: "writer", project: "alpha"}, {role: "owner", allProjects: true}},
 		{{role: "reader", project: "alpha", allProjects: true}}, // contradicts itself
 	}
+	oracleRequirements = []plainOrganization{
+		{requirement: "not_required"}, {requirement: "report_only"}, {requirement: "required"}, {requirement: "out of range"},
+		{requirement: "required", suspendedUntil: at(1)}, {requirement: "required", suspendedUntil: at(0)},
+		{requirement: "report_only", suspendedUntil: at(1)}, {requirement: "not_required", suspendedUntil: at(1)},
+		{requirement: "out of range", suspendedUntil: at(1)},
+	}
 	oracleRoles = [][]string{nil, {"reader"}, {"owner", "reader"}, {"nobody"}}
 )
 
@@ -205,9 +213,14 @@ func oracleWorlds() (worlds []*world) {
 						if disabled.organization && grants != nil {
 							continue // TestOracleByDice has these
 						}
-						for _, requirement := range []string{"not_required", "report_only", "required", "out of range"} {
+						for _, o := range oracleRequirements {
+							if o.suspendedUntil.set && (disabled.key || notBefore.set || expires.set) {
+								continue // likewise
+							}
+							organization := o
+							organization.id, organization.disabled = "acme", disabled.organization
 							worlds = append(worlds, &world{
-								organization: &plainOrganization{"acme", requirement, disabled.organization},
+								organization: &organization,
 								key: &plainKey{id: "key-1", organization: "acme", disabled: disabled.key, notBefore: notBefore, expires: expires,
 									entries: list, grants: grants},
 							})

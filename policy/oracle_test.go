@@ -47,6 +47,7 @@ type plainKey struct {
 type plainOrganization struct {
 	id, requirement string
 	disabled        bool
+	suspendedUntil  instant
 }
 
 type plainRequest struct {
@@ -98,7 +99,7 @@ var order = [...]struct {
 	{9, func(w *world) bool { return len(w.key.entries) > 0 && w.entry() == "" }},
 	{10, func(w *world) bool {
 		required := w.organization.requirement != "not_required" && w.organization.requirement != "report_only"
-		return len(w.key.entries) == 0 && required
+		return len(w.key.entries) == 0 && required && !w.suspended()
 	}},
 	{11, func(w *world) bool { return len(w.key.entries) == 0 && w.request.endpointRequires }},
 	{3, func(w *world) bool { return w.request.resolver == "fails" }},
@@ -114,10 +115,11 @@ var order = [...]struct {
 
 func (w *world) answer() plainAnswer {
 	answer := plainAnswer{line: w.line()}
-	// Rule Q2 to the letter: what would the same call be answered under required?
-	if w.organization != nil && w.organization.requirement == "report_only" {
+	// Rules Q2 and M20 to the letter: what would the same call be answered under required,
+	// which nothing suspends?
+	if w.organization != nil && (w.organization.requirement == "report_only" || w.suspended()) {
 		strict := *w
-		strict.organization = &plainOrganization{w.organization.id, "required", w.organization.disabled}
+		strict.organization = &plainOrganization{id: w.organization.id, requirement: "required", disabled: w.organization.disabled}
 		if strict.line() == 10 {
 			answer.wouldDeny = 10
 		}
@@ -140,6 +142,11 @@ func (w *world) recordIsSound() bool {
 	}
 	return w.key.id == w.request.key && w.organization != nil && w.organization.id != "" &&
 		w.organization.id == w.key.organization
+}
+
+// suspended: only what is required can be, and only until the instant.
+func (w *world) suspended() bool {
+	return w.organization.requirement == "required" && w.organization.suspendedUntil.set && w.now < w.organization.suspendedUntil.ns
 }
 
 // disabled is what is switched off, as the operator is told with line 6.

@@ -43,9 +43,10 @@
 // Records
 //
 //   - S6. A record MUST be read as it was written, in every field: entries with their
-//     comments, grants and secrets in their order, an organization's requirement and
-//     switch, times to the microsecond at least. An unreadable record MUST be an error wherever it is read, listings included. It MUST
-//     NOT be read as one with less in it: an unreadable access list is not an empty one
+//     comments, grants and secrets in their order, an organization's requirement,
+//     switch and suspension, times to the microsecond at least. An unreadable record MUST
+//     be an error wherever it is read, listings included. It MUST NOT be read as one with
+//     less in it: an unreadable access list is not an empty one
 //     (rule A3). A Put with revision zero, or with a revision from before the record
 //     became unreadable, MUST NOT replace it. A Delete may remove it.
 //   - S7. Records MUST NOT be shared with callers: changing what was passed in or

@@ -103,6 +103,7 @@ var brokenFields = []brokenStore{
 		}
 		return key
 	})},
+	{name: "keeps a suspension after its organization's end", sentence: "S14", only: "S14/an organization created again has nothing of the deleted one", make: keptSuspension},
 	{name: "keeps an organization's requirement after its end", sentence: "S14", only: "S14/an organization created again has nothing of the deleted one", make: keptRequirement},
 }
 
@@ -202,19 +203,37 @@ func onBits(bits func(netip.Prefix) int) func() store.Store {
 
 // keptRequirement forgets an organization except for its requirement.
 func keptRequirement() store.Store {
+	return keptAfterDeletion(func(created *policy.Organization, old policy.Organization) {
+		if created.Requirement == policy.NotRequired {
+			created.Requirement = old.Requirement
+		}
+	})
+}
+
+// keptSuspension forgets an organization except for its suspension.
+func keptSuspension() store.Store {
+	return keptAfterDeletion(func(created *policy.Organization, old policy.Organization) {
+		if created.SuspendedUntil.IsZero() {
+			created.SuspendedUntil = old.SuspendedUntil
+		}
+	})
+}
+
+// keptAfterDeletion mends a created organization by the deleted one of its ID.
+func keptAfterDeletion(mend func(created *policy.Organization, old policy.Organization)) store.Store {
 	return with(func(b *teststore.Broken, sound *memory.Store) {
-		old := map[string]policy.Requirement{}
+		old := map[string]policy.Organization{}
 		b.DoDeleteOrganization = func(ctx context.Context, id string, revision uint64) error {
 			organization, _ := sound.Organization(ctx, id)
 			err := sound.DeleteOrganization(ctx, id, revision)
 			if err == nil {
-				old[id] = organization.Requirement
+				old[id] = organization
 			}
 			return err
 		}
 		b.DoPutOrganization = func(ctx context.Context, organization policy.Organization) (policy.Organization, error) {
-			if organization.Revision == 0 && organization.Requirement == policy.NotRequired {
-				organization.Requirement = old[organization.ID]
+			if organization.Revision == 0 {
+				mend(&organization, old[organization.ID])
 			}
 			return sound.PutOrganization(ctx, organization)
 		}

@@ -288,7 +288,9 @@ var hardTimes = []time.Time{
 func organizationAgain(k *kit) {
 	k.organization("other")
 	for _, requirement := range []policy.Requirement{policy.Required, policy.ReportOnly, policy.NotRequired} {
-		old := k.putOrganization(policy.Organization{ID: "acme", Requirement: requirement})
+		put := fixture.WholeOrganization("acme", 1)
+		put.Requirement = requirement
+		old := k.putOrganization(put)
 		old = k.putOrganization(old)
 		k.put(fixture.Plain("key", "acme"))
 		k.delete("key")
@@ -297,7 +299,7 @@ func organizationAgain(k *kit) {
 		}
 		want := policy.Organization{ID: "acme"}
 		want.Revision = k.organization("acme").Revision
-		if got := k.readOrganization("acme"); got != want {
+		if got := k.readOrganization("acme"); !got.Equal(want) {
 			k.Errorf("an organization created where one was deleted is %+v; want %+v", got, want)
 		}
 		if got := ids(k.keys("acme", 0)); len(got) > 0 {
@@ -306,7 +308,7 @@ func organizationAgain(k *kit) {
 		want.Requirement = policy.Required
 		want = k.putOrganization(want)
 		k.put(fixture.Plain("key", "acme"))
-		if got := k.lookup("key").Organization(); got != want {
+		if got := k.lookup("key").Organization(); !got.Equal(want) {
 			k.Errorf("Lookup of a key of an organization created again has %+v; want %+v", got, want)
 		}
 		k.delete("key")

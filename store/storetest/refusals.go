@@ -83,7 +83,7 @@ func invalidOrganizations(k *kit) {
 		_, err := k.store.PutOrganization(k.ctx, o)
 		k.wantError(err, store.ErrInvalid, "PutOrganization(%+v)", o)
 	}
-	if got := k.organizations(0); len(got) != 1 || got[0] != stored {
+	if got := k.organizations(0); len(got) != 1 || !got[0].Equal(stored) {
 		k.Errorf("Organizations is %+v after invalid ones were refused; want %+v alone", got, stored)
 	}
 }

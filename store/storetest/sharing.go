@@ -105,7 +105,7 @@ func readStays(k *kit) {
 	k.wantKey("the key that was read before", key, want)
 	k.wantKey("the key that was listed before", listed, want)
 	k.wantKey("the key that PutKey returned before", stored, want)
-	if got := subject.Organization(); got != organization {
+	if got := subject.Organization(); !got.Equal(organization) {
 		k.Errorf("the Subject that was looked up before has organization %+v now; want %+v", got, organization)
 	}
 }

@@ -20,6 +20,8 @@ func organizationDifference(a, b policy.Organization) string {
 		return fmt.Sprintf("the requirement %v instead of %v", b.Requirement, a.Requirement)
 	case a.Disabled != b.Disabled:
 		return fmt.Sprintf("disabled %t instead of %t", b.Disabled, a.Disabled)
+	case !sameTime(a.SuspendedUntil, b.SuspendedUntil):
+		return "another end of its suspension"
 	}
 	return ""
 }

@@ -83,7 +83,11 @@ func rich(t testing.TB) *memory.Store {
 	ctx, s := context.Background(), memory.New()
 	names := []string{"acme", "Acme", "acme ltd", "é", "e\u0301", `"<&>"\`, "日本", strings.Repeat("x", 256)}
 	for i, name := range names {
-		_, err := s.PutOrganization(ctx, policy.Organization{ID: name, Requirement: policy.Requirement(i % 3), Disabled: i == 2})
+		organization := policy.Organization{ID: name, Requirement: policy.Requirement(i % 3), Disabled: i == 2}
+		if i == 2 || i == 4 {
+			organization.SuspendedUntil = moment
+		}
+		_, err := s.PutOrganization(ctx, organization)
 		require.NoError(t, err)
 	}
 	for i, id := range []apikey.ID{"b", "a", "B", "-", "_", "0", apikey.ID(strings.Repeat("z", 40))} {

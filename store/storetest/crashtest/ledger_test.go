@@ -92,7 +92,7 @@ var brokenCrashes = []struct {
 	}},
 	{"loses the deletion of an organization", "S25", func(b *teststore.Loader, l *Ledger) {
 		o, _ := b.Sound.PutOrganization(context.Background(), policy.Organization{ID: "crash-deleted"})
-		returned(l, record{Organization: o.ID}, o.Revision)
+		returned(l, organizationRecord(o), o.Revision)
 		returned(l, record{Organization: o.ID, Deleted: true}, 0)
 	}},
 	{"loses the deletion of a key", "S25", func(b *teststore.Loader, l *Ledger) {
@@ -109,6 +109,12 @@ var brokenCrashes = []struct {
 		id := anOrganization(l)
 		o, _ := b.Sound.Organization(context.Background(), id)
 		o.Disabled = !o.Disabled
+		_, _ = b.Sound.PutOrganization(context.Background(), o)
+	}},
+	{"loses a suspension", "S25", func(b *teststore.Loader, l *Ledger) {
+		id := anOrganization(l)
+		o, _ := b.Sound.Organization(context.Background(), id)
+		o.SuspendedUntil = time.Time{}
 		_, _ = b.Sound.PutOrganization(context.Background(), o)
 	}},
 	{"loses usage", "S25", func(b *teststore.Loader, l *Ledger) {
@@ -308,7 +314,7 @@ func TestLedgerCatchesHalves(t *testing.T) {
 	assert.Contains(t, got.Failures[0], "batch of usage")
 	assert.Contains(t, got.Failures[0], fixture.Sentences["S26"])
 
-	begin(&l, announcement{Begins: []record{{Organization: "crash-half"}, {Key: "crash-half", Organization: "crash-half", Version: 1}}})
+	begin(&l, announcement{Begins: []record{organizationRecord(policy.Organization{ID: "crash-half"}), {Key: "crash-half", Organization: "crash-half", Version: 1}}})
 	_, err := s.PutOrganization(t.Context(), policy.Organization{ID: "crash-half"})
 	require.NoError(t, err)
 	got = recorder.Record(t, func(t testing.TB) { l.Check(t, s) })
