@@ -40,11 +40,17 @@ func TestA12TheNumbersOfAKeyAreBounded(t *testing.T) {
 		change func(*apikey.Key)
 		want   string // "": it is valid
 	}{
-		"entries":      {func(k *apikey.Key) { k.AccessList = listOf(t, 10_000, 0) }, ""},
-		"more entries": {func(k *apikey.Key) { k.AccessList = listOf(t, 10_001, 0) }, "apikey: the access list has 10001 entries: want at most 10000"},
-		"grants":       {func(k *apikey.Key) { k.Grants = grants(1_000) }, ""},
-		"more grants":  {func(k *apikey.Key) { k.Grants = grants(1_001) }, "apikey: the key has 1001 grants: want at most 1000, or one for all projects"},
-		"text":         {func(k *apikey.Key) { k.AccessList = listOf(t, 1_000, 128<<10-1) }, ""},
+		"entries":          {func(k *apikey.Key) { k.AccessList = listOf(t, 10_000, 0) }, ""},
+		"more entries":     {func(k *apikey.Key) { k.AccessList = listOf(t, 10_001, 0) }, "apikey: the access list has 10001 entries and the one on trial 0: want at most 10000 together"},
+		"entries on trial": {func(k *apikey.Key) { k.AccessList, k.TrialList = listOf(t, 4_000, 0), listOf(t, 6_000, 0) }, ""},
+		"more entries on trial": {func(k *apikey.Key) { k.AccessList, k.TrialList = listOf(t, 4_000, 0), listOf(t, 6_001, 0) },
+			"apikey: the access list has 4000 entries and the one on trial 6001: want at most 10000 together"},
+		"text on trial": {func(k *apikey.Key) { k.AccessList, k.TrialList = listOf(t, 500, 64<<10), listOf(t, 500, 64<<10-1) }, ""},
+		"more text on trial": {func(k *apikey.Key) { k.AccessList, k.TrialList = listOf(t, 500, 64<<10), listOf(t, 500, 64<<10) },
+			"have 131073 bytes together: want at most 131072"},
+		"grants":      {func(k *apikey.Key) { k.Grants = grants(1_000) }, ""},
+		"more grants": {func(k *apikey.Key) { k.Grants = grants(1_001) }, "apikey: the key has 1001 grants: want at most 1000, or one for all projects"},
+		"text":        {func(k *apikey.Key) { k.AccessList = listOf(t, 1_000, 128<<10-1) }, ""},
 		"more text": {func(k *apikey.Key) { k.AccessList = listOf(t, 1_000, 128<<10) },
 			"apikey: the description, the comments of entries and the grants have 131073 bytes together: want at most 131072"},
 		"text of the grants": {func(k *apikey.Key) {

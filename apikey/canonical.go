@@ -47,6 +47,11 @@ func readCanonical(data []byte) (read Key, ok bool) {
 	}
 	c.Need(`]`)
 	read.NotBefore, read.Expires, read.Created = c.OptionalTime(`,"notBefore":`), c.OptionalTime(`,"expires":`), c.OptionalTime(`,"created":`)
+	if c.Next(`,"trialList":`) {
+		if err := read.TrialList.UnmarshalJSON(c.FlatArray(`,"trialList":`)); err != nil {
+			return Key{}, false
+		}
+	}
 	read.Revision = c.Uint(`,"revision":`)
 	c.Need(`}`)
 	return read, c.Done() && read.Validate() == nil

@@ -26,6 +26,7 @@ type (
 		NotBefore    time.Time       `json:"notBefore,omitzero"`
 		Expires      time.Time       `json:"expires,omitzero"`
 		Created      time.Time       `json:"created,omitzero"`
+		TrialList    accesslist.List `json:"trialList,omitzero"`
 		Revision     uint64          `json:"revision"`
 	}
 	storedGrant struct {
@@ -46,15 +47,17 @@ type (
 // customer and do not accept it from one. Give a program's answers a form of their own.
 //
 // It is an object with the names id, organization, description, disabled, accessList, grants (each role, project,
-// allProjects), secrets (each serverKey, sum in hexadecimal, formerId, created, expires), notBefore, expires, created and revision.
-// Times are RFC 3339 in UTC with all their nanoseconds; a zero time, project, serverKey or formerId is left out. Text in another
+// allProjects), secrets (each serverKey, sum in hexadecimal, formerId, created, expires), notBefore, expires, created, trialList and revision.
+// Times are RFC 3339 in UTC with all their nanoseconds; a zero time, project, serverKey or formerId and an empty trialList
+// are left out. Text in another
 // encoding than UTF-8 and years beyond four digits are errors, because they would not be read back the same. An otherwise
 // invalid key is written as it is.
 func (k Key) MarshalJSON() ([]byte, error) {
 	stored := storedKey{
 		ID: k.ID, Organization: k.Organization, Description: k.Description, Disabled: k.Disabled, AccessList: k.AccessList,
 		Grants: make([]storedGrant, len(k.Grants)), Secrets: make([]storedSecret, len(k.Secrets)),
-		NotBefore: k.NotBefore.UTC(), Expires: k.Expires.UTC(), Created: k.Created.UTC(), Revision: k.Revision,
+		NotBefore: k.NotBefore.UTC(), Expires: k.Expires.UTC(), Created: k.Created.UTC(),
+		TrialList: k.TrialList, Revision: k.Revision,
 	}
 	texts := []string{string(k.ID), k.Organization, k.Description}
 	for n, g := range k.Grants {
@@ -84,7 +87,7 @@ func (k Key) MarshalJSON() ([]byte, error) {
 //   - text in another encoding than UTF-8, and anything after the object;
 //   - a record refused by [Key.Validate].
 //
-// On an error k is unchanged. The access list may have IPv6 entries (see [accesslist.Entry.UnmarshalJSON]).
+// On an error k is unchanged. The lists may have IPv6 entries (see [accesslist.Entry.UnmarshalJSON]).
 func (k *Key) UnmarshalJSON(data []byte) error {
 	read, ok := readCanonical(data)
 	if !ok {
@@ -113,6 +116,7 @@ func readAny(data []byte) (Key, error) {
 			strictjson.Field{Name: "notBefore", Read: strictjson.Time(&read.NotBefore)},
 			strictjson.Field{Name: "expires", Read: strictjson.Time(&read.Expires)},
 			strictjson.Field{Name: "created", Read: strictjson.Time(&read.Created)},
+			strictjson.Field{Name: "trialList", Read: func(v strictjson.Value) error { return read.TrialList.UnmarshalJSON(v) }},
 			strictjson.Field{Name: "revision", Read: strictjson.Uint(&read.Revision)},
 		)
 	}

@@ -24,6 +24,11 @@ type Key struct {
 	// the endpoint requires a list; one whose entries have all expired admits none.
 	AccessList accesslist.List
 
+	// TrialList is a list on trial (rule Q4 of package policy): a call that it would deny is
+	// judged by AccessList alone, and its decision says so. Empty: none. It opens nothing: a
+	// key with a TrialList and no AccessList admits every address.
+	TrialList accesslist.List
+
 	Grants []Grant // the key's roles (rule K5); none: only endpoints without roles, at the organization
 
 	Disabled  bool      // switched off, until it is switched on again; see also policy.Organization
@@ -88,6 +93,9 @@ func (k Key) Status(now time.Time) Status {
 	return StatusActive
 }
 
+// Entries returns the number of entries of both lists. [MaxEntries] and store.MaxEntries are bounds on it.
+func (k Key) Entries() int { return k.AccessList.Len() + k.TrialList.Len() }
+
 // Clone returns a copy with Grants and Secrets of its own. Access lists are immutable and stay shared.
 func (k Key) Clone() Key {
 	k.Grants = slices.Clone(k.Grants)
@@ -100,7 +108,7 @@ func (k Key) Clone() Key {
 // secret; see [Secret.Verify].
 func (k Key) Equal(o Key) bool {
 	return k.ID == o.ID && k.Organization == o.Organization && k.Description == o.Description &&
-		k.Disabled == o.Disabled && k.AccessList.Equal(o.AccessList) &&
+		k.Disabled == o.Disabled && k.AccessList.Equal(o.AccessList) && k.TrialList.Equal(o.TrialList) &&
 		slices.Equal(k.Grants, o.Grants) && slices.EqualFunc(k.Secrets, o.Secrets, StoredSecret.equal) &&
 		k.NotBefore.Equal(o.NotBefore) && k.Expires.Equal(o.Expires) && k.Created.Equal(o.Created) &&
 		k.Revision == o.Revision

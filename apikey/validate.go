@@ -23,7 +23,7 @@ const (
 	// MaxDescription is the length of the longest description, in bytes.
 	MaxDescription = 1024
 
-	// MaxEntries is the number of entries of the longest access list of a key.
+	// MaxEntries is the largest number of entries of a key, those of AccessList and TrialList together.
 	MaxEntries = 10_000
 
 	// MaxGrants is the largest number of grants of a key. A key of more projects has a grant for all projects.
@@ -69,7 +69,7 @@ func textProblem(text string, most int) string {
 // Validate returns nil for a record that can be stored. Otherwise the error joins what is wrong with it, up to 20 problems,
 // and counts the rest. It checks
 //   - the ID, the names and the description,
-//   - the access list ([accesslist.List.IsValid]), at most [MaxEntries],
+//   - the access list and the one on trial ([accesslist.List.IsValid]), at most [MaxEntries] together,
 //   - the grants, each at most once, at most [MaxGrants],
 //   - the texts together, at most [MaxText],
 //   - the secrets: one or two, with different hashes,
@@ -95,6 +95,9 @@ func (k Key) Validate() error {
 	if !k.AccessList.IsValid() {
 		report("the access list is invalid: want a list returned without an error")
 	}
+	if !k.TrialList.IsValid() {
+		report("the list on trial is invalid: want a list returned without an error")
+	}
 	if !k.NotBefore.IsZero() && !k.Expires.IsZero() && !k.NotBefore.Before(k.Expires) {
 		report("the key is never valid: NotBefore %s is not before Expires %s: want it before",
 			k.NotBefore.Format(time.RFC3339Nano), k.Expires.Format(time.RFC3339Nano))
@@ -107,8 +110,8 @@ func (k Key) Validate() error {
 
 // validateSize checks the numbers first, and reads no text beyond them.
 func (k Key) validateSize(report func(format string, args ...any)) {
-	if n := k.AccessList.Len(); n > MaxEntries {
-		report("the access list has %d entries: want at most %d", n, MaxEntries)
+	if n := k.Entries(); n > MaxEntries {
+		report("the access list has %d entries and the one on trial %d: want at most %d together", k.AccessList.Len(), k.TrialList.Len(), MaxEntries)
 		return
 	}
 	if n := len(k.Grants); n > MaxGrants {
@@ -117,6 +120,9 @@ func (k Key) validateSize(report func(format string, args ...any)) {
 	}
 	size := len(k.Description)
 	for e := range k.AccessList.All() {
+		size += len(e.Comment)
+	}
+	for e := range k.TrialList.All() {
 		size += len(e.Comment)
 	}
 	for _, g := range k.Grants {

@@ -20,9 +20,13 @@ type Decision struct {
 	// Reason is the answering line of the order.
 	Reason Reason
 
-	// WouldDeny is OrganizationRequiresAccessList when the organization's requirement is
-	// report only, or suspended, and line 10 would have answered under Required (rules Q2 and
-	// M20); otherwise zero. The call may have been allowed or denied all the same.
+	// WouldDeny is the answer of a line that is not in force, or zero:
+	//   - AddressNotListed if the call passed lines 6 to 11 and the key's list on trial does
+	//     not cover the client (rule Q4);
+	//   - otherwise OrganizationRequiresAccessList if line 10 would have answered under
+	//     Required, and the requirement is report only (rule Q2) or suspended (rule M20).
+	//
+	// The call may have been allowed or denied all the same.
 	WouldDeny Reason
 
 	secret int32 // index of the verified one of the key's secrets, or -1

@@ -86,6 +86,29 @@ func TestExplainSuspended(t *testing.T) {
 	}
 }
 
+// Rule Q4: the operator is told of a list on trial beside the list.
+func TestExplainTrialList(t *testing.T) {
+	f := openFixture(t)
+	f.key.TrialList, _ = accesslist.New(expired(t, "203.0.113.7", noon), expired(t, "192.0.2.1", noon.Add(1)))
+	d := f.evaluate()
+	require.Contains(t, d.String(), ` would_deny="address_not_listed"`)
+	require.Contains(t, d.Explain(), `
+ 9 address_not_listed                no   the list has no entries; on trial: 203.0.113.7 is covered by none; that list has 2 entries, 1 expired, would deny if in force
+`)
+	f.key.TrialList = list(t, "203.0.113.0/24")
+	f.key.AccessList = list(t, "203.0.113.7")
+	d = f.evaluate()
+	require.NotContains(t, d.String(), "would_deny")
+	require.Contains(t, d.Explain(), `
+ 9 address_not_listed                no   203.0.113.7 is covered by 203.0.113.7; the list has 1 entry; on trial: 203.0.113.7 is covered by 203.0.113.0/24; that list has 1 entry
+`)
+	require.Contains(t, d.Explain(), `
+15 address_listed                    yes  203.0.113.7 is covered by 203.0.113.7; the list has 1 entry
+`)
+	f.request.Client = netip.MustParseAddr("203.0.113.8")
+	require.Equal(t, ` 9 address_not_listed                yes  203.0.113.8 is covered by none; the list has 1 entry, 0 expired; on trial: 203.0.113.8 is covered by 203.0.113.0/24; that list has 1 entry`, lastLine(f.evaluate()))
+}
+
 func TestExplainReportOnly(t *testing.T) {
 	f := openFixture(t)
 	f.organization.Requirement = policy.ReportOnly

@@ -202,12 +202,14 @@ func TestTheClockIsReadWhereTheTimeMatters(t *testing.T) {
 		"a suspension": {func(f *fixture) {
 			f.organization.Requirement, f.organization.SuspendedUntil = policy.Required, noon.Add(1)
 		}, nil, 1},
-		"an expiry":      {func(f *fixture) { f.key.Expires = noon.Add(1) }, nil, 1},
-		"a not-before":   {func(f *fixture) { f.key.NotBefore = noon }, nil, 1},
-		"a secret":       {func(f *fixture) { f.request.Secret, f.request.Verifier = f.secret, nil }, nil, 1},
-		"another proof":  {func(f *fixture) { f.verifyBy(verifierFunc(func(apikey.Key, time.Time) error { return nil })) }, nil, 1},
-		"an observer":    {func(*fixture) {}, []policy.Option{policy.WithObserver(func(context.Context, policy.Decision) {})}, 1},
-		"an entry's end": {func(f *fixture) { f.key.AccessList, _ = accesslist.New(expired(t, "203.0.113.7", noon.Add(1))) }, nil, 1},
+		"an end on trial": {func(f *fixture) { f.key.TrialList, _ = accesslist.New(expired(t, "203.0.113.7", noon.Add(1))) }, nil, 1},
+		"a trial":         {func(f *fixture) { f.key.TrialList = list(t, "203.0.113.7") }, nil, 0},
+		"an expiry":       {func(f *fixture) { f.key.Expires = noon.Add(1) }, nil, 1},
+		"a not-before":    {func(f *fixture) { f.key.NotBefore = noon }, nil, 1},
+		"a secret":        {func(f *fixture) { f.request.Secret, f.request.Verifier = f.secret, nil }, nil, 1},
+		"another proof":   {func(f *fixture) { f.verifyBy(verifierFunc(func(apikey.Key, time.Time) error { return nil })) }, nil, 1},
+		"an observer":     {func(*fixture) {}, []policy.Option{policy.WithObserver(func(context.Context, policy.Decision) {})}, 1},
+		"an entry's end":  {func(f *fixture) { f.key.AccessList, _ = accesslist.New(expired(t, "203.0.113.7", noon.Add(1))) }, nil, 1},
 	} {
 		f := openFixture(t)
 		f.verifyBy(policy.AlreadyVerified{})

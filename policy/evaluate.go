@@ -2,6 +2,7 @@ package policy
 
 import (
 	"context"
+	"net/netip"
 	"slices"
 	"time"
 
@@ -75,6 +76,7 @@ func (d *Decision) judgeKey(r *Request, now time.Time) Reason {
 		if !key.AccessList.Contains(r.Client, now) {
 			return AddressNotListed
 		}
+		d.tryList(r.Client, now)
 		return 0
 	}
 	switch organization := d.subject.organization; {
@@ -87,7 +89,16 @@ func (d *Decision) judgeKey(r *Request, now time.Time) Reason {
 	if r.Endpoint.RequiresAccessList {
 		return EndpointRequiresAccessList
 	}
+	d.tryList(r.Client, now)
 	return 0
+}
+
+// tryList notes what line 9 would answer by the key's list on trial (rule Q4). It comes
+// before line 10, so its note replaces one of that line.
+func (d *Decision) tryList(client netip.Addr, now time.Time) {
+	if list := &d.subject.key.TrialList; !list.IsEmpty() && !list.Contains(client, now) {
+		d.WouldDeny = AddressNotListed
+	}
 }
 
 // judgeResource is lines 12 to 16, once the resource is known.

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sallyport-go/sallyport/accesslist"
 	"github.com/sallyport-go/sallyport/apikey"
 )
 
@@ -71,7 +72,7 @@ func (d Decision) compared(line Reason) string {
 	case KeyExpired:
 		return d.comparedTime("the expiry", key.Expires)
 	case AddressNotListed, AddressListed:
-		return d.comparedAddress() + d.doubt(line)
+		return d.comparedAddress(d.key().AccessList, "the list has ") + d.comparedTrial(line) + d.doubt(line)
 	case OrganizationRequiresAccessList:
 		would := ""
 		switch {
@@ -152,13 +153,26 @@ func count(n int, one, many string) string {
 	return fmt.Sprintf("%d %s", n, many)
 }
 
-func (d Decision) comparedAddress() string {
-	list, client := d.key().AccessList, d.Client()
+// comparedTrial returns the comparison with the list on trial, if the key has one.
+func (d Decision) comparedTrial(line Reason) string {
+	list := d.key().TrialList
+	if list.IsEmpty() || line != AddressNotListed {
+		return ""
+	}
+	text := "; on trial: " + d.comparedAddress(list, "that list has ")
+	if d.WouldDeny == line {
+		text += ", would deny if in force"
+	}
+	return text
+}
+
+func (d Decision) comparedAddress(list accesslist.List, has string) string {
+	client, entries := d.Client(), has+count(list.Len(), "entry", "entries")
 	if list.IsEmpty() {
-		return d.entries()
+		return entries
 	}
 	if entry, ok := list.Match(client, d.now); ok {
-		return fmt.Sprintf("%s is covered by %s; %s", client, entry, d.entries())
+		return fmt.Sprintf("%s is covered by %s; %s", client, entry, entries)
 	}
 	expired := 0
 	for entry := range list.All() {
@@ -166,7 +180,7 @@ func (d Decision) comparedAddress() string {
 			expired++
 		}
 	}
-	return fmt.Sprintf("%s is covered by none; %s, %d expired", client, d.entries(), expired)
+	return fmt.Sprintf("%s is covered by none; %s, %d expired", client, entries, expired)
 }
 
 // grants lists the key's first grants, and marks those reaching the resource.

@@ -48,16 +48,7 @@ func (b *builder) subject(t testing.TB, w *world) policy.Subject {
 	if k := w.key; k != nil {
 		key = &apikey.Key{ID: apikey.ID(k.id), Organization: k.organization, Disabled: k.disabled,
 			NotBefore: k.notBefore.time(), Expires: k.expires.time()}
-		var entries []accesslist.Entry
-		for _, e := range k.entries {
-			entry, err := accesslist.Parser{AllowIPv6: true}.ParseEntry(e.text)
-			require.NoError(t, err)
-			entry.Expires = e.expires.time()
-			entries = append(entries, entry)
-		}
-		var err error
-		key.AccessList, err = accesslist.List{}.With(entries...)
-		require.NoError(t, err)
+		key.AccessList, key.TrialList = listOf(t, k.entries), listOf(t, k.trial)
 		for _, g := range k.grants {
 			key.Grants = append(key.Grants, apikey.Grant{Role: g.role, Project: g.project, AllProjects: g.allProjects})
 		}
@@ -73,6 +64,19 @@ func (b *builder) subject(t testing.TB, w *world) policy.Subject {
 		_ = organization.Requirement.UnmarshalText([]byte(o.requirement)) // any other text: out of range
 	}
 	return policy.NewSubject(key, organization)
+}
+
+func listOf(t testing.TB, plain []plainEntry) accesslist.List {
+	var entries []accesslist.Entry
+	for _, e := range plain {
+		entry, err := accesslist.Parser{AllowIPv6: true}.ParseEntry(e.text)
+		require.NoError(t, err)
+		entry.Expires = e.expires.time()
+		entries = append(entries, entry)
+	}
+	list, err := accesslist.List{}.With(entries...)
+	require.NoError(t, err)
+	return list
 }
 
 func (b *builder) request(r *plainRequest) policy.Request {
@@ -199,6 +203,9 @@ var (
 		{requirement: "report_only", suspendedUntil: at(1)}, {requirement: "not_required", suspendedUntil: at(1)},
 		{requirement: "out of range", suspendedUntil: at(1)},
 	}
+	oracleTrials = [][]plainEntry{
+		nil, entries("203.0.113.0/24", "expired 203.0.113.7"), entries("203.0.113.8"), entries("expired 203.0.113.7", "198.51.100.0/24"),
+	}
 	oracleRoles = [][]string{nil, {"reader"}, {"owner", "reader"}, {"nobody"}}
 )
 
@@ -219,11 +226,16 @@ func oracleWorlds() (worlds []*world) {
 							}
 							organization := o
 							organization.id, organization.disabled = "acme", disabled.organization
-							worlds = append(worlds, &world{
-								organization: &organization,
-								key: &plainKey{id: "key-1", organization: "acme", disabled: disabled.key, notBefore: notBefore, expires: expires,
-									entries: list, grants: grants},
-							})
+							for _, trial := range oracleTrials {
+								if trial != nil && (disabled.key || disabled.organization || notBefore.set || expires.set || len(grants) > 1) {
+									continue // likewise
+								}
+								worlds = append(worlds, &world{
+									organization: &organization,
+									key: &plainKey{id: "key-1", organization: "acme", disabled: disabled.key, notBefore: notBefore, expires: expires,
+										entries: list, trial: trial, grants: grants},
+								})
+							}
 						}
 					}
 				}
@@ -329,6 +341,9 @@ func TestOracle(t *testing.T) {
 	}
 	for _, line := range []int{11, 12, 13, 14, 16} {
 		require.NotZero(t, seen[plainAnswer{line, 10}], "line %d never answered what would be denied", line)
+	}
+	for _, line := range []int{1, 3, 12, 13, 14, 15, 16} {
+		require.NotZero(t, seen[plainAnswer{line, 9}], "line %d never answered what a list on trial would deny", line)
 	}
 	t.Logf("%d combinations", combinations)
 }

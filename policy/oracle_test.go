@@ -40,6 +40,7 @@ type plainKey struct {
 	disabled           bool
 	notBefore, expires instant
 	entries            []plainEntry
+	trial              []plainEntry
 	grants             []plainGrant
 	secrets            []plainSecret
 }
@@ -124,7 +125,29 @@ func (w *world) answer() plainAnswer {
 			answer.wouldDeny = 10
 		}
 	}
+	// Rule Q4 to the letter: what would a call that passed line 11 be answered if the list
+	// on trial were the key's?
+	if w.passed(11) && len(w.key.trial) > 0 {
+		tried, key := *w, *w.key
+		key.entries, tried.key = w.key.trial, &key
+		if tried.line() == 9 {
+			answer.wouldDeny = 9
+		}
+	}
 	return answer
+}
+
+// passed reports whether no line of the order applies up to the given one.
+func (w *world) passed(last int) bool {
+	for _, row := range order {
+		switch {
+		case row.applies(w):
+			return false
+		case row.line == last:
+			return true
+		}
+	}
+	panic("no such line in the order")
 }
 
 func (w *world) line() int {

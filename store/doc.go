@@ -43,12 +43,12 @@
 // Records
 //
 //   - S6. A record MUST be read as it was written, in every field: entries with their
-//     comments, grants and secrets in their order, an organization's requirement,
-//     switch and suspension, times to the microsecond at least. An unreadable record MUST
-//     be an error wherever it is read, listings included. It MUST NOT be read as one with
-//     less in it: an unreadable access list is not an empty one
-//     (rule A3). A Put with revision zero, or with a revision from before the record
-//     became unreadable, MUST NOT replace it. A Delete may remove it.
+//     comments, grants and secrets in their order, lists on trial, an organization's
+//     requirement, switch and suspension, times to the microsecond at least. An unreadable
+//     record MUST be an error wherever it is read, listings included. It MUST NOT be read
+//     as one with less in it: an unreadable access list is not an empty one (rule A3). A
+//     Put with revision zero, or with a revision from before the record became unreadable,
+//     MUST NOT replace it. A Delete may remove it.
 //   - S7. Records MUST NOT be shared with callers: changing what was passed in or
 //     returned changes nothing in the store.
 //   - S8. A reader MUST see a record whole, as it was before a write or after it. The key
@@ -118,11 +118,12 @@
 // Limits
 //
 //   - S28. Without [AllowManyEntries], PutKey MUST return ErrInvalid if it would create a
-//     key with more than [MaxEntries] entries, or lengthen a list beyond them. Replacing
-//     a longer list by one of no more entries needs no AllowManyEntries. Every valid key
-//     within MaxEntries MUST be kept, also at all bounds of package apikey (rule A12). A
-//     longer one that a database cannot keep may be refused with ErrInvalid. An error
-//     MUST NOT have more than 4,096 bytes, however long an identifier or a cursor is.
+//     key with more than [MaxEntries] entries, its list on trial included, or lengthen its
+//     lists beyond them. Replacing longer lists by ones of no more entries needs no
+//     AllowManyEntries. Every valid key within MaxEntries MUST be kept, also at all bounds
+//     of package apikey (rule A12). A longer one that a database cannot keep may be refused
+//     with ErrInvalid. An error MUST NOT have more than 4,096 bytes, however long an
+//     identifier or a cursor is.
 //
 // An adapter may implement [Watcher], [UsageRecorder] and [Loader], whose comments have
 // sentences of the same kind. [As] finds them in a wrapper by its Unwrap method.

@@ -66,7 +66,8 @@ const AllowOpen PutOption = 1
 // if they know the key's ID. Have a replica with it (see policy.Source).
 const AllowManyEntries PutOption = 2
 
-// MaxEntries is the number of entries of a key's access list without [AllowManyEntries].
+// MaxEntries is the number of entries of a key, its list on trial included, without
+// [AllowManyEntries].
 const MaxEntries = 1000
 
 // As finds an optional interface, such as [Watcher], in a store or in the stores that it

@@ -26,7 +26,7 @@ import (
 // targets are the functions that decide, by file.
 var targets = map[string][]string{
 	"policy/engine.go":       {"sound", "unsound"},
-	"policy/evaluate.go":     {"Evaluate", "evaluate", "judgeKey", "judgeResource", "reaches"},
+	"policy/evaluate.go":     {"Evaluate", "evaluate", "judgeKey", "tryList", "judgeResource", "reaches"},
 	"policy/request.go":      {"refused", "invalid", "alreadyVerified", "verify"},
 	"policy/resource.go":     {"resolve"},
 	"policy/source.go":       {"isOf", "fault", "dependsOnTime"},

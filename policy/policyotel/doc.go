@@ -27,7 +27,8 @@
 //	                      caller_gone and the like (see policy.Kind); absent if there is
 //	                      no such kind
 //	sallyport.would_deny  the reason if a requirement were in force that is report only
-//	                      (rule Q2) or suspended (M20); absent if that denies nothing more
+//	                      (rule Q2) or suspended (M20), or a list on trial (Q4); absent if
+//	                      that denies nothing more
 //	sallyport.endpoint    policy.Endpoint.Name, one of a fixed set and not made from a
 //	                      request; absent if empty
 //

@@ -65,8 +65,11 @@ func sizeOf(change store.Change) int {
 	const each, perEntry, perGrant = 256, 80, 40
 	size := each + len(change.Organization)
 	if key := change.KeyRecord; key != nil {
-		size += 2*each + len(key.Description) + perEntry*key.AccessList.Len() + perGrant*len(key.Grants)
+		size += 2*each + len(key.Description) + perEntry*key.Entries() + perGrant*len(key.Grants)
 		for entry := range key.AccessList.All() {
+			size += len(entry.Comment)
+		}
+		for entry := range key.TrialList.All() {
 			size += len(entry.Comment)
 		}
 		for _, grant := range key.Grants {

@@ -26,6 +26,7 @@ const (
 	similar   = "S6/grants that differ in a byte are different"
 	longList  = "S6/a long list comes back whole"
 	blocks    = "S6/blocks of every length come back"
+	onTrial   = "S6/a list on trial comes back beside the list"
 	eachTime  = "S6/each time is kept by itself"
 )
 
@@ -85,6 +86,30 @@ var brokenFields = []brokenStore{
 			return block.Bits() / 8 * 8
 		}
 		return block.Bits()
+	})},
+	{name: "drops lists on trial", sentence: "S6", make: onKeys(func(key apikey.Key) apikey.Key {
+		key.TrialList = accesslist.List{}
+		return key
+	})},
+	{name: "puts lists on trial in force", sentence: "S6", make: onKeys(func(key apikey.Key) apikey.Key {
+		if !key.TrialList.IsEmpty() {
+			key.AccessList, key.TrialList = key.TrialList, accesslist.List{}
+		}
+		return key
+	})},
+	{name: "puts a list on trial in force if there is no other", sentence: "S6", make: onKeys(func(key apikey.Key) apikey.Key {
+		if key.AccessList.IsEmpty() {
+			key.AccessList, key.TrialList = key.TrialList, accesslist.List{}
+		}
+		return key
+	})},
+	{name: "keeps an entry once, with the comment of the list in force", sentence: "S6", only: onTrial, make: onKeys(func(key apikey.Key) apikey.Key {
+		for entry := range key.TrialList.All() {
+			if other, ok := key.AccessList.Find(entry.Prefix()); ok && entry.Comment == "on trial" {
+				key.TrialList = fixture.Must(key.TrialList.Replace(other))
+			}
+		}
+		return key
 	})},
 	{name: "cuts hashes at a zero byte", sentence: "S6", make: onSecrets(func(s *apikey.StoredSecret) {
 		if i := slices.Index(s.Sum[1:], 0); i >= 0 {

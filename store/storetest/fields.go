@@ -22,6 +22,7 @@ var fieldCases = []testCase{
 	{sentence: "S6", name: "many grants come back", run: onHardKeys(manyGrants)},
 	{sentence: "S6", name: "a long list comes back whole", run: longListComesBack},
 	{sentence: "S6", name: "blocks of every length come back", run: onHardKeys(everyBlock)},
+	{sentence: "S6", name: "a list on trial comes back beside the list", run: onHardKeys(trialLists)},
 	{sentence: "S6", name: "every byte of a hash comes back", run: onHardKeys(everyByte)},
 	{sentence: "S6", name: "each time is kept by itself", run: onHardKeys(everyTime)},
 	{sentence: "S14", name: "an organization created again has nothing of the deleted one", run: organizationAgain},
@@ -32,7 +33,7 @@ const longestServerKey = 32
 
 // hardKeys returns keys for an organization. Each field has values that stores have lost.
 func hardKeys(organization string) (all []apikey.Key) {
-	for _, some := range []func(string) []apikey.Key{longTexts, hardTexts, similarGrants, manyGrants, longLists, everyBlock, everyByte, everyTime} {
+	for _, some := range []func(string) []apikey.Key{longTexts, hardTexts, similarGrants, manyGrants, longLists, everyBlock, trialLists, everyByte, everyTime} {
 		all = append(all, some(organization)...)
 	}
 	return all
@@ -232,6 +233,24 @@ func everyBlock(organization string) []apikey.Key {
 	return []apikey.Key{key}
 }
 
+// trialLists returns keys with each way that two lists can be, or not be, the same.
+func trialLists(organization string) (all []apikey.Key) {
+	list := func(addresses ...string) accesslist.List { return fixture.Must(accesslist.Parse(addresses...)) }
+	noted := commented("in force")
+	noted = fixture.Must(noted.With(fixture.Must(accesslist.ParseEntry("198.51.100.0/24"))))
+	noted2 := commented("on trial")
+	for _, lists := range [][2]accesslist.List{
+		{{}, list("192.0.2.1")}, {list("192.0.2.1"), {}}, {list("192.0.2.1"), list("192.0.2.2")}, {list("192.0.2.2"), list("192.0.2.1")},
+		{list("192.0.2.1"), list("192.0.2.1")}, {noted, noted2}, {noted2, noted}, {{}, expiredList()}, {expiredList(), list("0.0.0.0/0")},
+		{list("0.0.0.0/0"), expiredList()},
+	} {
+		key := fixture.Plain(apikey.ID(fmt.Sprint("trial-", len(all))), organization)
+		key.AccessList, key.TrialList = lists[0], lists[1]
+		all = append(all, key)
+	}
+	return all
+}
+
 // everyByte returns keys with hashes for a text type to cut or trim.
 func everyByte(organization string) (all []apikey.Key) {
 	var rising [sha256.Size]byte
@@ -256,6 +275,11 @@ func everyTime(organization string) (all []apikey.Key) {
 			func(key *apikey.Key, _ *accesslist.Entry) { key.Secrets[0].Created = at },
 			func(key *apikey.Key, _ *accesslist.Entry) { key.Secrets[0].Expires = at },
 			func(_ *apikey.Key, entry *accesslist.Entry) { entry.Added = at },
+			func(key *apikey.Key, entry *accesslist.Entry) {
+				entry.Expires = at
+				key.TrialList = fixture.Must(accesslist.New(*entry))
+				entry.Expires = time.Time{}
+			},
 			func(_ *apikey.Key, entry *accesslist.Entry) { entry.Expires = at },
 		} {
 			key := fixture.Plain(apikey.ID(fmt.Sprintf("time-%d-%d", i, j)), organization)

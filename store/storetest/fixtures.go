@@ -3,6 +3,7 @@ package storetest
 import (
 	"crypto/sha256"
 	"fmt"
+	"net/netip"
 	"strings"
 	"time"
 
@@ -32,6 +33,7 @@ func richKey(id apikey.ID, organization string) apikey.Key {
 	key.Grants = append(key.Grants,
 		apikey.Grant{Role: "zeta"}, apikey.Grant{Role: "alpha", AllProjects: true}, apikey.Grant{Role: "zeta", AllProjects: true})
 	key.AccessList = richList()
+	key.TrialList = fixture.Must(key.AccessList.Without([]netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("2001:db8::1/128")}))
 	return key
 }
 

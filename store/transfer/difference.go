@@ -49,6 +49,8 @@ func keyDifference(a, b apikey.Key) string {
 		return "other secrets"
 	case !sameList(a.AccessList, b.AccessList):
 		return "another access list"
+	case !sameList(a.TrialList, b.TrialList):
+		return "another list on trial"
 	}
 	return ""
 }

@@ -65,6 +65,7 @@ func richKey(id apikey.ID, organization string) apikey.Key {
 		ID: id, Organization: organization, Disabled: true,
 		Description: `  It's "quoted" \n \ud800 NULL; -- , </script> ` + "`${x}` %s 🔑 e\u0301 \u00e9 \u3000日本  ",
 		AccessList:  must(accesslist.New(entries...)),
+		TrialList:   must(accesslist.New(entries[3:8]...)),
 		Grants: []apikey.Grant{
 			{Role: "zeta é'", Project: "project/<1>"}, {Role: "alpha", AllProjects: true}, {Role: "zeta", AllProjects: true}, {Role: "zeta"}, {Role: "alpha", Project: "p"},
 		},

@@ -39,7 +39,7 @@ type track struct {
 // A phase is a record as one write left it, or its absence. It began between called and
 // known, and ended before superseded.
 type phase struct {
-	absent      bool
+	absent   bool
 	version  int                 // of a key
 	settings policy.Organization // of an organization, but for its revision
 	revision uint64              // zero if unknown
