@@ -227,7 +227,7 @@ func oracleWorlds() (worlds []*world) {
 							organization := o
 							organization.id, organization.disabled = "acme", disabled.organization
 							for _, trial := range oracleTrials {
-								if trial != nil && (disabled.key || disabled.organization || notBefore.set || expires.set || len(grants) > 1) {
+								if trial != nil && (disabled.key || disabled.organization || notBefore.set || expires.set || len(grants) != 1) {
 									continue // likewise
 								}
 								worlds = append(worlds, &world{
