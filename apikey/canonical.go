@@ -52,6 +52,12 @@ func readCanonical(data []byte) (read Key, ok bool) {
 			return Key{}, false
 		}
 	}
+	if c.Next(`,"labels":`) || c.Next(`,"externalId":`) {
+		read.Metadata = &Metadata{Labels: c.OptionalTexts(`,"labels":`), ExternalID: c.OptionalText(`,"externalId":`)}
+		if read.ExternalID() == "" && len(read.labels()) == 0 {
+			return Key{}, false
+		}
+	}
 	read.Revision = c.Uint(`,"revision":`)
 	c.Need(`}`)
 	return read, c.Done() && read.Validate() == nil

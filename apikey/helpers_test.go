@@ -78,6 +78,7 @@ func fullKey(t testing.TB) apikey.Key {
 	}
 	key.NotBefore = noon.Add(-time.Hour)
 	key.Expires = noon.Add(time.Nanosecond)
+	key.Metadata = &apikey.Metadata{Labels: map[string]string{"team": "größer <&>", "archived": ""}, ExternalID: "cus_1"}
 	key.Revision = 1<<64 - 1
 	return key
 }

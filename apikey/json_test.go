@@ -29,6 +29,7 @@ const (
 		],
 		"notBefore": "2026-05-17T12:00:00Z", "expires": "2027-01-01T01:00:00+01:00", "created": "2026-05-17T12:00:00.123456789Z",
 		"trialList": [{"address": "203.0.113.7"}],
+		"labels": {"team": "web", "archived": ""}, "externalId": "cus_1",
 		"revision": 18446744073709551615
 	}`
 	smallJSON = `{"id":"k","organization":"acme","disabled":false,"accessList":[],"secrets":[{"sum":"` + sumA + `"}]}`
@@ -44,6 +45,7 @@ func TestJSONReadsTheStoredForm(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, apikey.Key{
 		TrialList: tried,
+		Metadata:  &apikey.Metadata{Labels: map[string]string{"team": "web", "archived": ""}, ExternalID: "cus_1"},
 		ID:        "Key_1-b", Organization: "acme", Description: "nightly <backup>", Disabled: true,
 		Grants: []apikey.Grant{{Role: "admin"}, {Role: "viewer", Project: "p"}, {Role: "viewer", AllProjects: true}},
 		Secrets: []apikey.StoredSecret{
@@ -142,6 +144,9 @@ func TestJSONRefusesToWriteWhatWouldReadBackDifferent(t *testing.T) {
 		"role":         func(k *apikey.Key) { k.Grants[0].Role = "a\xff" },
 		"project":      func(k *apikey.Key) { k.Grants[0].Project = "a\xff" },
 		"server key":   func(k *apikey.Key) { k.Secrets[0].ServerKey = "a\xff" },
+		"label":        func(k *apikey.Key) { k.Metadata.Labels["a\xff"] = "" },
+		"value":        func(k *apikey.Key) { k.Metadata.Labels["team"] = "a\xff" },
+		"external ID":  func(k *apikey.Key) { k.Metadata.ExternalID = "a\xff" },
 		"former ID":    func(k *apikey.Key) { k.Secrets[0].FormerID = "a\xff" },
 	} {
 		key := fullKey(t)
@@ -213,6 +218,17 @@ func TestA3StrictReading(t *testing.T) {
 		"trialList of a text":      {replaced(`[{"address": "203.0.113.7"}]`, `"203.0.113.7"`), `"trialList": `},
 		"trialList twice":          {replaced(`"trialList": [`, `"trialList": [], "trialList": [`), `"trialList" occurs twice`},
 		"case of trialList":        {replaced(`"trialList"`, `"triallist"`), `unknown name "triallist": want "trialList"`},
+		"null labels":              {replaced(`{"team": "web", "archived": ""}`, `null`), `"labels" is null: want a value, or leave it out`},
+		"labels of another type":   {replaced(`{"team": "web", "archived": ""}`, `["team"]`), `"labels": an array: want an object`},
+		"a label's type":           {replaced(`"team": "web"`, `"team": true`), `"labels": "team": true: want a string`},
+		"null label":               {replaced(`"team": "web"`, `"team": null`), `"labels": "team": null: want a string`},
+		"label twice":              {replaced(`"team": "web"`, `"team": "web", "team": "web"`), `"labels": "team" occurs twice: want it once`},
+		"label twice by an escape": {replaced(`"team": "web"`, `"team": "web", "t\u0065am": "web"`), `"labels": "team" occurs twice: want it once`},
+		"bad label":                {replaced(`"team": "web"`, `"team=": "web"`), `the name of a label "team=" contains "="`},
+		"null externalId":          {replaced(`"cus_1"`, `null`), `"externalId" is null: want a value, or leave it out`},
+		"externalId's type":        {replaced(`"cus_1"`, `1`), `"externalId": the number 1: want a string`},
+		"case of externalId":       {replaced(`"externalId"`, `"externalID"`), `unknown name "externalID": want "externalId"`},
+		"bad externalId":           {replaced(`"cus_1"`, `" "`), `the external ID " " begins or ends with white space`},
 		"no sum":                   {replaced(`"sum": "`+sumB+`", `, ``), `"secrets": number 2: "sum" is missing`},
 		"sum of another type":      {replaced(`"`+sumB+`"`, `[1]`), `"secrets": number 2: "sum": `},
 		"short sum":                {replaced(sumB, sumB[2:]), `"sum": a string of 62 characters: want 64 hexadecimal digits`},
@@ -255,7 +271,8 @@ func FuzzKeyJSON(f *testing.F) {
 	f.Add([]byte(smallJSON))
 	f.Add([]byte(strings.Replace(smallJSON, "acme", `\ud83d\udd12`, 1)))
 	f.Add([]byte(strings.Replace(smallJSON, "[]", `[{"address":"203.0.113.7","comment":"x"}]`, 1)))
-	f.Add([]byte(strings.Replace(smallJSON, "[]", `[],"trialList":[]`, 1)))
+	f.Add([]byte(strings.Replace(smallJSON, "[]", `[],"trialList":[],"labels":{},"externalId":""`, 1)))
+	f.Add([]byte(strings.Replace(smallJSON, "[]", `[],"labels":{"a":"b","A":""},"externalId":"c"`, 1)))
 	data, err := json.Marshal(fullKey(f))
 	require.NoError(f, err)
 	f.Add(data)

@@ -2,6 +2,7 @@ package apikey
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -14,7 +15,7 @@ const maxSecrets = 2
 // A Key is the record of one API key. It belongs to one organization for its whole life (rule K6) and stands for a program,
 // never for a person.
 //
-// It is plain data: a copy shares Grants and Secrets, a [Key.Clone] does not. The zero Key is invalid. No secret matches
+// It is plain data: a copy shares Grants, Secrets and Metadata, a [Key.Clone] does not. The zero Key is invalid. No secret matches
 // it. Its JSON is the stored form; see [Key.MarshalJSON].
 type Key struct {
 	ID           ID
@@ -39,6 +40,8 @@ type Key struct {
 
 	Created     time.Time // zero: unknown
 	Description string    // for people: at most MaxDescription bytes of what a name may have (ValidateName), may be empty
+
+	Metadata *Metadata // labels and an external ID; nil: none
 
 	// Revision is set by the store and changed by every write; see package store. Zero: not stored yet.
 	Revision uint64
@@ -96,14 +99,16 @@ func (k Key) Status(now time.Time) Status {
 // Entries returns the number of entries of both lists. [MaxEntries] and store.MaxEntries are bounds on it.
 func (k Key) Entries() int { return k.AccessList.Len() + k.TrialList.Len() }
 
-// Clone returns a copy with Grants and Secrets of its own. Access lists are immutable and stay shared.
+// Clone returns a copy with Grants, Secrets and Metadata of its own. Access lists are immutable and stay shared.
+// Metadata with nothing in it becomes nil.
 func (k Key) Clone() Key {
 	k.Grants = slices.Clone(k.Grants)
 	k.Secrets = slices.Clone(k.Secrets)
+	k.Metadata = k.Metadata.clone()
 	return k
 }
 
-// Equal reports whether two records are the same. Times are the same when they are the same instant, nil slices equal
+// Equal reports whether two records are the same. Times are the same when they are the same instant, nil slices and Metadata equal
 // empty ones, the order of grants and secrets counts, and so does Revision. go-cmp uses it. It does not verify a
 // secret; see [Secret.Verify].
 func (k Key) Equal(o Key) bool {
@@ -111,7 +116,7 @@ func (k Key) Equal(o Key) bool {
 		k.Disabled == o.Disabled && k.AccessList.Equal(o.AccessList) && k.TrialList.Equal(o.TrialList) &&
 		slices.Equal(k.Grants, o.Grants) && slices.EqualFunc(k.Secrets, o.Secrets, StoredSecret.equal) &&
 		k.NotBefore.Equal(o.NotBefore) && k.Expires.Equal(o.Expires) && k.Created.Equal(o.Created) &&
-		k.Revision == o.Revision
+		k.ExternalID() == o.ExternalID() && maps.Equal(k.labels(), o.labels()) && k.Revision == o.Revision
 }
 
 func (s StoredSecret) equal(o StoredSecret) bool {

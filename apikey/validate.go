@@ -17,7 +17,8 @@ const (
 	// a valid ID.
 	MaxID = 40
 
-	// MaxName is the length of the longest name of an organization, a project or a role, in bytes.
+	// MaxName is the length of the longest name of an organization, a project or a role, of the longest value of a label
+	// and of the longest external ID, in bytes.
 	MaxName = 256
 
 	// MaxDescription is the length of the longest description, in bytes.
@@ -29,8 +30,14 @@ const (
 	// MaxGrants is the largest number of grants of a key. A key of more projects has a grant for all projects.
 	MaxGrants = 1_000
 
+	// MaxLabels is the largest number of labels of a key.
+	MaxLabels = 32
+
+	// MaxLabelName is the length of the longest name of a label, in bytes.
+	MaxLabelName = 64
+
 	// MaxText is the size of all texts of a key together, in bytes: the description, the comments of its entries, the
-	// roles and projects of its grants.
+	// roles and projects of its grants, its labels with their names, and its external ID.
 	MaxText = 128 << 10
 )
 
@@ -40,23 +47,23 @@ const (
 // the comment of an entry follow the same rule. Names are compared byte by byte. The error calls the name by what, for
 // example "organization".
 func ValidateName(what, name string) error {
-	if problem := nameProblem(name); problem != "" {
+	if problem := nameProblem(name, MaxName); problem != "" {
 		return fmt.Errorf("apikey: the %s %s", what, problem)
 	}
 	return nil
 }
 
-// nameProblem returns why name is invalid, or "".
-func nameProblem(name string) string {
+// nameProblem returns why name, of at most most bytes, is invalid, or "".
+func nameProblem(name string, most int) string {
 	first, _ := utf8.DecodeRuneInString(name)
 	last, _ := utf8.DecodeLastRuneInString(name)
 	switch {
 	case name == "":
-		return fmt.Sprintf("is empty: want 1 to %d bytes", MaxName)
+		return fmt.Sprintf("is empty: want 1 to %d bytes", most)
 	case unicode.IsSpace(first) || unicode.IsSpace(last):
 		return plain.Quote(name) + " begins or ends with white space: want it without"
 	}
-	return textProblem(name, MaxName)
+	return textProblem(name, most)
 }
 
 func textProblem(text string, most int) string {
@@ -71,6 +78,7 @@ func textProblem(text string, most int) string {
 //   - the ID, the names and the description,
 //   - the access list and the one on trial ([accesslist.List.IsValid]), at most [MaxEntries] together,
 //   - the grants, each at most once, at most [MaxGrants],
+//   - the labels, at most [MaxLabels], and the external ID,
 //   - the texts together, at most [MaxText],
 //   - the secrets: one or two, with different hashes,
 //   - the times, zero or in the years 1 to 9999, and NotBefore before Expires.
@@ -103,6 +111,7 @@ func (k Key) Validate() error {
 			k.NotBefore.Format(time.RFC3339Nano), k.Expires.Format(time.RFC3339Nano))
 	}
 	k.validateSize(report)
+	k.validateMetadata(report)
 	validateGrants(k.Grants, report)
 	validateSecrets(k.Secrets, report)
 	return errs.Err("apikey")
@@ -118,7 +127,11 @@ func (k Key) validateSize(report func(format string, args ...any)) {
 		report("the key has %d grants: want at most %d, or one for all projects", n, MaxGrants)
 		return
 	}
-	size := len(k.Description)
+	if n := len(k.labels()); n > MaxLabels {
+		report("the key has %d labels: want at most %d", n, MaxLabels)
+		return
+	}
+	size := len(k.Description) + len(k.ExternalID())
 	for e := range k.AccessList.All() {
 		size += len(e.Comment)
 	}
@@ -128,8 +141,11 @@ func (k Key) validateSize(report func(format string, args ...any)) {
 	for _, g := range k.Grants {
 		size += len(g.Role) + len(g.Project)
 	}
+	for name, value := range k.labels() {
+		size += len(name) + len(value)
+	}
 	if size > MaxText {
-		report("the description, the comments of entries and the grants have %d bytes together: want at most %d", size, MaxText)
+		report("the description, the comments of entries, the grants and the labels have %d bytes together: want at most %d", size, MaxText)
 	}
 }
 
@@ -137,11 +153,11 @@ func validateGrants(grants []Grant, report func(format string, args ...any)) {
 	grants = grants[:min(len(grants), MaxGrants)]
 	seen := make(map[Grant]int, len(grants))
 	for n, g := range grants {
-		if problem := nameProblem(g.Role); problem != "" {
+		if problem := nameProblem(g.Role, MaxName); problem != "" {
 			report("the role of Grants[%d] %s", n, problem)
 		}
 		if g.Project != "" {
-			if problem := nameProblem(g.Project); problem != "" {
+			if problem := nameProblem(g.Project, MaxName); problem != "" {
 				report("the project of Grants[%d] %s", n, problem)
 			}
 		}

@@ -19,6 +19,10 @@ type Organization struct {
 	// byte.
 	ID string `json:"id"`
 
+	// Name is for people: empty or a name, as apikey.ValidateName has it. Organizations may
+	// have the same one.
+	Name string `json:"name,omitempty"`
+
 	// Requirement is whether every key needs an access list (rule Q1).
 	Requirement Requirement `json:"requirement"`
 
@@ -44,7 +48,7 @@ func (o *Organization) suspended(now time.Time) bool {
 // Equal reports whether two records are the same, Revision included. Times are the same when
 // they are the same instant. go-cmp uses it.
 func (o Organization) Equal(b Organization) bool {
-	return o.ID == b.ID && o.Requirement == b.Requirement && o.Disabled == b.Disabled &&
+	return o.ID == b.ID && o.Name == b.Name && o.Requirement == b.Requirement && o.Disabled == b.Disabled &&
 		o.SuspendedUntil.Equal(b.SuspendedUntil) && o.Revision == b.Revision
 }
 
@@ -52,6 +56,9 @@ func (o Organization) Equal(b Organization) bool {
 // years 1 to 9999. How far ahead it may be is not judged here.
 func (o Organization) Validate() error {
 	err := apikey.ValidateName("organization", o.ID)
+	if o.Name != "" {
+		err = errors.Join(err, apikey.ValidateName("name of the organization", o.Name))
+	}
 	if year := o.SuspendedUntil.UTC().Year(); year < 1 || year > 9999 {
 		err = errors.Join(err, fmt.Errorf("policy: SuspendedUntil of organization %s is in the year %d: want 1 to 9999", plain.Quote(o.ID), year))
 	}
@@ -65,8 +72,10 @@ func (o Organization) Validate() error {
 // in another encoding than UTF-8, an unknown requirement and years beyond four digits are
 // errors, because they would not be read back the same.
 func (o Organization) MarshalJSON() ([]byte, error) {
-	if !utf8.ValidString(o.ID) { // encoding/json would replace characters
-		return nil, fmt.Errorf("policy: an organization with the text %s cannot be stored: want UTF-8", plain.Quote(o.ID))
+	for _, text := range []string{o.ID, o.Name} {
+		if !utf8.ValidString(text) { // encoding/json would replace characters
+			return nil, fmt.Errorf("policy: an organization with the text %s cannot be stored: want UTF-8", plain.Quote(text))
+		}
 	}
 	type stored Organization // without this method
 	o.SuspendedUntil = o.SuspendedUntil.UTC()
@@ -87,6 +96,7 @@ func (o *Organization) UnmarshalJSON(data []byte) error {
 	if err == nil {
 		err = v.Object(
 			strictjson.Field{Name: "id", Required: true, Read: strictjson.Text(&read.ID)},
+			strictjson.Field{Name: "name", Read: strictjson.Text(&read.Name)},
 			strictjson.Field{Name: "requirement", Required: true, Read: strictjson.Unmarshal(&read.Requirement)},
 			strictjson.Field{Name: "disabled", Read: strictjson.Bool(&read.Disabled)},
 			strictjson.Field{Name: "suspendedUntil", Read: strictjson.Time(&read.SuspendedUntil)},

@@ -70,6 +70,10 @@ func TestRequirementTextsAreTheContract(t *testing.T) {
 func TestOrganizationValidate(t *testing.T) {
 	require.NoError(t, policy.Organization{ID: "acme", Requirement: policy.Required}.Validate())
 	require.NoError(t, policy.Organization{ID: strings.Repeat("a", 256)}.Validate())
+	for name, want := range map[string]bool{"": true, "Acme": true, strings.Repeat("a", 256): true, strings.Repeat("a", 257): false, "a\nb": false, "a ": false, "\xff": false, "a\u202eb": false} {
+		err := policy.Organization{ID: "acme", Name: name}.Validate()
+		require.Equal(t, want, err == nil, "%q: %v", name, err)
+	}
 	for year, want := range map[int]bool{-1: false, 0: false, 1: true, 2026: true, 9999: true, 10000: false} {
 		err := policy.Organization{ID: "acme", SuspendedUntil: time.Date(year, 6, 1, 0, 0, 0, 0, time.UTC)}.Validate()
 		require.Equal(t, want, err == nil, "%d: %v", year, err)
@@ -83,10 +87,10 @@ func TestOrganizationValidate(t *testing.T) {
 }
 
 func TestOrganizationJSON(t *testing.T) {
-	stored := policy.Organization{ID: "acme", Requirement: policy.ReportOnly, Disabled: true, SuspendedUntil: noon.Add(1), Revision: math.MaxUint64}
+	stored := policy.Organization{ID: "acme", Name: "Acme é <&>", Requirement: policy.ReportOnly, Disabled: true, SuspendedUntil: noon.Add(1), Revision: math.MaxUint64}
 	data, err := json.Marshal(stored)
 	require.NoError(t, err)
-	require.JSONEq(t, `{"id":"acme","requirement":"report_only","disabled":true,"suspendedUntil":"2026-06-01T12:00:00.000000001Z","revision":18446744073709551615}`, string(data))
+	require.JSONEq(t, `{"id":"acme","name":"Acme é <&>","requirement":"report_only","disabled":true,"suspendedUntil":"2026-06-01T12:00:00.000000001Z","revision":18446744073709551615}`, string(data))
 	var read policy.Organization
 	require.NoError(t, json.Unmarshal(data, &read))
 	require.Equal(t, stored, read)
@@ -97,7 +101,7 @@ func TestOrganizationJSON(t *testing.T) {
 	require.NoError(t, json.Unmarshal([]byte(`{"id":"acme","requirement":"not_required","disabled":false}`), &read))
 	require.Equal(t, policy.Organization{ID: "acme"}, read)
 	for _, unwritable := range []policy.Organization{
-		{ID: "acme", Requirement: 3}, {ID: "ac\xffme"},
+		{ID: "acme", Requirement: 3}, {ID: "ac\xffme"}, {ID: "acme", Name: "Ac\xffme"},
 		{ID: "acme", SuspendedUntil: time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC)},
 	} {
 		_, err = json.Marshal(unwritable)
@@ -122,7 +126,7 @@ func must[T any](value T, err error) T {
 }
 
 func TestOrganizationEqual(t *testing.T) {
-	organization := policy.Organization{ID: "acme", Requirement: policy.Required, Disabled: true, SuspendedUntil: noon, Revision: 7}
+	organization := policy.Organization{ID: "acme", Name: "Acme", Requirement: policy.Required, Disabled: true, SuspendedUntil: noon, Revision: 7}
 	abroad := organization
 	abroad.SuspendedUntil = noon.In(time.FixedZone("", 3600))
 	require.True(t, organization.Equal(abroad))
@@ -144,12 +148,12 @@ func TestOrganizationJSONFailsClosed(t *testing.T) {
 		`{"id":"acme","requirement":null}`:                    `"requirement" is null: want a value`,
 		"{\"id\":\"a\xff\",\"requirement\":\"required\"}":     `not valid UTF-8`,
 		`{"id":"a","requirement":"required","revision":null}`: `"revision" is null`,
-		`null`:                                     `null: want an object with "id", "requirement", "disabled", "suspendedUntil", "revision"`,
+		`null`:                                     `null: want an object with "id", "name", "requirement", "disabled", "suspendedUntil", "revision"`,
 		`{"id":"acme","requirement":""}`:           `requirement ""`,
 		`{"id":"acme","requirement":"Required"}`:   `requirement "Required"`,
 		`{"id":"acme","requirement":2}`:            `"requirement": the number 2: want a string`,
 		`{"id":"acme","requirement":true}`:         `"requirement": true: want a string`,
-		`{"id":"acme","requiremnet":"required"}`:   `unknown name "requiremnet", perhaps of a later version: want one of "id", "requirement", "disabled", "suspendedUntil", "revision"`,
+		`{"id":"acme","requiremnet":"required"}`:   `unknown name "requiremnet", perhaps of a later version: want one of "id", "name", "requirement", "disabled", "suspendedUntil", "revision"`,
 		`{"requirement":"required"}`:               `"id" is missing: want a value`,
 		`{"id":"","requirement":"required"}`:       `is empty`,
 		`{"id":" acme","requirement":"required"}`:  `white space`,
@@ -168,6 +172,11 @@ func TestOrganizationJSONFailsClosed(t *testing.T) {
 		`{"id":"a","requirement":"required","disabled":1}`:                                                                    `"disabled": the number 1: want true or false`,
 		`{"id":"a","requirement":"required","Disabled":true}`:                                                                 `unknown name "Disabled": want "disabled"`,
 		`{"id":"a","requirement":"required","disabled":true,"disabled":false}`:                                                `"disabled" occurs twice`,
+		`{"id":"a","requirement":"required","name":null}`:                                                                     `"name" is null`,
+		`{"id":"a","requirement":"required","name":7}`:                                                                        `"name": the number 7: want a string`,
+		`{"id":"a","requirement":"required","name":" a"}`:                                                                     `the name of the organization " a" begins or ends with white space`,
+		`{"id":"a","requirement":"required","Name":"a"}`:                                                                      `unknown name "Name": want "name"`,
+		`{"id":"a","name":"a","requirement":"required","name":"a"}`:                                                           `"name" occurs twice`,
 		`{"id":"a","requirement":"required","suspendedUntil":null}`:                                                           `"suspendedUntil" is null`,
 		`{"id":"a","requirement":"required","suspendedUntil":""}`:                                                             `"suspendedUntil": "": want a time such as`,
 		`{"id":"a","requirement":"required","suspendedUntil":"0001-01-01T00:00:00Z"}`:                                         `want a time such as 2026-01-02T15:04:05Z, or leave it out`,

@@ -43,12 +43,12 @@
 // Records
 //
 //   - S6. A record MUST be read as it was written, in every field: entries with their
-//     comments, grants and secrets in their order, lists on trial, an organization's
-//     requirement, switch and suspension, times to the microsecond at least. An unreadable
-//     record MUST be an error wherever it is read, listings included. It MUST NOT be read
-//     as one with less in it: an unreadable access list is not an empty one (rule A3). A
-//     Put with revision zero, or with a revision from before the record became unreadable,
-//     MUST NOT replace it. A Delete may remove it.
+//     comments, grants and secrets in their order, lists on trial, labels and external
+//     IDs, an organization's name, requirement, switch and suspension, times to the
+//     microsecond at least. An unreadable record MUST be an error wherever it is read,
+//     listings included. It MUST NOT be read as one with less in it: an unreadable access
+//     list is not an empty one (rule A3). A Put with revision zero, or with a revision from
+//     before the record became unreadable, MUST NOT replace it. A Delete may remove it.
 //   - S7. Records MUST NOT be shared with callers: changing what was passed in or
 //     returned changes nothing in the store.
 //   - S8. A reader MUST see a record whole, as it was before a write or after it. The key

@@ -127,7 +127,13 @@ func greatestKey(organization string) apikey.Key {
 		key.Grants = append(key.Grants, apikey.Grant{Role: fmt.Sprintf("<%x", i), AllProjects: true})
 	}
 	key.Grants[0] = apikey.Grant{Role: strings.Repeat("<", apikey.MaxName), Project: strings.Repeat(">", apikey.MaxName)}
-	room := apikey.MaxText - len(key.Description)
+	key.Metadata = &apikey.Metadata{Labels: map[string]string{}, ExternalID: strings.Repeat("<", apikey.MaxName)}
+	room := apikey.MaxText - len(key.Description) - len(key.ExternalID())
+	for i := range apikey.MaxLabels {
+		name, value := strings.Repeat("&", apikey.MaxLabelName-2)+fmt.Sprintf("%02d", i), strings.Repeat(">", apikey.MaxName)
+		key.Metadata.Labels[name] = value
+		room -= len(name) + len(value)
+	}
 	for _, grant := range key.Grants {
 		room -= len(grant.Role) + len(grant.Project)
 	}

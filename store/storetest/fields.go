@@ -23,6 +23,7 @@ var fieldCases = []testCase{
 	{sentence: "S6", name: "a long list comes back whole", run: longListComesBack},
 	{sentence: "S6", name: "blocks of every length come back", run: onHardKeys(everyBlock)},
 	{sentence: "S6", name: "a list on trial comes back beside the list", run: onHardKeys(trialLists)},
+	{sentence: "S6", name: "labels that differ in a byte are different", run: onHardKeys(similarLabels)},
 	{sentence: "S6", name: "every byte of a hash comes back", run: onHardKeys(everyByte)},
 	{sentence: "S6", name: "each time is kept by itself", run: onHardKeys(everyTime)},
 	{sentence: "S14", name: "an organization created again has nothing of the deleted one", run: organizationAgain},
@@ -33,7 +34,7 @@ const longestServerKey = 32
 
 // hardKeys returns keys for an organization. Each field has values that stores have lost.
 func hardKeys(organization string) (all []apikey.Key) {
-	for _, some := range []func(string) []apikey.Key{longTexts, hardTexts, similarGrants, manyGrants, longLists, everyBlock, trialLists, everyByte, everyTime} {
+	for _, some := range []func(string) []apikey.Key{longTexts, hardTexts, similarGrants, manyGrants, longLists, everyBlock, trialLists, similarLabels, everyByte, everyTime} {
 		all = append(all, some(organization)...)
 	}
 	return all
@@ -88,6 +89,10 @@ func longTexts(organization string) []apikey.Key {
 				apikey.Grant{Role: "role", Project: text(apikey.MaxName, string(end))},
 				apikey.Grant{Role: text(apikey.MaxName, string(end)), AllProjects: true})
 		}
+		key.Metadata = &apikey.Metadata{Labels: map[string]string{}, ExternalID: text(apikey.MaxName, "e")}
+		for _, end := range "abc" {
+			key.Metadata.Labels[text(apikey.MaxLabelName, string(end))] = text(apikey.MaxName, string(end))
+		}
 		key.Secrets[0].ServerKey = long(longestServerKey, "A")
 		key.Secrets = append(key.Secrets, apikey.StoredSecret{ServerKey: long(longestServerKey, "B"), Sum: sha256.Sum256([]byte("second"))})
 		key.AccessList = commented(text(accesslist.MaxComment, "a"), text(accesslist.MaxComment, "b"))
@@ -125,6 +130,10 @@ func hardTexts(organization string) []apikey.Key {
 		key := fixture.Plain(apikey.ID(fmt.Sprint("text-", i)), organization)
 		key.Description = text
 		key.Grants = []apikey.Grant{{Role: text}, {Role: "role", Project: text}}
+		key.Metadata = &apikey.Metadata{Labels: map[string]string{"label": text}, ExternalID: text}
+		if len(text) <= apikey.MaxLabelName && !strings.Contains(text, "=") {
+			key.Metadata.Labels[text] = ""
+		}
 		key.AccessList = commented(text, " "+text+" ", "x")
 		if i == 0 { // blanks, and nothing else, are text where they are allowed
 			key.Description = "  "
@@ -161,6 +170,31 @@ func similarGrants(organization string) []apikey.Key {
 		key.Grants = append(key.Grants, apikey.Grant{Role: "a", Project: "b" + joint + "c"}, apikey.Grant{Role: "a" + joint + "b", Project: "c"}, apikey.Grant{Role: "a" + joint + "b" + joint + "c"})
 	}
 	return []apikey.Key{key}
+}
+
+// similarLabels returns keys with labels whose names are equal by a collation, with as many
+// labels as a key may have, and with each part of the metadata alone.
+func similarLabels(organization string) (all []apikey.Key) {
+	add := func(metadata apikey.Metadata) {
+		key := fixture.Plain(apikey.ID(fmt.Sprint("labels-", len(all))), organization)
+		key.Metadata = &metadata
+		all = append(all, key)
+	}
+	add(apikey.Metadata{ExternalID: "alone"})
+	add(apikey.Metadata{Labels: map[string]string{"alone": ""}})
+	add(apikey.Metadata{Labels: map[string]string{"alone": "alone"}})
+	labels := map[string]string{}
+	for _, name := range validTexts() {
+		if len(name) > apikey.MaxLabelName || strings.Contains(name, "=") {
+			continue
+		}
+		if labels[name] = name; len(labels) == apikey.MaxLabels {
+			add(apikey.Metadata{Labels: labels})
+			labels = map[string]string{}
+		}
+	}
+	add(apikey.Metadata{Labels: labels, ExternalID: "Alone"})
+	return all
 }
 
 // manyGrants returns a key with as many grants as any store keeps.

@@ -113,6 +113,9 @@ func organizationComesBack(k *kit) {
 	for n := range 13 {
 		all = append(all, fixture.WholeOrganization("acme", n))
 	}
+	for _, name := range append(validTexts(), long(apikey.MaxName, "a"), "") {
+		all = append(all, policy.Organization{Name: name})
+	}
 	for _, at := range hardTimes {
 		all = append(all, policy.Organization{Requirement: policy.Required, SuspendedUntil: at}, policy.Organization{Requirement: policy.Required})
 	}

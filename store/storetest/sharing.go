@@ -17,13 +17,18 @@ var sharingCases = []testCase{
 	{sentence: "S7", name: "what was read stays as it was read", run: readStays},
 }
 
-// spoil changes everything reachable through the shared slices of a key.
+// spoil changes everything reachable through the shared slices and pointers of a key.
 func spoil(key apikey.Key) {
 	for i := range key.Grants {
 		key.Grants[i] = apikey.Grant{Role: "spoilt", AllProjects: true}
 	}
 	for i := range key.Secrets {
 		key.Secrets[i] = apikey.StoredSecret{ServerKey: "spoilt", Sum: sha256.Sum256([]byte("spoilt"))}
+	}
+	if key.Metadata != nil && key.Metadata.Labels != nil {
+		key.Metadata.ExternalID = "spoilt"
+		key.Metadata.Labels["team"] = "spoilt"
+		delete(key.Metadata.Labels, "archived")
 	}
 	// And the elements beyond the end, where an append would write.
 	_ = append(key.Grants, apikey.Grant{Role: "spoilt"})

@@ -2,6 +2,7 @@ package transfer
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -16,6 +17,8 @@ func organizationDifference(a, b policy.Organization) string {
 	switch {
 	case a.ID != b.ID:
 		return "the ID " + plain.Quote(b.ID)
+	case a.Name != b.Name:
+		return "another name"
 	case a.Requirement != b.Requirement:
 		return fmt.Sprintf("the requirement %v instead of %v", b.Requirement, a.Requirement)
 	case a.Disabled != b.Disabled:
@@ -51,12 +54,23 @@ func keyDifference(a, b apikey.Key) string {
 		return "another access list"
 	case !sameList(a.TrialList, b.TrialList):
 		return "another list on trial"
+	case a.ExternalID() != b.ExternalID():
+		return "another external ID"
+	case !maps.Equal(labelsOf(a), labelsOf(b)):
+		return "other labels"
 	}
 	return ""
 }
 
 func sameSecret(a, b apikey.StoredSecret) bool {
 	return a.ServerKey == b.ServerKey && a.Sum == b.Sum && a.FormerID == b.FormerID && sameTime(a.Created, b.Created) && sameTime(a.Expires, b.Expires)
+}
+
+func labelsOf(key apikey.Key) map[string]string {
+	if key.Metadata == nil {
+		return nil
+	}
+	return key.Metadata.Labels
 }
 
 func sameList(a, b accesslist.List) bool {
