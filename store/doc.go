@@ -17,7 +17,7 @@
 //
 // # The contract
 //
-// MUST and may have the meaning of RFC 2119. storetest's cases carry the names S1 to S28.
+// MUST and may have the meaning of RFC 2119. storetest's cases carry the names S1 to S29.
 //
 // Calls and contexts
 //
@@ -93,6 +93,11 @@
 //   - S21. A record that exists from the call for the first page to the call for the last
 //     MUST be on exactly one page, whatever is inserted or deleted meanwhile.
 //   - S22. A cursor that no page can have returned MUST be refused with ErrInvalid.
+//   - S29. With a [Filter] Keys MUST return the keys that it selects and no others, by S20
+//     to S22: in order, each once, and a page that is not full is the last one. A key is
+//     selected by the metadata it has now. An adapter may read every key of the
+//     organization for one page; its documentation says if it does not. Organizations MUST
+//     refuse a filter with ErrInvalid.
 //
 // Closing
 //
