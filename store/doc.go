@@ -130,6 +130,6 @@
 //     with ErrInvalid. An error MUST NOT have more than 4,096 bytes, however long an
 //     identifier or a cursor is.
 //
-// An adapter may implement [Watcher], [UsageRecorder] and [Loader], whose comments have
-// sentences of the same kind. [As] finds them in a wrapper by its Unwrap method.
+// An adapter may implement [Watcher], [UsageRecorder], [Loader] and [Journal], whose comments
+// have sentences of the same kind. [As] finds them in a wrapper by its Unwrap method.
 package store

@@ -5,18 +5,18 @@ import "errors"
 // Errors of a Store, for errors.Is. An adapter wraps them with the name of the record.
 // Any other error is a failure of the adapter.
 var (
-	// ErrNotFound is returned when a record is absent (S4, S11, S14, S16).
+	// ErrNotFound is returned when a record is absent (S4, S11, S14, S16, E9).
 	ErrNotFound = errors.New("not found")
 
 	// ErrExists is returned when a record to create exists (S10, L2).
 	ErrExists = errors.New("exists already: to replace it, give its revision")
 
-	// ErrConflict is returned when the stored revision is not the one given (S11, S14).
+	// ErrConflict is returned when the stored revision is not the one given (S11, S14, E5).
 	// Read the record again, make the change again, and put it again.
 	ErrConflict = errors.New("revision conflict: it was changed since it was read")
 
-	// ErrInvalid is returned for an invalid record, cursor, batch or load (S15, S17, S22,
-	// L2, U7).
+	// ErrInvalid is returned for an invalid record, cursor, batch, load, write or request
+	// (S15, S17, S22, L2, U7, E10, E16).
 	ErrInvalid = errors.New("invalid")
 
 	// ErrOpensKey is returned when a write would create a key without entries or remove
@@ -29,8 +29,8 @@ var (
 	// ErrClosed is returned after Close (S23).
 	ErrClosed = errors.New("the store is closed")
 
-	// ErrCompacted is yielded when a watch cannot go on from its position: changes since
-	// are no longer known (W4), or the store lost writes before it (W4, W10). Watch from
-	// the zero Position instead.
-	ErrCompacted = errors.New("the change feed does not reach back so far")
+	// ErrCompacted is returned when a watch, or a reader of events, cannot go on from its
+	// position: changes or events since are no longer known (W4, E6), or the store lost
+	// writes before it (W4, W10, E6, E11). Begin from the zero Position instead.
+	ErrCompacted = errors.New("the history does not reach back so far")
 )

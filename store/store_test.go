@@ -56,6 +56,10 @@ func TestAs(t *testing.T) {
 			}
 		})
 	}
-	_, ok := store.As[interface{ NoSuchMethod() }](wrapper{m})
+	journal, ok := store.As[store.Journal](wrapper{counting{m, own}})
+	assert.True(t, ok && journal == store.Journal(m))
+	_, ok = store.As[store.Journal](wall{m})
+	assert.False(t, ok)
+	_, ok = store.As[interface{ NoSuchMethod() }](wrapper{m})
 	assert.False(t, ok)
 }

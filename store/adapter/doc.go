@@ -4,6 +4,7 @@
 //   - pages and their cursors
 //   - the stored form of a record
 //   - the log and the waker of a change feed
+//   - the stored form of events, and pages of them
 //   - the errors of the contract
 //
 // Use it to write an adapter. Users of a store need only package store.
@@ -20,6 +21,8 @@
 //   - snapshot.go: every record, for a watch from zero
 //   - record.go: the stored form of a record ([EncodeKey], [DecodeKey])
 //   - schema.go: tables, names or directories, and their version
+//   - journal.go: Write and Events ([CheckWrite], [CheckCondition], [EncodeEvents],
+//     [EventReader])
 //   - usage.go: RecordUsage and Usage ([CheckUsageBatch], [CountUsage])
 //   - errors.go: failures of the database ([NotFound], [Unreadable])
 //

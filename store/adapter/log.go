@@ -59,6 +59,10 @@ func (l *Log) Add(change store.Change) {
 	l.revision = change.Revision
 }
 
+// Advance notes a write that changed no record, such as one that forgets events. Its revision
+// is greater than those before.
+func (l *Log) Advance(revision uint64) { l.revision = revision }
+
 // sizeOf returns the size of a change with its record, about. An entry has an address and
 // a length, and in most lists with any comment or expiry its place for them.
 func sizeOf(change store.Change) int {

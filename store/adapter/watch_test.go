@@ -264,6 +264,12 @@ func TestLog(t *testing.T) {
 	assert.Equal(t, []uint64{revision, revision + 1}, since(revision-1), "the log does not change with what was returned")
 	_, err = adapter.NewLog(keep, at(0)).Since(at(0))
 	require.NoError(t, err)
+
+	// A write that changed no record moves the position on.
+	log.Advance(revision + 2)
+	assert.Equal(t, at(revision+2), log.Position())
+	assert.Equal(t, []uint64{revision + 1}, since(revision))
+	assert.Empty(t, since(revision+2))
 }
 
 func prefixes(entries []accesslist.Entry) (all []netip.Prefix) {

@@ -18,22 +18,24 @@ import (
 // adapter.MaxLogBytes.
 const keptChanges = 16384
 
-// A Store is a store.Store in memory. It is also a store.Watcher, a store.UsageRecorder
-// and a policy.ImmediateSource. Make one with [New].
+// A Store is a store.Store in memory. It is also a store.Watcher, a store.UsageRecorder, a
+// store.Journal and a policy.ImmediateSource. Make one with [New].
 type Store struct {
 	closed  atomic.Bool
 	records *records.Ordered
 	waker   adapter.Waker
 
-	mu    sync.RWMutex // guards the fields below and serializes writes to records
-	log   *adapter.Log
-	usage map[apikey.ID]*store.KeyUsage
+	mu      sync.RWMutex // guards the fields below and serializes writes to records
+	log     *adapter.Log
+	usage   map[apikey.ID]*store.KeyUsage
+	journal journal
 }
 
 var (
 	_ store.Store            = (*Store)(nil)
 	_ store.Watcher          = (*Store)(nil)
 	_ store.UsageRecorder    = (*Store)(nil)
+	_ store.Journal          = (*Store)(nil)
 	_ policy.ImmediateSource = (*Store)(nil)
 )
 

@@ -16,6 +16,11 @@ func (s *Store) PutOrganization(ctx context.Context, put policy.Organization) (p
 	if err := s.ready(ctx); err != nil {
 		return policy.Organization{}, err
 	}
+	return s.putOrganization(put)
+}
+
+// putOrganization puts an organization. The lock is held, here and in the functions like it.
+func (s *Store) putOrganization(put policy.Organization) (policy.Organization, error) {
 	if err := adapter.CheckPutOrganization(s.records.Organization(put.ID), put); err != nil {
 		return policy.Organization{}, err
 	}
@@ -32,6 +37,10 @@ func (s *Store) PutKey(ctx context.Context, put apikey.Key, options ...store.Put
 	if err := s.ready(ctx); err != nil {
 		return apikey.Key{}, err
 	}
+	return s.putKey(put, options...)
+}
+
+func (s *Store) putKey(put apikey.Key, options ...store.PutOption) (apikey.Key, error) {
 	if err := adapter.CheckPutKey(s.records.Key(put.ID), put, options...); err != nil {
 		return apikey.Key{}, err
 	}
@@ -51,6 +60,10 @@ func (s *Store) DeleteOrganization(ctx context.Context, id string, revision uint
 	if err := s.ready(ctx); err != nil {
 		return err
 	}
+	return s.deleteOrganization(id, revision)
+}
+
+func (s *Store) deleteOrganization(id string, revision uint64) error {
 	var stored uint64
 	if organization := s.records.Organization(id); organization != nil {
 		stored = organization.Revision
@@ -73,6 +86,10 @@ func (s *Store) DeleteKey(ctx context.Context, id apikey.ID, revision uint64) er
 	if err := s.ready(ctx); err != nil {
 		return err
 	}
+	return s.deleteKey(id, revision)
+}
+
+func (s *Store) deleteKey(id apikey.ID, revision uint64) error {
 	var stored uint64
 	key := s.records.Key(id)
 	if key != nil {

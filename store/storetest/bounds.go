@@ -9,6 +9,7 @@ import (
 
 	"github.com/sallyport-go/sallyport/accesslist"
 	"github.com/sallyport-go/sallyport/apikey"
+	"github.com/sallyport-go/sallyport/policy"
 	"github.com/sallyport-go/sallyport/store"
 	"github.com/sallyport-go/sallyport/store/storetest/internal/fixture"
 )
@@ -173,6 +174,20 @@ func boundedErrors(k *kit) {
 		"DeleteOrganization": func(ctx context.Context) error { return k.store.DeleteOrganization(ctx, long, 0) },
 		"DeleteKey":          func(ctx context.Context) error { return k.store.DeleteKey(ctx, apikey.ID(long), 7) },
 		"PutKey":             func(ctx context.Context) error { _, err := k.store.PutKey(ctx, key, store.AllowOpen); return err },
+	}
+	if journal, ok := store.As[store.Journal](k.store); ok {
+		reads["Events after a position of a long name"] = func(ctx context.Context) error {
+			_, err := journal.Events(ctx, store.EventRequest{After: store.Position{History: long, Revision: 1}})
+			return err
+		}
+		for name, w := range map[string]store.Write{
+			"Write": {PutKey: &key}, "Write that deletes": {Delete: &store.Condition{Organization: long, Revision: 1}},
+			"Write with a condition": {PutOrganization: &policy.Organization{ID: "acme"}, If: []store.Condition{{Organization: long, Key: apikey.ID(long)}}},
+			"Write with an event":    {PutOrganization: &policy.Organization{ID: "acme"}, Events: []store.Event{fixture.Event(long, apikey.ID(long), long)}},
+			"Write that forgets":     {Forget: &store.Position{History: long, Revision: 1}},
+		} {
+			reads[name] = func(ctx context.Context) error { _, err := journal.Write(ctx, w); return err }
+		}
 	}
 	for name, read := range reads {
 		switch err := read(k.ctx); {

@@ -27,6 +27,7 @@ type damageable struct {
 	keys          map[apikey.ID]bool
 	usage         map[apikey.ID]bool
 	organizations map[string]bool
+	events        map[uint64]bool
 }
 
 var damages = Damages{
@@ -34,6 +35,7 @@ var damages = Damages{
 	AccessList:   func(_ testing.TB, s store.Store, id apikey.ID) { s.(*damageable).spoil(s.(*damageable).keys, id) },
 	Usage:        func(_ testing.TB, s store.Store, id apikey.ID) { s.(*damageable).spoil(s.(*damageable).usage, id) },
 	Organization: func(_ testing.TB, s store.Store, id string) { s.(*damageable).organizations[id] = true },
+	Events:       func(_ testing.TB, s store.Store, revision uint64) { s.(*damageable).events[revision] = true },
 }
 
 func (d *damageable) spoil(what map[apikey.ID]bool, id apikey.ID) {
@@ -64,7 +66,7 @@ func unreadableIf(bad bool) error {
 func newDamageable() *damageable {
 	l := teststore.NewLoader()
 	sound := l.Sound
-	d := &damageable{Loader: l, keys: map[apikey.ID]bool{}, usage: map[apikey.ID]bool{}, organizations: map[string]bool{}}
+	d := &damageable{Loader: l, keys: map[apikey.ID]bool{}, usage: map[apikey.ID]bool{}, organizations: map[string]bool{}, events: map[uint64]bool{}}
 	d.DoLookup = func(ctx context.Context, id apikey.ID) (policy.Subject, bool, error) {
 		subject, found, err := sound.Lookup(ctx, id)
 		if bad := found && (d.badKey(id) || d.badOrganization(subject.Organization().ID)); bad {
@@ -120,11 +122,31 @@ func newDamageable() *damageable {
 		}
 		return sound.RecordUsage(ctx, batch)
 	}
+	d.DoWrite = d.write
+	d.DoEvents = func(ctx context.Context, request store.EventRequest) (store.EventPage, error) {
+		page, err := sound.Events(ctx, request)
+		bad := slices.ContainsFunc(page.Events, func(e store.Event) bool { return d.events[e.Revision] })
+		if bad {
+			return store.EventPage{}, errUnreadable
+		}
+		return page, err
+	}
 	d.DoWatch = d.feed(func(c store.Change) (store.Change, bool, error) {
 		c.KeyRecord, c.OrganizationRecord, c.Err = nil, nil, errUnreadable
 		return c, true, nil
 	})
 	return d
+}
+
+// write refuses a Write of what cannot be read, and one with a condition on it.
+func (d *damageable) write(ctx context.Context, w store.Write) (uint64, error) {
+	organization, key := w.Subject()
+	for _, c := range append(slices.Clone(w.If), onRecord(organization, key, 1)) {
+		if c.Key != "" && d.badKey(c.Key) || c.Key == "" && d.badOrganization(c.Organization) {
+			return 0, errUnreadable
+		}
+	}
+	return d.Sound.Write(ctx, w)
 }
 
 // feed is a feed that delivers what cannot be read as f has it, leaves it out if f

@@ -29,6 +29,7 @@ func manyAtOnce(k *kit) {
 	recorder, records := store.As[store.UsageRecorder](k.store)
 	watcher, watches := store.As[store.Watcher](k.store)
 	loader, loads := store.As[store.Loader](k.store)
+	journal, journals := store.As[store.Journal](k.store)
 	together(8, func(i int) {
 		id, own := apikey.ID(fmt.Sprint("key-", i)), fmt.Sprint("organization ", i)
 		for n := range k.rounds(20) {
@@ -61,6 +62,19 @@ func manyAtOnce(k *kit) {
 						}
 						return fixture.ErrSilent
 					})
+			}
+			if journals {
+				own := "journalled " + own
+				steps = append(steps,
+					func() error {
+						_, err := journal.Write(k.ctx, putOrganizationOf(policy.Organization{ID: own}, "create", 2))
+						return err
+					},
+					func() error {
+						_, err := journal.Events(k.ctx, store.EventRequest{Organization: own, Limit: 1})
+						return err
+					},
+					func() error { return k.store.DeleteOrganization(k.ctx, own, 0) })
 			}
 			if loads {
 				id, own := "loaded-"+id, "loaded "+own
@@ -159,6 +173,20 @@ func (k *kit) everyCall() []call {
 			}},
 			call{"Usage", func(ctx context.Context) error { _, err := recorder.Usage(ctx, "here"); return err }})
 	}
+	if journal, ok := store.As[store.Journal](k.store); ok {
+		w := putOf(key, "every call", 1)
+		w.If = []store.Condition{onRecord("acme", "", organization.Revision)}
+		calls = append(calls,
+			call{"Write", func(ctx context.Context) error { _, err := journal.Write(ctx, w); return err }},
+			call{"Write that deletes", func(ctx context.Context) error {
+				_, err := journal.Write(ctx, deletionOf(key, "every call"))
+				return err
+			}},
+			call{"Events", func(ctx context.Context) error {
+				_, err := journal.Events(ctx, store.EventRequest{})
+				return err
+			}})
+	}
 	return calls
 }
 
@@ -185,6 +213,9 @@ func doneContext(k *kit, ctx context.Context, want error) {
 		if usage, err := recorder.Usage(k.ctx, "here"); err != nil || len(usage["here"].Entries) > 0 {
 			k.Errorf("after RecordUsage with a context that is done, Usage is %+v (error %v); want none", usage, err)
 		}
+	}
+	if _, ok := store.As[store.Journal](k.store); ok {
+		k.wantEvents("after Writes with a context that is done", everyEvent, nil)
 	}
 }
 
@@ -254,6 +285,9 @@ func (k *kit) refusedCalls() []call {
 				}
 				return recorder.RecordUsage(ctx, batch)
 			}})
+	}
+	if journal, ok := store.As[store.Journal](k.store); ok {
+		calls = append(calls, k.refusedJournalCalls(journal, organization, key)...)
 	}
 	if watcher, ok := store.As[store.Watcher](k.store); ok {
 		beyond := k.at(k.revision() + 1000)

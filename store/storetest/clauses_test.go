@@ -17,8 +17,8 @@ import (
 // lists that begin with a name, such as "  - S13. ".
 func contract(t *testing.T) map[string]string {
 	found := map[string]string{}
-	item := regexp.MustCompile(`^  - ([LSUW]\d+)\. (.*)`)
-	for _, name := range []string{"doc.go", "load.go", "watch.go", "usage.go"} {
+	item := regexp.MustCompile(`^  - ([ELSUW]\d+)\. (.*)`)
+	for _, name := range []string{"doc.go", "load.go", "watch.go", "usage.go", "journal.go"} {
 		source, err := os.ReadFile("../" + name)
 		require.NoError(t, err)
 		current := ""
@@ -43,7 +43,7 @@ func contract(t *testing.T) map[string]string {
 // MUST in a clause at most.
 func TestClausesAreThoseOfTheContract(t *testing.T) {
 	found := contract(t)
-	require.GreaterOrEqual(t, len(found), 28+3+10+10)
+	require.GreaterOrEqual(t, len(found), 28+3+10+10+16)
 	for id, words := range found {
 		assert.Equal(t, words, fixture.Sentences[id], "clauses.md repeats the words of sentence %s", id)
 	}
@@ -84,7 +84,7 @@ func TestEveryClauseHasACase(t *testing.T) {
 
 // The sentences that nothing but an option shows.
 func TestMostSentencesNeedNoOption(t *testing.T) {
-	only := map[string]string{"S25": "Reopen", "S26": "Reopen", "S27": "Restore", "U8": "Damage.Usage", "W10": "Restore"}
+	only := map[string]string{"S25": "Reopen", "S26": "Reopen", "S27": "Restore", "U8": "Damage.Usage", "W10": "Restore", "E3": "Reopen"}
 	for id := range fixture.Sentences {
 		i := slices.IndexFunc(cases, func(c testCase) bool { return c.sentence == id && c.needs == only[id] })
 		assert.GreaterOrEqual(t, i, 0, "sentence %s has no case that needs %q", id, only[id])
@@ -93,10 +93,10 @@ func TestMostSentencesNeedNoOption(t *testing.T) {
 
 // Every ID that the documentation of store names anywhere is one of a sentence.
 func TestNoSentenceIsOnlyNamed(t *testing.T) {
-	for _, name := range []string{"doc.go", "store.go", "errors.go", "page.go", "adapter/check.go", "adapter/page.go", "adapter/watch.go", "load.go", "watch.go", "usage.go"} {
+	for _, name := range []string{"doc.go", "store.go", "errors.go", "page.go", "adapter/check.go", "adapter/page.go", "adapter/watch.go", "adapter/journal.go", "events.go", "event.go", "load.go", "watch.go", "usage.go", "journal.go"} {
 		source, err := os.ReadFile("../" + name)
 		require.NoError(t, err)
-		for _, id := range regexp.MustCompile(`\b[LSUW]\d+\b`).FindAllString(string(source), -1) {
+		for _, id := range regexp.MustCompile(`\b[ELSUW]\d+\b`).FindAllString(string(source), -1) {
 			assert.Contains(t, fixture.Sentences, id, "%s names it", name)
 		}
 	}

@@ -22,10 +22,11 @@ type Damages struct {
 	AccessList   func(t testing.TB, s store.Store, id apikey.ID) // of a key
 	Usage        func(t testing.TB, s store.Store, id apikey.ID) // of a key
 	Organization func(t testing.TB, s store.Store, id string)
+	Events       func(t testing.TB, s store.Store, revision uint64) // of a write
 }
 
 // Damage has Run check that an unreadable record is an error wherever it is read, is not
-// replaced, and hides no other record (S6, W8, U8).
+// replaced, and hides no other record (S6, W8, U8, E5, E7).
 func Damage(damages Damages) Option {
 	return func(r *runner) error {
 		r.damages = damages

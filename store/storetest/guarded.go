@@ -37,6 +37,12 @@ func guard(s store.Store, dog *watchdog) *guarded {
 			store.UsageRecorder
 		}{link{g, g.lent}, guardedRecorder{g, recorder}}
 	}
+	if journal, ok := store.As[store.Journal](s); ok {
+		g.lent = struct {
+			link
+			store.Journal
+		}{link{g, g.lent}, guardedJournal{g, journal}}
+	}
 	return g
 }
 
@@ -131,6 +137,21 @@ func (g guardedRecorder) RecordUsage(ctx context.Context, batch []store.UsageRec
 func (g guardedRecorder) Usage(ctx context.Context, ids ...apikey.ID) (map[apikey.ID]store.KeyUsage, error) {
 	defer g.in(ctx, "Usage")()
 	return g.recorder.Usage(ctx, ids...)
+}
+
+type guardedJournal struct {
+	*guarded
+	journal store.Journal
+}
+
+func (g guardedJournal) Write(ctx context.Context, w store.Write) (uint64, error) {
+	defer g.in(ctx, "Write")()
+	return g.journal.Write(ctx, w)
+}
+
+func (g guardedJournal) Events(ctx context.Context, request store.EventRequest) (store.EventPage, error) {
+	defer g.in(ctx, "Events")()
+	return g.journal.Events(ctx, request)
 }
 
 type guardedWatcher struct {

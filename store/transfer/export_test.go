@@ -245,7 +245,7 @@ func TestExportOfABrokenFeed(t *testing.T) {
 		"no mark":                            {[]store.Change{acme, put}, nil, "the feed ended without a mark"},
 		"nothing":                            {nil, nil, "the feed ended without a mark"},
 		"a failure":                          {[]store.Change{acme, put}, errBroken, "store/transfer: export: broken on demand"},
-		"a failure at once":                  {nil, store.ErrCompacted, "store/transfer: export: the change feed does not reach back so far"},
+		"a failure at once":                  {nil, store.ErrCompacted, "store/transfer: export: the history does not reach back so far"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var file bytes.Buffer

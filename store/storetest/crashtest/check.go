@@ -23,7 +23,8 @@ const checkTimeout = time.Minute
 //
 // Every write that had returned is there. Of the others each is there whole or not at
 // all: no key is a mixture of two versions or lacks its organization, and no Load and no
-// batch of usage is there by half. No revision was given twice. The change feed, if any,
+// batch of usage is there by half. A write is there with its events, and events with their
+// write. No revision was given twice. The change feed, if any,
 // delivers everything from zero. From the last mark before the crash it delivers every
 // change, or ErrCompacted.
 //
@@ -55,6 +56,14 @@ func (l *Ledger) check(ctx context.Context, s store.Store) error {
 	}
 	clear(l.underway)
 
+	journal, journals := store.As[store.Journal](s)
+	var events map[string][]store.Event
+	if journals {
+		var err error
+		if events, _, err = l.readEvents(ctx, journal); err != nil {
+			return err
+		}
+	}
 	all, err := readAll(ctx, s)
 	if err != nil {
 		return err
@@ -66,6 +75,11 @@ func (l *Ledger) check(ctx context.Context, s store.Store) error {
 	l.settle(found)
 	for _, name := range slices.SortedFunc(maps.Keys(l.records), fixture.CompareNames) {
 		l.compare(name, l.records[name], found[name])
+	}
+	if journals {
+		if err := l.checkEvents(ctx, journal, events); err != nil {
+			return err
+		}
 	}
 	if watcher, ok := store.As[store.Watcher](s); ok {
 		return l.checkFeed(ctx, watcher, all)
@@ -196,9 +210,20 @@ func (l *Ledger) settle(found map[fixture.RecordName]foundRecord) {
 		default:
 			l.problem("S26", "of a Load of %d records, of which %v is one, %d are there; want all or none", len(w.Begins), w.Begins[0].name(), done)
 		}
+		if known := l.events[w.Tag]; known != nil && !l.hasRival(w, found) {
+			known.outcome = fixture.Acknowledged
+		}
 		l.happened(w, 0)
 	}
 	l.doubts = slices.DeleteFunc(still, func(w *announcedWrite) bool { return !slices.Contains(l.doubts, w) })
+}
+
+// hasRival reports whether another write in doubt would have left the same record: then it is
+// unknown which of them has events.
+func (l *Ledger) hasRival(w *announcedWrite, found map[fixture.RecordName]foundRecord) bool {
+	return slices.ContainsFunc(l.doubts, func(d *announcedWrite) bool {
+		return d != w && !d.Usage && slices.ContainsFunc(d.Begins, func(r record) bool { return w.has(r.name()) && r.is(found[r.name()]) })
+	})
 }
 
 // settleUsage determines whether a batch in doubt was recorded.

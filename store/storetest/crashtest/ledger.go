@@ -27,6 +27,8 @@ type Ledger struct {
 	floor    uint64                              // revisions up to here may not be given again
 	returned uint64                              // highest revision of a returned write
 	mark     store.Position                      // the last of the feed
+	events   map[string]*knownEvents             // by tag, since the last Check
+	journal  store.Position                      // of the last Check
 	count    int                                 // of acknowledged writes
 	problems []problem                           // found while reading
 }
@@ -68,6 +70,7 @@ func (l *Ledger) Write(p []byte) (int, error) {
 	defer l.mu.Unlock()
 	if l.records == nil {
 		l.records, l.underway, l.given = map[fixture.RecordName]*knownRecord{}, map[int]*announcedWrite{}, map[uint64]record{}
+		l.events = map[string]*knownEvents{}
 	}
 	l.line = append(l.line, p...)
 	for {
@@ -103,6 +106,9 @@ func (l *Ledger) read(text string) {
 			l.doubts = append(l.doubts, w)
 		}
 		l.underway[a.Writer] = &announcedWrite{a, l.floor, l.mark}
+		if a.Events > 0 {
+			l.events[a.Tag] = &knownEvents{number: a.Events, outcome: fixture.InDoubt}
+		}
 		return
 	}
 	if w == nil {
@@ -110,6 +116,9 @@ func (l *Ledger) read(text string) {
 		return
 	}
 	delete(l.underway, a.Writer)
+	if known := l.events[w.Tag]; known != nil {
+		known.outcome, known.revision = a.Outcome, a.Revision
+	}
 	switch a.Outcome {
 	case fixture.Acknowledged:
 		l.count++

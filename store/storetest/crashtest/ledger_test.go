@@ -383,3 +383,77 @@ func TestWriteUntilKilledEnds(t *testing.T) {
 	require.NoError(t, s.Close())
 	require.ErrorIs(t, WriteUntilKilled(t.Context(), s, 1, &l), store.ErrClosed)
 }
+
+// journalledTag returns the tag of a write of which nothing is in doubt.
+func journalledTag(l *Ledger) string {
+	for _, tag := range slices.Sorted(maps.Keys(l.events)) {
+		if known := l.events[tag]; known.outcome == fixture.Acknowledged && known.number > 1 {
+			return tag
+		}
+	}
+	panic("no such write")
+}
+
+// hideEvents leaves events out.
+func hideEvents(b *teststore.Loader, hidden func(store.Event) bool) {
+	b.DoEvents = func(ctx context.Context, request store.EventRequest) (store.EventPage, error) {
+		page, err := b.Sound.Events(ctx, request)
+		page.Events = slices.DeleteFunc(page.Events, hidden)
+		return page, err
+	}
+}
+
+// Broken in the events that a crash left.
+func init() {
+	is := func(tag string) func(store.Event) bool {
+		return func(e store.Event) bool { return strings.HasPrefix(e.Correlation, tag+"/") }
+	}
+	brokenCrashes = append(brokenCrashes, []struct {
+		name     string
+		sentence string
+		change   func(b *teststore.Loader, l *Ledger)
+	}{
+		{"loses the events of a write", "E3", func(b *teststore.Loader, l *Ledger) { hideEvents(b, is(journalledTag(l))) }},
+		{"loses one event of a write", "E3", func(b *teststore.Loader, l *Ledger) {
+			is := is(journalledTag(l))
+			hideEvents(b, func(e store.Event) bool { return is(e) && e.Index == 1 })
+		}},
+		{"has events that were never written", "E3", func(b *teststore.Loader, l *Ledger) {
+			_, _ = b.Sound.Write(context.Background(), store.Write{PutOrganization: &policy.Organization{ID: "other"}, Events: fixture.Numbered("other", "", "crash-0-never", 1)})
+		}},
+		{"has the events of a write that was refused", "E1", func(b *teststore.Loader, l *Ledger) {
+			tell(l, announcement{Begins: []record{{Organization: "crash-refused"}}, Tag: "crash-0-refused", Events: 1}, announcement{Outcome: fixture.Refused})
+			_, _ = b.Sound.Write(context.Background(), store.Write{PutOrganization: &policy.Organization{ID: "other"}, Events: fixture.Numbered("other", "", "crash-0-refused", 1)})
+		}},
+		{"has the events of a write that did not happen", "E3", func(b *teststore.Loader, l *Ledger) {
+			tell(l, announcement{Begins: []record{{Organization: "crash-doubt"}}, Tag: "crash-0-doubt", Events: 1})
+			_, _ = b.Sound.Write(context.Background(), store.Write{PutOrganization: &policy.Organization{ID: "other"}, Events: fixture.Numbered("other", "", "crash-0-doubt", 1)})
+		}},
+		{"has a write in doubt without its events", "E3", func(b *teststore.Loader, l *Ledger) {
+			tell(l, announcement{Begins: []record{{Organization: "crash-doubt"}}, Tag: "crash-0-doubt", Events: 1})
+			_, _ = b.Sound.PutOrganization(context.Background(), policy.Organization{ID: "crash-doubt"})
+		}},
+		{"gives events another revision than their write", "E2", func(b *teststore.Loader, l *Ledger) {
+			b.DoEvents = func(ctx context.Context, request store.EventRequest) (store.EventPage, error) {
+				page, err := b.Sound.Events(ctx, request)
+				for i := range page.Events {
+					page.Events[i].Revision++
+				}
+				return page, err
+			}
+		}},
+		{"cannot read its events", "S25", func(b *teststore.Loader, l *Ledger) {
+			b.DoEvents = func(context.Context, store.EventRequest) (store.EventPage, error) {
+				return store.EventPage{}, errKilled
+			}
+		}},
+	}...)
+}
+
+// tell announces lines of a writer that does not exist.
+func tell(l *Ledger, lines ...announcement) {
+	for _, a := range lines {
+		a.Writer = writerCount
+		_ = (&announcer{to: l}).announce(a)
+	}
+}

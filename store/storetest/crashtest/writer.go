@@ -21,7 +21,8 @@ import (
 )
 
 // WriteUntilKilled writes to a store from several goroutines. They create, replace,
-// delete and load organizations and keys, and record usage. Before each write it writes
+// delete and load organizations and keys, with events if the store is a Journal, and record
+// usage. Before each write it writes
 // a line to to, and another after the write has returned. A [Ledger] reads the lines;
 // each is one call of Write.
 //
@@ -44,6 +45,7 @@ func WriteUntilKilled(ctx context.Context, s store.Store, seed uint64, to io.Wri
 			}
 			w.recorder, _ = store.As[store.UsageRecorder](s)
 			w.loader, _ = store.As[store.Loader](s)
+			w.journal, _ = store.As[store.Journal](s)
 			end(w.run(ctx)) // ends the others too
 		})
 	}
@@ -69,7 +71,9 @@ const (
 type announcement struct {
 	Writer   int             `json:"writer"`
 	Begins   []record        `json:"begins,omitempty"`
-	Usage    bool            `json:"usage,omitzero"` // records usage
+	Usage    bool            `json:"usage,omitzero"`  // records usage
+	Tag      string          `json:"tag,omitzero"`    // of its events
+	Events   int             `json:"events,omitzero"` // number of them
 	Outcome  fixture.Outcome `json:"outcome,omitzero"`
 	Revision uint64          `json:"revision,omitzero"` // of the write, or of the mark
 	History  string          `json:"history,omitzero"`  // of the mark
@@ -132,6 +136,7 @@ type writer struct {
 	store    store.Store
 	recorder store.UsageRecorder // may be nil
 	loader   store.Loader        // may be nil
+	journal  store.Journal       // may be nil
 	number   int
 	seed     uint64
 	random   *rand.Rand
@@ -226,9 +231,12 @@ func (w *writer) write(ctx context.Context, begins announcement, do func() (revi
 }
 
 func (w *writer) putOrganization(ctx context.Context, o policy.Organization) error {
-	begins := announcement{Begins: []record{organizationRecord(o)}}
-	done, err := w.write(ctx, begins, func() (uint64, error) {
-		var err error
+	begins, write := w.withEvents(announcement{Begins: []record{organizationRecord(o)}}, store.Write{PutOrganization: &o})
+	done, err := w.write(ctx, begins, func() (revision uint64, err error) {
+		if begins.Events > 0 {
+			o.Revision, err = w.journal.Write(ctx, write)
+			return o.Revision, err
+		}
 		o, err = w.store.PutOrganization(ctx, o)
 		return o.Revision, err
 	})
@@ -267,8 +275,13 @@ func (w *writer) deleteOrganization(ctx context.Context) error {
 		return w.deleteKey(ctx)
 	}
 	id := anyOf(w.random, empty)
-	done, err := w.write(ctx, announcement{Begins: []record{{Organization: id, Deleted: true}}}, func() (uint64, error) {
-		return 0, w.store.DeleteOrganization(ctx, id, w.organizations[id].Revision)
+	at := store.Condition{Organization: id, Revision: w.organizations[id].Revision}
+	begins, write := w.withEvents(announcement{Begins: []record{{Organization: id, Deleted: true}}}, store.Write{Delete: &at})
+	done, err := w.write(ctx, begins, func() (uint64, error) {
+		if begins.Events > 0 {
+			return w.journal.Write(ctx, write)
+		}
+		return 0, w.store.DeleteOrganization(ctx, id, at.Revision)
 	})
 	if done {
 		delete(w.organizations, id)
@@ -277,9 +290,12 @@ func (w *writer) deleteOrganization(ctx context.Context) error {
 }
 
 func (w *writer) putKey(ctx context.Context, key apikey.Key, version int) error {
-	begins := announcement{Begins: []record{{Key: key.ID, Organization: key.Organization, Version: version}}}
-	done, err := w.write(ctx, begins, func() (uint64, error) {
-		var err error
+	begins, write := w.withEvents(announcement{Begins: []record{{Key: key.ID, Organization: key.Organization, Version: version}}}, store.Write{PutKey: &key})
+	done, err := w.write(ctx, begins, func() (revision uint64, err error) {
+		if begins.Events > 0 {
+			key.Revision, err = w.journal.Write(ctx, write)
+			return key.Revision, err
+		}
 		key, err = w.store.PutKey(ctx, key)
 		return key.Revision, err
 	})
@@ -312,7 +328,12 @@ func (w *writer) deleteKey(ctx context.Context) error {
 	if !there || w.random.IntN(2) == 0 {
 		key = w.keys[w.anyKey()]
 	}
-	done, err := w.write(ctx, announcement{Begins: []record{{Key: key.ID, Organization: key.Organization, Deleted: true}}}, func() (uint64, error) {
+	at := store.Condition{Organization: key.Organization, Key: key.ID, Revision: key.Revision}
+	begins, write := w.withEvents(announcement{Begins: []record{{Key: key.ID, Organization: key.Organization, Deleted: true}}}, store.Write{Delete: &at})
+	done, err := w.write(ctx, begins, func() (uint64, error) {
+		if begins.Events > 0 {
+			return w.journal.Write(ctx, write)
+		}
 		return 0, w.store.DeleteKey(ctx, key.ID, key.Revision)
 	})
 	if done {

@@ -14,7 +14,8 @@ import (
 // A Method is the name of a method of a store.
 type Method string
 
-// The methods of store.Store, store.Loader, store.Watcher and store.UsageRecorder.
+// The methods of store.Store, store.Loader, store.Watcher, store.UsageRecorder and
+// store.Journal.
 const (
 	Lookup             Method = "Lookup"
 	Organization       Method = "Organization"
@@ -31,19 +32,21 @@ const (
 	Watch              Method = "Watch"
 	RecordUsage        Method = "RecordUsage"
 	Usage              Method = "Usage"
+	Write              Method = "Write"
+	Events             Method = "Events"
 )
 
 // everyMethod lists the constants above.
 var everyMethod = []Method{
 	Lookup, Organization, PutOrganization, DeleteOrganization, Organizations, Key,
-	PutKey, DeleteKey, Keys, Close, Load, Position, Watch, RecordUsage, Usage,
+	PutKey, DeleteKey, Keys, Close, Load, Position, Watch, RecordUsage, Usage, Write, Events,
 }
 
 // A Store passes every call on to another store, until [Store.Break] makes calls fail.
 // It is safe for concurrent use.
 //
-// store.As finds a store.Loader, a store.Watcher and a store.UsageRecorder in it if the
-// other store has them, and their calls fail on demand too. A Store is no
+// store.As finds a store.Loader, a store.Watcher, a store.UsageRecorder and a
+// store.Journal in it if the other store has them, and their calls fail on demand too. A Store is no
 // policy.ImmediateSource, because an ImmediateSource cannot fail.
 type Store struct {
 	store store.Store
@@ -86,6 +89,12 @@ func New(s store.Store) *Store {
 			link
 			store.UsageRecorder
 		}{link{f, f.lent}, usageRecorder{f, r}}
+	}
+	if j, ok := store.As[store.Journal](s); ok {
+		f.lent = struct {
+			link
+			store.Journal
+		}{link{f, f.lent}, journal{f, j}}
 	}
 	return f
 }
@@ -349,4 +358,18 @@ func (r usageRecorder) RecordUsage(ctx context.Context, batch []store.UsageRecor
 
 func (r usageRecorder) Usage(ctx context.Context, ids ...apikey.ID) (map[apikey.ID]store.KeyUsage, error) {
 	return do(ctx, r.f, Usage, func() (map[apikey.ID]store.KeyUsage, error) { return r.recorder.Usage(ctx, ids...) })
+}
+
+// A journal is the journal of a Store.
+type journal struct {
+	f       *Store
+	journal store.Journal
+}
+
+func (j journal) Write(ctx context.Context, w store.Write) (uint64, error) {
+	return do(ctx, j.f, Write, func() (uint64, error) { return j.journal.Write(ctx, w) })
+}
+
+func (j journal) Events(ctx context.Context, request store.EventRequest) (store.EventPage, error) {
+	return do(ctx, j.f, Events, func() (store.EventPage, error) { return j.journal.Events(ctx, request) })
 }

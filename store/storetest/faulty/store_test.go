@@ -113,6 +113,8 @@ func calls(t *testing.T, f *Store) map[Method]func(ctx context.Context) error {
 	watcher, _ := store.As[store.Watcher](f)
 	recorder, ok := store.As[store.UsageRecorder](f)
 	require.True(t, ok)
+	journal, ok := store.As[store.Journal](f)
+	require.True(t, ok)
 	key := fixture.Plain("here", "acme", "192.0.2.1")
 	return map[Method]func(ctx context.Context) error{
 		Lookup:       func(ctx context.Context) error { _, _, err := f.Lookup(ctx, "here"); return err },
@@ -138,6 +140,11 @@ func calls(t *testing.T, f *Store) map[Method]func(ctx context.Context) error {
 		},
 		RecordUsage: func(ctx context.Context) error { return recorder.RecordUsage(ctx, nil) },
 		Usage:       func(ctx context.Context) error { _, err := recorder.Usage(ctx, "here"); return err },
+		Write: func(ctx context.Context) error {
+			_, err := journal.Write(ctx, store.Write{PutOrganization: &policy.Organization{ID: "journalled"}})
+			return err
+		},
+		Events: func(ctx context.Context) error { _, err := journal.Events(ctx, store.EventRequest{}); return err },
 	}
 }
 
@@ -231,9 +238,9 @@ func TestHangs(t *testing.T) {
 
 func TestLendsWhatTheStoreHas(t *testing.T) {
 	m := teststore.NewLoading()
-	for bits := range 1 << 3 {
+	for bits := range 1 << 4 {
 		var wrapped store.Store = struct{ store.Store }{m}
-		loads, watches, records := bits&1 != 0, bits&2 != 0, bits&4 != 0
+		loads, watches, records, journals := bits&1 != 0, bits&2 != 0, bits&4 != 0, bits&8 != 0
 		if loads {
 			wrapped = struct {
 				link
@@ -252,12 +259,19 @@ func TestLendsWhatTheStoreHas(t *testing.T) {
 				store.UsageRecorder
 			}{link{m, wrapped}, m}
 		}
+		if journals {
+			wrapped = struct {
+				link
+				store.Journal
+			}{link{m, wrapped}, m}
+		}
 		for _, f := range []*Store{New(wrapped), New(New(wrapped))} {
 			loader, canLoad := store.As[store.Loader](f)
 			watcher, canWatch := store.As[store.Watcher](f)
 			recorder, canRecord := store.As[store.UsageRecorder](f)
+			journal, canJournal := store.As[store.Journal](f)
 			_, immediate := store.As[policy.ImmediateSource](f)
-			assert.Equal(t, []bool{loads, watches, records, false}, []bool{canLoad, canWatch, canRecord, immediate})
+			assert.Equal(t, []bool{loads, watches, records, journals, false}, []bool{canLoad, canWatch, canRecord, canJournal, immediate})
 			f.Break(Fail(errFault))
 			if loads {
 				assert.ErrorIs(t, loader.Load(t.Context(), nil, nil), errFault, "what As found is not the store that was wrapped")
@@ -268,6 +282,10 @@ func TestLendsWhatTheStoreHas(t *testing.T) {
 			}
 			if records {
 				assert.ErrorIs(t, recorder.RecordUsage(t.Context(), nil), errFault)
+			}
+			if journals {
+				_, err := journal.Events(t.Context(), store.EventRequest{})
+				assert.ErrorIs(t, err, errFault)
 			}
 			f.Heal()
 			if loads {

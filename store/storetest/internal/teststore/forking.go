@@ -20,6 +20,7 @@ type Forking struct {
 	*Broken
 	Sound  *memory.Store // of the present
 	writes []func(*memory.Store)
+	past   map[string]uint64 // the last revision that is in the past, by the names of earlier histories
 	forked context.Context
 	fork   context.CancelFunc
 
@@ -55,6 +56,13 @@ func (f *Forking) on(m *memory.Store) {
 			}
 		}
 	}
+	b.DoEvents = func(ctx context.Context, request store.EventRequest) (store.EventPage, error) {
+		if last, ok := f.past[request.After.History]; ok && request.After.Revision <= last {
+			latest, _ := m.Position(context.Background())
+			request.After.History = latest.History
+		}
+		return m.Events(ctx, request)
+	}
 	if f.Change != nil {
 		f.Change(b, m)
 	}
@@ -85,6 +93,11 @@ func (f *Forking) DeleteKey(ctx context.Context, id apikey.ID, revision uint64) 
 	return f.Broken.DeleteKey(ctx, id, revision)
 }
 
+func (f *Forking) Write(ctx context.Context, w store.Write) (uint64, error) {
+	f.writes = append(f.writes, func(m *memory.Store) { _, _ = m.Write(context.Background(), w) })
+	return f.Broken.Write(ctx, w)
+}
+
 // Backup is for the option Restore.
 func Backup(_ testing.TB, s store.Store) (restore func(testing.TB, store.Store) store.Store) {
 	f := s.(*Forking)
@@ -110,6 +123,16 @@ func (f *Forking) GoBack(writes, skip int) {
 	for _, write := range f.writes {
 		write(m)
 	}
+	now, _ := m.Position(context.Background())
+	past := map[string]uint64{}
+	for name, last := range f.past {
+		past[name] = min(last, now.Revision)
+	}
+	if f.Sound != nil {
+		before, _ := f.Sound.Position(context.Background())
+		past[before.History] = now.Revision
+	}
+	f.past = past
 	for range skip {
 		if f.GivesAgain {
 			break

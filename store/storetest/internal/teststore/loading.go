@@ -108,6 +108,12 @@ func (l *Loading) DeleteKey(ctx context.Context, id apikey.ID, revision uint64) 
 	return l.Store.DeleteKey(ctx, id, revision)
 }
 
+func (l *Loading) Write(ctx context.Context, w store.Write) (uint64, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.Store.Write(ctx, w)
+}
+
 // A Loader is a Broken with a store.Loader.
 type Loader struct {
 	*Broken
@@ -138,6 +144,7 @@ func NewLoader() *Loader {
 	l := NewLoading()
 	b := &Loader{Broken: Of(l.Store), Sound: l, DoLoad: l.Load}
 	b.DoPutKey, b.DoDeleteKey, b.DoPutOrganization, b.DoDeleteOrganization = l.PutKey, l.DeleteKey, l.PutOrganization, l.DeleteOrganization
+	b.DoWrite = l.Write
 	return b
 }
 

@@ -30,6 +30,8 @@ type Broken struct {
 	DoWatch              func(ctx context.Context, after store.Position) iter.Seq2[store.Change, error]
 	DoRecordUsage        func(ctx context.Context, batch []store.UsageRecord) error
 	DoUsage              func(ctx context.Context, ids ...apikey.ID) (map[apikey.ID]store.KeyUsage, error)
+	DoWrite              func(ctx context.Context, w store.Write) (uint64, error)
+	DoEvents             func(ctx context.Context, request store.EventRequest) (store.EventPage, error)
 }
 
 // New returns a Broken that is still sound, and the store behind it.
@@ -43,7 +45,7 @@ func Of(m *memory.Store) *Broken {
 	return &Broken{
 		Store: m, DoLookup: m.Lookup, DoOrganization: m.Organization, DoPutOrganization: m.PutOrganization, DoDeleteOrganization: m.DeleteOrganization,
 		DoOrganizations: m.Organizations, DoKey: m.Key, DoPutKey: m.PutKey, DoDeleteKey: m.DeleteKey, DoKeys: m.Keys, DoClose: m.Close,
-		DoPosition: m.Position, DoWatch: m.Watch, DoRecordUsage: m.RecordUsage, DoUsage: m.Usage,
+		DoPosition: m.Position, DoWatch: m.Watch, DoRecordUsage: m.RecordUsage, DoUsage: m.Usage, DoWrite: m.Write, DoEvents: m.Events,
 	}
 }
 
@@ -95,6 +97,12 @@ func (b *Broken) RecordUsage(ctx context.Context, batch []store.UsageRecord) err
 
 func (b *Broken) Usage(ctx context.Context, ids ...apikey.ID) (map[apikey.ID]store.KeyUsage, error) {
 	return b.DoUsage(ctx, ids...)
+}
+
+func (b *Broken) Write(ctx context.Context, w store.Write) (uint64, error) { return b.DoWrite(ctx, w) }
+
+func (b *Broken) Events(ctx context.Context, request store.EventRequest) (store.EventPage, error) {
+	return b.DoEvents(ctx, request)
 }
 
 // OnUsage makes a function change the usage of every key that exists.
