@@ -430,7 +430,7 @@ func init() {
 			_, _ = b.Sound.Write(context.Background(), store.Write{PutOrganization: &policy.Organization{ID: "other"}, Events: fixture.Numbered("other", "", "crash-0-doubt", 1)})
 		}},
 		{"has a write in doubt without its events", "E3", func(b *teststore.Loader, l *Ledger) {
-			tell(l, announcement{Begins: []record{{Organization: "crash-doubt"}}, Tag: "crash-0-doubt", Events: 1})
+			tell(l, announcement{Begins: []record{organizationRecord(policy.Organization{ID: "crash-doubt"})}, Tag: "crash-0-doubt", Events: 1})
 			_, _ = b.Sound.PutOrganization(context.Background(), policy.Organization{ID: "crash-doubt"})
 		}},
 		{"gives events another revision than their write", "E2", func(b *teststore.Loader, l *Ledger) {
