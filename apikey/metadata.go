@@ -38,7 +38,7 @@ func (k Key) ExternalID() string {
 	return k.Metadata.ExternalID
 }
 
-// labels returns the labels of the key, of which nil are none.
+// labels returns the labels of the key, nil if it has none.
 func (k Key) labels() map[string]string {
 	if k.Metadata == nil {
 		return nil

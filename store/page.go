@@ -31,11 +31,11 @@ type PageRequest struct {
 	Filter Filter
 }
 
-// A Filter selects keys by their metadata: those that match each field that is not empty. The
-// zero Filter selects every key. Texts are compared byte by byte.
+// A Filter selects keys by their metadata. A key must match each non-empty field. The zero
+// Filter selects every key. Texts are compared byte by byte.
 type Filter struct {
-	// Label is the name of a label, to select the keys that have it, or "name=value", to
-	// select those that have it with that value. "name=" selects an empty value.
+	// Label is "name" for keys with a label of that name, or "name=value" for keys with that
+	// label and value. "name=" selects an empty value.
 	Label string
 
 	// ExternalID selects the keys with this external ID.
