@@ -25,9 +25,10 @@ import (
 
 // targets are the functions that decide, by file.
 var targets = map[string][]string{
-	"policy/engine.go":       {"sound", "unsound"},
-	"policy/evaluate.go":     {"Evaluate", "evaluate", "judgeKey", "tryList", "judgeResource", "reaches"},
-	"policy/request.go":      {"refused", "invalid", "alreadyVerified", "verify"},
+	"policy/decideall.go":    {"DecideAll", "lookedUp"},
+	"policy/engine.go":       {"decide", "finish", "lookup", "wait", "sound"},
+	"policy/evaluate.go":     {"evaluated", "evaluate", "tryList", "doubt", "reaches"},
+	"policy/request.go":      {"refused", "unreadable", "invalid", "alreadyVerified", "verify"},
 	"policy/resource.go":     {"resolve"},
 	"policy/source.go":       {"isOf", "fault", "dependsOnTime"},
 	"policy/organization.go": {"suspended"},

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 
 	"github.com/sallyport-go/sallyport/apikey"
+	"github.com/sallyport-go/sallyport/internal/own"
 	"github.com/sallyport-go/sallyport/policy"
 	"github.com/sallyport-go/sallyport/store"
 	"github.com/sallyport-go/sallyport/store/adapter"
@@ -62,3 +63,7 @@ func (s *Store) ready(ctx context.Context) error {
 }
 
 var errClosed = fmt.Errorf("store/memory: %w", store.ErrClosed)
+
+func init() {
+	own.Register(func(s *Store, ids []apikey.ID) { s.records.ReadAhead(ids) })
+}
