@@ -26,10 +26,11 @@ type Store struct {
 	records *records.Ordered
 	waker   adapter.Waker
 
-	mu      sync.RWMutex // guards the fields below and serializes writes to records
-	log     *adapter.Log
-	usage   map[apikey.ID]*store.KeyUsage
-	journal journal
+	mu          sync.RWMutex // guards the fields below and serializes writes to records
+	log         *adapter.Log
+	usage       map[apikey.ID]*store.KeyUsage
+	observation store.Observation
+	journal     journal
 }
 
 var (
