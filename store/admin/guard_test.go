@@ -243,6 +243,11 @@ func TestM12LastManager(t *testing.T) {
 		})
 	}
 
+	// A key without a live secret is not usable.
+	dead := newWorld(t)
+	end := admin.EndSecret("boss", dead.key("boss", "198.51.100.1", "owner").Secrets[0].ID(), time.Time{})
+	require.Equal(t, list(admin.LastManager), kinds(dead.refuse(admin.Refused, ann, plain, end).Findings))
+
 	// Where people manage as well it is reported.
 	w := newWorld(t, admin.WithPeopleManaging())
 	w.key("a", "203.0.113.7", "reader")
