@@ -104,8 +104,8 @@ func (a Actor) may(organization string, changes []Change) error {
 		return wrap(Invalid, err, "What is given about who asks cannot be kept in an event.")
 	}
 	for _, change := range changes {
-		if a.request != nil && !change.ofKey && change.creates {
-			return forbidden("A key cannot create an organization.")
+		if a.request != nil && change.keyless != "" {
+			return forbidden("%s", change.keyless)
 		}
 	}
 	return nil

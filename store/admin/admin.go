@@ -111,7 +111,7 @@ func (a *Admin) Organization(ctx context.Context, organization string) (Organiza
 	case err != nil:
 		return OrganizationView{}, unread(err)
 	}
-	return viewOrganization(found), nil
+	return viewOrganization(found, a.clock()), nil
 }
 
 // Key returns a key of the organization. A key of another organization is NotFound.

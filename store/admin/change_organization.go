@@ -1,6 +1,8 @@
 package admin
 
 import (
+	"time"
+
 	"github.com/sallyport-go/sallyport/policy"
 )
 
@@ -11,14 +13,17 @@ func CreateOrganization(requirement policy.Requirement) Change {
 		d.organization = &policy.Organization{ID: d.id, Requirement: requirement}
 		return nil
 	}, requirement.String())
-	change.creates = true
+	change.creates, change.keyless = true, "A key cannot create an organization."
 	return change.requires(requirement)
 }
 
 // SetRequirement sets whether the organization's keys need an access list. It holds for
-// every key at once (rule Q3).
+// every key at once (rule Q3), and a switch ends a suspension.
 func SetRequirement(requirement policy.Requirement) Change {
 	return ofOrganization("set_requirement", func(d *draft) error {
+		if d.organization.Requirement != requirement {
+			d.organization.SuspendedUntil = time.Time{}
+		}
 		d.organization.Requirement = requirement
 		return nil
 	}, requirement.String()).requires(requirement)
@@ -30,6 +35,58 @@ func (c Change) requires(requirement policy.Requirement) Change {
 	}
 	return c
 }
+
+// The lengths of a suspension (rule M20).
+const (
+	MaxSuspension     = 24 * time.Hour
+	DefaultSuspension = time.Hour
+)
+
+// SuspendRequirement suspends the organization's requirement until an instant at most
+// [MaxSuspension] ahead (rule M20). The zero time means [DefaultSuspension] from now. At that
+// instant the requirement applies again, without a further change. A running suspension gets
+// the new end. An end that is past or too far ahead is Invalid, and an organization that does
+// not require access lists a Conflict.
+//
+// Keys cannot do this: a person or the system must.
+func SuspendRequirement(until time.Time) Change {
+	change := ofOrganization("suspend_requirement", func(d *draft) error {
+		end := moment(until)
+		if end.IsZero() {
+			end = moment(d.now.Add(DefaultSuspension))
+		}
+		switch {
+		case d.organization.Requirement != policy.Required:
+			return conflict("The organization does not require access lists, so there is nothing to suspend.")
+		case !end.After(d.now):
+			return invalid("The suspension would end before it begins. Choose an end in the future.")
+		case end.After(d.now.Add(MaxSuspension)):
+			return invalid("A suspension lasts 24 hours at most. Choose an earlier end.")
+		}
+		d.organization.SuspendedUntil = end
+		return nil
+	}, stamp(until))
+	return change.ofSuspension()
+}
+
+// ResumeRequirement ends a running suspension now. It is judged like a switch to required.
+// Keys cannot do this.
+func ResumeRequirement() Change {
+	return ofOrganization("resume_requirement", func(d *draft) error {
+		if isSuspended(d.organization, d.now) { // otherwise it has ended by itself
+			d.organization.SuspendedUntil = time.Time{}
+		}
+		return nil
+	}).ofSuspension()
+}
+
+func (c Change) ofSuspension() Change {
+	c.keyless = "A key cannot suspend the requirement, nor resume it. A person can."
+	return c
+}
+
+// isSuspended reports whether the organization has a suspension that has not ended.
+func isSuspended(o *policy.Organization, now time.Time) bool { return o.SuspendedUntil.After(now) }
 
 // DisableOrganization switches every key of the organization off (line 6), until it is
 // enabled.

@@ -37,6 +37,7 @@
 //   - M3 to M10: self-lockout.
 //   - M11 to M16: what happens to other keys, by how they were used.
 //   - M17 to M19: the token of a preview, and the conditions of a write.
+//   - M20, M21: suspensions and other changes that end by the clock.
 //   - M22, M23: acceptance by name; narrowing in an emergency.
 //   - M24, M25: the actor's address; what cannot be judged is refused as unavailable.
 //   - M26, M27: lists of changes; events.

@@ -76,8 +76,17 @@ func (l *eventList) organizationEvents(before, after *policy.Organization) {
 		l.add(store.EventOrganizationDeleted, fields{"requirement": before.Requirement, "disabled": before.Disabled}, nil)
 		return
 	}
-	if before.Requirement != after.Requirement {
+	changed := before.Requirement != after.Requirement
+	if changed {
 		l.add(store.EventRequirementChanged, fields{"requirement": before.Requirement}, fields{"requirement": after.Requirement})
+	}
+	if !before.SuspendedUntil.Equal(after.SuspendedUntil) {
+		switch {
+		case !after.SuspendedUntil.IsZero():
+			l.add(store.EventRequirementSuspended, suspension(before), suspension(after))
+		case !changed:
+			l.add(store.EventRequirementResumed, suspension(before), nil)
+		}
 	}
 	if before.Disabled != after.Disabled {
 		kind := store.EventOrganizationEnabled
@@ -86,6 +95,14 @@ func (l *eventList) organizationEvents(before, after *policy.Organization) {
 		}
 		l.add(kind, fields{"disabled": before.Disabled}, fields{"disabled": after.Disabled})
 	}
+}
+
+// suspension is empty without one.
+func suspension(o *policy.Organization) fields {
+	if o.SuspendedUntil.IsZero() {
+		return nil
+	}
+	return fields{"suspendedUntil": o.SuspendedUntil.UTC()}
 }
 
 // keyEvents adds the differences of a key. One of them may be nil, for absent.

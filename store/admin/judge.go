@@ -83,9 +83,31 @@ func (w *witness) see(before, after bool, c *comparison) {
 // lost reports whether there was one and none is left.
 func (w *witness) lost() bool { return w.was && w.left == "" }
 
-// compare compares one key before and after the change.
+// compare compares one key before and after the change. If its answers stay for now, and the
+// end of a suspension moves, the answers at the earlier end count.
 func (j *judge) compare(before, after *apikey.Key) *comparison {
-	return compare(side{before, j.before}, side{after, j.after}, j.evidence.Time)
+	was, is, now := side{before, j.before}, side{after, j.after}, j.evidence.Time
+	c := compare(was, is, now)
+	if end, moved := j.movedEnd(); moved && len(c.lost)+len(c.gained) == 0 {
+		usable := c.usable
+		c = compare(was, is, end)
+		c.usable = usable
+	}
+	return c
+}
+
+// movedEnd returns the earlier end of a running suspension that ends at another time after
+// the change, and still after now.
+func (j *judge) movedEnd() (end time.Time, moved bool) {
+	now := j.evidence.Time
+	if j.before == nil || j.after == nil || !isSuspended(j.before, now) || !isSuspended(j.after, now) {
+		return time.Time{}, false
+	}
+	was, is := j.before.SuspendedUntil, j.after.SuspendedUntil
+	if is.Before(was) {
+		return is, true
+	}
+	return was, is.After(was)
 }
 
 // see notes whether the key is left as a manager and as usable.

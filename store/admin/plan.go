@@ -283,7 +283,7 @@ func alike(before, after *policy.Organization) bool {
 	if before == nil || after == nil {
 		return before == after
 	}
-	return before.Requirement == after.Requirement && before.Disabled == after.Disabled
+	return before.Requirement == after.Requirement && before.Disabled == after.Disabled && before.SuspendedUntil.Equal(after.SuspendedUntil)
 }
 
 // judgeAll judges keys. Their usage is read only where an answer changes.

@@ -64,7 +64,7 @@ func firstDenial(s side, request policy.Request, now time.Time) (time.Time, poli
 // instants returns the later times at which the answer to a client can change by the clock,
 // ascending (rule M7).
 func (s side) instants(client netip.Addr, now time.Time) []time.Time {
-	times := []time.Time{s.key.NotBefore, s.key.Expires}
+	times := []time.Time{s.key.NotBefore, s.key.Expires, s.organization.SuspendedUntil}
 	for _, secret := range s.key.Secrets {
 		times = append(times, secret.Expires)
 	}

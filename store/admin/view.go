@@ -14,7 +14,11 @@ type OrganizationView struct {
 	ID          string             `json:"id"`
 	Requirement policy.Requirement `json:"requirement"`
 	Disabled    bool               `json:"disabled"`
-	Revision    uint64             `json:"revision"`
+
+	// SuspendedUntil is the end of a suspension running at the time of reading (rule M20).
+	SuspendedUntil time.Time `json:"suspendedUntil,omitzero"`
+
+	Revision uint64 `json:"revision"`
 }
 
 // A KeyView is a key for people and programs: without hashes. The names in its JSON do not
@@ -57,8 +61,12 @@ type SecretView struct {
 	Expires time.Time `json:"expires,omitzero"`
 }
 
-func viewOrganization(o policy.Organization) OrganizationView {
-	return OrganizationView{ID: o.ID, Requirement: o.Requirement, Disabled: o.Disabled, Revision: o.Revision}
+func viewOrganization(o policy.Organization, now time.Time) OrganizationView {
+	view := OrganizationView{ID: o.ID, Requirement: o.Requirement, Disabled: o.Disabled, Revision: o.Revision}
+	if isSuspended(&o, now) {
+		view.SuspendedUntil = o.SuspendedUntil.UTC()
+	}
+	return view
 }
 
 func viewKey(k apikey.Key, now time.Time) KeyView {

@@ -52,7 +52,7 @@ func (r *Result) add(p *plan, step *step, revision uint64) {
 		if p.after != nil {
 			stored := *p.after
 			stored.Revision = max(revision, stored.Revision)
-			r.Organizations = append(r.Organizations, viewOrganization(stored))
+			r.Organizations = append(r.Organizations, viewOrganization(stored, p.now))
 		}
 		return
 	}
