@@ -21,7 +21,6 @@ type Admin struct {
 	issuer  *apikey.Issuer
 	clock   func() time.Time
 	rules   rules
-	since   time.Time
 	observe func(context.Context, Notice)
 }
 
@@ -44,11 +43,6 @@ func WithWindow(window time.Duration) Option { return func(a *Admin) { a.rules.w
 // WithNotice sets how soon a self-lockout by the clock refuses a change: within 1 hour unless
 // set (rule M7).
 func WithNotice(notice time.Duration) Option { return func(a *Admin) { a.rules.notice = notice } }
-
-// WithUsageSince sets the time since which the store has the usage of every key, without a
-// gap. Without it no key is classified as unused (rule M16). A store does not count calls of
-// a key without entries, proven by other means than a secret: do not set it if there are any.
-func WithUsageSince(since time.Time) Option { return func(a *Admin) { a.since = since } }
 
 // WithIssuer sets the issuer of new secrets: the default one unless set. Its clock should be
 // that of WithClock.

@@ -54,8 +54,7 @@ type comparison struct {
 	now           time.Time
 	unnamed       bool // the key is created under a new ID
 	lost, gained  []call
-	regions       []netip.Addr // of lost calls that need neither a secret nor a grant of their own, ascending
-	everywhere    bool         // lost from every address
+	everywhere    bool // lost from every address
 	usable        [2]bool
 }
 
@@ -174,9 +173,6 @@ func (c *comparison) keep(tried call) {
 	switch {
 	case tried.lost():
 		c.lost = append(c.lost, tried)
-		if tried.secret == "" && tried.grant == nil {
-			c.regions = append(c.regions, tried.address)
-		}
 	case tried.gained():
 		c.gained = append(c.gained, tried)
 	}
@@ -200,28 +196,20 @@ func (c *comparison) empties() bool {
 	return exists && is.IsEmpty() && !(existed && was.IsEmpty())
 }
 
-// touches reports whether calls of a use may be among the lost ones.
-func (c *comparison) touches(use Use) bool {
-	if c.everywhere || c.losesGrant() { // usage does not show the roles
-		return true
-	}
-	if use.prefix.IsValid() {
-		// A lost range begins inside the prefix, or before it: then it has the first address.
-		i, _ := slices.BinarySearchFunc(c.regions, use.prefix.Addr(), netip.Addr.Compare)
-		return i < len(c.regions) && use.prefix.Contains(c.regions[i]) || c.try(use.prefix.Addr(), "", nil).lost()
-	}
-	was, _ := c.before.list()
-	return len(c.regions) > 0 && was.IsEmpty() ||
-		slices.ContainsFunc(c.lost, func(lost call) bool { return lost.secret != "" && lost.secret == use.Secret })
-}
-
 func (c *comparison) losesGrant() bool {
 	return slices.ContainsFunc(c.lost, func(lost call) bool { return lost.grant != nil })
 }
 
-// class classifies the key by its uses (rule M15), and returns the call to show. It is empty
+// losesUsed reports whether lost calls may be among those of the window, although none of the
+// known ones is. Usage shows neither the roles of a call, nor every address of a secret.
+func (c *comparison) losesUsed(seen observed) bool {
+	return seen.used() && (!seen.all || !seen.complete || c.everywhere || c.losesGrant()) ||
+		slices.ContainsFunc(c.lost, func(lost call) bool { return lost.secret != "" && seen.usedSecret(lost.secret) })
+}
+
+// class classifies the key by its usage (rule M15), and returns the call to show. It is empty
 // if no answer changes.
-func (c *comparison) class(uses []Use, complete bool) (KeyClass, call) {
+func (c *comparison) class(seen observed) (KeyClass, call) {
 	if len(c.lost) == 0 {
 		if opened, ok := c.opens(); ok {
 			return KeyOpens, opened
@@ -231,21 +219,23 @@ func (c *comparison) class(uses []Use, complete bool) (KeyClass, call) {
 		}
 		return "", call{}
 	}
-	class := KeyUnused
-	if !complete {
-		class = KeyUnknown
+	for _, use := range seen.addresses {
+		if tried := c.try(use.Address, "", nil); tried.lost() {
+			return KeyBreaks, tried
+		}
 	}
-	for _, use := range uses {
+	for _, use := range seen.uses {
 		if use.Address.IsValid() {
 			if tried := c.try(use.Address, use.Secret, nil); tried.lost() {
 				return KeyBreaks, tried
 			}
 		}
-		// Of a single call the address is known, and it is not lost.
-		known := use.Count == 1 && use.Address.IsValid() && !c.losesGrant()
-		if c.touches(use) && !known {
-			class = KeyMayBreak
-		}
 	}
-	return class, c.lost[0]
+	switch {
+	case c.losesUsed(seen):
+		return KeyMayBreak, c.lost[0]
+	case !seen.complete:
+		return KeyUnknown, c.lost[0]
+	}
+	return KeyUnused, c.lost[0]
 }

@@ -2,27 +2,42 @@ package admin
 
 import (
 	"cmp"
+	"maps"
 	"net/netip"
 	"slices"
 	"time"
 
 	"github.com/sallyport-go/sallyport/accesslist"
+	"github.com/sallyport-go/sallyport/policy"
 	"github.com/sallyport-go/sallyport/store"
 )
 
-// Evidence is the date and the completeness of the usage in a preview (rule M16).
+// The bounds of complete evidence: only within them is a key without usage KeyUnused.
+const (
+	// MaxMissing is the longest time that may be missing of the window, all gaps together.
+	MaxMissing = time.Minute
+
+	// MaxLate is the longest time from Evidence.Until to the judging.
+	MaxLate = store.MaxSilence
+)
+
+// Evidence is the date and the completeness of the usage in a preview (rule M16). See
+// [store.Coverage] for Since to Lost.
 type Evidence struct {
-	Time     time.Time `json:"time"`             // of judging
-	Revision uint64    `json:"revision"`         // the latest of the records judged by
-	Begin    time.Time `json:"begin"`            // of the window: earlier usage does not count
-	Since    time.Time `json:"since,omitzero"`   // when observing began; zero: not observed
-	Unread   bool      `json:"unread,omitempty"` // some usage could not be read
+	Time     time.Time     `json:"time"`                         // of judging
+	Revision uint64        `json:"revision"`                     // the latest of the records judged by
+	Begin    time.Time     `json:"begin"`                        // of the window: earlier usage does not count
+	Since    time.Time     `json:"since,omitzero"`               // usage is observed without a gap from then on; zero: not now
+	Until    time.Time     `json:"until,omitzero"`               // usage up to then is in the store; zero: never observed
+	Missing  time.Duration `json:"missingNanoseconds,omitempty"` // of the window: the time not observed
+	Lost     uint64        `json:"lost,omitempty"`               // calls of the window known to be lost
+	Unread   bool          `json:"unread,omitempty"`             // some usage, or its observation, could not be read
 }
 
-// complete reports whether all of the window was observed. Only then is absence of usage
-// evidence.
+// complete reports whether the window was observed, within the bounds, up to now. Only then
+// is absence of usage evidence.
 func (e Evidence) complete() bool {
-	return !e.Unread && !e.Since.IsZero() && !e.Since.After(e.Begin)
+	return !e.Unread && e.Missing <= MaxMissing && e.Lost == 0 && !e.Until.IsZero() && !e.Until.Before(e.Time.Add(-MaxLate))
 }
 
 // A Use is how an entry or a secret of a key was used in the window.
@@ -36,16 +51,70 @@ type Use struct {
 	prefix netip.Prefix // of Entry
 }
 
-// usesOf returns the uses of a key in the window, or at an unknown time, entries first. No
-// other code knows how a store keeps usage.
+// An AddressUse is how a key was used from an address in the window.
+type AddressUse struct {
+	Address netip.Addr `json:"address"`
+	Count   uint64     `json:"count"` // calls, earlier ones included
+	First   time.Time  `json:"first,omitzero"`
+	Last    time.Time  `json:"last,omitzero"` // zero: at an unknown time
+}
+
+// A DenialUse is how often calls with a key were denied after the proof, the last time in the
+// window.
+type DenialUse struct {
+	Reason  policy.Reason `json:"reason"`
+	Count   uint64        `json:"count"` // calls, earlier ones included
+	Last    time.Time     `json:"last,omitzero"`
+	Address netip.Addr    `json:"address,omitzero"` // of the last one
+}
+
+// observed is the usage of a key in the window, or at an unknown time. No other code knows
+// how a store keeps usage.
+type observed struct {
+	uses      []Use        // entries first
+	addresses []AddressUse // ascending
+	all       bool         // there were no other addresses
+	denials   []DenialUse  // by reason
+	complete  bool         // the window was observed
+}
+
+// used reports whether there was a served call.
+func (o observed) used() bool { return len(o.uses)+len(o.addresses) > 0 || !o.all }
+
+func (o observed) usedSecret(id string) bool {
+	return slices.ContainsFunc(o.uses, func(use Use) bool { return use.Secret == id })
+}
+
+// observedOf returns what the usage of a key shows.
+func observedOf(usage store.KeyUsage, evidence Evidence) observed {
+	o := observed{uses: usesOf(usage, evidence.Begin), complete: evidence.complete()}
+	var addresses []netip.Addr
+	addresses, o.all = usage.AddressesSince(evidence.Begin)
+	for _, address := range addresses {
+		used := usage.Addresses[address]
+		o.addresses = append(o.addresses, AddressUse{address.Unmap(), used.Count, used.First, used.Last})
+	}
+	o.all = o.all && (len(o.addresses) > 0 || len(o.uses) == 0)
+	for _, reason := range slices.Sorted(maps.Keys(usage.Denials)) {
+		if kept := usage.Denials[reason]; within(kept, evidence.Begin) {
+			o.denials = append(o.denials, DenialUse{reason, kept.Count, kept.Last, kept.LastAddress.Unmap()})
+		}
+	}
+	return o
+}
+
+// within reports whether the latest of some calls is in the window, or at an unknown time.
+func within(kept accesslist.Usage, begin time.Time) bool {
+	return kept.Count > 0 && (kept.Last.IsZero() || !kept.Last.Before(begin))
+}
+
 func usesOf(usage store.KeyUsage, begin time.Time) []Use {
 	var uses []Use
 	add := func(use Use, kept accesslist.Usage) {
-		if kept.Count == 0 || !kept.Last.IsZero() && kept.Last.Before(begin) {
-			return
+		if within(kept, begin) {
+			use.Count, use.Last, use.Address = kept.Count, kept.Last, kept.LastAddress.Unmap()
+			uses = append(uses, use)
 		}
-		use.Count, use.Last, use.Address = kept.Count, kept.Last, kept.LastAddress.Unmap()
-		uses = append(uses, use)
 	}
 	for prefix, kept := range usage.Entries {
 		add(Use{Entry: entryText(prefix), prefix: prefix}, kept)
@@ -59,13 +128,14 @@ func usesOf(usage store.KeyUsage, begin time.Time) []Use {
 	return uses
 }
 
-// MaxUses is the largest number of uses shown of one key. All of them are judged.
+// MaxUses is the largest number of uses, and of addresses, shown of one key. All of them are
+// judged.
 const MaxUses = 20
 
-// latest returns the latest uses, the latest first.
-func latest(uses []Use) []Use {
-	shown := slices.Clone(uses)
-	slices.SortStableFunc(shown, func(a, b Use) int { return b.Last.Compare(a.Last) })
+// latest returns the latest items, the latest first.
+func latest[T any](all []T, last func(T) time.Time) []T {
+	shown := slices.Clone(all)
+	slices.SortStableFunc(shown, func(a, b T) int { return last(b).Compare(last(a)) })
 	return shown[:min(len(shown), MaxUses)]
 }
 

@@ -19,6 +19,7 @@ import (
 func TestM25Unavailable(t *testing.T) {
 	f := newFaulty()
 	w := worldOf(t, f, f.Store)
+	w.observed(365 * day)
 	w.key("boss", "198.51.100.1", "owner")
 	w.key("self", "203.0.113.7", "owner")
 	w.key("k", "203.0.113.7", "reader")
@@ -62,6 +63,17 @@ func TestM25Unavailable(t *testing.T) {
 	require.True(t, preview.Evidence.Unread)
 	require.Equal(t, admin.UsageUnread, w.notices[0].Kind)
 	require.ErrorIs(t, w.notices[0].Err, errFault)
+
+	// So does an observation that cannot be read, and usage counts all the same.
+	f.fail("Observation", false)
+	w.notices = nil
+	require.Equal(t, map[apikey.ID]admin.KeyClass{"k": admin.KeyBreaks}, classes(w.preview(ann, admin.DeleteKey("k"))))
+	preview = w.preview(ann, admin.DeleteKey("self"))
+	require.Equal(t, map[apikey.ID]admin.KeyClass{"self": admin.KeyUnknown}, classes(preview))
+	require.True(t, preview.Evidence.Unread)
+	require.Equal(t, 30*day, preview.Evidence.Missing)
+	require.Equal(t, admin.UsageUnread, w.notices[0].Kind)
+	require.ErrorContains(t, w.notices[0].Err, "store/admin: observation of usage: the disk is full of bees")
 
 	// With the caller gone it is the change that is unavailable.
 	ctx, cancel := context.WithCancel(w.ctx)

@@ -80,6 +80,13 @@ func (f *faulty) Usage(ctx context.Context, ids ...apikey.ID) (map[apikey.ID]sto
 	return f.Store.Usage(ctx, ids...)
 }
 
+func (f *faulty) Observation(ctx context.Context) (store.Observation, error) {
+	if err := f.before("Observation"); err != nil {
+		return store.Observation{}, err
+	}
+	return f.Store.Observation(ctx)
+}
+
 func (f *faulty) Write(ctx context.Context, write store.Write) (uint64, error) {
 	f.writes = append(f.writes, write)
 	if err := f.before("Write"); err != nil {

@@ -78,10 +78,10 @@ type KeyClass string
 
 // The classes.
 const (
-	KeyBreaks   KeyClass = "breaks"    // a call seen in the window would be denied
-	KeyMayBreak KeyClass = "may_break" // used in the window; calls would be denied, perhaps those
+	KeyBreaks   KeyClass = "breaks"    // calls like one seen in the window would be denied
+	KeyMayBreak KeyClass = "may_break" // used in the window; usage does not show whether those calls would be denied
 	KeyUnused   KeyClass = "unused"    // calls would be denied, but none such was made in the window, all of it observed
-	KeyUnknown  KeyClass = "unknown"   // usage was not observed, or not for all of the window
+	KeyUnknown  KeyClass = "unknown"   // no usage is known, and it was not observed, or not for all of the window
 	KeyOpens    KeyClass = "opens"     // calls would be allowed from addresses that are not listed
 	KeyWidens   KeyClass = "widens"    // calls would be allowed by more entries, grants or time
 )
@@ -101,6 +101,14 @@ type KeyEffect struct {
 	AllProjects bool          `json:"allProjects,omitempty"`
 	Uses        []Use         `json:"uses,omitempty"` // in the window, the latest first, at most MaxUses
 	UseCount    int           `json:"useCount,omitempty"`
+
+	// Addresses are those of served calls in the window, the latest first, at most MaxUses.
+	// MoreAddresses says that there may have been others, which the store does not keep.
+	Addresses     []AddressUse `json:"addresses,omitempty"`
+	AddressCount  int          `json:"addressCount,omitempty"`
+	MoreAddresses bool         `json:"moreAddresses,omitempty"`
+
+	Denials []DenialUse `json:"denials,omitempty"` // in the window, by reason
 }
 
 // Totals count the judged keys by class. A change of keys alone does not judge the others of

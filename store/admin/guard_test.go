@@ -30,6 +30,7 @@ func TestM15Classes(t *testing.T) {
 		was, is       policy.Reason
 		finds         []admin.Kind
 		usesListed    int
+		more          bool // addresses, perhaps
 		unobserved    bool
 		organizations bool
 	}{
@@ -38,15 +39,45 @@ func TestM15Classes(t *testing.T) {
 		{name: "another entry goes", list: "203.0.113.7 192.0.2.1", before: used("203.0.113.7", day, 5), change: remove2("192.0.2.1"),
 			class: admin.KeyUnused, was: policy.AddressListed, is: policy.AddressNotListed, usesListed: 2},
 		{name: "another entry goes, without observation", list: "203.0.113.7 192.0.2.1", before: used("203.0.113.7", day, 5), change: remove2("192.0.2.1"),
-			unobserved: true, class: admin.KeyUnknown, was: policy.AddressListed, is: policy.AddressNotListed, usesListed: 2},
+			unobserved: true, class: admin.KeyMayBreak, was: policy.AddressListed, is: policy.AddressNotListed, usesListed: 2},
+		{name: "another entry goes unused, without observation", list: "203.0.113.7 192.0.2.1", change: remove2("192.0.2.1"),
+			unobserved: true, class: admin.KeyUnknown, was: policy.AddressListed, is: policy.AddressNotListed},
 		{name: "the used entry goes, without observation", list: "203.0.113.7 192.0.2.1", before: used("203.0.113.7", day, 5), change: remove2("203.0.113.7"),
 			unobserved: true, class: admin.KeyBreaks, was: policy.AddressListed, is: policy.AddressNotListed, finds: list(admin.BreaksKey), usesListed: 2},
 		{name: "it was used before the window", list: "203.0.113.7 192.0.2.1", before: used("203.0.113.7", 31*day, 5), change: remove2("203.0.113.7"),
 			class: admin.KeyUnused, was: policy.AddressListed, is: policy.AddressNotListed},
 		{name: "a block shrinks around its last address", list: "203.0.113.0/24", before: used("203.0.113.7", day, 5),
-			change: replace2("203.0.113.0/28"), class: admin.KeyMayBreak, was: policy.AddressListed, is: policy.AddressNotListed, usesListed: 2},
-		{name: "a block shrinks around its only address", list: "203.0.113.0/24", before: used("203.0.113.7", day, 1),
 			change: replace2("203.0.113.0/28"), class: admin.KeyUnused, was: policy.AddressListed, is: policy.AddressNotListed, usesListed: 2},
+		{name: "a block shrinks away from an earlier address", list: "203.0.113.0/24", before: func(w *world) {
+			w.used("k", "203.0.113.70", 2*day, 1)
+			w.used("k", "203.0.113.7", day, 5)
+		}, change: replace2("203.0.113.0/28"), class: admin.KeyBreaks, was: policy.AddressListed, is: policy.AddressNotListed, finds: list(admin.BreaksKey), usesListed: 2},
+		{name: "a block shrinks away from an address of before the window", list: "203.0.113.0/24", before: func(w *world) {
+			w.used("k", "203.0.113.70", 31*day, 1)
+			w.used("k", "203.0.113.7", day, 5)
+		}, change: replace2("203.0.113.0/28"), class: admin.KeyUnused, was: policy.AddressListed, is: policy.AddressNotListed, usesListed: 2},
+		{name: "a block shrinks around those addresses that are kept", list: "203.0.113.0/24", before: func(w *world) {
+			for i := range store.MaxUsageAddresses + 1 {
+				w.used("k", fmt.Sprintf("203.0.113.%d", i), day, 1)
+			}
+		}, change: replace2("203.0.113.0/25"), class: admin.KeyMayBreak, was: policy.AddressListed, is: policy.AddressNotListed, usesListed: 2, more: true},
+		{name: "a block shrinks around all addresses since the dropped ones", list: "203.0.113.0/24", before: func(w *world) {
+			w.used("k", "203.0.113.200", 31*day, 1)
+			for i := range store.MaxUsageAddresses {
+				w.used("k", fmt.Sprintf("203.0.113.%d", i), day, 1)
+			}
+		}, change: replace2("203.0.113.0/25"), class: admin.KeyUnused, was: policy.AddressListed, is: policy.AddressNotListed, usesListed: 2},
+		{name: "a mapped address is the IPv4 one", list: "203.0.113.0/24", before: used("::ffff:203.0.113.70", day, 1),
+			change: replace2("203.0.113.0/28"), class: admin.KeyBreaks, was: policy.AddressListed, is: policy.AddressNotListed, finds: list(admin.BreaksKey), usesListed: 2},
+		{name: "calls whose addresses nobody kept", list: "203.0.113.0/24", before: func(w *world) {
+			require.NoError(t, w.memory.RecordUsage(w.ctx, map[apikey.ID]store.KeyUsage{"k": {
+				Entries: map[netip.Prefix]accesslist.Usage{prefixes("203.0.113.0/24")[0]: {Count: 1, Last: start}},
+			}}))
+		}, change: replace2("203.0.113.0/28"), class: admin.KeyMayBreak, was: policy.AddressListed, is: policy.AddressNotListed, usesListed: 1, more: true},
+		{name: "calls without a secret of a key without a list", before: func(w *world) {
+			require.NoError(t, w.memory.RecordUsage(w.ctx, adapter.UsageBatch(store.UsageRecord{Key: "k",
+				Usage: accesslist.Usage{Count: 1, Last: start, LastAddress: netip.MustParseAddr("203.0.113.7")}})))
+		}, change: add2("192.0.2.1"), class: admin.KeyBreaks, was: policy.OpenList, is: policy.AddressNotListed, finds: list(admin.BreaksKey)},
 		{name: "a block shrinks away", list: "203.0.113.0/24", before: used("203.0.113.70", day, 1),
 			change: replace2("203.0.113.0/28"), class: admin.KeyBreaks, was: policy.AddressListed, is: policy.AddressNotListed, finds: list(admin.BreaksKey), usesListed: 2},
 		{name: "a block is split without a gap", list: "203.0.113.0/24", before: used("203.0.113.7", day, 5),
@@ -56,8 +87,6 @@ func TestM15Classes(t *testing.T) {
 		{name: "a first entry without the caller", before: used("203.0.113.7", day, 5), change: add2("192.0.2.1"),
 			class: admin.KeyBreaks, was: policy.OpenList, is: policy.AddressNotListed, finds: list(admin.BreaksKey), usesListed: 1},
 		{name: "a first entry with the last caller", before: used("203.0.113.7", day, 5), change: add2("203.0.113.7"),
-			class: admin.KeyMayBreak, was: policy.OpenList, is: policy.AddressNotListed, usesListed: 1},
-		{name: "a first entry with the only caller", before: used("203.0.113.7", day, 1), change: add2("203.0.113.7"),
 			class: admin.KeyUnused, was: policy.OpenList, is: policy.AddressNotListed, usesListed: 1},
 		{name: "another entry", list: "203.0.113.7", change: add2("192.0.2.1"), class: admin.KeyWidens, was: policy.AddressNotListed, is: policy.AddressListed},
 		{name: "a comment", list: "203.0.113.7", change: func(w *world) []admin.Change {
@@ -83,7 +112,7 @@ func TestM15Classes(t *testing.T) {
 		{name: "the block around a former entry shrinks", list: "203.0.113.128/25", before: func(w *world) {
 			used("203.0.113.200", day, 5)(w)
 			w.edit("k", func(k *apikey.Key) { k.AccessList = w.list("203.0.112.0/22") })
-		}, change: replace2("203.0.113.192/26"), class: admin.KeyMayBreak, was: policy.AddressListed, is: policy.AddressNotListed, usesListed: 2},
+		}, change: replace2("203.0.113.192/26"), class: admin.KeyUnused, was: policy.AddressListed, is: policy.AddressNotListed, usesListed: 2},
 		{name: "it is enabled with a list", list: "203.0.113.7", before: disabled, change: one(admin.EnableKey("k")),
 			class: admin.KeyWidens, was: policy.KeyDisabled, is: policy.AddressListed},
 		{name: "it is enabled without a list", before: disabled, change: one(admin.EnableKey("k")),
@@ -126,14 +155,11 @@ func TestM15Classes(t *testing.T) {
 			class: admin.KeyUnused, was: policy.AddressListed, is: policy.KeyExpired},
 		{name: "a call at an unknown time", list: "203.0.113.7", before: func(w *world) {
 			require.NoError(t, w.memory.RecordUsage(w.ctx, adapter.UsageBatch(store.UsageRecord{Key: "k", Entry: prefixes("203.0.113.7")[0], Usage: accesslist.Usage{Count: 1}})))
-		}, change: one(admin.DisableKey("k")), class: admin.KeyMayBreak, was: policy.AddressListed, is: policy.KeyDisabled, usesListed: 1},
+		}, change: one(admin.DisableKey("k")), class: admin.KeyMayBreak, was: policy.AddressListed, is: policy.KeyDisabled, usesListed: 1, more: true},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			var options []admin.Option
-			if test.unobserved {
-				options = append(options, admin.WithUsageSince(start.Add(-29*day)))
-			}
-			w := newWorld(t, options...)
+			w := unobserved(t)
+			w.observed(map[bool]time.Duration{true: 29 * day, false: 30 * day}[test.unobserved])
 			w.key("boss", "198.51.100.1", "owner")
 			w.key("k", test.list, "reader")
 			if test.before != nil {
@@ -159,6 +185,7 @@ func TestM15Classes(t *testing.T) {
 			require.Equal(t, test.was.String(), effect.Before.String())
 			require.Equal(t, test.is.String(), effect.After.String())
 			require.Len(t, effect.Uses, test.usesListed)
+			require.Equal(t, test.more, effect.MoreAddresses)
 			require.Equal(t, w.stored("k").Revision, effect.Revision)
 			for _, finding := range preview.Findings {
 				require.True(t, finding.Acceptable)
@@ -326,26 +353,97 @@ func TestM15ManyUses(t *testing.T) {
 	require.Equal(t, "203.0.113.11", effect.Uses[19].Address.String())
 }
 
-// Absence of evidence is never called unused.
+// All addresses are judged, and the latest shown.
+func TestM15ManyAddresses(t *testing.T) {
+	w := newWorld(t)
+	w.key("boss", "198.51.100.1", "owner")
+	w.key("k", "203.0.113.0/24", "reader")
+	for i := range 30 {
+		w.used("k", fmt.Sprintf("203.0.113.%d", i), time.Duration(60-i)*time.Hour, 1)
+		w.used("k", fmt.Sprintf("203.0.113.%d", i), time.Duration(30-i)*time.Hour, 2)
+	}
+	effect := w.preview(ann, admin.ReplaceEntries("k", w.entries("203.0.113.1 203.0.113.2/31 203.0.113.4/30 203.0.113.8/29 203.0.113.16/28")...)).Keys[0]
+	require.Equal(t, admin.KeyBreaks, effect.Class)
+	require.Equal(t, "203.0.113.0", effect.Address.String())
+	require.Equal(t, 30, effect.AddressCount)
+	require.Len(t, effect.Addresses, admin.MaxUses)
+	require.Equal(t, admin.AddressUse{Address: netip.MustParseAddr("203.0.113.29"), Count: 3, First: start.Add(-31 * time.Hour), Last: start.Add(-time.Hour)}, effect.Addresses[0])
+	require.Equal(t, "203.0.113.10", effect.Addresses[19].Address.String())
+}
+
+// Denials of the window are evidence, too: of whom a widening lets in.
+func TestM15Denials(t *testing.T) {
+	w := newWorld(t)
+	w.key("boss", "198.51.100.1", "owner")
+	w.key("k", "203.0.113.7", "reader")
+	w.key("l", "203.0.113.7", "reader")
+	denied := func(key string, reason policy.Reason, ago time.Duration) store.UsageRecord {
+		return store.UsageRecord{Key: apikey.ID(key), Denied: reason, Usage: accesslist.Usage{Count: 7, Last: start.Add(-ago), LastAddress: netip.MustParseAddr("::ffff:192.0.2.1")}}
+	}
+	require.NoError(t, w.memory.RecordUsage(w.ctx, adapter.UsageBatch(denied("k", policy.RoleMissing, 31*day),
+		denied("k", policy.AddressNotListed, time.Hour), denied("k", policy.KeyDisabled, day), denied("l", policy.RoleMissing, day))))
+	preview := w.preview(ann, admin.AddEntries("k", w.entries("192.0.2.0/28")...))
+	require.Equal(t, admin.KeyWidens, preview.Keys[0].Class)
+	address := netip.MustParseAddr("192.0.2.1")
+	require.Equal(t, []admin.DenialUse{
+		{Reason: policy.KeyDisabled, Count: 7, Last: start.Add(-day), Address: address},
+		{Reason: policy.AddressNotListed, Count: 7, Last: start.Add(-time.Hour), Address: address},
+	}, preview.Keys[0].Denials)
+	require.Equal(t, admin.KeyUnused, w.preview(ann, admin.DisableKey("l")).Keys[0].Class, "a denied call is no use of the key")
+}
+
+// Absence of evidence is never called unused. The preview says what the evidence is.
 func TestM16Evidence(t *testing.T) {
+	begin := start.Add(-30 * day)
+	all := store.Report{Since: begin, Until: start, At: start}
 	for name, test := range map[string]struct {
-		option admin.Option
-		class  admin.KeyClass
+		reports []store.Report
+		options []admin.Option
+		class   admin.KeyClass
+		want    admin.Evidence // beside Time, Revision and Begin
 	}{
-		"not observed":          {admin.WithUsageSince(time.Time{}), admin.KeyUnknown},
-		"observed for a day":    {admin.WithUsageSince(start.Add(-day)), admin.KeyUnknown},
-		"observed all the time": {admin.WithUsageSince(start.Add(-30 * day)), admin.KeyUnused},
-		"a shorter window":      {admin.WithWindow(day), admin.KeyUnused},
+		"not observed":          {nil, nil, admin.KeyUnknown, admin.Evidence{Missing: 30 * day}},
+		"observed for a day":    {[]store.Report{{Since: start.Add(-day), Until: start, At: start}}, nil, admin.KeyUnknown, admin.Evidence{Since: start.Add(-day), Until: start, Missing: 29 * day}},
+		"a shorter window":      {[]store.Report{{Since: start.Add(-day), Until: start, At: start}}, []admin.Option{admin.WithWindow(day)}, admin.KeyUnused, admin.Evidence{Since: start.Add(-day), Until: start}},
+		"observed all the time": {[]store.Report{all}, nil, admin.KeyUnused, admin.Evidence{Since: begin, Until: start}},
+		"a gap of a minute": {[]store.Report{
+			{Since: begin, Until: start.Add(-day), At: start.Add(-day), Ended: true},
+			{Recorder: "second", Since: start.Add(-day + admin.MaxMissing), Until: start, At: start},
+		}, nil, admin.KeyUnused, admin.Evidence{Since: start.Add(-day + time.Minute), Until: start, Missing: time.Minute}},
+		"a longer gap": {[]store.Report{
+			{Since: begin, Until: start.Add(-day), At: start.Add(-day), Ended: true},
+			{Recorder: "second", Since: start.Add(-day + admin.MaxMissing + time.Microsecond), Until: start, At: start},
+		}, nil, admin.KeyUnknown, admin.Evidence{Since: start.Add(-day + time.Minute + time.Microsecond), Until: start, Missing: time.Minute + time.Microsecond}},
+		"a process has died": {[]store.Report{all,
+			{Recorder: "dead", Since: begin, Until: start.Add(-day), At: start.Add(-day)},
+		}, nil, admin.KeyUnknown, admin.Evidence{Since: start.Add(-day + store.MaxSilence), Until: start, Missing: store.MaxSilence}},
+		"calls are lost": {[]store.Report{
+			{Since: begin, Until: start.Add(-time.Second), At: start.Add(-time.Second)},
+			{Since: begin, From: start.Add(-time.Second), Until: start, At: start, Lost: 3},
+		}, nil, admin.KeyUnknown, admin.Evidence{Since: start, Until: start, Missing: time.Second, Lost: 3}},
+		"late":     {[]store.Report{{Since: begin, Until: start.Add(-admin.MaxLate), At: start}}, nil, admin.KeyUnused, admin.Evidence{Since: begin, Until: start.Add(-store.MaxSilence)}},
+		"too late": {[]store.Report{{Since: begin, Until: start.Add(-admin.MaxLate - time.Microsecond), At: start}}, nil, admin.KeyUnknown, admin.Evidence{Since: begin, Until: start.Add(-store.MaxSilence - time.Microsecond)}},
+		"no recorder runs": {[]store.Report{{Since: begin, Until: start.Add(-2 * time.Minute), At: start.Add(-2 * time.Minute), Ended: true}}, nil,
+			admin.KeyUnknown, admin.Evidence{Until: start.Add(-2 * time.Minute), Missing: 2 * time.Minute}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			w := newWorld(t, admin.WithUsageSince(start.Add(-day)), test.option)
+			w := unobserved(t, test.options...)
+			for _, report := range test.reports {
+				w.report(report)
+			}
 			w.key("boss", "198.51.100.1", "owner")
 			w.key("k", "203.0.113.7", "reader")
 			preview := w.preview(ann, admin.DisableKey("k"))
 			require.Equal(t, test.class, preview.Keys[0].Class)
-			require.Equal(t, start, preview.Evidence.Time)
-			require.False(t, preview.Evidence.Unread)
-			require.Equal(t, w.stored("k").Revision, preview.Evidence.Revision)
+			test.want.Time, test.want.Revision, test.want.Begin = start, w.stored("k").Revision, begin
+			if test.options != nil {
+				test.want.Begin = start.Add(-day)
+			}
+			require.Equal(t, test.want, preview.Evidence)
+
+			// Once it is used, a gap hides no more than from where.
+			w.used("k", "203.0.113.7", time.Minute, 1)
+			require.Equal(t, admin.KeyBreaks, w.preview(ann, admin.DisableKey("k")).Keys[0].Class)
 		})
 	}
 }

@@ -34,8 +34,33 @@ type world struct {
 }
 
 func newWorld(t testing.TB, options ...admin.Option) *world {
+	w := unobserved(t, options...)
+	w.observed(365 * day)
+	return w
+}
+
+// unobserved is a world in which usage is not observed.
+func unobserved(t testing.TB, options ...admin.Option) *world {
 	m := memory.New()
 	return worldOf(t, m, m, options...)
+}
+
+// observed reports that one recorder has observed usage for some time, without a gap.
+func (w *world) observed(length time.Duration) {
+	w.t.Helper()
+	w.report(store.Report{Since: w.now.Add(-length), Until: w.now, At: w.now})
+}
+
+// report reports the first time, or what it says.
+func (w *world) report(r store.Report) {
+	w.t.Helper()
+	if r.Recorder == "" {
+		r.Recorder = "recorder"
+	}
+	if r.From.IsZero() {
+		r.From = r.Since
+	}
+	require.NoError(w.t, w.memory.RecordObservation(w.ctx, r))
 }
 
 // worldOf has an Admin of a store around a store in memory.
@@ -48,7 +73,6 @@ func worldOf(t testing.TB, s store.Store, m *memory.Store, options ...admin.Opti
 	require.NoError(t, err)
 	options = append([]admin.Option{
 		admin.WithClock(clock), admin.WithIssuer(w.issuer), admin.WithManagers("owner"),
-		admin.WithUsageSince(start.AddDate(-1, 0, 0)),
 		admin.WithObserver(func(_ context.Context, n admin.Notice) { w.notices = append(w.notices, n) }),
 	}, options...)
 	w.admin, err = admin.New(s, options...)

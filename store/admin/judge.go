@@ -124,11 +124,11 @@ func (j *judge) see(c *comparison) {
 // key judges one key by its comparison and its usage.
 func (j *judge) key(c *comparison, usage store.KeyUsage) {
 	j.see(c)
-	uses := usesOf(usage, j.evidence.Begin)
-	class, shown := c.class(uses, j.evidence.complete())
+	seen := observedOf(usage, j.evidence)
+	class, shown := c.class(seen)
 	j.totals.add(class)
 	if class != "" && len(j.effects) < MaxListed {
-		j.effects = append(j.effects, effectOf(c, class, shown, uses))
+		j.effects = append(j.effects, effectOf(c, class, shown, seen))
 	}
 	if class != "" && c.before.key != nil {
 		hashAll(j.listed, string(c.before.key.ID))
@@ -159,12 +159,14 @@ func (c *comparison) name() apikey.ID {
 	return c.subject().ID
 }
 
-func effectOf(c *comparison, class KeyClass, shown call, uses []Use) KeyEffect {
+func effectOf(c *comparison, class KeyClass, shown call, seen observed) KeyEffect {
 	subject := c.subject()
 	effect := KeyEffect{
 		Key: c.name(), Description: subject.Description, Class: class,
 		Before: shown.before, After: shown.after, Address: shown.address, Secret: shown.secret,
-		Uses: latest(uses), UseCount: len(uses),
+		Uses: latest(seen.uses, func(u Use) time.Time { return u.Last }), UseCount: len(seen.uses),
+		Addresses:    latest(seen.addresses, func(u AddressUse) time.Time { return u.Last }),
+		AddressCount: len(seen.addresses), MoreAddresses: !seen.all, Denials: seen.denials,
 	}
 	if c.before.key != nil {
 		effect.Revision = c.before.key.Revision

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -28,6 +29,8 @@ type plan struct {
 	after  *policy.Organization
 	keys   []*planned // of the changes, and the actor's own, in order of reading
 	steps  []*step
+
+	recorder store.UsageRecorder // nil: usage is not known
 
 	judge    *judge
 	findings []Finding
@@ -207,8 +210,9 @@ func (p *plan) assess(ctx context.Context) error {
 	p.judge = &judge{rules: p.admin.rules, before: p.before, after: p.after,
 		narrows:  !slices.ContainsFunc(p.changes, func(c Change) bool { return !c.narrows }),
 		listed:   sha256.New(),
-		evidence: Evidence{Time: p.now, Begin: p.now.Add(-p.admin.rules.window), Since: p.admin.since},
+		evidence: Evidence{Time: p.now, Begin: p.now.Add(-p.admin.rules.window)},
 	}
+	p.observation(ctx)
 	if p.actor.request != nil {
 		i := slices.IndexFunc(p.keys, func(k *planned) bool { return k.id == p.actor.request.key })
 		own := p.keys[i]
@@ -305,25 +309,42 @@ func (p *plan) judgeAll(ctx context.Context, comparisons []*comparison) error {
 	return nil
 }
 
-// usage reads the usage of keys. Unreadable usage makes classes unknown, and not the change
-// impossible (rule M25).
+// observation reads how completely usage is observed. It comes before the usage, which then
+// has every call up to Until.
+func (p *plan) observation(ctx context.Context) {
+	var known store.Observation
+	if recorder, ok := store.As[store.UsageRecorder](p.admin.store); ok {
+		var err error
+		p.recorder = recorder
+		if known, err = recorder.Observation(ctx); err != nil {
+			p.unread(ctx, fmt.Errorf("store/admin: observation of usage: %w", err))
+		}
+	}
+	e := &p.judge.evidence
+	coverage := known.Coverage(e.Begin, e.Time)
+	e.Since, e.Until, e.Missing, e.Lost = coverage.Since.UTC(), coverage.Until.UTC(), coverage.Missing, coverage.Lost
+}
+
+// usage reads the usage of keys.
 func (p *plan) usage(ctx context.Context, ids []apikey.ID) map[apikey.ID]store.KeyUsage {
-	recorder, ok := store.As[store.UsageRecorder](p.admin.store)
-	if !ok {
-		p.judge.evidence.Since = time.Time{}
+	if p.recorder == nil {
 		return nil
 	}
 	all := make(map[apikey.ID]store.KeyUsage, len(ids))
 	for batch := range slices.Chunk(ids, store.MaxUsageKeys) {
-		usage, err := recorder.Usage(ctx, batch...)
+		usage, err := p.recorder.Usage(ctx, batch...)
 		if err != nil {
-			p.judge.evidence.Unread = true
-			p.admin.observe(ctx, Notice{Kind: UsageUnread, Actor: p.actor, Organization: p.organization, Changes: p.changes, Err: fmt.Errorf("store/admin: usage: %w", err)})
+			p.unread(ctx, fmt.Errorf("store/admin: usage: %w", err))
 			return all
 		}
-		for id, one := range usage {
-			all[id] = one
-		}
+		maps.Copy(all, usage)
 	}
 	return all
+}
+
+// unread notes usage that cannot be read. It makes classes unknown, and not the change
+// impossible (rule M25).
+func (p *plan) unread(ctx context.Context, err error) {
+	p.judge.evidence.Unread = true
+	p.admin.observe(ctx, Notice{Kind: UsageUnread, Actor: p.actor, Organization: p.organization, Changes: p.changes, Err: err})
 }
