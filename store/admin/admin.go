@@ -120,7 +120,8 @@ func (a *Admin) Key(ctx context.Context, organization string, id apikey.ID) (Key
 	return viewKey(found, a.clock()), nil
 }
 
-// Keys returns a page of the organization's keys, in the order of their IDs.
+// Keys returns a page of the organization's keys, in the order of their IDs. Those with a
+// label or an external ID are found by the request's Filter.
 func (a *Admin) Keys(ctx context.Context, organization string, request store.PageRequest) (store.Page[KeyView], error) {
 	page, err := a.store.Keys(ctx, organization, request)
 	if err != nil {

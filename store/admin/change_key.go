@@ -2,6 +2,7 @@ package admin
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -23,14 +24,17 @@ type NewKey struct {
 	NotBefore time.Time // first instant of validity; zero: no bound
 	Expires   time.Time // first instant after it; zero: no bound
 	Disabled  bool
+
+	Labels     map[string]string // see SetLabels
+	ExternalID string            // see SetExternalID
 }
 
 // CreateKey creates a key with a new secret, returned in the [Result]. With a given ID a
 // repeated call, such as of a reloaded form, is a Conflict and creates no second key.
 func CreateKey(key NewKey) Change {
-	entries, grants := slices.Clone(key.Entries), slices.Clone(key.Grants)
-	args := []string{key.Description, stamp(key.NotBefore), stamp(key.Expires), fmt.Sprint(key.Disabled)}
-	args = append(append(args, grantArgs(grants)...), entryArgs(entries)...)
+	entries, grants, labels := slices.Clone(key.Entries), slices.Clone(key.Grants), maps.Clone(key.Labels)
+	args := []string{key.Description, stamp(key.NotBefore), stamp(key.Expires), fmt.Sprint(key.Disabled), key.ExternalID}
+	args = slices.Concat(args, labelArgs(labels), grantArgs(grants), entryArgs(entries))
 	change := ofKey("create_key", key.ID, func(d *draft) error {
 		list, err := withEntries(accesslist.List{}, entries, d.now)
 		if err != nil {
@@ -38,7 +42,7 @@ func CreateKey(key NewKey) Change {
 		}
 		created, secret, err := d.issuer.Issue(apikey.Key{
 			ID: key.ID, Organization: d.id, AccessList: list, Grants: grants, Description: key.Description,
-			Disabled: key.Disabled, NotBefore: moment(key.NotBefore), Expires: moment(key.Expires), Created: d.now,
+			Metadata: metadata(labels, key.ExternalID), Disabled: key.Disabled, NotBefore: moment(key.NotBefore), Expires: moment(key.Expires), Created: d.now,
 		})
 		if err != nil {
 			return wrap(Invalid, err, "The key would be invalid: %s", plainText(err))
@@ -50,7 +54,7 @@ func CreateKey(key NewKey) Change {
 	if key.ID != "" && key.ID.Validate() != nil {
 		change = change.wrong(fmt.Sprintf("A key ID has 1 to %d letters, digits, - and _.", apikey.MaxID))
 	}
-	return change.describes(key.Description).grants(grants).lasts(key.NotBefore, key.Expires)
+	return change.describes(key.Description).grants(grants).lasts(key.NotBefore, key.Expires).labels(labels).externalID(key.ExternalID)
 }
 
 // Describe sets the description of a key, a text for people.

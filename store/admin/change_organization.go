@@ -6,7 +6,8 @@ import (
 	"github.com/sallyport-go/sallyport/policy"
 )
 
-// CreateOrganization creates the organization that the call names, with this requirement.
+// CreateOrganization creates the organization that the call names, with this requirement. A
+// [SetName] after it in the same call is part of the creation.
 // Keys cannot do this: they belong to another organization.
 func CreateOrganization(requirement policy.Requirement) Change {
 	change := ofOrganization("create_organization", func(d *draft) error {
@@ -15,6 +16,19 @@ func CreateOrganization(requirement policy.Requirement) Change {
 	}, requirement.String())
 	change.creates, change.keyless = true, "A key cannot create an organization."
 	return change.requires(requirement)
+}
+
+// SetName sets the organization's name for people. It is empty, or a name as
+// [apikey.ValidateName] has it. Organizations may have the same one.
+func SetName(name string) Change {
+	change := ofOrganization("set_name", func(d *draft) error {
+		d.organization.Name = name
+		return nil
+	}, name)
+	if name == "" {
+		return change
+	}
+	return change.named("name", name)
 }
 
 // SetRequirement sets whether the organization's keys need an access list. It holds for

@@ -247,6 +247,10 @@ func TestM2WrongInItself(t *testing.T) {
 	for i := range apikey.MaxGrants {
 		grants = append(grants, apikey.Grant{Role: "r", Project: fmt.Sprint(i)})
 	}
+	labels := map[string]string{}
+	for i := range apikey.MaxLabels + 1 {
+		labels[fmt.Sprint(i)] = ""
+	}
 	var entries []accesslist.Entry
 	for i := range 1001 {
 		e, err := accesslist.NewEntry(prefixes(fmt.Sprintf("10.0.%d.%d", i/256, i%256))[0])
@@ -282,6 +286,15 @@ func TestM2WrongInItself(t *testing.T) {
 		"a zero entry":          {admin.AddEntries("k", accesslist.Entry{}), "An entry is invalid: an entry without an address: want one made by ParseEntry or NewEntry."},
 		"too many entries":      {admin.AddEntries("k", entries...), "The list would have 1002 entries, and 1000 are possible."},
 		"a bad requirement":     {admin.SetRequirement(9), "The requirement is unknown. Choose not_required, report_only or required."},
+		"a bad name":            {admin.SetName(" Acme"), `The name " Acme" begins or ends with white space: want it without.`},
+		"a bad external ID":     {admin.SetExternalID("k", "a\nb"), `The external ID "a\nb" has the control character U+000A at byte 2: want it without.`},
+		"a nameless label":      {admin.SetLabels("k", map[string]string{"": "x"}), `The label name "" is not possible: it has 1 to 64 bytes, none of them a =.`},
+		"a label name with =":   {admin.SetLabels("k", map[string]string{"a=b": "x"}), `The label name "a=b" is not possible: it has 1 to 64 bytes, none of them a =.`},
+		"a bad label name":      {admin.SetLabels("k", map[string]string{"ok": "x", "z ": "x"}), `The label name "z " begins or ends with white space: want it without.`},
+		"a bad label value":     {admin.SetLabels("k", map[string]string{"team": " x"}), `The value of the label "team" " x" begins or ends with white space: want it without.`},
+		"a long label name":     {admin.CreateKey(admin.NewKey{Entries: entries[:1], Labels: map[string]string{strings.Repeat("a", 65): ""}}), `The label name "` + strings.Repeat("a", 65) + `" is not possible: it has 1 to 64 bytes, none of them a =.`},
+		"too many labels":       {admin.SetLabels("k", labels), "33 labels are too many: 32 are possible."},
+		"a bad ID of a new key": {admin.CreateKey(admin.NewKey{Entries: entries[:1], ExternalID: " "}), `The external ID " " begins or ends with white space: want it without.`},
 		"a bad ID":              {admin.CreateKey(admin.NewKey{ID: "a b"}), "A key ID has 1 to 40 letters, digits, - and _."},
 		"a bad entry":           {admin.CreateKey(admin.NewKey{Entries: []accesslist.Entry{entry("192.0.2.1", "\n")}}), "An entry is invalid: the comment of 192.0.2.1 has the control character U+000A at byte 1: want it without."},
 		"a bad year":            {admin.CreateKey(admin.NewKey{NotBefore: time.Date(12000, 1, 1, 0, 0, 0, 0, time.UTC)}), "The key would be invalid: NotBefore is in the year 12000: want 1 to 9999"},

@@ -2,6 +2,7 @@ package admin
 
 import (
 	"encoding/json"
+	"maps"
 	"net/netip"
 	"slices"
 	"time"
@@ -12,14 +13,21 @@ import (
 	"github.com/sallyport-go/sallyport/store"
 )
 
+// The types of events that package store has no name for.
+const (
+	EventKeyMetadataChanged  store.EventType = "key.metadata_changed" // labels or the external ID
+	EventOrganizationRenamed store.EventType = "organization.renamed"
+)
+
 // Bounds for the events of one write, so that they fit into a store.Write whatever the length
-// of the texts: at most six events come beside those of entries and projects.
+// of the texts: at most seven events come beside those of entries and projects.
 const (
 	maxEntryEvents   = 100
 	maxEntryBytes    = 80 << 10 // of all events of entries, in JSON
 	maxProjectEvents = 25
 	maxProjectBytes  = 24 << 10
 	maxGrantsBytes   = 4 << 10 // of the grants in one before or after
+	maxLabelsBytes   = 4 << 10 // of the labels in one before or after
 )
 
 // fields are the before or the after of an event, for JSON.
@@ -70,11 +78,14 @@ func (f fields) json() json.RawMessage {
 func (l *eventList) organizationEvents(before, after *policy.Organization) {
 	switch {
 	case before == nil:
-		l.add(store.EventOrganizationCreated, nil, fields{"requirement": after.Requirement, "disabled": after.Disabled})
+		l.add(store.EventOrganizationCreated, nil, organizationFields(after))
 		return
 	case after == nil:
-		l.add(store.EventOrganizationDeleted, fields{"requirement": before.Requirement, "disabled": before.Disabled}, nil)
+		l.add(store.EventOrganizationDeleted, organizationFields(before), nil)
 		return
+	}
+	if before.Name != after.Name {
+		l.add(EventOrganizationRenamed, fields{"name": before.Name}, fields{"name": after.Name})
 	}
 	changed := before.Requirement != after.Requirement
 	if changed {
@@ -95,6 +106,16 @@ func (l *eventList) organizationEvents(before, after *policy.Organization) {
 		}
 		l.add(kind, fields{"disabled": before.Disabled}, fields{"disabled": after.Disabled})
 	}
+}
+
+// organizationFields is a whole organization.
+func organizationFields(o *policy.Organization) fields {
+	f := fields{"requirement": o.Requirement, "disabled": o.Disabled}
+	if o.Name != "" {
+		f["name"] = o.Name
+	}
+	maps.Copy(f, suspension(o))
+	return f
 }
 
 // suspension is empty without one.
@@ -122,6 +143,9 @@ func (l *eventList) keyEvents(before, after *apikey.Key) {
 	if before.Description != after.Description {
 		l.add(store.EventKeyDescribed, fields{"description": before.Description}, fields{"description": after.Description})
 	}
+	if was, is := metadataFields(before, after), metadataFields(after, before); len(was)+len(is) > 0 {
+		l.add(EventKeyMetadataChanged, was, is)
+	}
 	l.grants(before.Grants, after.Grants)
 	l.entries(before.AccessList, after.AccessList)
 	if !before.NotBefore.Equal(after.NotBefore) || !before.Expires.Equal(after.Expires) {
@@ -142,8 +166,30 @@ func keyFields(key apikey.Key) fields {
 	f := validity(key)
 	f["description"], f["disabled"], f["secrets"] = key.Description, key.Disabled, secretViews(key.Secrets)
 	f["grants"] = grantsDetail(key.Grants)
+	maps.Copy(f, metadataFields(&key, &apikey.Key{}))
 	if n := key.AccessList.Len(); n > 0 {
 		f["entries"] = n
+	}
+	return f
+}
+
+// metadataFields is the metadata that another key, or the same at another time, does not
+// have: the labels themselves, or their number if they are too many for an event.
+func metadataFields(key, other *apikey.Key) fields {
+	f, labels := fields{}, fields{}
+	for name, value := range labelsOf(key) {
+		if has, ok := other.Label(name); !ok || has != value {
+			labels[name] = value
+		}
+	}
+	switch size := len(labels.json()); {
+	case size > maxLabelsBytes:
+		f["labels"] = len(labels)
+	case size > 0:
+		f["labels"] = labels
+	}
+	if id := key.ExternalID(); id != "" && id != other.ExternalID() {
+		f["externalId"] = id
 	}
 	return f
 }

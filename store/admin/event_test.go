@@ -33,6 +33,10 @@ func TestEventsAreBounded(t *testing.T) {
 	for i := range apikey.MaxGrants {
 		grants = append(grants, apikey.Grant{Role: "r", Project: fmt.Sprintf("%04d", i) + strings.Repeat("<", 60)})
 	}
+	labels := map[string]string{}
+	for i := range apikey.MaxLabels {
+		labels[fmt.Sprint(i)] = strings.Repeat("<", apikey.MaxName)
+	}
 	for name, test := range map[string]struct {
 		change admin.Change
 		events map[string]int
@@ -41,7 +45,8 @@ func TestEventsAreBounded(t *testing.T) {
 		"long comments":  {admin.ReplaceEntries("k", commented...), map[string]int{"key.list_replaced": 1}},
 		"many grants":    {admin.SetGrants("k", grants...), map[string]int{"key.grants_changed": 1}},
 		"a description":  {admin.Describe("k", strings.Repeat("<", apikey.MaxDescription)), map[string]int{"key.described": 1}},
-		"all of a key":   {admin.CreateKey(admin.NewKey{ID: "new", Description: strings.Repeat("<", apikey.MaxDescription), Grants: grants, Entries: entries}), map[string]int{"key.created": 1, "key.list_replaced": 1}},
+		"many labels":    {admin.SetLabels("k", labels), map[string]int{"key.metadata_changed": 1}},
+		"all of a key":   {admin.CreateKey(admin.NewKey{ID: "new", Description: strings.Repeat("<", apikey.MaxDescription), Grants: grants, Entries: entries, Labels: labels, ExternalID: strings.Repeat("<", apikey.MaxName)}), map[string]int{"key.created": 1, "key.list_replaced": 1}},
 		"all that fits":  {admin.CreateKey(admin.NewKey{ID: "new", Description: strings.Repeat("<", apikey.MaxDescription), Grants: grants[:9]}), map[string]int{"key.created": 1}},
 		"a few entries":  {admin.AddEntries("k", entries[:5]...), map[string]int{"key.entry_added": 5}},
 		"a few projects": {admin.AddGrants("k", apikey.Grant{Role: "r", Project: "p"}), map[string]int{"key.grants_changed": 1, "key.project_added": 1}},

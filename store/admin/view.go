@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"maps"
 	"time"
 
 	"github.com/sallyport-go/sallyport/accesslist"
@@ -12,6 +13,7 @@ import (
 // not change.
 type OrganizationView struct {
 	ID          string             `json:"id"`
+	Name        string             `json:"name"`
 	Requirement policy.Requirement `json:"requirement"`
 	Disabled    bool               `json:"disabled"`
 
@@ -24,18 +26,22 @@ type OrganizationView struct {
 // A KeyView is a key for people and programs: without hashes. The names in its JSON do not
 // change.
 type KeyView struct {
-	ID           apikey.ID    `json:"id"`
-	Organization string       `json:"organization"`
-	Description  string       `json:"description"`
-	Status       string       `json:"status"` // of the key itself at the time of reading: see apikey.Status
-	Disabled     bool         `json:"disabled"`
-	NotBefore    time.Time    `json:"notBefore,omitzero"`
-	Expires      time.Time    `json:"expires,omitzero"`
-	Created      time.Time    `json:"created,omitzero"`
-	Grants       []GrantView  `json:"grants"`
-	Entries      []EntryView  `json:"entries"` // in order of address; none: open to every address while nothing requires a list
-	Secrets      []SecretView `json:"secrets"` // the oldest first
-	Revision     uint64       `json:"revision"`
+	ID           apikey.ID `json:"id"`
+	Organization string    `json:"organization"`
+	Description  string    `json:"description"`
+
+	Labels     map[string]string `json:"labels"` // never nil
+	ExternalID string            `json:"externalId,omitempty"`
+
+	Status    string       `json:"status"` // of the key itself at the time of reading: see apikey.Status
+	Disabled  bool         `json:"disabled"`
+	NotBefore time.Time    `json:"notBefore,omitzero"`
+	Expires   time.Time    `json:"expires,omitzero"`
+	Created   time.Time    `json:"created,omitzero"`
+	Grants    []GrantView  `json:"grants"`
+	Entries   []EntryView  `json:"entries"` // in order of address; none: open to every address while nothing requires a list
+	Secrets   []SecretView `json:"secrets"` // the oldest first
+	Revision  uint64       `json:"revision"`
 }
 
 // A GrantView is a grant of a key.
@@ -62,7 +68,7 @@ type SecretView struct {
 }
 
 func viewOrganization(o policy.Organization, now time.Time) OrganizationView {
-	view := OrganizationView{ID: o.ID, Requirement: o.Requirement, Disabled: o.Disabled, Revision: o.Revision}
+	view := OrganizationView{ID: o.ID, Name: o.Name, Requirement: o.Requirement, Disabled: o.Disabled, Revision: o.Revision}
 	if isSuspended(&o, now) {
 		view.SuspendedUntil = o.SuspendedUntil.UTC()
 	}
@@ -70,11 +76,13 @@ func viewOrganization(o policy.Organization, now time.Time) OrganizationView {
 }
 
 func viewKey(k apikey.Key, now time.Time) KeyView {
-	return KeyView{
-		ID: k.ID, Organization: k.Organization, Description: k.Description, Status: k.Status(now).String(), Disabled: k.Disabled,
+	view := KeyView{
+		ID: k.ID, Organization: k.Organization, Description: k.Description, Labels: map[string]string{}, ExternalID: k.ExternalID(), Status: k.Status(now).String(), Disabled: k.Disabled,
 		NotBefore: k.NotBefore.UTC(), Expires: k.Expires.UTC(), Created: k.Created.UTC(),
 		Grants: grantViews(k.Grants), Entries: entryViews(k.AccessList, now), Secrets: secretViews(k.Secrets), Revision: k.Revision,
 	}
+	maps.Copy(view.Labels, labelsOf(&k))
+	return view
 }
 
 // The lists are never nil: in JSON an empty one is [].

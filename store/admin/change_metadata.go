@@ -1,0 +1,83 @@
+package admin
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/sallyport-go/sallyport/apikey"
+	"github.com/sallyport-go/sallyport/internal/plain"
+)
+
+// SetLabels replaces all labels of a key, such as "payments" by "team". Keys are found by
+// them: see [store.Filter]. See [apikey.Metadata] for their bounds.
+func SetLabels(key apikey.ID, labels map[string]string) Change {
+	labels = maps.Clone(labels)
+	return ofKey("set_labels", key, func(d *draft) error {
+		d.key.Metadata = metadata(labels, d.key.ExternalID())
+		return nil
+	}, labelArgs(labels)...).labels(labels)
+}
+
+// SetExternalID sets the embedding program's own ID of a key or its owner. It is empty, or a
+// name as [apikey.ValidateName] has it. Several keys may have the same.
+func SetExternalID(key apikey.ID, id string) Change {
+	return ofKey("set_external_id", key, func(d *draft) error {
+		d.key.Metadata = metadata(labelsOf(d.key), id)
+		return nil
+	}, id).externalID(id)
+}
+
+// metadata returns metadata that shares nothing, nil if it is empty.
+func metadata(labels map[string]string, externalID string) *apikey.Metadata {
+	return apikey.Key{Metadata: &apikey.Metadata{Labels: labels, ExternalID: externalID}}.Clone().Metadata
+}
+
+// labelsOf returns the labels of a key, nil if it has none.
+func labelsOf(key *apikey.Key) map[string]string {
+	if key.Metadata == nil {
+		return nil
+	}
+	return key.Metadata.Labels
+}
+
+// labels checks labels that somebody gave.
+func (c Change) labels(labels map[string]string) Change {
+	if len(labels) > apikey.MaxLabels {
+		return c.wrong(fmt.Sprintf("%d labels are too many: %d are possible.", len(labels), apikey.MaxLabels))
+	}
+	for _, name := range slices.Sorted(maps.Keys(labels)) {
+		if name == "" || len(name) > apikey.MaxLabelName || strings.Contains(name, "=") {
+			return c.wrong(fmt.Sprintf("The label name %s is not possible: it has 1 to %d bytes, none of them a =.", plain.Quote(name), apikey.MaxLabelName))
+		}
+		c = c.named("label name", name)
+		if value := labels[name]; value != "" {
+			c = c.named("value of the label "+plain.Quote(name), value)
+		}
+	}
+	return c
+}
+
+func (c Change) externalID(id string) Change {
+	if id == "" {
+		return c
+	}
+	return c.named("external ID", id)
+}
+
+// named checks a name.
+func (c Change) named(what, name string) Change {
+	if err := apikey.ValidateName(what, name); err != nil {
+		return c.wrong(capital(plainText(err)) + ".")
+	}
+	return c
+}
+
+func labelArgs(labels map[string]string) []string {
+	args := []string{fmt.Sprint(len(labels))}
+	for _, name := range slices.Sorted(maps.Keys(labels)) {
+		args = append(args, name, labels[name])
+	}
+	return args
+}
