@@ -14,7 +14,8 @@ import (
 	"github.com/sallyport-go/sallyport/store"
 )
 
-// A Store is a store.Store in etcd. It is also a store.Watcher and a store.UsageRecorder.
+// A Store is a store.Store in etcd. It is also a store.Watcher, a store.UsageRecorder and a
+// store.Journal.
 // Make one with [New].
 type Store struct {
 	client *clientv3.Client
@@ -23,6 +24,7 @@ type Store struct {
 	names  names
 	owners owners
 	line   line
+	turns  chan struct{} // has room for one: see turn
 
 	closing context.Context // done once the store is closed
 	close   context.CancelFunc
@@ -32,6 +34,7 @@ var (
 	_ store.Store         = (*Store)(nil)
 	_ store.Watcher       = (*Store)(nil)
 	_ store.UsageRecorder = (*Store)(nil)
+	_ store.Journal       = (*Store)(nil)
 	_ policy.Source       = (*Store)(nil)
 )
 
@@ -56,6 +59,7 @@ func New(ctx context.Context, client *clientv3.Client, prefix string) (*Store, e
 		kv:     clientv3.NewKVFromKVClient(transactor{clientv3.RetryKVClient(client)}, client),
 		watch:  pb.NewWatchClient(client.ActiveConnection()),
 		names:  names{prefix},
+		turns:  make(chan struct{}, 1),
 	}
 	s.closing, s.close = context.WithCancel(context.Background())
 	if err := s.found(ctx); err != nil {

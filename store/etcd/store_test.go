@@ -109,6 +109,10 @@ func TestStore(t *testing.T) {
 			Usage: func(_ testing.TB, s store.Store, id apikey.ID) {
 				fakes[s].put(s.(*Store).names.usage(id), `{"entries":`)
 			},
+			Events: func(t testing.TB, s store.Store, revision uint64) {
+				name, document := documentOf(t, s.(*Store), revision)
+				fakes[s].put(name, document[:len(document)/2])
+			},
 		}),
 		storetest.Compact(func(_ testing.TB, s store.Store) { fakes[s].compact() }),
 		storetest.Restore(func(_ testing.TB, s store.Store) func(testing.TB, store.Store) store.Store {
