@@ -116,6 +116,19 @@ func everyCall(s *etcd.Store) []call {
 		{"Watch from zero", false, func(ctx context.Context) error { return watchUntilError(ctx, s, 0) }},
 		{"Watch", false, func(ctx context.Context) error { return watchUntilError(ctx, s, 1<<40) }},
 		{"Usage", false, func(ctx context.Context) error { _, err := s.Usage(ctx, "k1"); return err }},
+		{"Events", false, func(ctx context.Context) error { _, err := s.Events(ctx, store.EventRequest{}); return err }},
+		{"Write", true, func(ctx context.Context) error {
+			_, err := s.Write(ctx, store.Write{PutOrganization: &policy.Organization{ID: "written"}, Events: []store.Event{newEvent("written", "created")}})
+			return err
+		}},
+		{"Write that forgets", true, func(ctx context.Context) error {
+			through := at(ctx, s, 1)
+			if through.History == "" { // Position failed
+				through.History = "unknown"
+			}
+			_, err := s.Write(ctx, store.Write{Forget: &through})
+			return err
+		}},
 		{"PutKey", true, func(ctx context.Context) error { _, err := s.PutKey(ctx, newKey("new", "acme")); return err }},
 		{"PutOrganization", true, func(ctx context.Context) error {
 			_, err := s.PutOrganization(ctx, policy.Organization{ID: "new"})
@@ -124,6 +137,13 @@ func everyCall(s *etcd.Store) []call {
 		{"DeleteKey", true, func(ctx context.Context) error { return s.DeleteKey(ctx, "k1", 0) }},
 		{"DeleteOrganization", true, func(ctx context.Context) error { return s.DeleteOrganization(ctx, "acme", 0) }},
 		{"RecordUsage", true, func(ctx context.Context) error { return s.RecordUsage(ctx, []store.UsageRecord{used("k1", 1)}) }},
+	}
+}
+
+func newEvent(organization, reason string) store.Event {
+	return store.Event{
+		Time: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), Type: store.EventOrganizationCreated, Organization: organization,
+		Actor: store.Actor{Kind: store.ActorSystem}, Via: store.ViaLibrary, Reason: reason,
 	}
 }
 
