@@ -99,10 +99,10 @@ func (s *Store) journalState(ctx context.Context, reading ...clientv3.Op) (state
 	return state, found[2:], err
 }
 
-// journalAgain reads more for a page that began in a state. Events are only added, and later
-// ones are told by their revisions. So the page is of one snapshot unless events were
-// forgotten, or the cluster went back. A read at the revision of the first would fail when
-// that is compacted.
+// journalAgain reads more for a page that began in a state. Between two reads events are
+// added, and have later revisions. So the page is a snapshot, unless events were forgotten
+// or the cluster went back. It does not read at the revision of the first read, which may
+// have been compacted.
 func (s *Store) journalAgain(ctx context.Context, first journalState, reading ...clientv3.Op) (found []values, err error) {
 	now, found, err := s.journalState(ctx, reading...)
 	if err == nil && (now.forgotten != first.forgotten || now.latest.Revision < first.latest.Revision) {

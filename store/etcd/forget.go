@@ -24,8 +24,8 @@ func (s *Store) forget(ctx context.Context, beside *beside) (revision uint64, er
 	return uint64(response.Header.Revision), nil
 }
 
-// sweep deletes the events that were forgotten, also those that an earlier one left, and the
-// histories that ended before.
+// sweep deletes the forgotten events, also those left by an interrupted sweep, and the names
+// of the histories before them.
 func (s *Store) sweep(ctx context.Context, through uint64) error {
 	for more := true; more; {
 		operations, err := s.forgottenEvents(ctx, through)
@@ -50,7 +50,7 @@ func (s *Store) sweep(ctx context.Context, through uint64) error {
 }
 
 // deleteForgotten does some operations and reports whether more may follow. If more events
-// were forgotten meanwhile, the rest is left to whoever did that.
+// were forgotten meanwhile, the rest is left to the Write of that.
 func (s *Store) deleteForgotten(ctx context.Context, through uint64, operations []clientv3.Op) (more bool, err error) {
 	if len(operations) == 0 {
 		return false, nil
@@ -68,15 +68,15 @@ func (s *Store) deleteForgotten(ctx context.Context, through uint64, operations 
 	return false, err
 }
 
-// The bounds of one transaction that deletes events: names read, and organizations, of which
-// each takes two operations of at most 128.
+// The bounds of a transaction of sweep: the names read, and the organizations. Each takes two
+// operations, of at most 128.
 const (
 	sweepNames         = 1000
 	sweepOrganizations = 50
 )
 
-// forgottenEvents returns the operations that delete the oldest writes, none if all that are
-// left came later.
+// forgottenEvents returns the operations that delete the events of the oldest writes. There
+// are none if no forgotten events are left.
 func (s *Store) forgottenEvents(ctx context.Context, through uint64) (operations []clientv3.Op, err error) {
 	all := s.names.oldest("")
 	response, err := s.transact(ctx, nil, []clientv3.Op{clientv3.OpGet(all.prefix, clientv3.WithRange(all.begin(through)), clientv3.WithLimit(sweepNames), clientv3.WithKeysOnly())}, nil)
@@ -109,8 +109,8 @@ func (s *Store) forgottenEvents(ctx context.Context, through uint64) (operations
 	return operations, nil
 }
 
-// forgottenHistories returns the operations that delete histories, of those whose names
-// follow, that ended before what was forgotten; and where the next begin, "" if none do.
+// forgottenHistories reads some names of histories and returns the operations that delete
+// those from before the forgotten events. next is the first name to read then, "" for none.
 func (s *Store) forgottenHistories(ctx context.Context, begin string, through uint64) (operations []clientv3.Op, next string, err error) {
 	const some = 100 // operations of a transaction
 	response, err := s.scan(ctx, begin, clientv3.GetPrefixRangeEnd(s.names.histories()), some, 0)

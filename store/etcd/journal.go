@@ -22,13 +22,13 @@ import (
 //   - The value is never rewritten, so that the revision of its creation is that of the
 //     write.
 //
-// The value of the head is the revision up to which events were forgotten. The transaction
-// that forgets moves only this mark, which hides the events. Then they are deleted, in as
-// many transactions as that takes.
+// The value of the head is the revision up to which events were forgotten. To forget is to
+// move this mark, in one transaction, and no read returns the events from then on. They are
+// deleted afterwards, in as many transactions as that takes.
 
-// Write implements [store.Journal]. It takes the round trips of the Put or Delete. One more
-// reads the records of conditions, and where the events begin. Writes with events are made
-// one after the other: another comes of each one of another process that was faster.
+// Write implements [store.Journal]. It takes the round trips of the Put or Delete. With
+// events or conditions there is one before them, and another for each Write with events of
+// another process that was faster.
 func (s *Store) Write(ctx context.Context, write store.Write) (revision uint64, err error) {
 	if err := s.ready(ctx); err != nil {
 		return 0, err
