@@ -62,7 +62,7 @@
 //	/sallyport/ids/k1              acme, the organization of the key
 //	/sallyport/journal             the revision up to which events were forgotten
 //	/sallyport/events/             the events of each write, see below
-//	/sallyport/histories/X         the latest revision of history X, which has ended
+//	/sallyport/histories/X         empty; its revision in etcd is that of the latest write in history X
 //	/sallyport/usage/k1            {"entries":{"192.0.2.0/24":[12,1935817689123456,"192.0.2.7"]},"secrets":{…}}
 //
 // Usage is the number of calls, the time of the latest in microseconds since 1970, and its
@@ -70,7 +70,7 @@
 //
 // In keys/ the name of the organization has %2F for a slash and %25 for a percent sign. A
 // record's revision is that of etcd, and zero in the JSON. A write is one transaction, which
-// also writes revision; recording usage does not. Other names are not read.
+// also writes revision and the name of its history; recording usage does not. Other names are not read.
 //
 //	etcdctl get --prefix --keys-only /sallyport/keys/acme/
 //	etcdctl get /sallyport/keys/acme/k1 -w fields

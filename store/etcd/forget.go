@@ -118,7 +118,7 @@ func (s *Store) forgottenHistories(ctx context.Context, begin string, through ui
 		return nil, "", err
 	}
 	for _, stored := range response.Kvs {
-		if last, err := strconv.ParseUint(string(stored.Value), 10, 64); err == nil && last < through {
+		if revisionOf(stored) < through {
 			operations = append(operations, clientv3.OpDelete(string(stored.Key)))
 		}
 		next = string(stored.Key) + "\x00"

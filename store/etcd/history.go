@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strconv"
 	"sync"
 
 	"go.etcd.io/etcd/api/v3/mvccpb"
@@ -30,8 +29,9 @@ import (
 //   - A restart, or another process with its first write, leaves the past where it is:
 //     watchers go on. The other Stores continue in the new history, if their latest write
 //     is in its past.
-//   - etcd's own history is compacted, and that of events is not (E6). So the transaction
-//     that begins a history keeps the name of the one before, and how far it came.
+//   - A position for events is longer in the past than etcd's history reaches (E6). So each
+//     write also writes a name of its history, whose revision in etcd is then that of the
+//     latest write in it.
 //   - A write compares that the cluster has not gone back behind the latest one known here.
 //   - To restore a cluster is to stop it. A Store whose connections ended meanwhile begins
 //     another history.
@@ -94,31 +94,35 @@ func (s *Store) leaveWhenCut(connection *grpc.ClientConn) {
 // nothing), and makes it the latest write. Its revision is that of the answer.
 func (s *Store) write(ctx context.Context, beside *beside, comparisons []clientv3.Cmp, then, otherwise []clientv3.Op) (*clientv3.TxnResponse, error) {
 	for {
-		step, err := s.step(ctx)
-		if err != nil {
-			return nil, err
+		known, breaks := s.line.current()
+		history, same := known.History, []clientv3.Cmp(nil)
+		if known == (store.Position{}) {
+			history = rand.Text()
+		} else {
+			same = []clientv3.Cmp{clientv3.Compare(clientv3.Value(s.names.revision()), "=", history),
+				clientv3.Compare(clientv3.ModRevision(s.names.revision()), ">", int64(known.Revision)-1)}
 		}
 		response, err := s.transact(ctx,
-			slices.Concat(comparisons, step.comparisons(s.names), beside.comparisons()),
-			slices.Concat(then, step.operations(s.names), beside.operations()),
+			slices.Concat(comparisons, same, beside.comparisons()),
+			slices.Concat(then, s.latestIn(history), beside.operations()),
 			slices.Concat(otherwise, beside.reads(), reads([]string{s.names.revision()})))
 		if err != nil {
 			return nil, err
 		}
 		if response.Succeeded {
-			s.line.reached(store.Position{History: step.history, Revision: uint64(response.Header.Revision)}, step.breaks)
+			s.line.reached(store.Position{History: history, Revision: uint64(response.Header.Revision)}, breaks)
 			return response, nil
 		}
 		values := valuesOf(response)[len(otherwise):]
 		response.Responses = response.Responses[:len(otherwise)]
-		last := len(values) - 1
-		moved, err := beside.check(values[:last], response.Header.Revision)
+		now := values[len(values)-1]
+		moved, err := beside.check(values[:len(values)-1], response.Header.Revision)
 		if err != nil {
 			return nil, err
 		}
-		if !step.holds(values[last]) {
-			moved, err = true, s.enter(ctx, step.known, step.breaks)
-			if err != nil {
+		if known != (store.Position{}) && (string(now.GetValue()) != history || revisionOf(now) < known.Revision) {
+			moved = true
+			if err := s.enter(ctx, known, breaks); err != nil {
 				return nil, err
 			}
 		}
@@ -128,61 +132,14 @@ func (s *Store) write(ctx context.Context, beside *beside, comparisons []clientv
 	}
 }
 
-// A step is a write's place in the history.
-type step struct {
-	history string
-	known   store.Position   // the latest write in it that is known here; zero: it begins
-	breaks  int              // of the line
-	before  *mvccpb.KeyValue // the value of revision, where a history begins
-}
-
-func (s *Store) step(ctx context.Context) (step step, err error) {
-	if step.known, step.breaks = s.line.current(); step.known != (store.Position{}) {
-		step.history = step.known.History
-		return step, nil
-	}
-	values, err := s.get(ctx, s.names.revision())
-	if err != nil {
-		return step, err
-	}
-	step.history, step.before = rand.Text(), values[0]
-	return step, nil
-}
-
-func (p step) comparisons(n names) []clientv3.Cmp {
-	if p.known == (store.Position{}) {
-		return []clientv3.Cmp{hasRevision(n.revision(), revisionOf(p.before))}
-	}
-	return []clientv3.Cmp{
-		clientv3.Compare(clientv3.Value(n.revision()), "=", p.history),
-		clientv3.Compare(clientv3.ModRevision(n.revision()), ">", int64(p.known.Revision)-1),
-	}
-}
-
-// holds reports whether the comparisons hold for a value of revision.
-func (p step) holds(now *mvccpb.KeyValue) bool {
-	if p.known == (store.Position{}) {
-		return revisionOf(now) == revisionOf(p.before)
-	}
-	return string(now.GetValue()) == p.history && revisionOf(now) >= p.known.Revision
-}
-
-// operations make the write the latest one. Where a history begins, they keep the revision
-// of the latest write in the one before.
-func (p step) operations(n names) []clientv3.Op {
-	operations := []clientv3.Op{clientv3.OpPut(n.revision(), p.history)}
-	if before := string(p.before.GetValue()); before != "" {
-		operations = append(operations, clientv3.OpPut(n.history(before), strconv.FormatUint(revisionOf(p.before), 10)))
-	}
-	return operations
+// latestIn makes a write the latest, in a history.
+func (s *Store) latestIn(history string) []clientv3.Op {
+	return []clientv3.Op{clientv3.OpPut(s.names.revision(), history), clientv3.OpPut(s.names.history(history), "")}
 }
 
 // enter goes on in the history that another Store has begun, or leaves the line if the
-// latest write here is not in its past. Without a latest write there is nothing to leave.
+// latest write here is not in its past.
 func (s *Store) enter(ctx context.Context, known store.Position, breaks int) error {
-	if known == (store.Position{}) {
-		return nil
-	}
 	switch latest, _, err := s.since(ctx, known); {
 	case err == nil:
 		s.line.reached(latest, breaks)

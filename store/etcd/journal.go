@@ -229,10 +229,9 @@ func forgottenIn(head *mvccpb.KeyValue) (uint64, error) {
 }
 
 // inPast returns a position of the store's past with the latest history, and any other as
-// it is. ended is what is kept of its history, nil if nothing is.
-func inPast(p, latest store.Position, ended *mvccpb.KeyValue) store.Position {
-	last, err := strconv.ParseUint(string(ended.GetValue()), 10, 64)
-	if p.History != latest.History && err == nil && p.Revision <= last {
+// it is. history is the value of the name of its history, nil if it is absent.
+func inPast(p, latest store.Position, history *mvccpb.KeyValue) store.Position {
+	if history != nil && p.Revision <= revisionOf(history) {
 		p.History = latest.History
 	}
 	return p

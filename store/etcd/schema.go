@@ -51,7 +51,7 @@ func (n names) records() (begin, end string) {
 // this package.
 func (n names) watched() (begin, end string) { return n.prefix + "keys/", n.revision() + "\x00" }
 
-// history is the name with the latest revision of a history that has ended.
+// history is a name written by each write in a history.
 func (n names) history(history string) string { return n.histories() + history }
 
 func (n names) histories() string { return n.prefix + "histories/" }

@@ -15,8 +15,7 @@ import (
 )
 
 // A Store is a store.Store in etcd. It is also a store.Watcher, a store.UsageRecorder and a
-// store.Journal.
-// Make one with [New].
+// store.Journal. Make one with [New].
 type Store struct {
 	client *clientv3.Client
 	kv     clientv3.KV
@@ -90,7 +89,7 @@ func (s *Store) found(ctx context.Context) error {
 	}
 	nothing := clientv3.Compare(clientv3.CreateRevision(s.names.prefix).WithPrefix(), "=", 0)
 	response, err = s.kv.Do(ctx, clientv3.OpTxn([]clientv3.Cmp{nothing},
-		[]clientv3.Op{clientv3.OpPut(s.names.version(), layoutVersion), clientv3.OpPut(s.names.revision(), rand.Text()), marker}, []clientv3.Op{marker}))
+		append(s.latestIn(rand.Text()), clientv3.OpPut(s.names.version(), layoutVersion), marker), []clientv3.Op{marker}))
 	if err != nil {
 		return err
 	}
