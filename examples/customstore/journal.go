@@ -17,7 +17,7 @@ import (
 	"github.com/sallyport-go/sallyport/store/adapter"
 )
 
-// Step 7: the journal, so that it can be said who changed what. The events of a write are
+// Step 7: the journal of who changed what. The events of a write are
 // kept if and only if the write is (E1). A database has one transaction for both. Two files
 // cannot be written at once, so the order matters:
 //
@@ -145,8 +145,8 @@ func (s *FileStore) commit(organization string, key apikey.ID, events []store.Ev
 	return err
 }
 
-// forget moves the mark in the journal's file, which is the commit. What is forgotten is
-// removed afterwards, by the next opening at the latest.
+// forget moves the mark in the journal's file, which is the commit. The files of forgotten
+// events are removed afterwards, by the next opening at the latest.
 func (s *FileStore) forget(through store.Position, events []store.Event) error {
 	latest := s.log.Position()
 	if err := adapter.CheckForget(s.inPast(through, latest), latest); err != nil { // E11
