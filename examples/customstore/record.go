@@ -116,7 +116,7 @@ func (s *FileStore) load() error {
 	if s.revision >= math.MaxInt64 {
 		err = errors.Join(err, fmt.Errorf("customstore: %s: a record or %s has revision %d: want less than %d, so that others follow", s.dir, revisionFile, s.revision, uint64(math.MaxInt64)))
 	}
-	if err := errors.Join(err, s.loadUsage()); err != nil {
+	if err := errors.Join(err, s.loadUsage(), s.loadObservation()); err != nil {
 		return err
 	}
 	return s.loadEvents()

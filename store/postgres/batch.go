@@ -18,9 +18,6 @@ const (
 	spareChanges = 10_000  // more of them before the oldest are dropped
 )
 
-// channel is the channel of notifications. Their message is the schema.
-const channel = "sallyport"
-
 // The statements of a batch, in its order.
 const (
 	// No default may let a commit return before it is on disk, and on that of a synchronous
@@ -52,13 +49,6 @@ const (
 	givenSQL     = `(SELECT max(revision) FROM sallyport.changes) - $1 + n AS given`
 	lastGivenSQL = `(SELECT max(revision) AS given FROM sallyport.changes) AS last`
 
-	// Rows being counted at the moment are left to the next time, so nobody waits.
-	deleteUsageSQL = `WITH
-	e AS (DELETE FROM sallyport.entry_usage WHERE key = $1 AND address = ANY (ARRAY(
-		SELECT address FROM sallyport.entry_usage WHERE key = $1 AND address <> ALL ($2::text::cidr[]) FOR UPDATE SKIP LOCKED)))
-	DELETE FROM sallyport.secret_usage WHERE key = $1 AND secret = ANY (ARRAY(
-		SELECT secret FROM sallyport.secret_usage WHERE key = $1 AND secret <> ALL ($3::text[]) FOR UPDATE SKIP LOCKED))`
-
 	// Revision zero matches any.
 	deleteOrganizationSQL = `DELETE FROM sallyport.organizations WHERE id = $1 AND $2::bigint IN (0, revision)`
 	deleteKeySQL          = `DELETE FROM sallyport.keys WHERE id = $1 AND $2::bigint IN (0, revision) AND organization = $3`
@@ -69,8 +59,6 @@ const (
 		FROM sallyport.state AS s, unnest($1::text[], $2::text[], $3::boolean[]) WITH ORDINALITY AS u (organization, key, deleted, n)
 		RETURNING revision)
 	SELECT max(revision) FROM added`
-
-	notifySQL = `SELECT pg_notify($1, $2)`
 
 	// It keeps $1 changes.
 	forgetSQL = `WITH oldest AS (SELECT revision FROM sallyport.changes ORDER BY revision DESC OFFSET $1 LIMIT 1),
@@ -182,13 +170,7 @@ func (b *batch) insertKeys(keys []apikey.Key) {
 }
 
 func (b *batch) replaceKey(k apikey.Key) {
-	entries := prefixesOf(k.AccessList)
-	b.mustChange(1, replaceKeySQL, string(k.ID), k.Revision, entries, b.document(encodeKey(k)))
-	var secrets []string
-	for _, secret := range k.Secrets {
-		secrets = append(secrets, secret.ID())
-	}
-	b.queue(deleteUsageSQL, string(k.ID), entries, notNil(secrets))
+	b.mustChange(1, replaceKeySQL, string(k.ID), k.Revision, prefixesOf(k.AccessList), b.document(encodeKey(k)))
 }
 
 // document returns an encoded record. An error is kept for commit.
@@ -229,7 +211,11 @@ func (s *Store) commit(ctx context.Context, b *batch) (uint64, error) {
 	if b.err != nil {
 		return 0, b.err
 	}
-	b.queue(notifySQL, channel, b.schema)
+	// A caller's transaction ends when the caller wants it, if at all.
+	notifies := s.tx != nil || s.notifier.claim(ctx)
+	if notifies {
+		b.queue(notifySQL, channel, b.schema)
+	}
 	err := s.inTx(ctx, func(tx pgx.Tx) error {
 		if err := tx.SendBatch(ctx, &b.Batch).Close(); err != nil {
 			return err
@@ -243,6 +229,13 @@ func (s *Store) commit(ctx context.Context, b *batch) (uint64, error) {
 		}
 		return err
 	})
+	switch {
+	case s.tx != nil || b.revision == 0:
+	case notifies && err == nil:
+		s.notifier.notified(b.revision)
+	default: // after an error the write may have happened
+		s.notifier.owe(b.revision)
+	}
 	return b.revision, err
 }
 

@@ -23,7 +23,7 @@ const (
 	selectProgress      = `SELECT user_version, history, revision, forgotten FROM pragma_user_version, progress`
 )
 
-var readQueries = []string{selectSubject, selectKey, selectOrganization, selectKeys, selectOrganizations, selectProgress, selectUsage}
+var readQueries = []string{selectSubject, selectKey, selectOrganization, selectKeys, selectOrganizations, selectProgress, selectUsage, selectObservation}
 
 // Lookup implements [policy.Source]. It reads the key and its organization in one
 // statement.

@@ -45,6 +45,7 @@ func TestStore(t *testing.T) {
 			},
 			Organization: func(t testing.TB, _ store.Store, id string) { put(t, "organizations/"+id, `{"id":"`+id+`"}`) },
 			Usage:        func(t testing.TB, _ store.Store, id apikey.ID) { put(t, "usage/"+string(id), `{"entries":`) },
+			Observation:  func(t testing.TB, _ store.Store) { put(t, "usage-observation", `{"since":`) },
 			Events: func(t testing.TB, _ store.Store, revision uint64) {
 				kept, err := client.Get(t.Context(), prefix+"events/all/oldest/", clientv3.WithPrefix(), clientv3.WithMinCreateRev(int64(revision)), clientv3.WithMaxCreateRev(int64(revision)))
 				require.NoError(t, err)
