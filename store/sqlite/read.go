@@ -23,7 +23,9 @@ const (
 	selectProgress      = `SELECT user_version, history, revision, forgotten FROM pragma_user_version, progress`
 )
 
-var readQueries = []string{selectSubject, selectKey, selectOrganization, selectKeys, selectOrganizations, selectProgress, selectUsage}
+var readQueries = append([]string{
+	selectSubject, selectKey, selectOrganization, selectKeys, selectOrganizations, selectProgress, selectUsage, selectEnd, selectEventsForgotten,
+}, eventQueries...)
 
 // Lookup implements [policy.Source]. It reads the key and its organization in one
 // statement.

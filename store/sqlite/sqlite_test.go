@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"fmt"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -32,6 +33,9 @@ func TestContract(t *testing.T) {
 			},
 			Usage: func(t testing.TB, s store.Store, id apikey.ID) {
 				sqlTo(t, s.(*Store).file.path, `UPDATE usage SET address = 'nowhere' WHERE key = '`+string(id)+`'`)
+			},
+			Events: func(t testing.TB, s store.Store, revision uint64) {
+				sqlTo(t, s.(*Store).file.path, fmt.Sprintf(`UPDATE events SET document = substr(document, 1, length(document) / 2) WHERE revision = %d`, revision))
 			},
 		}),
 		storetest.Restore(restoreClosed),

@@ -33,6 +33,7 @@ var writeQueries = []string{
 	selectProgress, selectKey, selectOwner, selectPlace, selectAnyKey, insertKey, updateKey, deleteKey,
 	selectOrganization, insertOrganization, updateOrganization, deleteOrganization,
 	insertChange, selectOldest, deleteChanges, updateProgress, updateForgotten, selectEnd, insertHistory, deleteHistories, addUsage,
+	insertEvents, deleteEvents, updateEventsForgotten,
 }
 
 // A transaction is one write, or several that happen together. Meanwhile no other process
