@@ -145,7 +145,7 @@ type Evidence struct {
 func (l List) Findings(now time.Time, evidence Evidence) []Finding {
 	var found []Finding
 	for i := range l.Len() {
-		e := l.set.entry(i)
+		e := l.entry(i)
 		if e.ExpiredAt(now) {
 			found = append(found, Finding{Kind: Expired, Entry: e})
 			continue
@@ -196,9 +196,9 @@ func (v Evidence) unusedSince(e Entry, now time.Time) (time.Time, bool) {
 // shadow returns the nearest wider entry with no earlier expiry than entry i. Entry i is
 // live, and so is the wider one.
 func (l List) shadow(i int) (Entry, bool) {
-	e := l.set.entry(i)
-	for p := l.set.parent[i]; p >= 0; p = l.set.parent[p] {
-		if wider := l.set.entry(int(p)); !outlives(e, wider) {
+	e := l.entry(i)
+	for p := l.parent(i); p >= 0; p = l.parent(p) {
+		if wider := l.entry(p); !outlives(e, wider) {
 			return wider, true
 		}
 	}
@@ -209,11 +209,11 @@ func (l List) shadow(i int) (Entry, bool) {
 // together. An entry with the same expiry is shadowed by entry i: of two entries, each
 // needless because of the other, only one may be reported.
 func (l List) duplicates(i int) []Entry {
-	e := l.set.entry(i)
+	e := l.entry(i)
 	var by []Entry
 	next, last := e.prefix.Addr(), netipx.PrefixLastIP(e.prefix)
 	for j := i + 1; j < l.Len(); j++ {
-		inner := l.set.entry(j)
+		inner := l.entry(j)
 		if !e.prefix.Contains(inner.prefix.Addr()) {
 			break
 		}

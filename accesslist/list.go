@@ -20,18 +20,19 @@ import (
 // function takes it. A program that ignores the error denies; an empty list in its place
 // would admit everyone.
 type List struct {
-	_   [0]func() // == would compare pointers, not entries: do not let it compile
-	set *set      // nil: no entries
+	_     [0]func() // == would compare pointers, not entries: do not let it compile
+	shape uint64    // what kind of list it is
+	set   *set      // nil: no entries, or one block without details
 }
 
-// invalid is returned with an error. Its set has no entries; the set of an empty list is
-// nil.
-var invalid = List{set: &set{columns: &columns{}}}
+// invalid is returned with an error. It has no entries, but only the shape of an empty list
+// is zero.
+var invalid = List{shape: listed | broken}
 
 var errInvalid = errors.New("accesslist: the list was returned with an error and covers nobody: want that error handled")
 
 // IsValid reports whether the list was returned without an error. The zero List is valid.
-func (l List) IsValid() bool { return l.set != invalid.set }
+func (l List) IsValid() bool { return l.shape&broken == 0 }
 
 // New makes a list of entries. It returns an invalid list and an error for:
 //   - no entries ([ErrNoEntries]): after skipping every bad line of a file none are
@@ -49,23 +50,33 @@ func New(entries ...Entry) (List, error) {
 }
 
 // Len returns the number of entries, expired ones included (rule A2).
-func (l List) Len() int { return l.set.len() }
+func (l List) Len() int {
+	switch {
+	case l.shape&oneBlock != 0:
+		return 1
+	case l.set == nil:
+		return 0
+	case l.set.blocks6 == nil:
+		return len(l.set.blocks4)
+	}
+	return len(l.set.blocks4) + len(*l.set.blocks6)
+}
 
 // IsEmpty reports whether the list has no entries at all. A list whose entries
 // have all expired is not empty: it covers nobody (rule A2). Nor is an invalid one.
-func (l List) IsEmpty() bool { return l.set == nil }
+func (l List) IsEmpty() bool { return l.shape == 0 }
 
 // HasExpiry reports whether any entry has an expiry, past or future. If none has, the
 // list covers the same addresses at all times.
-func (l List) HasExpiry() bool { return l.set != nil && l.set.expiring }
+func (l List) HasExpiry() bool { return l.shape&expiring != 0 }
 
 // All yields the entries in order of address, IPv4 before IPv6, and of two blocks with
 // the same first address the wider first. The order does not depend on how the list was
 // built.
 func (l List) All() iter.Seq[Entry] {
 	return func(yield func(Entry) bool) {
-		for i := range l.set.len() {
-			if !yield(l.set.entry(i)) {
+		for i := range l.Len() {
+			if !yield(l.entry(i)) {
 				return
 			}
 		}
@@ -75,8 +86,8 @@ func (l List) All() iter.Seq[Entry] {
 // Find returns the entry with exactly this prefix, never a block around it (rule A9). A
 // prefix with host bits set is not found.
 func (l List) Find(prefix netip.Prefix) (Entry, bool) {
-	if i := l.set.find(prefix); i >= 0 {
-		return l.set.entry(i), true
+	if i := l.find(prefix); i >= 0 {
+		return l.entry(i), true
 	}
 	return Entry{}, false
 }
@@ -84,14 +95,45 @@ func (l List) Find(prefix netip.Prefix) (Entry, bool) {
 // Contains reports whether a live entry covers addr at now (rules A1, A2, A5). It
 // is false for an invalid address and for one with a zone.
 func (l List) Contains(addr netip.Addr, now time.Time) bool {
-	return l.set.contains(addr, now)
+	if l.shape&expiring != 0 || !addr.Is4() {
+		return l.containsAt(addr, now)
+	}
+	n, a := l.shape>>32, uint64(asUint32(addr))
+	switch {
+	case l.shape&oneBlock != 0:
+		return (a^n)>>(l.shape&hostBits) == 0
+	case n == 0:
+		return false
+	case n > leavesBounds:
+		return (n^l.set.many.above(n, a))&1 == 1
+	}
+	// Two bounds in different lines say where the next 15 begin: at 0, 16 or 25. Both lines
+	// are fetched at the same time.
+	root := &l.set.root
+	above := isAbove(root[15], a)*16 + -isAbove(root[24], a)&9
+	above += aboveOf15((*[15]uint32)(root[above:]), a)
+	if n > rootBounds {
+		above = aboveOf15((*[15]uint32)(l.set.leaves[above][:]), a)
+	}
+	return (n^above)&1 == 1
+}
+
+// containsAt is Contains for a list with expiries, or an address other than IPv4.
+func (l List) containsAt(addr netip.Addr, now time.Time) bool {
+	if l.shape&(expiring|oneBlock) == expiring && addr.Is4() {
+		permanent := List{shape: l.shape &^ expiring, set: l.set}
+		if permanent.Contains(addr, now) {
+			return true // without a search for the entry
+		}
+	}
+	return l.match(addr, now) >= 0
 }
 
 // Match returns the most specific live entry that covers addr at now (rule A11),
 // and whether there is one.
 func (l List) Match(addr netip.Addr, now time.Time) (Entry, bool) {
-	if i := l.set.match(addr, now); i >= 0 {
-		return l.set.entry(i), true
+	if i := l.match(addr, now); i >= 0 {
+		return l.entry(i), true
 	}
 	return Entry{}, false
 }
@@ -121,7 +163,7 @@ func (l List) With(entries ...Entry) (List, error) {
 			return invalid, l.duplicateError(entries)
 		}
 	}
-	return List{set: compile(all)}, nil
+	return compile(all), nil
 }
 
 // duplicateError returns the error of entries on the list already or given twice. It names
@@ -175,13 +217,13 @@ func (l List) Replace(entries ...Entry) (List, error) {
 			return invalid, fmt.Errorf("accesslist: %s: %w: it is given twice; nothing was replaced", e, ErrDuplicate)
 		}
 		replaced[e.prefix] = true
-		i := l.set.find(e.prefix)
+		i := l.find(e.prefix)
 		if i < 0 {
 			return invalid, fmt.Errorf("accesslist: %s: %w: add it with With; nothing was replaced", e, ErrNotListed)
 		}
 		all[i] = e
 	}
-	return List{set: compile(all)}, nil
+	return compile(all), nil
 }
 
 // A RemoveOption changes what [List.Without] may do.
@@ -200,7 +242,7 @@ func (l List) Without(prefixes []netip.Prefix, options ...RemoveOption) (List, e
 	}
 	removed := make(map[netip.Prefix]bool, len(prefixes))
 	for _, prefix := range prefixes {
-		if l.set.find(prefix) < 0 {
+		if l.find(prefix) < 0 {
 			return invalid, fmt.Errorf("accesslist: %s: %w: an entry is removed by its exact address or block; nothing was removed", prefix, ErrNotListed)
 		}
 		removed[prefix] = true
@@ -208,20 +250,20 @@ func (l List) Without(prefixes []netip.Prefix, options ...RemoveOption) (List, e
 	if len(removed) > 0 && len(removed) == l.Len() && !slices.Contains(options, AllowOpen) {
 		return invalid, fmt.Errorf("accesslist: %s: %w", Entry{prefix: prefixes[0]}, ErrOpensKey)
 	}
-	return List{set: compile(slices.DeleteFunc(slices.Collect(l.All()), func(e Entry) bool { return removed[e.prefix] }))}, nil
+	return compile(slices.DeleteFunc(slices.Collect(l.All()), func(e Entry) bool { return removed[e.prefix] })), nil
 }
 
 // Equal reports whether both lists have the same entries with the same comments
 // and times. It is what go-cmp uses.
 func (l List) Equal(o List) bool {
-	if l.set == o.set {
+	if l.shape == o.shape && l.set == o.set {
 		return true
 	}
 	if l.Len() != o.Len() || !l.IsValid() || !o.IsValid() {
 		return false
 	}
 	for i := range l.Len() {
-		if !l.set.entry(i).Equal(o.set.entry(i)) {
+		if !l.entry(i).Equal(o.entry(i)) {
 			return false
 		}
 	}

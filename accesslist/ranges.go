@@ -1,84 +1,75 @@
 package accesslist
 
 import (
-	"encoding/binary"
 	"math/bits"
+	"slices"
 )
 
 // ranges is a set of IPv4 addresses, merged and compiled for membership alone. Its bounds
-// are the first address of each run and the address after its last, ascending. An address
-// is inside if an odd number of bounds is at or before it.
+// are the first address of each run and the address after its last, descending. An address
+// is inside if an odd number of bounds is at or before it. A look-up counts the others, the
+// bounds above the address: room to spare is zero, above no address, and does not count.
 //
-// A set of more than a few bounds has an index by the high bits of an address. It gives
-// the bounds to search, most often one or two. The index has about half as many elements
-// as there are bounds, in as few bytes as possible, in one piece of memory with the
-// bounds: with thousands of lists the cost of a look-up is the cache lines and pages
-// touched. In a single list, asked again and again, the cost is mispredicted branches; so
-// the only branch of the search is its number of steps.
+// With thousands of lists the cost of a look-up is the cache lines and pages touched, one
+// after the other. In a single list, asked again and again, the cost is mispredicted
+// branches. So no step of a search is a branch, and their number decides where the bounds lie:
+//   - up to rootBounds in the root, two or three lines of memory in one piece with the set;
+//   - up to leavesBounds in leaves of one line each. The root has the last bound of every
+//     leaf; the number of those above an address is the leaf to search;
+//   - more than that with an index.
+//
+// [List.Contains] searches the root and a leaf itself, because a call costs as much as
+// half a search.
 type ranges struct {
-	data  []byte // the index, the bounds, and a step of bounds behind all addresses but the last
-	n     uint32 // bounds
-	shift uint8  // shifts an address to its high bits
-	width uint8  // bytes of an element of the index: 1, 2 or 4; 0: none
+	root   [rootBounds]uint32
+	leaves [][leafBounds]uint32
+	many   *indexed
+}
+
+// indexed are many bounds and an index by the high bits of an address. It gives the bounds
+// to search, most often one or two, and has about half as many elements as there are bounds.
+type indexed struct {
+	index  []uint32 // element h: how many bounds have high bits of at least h
+	bounds []uint32 // and step zeros
 }
 
 const (
-	step      = 4 // bounds compared at once
-	fewBounds = 8 // most bounds without an index
+	rootBounds   = 40 // enough for any 20 entries; makes a set 256 bytes
+	leafBounds   = 16 // a line of 64 bytes
+	leavesBounds = rootBounds*leafBounds + leafBounds - 1
+	step         = 4 // bounds compared at once
 )
 
-// shape returns the layout for bounds, and the number of elements of the index.
-func shape(bounds []uint32) (r ranges, elements int) {
-	r.n = uint32(len(bounds))
-	if len(bounds) <= fewBounds {
-		return r, 0
-	}
+// compileRanges compiles bounds, as merge made them.
+func compileRanges(bounds []uint32) (r ranges) {
+	slices.Reverse(bounds)
+	n := len(bounds)
 	switch {
-	case r.n < 1<<8:
-		r.width = 1
-	case r.n < 1<<16:
-		r.width = 2
+	case n <= rootBounds:
+		copy(r.root[:], bounds)
+	case n <= leavesBounds:
+		r.leaves = make([][leafBounds]uint32, n/leafBounds+1)
+		for i := range r.leaves {
+			if copy(r.leaves[i][:], bounds[i*leafBounds:]) == leafBounds {
+				r.root[i] = r.leaves[i][leafBounds-1]
+			}
+		}
 	default:
-		r.width = 4
-	}
-	high := bits.Len32(r.n) - 1
-	r.shift = uint8(32 - high)
-	return r, 1<<high + 1
-}
-
-// rangesSize returns how many bytes compileRanges needs for bounds.
-func rangesSize(bounds []uint32) int {
-	r, elements := shape(bounds)
-	return (len(bounds)+step)*4 + elements*int(r.width)
-}
-
-// compileRanges compiles bounds, as merge made them, into memory.
-func compileRanges(bounds []uint32, memory []byte) ranges {
-	r, elements := shape(bounds)
-	r.data = memory
-	// Element h is the number of bounds with high bits less than h.
-	rank := 0
-	for h := range uint32(elements) {
-		for rank < len(bounds) && bounds[rank]>>r.shift < h {
-			rank++
+		shift := indexShift(uint64(n))
+		r.many = &indexed{make([]uint32, 1<<(32-shift)+1), slices.Concat(bounds, make([]uint32, step))}
+		rank := n
+		for h := range r.many.index {
+			for rank > 0 && int(bounds[rank-1]>>shift) < h {
+				rank--
+			}
+			r.many.index[h] = uint32(rank)
 		}
-		switch r.width {
-		case 1:
-			r.data = append(r.data, uint8(rank))
-		case 2:
-			r.data = binary.LittleEndian.AppendUint16(r.data, uint16(rank))
-		case 4:
-			r.data = binary.LittleEndian.AppendUint32(r.data, uint32(rank))
-		}
-	}
-	for _, bound := range bounds {
-		r.data = binary.LittleEndian.AppendUint32(r.data, bound)
-	}
-	for range step {
-		r.data = binary.LittleEndian.AppendUint32(r.data, 1<<32-1)
 	}
 	return r
 }
+
+// indexShift returns how far to shift an address to get its high bits.
+func indexShift(n uint64) int { return 33 - bits.Len64(n) }
 
 // merge extends bounds by a run. Runs come in the order of their first address.
 func merge(bounds []uint32, first, last uint32) []uint32 {
@@ -100,42 +91,27 @@ func merge(bounds []uint32, first, last uint32) []uint32 {
 	return bounds
 }
 
-// between returns the bounds of element h of the index: the half-open range from, to.
-func (r *ranges) between(h uint32) (from, to uint32) {
-	switch index := r.data; r.width {
-	case 1:
-		return uint32(index[h]), uint32(index[h+1])
-	case 2:
-		index = index[h*2:][:4]
-		return uint32(binary.LittleEndian.Uint16(index)), uint32(binary.LittleEndian.Uint16(index[2:]))
-	case 4:
-		index = index[h*4:][:8]
-		return binary.LittleEndian.Uint32(index), binary.LittleEndian.Uint32(index[4:])
-	}
-	return 0, r.n
+// isAbove returns 1 if a bound is above an address, and else 0: the sign of the difference.
+func isAbove(bound uint32, addr uint64) uint64 { return (addr - uint64(bound)) >> 63 }
+
+// aboveOf15 returns how many of 15 descending bounds are above an address.
+func aboveOf15(line *[15]uint32, addr uint64) uint64 {
+	i := isAbove(line[7], addr) * 8
+	i += isAbove(line[i+3], addr) * 4
+	i += isAbove(line[i+1], addr) * 2
+	return i + isAbove(line[i], addr)
 }
 
-// contains reports whether addr is in the set.
-func (r *ranges) contains(addr uint32) bool {
-	if r.data == nil {
-		return false
-	}
-	from, to := r.between(addr >> (r.shift & 31))
-	bounds := r.data[len(r.data)-int(r.n+step)*4:]
-	after := uint64(addr) + 1 // less a bound at or before addr it does not borrow
+// above returns how many of n bounds are above an address.
+func (x *indexed) above(n, addr uint64) uint64 {
+	h := addr >> indexShift(n)
+	from, to := uint64(x.index[h+1]), uint64(x.index[h])
 	for size := to - from; size > step; {
 		half := size / 2
-		before := uint64(binary.LittleEndian.Uint32(bounds[(from+half-1)*4:])) - after
-		from += half & uint32(before>>32) // all bits of it are set if that bound is at or before addr
+		from += half & -isAbove(x.bounds[from+half-1], addr)
 		size -= half
 	}
-	// Bounds of later elements of the index come after addr and do not count.
-	b := bounds[from*4:][:4*step]
-	at := uint64(from) +
-		(uint64(binary.LittleEndian.Uint32(b[0:]))-after)>>63 +
-		(uint64(binary.LittleEndian.Uint32(b[4:]))-after)>>63 +
-		(uint64(binary.LittleEndian.Uint32(b[8:]))-after)>>63 +
-		(uint64(binary.LittleEndian.Uint32(b[12:]))-after)>>63
-	// The padding after the bounds counts for the last address of all.
-	return min(at, uint64(r.n))&1 == 1
+	// Bounds of lower high bits follow and do not count.
+	b := x.bounds[from:][:step]
+	return from + isAbove(b[0], addr) + isAbove(b[1], addr) + isAbove(b[2], addr) + isAbove(b[3], addr)
 }

@@ -3,9 +3,9 @@ package accesslist
 import (
 	"math/rand/v2"
 	"net/netip"
+	"reflect"
 	"testing"
 	"time"
-	"unsafe"
 )
 
 // The same ranges as a plain list, to compare with.
@@ -18,6 +18,10 @@ func (p plainRanges) contains(addr uint32) bool {
 		}
 	}
 	return false
+}
+
+func addr4(addr uint32) netip.Addr {
+	return netip.AddrFrom4([4]byte{byte(addr >> 24), byte(addr >> 16), byte(addr >> 8), byte(addr)})
 }
 
 // spread is n ranges all over the addresses.
@@ -34,10 +38,14 @@ func TestRanges(t *testing.T) {
 	for i := range uint32(40) { // all in one element of the index
 		crowd = append(crowd, [2]uint32{0xc0a80000 + 4*i, 0xc0a80000 + 4*i + 1})
 	}
+	long := plainRanges{{7, 7}, {1 << 31, 1<<31 + 9}}
+	for i := range uint32(800) {
+		long = append(long, [2]uint32{0xc0a80000 + 4*i, 0xc0a80000 + 4*i + 1})
+	}
 	for name, test := range map[string]struct {
 		in     plainRanges
 		bounds int // after merging
-		index  int // bytes of the index: the representation that the size wants
+		rest   int // elements beside the root: the representation that the size wants
 	}{
 		"nothing":         {nil, 0, 0},
 		"one address":     {plainRanges{{7, 7}}, 2, 0},
@@ -47,21 +55,27 @@ func TestRanges(t *testing.T) {
 		"adjacent":        {plainRanges{{8, 15}, {16, 17}, {19, 19}}, 4, 0},
 		"adjacent to end": {plainRanges{{8, 15}, {16, last}, {20, 30}}, 1, 0},
 		"nested":          {plainRanges{{8, 15}, {8, 8}, {9, 10}, {15, 15}, {17, 17}}, 4, 0},
-		"the most of few": {plainRanges{{0, 1}, {3, 3}, {5, 5}, {7, 9}}, 8, 0},
-		"one more":        {plainRanges{{0, 1}, {3, 3}, {5, 5}, {7, 9}, {1 << 30, last}}, 9, 1<<3 + 1},
-		"a crowd":         {crowd, 84, 1<<6 + 1},
-		"the most bytes":  {spread(127), 254, 1<<7 + 1},
-		"two bytes each":  {spread(128), 256, 2 * (1<<8 + 1)},
-		"the most of two": {spread(1<<15 - 1), 1<<16 - 2, 2 * (1<<15 + 1)},
-		"four bytes each": {spread(1 << 15), 1 << 16, 4 * (1<<16 + 1)},
+		"a full root":     {spread(rootBounds / 2), rootBounds, 0},
+		"one more":        {append(spread(rootBounds/2), [2]uint32{last, last}), rootBounds + 1, 3 * leafBounds},
+		"full leaves":     {spread(24), 48, 4 * leafBounds},
+		"a crowd":         {crowd, 84, 6 * leafBounds},
+		"the most leaves": {append(spread(leavesBounds/2), [2]uint32{last, last}), leavesBounds, (rootBounds + 1) * leafBounds},
+		"an index":        {spread(leavesBounds/2 + 1), leavesBounds + 1, 1<<9 + 1 + leavesBounds + 1 + step},
+		"to the last":     {append(spread(400), [2]uint32{last, last}), 801, 1<<9 + 1 + 801 + step},
+		"a long crowd":    {long, 1604, 1<<10 + 1 + 1604 + step},
+		"very many":       {spread(1 << 15), 1 << 16, 1<<16 + 1 + 1<<16 + step},
 	} {
 		var bounds []uint32
 		for _, run := range test.in {
 			bounds = merge(bounds, run[0], run[1])
 		}
-		r := compileRanges(bounds, make([]byte, 0, rangesSize(bounds)))
-		if index := len(r.data) - 4*(len(bounds)+step); len(bounds) != test.bounds || index != test.index || cap(r.data) != len(r.data) {
-			t.Errorf("%s: %d bounds and an index of %d bytes, want %d and %d", name, len(bounds), index, test.bounds, test.index)
+		r := compileRanges(bounds)
+		rest := len(r.leaves) * leafBounds
+		if r.many != nil {
+			rest = len(r.many.index) + len(r.many.bounds)
+		}
+		if len(bounds) != test.bounds || rest != test.rest {
+			t.Errorf("%s: %d bounds and %d elements beside the root, want %d and %d", name, len(bounds), rest, test.bounds, test.rest)
 		}
 		asked := test.in
 		if n := len(asked); n > 200 {
@@ -69,7 +83,7 @@ func TestRanges(t *testing.T) {
 		}
 		for _, run := range append(asked, [2]uint32{0, last}) {
 			for _, addr := range []uint32{run[0] - 1, run[0], run[0] + 1, run[1] - 1, run[1], run[1] + 1, rand.Uint32()} {
-				if got, want := r.contains(addr), test.in.contains(addr); got != want {
+				if got, want := (List{shape: uint64(test.bounds) << 32, set: &set{ranges: r}}).Contains(addr4(addr), time.Time{}), test.in.contains(addr); got != want {
 					t.Errorf("%s: contains(%#x) is %v, want %v", name, addr, got, want)
 				}
 			}
@@ -77,25 +91,24 @@ func TestRanges(t *testing.T) {
 	}
 }
 
-// A list of up to some 300 entries is one piece of memory, as far as membership goes.
-func TestShortListsAreOnePiece(t *testing.T) {
-	var entries []Entry
-	for n := range 400 {
-		entry, err := Parser{}.NewEntry(netip.PrefixFrom(netip.AddrFrom4([4]byte{10, byte(n >> 8), byte(n), 1}), 32))
-		if err != nil {
-			t.Fatal(err)
-		}
-		entries = append(entries, entry)
-		s := compile(entries)
-		size := len(s.permanent.data)
-		behind := uintptr(unsafe.Pointer(&s.permanent.data[0])) == uintptr(unsafe.Pointer(s))+uintptr(headerSize)
-		if want := size <= 3072-headerSize; behind != want {
-			t.Errorf("%d entries, %d bytes: behind the set is %t, want %t", len(entries), size, behind, want)
-		}
-		inside, outside := entry.Prefix().Addr(), entry.Prefix().Addr().Next()
-		if !s.contains(inside, time.Time{}) || s.contains(outside, time.Time{}) {
-			t.Errorf("%d entries: %s is %t and %s is %t, want true and false", len(entries),
-				inside, s.contains(inside, time.Time{}), outside, s.contains(outside, time.Time{}))
-		}
+// A list of one block is in the List alone, unless the entry has a comment or a time.
+func TestOneBlockNeedsNoSet(t *testing.T) {
+	entry, err := Parser{}.ParseEntry("203.0.113.0/24")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if l := compile([]Entry{entry}); l.set != nil || l.Len() != 1 || !l.entry(0).Equal(entry) {
+		t.Errorf("a list of one block has a set (%v), or another entry than %v", l.set, entry)
+	}
+	entry.Comment = "office"
+	if l := compile([]Entry{entry}); l.set.blocks4 != nil || l.set.bits4 != nil || !l.entry(0).Equal(entry) {
+		t.Errorf("a list of one block has blocks in its set (%v), or another entry than %v", l.set.blocks4, entry)
+	}
+}
+
+// The allocator has a size of 256 bytes, and such a set begins with a line.
+func TestSetsAreWholeLines(t *testing.T) {
+	if size := reflect.TypeFor[set]().Size(); size != 256 {
+		t.Errorf("a set has %d bytes, want 256", size)
 	}
 }

@@ -5,81 +5,44 @@ import (
 	"net/netip"
 	"sort"
 	"time"
-	"unsafe"
 )
 
-// A set is the compiled form of a list. The fields for membership come first, for a
-// short list all in one piece of memory.
-type set struct {
-	permanent ranges // merged IPv4 entries without expiry
-	expiring  bool   // any entry has an expiry
-	*columns
-}
+// The shape of a list is one number. It answers most questions without reading other memory.
+// Zero is a list without entries. The upper 32 bits are the first address of a list of one
+// block, and otherwise the number of bounds (see ranges).
+const (
+	hostBits = 1<<6 - 1 // 32 less the length of the prefix, in a list of one block
+	listed   = 1 << 6   // there are entries, or the list is invalid
+	expiring = 1 << 7   // an entry has an expiry
+	oneBlock = 1 << 8   // the only entry is IPv4
+	broken   = 1 << 9   // the list was returned with an error
+)
 
-// columns are the entries. In columns a look-up touches addresses only, and an entry
-// without a comment costs nine bytes and its place in the tree.
+// A set is the rest of the compiled list. The part for membership comes first, for a short
+// list all in one piece of memory. An entry without a comment costs nine bytes and its
+// bounds. A list of one block without details has no set, and with details the set has
+// nothing else.
 //
 // Blocks either nest or are disjoint, so the entries form a forest, and in the
 // order of compareEntries an entry comes after all blocks around it. Therefore only one
 // leaf can cover an address: the last entry beginning at or before it. The entries
 // covering the address are that leaf and its ancestors, the most specific first.
-type columns struct {
-	first4  []uint32       // IPv4 entries: the first address
-	bits4   []uint8        // and the length of the prefix
-	blocks6 []netip.Prefix // IPv6 entries, which come after the IPv4 ones
-	parent  []int32        // the nearest entry around each, or -1
-	details []details      // nil when no entry has any
+type set struct {
+	ranges             // merged IPv4 entries without expiry
+	blocks4 []block4   // IPv4 entries
+	bits4   []uint8    // lengths of their prefixes
+	blocks6 *[]block6  // IPv6 entries, after the IPv4 ones; nil if there are none
+	details *[]details // nil if no entry has any
 }
 
-// newSet returns a set and memory for size bytes of ranges. For small sizes the memory
-// follows the set: one piece of memory to fetch instead of two.
-func newSet(size int) (*set, []byte) {
-	switch size += headerSize; {
-	case size <= 64:
-		s := new(roomy[[64 - headerSize]byte])
-		return &s.set, s.room[:0]
-	case size <= 128:
-		s := new(roomy[[128 - headerSize]byte])
-		return &s.set, s.room[:0]
-	case size <= 192:
-		s := new(roomy[[192 - headerSize]byte])
-		return &s.set, s.room[:0]
-	case size <= 256:
-		s := new(roomy[[256 - headerSize]byte])
-		return &s.set, s.room[:0]
-	case size <= 320:
-		s := new(roomy[[320 - headerSize]byte])
-		return &s.set, s.room[:0]
-	case size <= 384:
-		s := new(roomy[[384 - headerSize]byte])
-		return &s.set, s.room[:0]
-	case size <= 512:
-		s := new(roomy[[512 - headerSize]byte])
-		return &s.set, s.room[:0]
-	case size <= 768:
-		s := new(roomy[[768 - headerSize]byte])
-		return &s.set, s.room[:0]
-	case size <= 1024:
-		s := new(roomy[[1024 - headerSize]byte])
-		return &s.set, s.room[:0]
-	case size <= 1536:
-		s := new(roomy[[1536 - headerSize]byte])
-		return &s.set, s.room[:0]
-	case size <= 2304:
-		s := new(roomy[[2304 - headerSize]byte])
-		return &s.set, s.room[:0]
-	case size <= 3072:
-		s := new(roomy[[3072 - headerSize]byte])
-		return &s.set, s.room[:0]
-	}
-	return new(set), make([]byte, 0, size-headerSize)
+type block4 struct {
+	first  uint32
+	parent int32 // the nearest entry around it, or -1
 }
 
-const headerSize = int(unsafe.Sizeof(set{}))
-
-type roomy[A any] struct {
-	set
-	room A
+type block6 struct {
+	netip.Prefix
+	parent int32
 }
 
 // details are absent from most entries of a long list.
@@ -88,139 +51,132 @@ type details struct {
 	added, expires time.Time
 }
 
-// compile makes a set of sorted, distinct entries.
-func compile(entries []Entry) *set {
+// compile makes a list of sorted, distinct entries.
+func compile(entries []Entry) List {
 	if len(entries) == 0 {
-		return nil
+		return List{}
 	}
-	s := columns{parent: make([]int32, 0, len(entries))}
-	expiring := false
+	// IPv4 comes first. The capacities are exact, since a store holds many short lists.
+	n4 := sort.Search(len(entries), func(i int) bool { return entries[i].prefix.Addr().Is6() })
+	l := List{shape: listed, set: &set{blocks4: make([]block4, 0, n4), bits4: make([]uint8, 0, n4)}}
+	if n6 := len(entries) - n4; n6 > 0 {
+		blocks := make([]block6, 0, n6)
+		l.set.blocks6 = &blocks
+	}
 	var permanent []uint32
 	for i, e := range entries {
-		if e.prefix.Addr().Is4() {
-			s.first4 = append(s.first4, asUint32(e.prefix.Addr()))
-			s.bits4 = append(s.bits4, uint8(e.prefix.Bits()))
-			if e.Expires.IsZero() {
-				permanent = merge(permanent, s.first4[i], s.first4[i]|uint32(1<<(32-e.prefix.Bits())-1))
-			}
-		} else {
-			s.blocks6 = append(s.blocks6, e.prefix)
-		}
 		parent := i - 1
 		for parent >= 0 && !entries[parent].prefix.Contains(e.prefix.Addr()) {
-			parent = int(s.parent[parent])
+			parent = l.parent(parent)
 		}
-		s.parent = append(s.parent, int32(parent))
-		if e.Comment != "" || !e.Added.IsZero() || !e.Expires.IsZero() {
-			if s.details == nil {
-				s.details = make([]details, len(entries))
+		if i < n4 {
+			first := asUint32(e.prefix.Addr())
+			l.set.blocks4 = append(l.set.blocks4, block4{first, int32(parent)})
+			l.set.bits4 = append(l.set.bits4, uint8(e.prefix.Bits()))
+			if e.Expires.IsZero() {
+				permanent = merge(permanent, first, first|uint32(1<<(32-e.prefix.Bits())-1))
 			}
-			expiring = expiring || !e.Expires.IsZero()
+		} else {
+			*l.set.blocks6 = append(*l.set.blocks6, block6{e.prefix, int32(parent)})
+		}
+		if e.Comment != "" || !e.Added.IsZero() || !e.Expires.IsZero() {
+			if l.set.details == nil {
+				all := make([]details, len(entries))
+				l.set.details = &all
+			}
+			if !e.Expires.IsZero() {
+				l.shape |= expiring
+			}
 			// With the monotonic reading an entry would print differently after a
 			// round trip through JSON.
-			s.details[i] = details{e.Comment, e.Added.Round(0), e.Expires.Round(0)}
+			(*l.set.details)[i] = details{e.Comment, e.Added.Round(0), e.Expires.Round(0)}
 		}
 	}
-	compiled, memory := newSet(rangesSize(permanent))
-	compiled.permanent = compileRanges(permanent, memory)
-	compiled.expiring, compiled.columns = expiring, &s
-	return compiled
-}
-
-func (s *set) len() int {
-	if s == nil {
-		return 0
+	if len(entries) == 1 && n4 == 1 {
+		l.shape |= oneBlock | uint64(l.set.blocks4[0].first)<<32 | uint64(32-l.set.bits4[0])
+		if l.set.details == nil {
+			return List{shape: l.shape}
+		}
+		return List{shape: l.shape, set: &set{details: l.set.details}}
 	}
-	return len(s.parent)
+	l.shape |= uint64(len(permanent)) << 32
+	l.set.ranges = compileRanges(permanent)
+	return l
 }
 
-func (s *set) prefix(i int) netip.Prefix {
-	if i >= len(s.first4) {
-		return s.blocks6[i-len(s.first4)]
+func (l List) prefix(i int) netip.Prefix {
+	first, bits := uint32(l.shape>>32), 32-int(l.shape&hostBits)
+	if l.shape&oneBlock == 0 {
+		if i >= len(l.set.blocks4) {
+			return (*l.set.blocks6)[i-len(l.set.blocks4)].Prefix
+		}
+		first, bits = l.set.blocks4[i].first, int(l.set.bits4[i])
 	}
 	var b [4]byte
-	binary.BigEndian.PutUint32(b[:], s.first4[i])
-	return netip.PrefixFrom(netip.AddrFrom4(b), int(s.bits4[i]))
+	binary.BigEndian.PutUint32(b[:], first)
+	return netip.PrefixFrom(netip.AddrFrom4(b), bits)
 }
 
-func (s *set) entry(i int) Entry {
-	e := Entry{prefix: s.prefix(i)}
-	if s.details != nil {
-		d := &s.details[i]
+// parent returns the index of the nearest entry around an entry, or -1.
+func (l List) parent(i int) int {
+	switch {
+	case l.shape&oneBlock != 0:
+		return -1
+	case i >= len(l.set.blocks4):
+		return int((*l.set.blocks6)[i-len(l.set.blocks4)].parent)
+	}
+	return int(l.set.blocks4[i].parent)
+}
+
+func (l List) entry(i int) Entry {
+	e := Entry{prefix: l.prefix(i)}
+	if l.set != nil && l.set.details != nil {
+		d := &(*l.set.details)[i]
 		e.Comment, e.Added, e.Expires = d.comment, d.added, d.expires
 	}
 	return e
 }
 
 // find returns the index of the entry with exactly this prefix, or -1.
-func (s *set) find(prefix netip.Prefix) int {
-	i, found := sort.Find(s.len(), func(i int) int { return comparePrefixes(prefix, s.prefix(i)) })
+func (l List) find(prefix netip.Prefix) int {
+	i, found := sort.Find(l.Len(), func(i int) int { return comparePrefixes(prefix, l.prefix(i)) })
 	if !found {
 		return -1
 	}
 	return i
 }
 
-// contains reports whether a live entry covers addr at now.
-func (s *set) contains(addr netip.Addr, now time.Time) bool {
-	switch {
-	case s == nil:
-		return false
-	case !addr.Is4():
-		return s.match(addr, now) >= 0
-	case s.expiring:
-		return s.permanent.contains(asUint32(addr)) || s.match(addr, now) >= 0
-	}
-	return s.permanent.contains(asUint32(addr))
-}
-
 // match returns the index of the most specific live entry that covers addr at
 // now, or -1.
-func (s *set) match(addr netip.Addr, now time.Time) int {
-	if s == nil {
-		return -1
-	}
+func (l List) match(addr netip.Addr, now time.Time) int {
 	addr = unmap(addr)
-	i := -1
+	n4, i := 0, -1
 	switch {
+	case l.shape&oneBlock != 0:
+		i = 0
+	case l.set == nil:
 	case addr.Is4():
-		for i = s.last4(asUint32(addr)); i >= 0 && !s.covers4(i, asUint32(addr), now); i = int(s.parent[i]) {
-		}
-	case addr.Is6():
-		n4 := len(s.first4)
-		i = n4 + sort.Search(len(s.blocks6), func(i int) bool { return s.blocks6[i].Addr().Compare(addr) > 0 }) - 1
-		if i < n4 {
-			return -1
-		}
-		for ; i >= 0 && !(s.blocks6[i-n4].Contains(addr) && s.live(i, now)); i = int(s.parent[i]) {
-		}
+		a := asUint32(addr)
+		i = sort.Search(len(l.set.blocks4), func(i int) bool { return l.set.blocks4[i].first > a }) - 1
+	case addr.Is6() && l.set.blocks6 != nil:
+		n4 = len(l.set.blocks4)
+		blocks := *l.set.blocks6
+		i = n4 + sort.Search(len(blocks), func(i int) bool { return blocks[i].Addr().Compare(addr) > 0 }) - 1
+	}
+	for i >= n4 && !(l.prefix(i).Contains(addr) && l.live(i, now)) {
+		i = l.parent(i)
+	}
+	if i < n4 {
+		return -1
 	}
 	return i
 }
 
-// last4 returns the index of the last IPv4 entry beginning at or before addr, or -1.
-func (s *set) last4(addr uint32) int {
-	lo, hi := 0, len(s.first4)
-	for lo < hi {
-		if mid := int(uint(lo+hi) >> 1); s.first4[mid] <= addr {
-			lo = mid + 1
-		} else {
-			hi = mid
-		}
-	}
-	return lo - 1
-}
-
-func (s *set) covers4(i int, addr uint32, now time.Time) bool {
-	// A shift by 32, for /0, leaves nothing in Go.
-	return (addr^s.first4[i])>>(32-s.bits4[i]) == 0 && s.live(i, now)
-}
-
-func (s *set) live(i int, now time.Time) bool {
-	if s.details == nil {
+func (l List) live(i int, now time.Time) bool {
+	if l.set == nil || l.set.details == nil {
 		return true
 	}
-	expires := s.details[i].expires
+	expires := (*l.set.details)[i].expires
 	return expires.IsZero() || now.Before(expires)
 }
 

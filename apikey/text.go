@@ -130,6 +130,13 @@ func checksum(text string) (digits [checksumLength]byte) {
 	return digits
 }
 
-func isBase62(c byte) bool {
-	return '0' <= c && c <= '9' || 'A' <= c && c <= 'Z' || 'a' <= c && c <= 'z'
-}
+func isBase62(c byte) bool { return isDigit[c] }
+
+// isDigit has the digits of base 62. Every request has its secret parsed: reading the table
+// takes half as long as comparing.
+var isDigit = func() (is [256]bool) {
+	for _, c := range []byte(base62) {
+		is[c] = true
+	}
+	return is
+}()

@@ -25,6 +25,10 @@ type Decision struct {
 	// zero. The call may have been allowed or denied all the same.
 	WouldDeny Reason
 
+	// Two fields of the request, here because they fit into a gap.
+	clientFrom ClientOrigin
+	console    bool
+
 	secret int32 // index of the verified one of the key's secrets, or -1
 
 	// Cause is the error behind the reason, for the operator: of the source or the Resolver
@@ -41,12 +45,10 @@ type Decision struct {
 
 // asked is the part of a Request kept in its decision: no proof.
 type asked struct {
-	key        apikey.ID
-	client     netip.Addr
-	resource   Resource
-	endpoint   Endpoint
-	console    bool
-	clientFrom ClientOrigin
+	key      apikey.ID
+	client   netip.Addr
+	resource Resource
+	endpoint Endpoint
 }
 
 // begin notes the request. Nothing is verified yet.
@@ -57,8 +59,8 @@ func (d *Decision) begin(r *Request) {
 	d.request.resource.Organization = r.Organization
 	d.request.resource.Project = r.Project
 	d.request.endpoint = r.Endpoint
-	d.request.console = r.Console
-	d.request.clientFrom = r.ClientFrom
+	d.console = r.Console
+	d.clientFrom = r.ClientFrom
 	d.secret = -1
 }
 
@@ -101,7 +103,7 @@ func (d Decision) Client() netip.Addr {
 }
 
 // ClientFrom returns where the client's address was found.
-func (d Decision) ClientFrom() ClientOrigin { return d.request.clientFrom }
+func (d Decision) ClientFrom() ClientOrigin { return d.clientFrom }
 
 // Resource returns the judged resource, with the Value of its Resolver. Without a Resolver
 // it is the request's Organization and Project. It is zero if the request was denied before
@@ -124,10 +126,18 @@ func (d Decision) Entry() (accesslist.Entry, bool) {
 // SecretID returns the [apikey.StoredSecret.ID] of the verified secret (rule K4). It is ""
 // if none was verified, or another kind of proof.
 func (d Decision) SecretID() string {
-	if d.secret < 0 || d.subject.key == nil {
-		return ""
+	if verified := d.verified(); verified != nil {
+		return verified.ID()
 	}
-	return d.subject.key.Secrets[d.secret].ID()
+	return ""
+}
+
+// verified returns the verified secret, nil if there is none.
+func (d *Decision) verified() *apikey.StoredSecret {
+	if d.secret < 0 || d.subject.key == nil {
+		return nil
+	}
+	return &d.subject.key.Secrets[d.secret]
 }
 
 // Subject returns the key and the organization behind the decision. It is the zero Subject
@@ -189,10 +199,14 @@ func formOf(cause error) string {
 // come from the caller.
 const maxText = 1024
 
-// attributes are the name and value pairs of String and LogValue, in order, without the
-// empty ones.
-func (d Decision) attributes() []slog.Attr {
-	var attrs []slog.Attr
+// attributes appends the name and value pairs of String and LogValue, in order, without the
+// empty ones. The texts made for them are placed in memory.
+func (d *Decision) attributes(attrs []slog.Attr, memory []byte) []slog.Attr {
+	var made [64]byte // room for each of these texts
+	place := func(text []byte) (placed string) {
+		placed, memory = plain.Place(memory, text)
+		return placed
+	}
 	add := func(name, value string) {
 		if value != "" {
 			attrs = append(attrs, slog.String(name, plain.Cut(value, maxText)))
@@ -200,15 +214,17 @@ func (d Decision) attributes() []slog.Attr {
 	}
 	add("kind", d.Kind().String())
 	add("key", d.request.key.String())
-	add("secret", d.SecretID())
-	if client := d.Client(); client.IsValid() {
-		add("client", client.String())
+	if verified := d.verified(); verified != nil {
+		add("secret", place(append(made[:0], verified.ID()...)))
 	}
-	if d.request.clientFrom != OriginUnknown {
-		add("client_from", d.request.clientFrom.String())
+	if client := d.Client(); client.IsValid() {
+		add("client", place(client.AppendTo(made[:0])))
+	}
+	if d.clientFrom != OriginUnknown {
+		add("client_from", d.clientFrom.String())
 	}
 	if entry, ok := d.Entry(); ok {
-		add("entry", entry.String())
+		add("entry", place(appendEntry(made[:0], entry)))
 	}
 	add("organization", d.request.resource.Organization)
 	add("project", d.request.resource.Project)
@@ -224,6 +240,14 @@ func (d Decision) attributes() []slog.Attr {
 		add("error", d.causeText())
 	}
 	return attrs
+}
+
+// appendEntry appends the text of an entry, as of its String.
+func appendEntry(text []byte, entry accesslist.Entry) []byte {
+	if prefix := entry.Prefix(); !prefix.IsSingleIP() {
+		return prefix.AppendTo(text)
+	}
+	return entry.Prefix().Addr().AppendTo(text)
 }
 
 // disabled returns what is switched off if line 6 answered: "key", "organization" or "key
@@ -264,24 +288,28 @@ func (d Decision) verdict() string {
 func (d Decision) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s %s", d.verdict(), d.Reason)
-	for _, a := range d.attributes() {
+	for _, a := range d.attributes(nil, nil) {
 		fmt.Fprintf(&b, " %s=%q", a.Key, a.Value.String())
 	}
 	return b.String()
 }
 
 // LogValue implements [slog.LogValuer]. It returns the content of String as a group of
-// attributes.
+// attributes. For an allowed call that is one allocation.
 func (d Decision) LogValue() slog.Value {
-	attrs := []slog.Attr{slog.Bool("allowed", d.Allowed()), slog.String("reason", d.Reason.String())}
-	return slog.GroupValue(append(attrs, d.attributes()...)...)
+	line := new(struct { // 640 bytes, a size of the allocator
+		attrs [13]slog.Attr
+		texts [104]byte
+	})
+	attrs := append(line.attrs[:0], slog.Bool("allowed", d.Allowed()), slog.String("reason", d.Reason.String()))
+	return slog.GroupValue(d.attributes(attrs, line.texts[:])...)
 }
 
 // MarshalJSON returns the content of String as an object, for an audit log. There is no way
 // back: a decision is made, not read.
 func (d Decision) MarshalJSON() ([]byte, error) {
 	fields := map[string]any{"allowed": d.Allowed(), "reason": d.Reason.String()}
-	for _, a := range d.attributes() {
+	for _, a := range d.attributes(nil, nil) {
 		fields[a.Key] = a.Value.String()
 	}
 	return json.Marshal(fields)

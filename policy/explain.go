@@ -41,7 +41,7 @@ func (d Decision) compared(line Reason) string {
 		}
 		return text
 	case ConsoleForbidden:
-		if r.console {
+		if d.console {
 			return "the call is to the console"
 		}
 		return "the call is to the API"

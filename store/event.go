@@ -11,10 +11,10 @@ import (
 	"github.com/sallyport-go/sallyport/policy"
 )
 
-// An Event says what a [Write] changed, and who did it. It has everything that its reader
-// needs, since it outlives its record.
+// An Event says what a [Write] changed, and who did it. It outlives its record, so it has
+// all that a reader needs.
 //
-// It has no secret and no hash of one. Secrets are named by their ID.
+// It has no secret and no hash of one. Name a secret by its ID.
 type Event struct {
 	// Revision and Index are set by the store: the revision of the write, and the place
 	// among its events. Together they are the event's ID.
@@ -35,9 +35,9 @@ type Event struct {
 	Reason      string              // of the actor, in words; at most MaxReason bytes
 	Accepted    []string            // kinds of findings that the actor accepted by name (rule M22)
 
-	// Entry is the entry that was added, changed or removed. Before and After are JSON
-	// objects of the fields that changed, empty if there are none. An object that begins
-	// to exist has no Before, and one that ceases to exist no After.
+	// Entry is the added, changed or removed entry of a list. Before and After are JSON
+	// objects of the changed fields. Before is empty for a new record, and After for a
+	// deleted one.
 	Entry  netip.Prefix
 	Before json.RawMessage
 	After  json.RawMessage
@@ -51,7 +51,7 @@ const (
 	maxWord        = 64
 )
 
-// An Actor is who made a change.
+// An Actor has made a change.
 type Actor struct {
 	Kind   ActorKind
 	ID     string // of the key or the person; a system may have none
@@ -69,7 +69,7 @@ const (
 	ActorSystem ActorKind = "system" // the service itself, or an operator on its machine
 )
 
-// A Via is the way in by which a change came: a word, of the constants or the program's own.
+// A Via is the way in of a change: one of the constants, or a word of the program's own.
 type Via string
 
 // The ways in.
@@ -80,8 +80,8 @@ const (
 	ViaLibrary Via = "library"
 )
 
-// An EventType says what changed: a word, of the constants or the program's own. Stores keep
-// every type.
+// An EventType says what changed: one of the constants, or a word of the program's own. Stores
+// keep every type.
 type EventType string
 
 // The types of events.
@@ -115,11 +115,11 @@ const (
 
 // ID returns the identifier of a stored event: 24 hexadecimal digits, of its revision and its
 // index. No other event of the store has it, also after a restored backup (S27), and IDs
-// sort as events do. A reader that sees an event twice knows it by its ID.
+// sort as events do. A reader recognizes an event by its ID.
 func (e Event) ID() string { return fmt.Sprintf("%016x%08x", e.Revision, e.Index) }
 
-// ParseEventID returns the revision and the index in the text of [Event.ID]. It is false for
-// another text.
+// ParseEventID returns the revision and the index in the text of an [Event.ID]. For another
+// text ok is false.
 func ParseEventID(text string) (revision uint64, index int, ok bool) {
 	if len(text) != 24 {
 		return 0, 0, false

@@ -222,25 +222,25 @@ func TestWriteValidate(t *testing.T) {
 		"4 changes: want exactly one": func(w *store.Write) {
 			w.PutOrganization, w.Delete, w.Forget = &policy.Organization{}, &store.Condition{}, &store.Position{}
 		},
-		"Delete at revision 0: want the revision":      func(w *store.Write) { *w = store.Write{Delete: &store.Condition{Organization: "acme"}} },
-		"the organization is empty":                    func(w *store.Write) { *w = store.Write{Delete: &store.Condition{Revision: 1}} },
-		"Forget up to revision 7 of no history":        func(w *store.Write) { *w = store.Write{Forget: &store.Position{Revision: 7}} },
-		"51 conditions: want at most 50":               func(w *store.Write) { w.If = make([]store.Condition, store.MaxConditions+1) },
-		"If[1]: apikey: the organization":              func(w *store.Write) { w.If[1].Organization = "" },
-		"If[1]: apikey: the key ID":                    func(w *store.Write) { w.If[1].Key = "a key" },
-		"201 events: want at most 200":                 func(w *store.Write) { w.Events = make([]store.Event, store.MaxEvents+1) },
-		"Events[1]: revision 7 and index 0: want zero": func(w *store.Write) { w.Events[1].Revision = 7 },
-		"Events[1]: revision 0 and index 7: want zero": func(w *store.Write) { w.Events[1].Index = 7 },
-		`Events[1]: organization "other" and key "key": want those of the Write, "acme" and "key"`: func(w *store.Write) { w.Events[1].Organization = "other" },
-		`Events[1]: organization "acme" and key ""`:                                                func(w *store.Write) { w.Events[1].Key = "" },
-		"Events[1]: store: event: the type":                                                        func(w *store.Write) { w.Events[1].Type = "" },
-		"bytes in JSON: want at most 16384":                                                        func(w *store.Write) { w.Events[1] = large(store.MaxEventBytes - 8) },
+		"it deletes at revision 0: want the revision":                                            func(w *store.Write) { *w = store.Write{Delete: &store.Condition{Organization: "acme"}} },
+		"the organization is empty":                                                              func(w *store.Write) { *w = store.Write{Delete: &store.Condition{Revision: 1}} },
+		"it forgets up to revision 7 of no history":                                              func(w *store.Write) { *w = store.Write{Forget: &store.Position{Revision: 7}} },
+		"51 conditions: want at most 50":                                                         func(w *store.Write) { w.If = make([]store.Condition, store.MaxConditions+1) },
+		"condition 1: apikey: the organization":                                                  func(w *store.Write) { w.If[1].Organization = "" },
+		"condition 1: apikey: the key ID":                                                        func(w *store.Write) { w.If[1].Key = "a key" },
+		"201 events: want at most 200":                                                           func(w *store.Write) { w.Events = make([]store.Event, store.MaxEvents+1) },
+		"event 1: revision 7 and index 0: want zero":                                             func(w *store.Write) { w.Events[1].Revision = 7 },
+		"event 1: revision 0 and index 7: want zero":                                             func(w *store.Write) { w.Events[1].Index = 7 },
+		`event 1: organization "other" and key "key": want those of the Write, "acme" and "key"`: func(w *store.Write) { w.Events[1].Organization = "other" },
+		`event 1: organization "acme" and key ""`:                                                func(w *store.Write) { w.Events[1].Key = "" },
+		"event 1: store: event: the type":                                                        func(w *store.Write) { w.Events[1].Type = "" },
+		"bytes in JSON: want at most 16384":                                                      func(w *store.Write) { w.Events[1] = large(store.MaxEventBytes - 8) },
 		"bytes in JSON: want at most 262144": func(w *store.Write) {
 			for range 17 {
 				w.Events = append(w.Events, large(store.MaxEventBytes-500))
 			}
 		},
-		"Events[1]: it has the hash of secret " + key.Secrets[0].ID() + ": want the ID alone (rule M27)": func(w *store.Write) {
+		"event 1: it has the hash of secret " + key.Secrets[0].ID() + ": want the ID alone (rule M27)": func(w *store.Write) {
 			w.Events[1].Reason = "it was " + strings.ToUpper(hex.EncodeToString(key.Secrets[0].Sum[:]))
 		},
 	} {

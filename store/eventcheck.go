@@ -137,7 +137,7 @@ func textError(what, text string, most int) error {
 
 func wordError[T ~string](what string, word T) error {
 	if !isWord(string(word)) {
-		return fmt.Errorf("the %s is %s: want 1 to %d of a-z, 0-9, _, - and .", what, plain.Quote(word), maxWord)
+		return fmt.Errorf("the %s is %s: want 1 to %d of a-z, 0-9, ., _ and -", what, plain.Quote(word), maxWord)
 	}
 	return nil
 }
@@ -174,11 +174,11 @@ func (w Write) validateChange() error {
 	case set != 1:
 		return fmt.Errorf("%d changes: want exactly one of PutOrganization, PutKey, Delete and Forget", set)
 	case w.Delete != nil && w.Delete.Revision == 0:
-		return errors.New("Delete at revision 0: want the revision of the stored record")
+		return errors.New("it deletes at revision 0: want the revision of the stored record")
 	case w.Delete != nil:
 		return w.Delete.validate()
 	case w.Forget != nil && w.Forget.History == "":
-		return fmt.Errorf("Forget up to revision %d of no history: want the Next of a page", w.Forget.Revision)
+		return fmt.Errorf("it forgets up to revision %d of no history: want the Next of a page", w.Forget.Revision)
 	}
 	return nil
 }
@@ -189,7 +189,7 @@ func (w Write) validateConditions() error {
 	}
 	for i, condition := range w.If {
 		if err := condition.validate(); err != nil {
-			return fmt.Errorf("If[%d]: %w", i, err)
+			return fmt.Errorf("condition %d: %w", i, err)
 		}
 	}
 	return nil
@@ -203,8 +203,8 @@ func (c Condition) validate() error {
 	return err
 }
 
-// Subject returns the organization and the key that the Write is of, which each of its
-// events has. Both are empty if it forgets events.
+// Subject returns the organization and the key of the written record, and so of each event.
+// Both are empty for Forget.
 func (w Write) Subject() (organization string, key apikey.ID) {
 	switch {
 	case w.PutOrganization != nil:
@@ -225,7 +225,7 @@ func (w Write) validateEvents() error {
 	for i, event := range w.Events {
 		size, err := w.validateEvent(event)
 		if err != nil {
-			return fmt.Errorf("Events[%d]: %w", i, err)
+			return fmt.Errorf("event %d: %w", i, err)
 		}
 		total += size
 	}
@@ -256,8 +256,7 @@ func (w Write) validateEvent(event Event) (size int, err error) {
 	return len(written), nil
 }
 
-// hashIn returns the ID of a secret of the written key whose hash is in the text, "" for
-// none.
+// hashIn returns the ID of the written key's secret with its hash in the text, or "".
 func (w Write) hashIn(text []byte) string {
 	if w.PutKey == nil {
 		return ""

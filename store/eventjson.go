@@ -42,11 +42,16 @@ type (
 	}
 )
 
-// MarshalJSON returns the event as an object with the names revision, index, time (RFC 3339
-// in UTC with its nanoseconds), type, organization, key, project, actor (kind, id, name,
-// secret), address, origin, via, correlation, reason, accepted, entry, before and after. A
-// field that is zero or empty is left out. An invalid event is an error. Before and After
-// are written without white space.
+// MarshalJSON returns the event as an object:
+//   - revision and index;
+//   - time, RFC 3339 in UTC with nanoseconds, and type;
+//   - organization, key and project;
+//   - actor, an object with kind, id, name and secret;
+//   - address, origin, via and correlation;
+//   - reason, accepted and entry;
+//   - before and after, without white space.
+//
+// Zero and empty fields are left out. An invalid event is an error.
 func (e Event) MarshalJSON() ([]byte, error) {
 	if err := e.Validate(); err != nil {
 		return nil, err

@@ -10,8 +10,8 @@ import (
 	"github.com/sallyport-go/sallyport/internal/plain"
 )
 
-// AllEvents yields the events of a request, page by page, to the last that there is. It ends
-// after an error.
+// AllEvents yields the events of a request, page by page, up to the last. It ends after an
+// error.
 func AllEvents(ctx context.Context, journal Journal, request EventRequest) iter.Seq2[Event, error] {
 	return func(yield func(Event, error) bool) {
 		for {
@@ -33,8 +33,8 @@ func AllEvents(ctx context.Context, journal Journal, request EventRequest) iter.
 	}
 }
 
-// FindEvent returns the event of an organization with this [Event.ID], or ErrNotFound. An
-// event of another organization is not found, nor one that was forgotten.
+// FindEvent returns the event of an organization with this [Event.ID]. It returns ErrNotFound
+// for an absent or forgotten event, and for one of another organization.
 func FindEvent(ctx context.Context, journal Journal, organization, id string) (Event, error) {
 	notFound := fmt.Errorf("store: event %s of organization %s: %w", plain.Quote(id), plain.Quote(organization), ErrNotFound)
 	revision, index, ok := ParseEventID(id)
@@ -59,9 +59,9 @@ func FindEvent(ctx context.Context, journal Journal, organization, id string) (E
 	return Event{}, notFound
 }
 
-// EventsBefore returns the position up to which every event has a time before t: that for
-// [Write.Forget]. It is zero if there is no such event. It reads the events up to there, and
-// stops at the first that is not before t, even if older ones follow.
+// EventsBefore returns a position for [Write.Forget]: every event up to it has a time before
+// t. It is zero if there is no such event. It stops at the first event of t or later, even if
+// earlier ones follow.
 func EventsBefore(ctx context.Context, journal Journal, t time.Time) (Position, error) {
 	var through Position
 	request := EventRequest{Limit: MaxPageSize}
@@ -92,21 +92,20 @@ func EventsBefore(ctx context.Context, journal Journal, t time.Time) (Position, 
 	}
 }
 
-// pollEvents is the time between two reads by FollowEvents of a store that is no Watcher.
+// pollEvents is the pause of FollowEvents between two reads, for a store without a feed.
 const pollEvents = time.Second
 
-// FollowEvents yields the events after request.After, page by page, and goes on with those
-// that follow, until ctx is done or the loop is left. The store must be a Journal. If it is a
-// [Watcher] a page follows each mark; otherwise the journal is read every second.
+// FollowEvents yields the events after request.After, page by page, and later ones as they are
+// written, until ctx is done or the loop is left. The store must be a Journal. If it is a
+// [Watcher], the journal is read at each mark, otherwise every second.
 //
-// So the journal is an outbox: hand on the events of a page, then keep its Next where the
-// follower keeps its own things, and begin from there after a crash. An event may be handed on
-// twice, and its ID shows it. A page without events is yielded too, since its Next stays
-// valid for longer.
+// To use the journal as an outbox, hand on the events of a page, then store its Next, and
+// resume there after a crash. An event may be handed on twice, under the same ID. Pages
+// without events are yielded too: store their Next, since it stays valid for longer.
 //
-// It ends by yielding an error. After [ErrCompacted] events were forgotten that the follower
-// has not read, or the store has lost some that it has read (by a restored backup): begin
-// from the zero Position, and skip those whose IDs were handed on.
+// It ends by yielding an error. [ErrCompacted] means that unread events were forgotten, or
+// read ones were lost with a restored backup. Resume from the zero Position, and skip the IDs
+// already handed on.
 func FollowEvents(ctx context.Context, s Store, request EventRequest) iter.Seq2[EventPage, error] {
 	return func(yield func(EventPage, error) bool) {
 		f := follower{request: request, yield: yield}
@@ -140,7 +139,7 @@ type follower struct {
 	yield   func(EventPage, error) bool
 }
 
-// read yields what there is after the request's position.
+// read yields the events after the request's position, up to the last.
 func (f *follower) read(ctx context.Context) error {
 	for {
 		page, err := f.journal.Events(ctx, f.request)
@@ -157,8 +156,8 @@ func (f *follower) read(ctx context.Context) error {
 	}
 }
 
-// watch reads at each mark, the first of which comes at once. It returns nil if the feed
-// does not reach back far enough: the journal does, and goes on.
+// watch reads at each mark; the first comes at once. It returns nil if the feed does not reach
+// back far enough, to be called again: the journal has its own position.
 func (f *follower) watch(ctx context.Context, watcher Watcher) error {
 	from, err := watcher.Position(ctx)
 	if err != nil {

@@ -8,10 +8,13 @@ import (
 )
 
 // A Journal is a Store that keeps events beside its records: who changed what, when, from
-// where and why (rule M27). A write and its events are one transaction, so the journal is
-// also an outbox: a follower reads on from the position that it has come to, see
+// where and why (rule M27). A write and its events are one transaction. So the journal is
+// also an outbox: a follower keeps a position and reads the events after it, see
 // [FollowEvents]. Without a Journal an event can only be handed on after its write, and a
-// crash between the two loses it.
+// crash in between loses it.
+//
+// [As] finds it in a wrapper. A wrapper of a Store's methods does not see the Writes of the
+// store below: it needs a Write of its own, or no Unwrap method.
 //
 //   - E1. The events of a write MUST be kept if and only if the write is. A Write that
 //     returns an error MUST have changed and kept nothing; the exception is that of S3.
@@ -39,8 +42,8 @@ import (
 //     read, and not be left out.
 //   - E8. The methods of Store and Loader MUST keep no events.
 type Journal interface {
-	// Write makes one change and keeps its events. It returns the revision of the change,
-	// which is that of the record as stored after a Put.
+	// Write makes one change and keeps its events. It returns the revision of the change:
+	// after a Put, the revision of the stored record.
 	//
 	//   - E9. A record MUST be refused as a Put with the same options would refuse it (S10,
 	//     S11, S15 to S18, S28). A deletion MUST be refused as a Delete with the same
@@ -77,8 +80,8 @@ const (
 	// MaxConditions is the largest number of conditions of a Write.
 	MaxConditions = 50
 
-	// MaxEvents is the largest number of events of a Write. A change of more, such as of a
-	// long list, is one event that counts them: see [EventListReplaced].
+	// MaxEvents is the largest number of events of a Write. A larger change, such as a long
+	// list, has one event with the numbers: see [EventListReplaced].
 	MaxEvents = 200
 
 	// MaxEventBytes is the size of the largest event.
@@ -100,29 +103,28 @@ type Write struct {
 	PutKey          *apikey.Key
 	Options         []PutOption
 
-	// Delete deletes the record that it names, at its revision, which is not zero.
+	// Delete names a record to delete, at its revision, which is not zero.
 	Delete *Condition
 
-	// Forget removes the events up to a position, this included. It is a Write, so that an
-	// event says who forgot them. Forget those that every follower has read.
+	// Forget removes the events up to a position, this included. It is a Write, so an event
+	// can say by whom. Forget only events read by every follower.
 	Forget *Position
 
-	// If are the other records that the caller has judged by, at most MaxConditions. So of
-	// two changes, harmless alone and harmful together, one is refused and judged again
+	// If names the other records of the caller's judgement, at most MaxConditions. Of two
+	// changes, harmless alone and harmful together, one is refused then, to be judged again
 	// (rule M19).
 	If []Condition
 
-	// Events are at most MaxEvents, each with the organization and the key of the record
-	// that is written; an event of Forget has neither. Revision and Index are zero. There
-	// may be none.
+	// Events has at most MaxEvents; none are allowed. Each has the organization and the key
+	// of the written record, and those of Forget have neither. Revision and Index are zero.
 	Events []Event
 }
 
-// A Condition is a record that must be at a revision.
+// A Condition names a record and the revision it must have.
 type Condition struct {
 	Organization string    // the organization, or that of the key
 	Key          apikey.ID // empty for the organization itself
-	Revision     uint64    // zero: the record must be absent, or the key be of another organization
+	Revision     uint64    // zero: the record must be absent; a key of another organization is
 }
 
 // An EventRequest asks for a page of events. The zero EventRequest asks for the oldest of all

@@ -20,6 +20,7 @@ type facts struct {
 	allocations    float64 // of one decision, the maximum over list sizes, with a secret and without
 	keyBytes       uint64  // of a key with one secret, one grant and no list, its ID included
 	keyBytesApart  uint64  // the same when each key has its own copy of its organization's and role's name
+	firstEntry     uint64  // of a list of one entry, the List included
 	entryBytes     [2]uint64
 	listBytes      uint64 // of a long list
 	listBytesOther uint64 // of the same in bart.Lite
@@ -54,6 +55,9 @@ func measureFacts(keys int) (f facts, err error) {
 		return f, err
 	}
 	if f.keyBytesApart, err = bytesAKey(keys, accesslist.List{}, apart); err != nil {
+		return f, err
+	}
+	if f.firstEntry, err = bytesAList(1); err != nil {
 		return f, err
 	}
 	for i, between := range entryBytesBetween {
@@ -92,12 +96,15 @@ func TestFacts(t *testing.T) {
 	if f.allocations != 0 {
 		t.Errorf("a decision makes %v allocations: want none", f.allocations)
 	}
-	if most := max(f.keyBytes, f.keyBytesApart); most > 416 {
-		t.Errorf("a key with one secret, one role and no list has %d bytes: want at most 416", most)
+	if most := max(f.keyBytes, f.keyBytesApart); most > 432 {
+		t.Errorf("a key with one secret, one role and no list has %d bytes: want at most 432", most)
+	}
+	if f.firstEntry > 16 {
+		t.Errorf("a list of one entry has %d bytes: want the 16 of a List", f.firstEntry)
 	}
 	for i, between := range entryBytesBetween {
-		if f.entryBytes[i] > 48 {
-			t.Errorf("an entry from the %d. to the %d. has %d bytes: want at most 48", between[0]+1, between[1], f.entryBytes[i])
+		if f.entryBytes[i] > 24 {
+			t.Errorf("an entry from the %d. to the %d. has %d bytes: want at most 24", between[0]+1, between[1], f.entryBytes[i])
 		}
 	}
 	if f.listBytes > f.listBytesOther {
@@ -121,6 +128,7 @@ func BenchmarkMemory(b *testing.B) {
 	report("decision", f.allocations, "allocations")
 	report("key", float64(f.keyBytes), "bytes")
 	report("key-with-names-of-its-own", float64(f.keyBytesApart), "bytes")
+	report("first-entry", float64(f.firstEntry), "bytes")
 	for i, between := range entryBytesBetween {
 		report(fmt.Sprintf("entry-%d-to-%d", between[0]+1, between[1]), float64(f.entryBytes[i]), "bytes")
 	}

@@ -102,7 +102,7 @@ func setHeader(w http.ResponseWriter, t *Route, d policy.Decision) {
 	switch d.Answer().Status {
 	case http.StatusUnauthorized:
 		for _, scheme := range t.guard.schemes {
-			for _, challenge := range challengesOf(scheme, t.guard.realm, d.Cause) {
+			for _, challenge := range challengesOf(scheme.Scheme, t.guard.realm, d.Cause) {
 				header.Add("WWW-Authenticate", challenge)
 			}
 		}

@@ -51,11 +51,13 @@ func Log(logger *slog.Logger, options LogOptions) func(context.Context, policy.D
 			}
 			leftOut = min(number, every-1)
 		}
-		attrs := d.LogValue().Group()
-		if sampled {
-			attrs = append(attrs, slog.Uint64("left_out", leftOut))
+		// A handler inlines a group without a name: see slog.Handler.
+		decision := slog.Attr{Value: d.LogValue()}
+		if !sampled {
+			to.LogAttrs(ctx, level, "access decision", decision)
+			return
 		}
-		to.LogAttrs(ctx, level, "access decision", attrs...)
+		to.LogAttrs(ctx, level, "access decision", decision, slog.Uint64("left_out", leftOut))
 	}
 }
 

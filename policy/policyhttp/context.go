@@ -4,10 +4,9 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"strings"
-	"unsafe"
 
 	"github.com/sallyport-go/sallyport/apikey"
+	"github.com/sallyport-go/sallyport/internal/plain"
 	"github.com/sallyport-go/sallyport/policy"
 )
 
@@ -38,13 +37,20 @@ func ValueOf[T any](ctx context.Context) (T, bool) {
 type decisionKey struct{} // the *call with a decision
 
 // A call is one request to a Route, the resolver of its resource, and the context of an
-// allowed one. So the guard allocates one piece of memory, besides the copy of the request.
+// allowed one: that of the request with the decision.
 type call struct {
 	context.Context // the request's
 	request         *http.Request
 	route           *Route
 	decision        policy.Decision // written once, before the call is given away as a context
 	key             keyMemory
+}
+
+// A servedCall is a call and the copy of its request with the decision, for the handler: the
+// one piece of memory that the guard allocates for an allowed request.
+type servedCall struct {
+	call
+	served http.Request
 }
 
 // Resolve asks the route's Resource.
@@ -72,16 +78,15 @@ func (c *call) String() string { return fmt.Sprintf("%v.WithDecision", c.Context
 // maxKey is the length of the longest valid key ID.
 const maxKey = 40
 
-// A keyMemory has room for a key ID.
-type keyMemory [maxKey]byte
+// A keyMemory has room for a key ID as apikey.NewID makes it, and for 24 digits. A longer one
+// gets memory of its own: with room for it every call would take the next size of the
+// allocator, an eighth more.
+type keyMemory [24]byte
 
 // keep returns the ID in memory of its own. The given one may be a piece of the text with
 // the secret, which is wiped. Decisions live longer: in contexts, in queues of logs, and in
 // a hanging source.
 func (m *keyMemory) keep(id apikey.ID) apikey.ID {
-	if id == "" || len(id) > len(m) {
-		return apikey.ID(strings.Clone(string(id)))
-	}
-	n := copy(m[:], id)
-	return apikey.ID(unsafe.String(&m[0], n)) // nothing writes to it again
+	kept, _ := plain.Place(m[:], id)
+	return apikey.ID(kept)
 }

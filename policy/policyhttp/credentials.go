@@ -2,6 +2,7 @@ package policyhttp
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"net/http"
@@ -63,19 +64,26 @@ func isKind(err error) bool {
 }
 
 // presented returns the one scheme with credentials in the request, and their text.
-func (g *Guard) presented(header http.Header) (scheme Scheme, text string, err error) {
-	if scheme, text, err = g.authorizationScheme(header); err != nil {
-		return nil, "", err
+func (g *Guard) presented(header http.Header) (scheme *accepted, text string, err error) {
+	authorizations := header[authorization]
+	if len(authorizations) > 0 {
+		if scheme, text, err = g.authorizationScheme(authorizations); err != nil {
+			return nil, "", err
+		}
 	}
-	for _, s := range g.schemes {
-		name := s.Header()
-		if name == authorization || len(header[name]) == 0 {
+	for i := range g.schemes {
+		s := &g.schemes[i]
+		if s.header == authorization {
+			continue
+		}
+		values := header[s.header]
+		if len(values) == 0 {
 			continue
 		}
 		if scheme != nil {
-			return nil, "", malformed("credentials in the headers %s and %s: want one of the two", scheme.Header(), name)
+			return nil, "", malformed("credentials in the headers %s and %s: want one of the two", scheme.header, s.header)
 		}
-		if text, err = oneValue(header, name); err != nil {
+		if text, err = oneValue(values, s.header); err != nil {
 			return nil, "", err
 		}
 		scheme = s
@@ -83,35 +91,24 @@ func (g *Guard) presented(header http.Header) (scheme Scheme, text string, err e
 	switch {
 	case scheme != nil:
 		return scheme, text, nil
-	case len(header[authorization]) > 0:
+	case len(authorizations) > 0:
 		// Its name is not in the error: it is the secret if a client sent nothing else.
 		err = fmt.Errorf("policyhttp: %w: the Authorization header has an unaccepted scheme: want one of Config.Schemes", policy.ErrNoCredentials)
 	default:
-		err = fmt.Errorf("policyhttp: %w: the request has no %s header", policy.ErrNoCredentials, g.headers())
+		err = fmt.Errorf("policyhttp: %w: the request has no %s header", policy.ErrNoCredentials, strings.Join(g.headers, " or "))
 	}
 	return nil, "", err
-}
-
-// headers names the headers of the schemes, for the operator.
-func (g *Guard) headers() string {
-	var names []string
-	for _, s := range g.schemes {
-		if name := s.Header(); !slices.Contains(names, name) {
-			names = append(names, name)
-		}
-	}
-	return strings.Join(names, " or ")
 }
 
 const authorization = "Authorization"
 
 // authorizationScheme returns the scheme of the Authorization header and the text behind
-// its name. The scheme is nil if there is no such header, or if it is of another scheme.
-func (g *Guard) authorizationScheme(header http.Header) (scheme Scheme, text string, err error) {
-	if len(header[authorization]) == 0 || !slices.ContainsFunc(g.schemes, readsAuthorization) {
+// its name. The scheme is nil if the header is of another one.
+func (g *Guard) authorizationScheme(values []string) (scheme *accepted, text string, err error) {
+	if !slices.Contains(g.headers, authorization) {
 		return nil, "", nil
 	}
-	value, err := oneValue(header, authorization)
+	value, err := oneValue(values, authorization)
 	if err != nil {
 		return nil, "", err
 	}
@@ -119,19 +116,17 @@ func (g *Guard) authorizationScheme(header http.Header) (scheme Scheme, text str
 	if !isSchemeName(name) {
 		return nil, "", malformed("the Authorization header does not begin with the name of a scheme: want one, such as Bearer")
 	}
-	for _, s := range g.schemes {
-		if readsAuthorization(s) && strings.EqualFold(s.Name(), name) { // both are ASCII
+	for i := range g.schemes {
+		s := &g.schemes[i]
+		if s.header == authorization && strings.EqualFold(s.name, name) { // both are ASCII
 			return s, strings.TrimLeft(rest, " "), nil
 		}
 	}
 	return nil, "", nil
 }
 
-func readsAuthorization(s Scheme) bool { return s.Header() == authorization }
-
 // oneValue returns the one value of a header present in the request.
-func oneValue(header http.Header, name string) (string, error) {
-	values := header[name]
+func oneValue(values []string, name string) (string, error) {
 	switch {
 	case len(values) > 1:
 		return "", malformed("%d %s headers: want one", len(values), name)
@@ -143,10 +138,20 @@ func oneValue(header http.Header, name string) (string, error) {
 	return values[0], nil
 }
 
-// hasControl reports whether text has one of the 33 control characters of ASCII.
+// hasControl reports whether text has one of the 33 control characters of ASCII. It looks at
+// eight bytes at a time: every request has its credentials read.
 func hasControl(text string) bool {
+	const ones, highs = 0x0101010101010101, 0x8080808080808080 // a bit of each byte
+	for ; len(text) >= 8; text = text[8:] {
+		bytes := binary.LittleEndian.Uint64([]byte(text))
+		below := (bytes - ' '*ones) &^ bytes // the high bit of a byte below the space
+		bytes ^= 0x7f * ones                 // DEL becomes zero
+		if (below|(bytes-ones)&^bytes)&highs != 0 {
+			return true
+		}
+	}
 	for i := range len(text) {
-		if text[i] < ' ' || text[i] == 0x7f {
+		if classes[text[i]]&control != 0 {
 			return true
 		}
 	}
@@ -155,21 +160,46 @@ func hasControl(text string) bool {
 
 // isSchemeName reports whether text is a token (RFC 9110 section 5.6.2), as auth-scheme
 // and the names of headers are.
-func isSchemeName(text string) bool { return text != "" && consistsOf(text, "!#$%&'*+-.^_`|~") }
+func isSchemeName(text string) bool { return text != "" && consistsOf(text, tokens) }
 
 // isToken68 is RFC 9110 section 11.2.
 func isToken68(text string) bool {
 	text = strings.TrimRight(text, "=")
-	return text != "" && consistsOf(text, "-._~+/")
+	return text != "" && consistsOf(text, token68s)
 }
 
-// consistsOf reports whether text has only letters and digits of ASCII, and the others.
-func consistsOf(text, others string) bool {
+// consistsOf reports whether all characters of text are of the class.
+func consistsOf(text string, class uint8) bool {
 	for i := range len(text) {
-		c := text[i]
-		if !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || strings.IndexByte(others, c) >= 0) {
+		if classes[text[i]]&class == 0 {
 			return false
 		}
 	}
 	return true
 }
+
+// Classes of characters.
+const (
+	control   = 1 << iota // of ASCII
+	tokens                // of a token: RFC 9110 section 5.6.2
+	token68s              // of a token68, except the = at its end: RFC 9110 section 11.2
+	nodePorts             // of a hidden port: RFC 7239 section 6.3
+)
+
+// classes has the classes of each byte.
+var classes = func() (classes [256]uint8) {
+	for c := range classes {
+		if c < ' ' || c == 0x7f {
+			classes[c] = control
+		}
+		if alphanumeric(rune(c)) {
+			classes[c] = tokens | token68s | nodePorts
+		}
+	}
+	for class, others := range map[uint8]string{tokens: "!#$%&'*+-.^_`|~", token68s: "-._~+/", nodePorts: "._-"} {
+		for _, c := range []byte(others) {
+			classes[c] |= class
+		}
+	}
+	return classes
+}()

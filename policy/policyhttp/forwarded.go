@@ -219,6 +219,4 @@ func unescape(text string) string {
 }
 
 // isToken reports whether c may be in a token (RFC 9110 section 5.6.2).
-func isToken(c rune) bool {
-	return alphanumeric(c) || strings.ContainsRune("!#$%&'*+-.^_`|~", c)
-}
+func isToken(c rune) bool { return c < 0x80 && classes[c]&tokens != 0 }

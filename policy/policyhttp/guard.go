@@ -57,7 +57,8 @@ type Guard struct {
 	engine  *policy.Engine
 	issuer  *apikey.Issuer
 	address ClientAddress
-	schemes []Scheme
+	schemes []accepted
+	headers []string // of the schemes, each once
 	realm   string
 	form    string // of right credentials: those of all schemes
 	deny    func(http.ResponseWriter, *http.Request, policy.Decision)
@@ -73,10 +74,11 @@ const DefaultRealm = "api"
 func New(config Config) (*Guard, error) {
 	g := &Guard{
 		engine: config.Engine, issuer: config.Issuer, address: config.Address,
-		schemes: slices.Clone(config.Schemes), realm: config.Realm, deny: config.Deny,
+		realm: config.Realm, deny: config.Deny,
 	}
-	if len(g.schemes) == 0 {
-		g.schemes = []Scheme{Bearer(), Basic()}
+	schemes := config.Schemes
+	if len(schemes) == 0 {
+		schemes = []Scheme{Bearer(), Basic()}
 	}
 	if g.realm == "" {
 		g.realm = DefaultRealm
@@ -84,14 +86,26 @@ func New(config Config) (*Guard, error) {
 	if g.deny == nil {
 		g.deny = WriteProblem
 	}
-	if err := errors.Join(g.mistakes()...); err != nil {
+	if err := errors.Join(g.mistakes(schemes)...); err != nil {
 		return nil, err
 	}
-	g.form = formsOf(g.schemes)
+	g.accept(schemes)
 	return g, nil
 }
 
-func (g *Guard) mistakes() (mistakes []error) {
+// accept keeps the schemes with their headers and names, which requests are compared with.
+func (g *Guard) accept(schemes []Scheme) {
+	for _, scheme := range schemes {
+		header := scheme.Header()
+		g.schemes = append(g.schemes, accepted{scheme, header, scheme.Name()})
+		if !slices.Contains(g.headers, header) {
+			g.headers = append(g.headers, header)
+		}
+	}
+	g.form = formsOf(schemes)
+}
+
+func (g *Guard) mistakes(schemes []Scheme) (mistakes []error) {
 	add := func(format string, args ...any) {
 		mistakes = append(mistakes, fmt.Errorf("policyhttp: "+format, args...))
 	}
@@ -101,7 +115,7 @@ func (g *Guard) mistakes() (mistakes []error) {
 	if err := g.address.Err(); err != nil {
 		mistakes = append(mistakes, fmt.Errorf("%w (Config.Address)", err))
 	}
-	for i, scheme := range g.schemes {
+	for i, scheme := range schemes {
 		if isNil(scheme) {
 			add("Config.Schemes[%d] is nil: want one that Bearer, Basic, KeyHeader or another package returned", i)
 			continue
@@ -112,7 +126,7 @@ func (g *Guard) mistakes() (mistakes []error) {
 		if g.address.name != "" && scheme.Header() == g.address.name {
 			add("Config.Schemes[%d] has the header %s, from which Config.Address takes the address: want another one", i, g.address.name)
 		}
-		if slices.ContainsFunc(g.schemes[:i], func(s Scheme) bool {
+		if slices.ContainsFunc(schemes[:i], func(s Scheme) bool {
 			return !isNil(s) && s.Header() == scheme.Header() && strings.EqualFold(s.Name(), scheme.Name())
 		}) {
 			add("Config.Schemes[%d] reads %s like an earlier one: want each scheme once", i, strings.TrimSpace(scheme.Header()+" "+scheme.Name()))

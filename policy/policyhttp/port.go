@@ -87,7 +87,7 @@ func isPort(text string) bool {
 // hidden one such as "_port".
 func isNodePort(text string) bool {
 	name, hidden := strings.CutPrefix(text, "_")
-	return isPort(text) || hidden && name != "" && consistsOf(name, "._-")
+	return isPort(text) || hidden && name != "" && consistsOf(name, nodePorts)
 }
 
 func noPort(string) bool { return false }

@@ -91,10 +91,10 @@ func Headers(organization, project string) Resource {
 // withoutCredentials passes the result of a Resource on. It refuses names that are the
 // credentials of the request: names are logged.
 func (g *Guard) withoutCredentials(resource policy.Resource, err error, header http.Header) (policy.Resource, error) {
-	for _, scheme := range g.schemes {
-		for _, value := range header[scheme.Header()] {
+	for _, name := range g.headers {
+		for _, value := range header[name] {
 			if value == resource.Organization || value == resource.Project {
-				return policy.Resource{}, fmt.Errorf("policyhttp: a name of the resource is the text of the header %s, which is for credentials, and names are logged: want a name from the resource's own record", scheme.Header())
+				return policy.Resource{}, fmt.Errorf("policyhttp: a name of the resource is the text of the header %s, which is for credentials, and names are logged: want a name from the resource's own record", name)
 			}
 		}
 	}

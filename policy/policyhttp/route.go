@@ -40,14 +40,18 @@ func (t *Route) Protect(next http.Handler) http.Handler {
 	if next == nil {
 		next = http.NotFoundHandler()
 	}
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		c := t.check(r)
-		if !c.decision.Allowed() {
-			t.answer(w, r, c.decision)
-			return
-		}
-		next.ServeHTTP(w, r.WithContext(c))
-	})
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { t.serve(w, r, next) })
+}
+
+func (t *Route) serve(w http.ResponseWriter, r *http.Request, next http.Handler) {
+	c := new(servedCall)
+	t.check(&c.call, r)
+	if !c.decision.Allowed() {
+		t.answer(w, r, c.decision)
+		return
+	}
+	c.served = *r.WithContext(&c.call)
+	next.ServeHTTP(w, &c.served)
 }
 
 // Check judges a request and answers nothing: for servers without handlers, and for
@@ -55,16 +59,21 @@ func (t *Route) Protect(next http.Handler) http.Handler {
 // context, and the Resource and the schemes may read more, but not the body. It does not
 // panic: a failure denies, and is the decision's Cause. A response of Digest is good for
 // one Check only.
-func (t *Route) Check(r *http.Request) policy.Decision { return t.check(r).decision }
+func (t *Route) Check(r *http.Request) policy.Decision {
+	c := new(call)
+	t.check(c, r)
+	return c.decision
+}
 
 var errNotMade = errors.New("policyhttp: the guard is nil or zero: want one that New returned")
 
-func (t *Route) check(r *http.Request) *call {
-	c := &call{Context: context.Background(), request: r, route: t}
+// check makes the decision of c.
+func (t *Route) check(c *call, r *http.Request) {
 	if t == nil || t.guard == nil || t.guard.engine == nil {
 		c.decision = policy.Decision{Reason: policy.Unavailable, Cause: errNotMade}
-		return c
+		return
 	}
+	c.Context, c.request, c.route = context.Background(), r, t
 	in := Call{Endpoint: t.endpoint}
 	if t.resource != nil {
 		in.Resolver = c
@@ -76,7 +85,6 @@ func (t *Route) check(r *http.Request) *call {
 		in.EarlyData = r.TLS != nil && !r.TLS.HandshakeComplete
 	}
 	c.decision = t.guard.decide(c.Context, &in, r, &c.key, c)
-	return c
 }
 
 var errNoRequest = fmt.Errorf("policyhttp: %w: the request is nil", policy.ErrUnavailable)
@@ -135,7 +143,8 @@ func (c *otherCall) DoubtClient() error { return c.guard.doubtClient(c.Remote, c
 // decide reads the credentials and the address, has the engine decide, and wipes the memory
 // of decoded credentials. r is nil for a call other than HTTP.
 func (g *Guard) decide(ctx context.Context, in *Call, r *http.Request, memory *keyMemory, doubter policy.ClientDoubter) policy.Decision {
-	request, scratch := g.read(ctx, in, r, memory)
+	var request policy.Request
+	scratch := g.read(ctx, &request, in, r, memory)
 	request.ClientDoubter = doubter
 	d := g.engine.Decide(ctx, request)
 	scratch.release()
@@ -144,7 +153,7 @@ func (g *Guard) decide(ctx context.Context, in *Call, r *http.Request, memory *k
 
 // read makes the rules' request out of a call. A problem with it becomes the request's Err,
 // and denies.
-func (g *Guard) read(ctx context.Context, in *Call, r *http.Request, memory *keyMemory) (request policy.Request, scratch *scratch) {
+func (g *Guard) read(ctx context.Context, request *policy.Request, in *Call, r *http.Request, memory *keyMemory) (scratch *scratch) {
 	returned := false
 	defer func() {
 		if !returned {
@@ -166,5 +175,5 @@ func (g *Guard) read(ctx context.Context, in *Call, r *http.Request, memory *key
 		request.Err = in.Err
 	}
 	returned = true
-	return request, scratch
+	return scratch
 }

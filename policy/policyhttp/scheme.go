@@ -50,6 +50,12 @@ type Scheme interface {
 	Challenges(realm string, cause error) []string
 }
 
+// An accepted is one of a guard's schemes, with its Header and Name.
+type accepted struct {
+	Scheme
+	header, name string
+}
+
 // Presented has the credentials of one request, for a [Scheme].
 type Presented struct {
 	// Text are the credentials: the text after the scheme's name in the Authorization
@@ -105,14 +111,14 @@ func readSecret(presented Presented, what string) (Credentials, error) {
 	if len(presented.Text) > maxSecret {
 		return Credentials{}, malformed("%s has %d bytes: want at most %d", what, len(presented.Text), maxSecret)
 	}
-	if !isToken68(presented.Text) {
+	id, secret, err := presented.Issuer.Parse(presented.Text)
+	switch {
+	case err == nil: // the text of a secret is a token
+		return Credentials{Key: id, Secret: secret}, nil
+	case !isToken68(presented.Text):
 		return Credentials{}, malformed("%s is not a token: want the text of a secret and nothing else", what)
 	}
-	id, secret, err := presented.Issuer.Parse(presented.Text)
-	if err != nil {
-		return Credentials{}, fmt.Errorf("policyhttp: %s: %w: %w", what, policy.ErrInvalidCredentials, err)
-	}
-	return Credentials{Key: id, Secret: secret}, nil
+	return Credentials{}, fmt.Errorf("policyhttp: %s: %w: %w", what, policy.ErrInvalidCredentials, err)
 }
 
 // KeyHeader accepts the text of a secret as the one value of a header of its own, such as

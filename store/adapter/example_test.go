@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"iter"
 	"sync"
+	"time"
 
 	"github.com/sallyport-go/sallyport/accesslist"
 	"github.com/sallyport-go/sallyport/apikey"
@@ -145,4 +146,30 @@ func ExampleConfirm() {
 	// Output:
 	// true
 	// store: key "backup" cannot be read: it has revision 3, and its latest change has 4: it was written by other means than the store
+}
+
+// A page has whole writes, and a position to read on from.
+func ExampleEventReader() {
+	event := store.Event{
+		Time: time.Date(2026, 5, 1, 0, 0, 0, 0, time.UTC), Type: store.EventKeyDisabled, Organization: "acme", Key: "backup",
+		Actor: store.Actor{Kind: store.ActorSystem}, Via: store.ViaLibrary,
+	}
+	document, _ := adapter.EncodeEvents([]store.Event{event, event}) // beside revision, organization and key
+
+	request := store.EventRequest{Organization: "acme", Limit: 3}
+	reader := adapter.NewEventReader(request, store.Position{History: "main", Revision: 9})
+	for _, revision := range []uint64{4, 7} { // at most request.Size()+1 rows of one snapshot
+		events, err := adapter.DecodeEvents(document, "acme", "backup", revision)
+		if err != nil {
+			fmt.Println(adapter.UnreadableEvents(revision, err))
+			return
+		}
+		if !reader.Add(events) {
+			break
+		}
+	}
+	page := reader.Page()
+	fmt.Println(len(page.Events), page.Next.Revision, page.More)
+	// Output:
+	// 2 4 true
 }

@@ -33,7 +33,7 @@ func TestCheckWrite(t *testing.T) {
 	w.Events[1].Organization = "other"
 	err := adapter.CheckWrite(w)
 	wantError(t, err, store.ErrInvalid)
-	assert.ErrorContains(t, err, "Events[1]")
+	assert.ErrorContains(t, err, "event 1")
 	wantError(t, adapter.CheckWrite(store.Write{}), store.ErrInvalid)
 }
 

@@ -18,8 +18,8 @@ const benchmarkKeys = 10_000
 
 // Benchmark measures a store with 10,000 keys, in ten organizations, with three entries
 // each. It measures look-ups of existing and absent keys, by one goroutine and by one
-// per processor. It also measures a read of a key, a page of 100 keys, and writes that
-// replace or create. newStore is as in [Run] and is called once.
+// per processor. It also measures a read of a key, a page of 100 keys, writes that replace
+// or create, and a Journal's. newStore is as in [Run] and is called once.
 func Benchmark(b *testing.B, newStore func(tb testing.TB) store.Store) {
 	ctx := context.Background()
 	s := newStore(b)
@@ -80,6 +80,29 @@ func Benchmark(b *testing.B, newStore func(tb testing.TB) store.Store) {
 			key, err = s.PutKey(ctx, key, store.AllowOpen)
 		}
 	})
+	if journal, ok := store.As[store.Journal](s); ok {
+		b.Run("Write/replace with an event", func(b *testing.B) {
+			b.ReportAllocs()
+			key, err := s.Key(ctx, benchmarkIDs[0])
+			for b.Loop() {
+				if err != nil {
+					b.Fatal(err)
+				}
+				key.Revision, err = journal.Write(ctx, putOf(key, "benchmark", 1))
+			}
+		})
+		b.Run("Events/page of 100", func(b *testing.B) {
+			b.ReportAllocs()
+			if _, err := journal.Write(ctx, putOrganizationOf(policy.Organization{ID: "journalled"}, "benchmark", 100)); err != nil {
+				b.Fatal(err)
+			}
+			for b.Loop() {
+				if page, err := journal.Events(ctx, store.EventRequest{Organization: "journalled"}); err != nil || len(page.Events) != 100 {
+					b.Fatalf("Events: %d events, error %v", len(page.Events), err)
+				}
+			}
+		})
+	}
 	created := 0 // over all runs of the next benchmark
 	b.Run("PutKey/create", func(b *testing.B) {
 		b.ReportAllocs()

@@ -287,20 +287,7 @@ func (k *kit) refusedCalls() []call {
 			}})
 	}
 	if journal, ok := store.As[store.Journal](k.store); ok {
-		conditional := putOf(key, "refused", 1)
-		conditional.If = []store.Condition{onRecord("acme", "", organization.Revision+1)}
-		beyond := store.EventRequest{After: k.page(store.EventRequest{}).Next}
-		beyond.After.Revision += 1000
-		for name, w := range map[string]store.Write{
-			"Write without a change": {}, "Write whose condition does not hold": conditional,
-			"Write of a key that exists":           putOf(fixture.Plain("here", "acme", "192.0.2.1"), "refused", 1),
-			"Write that forgets beyond the latest": {Forget: &beyond.After},
-		} {
-			calls = append(calls, call{name, func(ctx context.Context) error { _, err := journal.Write(ctx, w); return err }})
-		}
-		for name, request := range map[string]store.EventRequest{"Events of a key of no organization": {Key: "here"}, "Events after a position beyond the latest": beyond} {
-			calls = append(calls, call{name, func(ctx context.Context) error { _, err := journal.Events(ctx, request); return err }})
-		}
+		calls = append(calls, k.refusedJournalCalls(journal, organization, key)...)
 	}
 	if watcher, ok := store.As[store.Watcher](k.store); ok {
 		beyond := k.at(k.revision() + 1000)

@@ -104,11 +104,10 @@ func heldConditions(k *kit) {
 	k.wantAbsent("acme", "new")
 }
 
-// A rival makes a Write of one of two records, with a condition on the other.
+// A rival returns two Writes, each of one record and with a condition on the other's.
 type rival func(k *kit, round int) (one, two store.Write)
 
-// rivals are pairs that are harmless alone and, together, what none of them would do: the
-// switch and the last entry, two creations, a deletion and a change.
+// rivals are pairs of Writes, each harmless alone.
 var rivals = map[string]rival{
 	"of two keys": func(k *kit, _ int) (one, two store.Write) {
 		a, b := k.readKey("a"), k.readKey("b")
@@ -197,7 +196,7 @@ func noSkewInARing(k *kit) {
 			_, errs[i] = k.journal().Write(k.ctx, w)
 		})
 		for i := range errs {
-			// i wants i+1 unchanged. Both may succeed, i first; all of them cannot.
+			// Write i wants key i+1 unchanged. Both may succeed, i first; all of them cannot.
 			if errs[i] != nil && !errors.Is(errs[i], store.ErrConflict) {
 				k.Errorf("a Write with a condition: error is %s; want none or %s", quoted(errs[i]), quoted(store.ErrConflict))
 			}
@@ -207,8 +206,7 @@ func noSkewInARing(k *kit) {
 	}
 }
 
-// wantRing checks that each Write of the ring that succeeded was before that of its
-// neighbour.
+// wantRing checks that each successful Write of the ring came before its neighbour's.
 func (k *kit) wantRing(keys []apikey.Key, errs []error) {
 	k.Helper()
 	for i, err := range errs {
@@ -219,7 +217,7 @@ func (k *kit) wantRing(keys []apikey.Key, errs []error) {
 	}
 }
 
-// putAgainstCondition has a Put of the record that a Write has a condition on.
+// putAgainstCondition puts a record during a Write with a condition on it.
 func putAgainstCondition(k *kit) {
 	acme := k.organization("acme")
 	key := k.put(fixture.Plain("key", "acme"))

@@ -105,7 +105,7 @@ var cases = slices.SortedStableFunc(slices.Values(slices.Concat(
 	callCases, leakCases, absenceCases, identifierCases, recordCases, fieldCases, sharingCases, momentCases, revisionCases,
 	deleteCases, refusalCases, boundCases, contentionCases, pageCases, closeCases, crashCases, loadCases, watchCases, feedCases,
 	compactionCases, markCases, toldCases, usageCases, usageOfManyCases, damageCases, restoreCases,
-	journalCases, conditionCases, eventCases, forgetCases,
+	journalCases, writeCases, conditionCases, eventCases, followerCases, forgetCases,
 )), func(a, b testCase) int {
 	return cmp.Or(cmp.Compare(a.sentence[0], b.sentence[0]), cmp.Compare(a.number(), b.number()))
 })

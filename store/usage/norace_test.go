@@ -36,6 +36,7 @@ func TestObserveAllocatesNothing(t *testing.T) {
 			c := next()
 			_, _ = store.UsageOf(c.decision)
 		})
+		assert.LessOrEqual(t, bare, 1.0, name)
 		assert.Equal(t, bare, testing.AllocsPerRun(1000, func() { next().observedBy(r) }), name)
 	}
 	other := s.call(1, 2*len(clients), begin)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync"
 	"testing"
@@ -14,8 +15,8 @@ import (
 func TestRun(t *testing.T) {
 	var out strings.Builder
 	require.NoError(t, run(t.Context(), &out, []string{"-n", "1600"}))
-	require.Regexp(t, `(?m)^ +10 +\d+ +\d+ +\d\.\d{3}$`, out.String())
-	require.Regexp(t, `With the guard the rate is \d\.\d{3} times that without`, out.String())
+	require.Regexp(t, `(?m)^ +100 +\d+ +\d+ +\d+\.\d{3}$`, out.String())
+	require.Regexp(t, `With the guard the rate is \d+\.\d{3} times that without`, out.String())
 	require.Regexp(t, `1600 guarded requests more`, out.String())
 }
 
@@ -32,6 +33,26 @@ func TestSides(t *testing.T) {
 		require.NoError(t, response.Body.Close())
 		require.Equal(t, want, response.StatusCode)
 		s.close()
+	}
+}
+
+// Both sides do the same work: they give the same answer, and it has a record in it.
+func TestAnswers(t *testing.T) {
+	guarded, bare, secret, err := handlers(t.Context())
+	require.NoError(t, err)
+	for _, handler := range []http.Handler{guarded, bare} {
+		request := httptest.NewRequest(http.MethodGet, "/projects/atlas/backups", nil)
+		request.RemoteAddr = "127.0.0.1:4711"
+		request.Header.Set("Authorization", "Bearer "+secret.Reveal())
+		answer := httptest.NewRecorder()
+		handler.ServeHTTP(answer, request)
+		require.Equal(t, http.StatusOK, answer.Code)
+		require.JSONEq(t, `[{"id":"b1","project":"atlas","restored":0}]`, answer.Body.String())
+
+		request.URL.Path = "/projects/other/backups"
+		answer = httptest.NewRecorder()
+		handler.ServeHTTP(answer, request)
+		require.GreaterOrEqual(t, answer.Code, 400)
 	}
 }
 
@@ -70,14 +91,14 @@ func TestLeaksAreFound(t *testing.T) {
 }
 
 func TestArguments(t *testing.T) {
-	require.ErrorContains(t, run(t.Context(), io.Discard, []string{"-n", "1"}), "-n is 1: want 160 or more")
+	require.ErrorContains(t, run(t.Context(), io.Discard, []string{"-n", "1"}), "-n is 1: want 1600 or more")
 	require.Error(t, run(t.Context(), io.Discard, []string{"-rounds", "1"}))
 	require.NoError(t, run(t.Context(), io.Discard, []string{"-help"}))
 }
 
 // What cannot be written is told.
 func TestOutputFails(t *testing.T) {
-	require.ErrorIs(t, run(t.Context(), fullDisk{}, []string{"-n", "160"}), errFull)
+	require.ErrorIs(t, run(t.Context(), fullDisk{}, []string{"-n", "1600"}), errFull)
 }
 
 var errFull = errors.New("no space left on device")

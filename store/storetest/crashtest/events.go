@@ -36,7 +36,7 @@ func (l *Ledger) readEvents(ctx context.Context, journal store.Journal) (byTag m
 	for {
 		page, err := journal.Events(ctx, request)
 		if err != nil {
-			return nil, next, fmt.Errorf("Events after revision %d: %w", request.After.Revision, err)
+			return nil, next, fmt.Errorf("reading events after revision %d: %w", request.After.Revision, err)
 		}
 		for _, event := range page.Events {
 			if tag, _, _ := strings.Cut(event.Correlation, "/"); strings.HasPrefix(tag, idPrefix) {
