@@ -11,6 +11,8 @@ import (
 	"github.com/sallyport-go/sallyport/store/adapter"
 )
 
+// The events of one write are one row. Its columns are those to search by, and its document
+// is the JSON of all of them.
 const (
 	insertEvents          = `INSERT INTO events (revision, organization, key, document) VALUES (?, ?, ?, ?)`
 	deleteEvents          = `DELETE FROM events WHERE revision <= ?`
@@ -149,6 +151,7 @@ func (s *Store) Events(ctx context.Context, request store.EventRequest) (store.E
 		return store.EventPage{}, r.failure(err)
 	}
 	defer r.end()
+	s.poller.saw(r.latest)
 	if request.After != (store.Position{}) {
 		if err := r.checkAfter(); err != nil {
 			return store.EventPage{}, err
