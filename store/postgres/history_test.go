@@ -212,7 +212,7 @@ func TestRestoredDump(t *testing.T) {
 			return other, func() {}
 		},
 		"row by row": func(t *testing.T, dsn string) (string, func()) {
-			tables := []string{"organizations", "keys", "changes", "histories", "state"}
+			tables := []string{"organizations", "keys", "changes", "events", "histories", "state"}
 			server.SQL(t, dsn, "CREATE SCHEMA backup")
 			for _, table := range tables {
 				server.SQL(t, dsn, fmt.Sprintf("CREATE TABLE backup.%s AS TABLE sallyport.%[1]s", table))
