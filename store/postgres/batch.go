@@ -18,9 +18,6 @@ const (
 	spareChanges = 10_000  // more of them before the oldest are dropped
 )
 
-// channel is the channel of notifications. Their message is the schema.
-const channel = "sallyport"
-
 // The statements of a batch, in its order.
 const (
 	// No default may let a commit return before it is on disk, and on that of a synchronous
@@ -69,8 +66,6 @@ const (
 		FROM sallyport.state AS s, unnest($1::text[], $2::text[], $3::boolean[]) WITH ORDINALITY AS u (organization, key, deleted, n)
 		RETURNING revision)
 	SELECT max(revision) FROM added`
-
-	notifySQL = `SELECT pg_notify($1, $2)`
 
 	// It keeps $1 changes, and the histories from which changes or events may be read on.
 	forgetSQL = `WITH oldest AS (SELECT revision FROM sallyport.changes ORDER BY revision DESC OFFSET $1 LIMIT 1),
@@ -229,7 +224,11 @@ func (s *Store) commit(ctx context.Context, b *batch) (uint64, error) {
 	if b.err != nil {
 		return 0, b.err
 	}
-	b.queue(notifySQL, channel, b.schema)
+	// A caller's transaction ends when the caller wants it, if at all.
+	notifies := s.tx != nil || s.notifier.claim(ctx)
+	if notifies {
+		b.queue(notifySQL, channel, b.schema)
+	}
 	err := s.inTx(ctx, func(tx pgx.Tx) error {
 		if err := tx.SendBatch(ctx, &b.Batch).Close(); err != nil {
 			return err
@@ -243,6 +242,13 @@ func (s *Store) commit(ctx context.Context, b *batch) (uint64, error) {
 		}
 		return err
 	})
+	switch {
+	case s.tx != nil || b.revision == 0:
+	case notifies && err == nil:
+		s.notifier.notified(b.revision)
+	default: // after an error the write may have happened
+		s.notifier.owe(b.revision)
+	}
 	return b.revision, err
 }
 

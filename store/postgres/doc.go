@@ -122,10 +122,11 @@
 // # The change feed
 //
 // Changes are read from the table changes, and the records with them, in one snapshot. A
-// notification (NOTIFY on the channel sallyport, one for each transaction) is only a hint to
-// look. It arrives within a millisecond or so of the commit. Without notifications watchers
-// look once a second: that bounds their delay while the server answers. If none arrives at
-// all, the Store says so once, by a warning of log/slog.
+// notification (NOTIFY on the channel sallyport) is only a hint to look. It arrives within a
+// millisecond or so of the commit. Without notifications watchers look when a call of
+// Position finds something new, and within a second of the last that found nothing: that
+// bounds their delay while the server answers. If no notification arrives at all, the Store says so once, by a
+// warning of log/slog.
 //
 // A watch that cannot read ends with an error, and can be resumed from its last mark. A
 // connection without a sign of life is given up after a minute, or earlier by the pool's own
@@ -133,8 +134,31 @@
 // something is wrong. A watcher has the same minute for each change while more than 1,000
 // are pending: the server cannot clear away deleted rows while a snapshot is being read.
 //
-// While something is watched, a Store has one connection of its own beside the pool's, made
-// as the pool makes them, until Close.
+// # What a follower costs
+//
+// A follower is a Store that is watched, as by a replica: n processes are n followers. Each
+// has one connection of its own beside the pool's, made as the pool makes them, until Close.
+// A replica uses up to two of the pool, so allow three connections for each in
+// max_connections.
+//
+// A quiet replica with the default bound asks for the position twice a second, and tests its
+// listening connection every five: half a millisecond of the server's processor time a
+// second, and a millisecond of its own.
+//
+// After a notification each follower reads by one statement in one round trip. For both it
+// takes 0.2 to 0.5 ms of the server and 0.1 to 0.3 ms of its own. A write must not cost by
+// the number of followers. So with n followers a store notifies at most once in n
+// milliseconds, and beyond 1,000 followers once a second. All followers together then read
+// some 1,000 times a second, however many they are and however much is written.
+//
+// The first write after such a pause notifies them as it commits. A sooner one is delivered
+// with a later one, or after one and a half pauses: with 50 followers, 75 ms. A process that
+// is killed in a pause notifies nobody of its last writes, and followers find them within a
+// second. Processes that write and do not watch have a pause each. [Store.WithTx] notifies
+// with every transaction.
+//
+// On two cores, shared with a writer and all clients, 50 followers left 0.67 of the writes a
+// second, and 100 followers 0.4. There are more figures in the module store/trials.
 //
 // # Pools and poolers
 //

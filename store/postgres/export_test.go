@@ -66,3 +66,70 @@ func EventQuery(r store.EventRequest) (sql string, args []any) {
 	sql, args = eventQuery(r)
 	return inSchema(DefaultSchema, sql), args
 }
+
+// SetNotified has the latest notification of a store be of another time.
+func (s *Store) SetNotified(at time.Time) {
+	s.notifier.mu.Lock()
+	defer s.notifier.mu.Unlock()
+	s.notifier.last = at
+}
+
+// SetFollowers has a store believe in so many followers until it is closed.
+func (s *Store) SetFollowers(n int) {
+	s.notifier.mu.Lock()
+	defer s.notifier.mu.Unlock()
+	s.notifier.followers, s.notifier.counted = n, time.Now().Add(time.Hour)
+}
+
+// CountFollowers counts the followers now.
+func (s *Store) CountFollowers(ctx context.Context) int {
+	s.SetFollowers(0)
+	s.notifier.mu.Lock()
+	s.notifier.counted = time.Time{}
+	s.notifier.mu.Unlock()
+	s.notifier.count(ctx)
+	s.notifier.mu.Lock()
+	defer s.notifier.mu.Unlock()
+	return s.notifier.followers
+}
+
+// Concerns reports whether a notification is for a schema, and of which revision.
+var Concerns = concerns
+
+// Few is the number of changes that a watch does not read by one statement.
+const Few = few
+
+// SetAsked has the store be asked for its position at some time.
+func (s *Store) SetAsked(at time.Time, answer store.Position) { s.asked.Store(&asked{at, answer}) }
+
+// Waits has a watch at a mark wait, and reports whether it ended without a hint.
+func (s *Store) Waits(ctx context.Context, mark store.Position, hint <-chan struct{}) (polled bool) {
+	w := watch{s: s, mark: mark}
+	return w.wait(ctx, hint, time.NewTimer(s.pollInterval))
+}
+
+// A Look is what a watch reads at once.
+type Look struct {
+	Latest  store.Position
+	All     bool // of a short one: it was enough
+	Changes []store.Change
+	Err     error
+}
+
+// LookBothWays reads the changes since a mark by one statement, and then by a snapshot.
+func (s *Store) LookBothWays(ctx context.Context, mark store.Position) (short, long Look, err error) {
+	r, err := s.beginReading(ctx)
+	if err != nil {
+		return short, long, err
+	}
+	defer r.abandon()
+	w := watch{s: s, mark: mark}
+	short.Latest, short.All, short.Err = w.readRecent(r)
+	short.Changes, w.told = w.told, nil
+	if err := r.beginSnapshot(s.schema); err != nil {
+		return short, long, err
+	}
+	long.Latest, long.Err = w.read(r)
+	long.Changes = w.told
+	return short, long, nil
+}

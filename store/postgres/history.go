@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/jackc/pgx/v5"
@@ -42,7 +43,8 @@ const (
 	latestSQL = `greatest(s.forgotten, coalesce((SELECT max(revision) FROM sallyport.changes),
 		greatest((SELECT max(revision) FROM sallyport.keys), (SELECT max(revision) FROM sallyport.organizations), (SELECT max(revision) FROM sallyport.events))))`
 
-	positionSQL = selectState + `, p.history, p.latest, p.forgotten` + fromState + `
+	positionSQL  = selectState + `, p.history, p.latest, p.forgotten` + fromState + joinPosition
+	joinPosition = `
 	LEFT JOIN (SELECT ` + nameSQL + ` AS history, ` + latestSQL + ` AS latest, forgotten FROM ` + stateSQL + ` AS s) AS p ON true`
 
 	// lockSQL takes the lock of all writes, and leaves no new version of the row. It tells
@@ -76,24 +78,50 @@ func (s *Store) Position(ctx context.Context) (store.Position, error) {
 		return store.Position{}, err
 	}
 	defer leave()
+	at := time.Now()
 	latest, _, err := s.readPosition(ctx, s.querier())
-	return latest, err
+	if err != nil {
+		return store.Position{}, err
+	}
+	s.asked.Store(&asked{at, latest})
+	// A watch that is behind looks now, and not only when it is notified.
+	if told := s.told.Load(); told != nil && *told != latest {
+		s.hints.missed()
+		s.hints.waker.Wake()
+	}
+	return latest, nil
+}
+
+// An asked is an answer of Position: the store had no later write when it was called.
+type asked struct {
+	at       time.Time
+	position store.Position
 }
 
 // readPosition returns the latest position, and the revision of the latest change no longer
 // kept.
 func (s *Store) readPosition(ctx context.Context, q querier) (latest store.Position, forgotten uint64, err error) {
-	var history pgtype.Text
-	var revision, gone pgtype.Int8
-	err = s.read(ctx, q, []any{&history, &revision, &gone}, func() error {
-		if history.String == "" || revision.Int64 < 0 || gone.Int64 < 0 {
-			return fmt.Errorf("%w: its latest position is revision %d of history %.40q: want a name, and no revision below zero", errUnfit, revision.Int64, history.String)
-		}
-		latest = store.Position{History: history.String, Revision: uint64(revision.Int64)}
-		forgotten = uint64(gone.Int64)
-		return nil
+	var p positionRow
+	err = s.read(ctx, q, p.columns(), func() (err error) {
+		latest, forgotten, err = p.decode()
+		return err
 	}, positionSQL)
 	return latest, forgotten, err
+}
+
+// A positionRow is the columns of joinPosition.
+type positionRow struct {
+	history           pgtype.Text
+	latest, forgotten pgtype.Int8
+}
+
+func (p *positionRow) columns() []any { return []any{&p.history, &p.latest, &p.forgotten} }
+
+func (p *positionRow) decode() (latest store.Position, forgotten uint64, err error) {
+	if p.history.String == "" || p.latest.Int64 < 0 || p.forgotten.Int64 < 0 {
+		return store.Position{}, 0, fmt.Errorf("%w: its latest position is revision %d of history %.40q: want a name, and no revision below zero", errUnfit, p.latest.Int64, p.history.String)
+	}
+	return store.Position{History: p.history.String, Revision: uint64(p.latest.Int64)}, uint64(p.forgotten.Int64), nil
 }
 
 // errElsewhere is returned when the last write was made in another place.

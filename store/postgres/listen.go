@@ -14,8 +14,12 @@ import (
 )
 
 const (
-	// pollInterval is how often watchers look without a notification.
+	// pollInterval is the longest time between two looks of a watcher.
 	pollInterval = time.Second
+
+	// pingInterval is how often the server is asked for a sign of life on the listening
+	// connection.
+	pingInterval = 5 * time.Second
 
 	// pingTimeout is how long the server may take to answer on the listening connection
 	// before it is replaced.
@@ -29,6 +33,8 @@ type listener struct {
 	ctx    context.Context
 	pool   *pgxpool.Pool
 	schema string
+
+	notifier *notifier // of the same store
 
 	start sync.Once
 	ended chan struct{}
@@ -101,16 +107,24 @@ func (l *listener) listen() {
 	// This connection was not notified of earlier writes.
 	l.waker.Wake()
 	for {
-		ctx, cancel := context.WithTimeout(l.ctx, pollInterval)
+		ctx, cancel := context.WithTimeout(l.ctx, pingInterval)
 		notification, err := conn.WaitForNotification(ctx)
 		cancel()
-		if err == nil && notification.Payload == l.schema {
-			l.heard.Store(true)
-			l.waker.Wake()
+		if err == nil {
+			l.hear(notification.Payload)
 		}
 		if err != nil && l.ping(conn) != nil {
 			return
 		}
+	}
+}
+
+// hear wakes the watchers if a notification is for them.
+func (l *listener) hear(message string) {
+	if revision, is := concerns(message, l.schema); is {
+		l.heard.Store(true)
+		l.notifier.notified(revision)
+		l.waker.Wake()
 	}
 }
 
@@ -131,6 +145,9 @@ func (l *listener) connect() (*pgx.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
+	// A server without such locks is no reason not to listen. Before LISTEN, or behind a
+	// pooler this statement could receive a notification, and later ones none.
+	_, _ = conn.Exec(ctx, followLockSQL, l.schema)
 	if _, err := conn.Exec(ctx, "LISTEN "+channel); err != nil {
 		l.disconnect(conn)
 		return nil, err

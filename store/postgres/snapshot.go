@@ -18,31 +18,33 @@ import (
 // away deleted rows.
 const maxStall = time.Minute
 
-// beginSnapshot begins a transaction that reads one snapshot. maxStall bounds its time, not
+// beginSnapshotSQL begins a transaction that reads one snapshot. maxStall bounds its time, not
 // the server's timeouts. Compiling the statements (jit) would take longer than it saves.
 //
 // A table rewritten by ALTER TABLE looks empty to an older snapshot. So the tables are
 // locked before the first SELECT takes the snapshot, and none is rewritten until the reading
 // ends. At READ COMMITTED a single statement has its locks before its snapshot anyway; see
 // migrations for the other levels.
-const beginSnapshot = `BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
+const beginSnapshotSQL = `BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
 SET LOCAL statement_timeout = 0;
 SET LOCAL idle_in_transaction_session_timeout = 0;
 SET LOCAL jit = off;
 LOCK TABLE sallyport.organizations, sallyport.keys, sallyport.changes, sallyport.state IN ACCESS SHARE MODE`
 
-// A reading is a snapshot being read for a watch.
+// A reading is one look at the store for a watch: by a single statement, or by several in a
+// transaction with one snapshot.
 type reading struct {
 	ctx    context.Context // ends with the reading
 	cancel context.CancelCauseFunc
-	conn   *pgxpool.Conn
-	tx     pgx.Tx
+	conn   *pgxpool.Conn // nil once it was given back
+	tx     pgx.Tx        // nil without a snapshot
 
 	maxStall time.Duration
 	stall    *time.Timer // fires after maxStall without progress
 	unguard  func() bool // lets the connection outlast the context
 }
 
+// beginReading takes a connection of the pool.
 func (s *Store) beginReading(ctx context.Context) (*reading, error) {
 	r := &reading{maxStall: s.maxStall}
 	r.ctx, r.cancel = context.WithCancelCause(ctx)
@@ -52,15 +54,17 @@ func (s *Store) beginReading(ctx context.Context) (*reading, error) {
 		defer r.abandon()
 		return nil, r.failed(failed(ctx, err))
 	}
+	return r, nil
+}
+
+// beginSnapshot begins the transaction of a reading.
+func (r *reading) beginSnapshot(schema string) (err error) {
 	// While the watcher has the control nobody reads from the connection, so only another
 	// goroutine can close it.
 	socket := r.conn.Conn().PgConn().Conn()
 	r.unguard = context.AfterFunc(r.ctx, func() { _ = socket.Close() })
-	if r.tx, err = r.conn.BeginTx(r.ctx, pgx.TxOptions{BeginQuery: inSchema(s.schema, beginSnapshot)}); err != nil {
-		defer r.abandon()
-		return nil, r.failed(failed(ctx, err))
-	}
-	return r, nil
+	r.tx, err = r.conn.BeginTx(r.ctx, pgx.TxOptions{BeginQuery: inSchema(schema, beginSnapshotSQL)})
+	return failed(r.ctx, err)
 }
 
 // readAll reads every record.
@@ -110,7 +114,7 @@ func (r *reading) failed(err error) error {
 // end gives the connection back to the pool. If the context has ended the connection is
 // being closed; the pool sees that by its open transaction.
 func (r *reading) end() {
-	if r.unguard() {
+	if r.tx != nil && r.unguard() {
 		_ = r.tx.Rollback(r.ctx) // closes the connection if it fails
 	}
 	r.release()

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 	"unicode/utf8"
 
@@ -25,10 +26,13 @@ type Store struct {
 	turn  chan struct{} // holds a token while the caller's transaction is in use
 	outer *Store        // the receiver of WithTx
 
-	closing context.Context // done after Close
-	close   context.CancelFunc
-	calls   sync.RWMutex // read-locked by calls under way; Close locks it to wait for them
-	hints   *listener
+	closing  context.Context // done after Close
+	close    context.CancelFunc
+	calls    sync.RWMutex // read-locked by calls under way; Close locks it to wait for them
+	hints    *listener
+	notifier *notifier                      // nil in a caller's transaction
+	asked    atomic.Pointer[asked]          // the latest answer of Position
+	told     atomic.Pointer[store.Position] // the latest mark of a watch
 
 	maxStall     time.Duration // shorter in a test
 	pollInterval time.Duration // longer in a test
@@ -83,7 +87,9 @@ func New(ctx context.Context, pool *pgxpool.Pool, options ...Option) (*Store, er
 	}
 	s := &Store{pool: pool, schema: o.schema, maxStall: maxStall, pollInterval: pollInterval, readGrace: readGrace}
 	s.closing, s.close = context.WithCancel(context.Background())
+	s.notifier = &notifier{pool: pool, schema: o.schema}
 	s.hints = newListener(s.closing, pool, o.schema)
+	s.hints.notifier = s.notifier
 	if _, err := s.Position(ctx); err != nil {
 		s.close()
 		return nil, err
@@ -133,6 +139,7 @@ func (s *Store) Close() error {
 	s.calls.Lock()
 	defer s.calls.Unlock()
 	if s.hints != nil {
+		s.notifier.close()
 		s.hints.wait()
 	}
 	return nil

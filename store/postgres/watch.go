@@ -18,14 +18,17 @@ import (
 // chunk is how many changes are read before they are delivered.
 const chunk = 1000
 
-// changesSQL is the last change of each record since $1. Where events were forgotten, no
-// record has changed.
+// isOfRecord is true for a change of a record, and false where events were forgotten.
+const isOfRecord = `(organization IS NOT NULL OR deleted IS NOT NULL)`
+
+// changesSQL is the last change of each record since $1.
 const changesSQL = `SELECT DISTINCT ON (key, record) revision, organization, key, deleted
-	FROM (SELECT *, CASE WHEN key IS NULL THEN organization END AS record FROM sallyport.changes WHERE revision > $1 AND (organization IS NOT NULL OR deleted IS NOT NULL)) AS since
+	FROM (SELECT *, CASE WHEN key IS NULL THEN organization END AS record FROM sallyport.changes WHERE revision > $1 AND ` + isOfRecord + `) AS since
 	ORDER BY key, record, revision DESC`
 
 // Watch implements [store.Watcher]. It looks for changes when the server notifies of a
-// write, within a millisecond or so, and in any case once a second. At least the latest
+// write, within a millisecond or so, and in any case once a second. While writes follow each
+// other, it may look n milliseconds later, with n stores being watched. At least the latest
 // 100,000 changes are known. If a watcher with more than a thousand pending records takes
 // none for a minute, the watch ends with an error.
 func (s *Store) Watch(ctx context.Context, after store.Position) iter.Seq2[store.Change, error] {
@@ -37,10 +40,11 @@ func (s *Store) Watch(ctx context.Context, after store.Position) iter.Seq2[store
 		defer context.AfterFunc(s.closing, cancel)()
 
 		w := watch{s: s, yield: yield, mark: after, load: after == store.Position{}, first: true}
-		poll := time.NewTicker(s.pollInterval)
+		poll := time.NewTimer(s.pollInterval)
 		defer poll.Stop()
 		for polled := false; ; {
 			before := w.mark
+			poll.Reset(s.pollInterval)
 			err := w.tell(ctx)
 			if polled && w.mark.Revision != before.Revision {
 				s.hints.missed()
@@ -55,14 +59,28 @@ func (s *Store) Watch(ctx context.Context, after store.Position) iter.Seq2[store
 				yield(store.Change{}, err)
 				return
 			}
-			select {
-			case <-hint:
-				polled = false
-			case <-poll.C:
-				polled = true
-			case <-ctx.Done():
-			}
+			polled = w.wait(ctx, hint, poll)
 		}
+	}
+}
+
+// wait waits until something may be new: until a hint, or until nobody has asked the server
+// for a while. polled reports that there was no hint.
+func (w *watch) wait(ctx context.Context, hint <-chan struct{}, poll *time.Timer) (polled bool) {
+	for {
+		select {
+		case <-hint:
+			return false
+		case <-poll.C:
+		case <-ctx.Done():
+			return false
+		}
+		// A replica asks for the position anyway, and more often.
+		asked := w.s.asked.Load()
+		if asked == nil || asked.position != w.mark || time.Since(asked.at) >= w.s.pollInterval {
+			return true
+		}
+		poll.Reset(w.s.pollInterval - time.Since(asked.at))
 	}
 }
 
@@ -79,7 +97,7 @@ type watch struct {
 	told  []store.Change // read, to be delivered
 }
 
-// tell delivers the changes since the mark, and a new mark, all from one snapshot.
+// tell delivers the changes since the mark, and a new mark, all of one snapshot.
 func (w *watch) tell(ctx context.Context) error {
 	if w.s.closing.Err() != nil {
 		return errClosed
@@ -89,7 +107,7 @@ func (w *watch) tell(ctx context.Context) error {
 		return err
 	}
 	defer r.abandon()
-	latest, err := w.read(r)
+	latest, err := w.look(r)
 	if err != nil {
 		return r.failed(err)
 	}
@@ -104,7 +122,22 @@ func (w *watch) tell(ctx context.Context) error {
 		}
 	}
 	w.first, w.load, w.mark = false, false, latest
+	w.s.told.Store(&latest)
 	return nil
+}
+
+// look reads the changes since the mark, the short way or the long one.
+func (w *watch) look(r *reading) (store.Position, error) {
+	if !w.first && !w.load {
+		latest, all, err := w.readRecent(r)
+		if all || err != nil {
+			return latest, err
+		}
+	}
+	if err := r.beginSnapshot(w.s.schema); err != nil {
+		return store.Position{}, err
+	}
+	return w.read(r)
 }
 
 // read reads the changes since the mark, and returns the position of the snapshot.

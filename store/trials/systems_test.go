@@ -46,7 +46,7 @@ func sqliteSystem(t *testing.T) system {
 }
 
 func postgresSystem(t *testing.T) system {
-	server := postgrestest.Start(t)
+	server := postgrestest.Start(t, "max_connections=400") // four for each of many followers
 	return system{name: "postgres", address: "postgres " + server.DSN(), server: server}
 }
 
