@@ -7,6 +7,7 @@ import (
 	"math"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/assert"
@@ -15,6 +16,7 @@ import (
 	"github.com/sallyport-go/sallyport/apikey"
 	"github.com/sallyport-go/sallyport/policy"
 	"github.com/sallyport-go/sallyport/store"
+	"github.com/sallyport-go/sallyport/store/adapter"
 	"github.com/sallyport-go/sallyport/store/internal/postgrestest"
 	"github.com/sallyport-go/sallyport/store/postgres"
 )
@@ -259,5 +261,32 @@ func TestEventPlans(t *testing.T) {
 			assert.Contains(t, text, index)
 			assert.NotContains(t, text, "Seq Scan on events", "%+v", request)
 		}
+	}
+}
+
+// BenchmarkEvents measures what an event takes in the tables and indexes beside its write,
+// and how long it takes to forget ten thousand.
+func BenchmarkEvents(b *testing.B) {
+	const writes = 10_000
+	ctx := b.Context()
+	pool := newPool(b, postgrestest.Start(b, "fsync=off").DSN())
+	s := newStore(b, pool)
+	_, key := acme(b, s)
+	document, err := adapter.EncodeEvents([]store.Event{eventOf("acme", "key")})
+	require.NoError(b, err)
+	for b.Loop() {
+		exec(b, pool, `TRUNCATE sallyport.events`)
+		for range writes {
+			revision, err := s.Write(ctx, writeOf(key))
+			require.NoError(b, err)
+			key.Revision = revision
+		}
+		var bytes float64
+		require.NoError(b, pool.QueryRow(ctx, `SELECT pg_total_relation_size('sallyport.events')`).Scan(&bytes))
+		b.ReportMetric(bytes/writes, "B/write")
+		b.ReportMetric(float64(len(document)), "B/document")
+		began := time.Now()
+		forget(b, s, position(b, s))
+		b.ReportMetric(float64(time.Since(began).Microseconds())/1000, "ms-to-forget")
 	}
 }
