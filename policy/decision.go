@@ -64,9 +64,9 @@ func (d *Decision) begin(r *Request) {
 	d.secret = -1
 }
 
-// finish redacts an invalid key ID, since a text in the place of an ID is most often the
+// redact redacts an invalid key ID, since a text in the place of an ID is most often the
 // secret (rule K2). The ID of a found key is valid.
-func (d *Decision) finish() {
+func (d *Decision) redact() {
 	if d.subject.key == nil {
 		d.request.key = apikey.ID(d.request.key.String())
 	}

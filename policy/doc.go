@@ -65,7 +65,8 @@
 // The look-up of a caller who hung up goes on to its end, since to cancel a query closes the
 // connection in common database drivers: strangers could break them as fast as they are made.
 // At most [WithMaxLookups] are under way, and those still waiting for their turn leave with
-// their callers. A source that waits by itself asks [CallerContext] how long.
+// their callers. A source that waits by itself asks [CallerContext] how long. Of many requests
+// [Engine.DecideAll] looks each key up once.
 //
 // # Rules
 //

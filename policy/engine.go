@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/sallyport-go/sallyport/apikey"
+	"github.com/sallyport-go/sallyport/internal/own"
 	"github.com/sallyport-go/sallyport/policy/internal/lookup"
 )
 
@@ -23,13 +24,16 @@ const DefaultMaxLookups = 32
 // use and caches nothing.
 type Engine struct {
 	source    Source
-	immediate ImmediateSource // the source, if it is one
+	immediate ImmediateSource   // the source, if it is one
+	own       func([]apikey.ID) // reads records ahead; nil for a source of another module
 	clock     func() time.Time
 	observers []func(context.Context, Decision)
 
 	timeout    time.Duration
 	maxLookups int
 	gate       *lookup.Gate
+
+	looked map[apikey.ID]*looked // see DecideAll
 }
 
 // An Option configures an Engine; see [New].
@@ -87,6 +91,7 @@ func WithObserver(observe func(ctx context.Context, decision Decision)) Option {
 func New(source Source, options ...Option) *Engine {
 	e := &Engine{source: source, clock: time.Now, timeout: DefaultTimeout, maxLookups: DefaultMaxLookups}
 	e.immediate, _ = source.(ImmediateSource)
+	e.own = own.ReadAhead(source)
 	for _, option := range options {
 		if option != nil {
 			option(e)
@@ -101,7 +106,7 @@ func New(source Source, options ...Option) *Engine {
 //
 //   - a source that fails, takes longer than the timeout, or panics,
 //   - a record in contradiction to itself or to the request,
-//   - a failing or panicking Resolver, and a panicking Verifier,
+//   - a failing or panicking Resolver, and a panicking Verifier or ClientDoubter,
 //   - a done ctx; see [ErrCallerGone],
 //   - a nil or zero Engine.
 //
@@ -111,51 +116,60 @@ func New(source Source, options ...Option) *Engine {
 //
 // A caller is safe if it looks at nothing but Allowed.
 func (e *Engine) Decide(ctx context.Context, request Request) (d Decision) {
-	if e == nil {
-		e = new(Engine)
-	}
-	d.begin(&request)
+	// Short enough to be inlined: so neither value is copied on its way.
 	e.decide(ctx, &request, &d)
-	d.finish()
-	for _, observe := range e.observers {
-		notify(observe, ctx, d)
-	}
 	return d
 }
 
+// decide makes a zero decision the answer to a request.
 func (e *Engine) decide(ctx context.Context, request *Request, d *Decision) {
-	returned := false // recover() costs time, so the deferred function calls it only after a panic
-	defer func() {
-		if !returned {
-			d.panicked(request, recover())
+	if e == nil {
+		e = new(Engine)
+	}
+	d.begin(request)
+	defer e.finish(ctx, request, d)
+	reason, cause := request.refused()
+	if reason == 0 {
+		var subject Subject
+		if e.own != nil && request.Key != "" && ctx.Err() == nil {
+			// No sound here: this module's sources have no contradictions.
+			if subject, _, cause = e.immediate.LookupNow(request.Key); cause != nil {
+				cause = failed(cause)
+			}
+		} else {
+			subject, cause = e.lookup(ctx, request.Key)
 		}
-	}()
-	if d.Reason, d.Cause = request.refused(); d.Reason == 0 {
-		subject, err := e.lookup(ctx, request.Key)
-		if err != nil {
-			d.Reason, d.Cause = Unavailable, err
+		if cause != nil {
+			reason = Unavailable
 		} else {
 			// Reading the clock costs as much as looking an address up, so it is read only
 			// where something depends on the time.
-			var now time.Time
 			if len(e.observers) > 0 || subject.dependsOnTime() || !request.alreadyVerified() {
-				now = e.clock()
+				d.now = e.clock()
 			}
-			d.evaluate(ctx, subject, request, now)
+			reason, cause = d.evaluate(ctx, subject, request)
 		}
 	}
-	if d.Reason == Unavailable {
-		d.Cause = gone(ctx, d.Cause)
+	if reason == Unavailable {
+		cause = gone(ctx, cause)
 	}
-	returned = true
+	d.Cause = cause
+	d.Reason = reason // last: see finish
 }
 
-// panicked makes the decision unavailable after a panic of the source, the clock, a
-// Verifier or a Resolver.
-func (d *Decision) panicked(request *Request, cause any) {
-	*d = Decision{}
-	d.begin(request)
-	d.Reason, d.Cause = Unavailable, fmt.Errorf("policy: panic while deciding: %v", cause)
+// finish ends a decision and calls the observers. It is deferred: a decision without a reason
+// is one whose source, clock, Verifier, Resolver or ClientDoubter panicked. It is unavailable.
+func (e *Engine) finish(ctx context.Context, request *Request, d *Decision) {
+	if d.Reason == 0 {
+		cause := recover() // only then, since it costs time
+		*d = Decision{}
+		d.begin(request)
+		d.Reason, d.Cause = Unavailable, fmt.Errorf("policy: panic while deciding: %v", cause)
+	}
+	d.redact()
+	for _, observe := range e.observers {
+		notify(observe, ctx, *d)
+	}
 }
 
 // gone marks the error of a request whose context is done: it tells nothing of the source.
@@ -174,9 +188,19 @@ func (e *Engine) lookup(ctx context.Context, id apikey.ID) (Subject, error) {
 	if ctx.Err() != nil {
 		return Subject{}, fmt.Errorf("policy: before the look-up: %w", lookup.Ended(ctx))
 	}
+	if e.immediate != nil && id != "" {
+		subject, found, err := e.immediate.LookupNow(id)
+		return sound(id, subject, found, err)
+	}
+	return e.wait(ctx, id)
+}
+
+// wait asks a source that may take its time.
+func (e *Engine) wait(ctx context.Context, id apikey.ID) (Subject, error) {
+	if known := e.looked[id]; known != nil {
+		return known.subject, known.err
+	}
 	switch {
-	case e.immediate != nil && id != "":
-		return sound(e.immediate.LookupNow(id))
 	case e.source == nil:
 		return Subject{}, errNoSource
 	case id.Validate() != nil:
@@ -185,28 +209,29 @@ func (e *Engine) lookup(ctx context.Context, id apikey.ID) (Subject, error) {
 		return Subject{}, nil
 	}
 	return lookup.Do(ctx, e.gate, func(ctx context.Context) (Subject, error) {
-		return sound(e.source.Lookup(ctx, id))
+		subject, found, err := e.source.Lookup(ctx, id)
+		return sound(id, subject, found, err)
 	})
 }
 
 // sound turns the three values of a look-up into two, and refuses a contradiction between
-// them.
-func sound(subject Subject, found bool, err error) (Subject, error) {
-	if err == nil && found && subject.key != nil {
-		return subject, nil
-	}
-	return Subject{}, unsound(found, err)
-}
-
-func unsound(found bool, err error) error {
+// them. It returns the zero Subject for an unknown key.
+func sound(id apikey.ID, subject Subject, found bool, err error) (Subject, error) {
 	switch {
 	case err != nil:
-		return fmt.Errorf("policy: the source failed: %w", err)
-	case found:
-		return errors.New("policy: the source found a key and returned a Subject without one: want the key")
+		return Subject{}, failed(err)
+	case !found:
+		return Subject{}, nil
+	case subject.key == nil:
+		return Subject{}, errors.New("policy: the source found a key and returned a Subject without one: want the key")
 	}
-	return nil
+	if !subject.isOf(id) {
+		return Subject{}, subject.fault(id)
+	}
+	return subject, nil
 }
+
+func failed(err error) error { return fmt.Errorf("policy: the source failed: %w", err) }
 
 // notify calls an observer and ends its panics.
 func notify(observe func(context.Context, Decision), ctx context.Context, d Decision) {

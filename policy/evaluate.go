@@ -17,84 +17,69 @@ import (
 // Most programs call [Engine.Decide], which looks the subject up and calls this.
 // Evaluate by itself is for trying a change before it is made.
 func Evaluate(subject Subject, request Request, now time.Time) (d Decision) {
-	d.begin(&request)
-	if d.Reason, d.Cause = request.refused(); d.Reason == 0 {
-		d.evaluate(context.Background(), subject, &request, now)
-	}
-	d.finish()
+	d.evaluated(subject, &request, now)
 	return d
 }
 
-// evaluate is lines 3 to 16.
-func (d *Decision) evaluate(ctx context.Context, subject Subject, r *Request, now time.Time) {
-	d.now = now
-	if !subject.isOf(r.Key) && subject != (Subject{}) {
-		d.Reason, d.Cause = Unavailable, subject.fault(r.Key)
-		return
+func (d *Decision) evaluated(subject Subject, r *Request, now time.Time) {
+	d.begin(r)
+	if d.Reason, d.Cause = r.refused(); d.Reason == 0 {
+		d.now = now
+		if subject.isOf(r.Key) || subject == (Subject{}) {
+			d.Reason, d.Cause = d.evaluate(context.Background(), subject, r)
+		} else {
+			d.Reason, d.Cause = Unavailable, subject.fault(r.Key)
+		}
 	}
+	d.redact()
+}
+
+// evaluate is lines 4 to 16, at the decision's time. The subject is the request's key with its
+// organization, or the zero Subject.
+func (d *Decision) evaluate(ctx context.Context, subject Subject, r *Request) (reason Reason, cause error) {
 	d.subject = subject
+	key, organization := subject.key, subject.organization
 	// The proof is verified before it is known whether there is a key (rule K3).
 	if !r.alreadyVerified() {
-		d.secret, d.Cause = r.verify(subject.key, now)
+		d.secret, cause = r.verify(key, d.now)
 	}
-	if subject.key == nil {
-		d.Reason, d.Cause = UnknownKey, r.Err
-		return
+	switch {
+	case key == nil:
+		return UnknownKey, r.Err
+	case cause != nil:
+		return WrongSecret, cause
+	// As Key.Status, without a copy of the key, and the organization's switch.
+	case key.Disabled, organization.Disabled:
+		return KeyDisabled, nil
+	case !key.NotBefore.IsZero() && d.now.Before(key.NotBefore):
+		return KeyNotYetValid, nil
+	case !key.Expires.IsZero() && !d.now.Before(key.Expires):
+		return KeyExpired, nil
 	}
-	if d.Cause != nil {
-		d.Reason = WrongSecret
-		return
-	}
-	if d.Reason = d.judgeKey(r, now); d.Reason != 0 {
-		if d.Reason >= AddressNotListed && r.ClientDoubter != nil {
-			d.Cause = r.ClientDoubter.DoubtClient()
+	allowed := AddressListed
+	if key.AccessList.IsEmpty() {
+		allowed = OpenList
+		switch organization.Requirement {
+		case NotRequired:
+		case ReportOnly:
+			d.WouldDeny = OrganizationRequiresAccessList
+		default:
+			return OrganizationRequiresAccessList, r.doubt()
 		}
-		return
-	}
-	if d.Reason, d.Cause = d.resolve(ctx, r.Resolver); d.Reason != 0 {
-		return
-	}
-	if d.Reason = d.judgeResource(r); d.Reason.Allows() {
-		d.rehash(r)
-	}
-}
-
-// judgeKey is lines 6 to 11, for an existing key with a valid proof. It returns zero if none
-// of them applies.
-func (d *Decision) judgeKey(r *Request, now time.Time) Reason {
-	key := d.subject.key
-	switch { // as Key.Status, without a copy of the key, and the organization's switch
-	case key.Disabled, d.subject.organization.Disabled:
-		return KeyDisabled
-	case !key.NotBefore.IsZero() && now.Before(key.NotBefore):
-		return KeyNotYetValid
-	case !key.Expires.IsZero() && !now.Before(key.Expires):
-		return KeyExpired
-	}
-	if !key.AccessList.IsEmpty() {
-		if !key.AccessList.Contains(r.Client, now) {
-			return AddressNotListed
+		if r.Endpoint.RequiresAccessList {
+			return EndpointRequiresAccessList, r.doubt()
 		}
-		return 0
+	} else if !key.AccessList.Contains(r.Client, d.now) {
+		return AddressNotListed, r.doubt()
 	}
-	switch d.subject.organization.Requirement {
-	case NotRequired:
-	case ReportOnly:
-		d.WouldDeny = OrganizationRequiresAccessList
-	default:
-		return OrganizationRequiresAccessList
+	if r.Resolver != nil {
+		if reason, cause = d.resolve(ctx, r.Resolver); reason != 0 {
+			return reason, cause
+		}
 	}
-	if r.Endpoint.RequiresAccessList {
-		return EndpointRequiresAccessList
-	}
-	return 0
-}
-
-// judgeResource is lines 12 to 16, once the resource is known.
-func (d *Decision) judgeResource(r *Request) Reason {
-	key, resource := d.subject.key, &d.request.resource
+	resource := &d.request.resource
 	if resource.Organization != key.Organization || resource.Organization == NoOrganization {
-		return WrongOrganization
+		return WrongOrganization, nil
 	}
 	reached, hasRole := false, false
 	for i := range key.Grants {
@@ -103,16 +88,24 @@ func (d *Decision) judgeResource(r *Request) Reason {
 			hasRole = hasRole || slices.Contains(r.Endpoint.Roles, grant.Role)
 		}
 	}
-	if resource.Project != "" && !reached {
-		return ProjectNotGranted
+	switch {
+	case resource.Project != "" && !reached:
+		return ProjectNotGranted, nil
+	case len(r.Endpoint.Roles) > 0 && !hasRole:
+		return RoleMissing, nil
 	}
-	if len(r.Endpoint.Roles) > 0 && !hasRole {
-		return RoleMissing
+	if d.secret >= 0 {
+		d.rehash(r)
 	}
-	if key.AccessList.IsEmpty() {
-		return OpenList
+	return allowed, nil
+}
+
+// doubt asks the request's ClientDoubter, if any, after a denial by address.
+func (r *Request) doubt() error {
+	if r.ClientDoubter == nil {
+		return nil
 	}
-	return AddressListed
+	return r.ClientDoubter.DoubtClient()
 }
 
 // reaches reports whether a grant reaches the resource of the key's organization (rule

@@ -40,6 +40,29 @@ func Example() {
 	// false address_not_listed
 }
 
+// One key calls many endpoints. It is looked up once.
+func ExampleEngine_DecideAll() {
+	key, acme := exampleKey(), &policy.Organization{ID: "acme"}
+	source := policy.SourceFunc(func(_ context.Context, id apikey.ID) (policy.Subject, bool, error) {
+		fmt.Println("looked up", id)
+		return policy.NewSubject(key, acme), id == key.ID, nil
+	})
+	var requests []policy.Request
+	for _, role := range []string{"reader", "writer"} {
+		requests = append(requests, policy.Request{
+			Key: key.ID, Verifier: policy.AlreadyVerified{}, Client: netip.MustParseAddr("203.0.113.7"),
+			Organization: "acme", Project: "alpha", Endpoint: policy.Endpoint{Roles: []string{role}},
+		})
+	}
+	for i, d := range policy.New(source).DecideAll(context.Background(), requests) {
+		fmt.Println(requests[i].Endpoint.Roles, d.Allowed(), d.Reason)
+	}
+	// Output:
+	// looked up k3vq7zt2mwc5x4hjp6na
+	// [reader] true address_listed
+	// [writer] false role_missing
+}
+
 // exampleKey is a key of acme that may read all of its projects.
 func exampleKey() *apikey.Key {
 	list, err := accesslist.Parse("203.0.113.0/24")

@@ -59,6 +59,10 @@ var lines = [...]struct {
 // Allows reports whether the reason is [AddressListed] or [OpenList].
 func (r Reason) Allows() bool { return r == AddressListed || r == OpenList }
 
+// AfterProof reports whether the reason denies a call whose proof was verified: lines 6 to 14.
+// Without the secret of a key nobody can cause one of them.
+func (r Reason) AfterProof() bool { return r >= KeyDisabled && r <= RoleMissing }
+
 // String returns the reason's text, such as "address_not_listed"; "undecided" for the zero
 // Reason and "reason(99)" for an unknown one.
 func (r Reason) String() string {

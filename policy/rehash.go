@@ -23,12 +23,9 @@ func (d Decision) Rehashed() (apikey.Key, bool) {
 	return key, true
 }
 
-// rehash is for an allowed call. Hashing again takes time, and only callers with a proven
+// rehash is for an allowed call with a verified secret. Hashing again takes time, and only callers with a proven
 // secret can measure it (rule K3).
 func (d *Decision) rehash(r *Request) {
-	if d.secret < 0 {
-		return
-	}
 	if rehashed, ok := r.Secret.Rehash(d.subject.key.Secrets[d.secret]); ok {
 		kept := rehashed // allocated for these calls only
 		d.rehashed = &kept

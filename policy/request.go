@@ -125,17 +125,30 @@ func (AlreadyVerified) Verify(apikey.Key, time.Time) error { return nil }
 
 // refused is lines 1 and 2, and line 3 for an unreadable request: they need no look-up.
 func (r *Request) refused() (Reason, error) {
-	unavailable := r.Err != nil && (errors.Is(r.Err, ErrUnavailable) || errors.Is(r.Err, ErrUnknownClient))
-	if r.Err != nil && !unavailable && !errors.Is(r.Err, ErrInvalidCredentials) {
-		return InvalidRequest, r.Err
-	}
-	if err := r.invalid(); err != nil && !unavailable { // an unreadable part may seem to be missing
+	err := r.invalid()
+	switch {
+	case r.Err != nil:
+		return r.unreadable(err)
+	case err != nil:
 		return InvalidRequest, err
-	}
-	if r.Console {
+	case r.Console:
 		return ConsoleForbidden, nil
 	}
-	if unavailable {
+	return 0, nil
+}
+
+// unreadable is refused for a request with an Err. An unreadable part may seem to be missing:
+// then the request is invalid, too.
+func (r *Request) unreadable(invalid error) (Reason, error) {
+	unavailable := errors.Is(r.Err, ErrUnavailable) || errors.Is(r.Err, ErrUnknownClient)
+	switch {
+	case !unavailable && !errors.Is(r.Err, ErrInvalidCredentials):
+		return InvalidRequest, r.Err
+	case !unavailable && invalid != nil:
+		return InvalidRequest, invalid
+	case r.Console:
+		return ConsoleForbidden, nil
+	case unavailable:
 		return Unavailable, r.Err
 	}
 	return 0, nil

@@ -48,12 +48,9 @@ var errNoOrganization = errors.New("policy: the resource has no organization: wa
 
 var errLongName = fmt.Errorf("policy: the resource has an organization or a project of more than %d bytes: want names of at most that", apikey.MaxName)
 
-// resolve asks the request's Resolver, if any, and notes the resource in the decision. It
+// resolve asks the request's Resolver, and notes the resource in the decision. It
 // returns the reason for a denial, or zero.
 func (d *Decision) resolve(ctx context.Context, resolver Resolver) (Reason, error) {
-	if resolver == nil {
-		return 0, nil
-	}
 	resource, err := resolver.Resolve(ctx)
 	switch {
 	case err != nil:

@@ -27,6 +27,7 @@ func TestReasonTextsAreTheContract(t *testing.T) {
 		reason := policy.Reason(i + 1)
 		require.Equal(t, text, reason.String())
 		require.Equal(t, i+1 >= 15, reason.Allows(), text)
+		require.Equal(t, i+1 >= 6 && i+1 <= 14, reason.AfterProof(), text)
 		marshalled, err := reason.MarshalText()
 		require.NoError(t, err)
 		require.Equal(t, text, string(marshalled))
@@ -39,6 +40,7 @@ func TestReasonTextsAreTheContract(t *testing.T) {
 	require.Equal(t, "reason(255)", policy.Reason(255).String())
 	for _, none := range []policy.Reason{0, 17, 99, 255} {
 		require.False(t, none.Allows())
+		require.False(t, none.AfterProof())
 		_, err := none.MarshalText()
 		require.ErrorContains(t, err, none.String())
 	}

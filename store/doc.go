@@ -8,7 +8,7 @@
 //     contract sentence by sentence. examples/customstore is an adapter written from
 //     nothing, step by step.
 //   - store/replica answers decisions from a copy of any store with a change feed.
-//     store/usage gathers what keys are used for. store/transfer moves records between
+//     store/usage gathers how keys are used. store/transfer moves records between
 //     stores.
 //
 // Use it to administer keys or to write an adapter. A decision needs only the

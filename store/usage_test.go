@@ -13,11 +13,12 @@ import (
 	"github.com/sallyport-go/sallyport/apikey"
 	"github.com/sallyport-go/sallyport/policy"
 	"github.com/sallyport-go/sallyport/store"
+	"github.com/sallyport-go/sallyport/store/adapter"
 	"github.com/sallyport-go/sallyport/store/memory"
 )
 
-// Rule A11: a served call is counted on the most specific entry that covered it, a
-// denied one is not counted.
+// Rule A11: a served call is counted on the most specific entry that covered it. A denied one
+// is counted by its reason alone, and only after the proof.
 func TestA11UsageOf(t *testing.T) {
 	now := time.Date(2031, 5, 6, 7, 8, 9, 0, time.UTC)
 	ctx, s := t.Context(), memory.New()
@@ -65,6 +66,7 @@ func TestA11UsageOf(t *testing.T) {
 	assert.True(t, ok)
 	assert.Empty(t, got.Secret, "it was another kind of proof")
 
+	proven := 0
 	for name, r := range map[string]policy.Request{
 		"not listed":     request(key.ID, secret, "2001:db8::1"),
 		"wrong secret":   request(key.ID, openSecret, "10.1.2.3"),
@@ -77,9 +79,16 @@ func TestA11UsageOf(t *testing.T) {
 		d := engine.Decide(ctx, r)
 		require.False(t, d.Allowed(), name)
 		got, ok := store.UsageOf(d)
-		assert.False(t, ok, name)
-		assert.Zero(t, got, name)
+		if !d.Reason.AfterProof() {
+			assert.False(t, ok, name)
+			assert.Zero(t, got, name)
+			continue
+		}
+		proven++
+		assert.True(t, ok, name)
+		assert.Equal(t, store.UsageRecord{Key: r.Key, Denied: d.Reason, Usage: accesslist.Usage{Count: 1, Last: now, LastAddress: r.Client}}, got, name)
 	}
+	assert.Equal(t, 3, proven, "not listed, another's, and needs an entry")
 	got, ok = store.UsageOf(policy.Decision{})
 	assert.False(t, ok, "a decision that was never made")
 	assert.Zero(t, got)
@@ -106,13 +115,14 @@ func TestUsageReachesFindings(t *testing.T) {
 	for _, client := range []string{"192.0.2.1", "192.0.2.1", "192.0.2.9"} {
 		engine.Decide(ctx, policy.Request{Key: key.ID, Secret: secret, Client: netip.MustParseAddr(client), Organization: "acme"})
 	}
-	require.Len(t, batch, 2)
-	require.NoError(t, s.RecordUsage(ctx, batch))
+	require.Len(t, batch, 3)
+	require.NoError(t, s.RecordUsage(ctx, adapter.UsageBatch(batch...)))
 	all, err := s.Usage(ctx, key.ID)
 	require.NoError(t, err)
 	usage := all[key.ID]
 	assert.EqualValues(t, 2, usage.Entries[netip.MustParsePrefix("192.0.2.1/32")].Count)
 	assert.EqualValues(t, 2, usage.Secrets[key.Secrets[0].ID()].Count)
+	assert.EqualValues(t, 1, usage.Denials[policy.AddressNotListed].Count)
 	findings := key.AccessList.Findings(time.Now(), accesslist.Evidence{Usage: usage.Entries, Since: time.Now().AddDate(-1, 0, 0)})
 	require.Len(t, findings, 1)
 	assert.Equal(t, accesslist.Unused, findings[0].Kind)

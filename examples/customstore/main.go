@@ -7,7 +7,7 @@
 //   - write.go: step 3, writing
 //   - record.go: step 4, the stored form of a record; files.go has what is special to files
 //   - watch.go: step 5, the change feed
-//   - usage.go: step 6, usage
+//   - usage.go, observation.go: step 6, usage
 //   - store_test.go: how storetest checks it, and crashtest kills it
 //
 // A store without steps 5 and 6 is complete, but no replica can follow it and the usage of

@@ -113,7 +113,7 @@ func (s *FileStore) load() error {
 	if s.revision >= math.MaxInt64 {
 		err = errors.Join(err, fmt.Errorf("customstore: %s: a record or %s has revision %d: want less than %d, so that others follow", s.dir, revisionFile, s.revision, uint64(math.MaxInt64)))
 	}
-	return errors.Join(err, s.loadUsage())
+	return errors.Join(err, s.loadUsage(), s.loadObservation())
 }
 
 // readAll reads the records of a directory and passes each to add, which returns its

@@ -23,6 +23,7 @@ import (
 //	DIR/organizations/HASH.json   an organization
 //	DIR/keys/HASH.json            a key with its list, grants and secrets
 //	DIR/usage.json                the usage of all keys
+//	DIR/observation.json          since when it is observed
 //	DIR/revision                  where this history began, or its latest deletion
 //	DIR/lock                      locked by the process that has the store open
 type FileStore struct {
@@ -32,7 +33,8 @@ type FileStore struct {
 	mu            sync.RWMutex // guards the fields below
 	organizations map[string]policy.Organization
 	keys          map[apikey.ID]apikey.Key
-	usage         map[apikey.ID]*store.KeyUsage
+	usage         map[apikey.ID]store.KeyUsage
+	observation   store.Observation
 	revision      uint64
 	unusable      error // why every call is refused, nil while none is
 

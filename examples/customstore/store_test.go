@@ -17,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sallyport-go/sallyport/accesslist"
+	"github.com/sallyport-go/sallyport/apikey"
 	"github.com/sallyport-go/sallyport/policy"
 	"github.com/sallyport-go/sallyport/store"
 	"github.com/sallyport-go/sallyport/store/adapter"
@@ -144,6 +145,9 @@ func TestDamagedFiles(t *testing.T) {
 		"usage":       {".", usage(`{"k":{"entries":{}`), usageFile},
 		"usage gone":  {".", usage("null"), "want one JSON object"},
 		"usage twice": {".", usage("{}{}"), "want one JSON object"},
+		"observation": {".", func(t *testing.T, path string) {
+			require.NoError(t, os.WriteFile(filepath.Join(filepath.Dir(path), observationFile), []byte("{}"), 0o600))
+		}, observationFile},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
@@ -212,7 +216,7 @@ func TestUsageGoesWithTheKey(t *testing.T) {
 	s := open()
 	key, err := s.Key(ctx, id)
 	require.NoError(t, err)
-	batch := []store.UsageRecord{{Key: id, Secret: "secret", Usage: accesslist.Usage{Count: 7}}}
+	batch := map[apikey.ID]store.KeyUsage{id: {Secrets: map[string]accesslist.Usage{"secret": {Count: 7}}}}
 	require.NoError(t, s.RecordUsage(ctx, batch))
 
 	require.NoError(t, os.Rename(filepath.Join(dir, usageFile), filepath.Join(dir, "aside")))

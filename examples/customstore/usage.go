@@ -25,25 +25,22 @@ import (
 const usageFile = "usage.json"
 
 // RecordUsage implements [store.UsageRecorder].
-func (s *FileStore) RecordUsage(ctx context.Context, batch []store.UsageRecord) error {
+func (s *FileStore) RecordUsage(ctx context.Context, batch map[apikey.ID]store.KeyUsage) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err := s.usable(ctx); err != nil {
 		return err
 	}
-	if err := adapter.CheckUsageBatch(batch); err != nil { // U7
+	if err := adapter.CheckUsageBatch(batch); err != nil { // U7, U12
 		return err
 	}
 	counted := maps.Clone(s.usage)
-	maps.DeleteFunc(counted, func(id apikey.ID, _ *store.KeyUsage) bool { return !s.has(id) })
-	for id := range keysOf(batch) {
+	maps.DeleteFunc(counted, func(id apikey.ID, _ store.KeyUsage) bool { return !s.has(id) })
+	for id, more := range batch {
 		if s.has(id) { // U3
-			counted[id] = clone(s.usage[id])
-		}
-	}
-	for _, record := range batch {
-		if usage := counted[record.Key]; usage != nil {
-			adapter.CountUsage(usage, record) // U1, U2
+			usage := adapter.CloneUsage(counted[id])
+			adapter.AddUsage(&usage, more) // U1, U2, U11
+			counted[id] = usage
 		}
 	}
 	return s.writeUsage(counted)
@@ -62,7 +59,7 @@ func (s *FileStore) Usage(ctx context.Context, ids ...apikey.ID) (map[apikey.ID]
 	all := map[apikey.ID]store.KeyUsage{}
 	for _, id := range ids {
 		if s.has(id) { // U9
-			all[id] = *clone(s.usage[id]) // U6
+			all[id] = adapter.CloneUsage(s.usage[id]) // U6
 		}
 	}
 	return all, nil
@@ -71,7 +68,7 @@ func (s *FileStore) Usage(ctx context.Context, ids ...apikey.ID) (map[apikey.ID]
 // forgetUsage removes what is left of the usage of an earlier key with the ID of a key to
 // be created.
 func (s *FileStore) forgetUsage(key apikey.Key) error {
-	if s.has(key.ID) || s.usage[key.ID] == nil {
+	if _, left := s.usage[key.ID]; !left || s.has(key.ID) {
 		return nil
 	}
 	rest := maps.Clone(s.usage)
@@ -80,7 +77,7 @@ func (s *FileStore) forgetUsage(key apikey.Key) error {
 }
 
 // writeUsage writes the file, and only then changes what is in memory (S3).
-func (s *FileStore) writeUsage(usage map[apikey.ID]*store.KeyUsage) error {
+func (s *FileStore) writeUsage(usage map[apikey.ID]store.KeyUsage) error {
 	data, err := json.Marshal(usage)
 	if err != nil {
 		return fmt.Errorf("customstore: usage: %w", err)
@@ -93,7 +90,7 @@ func (s *FileStore) writeUsage(usage map[apikey.ID]*store.KeyUsage) error {
 }
 
 func (s *FileStore) loadUsage() error {
-	s.usage = map[apikey.ID]*store.KeyUsage{}
+	s.usage = map[apikey.ID]store.KeyUsage{}
 	path := filepath.Join(s.dir, usageFile)
 	data, err := os.ReadFile(path)
 	if errors.Is(err, os.ErrNotExist) {
@@ -116,20 +113,4 @@ func (s *FileStore) loadUsage() error {
 func (s *FileStore) has(id apikey.ID) bool {
 	_, found := s.keys[id]
 	return found
-}
-
-func keysOf(batch []store.UsageRecord) map[apikey.ID]bool {
-	keys := map[apikey.ID]bool{}
-	for _, record := range batch {
-		keys[record.Key] = true
-	}
-	return keys
-}
-
-// clone returns a copy, empty if there was no usage.
-func clone(usage *store.KeyUsage) *store.KeyUsage {
-	if usage == nil {
-		return &store.KeyUsage{}
-	}
-	return &store.KeyUsage{Entries: maps.Clone(usage.Entries), Secrets: maps.Clone(usage.Secrets)}
 }

@@ -1,9 +1,11 @@
 package adapter
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 
+	"github.com/sallyport-go/sallyport/accesslist"
 	"github.com/sallyport-go/sallyport/apikey"
 	"github.com/sallyport-go/sallyport/policy"
 	"github.com/sallyport-go/sallyport/store"
@@ -123,14 +125,40 @@ func CheckLoad(organizations []policy.Organization, keys []apikey.Key, options .
 	return nil
 }
 
-// CheckUsageBatch returns the error of RecordUsage for a batch, nil to accept it: U7.
-func CheckUsageBatch(batch []store.UsageRecord) error {
-	keys := make(map[apikey.ID]struct{})
-	for _, record := range batch {
-		keys[record.Key] = struct{}{}
+// CheckUsageBatch returns the error of RecordUsage for a batch, nil to accept it: U7 and
+// U12.
+func CheckUsageBatch(batch map[apikey.ID]store.KeyUsage) error {
+	if len(batch) > store.MaxUsageKeys {
+		return fmt.Errorf("store: %w: a batch of usage of %d keys: want at most %d", store.ErrInvalid, len(batch), store.MaxUsageKeys)
 	}
-	if len(keys) > store.MaxUsageKeys {
-		return fmt.Errorf("store: %w: a batch of usage of %d keys: want at most %d", store.ErrInvalid, len(keys), store.MaxUsageKeys)
+	for id, usage := range batch {
+		if err := checkUsage(usage); err != nil {
+			return fmt.Errorf("store: %w: usage of %v: %w", store.ErrInvalid, KeyName(id), err)
+		}
+	}
+	return nil
+}
+
+func checkUsage(usage store.KeyUsage) error {
+	for address := range usage.Addresses {
+		if !address.IsValid() {
+			return errors.New("calls from the zero address: want a valid address")
+		}
+	}
+	for _, counts := range []map[policy.Reason]accesslist.Usage{usage.Denials, usage.WouldDeny} {
+		for reason := range counts {
+			if !reason.AfterProof() {
+				return fmt.Errorf("denials by %v: want a reason after the proof, %v to %v", reason, policy.KeyDisabled, policy.RoleMissing)
+			}
+		}
+	}
+	return nil
+}
+
+// CheckReport returns the error of RecordObservation for a report, nil to accept it: U14.
+func CheckReport(report store.Report) error {
+	if err := report.Validate(); err != nil {
+		return fmt.Errorf("store: %w: %w", store.ErrInvalid, err)
 	}
 	return nil
 }

@@ -4,7 +4,9 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"net/netip"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -202,17 +204,42 @@ func TestCheckDelete(t *testing.T) {
 	assert.ErrorContains(t, adapter.CheckDelete(adapter.KeyName("x"), 7, 6), "revision 7, not 6")
 }
 
-// U7.
+// U7, U12.
 func TestCheckUsageBatch(t *testing.T) {
-	var batch []store.UsageRecord
-	for n := range 2 * store.MaxUsageKeys {
-		batch = append(batch, store.UsageRecord{Key: apikey.ID(fmt.Sprint("key-", n%store.MaxUsageKeys))})
+	batch := map[apikey.ID]store.KeyUsage{}
+	for n := range store.MaxUsageKeys {
+		batch[apikey.ID(fmt.Sprint("key-", n))] = store.KeyUsage{}
 	}
 	assert.NoError(t, adapter.CheckUsageBatch(nil))
-	assert.NoError(t, adapter.CheckUsageBatch(batch), "any number of records, of so many keys")
-	err := adapter.CheckUsageBatch(append(batch, store.UsageRecord{Key: "one-more"}))
+	assert.NoError(t, adapter.CheckUsageBatch(batch))
+	batch["one-more"] = store.KeyUsage{}
+	err := adapter.CheckUsageBatch(batch)
 	assert.ErrorIs(t, err, store.ErrInvalid)
 	assert.ErrorContains(t, err, "of 101 keys: want at most 100")
+
+	for want, usage := range map[string]store.KeyUsage{
+		"":                                      {Denials: map[policy.Reason]accesslist.Usage{policy.KeyDisabled: {}, policy.RoleMissing: {}}},
+		"calls from the zero address":           {Addresses: map[netip.Addr]store.AddressUsage{{}: {Count: 1}}},
+		"denials by wrong_secret: want a reas":  {Denials: map[policy.Reason]accesslist.Usage{policy.WrongSecret: {Count: 1}}},
+		"denials by address_listed: want a rea": {WouldDeny: map[policy.Reason]accesslist.Usage{policy.AddressListed: {Count: 1}}},
+	} {
+		err := adapter.CheckUsageBatch(map[apikey.ID]store.KeyUsage{"key-1": usage})
+		if want == "" {
+			assert.NoError(t, err)
+			continue
+		}
+		assert.ErrorIs(t, err, store.ErrInvalid)
+		assert.ErrorContains(t, err, `usage of key "key-1": `+want)
+	}
+}
+
+// U14.
+func TestCheckReport(t *testing.T) {
+	moment := time.Date(2031, 1, 2, 3, 4, 5, 0, time.UTC)
+	report := store.Report{Recorder: "one", Since: moment, From: moment, Until: moment, At: moment}
+	assert.NoError(t, adapter.CheckReport(report))
+	report.Recorder = ""
+	assert.ErrorIs(t, adapter.CheckReport(report), store.ErrInvalid)
 }
 
 // U10.
@@ -224,12 +251,16 @@ func TestCheckUsageKeys(t *testing.T) {
 	assert.ErrorContains(t, err, "usage of 101 keys: want at most 100")
 }
 
-// U8.
+// U8, U15.
 func TestUnreadableUsage(t *testing.T) {
 	reason := errors.New("a count of -1")
 	err := adapter.UnreadableUsage("key-1", reason)
 	assert.ErrorIs(t, err, reason)
 	assert.EqualError(t, err, `store: the usage of key "key-1" cannot be read: a count of -1`)
+
+	err = adapter.UnreadableObservation(reason)
+	assert.ErrorIs(t, err, reason)
+	assert.EqualError(t, err, "store: the observation of usage cannot be read: a count of -1")
 }
 
 // L2, as far as it needs no store.

@@ -2,7 +2,7 @@
 //
 //   - checks for deciding a write
 //   - pages and their cursors
-//   - the stored form of a record
+//   - the stored forms of a record, of usage and of its observation
 //   - the log and the waker of a change feed
 //   - the stored form of events, and pages of them
 //   - the errors of the contract
@@ -23,7 +23,9 @@
 //   - schema.go: tables, names or directories, and their version
 //   - journal.go: Write and Events ([CheckWrite], [CheckCondition], [EncodeEvents],
 //     [EventReader])
-//   - usage.go: RecordUsage and Usage ([CheckUsageBatch], [CountUsage])
+//   - usage.go: RecordUsage and Usage ([CheckUsageBatch], [AddUsage], [EncodeUsage])
+//   - observation.go: RecordObservation and Observation ([CheckReport],
+//     [EncodeObservation])
 //   - errors.go: failures of the database ([NotFound], [Unreadable])
 //
 // Files without use in an adapter are absent. A subject of its own has its own file.

@@ -34,3 +34,9 @@ func UnreadableUsage(key apikey.ID, err error) error {
 func Unreadable(name Name, err error) error {
 	return fmt.Errorf("store: %v cannot be read: %w", name, err)
 }
+
+// UnreadableObservation returns the error of a stored but unreadable observation (U15). It
+// wraps err, the reason.
+func UnreadableObservation(err error) error {
+	return fmt.Errorf("store: the observation of usage cannot be read: %w", err)
+}

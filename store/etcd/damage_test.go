@@ -15,6 +15,7 @@ import (
 	"github.com/sallyport-go/sallyport/apikey"
 	"github.com/sallyport-go/sallyport/policy"
 	"github.com/sallyport-go/sallyport/store"
+	"github.com/sallyport-go/sallyport/store/adapter"
 )
 
 // remove is somebody else's deletion.
@@ -50,7 +51,7 @@ func TestDamage(t *testing.T) {
 		{"usage/k1", `{"secrets":{"a":[1,0,""],"a":[2,0,""]}}`, "occurs twice", "Usage RecordUsage"},
 		{"usage/k1", "{}}", "after top-level value", "Usage RecordUsage"},
 		{"usage/k1", "{}{}", "after top-level value", "Usage RecordUsage"},
-		{"usage/k1", `{"entries":{"192.0.2.1/32":[1]}}`, "want the count", "Usage RecordUsage"},
+		{"usage/k1", `{"entries":{"192.0.2.1/32":[1]}}`, "want 3", "Usage RecordUsage"},
 		{"usage/k1", `{"entries":{"192.0.2.1/32":1}}`, "cannot be read", "Usage RecordUsage"},
 		{"usage/k1", `{"entries":{"192.0.2.1/32":["1",0,""]}}`, "cannot be read", "Usage RecordUsage"},
 		{"usage/k1", `{"entries":{"192.0.2.1":[1,0,""]}}`, "cannot be read", "Usage RecordUsage"},
@@ -72,7 +73,7 @@ func TestDamage(t *testing.T) {
 			_, organizations := s.Organizations(t.Context(), store.PageRequest{})
 			_, put := s.PutKey(t.Context(), key)
 			_, usage := s.Usage(t.Context(), "k1")
-			record := s.RecordUsage(t.Context(), []store.UsageRecord{{Key: "k1", Entry: netip.MustParsePrefix("192.0.2.1/32")}})
+			record := s.RecordUsage(t.Context(), adapter.UsageBatch(store.UsageRecord{Key: "k1", Entry: netip.MustParsePrefix("192.0.2.1/32")}))
 			fails := strings.Fields(c.fails)
 			for name, err := range map[string]error{"Lookup": lookup, "Key": read, "Organization": organization, "Keys": keys,
 				"Organizations": organizations, "PutKey": put, "Usage": usage, "RecordUsage": record} {
@@ -182,12 +183,13 @@ func TestUsage(t *testing.T) {
 	block, address := netip.MustParsePrefix("198.51.100.0/24"), netip.MustParseAddr("198.51.100.7")
 	record := store.UsageRecord{Key: "k1", Entry: block, Secret: "5ec2e700", Usage: accesslist.Usage{Count: 3, Last: at, LastAddress: address}}
 	require.NoError(t, s.RecordUsage(t.Context(), nil))
-	require.NoError(t, s.RecordUsage(t.Context(), []store.UsageRecord{record, {Key: "gone"}}))
+	require.NoError(t, s.RecordUsage(t.Context(), adapter.UsageBatch(record, store.UsageRecord{Key: "gone"})))
 	stored, err := s.get(t.Context(), prefix+"usage/k1")
 	require.NoError(t, err)
 	require.JSONEq(t, `{
 		"entries": {"198.51.100.0/24": [3, 1935817689123456, "198.51.100.7"]},
-		"secrets": {"5ec2e700": [3, 1935817689123456, "198.51.100.7"]}
+		"secrets": {"5ec2e700": [3, 1935817689123456, "198.51.100.7"]},
+		"addresses": {"198.51.100.7": [3, 1935817689123456, 1935817689123456]}
 	}`, string(stored[0].Value))
 
 	// When it grows large, what the key does not have goes, unless the key cannot be
@@ -199,10 +201,10 @@ func TestUsage(t *testing.T) {
 			batch = append(batch, store.UsageRecord{Key: "k1", Entry: entry, Secret: fmt.Sprint(i), Usage: accesslist.Usage{Count: 1}})
 		}
 		batch = append(batch, store.UsageRecord{Key: "k1", Entry: netip.MustParsePrefix("192.0.2.1/32"), Usage: accesslist.Usage{Count: 1}})
-		require.NoError(t, s.RecordUsage(t.Context(), batch))
+		require.NoError(t, s.RecordUsage(t.Context(), adapter.UsageBatch(batch...)))
 	}
 	large()
-	require.NoError(t, s.RecordUsage(t.Context(), []store.UsageRecord{record}))
+	require.NoError(t, s.RecordUsage(t.Context(), adapter.UsageBatch(record)))
 	usage, err := s.Usage(t.Context(), "k1")
 	require.NoError(t, err)
 	require.Len(t, usage["k1"].Entries, 2)
@@ -212,26 +214,26 @@ func TestUsage(t *testing.T) {
 
 	large()
 	f.put(prefix+"keys/acme/k1", "x")
-	require.NoError(t, s.RecordUsage(t.Context(), []store.UsageRecord{record}))
+	require.NoError(t, s.RecordUsage(t.Context(), adapter.UsageBatch(record)))
 	usage, err = s.Usage(t.Context(), "k1")
 	require.NoError(t, err)
 	require.Len(t, usage["k1"].Entries, 2002)
 }
 
 // TestUsageOfAFullBatch is what the stored form is as short as it is for: a full batch,
-// of keys whose whole lists of 200 entries are used, is one request.
+// of keys whose whole lists of 150 entries are used from as many addresses as are kept, is one
+// request.
 func TestUsageOfAFullBatch(t *testing.T) {
 	at := time.Date(2031, 12, 31, 23, 59, 59, 999999999, time.UTC)
-	usage, err := decodeUsage(&mvccpb.KeyValue{Value: []byte(noUsage)})
-	require.NoError(t, err)
-	for i := range 200 {
+	var usage store.KeyUsage
+	for i := range 150 {
 		entry := netip.PrefixFrom(netip.AddrFrom4([4]byte{203, 113, 100 + byte(i/100), 100 + byte(i%100)}), 32)
-		usage.add([]store.UsageRecord{{Entry: entry, Usage: accesslist.Usage{Count: 10_000, Last: at, LastAddress: entry.Addr()}}})
+		adapter.CountUsage(&usage, store.UsageRecord{Entry: entry, Usage: accesslist.Usage{Count: 10_000, Last: at, LastAddress: entry.Addr()}})
 	}
 	for _, secret := range []string{"01234567", "89abcdef"} {
-		usage.add([]store.UsageRecord{{Secret: secret, Usage: accesslist.Usage{Count: 1_000_000, Last: at, LastAddress: netip.MustParseAddr("203.113.255.255")}}})
+		adapter.CountUsage(&usage, store.UsageRecord{Secret: secret, Usage: accesslist.Usage{Count: 1_000_000, Last: at, LastAddress: netip.MustParseAddr("203.113.255.255")}})
 	}
-	value, err := usage.encode()
+	value, err := adapter.EncodeUsage(usage)
 	require.NoError(t, err)
 	require.Less(t, store.MaxUsageKeys*(len(value)+200), 1536<<10, "%s...", value[:100])
 }
@@ -240,7 +242,7 @@ func TestUsageOfAFullBatch(t *testing.T) {
 func TestUsageAtAnyTime(t *testing.T) {
 	s, _ := opened(t)
 	for i, last := range []time.Time{{}, time.Unix(0, 1000), time.Date(10_000, 1, 1, 0, 0, 0, 0, time.UTC)} {
-		require.NoError(t, s.RecordUsage(t.Context(), []store.UsageRecord{{Key: "k1", Secret: "5ec2e700", Usage: accesslist.Usage{Count: 1, Last: last}}}))
+		require.NoError(t, s.RecordUsage(t.Context(), adapter.UsageBatch(store.UsageRecord{Key: "k1", Secret: "5ec2e700", Usage: accesslist.Usage{Count: 1, Last: last}})))
 		usage, err := s.Usage(t.Context(), "k1")
 		require.NoError(t, err)
 		require.Equal(t, accesslist.Usage{Count: uint64(i) + 1, Last: last.UTC()}, usage["k1"].Secrets["5ec2e700"])

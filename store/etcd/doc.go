@@ -61,9 +61,10 @@
 //	/sallyport/keys/acme/k1        a key of organization acme, the JSON of apikey.Key
 //	/sallyport/ids/k1              acme, the organization of the key
 //	/sallyport/usage/k1            {"entries":{"192.0.2.0/24":[12,1935817689123456,"192.0.2.7"]},"secrets":{…}}
+//	/sallyport/usage-observation   since when usage is observed, and the gaps
 //
 // Usage is the number of calls, the time of the latest in microseconds since 1970, and its
-// address.
+// address; see adapter.EncodeUsage.
 //
 // In keys/ the name of the organization has %2F for a slash and %25 for a percent sign. A
 // record's revision is that of etcd, and zero in the JSON. A write is one transaction, which
@@ -100,7 +101,7 @@
 // entries with an expiry each and comments that JSON has to escape do not. It must also be less than the MaxCallSendMsgSize of the client's configuration,
 // by default 2 MiB. For larger records raise both. A larger record is refused with
 // store.ErrInvalid. So is a larger batch of usage, which is one transaction: a hundred keys
-// with two hundred used entries each just fit.
+// with a hundred and fifty used entries and all their addresses each just fit.
 //
 // The client's MaxCallRecvMsgSize does not bound reads. A watch from zero reads up to
 // thirty-two thousand records at a time, which together must be less than 2 GiB.

@@ -29,6 +29,9 @@ func (n names) id(id apikey.ID) string { return n.prefix + "ids/" + string(id) }
 
 func (n names) usage(id apikey.ID) string { return n.prefix + "usage/" + string(id) }
 
+// observation is the name of the observation of usage. No watch delivers it.
+func (n names) observation() string { return n.prefix + "usage-observation" }
+
 func (n names) organizations() string { return n.prefix + "organizations/" }
 
 func (n names) organization(id string) string { return n.organizations() + id }

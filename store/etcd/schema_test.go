@@ -21,6 +21,7 @@ func TestLayout(t *testing.T) {
 	require.Equal(t, "/sallyport/keys/a%2Fb c%25/k1", n.key("a/b c%", "k1"))
 	require.Equal(t, "/sallyport/ids/k1", n.id("k1"))
 	require.Equal(t, "/sallyport/usage/k1", n.usage("k1"))
+	require.Equal(t, "/sallyport/usage-observation", n.observation())
 	begin, end := n.records()
 	require.Equal(t, []string{"/sallyport/keys/", "/sallyport/organizations0"}, []string{begin, end})
 }
@@ -28,7 +29,7 @@ func TestLayout(t *testing.T) {
 func TestNamesOfNoRecord(t *testing.T) {
 	n := names{"/sallyport/"}
 	for _, name := range []string{
-		"", "/", "/sallyport/", "/sallyport/version", "/sallyport/revision", "/sallyport/ids/k1", "/sallyport/usage/k1",
+		"", "/", "/sallyport/", "/sallyport/version", "/sallyport/revision", "/sallyport/ids/k1", "/sallyport/usage/k1", "/sallyport/usage-observation",
 		"/sallyport/keys/", "/sallyport/keys//", "/sallyport/keys/acme", "/sallyport/keys/acme/", "/sallyport/keys//k1",
 		"/sallyport/keys/a%2fb/k1", "/sallyport/keys/100%/k1", "/sallyport/organizations/", "/sallyport/organizations",
 		"/other/keys/acme/k1", "/other/organizations/acme", "x/sallyport/keys/acme/k1", "/sallyport/notes/acme",

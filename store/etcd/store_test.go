@@ -23,6 +23,7 @@ import (
 	"github.com/sallyport-go/sallyport/apikey"
 	"github.com/sallyport-go/sallyport/policy"
 	"github.com/sallyport-go/sallyport/store"
+	"github.com/sallyport-go/sallyport/store/adapter"
 	"github.com/sallyport-go/sallyport/store/storetest"
 )
 
@@ -109,6 +110,7 @@ func TestStore(t *testing.T) {
 			Usage: func(_ testing.TB, s store.Store, id apikey.ID) {
 				fakes[s].put(s.(*Store).names.usage(id), `{"entries":`)
 			},
+			Observation: func(_ testing.TB, s store.Store) { fakes[s].put(s.(*Store).names.observation(), `{"since":`) },
 		}),
 		storetest.Compact(func(_ testing.TB, s store.Store) { fakes[s].compact() }),
 		storetest.Restore(func(_ testing.TB, s store.Store) func(testing.TB, store.Store) store.Store {
@@ -332,8 +334,9 @@ func TestEveryCallFails(t *testing.T) {
 	_, putOrganization := s.PutOrganization(ctx, policy.Organization{ID: "other"})
 	_, revision := latestOf(ctx, s)
 	_, usage := s.Usage(ctx, "k1")
-	for i, err := range []error{lookup, key, organization, keys, organizations, putKey, putOrganization, revision, usage,
-		s.DeleteKey(ctx, "k1", 0), s.DeleteOrganization(ctx, "acme", 0), s.RecordUsage(ctx, []store.UsageRecord{{Key: "k1"}})} {
+	_, observation := s.Observation(ctx)
+	for i, err := range []error{lookup, key, organization, keys, organizations, putKey, putOrganization, revision, usage, observation, s.RecordObservation(ctx, report),
+		s.DeleteKey(ctx, "k1", 0), s.DeleteOrganization(ctx, "acme", 0), s.RecordUsage(ctx, adapter.UsageBatch(store.UsageRecord{Key: "k1"}))} {
 		require.ErrorIs(t, err, rpctypes.ErrPermissionDenied, "call %d", i)
 		require.NotErrorIs(t, err, store.ErrNotFound)
 	}
@@ -353,6 +356,32 @@ func TestLeavingAtAMark(t *testing.T) {
 	}
 }
 
+// report is one that can be recorded.
+var report = func() store.Report {
+	at := time.Date(2031, 1, 2, 3, 4, 5, 0, time.UTC)
+	return store.Report{Recorder: "one", Since: at, From: at, Until: at, At: at}
+}()
+
+// TestContendedObservation has another recorder report with every attempt, until the context
+// ends.
+func TestContendedObservation(t *testing.T) {
+	s, f := opened(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	attempts := 0
+	f.inject(func(request any) error {
+		if !readsOnly(request.(*pb.TxnRequest)) {
+			f.write(mvccpb.Event_PUT, []byte(prefix+"usage-observation"), []byte(`{"since":0,"until":0}`))
+			f.commit()
+			if attempts++; attempts == 10 {
+				cancel()
+			}
+		}
+		return nil
+	}, nil)
+	require.ErrorIs(t, s.RecordObservation(ctx, report), context.Canceled)
+	require.Equal(t, 10, attempts)
+}
+
 // TestContendedUsage has somebody else count with every attempt, until the context ends.
 func TestContendedUsage(t *testing.T) {
 	s, f := opened(t)
@@ -368,7 +397,7 @@ func TestContendedUsage(t *testing.T) {
 		}
 		return nil
 	}, nil)
-	require.ErrorIs(t, s.RecordUsage(ctx, []store.UsageRecord{{Key: "k1", Secret: "5ec2e700"}}), context.Canceled)
+	require.ErrorIs(t, s.RecordUsage(ctx, adapter.UsageBatch(store.UsageRecord{Key: "k1", Secret: "5ec2e700"})), context.Canceled)
 	require.Equal(t, 10, attempts)
 }
 
@@ -479,7 +508,7 @@ func TestUsageIsTooLarge(t *testing.T) {
 		}
 		return rpctypes.ErrGRPCRequestTooLarge
 	}, nil)
-	err := s.RecordUsage(t.Context(), []store.UsageRecord{{Key: "k1", Secret: "5ec2e700"}})
+	err := s.RecordUsage(t.Context(), adapter.UsageBatch(store.UsageRecord{Key: "k1", Secret: "5ec2e700"}))
 	require.ErrorIs(t, err, store.ErrInvalid)
 	require.ErrorContains(t, err, "1 keys in one transaction")
 }

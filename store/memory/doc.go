@@ -10,4 +10,26 @@
 //
 // Lookup, Key and Organization take no lock and wait for nobody, and a decision
 // allocates nothing. Writes take turns. A page is read while no write is under way.
+//
+// # How a decision meets memory
+//
+// Among many keys a decision waits for memory longer than it computes, so records are laid out
+// by what it reads:
+//
+//   - The table: one cache line has the tags and the pointers of seven keys. A tag is seven bits
+//     of the ID's hash, so a search reads hardly any record but the right one. The hash is
+//     seeded at random (hash/maphash): nobody can choose IDs that fill one place.
+//   - The key's record: its list, grants, switch and times lie in a row. A grant that many keys
+//     have by itself is kept once, and stays in the cache.
+//   - The organization: its record lies beside the pointer to it until it is replaced.
+//
+// A key and its organization are replaced independently; package records, below this one, says
+// how a look-up gets both of one moment without a lock.
+//
+// An engine asks this package and store/replica directly: their answers are sound by
+// construction, so it does not check them again, and their code does not wait. A type that
+// wraps or embeds a Store is another source. Its answers are checked. The rules are the same
+// code in either case.
+//
+// [policy.Engine.DecideAll] reads 16 records before it decides the first: their waits overlap.
 package memory

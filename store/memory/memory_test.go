@@ -71,6 +71,9 @@ func TestNoAllocations(t *testing.T) {
 		require.True(t, engine.Decide(ctx, request).Allowed())
 		denied := request
 		denied.Client = netip.MustParseAddr("203.0.113.1")
+		verified := request
+		verified.Secret, verified.Verifier = apikey.Secret{}, policy.AlreadyVerified{}
+		require.True(t, engine.Decide(ctx, verified).Allowed())
 		unknown := request
 		unknown.Key = "not-there"
 		for name, f := range map[string]func(){
@@ -78,6 +81,7 @@ func TestNoAllocations(t *testing.T) {
 			"Lookup, missing":     func() { _, _, _ = s.Lookup(ctx, "not-there") },
 			"LookupNow":           func() { _, _, _ = s.LookupNow(request.Key) },
 			"Decide":              func() { engine.Decide(ctx, request) },
+			"Decide, no proof":    func() { engine.Decide(ctx, verified) },
 			"Decide, other place": func() { engine.Decide(ctx, denied) },
 			"Decide, unknown key": func() { engine.Decide(ctx, unknown) },
 			"Organization":        func() { _, _ = s.Organization(ctx, "acme") },

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 
 	"github.com/sallyport-go/sallyport/apikey"
+	"github.com/sallyport-go/sallyport/internal/own"
 	"github.com/sallyport-go/sallyport/policy"
 	"github.com/sallyport-go/sallyport/store"
 	"github.com/sallyport-go/sallyport/store/adapter"
@@ -25,10 +26,11 @@ type Store struct {
 	records *records.Ordered
 	waker   adapter.Waker
 
-	mu      sync.RWMutex // guards the fields below and serializes writes to records
-	log     *adapter.Log
-	usage   map[apikey.ID]*store.KeyUsage
-	journal journal
+	mu          sync.RWMutex // guards the fields below and serializes writes to records
+	log         *adapter.Log
+	usage       map[apikey.ID]*store.KeyUsage
+	observation store.Observation
+	journal     journal
 }
 
 var (
@@ -62,3 +64,7 @@ func (s *Store) ready(ctx context.Context) error {
 }
 
 var errClosed = fmt.Errorf("store/memory: %w", store.ErrClosed)
+
+func init() {
+	own.Register(func(s *Store, ids []apikey.ID) { s.records.ReadAhead(ids) })
+}

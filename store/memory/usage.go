@@ -2,7 +2,7 @@ package memory
 
 import (
 	"context"
-	"maps"
+	"slices"
 
 	"github.com/sallyport-go/sallyport/apikey"
 	"github.com/sallyport-go/sallyport/store"
@@ -10,7 +10,7 @@ import (
 )
 
 // RecordUsage implements [store.UsageRecorder].
-func (s *Store) RecordUsage(ctx context.Context, batch []store.UsageRecord) error {
+func (s *Store) RecordUsage(ctx context.Context, batch map[apikey.ID]store.KeyUsage) error {
 	if err := s.ready(ctx); err != nil {
 		return err
 	}
@@ -19,16 +19,14 @@ func (s *Store) RecordUsage(ctx context.Context, batch []store.UsageRecord) erro
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, record := range batch {
-		if s.records.Key(record.Key) == nil { // U3
+	for id, more := range batch {
+		if s.records.Key(id) == nil { // U3
 			continue
 		}
-		usage := s.usage[record.Key]
-		if usage == nil {
-			usage = &store.KeyUsage{}
-			s.usage[record.Key] = usage
+		if s.usage[id] == nil {
+			s.usage[id] = &store.KeyUsage{}
 		}
-		adapter.CountUsage(usage, record)
+		adapter.AddUsage(s.usage[id], more)
 	}
 	return nil
 }
@@ -46,10 +44,36 @@ func (s *Store) Usage(ctx context.Context, ids ...apikey.ID) (map[apikey.ID]stor
 	all := make(map[apikey.ID]store.KeyUsage, len(ids))
 	for _, id := range ids {
 		if usage := s.usage[id]; usage != nil {
-			all[id] = store.KeyUsage{Entries: maps.Clone(usage.Entries), Secrets: maps.Clone(usage.Secrets)}
+			all[id] = adapter.CloneUsage(*usage)
 		} else if s.records.Key(id) != nil {
 			all[id] = store.KeyUsage{}
 		}
 	}
 	return all, nil
+}
+
+// RecordObservation implements [store.UsageRecorder].
+func (s *Store) RecordObservation(ctx context.Context, report store.Report) error {
+	if err := s.ready(ctx); err != nil {
+		return err
+	}
+	if err := adapter.CheckReport(report); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.observation = s.observation.Add(report)
+	return nil
+}
+
+// Observation implements [store.UsageRecorder].
+func (s *Store) Observation(ctx context.Context) (store.Observation, error) {
+	if err := s.ready(ctx); err != nil {
+		return store.Observation{}, err
+	}
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	o := s.observation
+	o.Reports, o.Gaps = slices.Clone(o.Reports), slices.Clone(o.Gaps)
+	return o, nil
 }

@@ -49,13 +49,6 @@ const (
 	givenSQL     = `(SELECT max(revision) FROM sallyport.changes) - $1 + n AS given`
 	lastGivenSQL = `(SELECT max(revision) AS given FROM sallyport.changes) AS last`
 
-	// Rows being counted at the moment are left to the next time, so nobody waits.
-	deleteUsageSQL = `WITH
-	e AS (DELETE FROM sallyport.entry_usage WHERE key = $1 AND address = ANY (ARRAY(
-		SELECT address FROM sallyport.entry_usage WHERE key = $1 AND address <> ALL ($2::text::cidr[]) FOR UPDATE SKIP LOCKED)))
-	DELETE FROM sallyport.secret_usage WHERE key = $1 AND secret = ANY (ARRAY(
-		SELECT secret FROM sallyport.secret_usage WHERE key = $1 AND secret <> ALL ($3::text[]) FOR UPDATE SKIP LOCKED))`
-
 	// Revision zero matches any.
 	deleteOrganizationSQL = `DELETE FROM sallyport.organizations WHERE id = $1 AND $2::bigint IN (0, revision)`
 	deleteKeySQL          = `DELETE FROM sallyport.keys WHERE id = $1 AND $2::bigint IN (0, revision) AND organization = $3`
@@ -177,13 +170,7 @@ func (b *batch) insertKeys(keys []apikey.Key) {
 }
 
 func (b *batch) replaceKey(k apikey.Key) {
-	entries := prefixesOf(k.AccessList)
-	b.mustChange(1, replaceKeySQL, string(k.ID), k.Revision, entries, b.document(encodeKey(k)))
-	var secrets []string
-	for _, secret := range k.Secrets {
-		secrets = append(secrets, secret.ID())
-	}
-	b.queue(deleteUsageSQL, string(k.ID), entries, notNil(secrets))
+	b.mustChange(1, replaceKeySQL, string(k.ID), k.Revision, prefixesOf(k.AccessList), b.document(encodeKey(k)))
 }
 
 // document returns an encoded record. An error is kept for commit.

@@ -71,7 +71,7 @@ func TestChangedByHand(t *testing.T) {
 
 	// Usage of a key that is not there is no key.
 	dropConstraints(t, pool)
-	exec(t, pool, `INSERT INTO sallyport.entry_usage VALUES ('no-such-key', '192.0.2.1', 1, NULL, NULL)`)
+	exec(t, pool, `INSERT INTO sallyport.usage VALUES ('no-such-key', '{}')`)
 	_, found, err := s.Lookup(ctx, "no-such-key")
 	require.NoError(t, err)
 	assert.False(t, found)

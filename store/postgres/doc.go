@@ -82,8 +82,8 @@
 //
 //	organizations   id, revision, document
 //	keys            id, organization, revision, entries, document
-//	entry_usage     key, address, count, last, last_address
-//	secret_usage    key, secret, count, last, last_address
+//	usage           key, document: see adapter.EncodeUsage
+//	observation     since when usage is observed, and the gaps
 //	changes         revision, organization, key, deleted: the latest writes, at least 100,000
 //	events          revision, organization, key, count, document: one row for each write
 //	state           the name of the history, and how far back changes and events go
@@ -99,9 +99,10 @@
 //
 // The keys usable from an address, say one that leaked, and their last use by that entry:
 //
-//	SELECT k.organization, k.id, e.address, u.count, u.last
+//	SELECT k.organization, k.id, e.address, (u.used->>0)::numeric, to_timestamp((u.used->>1)::numeric / 1000000)
 //	FROM sallyport.keys k CROSS JOIN unnest(k.entries) WITH ORDINALITY AS e (address, n)
-//	LEFT JOIN sallyport.entry_usage u ON u.key = k.id AND u.address = e.address
+//	LEFT JOIN (SELECT u.key, e.key::cidr AS address, e.value AS used
+//		FROM sallyport.usage u, json_each(u.document->'entries') e) u ON u.key = k.id AND u.address = e.address
 //	WHERE e.address >>= '203.0.113.7'
 //	AND ((k.document->'accessList'->(n::integer - 1)->>'expires')::timestamptz > now()) IS NOT FALSE
 //	ORDER BY 1, 2, 3;

@@ -15,6 +15,7 @@ import (
 
 	"github.com/sallyport-go/sallyport/accesslist"
 	"github.com/sallyport-go/sallyport/store"
+	"github.com/sallyport-go/sallyport/store/adapter"
 	"github.com/sallyport-go/sallyport/store/internal/postgrestest"
 )
 
@@ -125,7 +126,7 @@ func TestDocumentedQueries(t *testing.T) {
 	require.NoError(t, err)
 	counted := usage(key, 5)
 	counted.Entry = netip.MustParsePrefix("203.0.113.0/24")
-	require.NoError(t, s.RecordUsage(ctx, []store.UsageRecord{counted}))
+	require.NoError(t, s.RecordUsage(ctx, adapter.UsageBatch(counted)))
 
 	rows, err := pool.Query(ctx, documented(t, `SELECT organization, id.*?ORDER BY 1, 2;`))
 	require.NoError(t, err)
@@ -139,7 +140,7 @@ func TestDocumentedQueries(t *testing.T) {
 		Count            *int64
 		Last             *time.Time
 	}
-	rows, err = pool.Query(ctx, documented(t, `SELECT k.organization.*?ORDER BY 1, 2, 3;`))
+	rows, err = pool.Query(ctx, documented(t, `SELECT k.organization, k.id, e.address.*?ORDER BY 1, 2, 3;`))
 	require.NoError(t, err)
 	all, err := pgx.CollectRows(rows, pgx.RowToStructByPos[reached])
 	require.NoError(t, err)

@@ -14,6 +14,7 @@ import (
 	"github.com/sallyport-go/sallyport/apikey"
 	"github.com/sallyport-go/sallyport/policy"
 	"github.com/sallyport-go/sallyport/store"
+	"github.com/sallyport-go/sallyport/store/adapter"
 	"github.com/sallyport-go/sallyport/store/internal/postgrestest"
 	"github.com/sallyport-go/sallyport/store/postgres"
 )
@@ -111,7 +112,7 @@ func TestUnconfirmedCommit(t *testing.T) {
 		{"DeleteKey", func() error { return s.DeleteKey(context.Background(), stored.ID, stored.Revision) }, "pg_cancel_backend", unconfirmed},
 		{"Load", func() error { return s.Load(context.Background(), []policy.Organization{{ID: "loaded"}}, nil) }, "pg_cancel_backend", unconfirmed},
 		{"RecordUsage", func() error {
-			return s.RecordUsage(context.Background(), []store.UsageRecord{usage(newKey(t, "put", "acme"), 1)})
+			return s.RecordUsage(context.Background(), adapter.UsageBatch(usage(newKey(t, "put", "acme"), 1)))
 		}, "pg_cancel_backend", unconfirmed},
 		{"a caller's transaction", func() error {
 			tx, err := usual.Begin(context.Background())

@@ -16,6 +16,7 @@ import (
 
 	"github.com/sallyport-go/sallyport/policy"
 	"github.com/sallyport-go/sallyport/store"
+	"github.com/sallyport-go/sallyport/store/adapter"
 	"github.com/sallyport-go/sallyport/store/internal/faultproxy"
 	"github.com/sallyport-go/sallyport/store/internal/postgrestest"
 	"github.com/sallyport-go/sallyport/store/postgres"
@@ -301,7 +302,7 @@ func TestLocked(t *testing.T) {
 	defer cancel()
 	_, err = s.PutKey(ctx, key)
 	assert.ErrorIs(t, err, context.DeadlineExceeded)
-	require.NoError(t, s.RecordUsage(t.Context(), []store.UsageRecord{usage(key, 1)}), "which takes no turn")
+	require.NoError(t, s.RecordUsage(t.Context(), adapter.UsageBatch(usage(key, 1))), "which takes no turn")
 	_, _, err = s.Lookup(t.Context(), "key")
 	require.NoError(t, err, "which waits for nobody")
 	require.NoError(t, tx.Rollback(t.Context()))

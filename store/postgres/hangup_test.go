@@ -28,15 +28,16 @@ var reads = map[string]func(ctx context.Context, s *postgres.Store) error{
 		_, err := s.Organizations(ctx, store.PageRequest{})
 		return err
 	},
-	"Usage":    func(ctx context.Context, s *postgres.Store) error { _, err := s.Usage(ctx, "key"); return err },
-	"Position": func(ctx context.Context, s *postgres.Store) error { _, err := s.Position(ctx); return err },
+	"Usage":       func(ctx context.Context, s *postgres.Store) error { _, err := s.Usage(ctx, "key"); return err },
+	"Observation": func(ctx context.Context, s *postgres.Store) error { _, err := s.Observation(ctx); return err },
+	"Position":    func(ctx context.Context, s *postgres.Store) error { _, err := s.Position(ctx); return err },
 }
 
 // locked holds every table, so that reads wait in the server until unlock.
 func locked(t *testing.T, pool *pgxpool.Pool) (unlock func()) {
 	tx, err := pool.Begin(context.Background())
 	require.NoError(t, err)
-	_, err = tx.Exec(context.Background(), `LOCK TABLE sallyport.keys, sallyport.organizations, sallyport.state, sallyport.entry_usage IN ACCESS EXCLUSIVE MODE`)
+	_, err = tx.Exec(context.Background(), `LOCK TABLE sallyport.keys, sallyport.organizations, sallyport.state, sallyport.usage, sallyport.observation IN ACCESS EXCLUSIVE MODE`)
 	require.NoError(t, err)
 	return func() { require.NoError(t, tx.Rollback(context.Background())) }
 }

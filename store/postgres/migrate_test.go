@@ -18,6 +18,7 @@ import (
 	"github.com/sallyport-go/sallyport/apikey"
 	"github.com/sallyport-go/sallyport/policy"
 	"github.com/sallyport-go/sallyport/store"
+	"github.com/sallyport-go/sallyport/store/adapter"
 	"github.com/sallyport-go/sallyport/store/internal/postgrestest"
 	"github.com/sallyport-go/sallyport/store/postgres"
 )
@@ -246,7 +247,7 @@ func everyCall(ctx context.Context, s *postgres.Store, organization policy.Organ
 	errs["Load"] = s.Load(ctx, []policy.Organization{{ID: "another"}}, nil)
 	_, errs["Revision"] = revisionOf(ctx, s)
 	_, errs["Usage"] = s.Usage(ctx, key.ID)
-	errs["RecordUsage"] = s.RecordUsage(ctx, []store.UsageRecord{{Key: key.ID, Secret: key.Secrets[0].ID()}})
+	errs["RecordUsage"] = s.RecordUsage(ctx, adapter.UsageBatch(store.UsageRecord{Key: key.ID, Secret: key.Secrets[0].ID()}))
 	for _, err := range s.Watch(ctx, store.Position{}) {
 		errs["Watch"] = err
 		break
@@ -304,7 +305,7 @@ func TestPrivileges(t *testing.T) {
 	require.NoError(t, postgres.Migrate(ctx, program), "which finds nothing to do")
 	_, err = s.PutKey(ctx, key)
 	require.NoError(t, err)
-	require.NoError(t, s.RecordUsage(ctx, []store.UsageRecord{{Key: "key", Secret: key.Secrets[0].ID()}}))
+	require.NoError(t, s.RecordUsage(ctx, adapter.UsageBatch(store.UsageRecord{Key: "key", Secret: key.Secrets[0].ID()})))
 	require.NoError(t, s.DeleteKey(ctx, "key", 0))
 	require.NoError(t, s.DeleteOrganization(ctx, organization.ID, 0))
 }
@@ -356,7 +357,7 @@ func TestExecModes(t *testing.T) {
 			put.Revision = key.Revision
 			assert.Equal(t, put, key)
 			require.NoError(t, s.Load(ctx, []policy.Organization{{ID: "other"}}, []apikey.Key{fullKey(t, "loaded", "other")}))
-			require.NoError(t, s.RecordUsage(ctx, []store.UsageRecord{usage(key, 3)}))
+			require.NoError(t, s.RecordUsage(ctx, adapter.UsageBatch(usage(key, 3))))
 			got, err := s.Key(ctx, "key")
 			require.NoError(t, err)
 			assert.Equal(t, key, got)

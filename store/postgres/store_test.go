@@ -80,11 +80,12 @@ func TestStore(t *testing.T) {
 			exec(t, s, `UPDATE %s.organizations SET document = document::jsonb - 'requirement' WHERE id = '`+id+`'`)
 		},
 		Usage: func(t testing.TB, s store.Store, id apikey.ID) {
-			exec(t, s, `UPDATE %s.entry_usage SET last = 'infinity' WHERE key = '`+string(id)+`'`)
+			exec(t, s, `UPDATE %s.usage SET document = '7' WHERE key = '`+string(id)+`'`)
 		},
 		Events: func(t testing.TB, s store.Store, revision uint64) {
 			exec(t, s, fmt.Sprintf(`UPDATE %%s.events SET document = json_build_array(document->0->'actor') WHERE revision = %d`, revision))
 		},
+		Observation: func(t testing.TB, s store.Store) { exec(t, s, `UPDATE %s.observation SET document = '{}'`) },
 	}), storetest.Compact(func(t testing.TB, s store.Store) {
 		exec(t, s, `WITH gone AS (DELETE FROM %[1]s.changes RETURNING revision) UPDATE %[1]s.state SET forgotten = greatest(forgotten, (SELECT max(revision) FROM gone))`)
 	}), storetest.Restore(func(t testing.TB, s store.Store) func(testing.TB, store.Store) store.Store {

@@ -16,6 +16,7 @@ import (
 	"github.com/sallyport-go/sallyport/apikey"
 	"github.com/sallyport-go/sallyport/policy"
 	"github.com/sallyport-go/sallyport/store"
+	"github.com/sallyport-go/sallyport/store/adapter"
 	"github.com/sallyport-go/sallyport/store/internal/postgrestest"
 	"github.com/sallyport-go/sallyport/store/postgres"
 	"github.com/sallyport-go/sallyport/store/storetest"
@@ -47,7 +48,10 @@ func TestStoreInTransaction(t *testing.T) {
 			execIn(t, within, `UPDATE sallyport.organizations SET document = document::jsonb - 'requirement' WHERE id = $1`, id)
 		},
 		Usage: func(t testing.TB, within store.Store, id apikey.ID) {
-			execIn(t, within, `UPDATE sallyport.entry_usage SET last = 'infinity' WHERE key = $1`, string(id))
+			execIn(t, within, `UPDATE sallyport.usage SET document = '7' WHERE key = $1`, string(id))
+		},
+		Observation: func(t testing.TB, within store.Store) {
+			execIn(t, within, `UPDATE sallyport.observation SET document = '{}'`)
 		},
 		Events: func(t testing.TB, within store.Store, revision uint64) {
 			execIn(t, within, `UPDATE sallyport.events SET document = json_build_array(document->0->'actor') WHERE revision = $1`, revision)
@@ -95,7 +99,7 @@ func TestWithTx(t *testing.T) {
 			require.ErrorIs(t, err, store.ErrExists)
 			require.ErrorIs(t, within.DeleteOrganization(ctx, "acme", 0), store.ErrNotEmpty)
 			require.ErrorIs(t, within.(store.Loader).Load(ctx, nil, []apikey.Key{newKey(t, "x", "gone")}, store.AllowOpen), store.ErrNotFound)
-			require.NoError(t, within.(store.UsageRecorder).RecordUsage(ctx, []store.UsageRecord{usage(stored, 2)}))
+			require.NoError(t, within.(store.UsageRecorder).RecordUsage(ctx, adapter.UsageBatch(usage(stored, 2))))
 			require.NoError(t, within.Close())
 			_, err = within.Key(ctx, id)
 			require.ErrorIs(t, err, store.ErrClosed)
@@ -235,7 +239,7 @@ func TestWithTxIsDurable(t *testing.T) {
 			return s.(store.Loader).Load(ctx, []policy.Organization{{ID: "another"}}, nil)
 		}, "on"},
 		"RecordUsage": {func(s store.Store) error {
-			return s.(store.UsageRecorder).RecordUsage(ctx, []store.UsageRecord{usage(key, 1)})
+			return s.(store.UsageRecorder).RecordUsage(ctx, adapter.UsageBatch(usage(key, 1)))
 		}, "on"},
 		"Write": {func(s store.Store) error {
 			_, err := s.(store.Journal).Write(ctx, writeOf(key))

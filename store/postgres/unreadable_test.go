@@ -11,6 +11,7 @@ import (
 	"github.com/sallyport-go/sallyport/apikey"
 	"github.com/sallyport-go/sallyport/policy"
 	"github.com/sallyport-go/sallyport/store"
+	"github.com/sallyport-go/sallyport/store/adapter"
 	"github.com/sallyport-go/sallyport/store/internal/postgrestest"
 )
 
@@ -201,7 +202,7 @@ func TestUnreadableIsDeleted(t *testing.T) {
 	for _, spoil := range []string{`document = '{}'`, `entries = '{}'`, `revision = revision - 1`} {
 		key, err := s.PutKey(ctx, fullKey(t, "key", "acme"))
 		require.NoError(t, err)
-		require.NoError(t, s.RecordUsage(ctx, []store.UsageRecord{usage(key, 1)}))
+		require.NoError(t, s.RecordUsage(ctx, adapter.UsageBatch(usage(key, 1))))
 		exec(t, pool, `UPDATE sallyport.keys SET `+spoil)
 		_, err = s.Key(ctx, "key")
 		require.ErrorContains(t, err, `key "key" cannot be read`)
@@ -355,15 +356,24 @@ func TestUnreadableUsage(t *testing.T) {
 	key, err := s.PutKey(ctx, newKey(t, "key", "acme", "192.0.2.1"))
 	require.NoError(t, err)
 	for _, spoil := range []string{
-		`UPDATE sallyport.entry_usage SET count = NULL`, `UPDATE sallyport.secret_usage SET count = -1`,
-		`UPDATE sallyport.entry_usage SET last = 'infinity'`,
+		`UPDATE sallyport.usage SET document = '7'`, `UPDATE sallyport.usage SET document = '{"secrets":{"x":[-1,0,""]}}'`,
+		`UPDATE sallyport.usage SET document = '{"entries":{"192.0.2.1":[1,0,""]}}'`,
 	} {
-		exec(t, pool, `DELETE FROM sallyport.entry_usage; DELETE FROM sallyport.secret_usage; ALTER TABLE sallyport.entry_usage DROP CONSTRAINT IF EXISTS e; ALTER TABLE sallyport.entry_usage ADD CONSTRAINT e PRIMARY KEY (key, address); ALTER TABLE sallyport.secret_usage DROP CONSTRAINT IF EXISTS s; ALTER TABLE sallyport.secret_usage ADD CONSTRAINT s PRIMARY KEY (key, secret)`)
-		require.NoError(t, s.RecordUsage(ctx, []store.UsageRecord{usage(key, 1)}))
+		exec(t, pool, `DELETE FROM sallyport.usage; ALTER TABLE sallyport.usage DROP CONSTRAINT IF EXISTS u; ALTER TABLE sallyport.usage ADD CONSTRAINT u PRIMARY KEY (key)`)
+		require.NoError(t, s.RecordUsage(ctx, adapter.UsageBatch(usage(key, 1))))
 		_, err := s.Usage(ctx, "key")
 		require.NoError(t, err)
 		exec(t, pool, spoil)
 		_, err = s.Usage(ctx, "key")
 		assert.ErrorContains(t, err, "the usage of key", spoil)
+		assert.ErrorContains(t, s.RecordUsage(ctx, adapter.UsageBatch(usage(key, 1))), "the usage of key", spoil)
+	}
+	at := moment
+	report := store.Report{Recorder: "one", Since: at, From: at, Until: at, At: at}
+	for _, spoil := range []string{`UPDATE sallyport.observation SET document = '{}'`, `DELETE FROM sallyport.observation`} {
+		exec(t, pool, spoil)
+		_, err := s.Observation(ctx)
+		assert.ErrorContains(t, err, "the observation of usage cannot be read", spoil)
+		assert.ErrorContains(t, s.RecordObservation(ctx, report), "the observation of usage cannot be read", spoil)
 	}
 }

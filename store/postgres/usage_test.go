@@ -2,6 +2,8 @@ package postgres_test
 
 import (
 	"context"
+	"fmt"
+	"math"
 	"net/netip"
 	"testing"
 	"time"
@@ -10,48 +12,53 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sallyport-go/sallyport/accesslist"
+	"github.com/sallyport-go/sallyport/apikey"
 	"github.com/sallyport-go/sallyport/store"
+	"github.com/sallyport-go/sallyport/store/adapter"
 	"github.com/sallyport-go/sallyport/store/internal/postgrestest"
 )
 
-func TestUsageRefused(t *testing.T) {
+func TestUsageOfAnyKind(t *testing.T) {
 	ctx, s := t.Context(), newStore(t, newPool(t, postgrestest.Shared(t).Database(t)))
 	_, key := acme(t, s)
-	for name, batch := range map[string][]store.UsageRecord{
-		"too many calls":      {usage(key, 1<<63)},
-		"too many calls in 2": {usage(key, 1<<62), usage(key, 1<<62)},
-		"a late year":         {{Key: key.ID, Secret: "x", Usage: accesslist.Usage{Count: 1, Last: time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC)}}},
-		"an early year":       {{Key: key.ID, Secret: "x", Usage: accesslist.Usage{Count: 1, Last: time.Date(-1, 1, 1, 0, 0, 0, 0, time.UTC)}}},
-	} {
-		assert.ErrorIs(t, s.RecordUsage(ctx, batch), store.ErrInvalid, name)
-	}
-	require.NoError(t, s.RecordUsage(ctx, []store.UsageRecord{usage(key, 1<<63-1)}))
-	assert.ErrorContains(t, s.RecordUsage(ctx, []store.UsageRecord{usage(key, 1)}), "out of range")
+	require.NoError(t, s.RecordUsage(ctx, nil))
 
-	// What cannot be an entry or a secret, or a key, is passed over with the rest counted.
-	odd := usage(key, 1)
-	odd.Entry = netip.MustParsePrefix("192.0.2.1/24")
-	odd.Secret = "nul\x00"
+	// No key has the ID \xff. A secret's ID is kept as JSON has it.
+	odd := usage(key, 1<<63)
+	odd.Entry, odd.Secret = netip.MustParsePrefix("192.0.2.1/24"), "nul\x00"
 	other := usage(newKey(t, "\xff", "acme"), 1)
-	require.NoError(t, s.RecordUsage(ctx, []store.UsageRecord{odd, other}))
+	require.NoError(t, s.RecordUsage(ctx, adapter.UsageBatch(other)))
+	require.NoError(t, s.RecordUsage(ctx, adapter.UsageBatch(odd, other)))
 	zone := store.UsageRecord{Key: key.ID, Secret: "zone", Usage: accesslist.Usage{Count: 1, Last: moment, LastAddress: netip.MustParseAddr("fe80::1%eth0")}}
-	mapped := store.UsageRecord{Key: key.ID, Secret: "mapped", Usage: accesslist.Usage{Count: 1, Last: moment, LastAddress: netip.MustParseAddr("::ffff:192.0.2.1")}}
-	require.NoError(t, s.RecordUsage(ctx, []store.UsageRecord{zone, mapped}))
+	late := store.UsageRecord{Key: key.ID, Secret: "late", Usage: accesslist.Usage{Count: 1, Last: time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC), LastAddress: netip.MustParseAddr("::ffff:192.0.2.1")}}
+	require.NoError(t, s.RecordUsage(ctx, adapter.UsageBatch(zone, late, odd)))
 	known, err := s.Usage(ctx, key.ID)
 	require.NoError(t, err)
-	assert.Len(t, known[key.ID].Entries, 1)
-	assert.Equal(t, netip.MustParseAddr("fe80::1"), known[key.ID].Secrets["zone"].LastAddress)
-	assert.Equal(t, netip.MustParseAddr("::ffff:192.0.2.1"), known[key.ID].Secrets["mapped"].LastAddress)
+	assert.EqualValues(t, uint64(math.MaxUint64), known[key.ID].Entries[odd.Entry].Count, "the sum would be more")
+	assert.Contains(t, known[key.ID].Secrets, odd.Secret)
+	assert.Equal(t, zone.Usage, known[key.ID].Secrets["zone"])
+	assert.Equal(t, late.Usage, known[key.ID].Secrets["late"])
+}
 
-	// Usage of what the key no longer has goes when the key is replaced.
-	key.AccessList, err = accesslist.Parse("198.51.100.0/24")
-	require.NoError(t, err)
-	_, err = s.PutKey(ctx, key)
-	require.NoError(t, err)
-	known, err = s.Usage(ctx, key.ID)
-	require.NoError(t, err)
-	assert.Empty(t, known[key.ID].Entries)
-	assert.Len(t, known[key.ID].Secrets, 1)
+// TestLargeUsageIsPruned to what the key still has (U5), unless the key cannot be read.
+func TestLargeUsageIsPruned(t *testing.T) {
+	ctx, pool := t.Context(), newPool(t, postgrestest.Shared(t).Database(t))
+	s := newStore(t, pool)
+	_, key := acme(t, s)
+	var many store.KeyUsage
+	for i := range 3000 {
+		entry := netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)}), 32)
+		adapter.CountUsage(&many, store.UsageRecord{Entry: entry, Secret: fmt.Sprint(i), Usage: accesslist.Usage{Count: 1}})
+	}
+	for _, want := range []int{1, 3000} {
+		require.NoError(t, s.RecordUsage(ctx, map[apikey.ID]store.KeyUsage{key.ID: many}))
+		require.NoError(t, s.RecordUsage(ctx, adapter.UsageBatch(usage(key, 1))))
+		known, err := s.Usage(ctx, key.ID)
+		require.NoError(t, err)
+		assert.GreaterOrEqual(t, len(known[key.ID].Entries), want)
+		assert.LessOrEqual(t, len(known[key.ID].Entries), want+1)
+		exec(t, pool, `UPDATE sallyport.keys SET document = '{}'`)
+	}
 }
 
 // TestUsageWaitsForDeletion: whether a key is there, to be counted, is known when the
@@ -65,7 +72,7 @@ func TestUsageWaitsForDeletion(t *testing.T) {
 	defer func() { _ = tx.Rollback(context.Background()) }()
 	require.NoError(t, s.WithTx(tx).DeleteKey(ctx, key.ID, 0))
 	ended := make(chan error, 1)
-	go func() { ended <- s.RecordUsage(context.Background(), []store.UsageRecord{usage(key, 1)}) }()
+	go func() { ended <- s.RecordUsage(context.Background(), adapter.UsageBatch(usage(key, 1))) }()
 	waitsFor(t, pool, "transactionid")
 	require.NoError(t, tx.Rollback(ctx))
 	require.NoError(t, <-ended)

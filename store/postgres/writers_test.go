@@ -14,6 +14,7 @@ import (
 
 	"github.com/sallyport-go/sallyport/apikey"
 	"github.com/sallyport-go/sallyport/store"
+	"github.com/sallyport-go/sallyport/store/adapter"
 	"github.com/sallyport-go/sallyport/store/internal/postgrestest"
 	"github.com/sallyport-go/sallyport/store/postgres"
 )
@@ -35,7 +36,7 @@ func TestWritersOfTwoPools(t *testing.T) {
 				all.Go(func() { count(t, s, key.ID, each) })
 				all.Go(func() {
 					for range each {
-						assert.NoError(t, s.RecordUsage(context.Background(), []store.UsageRecord{usage(key, 1)}))
+						assert.NoError(t, s.RecordUsage(context.Background(), adapter.UsageBatch(usage(key, 1))))
 					}
 				})
 			}
@@ -100,7 +101,7 @@ func TestUsageAndDeletion(t *testing.T) {
 				for i := range keys { // each in an order of its own
 					batch = append(batch, usage(newKey(t, id(w*3+n+i*7), "acme"), 1))
 				}
-				assert.NoError(t, s.RecordUsage(context.Background(), batch))
+				assert.NoError(t, s.RecordUsage(context.Background(), adapter.UsageBatch(batch...)))
 			}
 		})
 		all.Go(func() {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/sallyport-go/sallyport/apikey"
+	"github.com/sallyport-go/sallyport/internal/own"
 	"github.com/sallyport-go/sallyport/policy"
 	"github.com/sallyport-go/sallyport/store"
 	"github.com/sallyport-go/sallyport/store/internal/records"
@@ -87,6 +88,14 @@ type Replica struct {
 }
 
 var _ policy.ImmediateSource = (*Replica)(nil)
+
+func init() {
+	own.Register(func(r *Replica, ids []apikey.ID) {
+		if loaded := r.copy.Load(); loaded != nil {
+			loaded.ReadAhead(ids)
+		}
+	})
+}
 
 // New copies a store and follows it until Close. It returns at once; until the copy is
 // loaded, look-ups fail with ErrStale, see [Replica.Ready]. It fails if store.As finds no

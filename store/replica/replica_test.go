@@ -19,6 +19,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sallyport-go/sallyport/apikey"
+	"github.com/sallyport-go/sallyport/internal/own"
 	"github.com/sallyport-go/sallyport/policy"
 	"github.com/sallyport-go/sallyport/store"
 	"github.com/sallyport-go/sallyport/store/internal/records"
@@ -855,4 +856,35 @@ func TestLookupNowAllocatesNothing(t *testing.T) {
 			t.Error(found, err)
 		}
 	}))
+}
+
+// DecideAll reads the copy's records ahead, as soon as there is a copy.
+func TestDecideAllOfAReplica(t *testing.T) {
+	require.NotPanics(t, func() { own.ReadAhead(&Replica{})([]apikey.ID{"key"}) })
+	ctx, s := t.Context(), memory.New()
+	_, err := s.PutOrganization(ctx, policy.Organization{ID: "acme"})
+	require.NoError(t, err)
+	key, _, err := apikey.New("acme")
+	require.NoError(t, err)
+	_, err = s.PutKey(ctx, key, store.AllowOpen)
+	require.NoError(t, err)
+	r, err := New(s)
+	require.NoError(t, err)
+	defer r.Close()
+	require.NoError(t, r.Ready(ctx))
+	request := policy.Request{Key: key.ID, Verifier: policy.AlreadyVerified{}, Client: netip.MustParseAddr("203.0.113.7"), Organization: "acme"}
+	unknown := request
+	unknown.Key = "unknown"
+	engine := policy.New(r)
+	for range 2 {
+		decisions := engine.DecideAll(ctx, []policy.Request{request, unknown, request})
+		for i, want := range []policy.Reason{policy.OpenList, policy.UnknownKey, policy.OpenList} {
+			require.Equal(t, want, decisions[i].Reason)
+		}
+	}
+	require.NoError(t, r.Close())
+	for _, d := range engine.DecideAll(ctx, []policy.Request{request, unknown}) {
+		require.Equal(t, policy.Unavailable, d.Reason)
+		require.ErrorIs(t, d.Cause, store.ErrClosed)
+	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"net/netip"
 	"os"
 	"slices"
 	"testing"
@@ -11,9 +12,11 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/sallyport-go/sallyport/accesslist"
 	"github.com/sallyport-go/sallyport/apikey"
 	"github.com/sallyport-go/sallyport/policy"
 	"github.com/sallyport-go/sallyport/store"
+	"github.com/sallyport-go/sallyport/store/adapter"
 	"github.com/sallyport-go/sallyport/store/storetest"
 )
 
@@ -92,5 +95,54 @@ func BenchmarkWatchFromZero(b *testing.B) {
 			n++
 		}
 		require.Equal(b, manyKeys+100, n)
+	}
+}
+
+// BenchmarkUsageOfAnOrganization reads the usage of 10,000 keys, as a preview does, and of 100
+// keys writes what a round of store/usage has.
+func BenchmarkUsageOfAnOrganization(b *testing.B) {
+	const keys = 10_000
+	for _, addresses := range []int{3, store.MaxUsageAddresses} {
+		s := open(b, newPath(b))
+		putOrganization(b, s, "acme")
+		var all []apikey.Key
+		var ids []apikey.ID
+		for i := range keys {
+			all = append(all, newKey(b, apikey.ID(fmt.Sprint("key-", i)), "acme", "192.0.2.0/24"))
+			ids = append(ids, all[i].ID)
+		}
+		for some := range slices.Chunk(all, store.MaxLoad) {
+			require.NoError(b, s.Load(b.Context(), nil, some))
+		}
+		var usage store.KeyUsage
+		for i := range addresses {
+			adapter.CountUsage(&usage, store.UsageRecord{
+				Entry: netip.MustParsePrefix("192.0.2.0/24"), Secret: "5ec2e700",
+				Usage: accesslist.Usage{Count: 1, Last: time.Unix(int64(i), 0), LastAddress: netip.AddrFrom4([4]byte{192, 0, 2, byte(i)})},
+			})
+		}
+		record := func(some []apikey.ID) {
+			batch := map[apikey.ID]store.KeyUsage{}
+			for _, id := range some {
+				batch[id] = usage
+			}
+			require.NoError(b, s.RecordUsage(b.Context(), batch))
+		}
+		for some := range slices.Chunk(ids, store.MaxUsageKeys) {
+			record(some)
+		}
+		b.Run(fmt.Sprintf("read, %d addresses each", addresses), func(b *testing.B) {
+			for b.Loop() {
+				for some := range slices.Chunk(ids, store.MaxUsageKeys) {
+					_, err := s.Usage(b.Context(), some...)
+					require.NoError(b, err)
+				}
+			}
+		})
+		b.Run(fmt.Sprintf("record 100, %d addresses each", addresses), func(b *testing.B) {
+			for b.Loop() {
+				record(ids[:store.MaxUsageKeys])
+			}
+		})
 	}
 }

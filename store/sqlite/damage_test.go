@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -14,6 +15,7 @@ import (
 	"github.com/sallyport-go/sallyport/apikey"
 	"github.com/sallyport-go/sallyport/policy"
 	"github.com/sallyport-go/sallyport/store"
+	"github.com/sallyport-go/sallyport/store/adapter"
 )
 
 // Whatever is wrong with a key's row, the key is an error wherever it is asked for, and
@@ -385,24 +387,39 @@ func TestRecordWithoutAName(t *testing.T) {
 
 func TestDamagedUsage(t *testing.T) {
 	for _, damage := range []struct{ set, want string }{
-		{"name = 'x' WHERE kind = 'entry'", "netip.ParsePrefix"},
-		{"name = x'00'", "a name of type []uint8: want a text"},
-		{"count = -1", `the number "-1" in the file`},
-		{"count = 'one'", `the number "one" in the file`},
-		{"last = 'today'", "a time of type string: want a number"},
-		{"address = 'here'", "ParseAddr"},
-		{"address = 7", "ParseAddr"},
-		{"kind = 'other' WHERE kind = 'secret'", `it is of other: want "entry" or "secret"`},
+		{"'{'", "want one JSON value"},
+		{"x'00'", "a document of type []uint8: want a text"},
+		{"'7'", "the number 7: want an object"},
+		{"'{\"entries\":{\"x\":[1,2,\"\"]}}'", "netip.ParsePrefix"},
 	} {
 		path := twoKeys(t)
-		sqlTo(t, path, "PRAGMA writable_schema = ON", "UPDATE sqlite_schema SET sql = replace(sql, 'STRICT, WITHOUT ROWID', 'WITHOUT ROWID') WHERE name = 'usage'", "PRAGMA writable_schema = RESET")
-		sqlTo(t, path, "UPDATE usage SET "+damage.set)
+		loosen(t, path)
+		sqlTo(t, path, "UPDATE usage SET document = "+damage.set)
 		s := open(t, path)
 		_, err := s.Usage(t.Context(), "first")
 		require.ErrorContains(t, err, `store: the usage of key "first" cannot be read: `)
-		require.ErrorContains(t, err, damage.want, damage.set)
+		require.ErrorContains(t, err, damage.want)
+		require.ErrorContains(t, s.RecordUsage(t.Context(), adapter.UsageBatch(calls(1, time.Time{}, ""))), damage.want)
 		_, err = s.Usage(t.Context(), "second")
 		require.NoError(t, err)
+	}
+}
+
+func TestDamagedObservation(t *testing.T) {
+	at := time.Date(2031, 1, 2, 3, 4, 5, 0, time.UTC)
+	report := store.Report{Recorder: "one", Since: at, From: at, Until: at, At: at}
+	for _, damage := range []struct{ document, want string }{
+		{"'{'", "want one JSON value"},
+		{"x'00'", "a document of type []uint8: want a text"},
+	} {
+		path := twoKeys(t)
+		loosen(t, path)
+		sqlTo(t, path, "INSERT INTO observation VALUES (1, "+damage.document+")")
+		s := open(t, path)
+		_, err := s.Observation(t.Context())
+		require.ErrorContains(t, err, "store: the observation of usage cannot be read: ")
+		require.ErrorContains(t, err, damage.want)
+		require.ErrorContains(t, s.RecordObservation(t.Context(), report), damage.want)
 	}
 }
 

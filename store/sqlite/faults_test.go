@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -18,6 +19,7 @@ import (
 	"github.com/sallyport-go/sallyport/apikey"
 	"github.com/sallyport-go/sallyport/policy"
 	"github.com/sallyport-go/sallyport/store"
+	"github.com/sallyport-go/sallyport/store/adapter"
 )
 
 // faults have one call of SQLite's driver fail, the n-th from now, and then all go well
@@ -187,7 +189,9 @@ func (r faultyRows) Next(row []driver.Value) error {
 // says so, nothing has changed, and afterwards it goes on as if nothing had been (S3).
 func TestEveryFailure(t *testing.T) {
 	ctx := context.Background()
-	used := []store.UsageRecord{{Key: "second", Entry: netip.MustParsePrefix("192.0.2.2/32"), Secret: "5ec2e700", Usage: accesslist.Usage{Count: 1}}}
+	used := adapter.UsageBatch(store.UsageRecord{Key: "second", Entry: netip.MustParsePrefix("192.0.2.2/32"), Secret: "5ec2e700", Usage: accesslist.Usage{Count: 1}})
+	at := time.Date(2031, 1, 2, 3, 4, 5, 0, time.UTC)
+	report := store.Report{Recorder: "one", Since: at, From: at, Until: at, At: at}
 	var latest store.Position
 	watch := func(revision uint64) func(s *Store) error {
 		return func(s *Store) error {
@@ -223,6 +227,8 @@ func TestEveryFailure(t *testing.T) {
 		"Watch from one":         watch(1),
 		"Watch with nothing new": watch(3),
 		"RecordUsage":            func(s *Store) error { return s.RecordUsage(ctx, used) },
+		"RecordObservation":      func(s *Store) error { return s.RecordObservation(ctx, report) },
+		"Observation":            func(s *Store) error { _, err := s.Observation(ctx); return err },
 		"PutOrganization": func(s *Store) error {
 			_, err := s.PutOrganization(ctx, policy.Organization{ID: "other"})
 			return err

@@ -18,6 +18,7 @@ import (
 	"github.com/sallyport-go/sallyport/apikey"
 	"github.com/sallyport-go/sallyport/policy"
 	"github.com/sallyport-go/sallyport/store"
+	"github.com/sallyport-go/sallyport/store/adapter"
 )
 
 // newPath returns the path of a file that is not there.
@@ -102,9 +103,9 @@ func twoKeys(t testing.TB) string {
 	putOrganization(t, s, "acme")
 	putKey(t, s, newKey(t, "first", "acme", "192.0.2.1", "198.51.100.0/24"))
 	write(t, s, newKey(t, "second", "acme", "192.0.2.2"))
-	require.NoError(t, s.RecordUsage(context.Background(), []store.UsageRecord{{
+	require.NoError(t, s.RecordUsage(context.Background(), adapter.UsageBatch(store.UsageRecord{
 		Key: "first", Entry: netip.MustParsePrefix("192.0.2.1/32"), Secret: "5ec2e700", Usage: accesslist.Usage{Count: 3},
-	}}))
+	})))
 	require.NoError(t, s.Close())
 	return path
 }
@@ -126,7 +127,7 @@ func sqlTo(t testing.TB, path string, statements ...string) {
 // loosen takes from the tables what keeps values of other types out, as a disk does.
 func loosen(t testing.TB, path string) {
 	t.Helper()
-	sqlTo(t, path, "PRAGMA writable_schema = ON", "UPDATE sqlite_schema SET sql = replace(replace(sql, 'STRICT', ''), 'NOT NULL', '') WHERE sql LIKE '%STRICT' AND name <> 'usage'", "PRAGMA writable_schema = RESET")
+	sqlTo(t, path, "PRAGMA writable_schema = ON", "UPDATE sqlite_schema SET sql = replace(replace(sql, 'STRICT', ''), 'NOT NULL', '') WHERE sql LIKE '%STRICT'", "PRAGMA writable_schema = RESET")
 }
 
 // told returns what a watch tells up to its first mark.
@@ -241,6 +242,7 @@ type contents struct {
 	keys          []apikey.Key
 	usage         []store.KeyUsage
 	events        []store.Event
+	observation   store.Observation
 	revision      uint64
 }
 
@@ -262,6 +264,9 @@ func contentsOf(t testing.TB, s *Store) (all contents) {
 		require.NoError(t, err)
 		all.events = append(all.events, event)
 	}
+	var err error
+	all.observation, err = s.Observation(ctx)
+	require.NoError(t, err)
 	revision, err := revisionOf(ctx, s)
 	require.NoError(t, err)
 	all.revision = revision
@@ -270,7 +275,8 @@ func contentsOf(t testing.TB, s *Store) (all contents) {
 
 func (c contents) equal(other contents) bool {
 	return slices.Equal(c.organizations, other.organizations) && slices.EqualFunc(c.keys, other.keys, apikey.Key.Equal) &&
-		slices.EqualFunc(c.events, other.events, store.Event.Equal) && assert.ObjectsAreEqual(c.usage, other.usage) && c.revision == other.revision
+		slices.EqualFunc(c.events, other.events, store.Event.Equal) &&
+		assert.ObjectsAreEqual(c.usage, other.usage) && assert.ObjectsAreEqual(c.observation, other.observation) && c.revision == other.revision
 }
 
 // at returns the position of a revision in the store's history, and the zero Position for

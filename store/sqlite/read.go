@@ -24,7 +24,8 @@ const (
 )
 
 var readQueries = append([]string{
-	selectSubject, selectKey, selectOrganization, selectKeys, selectOrganizations, selectProgress, selectUsage, selectEnd, selectEventsForgotten,
+	selectSubject, selectKey, selectOrganization, selectKeys, selectOrganizations, selectProgress, selectUsage, selectObservation,
+	selectEnd, selectEventsForgotten,
 }, eventQueries...)
 
 // Lookup implements [policy.Source]. It reads the key and its organization in one

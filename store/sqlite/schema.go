@@ -71,16 +71,17 @@ var migrations = []string{`
 	) STRICT;
 	INSERT INTO histories SELECT 1, 0, history FROM progress;
 
-	-- last is in microseconds since 1970, NULL if it is not known.
+	-- The usage of keys, as store/adapter encodes it. An unused key has no row.
 	CREATE TABLE usage (
-		key     TEXT NOT NULL REFERENCES keys (id) ON DELETE CASCADE,
-		kind    TEXT NOT NULL CHECK (kind IN ('entry', 'secret')),
-		name    TEXT NOT NULL,
-		count   INTEGER NOT NULL CHECK (count >= 0),
-		last    INTEGER,
-		address TEXT NOT NULL,
-		PRIMARY KEY (key, kind, name)
-	) STRICT, WITHOUT ROWID;
+		key      TEXT PRIMARY KEY NOT NULL REFERENCES keys (id) ON DELETE CASCADE,
+		document TEXT NOT NULL
+	) STRICT;
+
+	-- Since when usage is observed: one row, or none.
+	CREATE TABLE observation (
+		id       INTEGER PRIMARY KEY NOT NULL CHECK (id = 1),
+		document TEXT NOT NULL
+	) STRICT;
 `}
 
 // prepareFile brings a file to the latest version and to the write-ahead log. Several

@@ -32,7 +32,10 @@ func TestContract(t *testing.T) {
 				sqlTo(t, s.(*Store).file.path, `UPDATE organizations SET record = json_remove(record, '$.requirement') WHERE id = '`+id+`'`)
 			},
 			Usage: func(t testing.TB, s store.Store, id apikey.ID) {
-				sqlTo(t, s.(*Store).file.path, `UPDATE usage SET address = 'nowhere' WHERE key = '`+string(id)+`'`)
+				sqlTo(t, s.(*Store).file.path, `UPDATE usage SET document = replace(document, '192.0', 'nowhere') WHERE key = '`+string(id)+`'`)
+			},
+			Observation: func(t testing.TB, s store.Store) {
+				sqlTo(t, s.(*Store).file.path, `UPDATE observation SET document = substr(document, 1, 20)`)
 			},
 			Events: func(t testing.TB, s store.Store, revision uint64) {
 				sqlTo(t, s.(*Store).file.path, fmt.Sprintf(`UPDATE events SET document = substr(document, 1, length(document) / 2) WHERE revision = %d`, revision))

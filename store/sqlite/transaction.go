@@ -32,7 +32,8 @@ const (
 var writeQueries = []string{
 	selectProgress, selectKey, selectOwner, selectPlace, selectAnyKey, insertKey, updateKey, deleteKey,
 	selectOrganization, insertOrganization, updateOrganization, deleteOrganization,
-	insertChange, selectOldest, deleteChanges, updateProgress, updateForgotten, selectEnd, insertHistory, deleteHistories, addUsage,
+	insertChange, selectOldest, deleteChanges, updateProgress, updateForgotten, selectEnd, insertHistory, deleteHistories,
+	selectKeyUsage, putUsage, selectObservation, putObservation,
 	insertEvents, deleteEvents, updateEventsForgotten,
 }
 

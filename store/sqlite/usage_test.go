@@ -2,7 +2,7 @@ package sqlite
 
 import (
 	"context"
-	"math"
+	"fmt"
 	"net/netip"
 	"strings"
 	"testing"
@@ -14,6 +14,7 @@ import (
 	"github.com/sallyport-go/sallyport/accesslist"
 	"github.com/sallyport-go/sallyport/apikey"
 	"github.com/sallyport-go/sallyport/store"
+	"github.com/sallyport-go/sallyport/store/adapter"
 )
 
 var listed = netip.MustParsePrefix("192.0.2.1/32")
@@ -46,23 +47,38 @@ func TestUsageOfTheLatestCall(t *testing.T) {
 		{calls(0, at, "192.0.2.9"), accesslist.Usage{Count: 5, Last: kept, LastAddress: netip.MustParseAddr("fe80::1%eth0")}},
 		{calls(0, at.Add(time.Microsecond), ""), accesslist.Usage{Count: 5, Last: kept.Add(time.Microsecond)}},
 	} {
-		require.NoError(t, s.RecordUsage(t.Context(), []store.UsageRecord{step.record}))
+		require.NoError(t, s.RecordUsage(t.Context(), adapter.UsageBatch(step.record)))
 		usage, err := s.Usage(t.Context(), "first")
 		require.NoError(t, err)
-		assert.Equal(t, store.KeyUsage{Entries: map[netip.Prefix]accesslist.Usage{listed: step.want}, Secrets: map[string]accesslist.Usage{}}, usage["first"])
+		assert.Equal(t, map[netip.Prefix]accesslist.Usage{listed: step.want}, usage["first"].Entries)
 	}
 }
 
-// A count that the file cannot have is an error, and the whole batch is not recorded.
-func TestUsageOverflows(t *testing.T) {
-	s := open(t, twoKeys(t))
-	before := contentsOf(t, s)
-	err := s.RecordUsage(t.Context(), []store.UsageRecord{calls(1, time.Time{}, ""), calls(math.MaxInt64+1, time.Time{}, "")})
-	require.ErrorIs(t, err, store.ErrInvalid)
-	require.ErrorContains(t, err, `store/sqlite: record usage: invalid: key "first" was used 9223372036854775808 times: want at most 9223372036854775807`)
-	err = s.RecordUsage(t.Context(), []store.UsageRecord{calls(1, time.Time{}, ""), calls(math.MaxInt64-1, time.Time{}, "")})
-	require.ErrorContains(t, err, "store/sqlite: record usage: ")
-	assert.True(t, before.equal(contentsOf(t, s)))
+// Large usage is pruned to what the key still has (U5), unless the key cannot be read.
+func TestLargeUsageIsPruned(t *testing.T) {
+	for _, readable := range []bool{true, false} {
+		s := open(t, twoKeys(t))
+		many := store.KeyUsage{Entries: map[netip.Prefix]accesslist.Usage{}, Secrets: map[string]accesslist.Usage{}}
+		for i := range 3000 {
+			many.Entries[netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)}), 32)] = accesslist.Usage{Count: 1}
+			many.Secrets[fmt.Sprint(i)] = accesslist.Usage{Count: 1}
+		}
+		more := map[apikey.ID]store.KeyUsage{"first": many}
+		require.NoError(t, s.RecordUsage(t.Context(), more))
+		if !readable {
+			sqlTo(t, s.file.path, `UPDATE keys SET record = '{}' WHERE id = 'first'`)
+		}
+		require.NoError(t, s.RecordUsage(t.Context(), adapter.UsageBatch(calls(1, time.Time{}, ""))))
+		usage, err := s.Usage(t.Context(), "first")
+		require.NoError(t, err)
+		assert.EqualValues(t, 4, usage["first"].Entries[listed].Count)
+		if readable {
+			assert.Len(t, usage["first"].Entries, 1)
+			assert.Empty(t, usage["first"].Secrets)
+		} else {
+			assert.Len(t, usage["first"].Entries, 3001)
+		}
+	}
 }
 
 // What no identifier can be is not there, however long it is (S5, U3).
@@ -89,7 +105,7 @@ func TestLongIdentifiers(t *testing.T) {
 		assert.Empty(t, page)
 		require.ErrorIs(t, s.DeleteKey(ctx, id, 0), store.ErrNotFound)
 		require.ErrorIs(t, s.DeleteOrganization(ctx, long, 0), store.ErrNotFound)
-		require.NoError(t, s.RecordUsage(ctx, []store.UsageRecord{{Key: id, Entry: listed, Secret: "5ec2e700"}}))
+		require.NoError(t, s.RecordUsage(ctx, adapter.UsageBatch(store.UsageRecord{Key: id, Entry: listed, Secret: "5ec2e700"})))
 		_, err = s.PutKey(ctx, apikey.Key{ID: id, Organization: "acme"}, store.AllowOpen)
 		require.ErrorIs(t, err, store.ErrInvalid)
 	}
@@ -101,10 +117,13 @@ func TestManyRecordsInterrupted(t *testing.T) {
 	s := open(t, twoKeys(t))
 	before := contentsOf(t, s)
 	var keys []apikey.Key
-	var batch []store.UsageRecord
+	batch := map[apikey.ID]store.KeyUsage{}
 	for range store.MaxLoad {
-		keys = append(keys, newKey(t, apikey.NewID(), "acme"))
-		batch = append(batch, calls(1, time.Time{}, ""))
+		key := newKey(t, apikey.NewID(), "acme")
+		keys = append(keys, key)
+		if len(batch) < store.MaxUsageKeys {
+			batch[key.ID] = store.KeyUsage{Secrets: map[string]accesslist.Usage{"5ec2e700": {Count: 1}}}
+		}
 	}
 	for _, write := range []func(ctx context.Context) error{
 		func(ctx context.Context) error { return s.Load(ctx, nil, keys, store.AllowOpen) },

@@ -9,6 +9,7 @@ import (
 	"github.com/sallyport-go/sallyport/apikey"
 	"github.com/sallyport-go/sallyport/policy"
 	"github.com/sallyport-go/sallyport/store"
+	"github.com/sallyport-go/sallyport/store/adapter"
 	"github.com/sallyport-go/sallyport/store/storetest/internal/fixture"
 )
 
@@ -131,7 +132,7 @@ func anyText(k *kit) {
 			if usage, err := recorder.Usage(k.ctx, id); err != nil || len(usage) > 0 {
 				k.Errorf("Usage(%.100q): usage of %d keys, error %v; want none and no error", text, len(usage), err)
 			}
-			if err := recorder.RecordUsage(k.ctx, []store.UsageRecord{used(id, "192.0.2.1", 1, fixture.Moment)}); err != nil {
+			if err := recorder.RecordUsage(k.ctx, adapter.UsageBatch(used(id, "192.0.2.1", 1, fixture.Moment))); err != nil {
 				k.Errorf("RecordUsage for key %.100q: %v; want no error", text, err)
 			}
 		}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"iter"
 	"maps"
-	"net/netip"
 	"slices"
 	"sync"
 	"testing"
@@ -27,6 +26,7 @@ type damageable struct {
 	keys          map[apikey.ID]bool
 	usage         map[apikey.ID]bool
 	organizations map[string]bool
+	observation   bool
 	events        map[uint64]bool
 }
 
@@ -35,6 +35,7 @@ var damages = Damages{
 	AccessList:   func(_ testing.TB, s store.Store, id apikey.ID) { s.(*damageable).spoil(s.(*damageable).keys, id) },
 	Usage:        func(_ testing.TB, s store.Store, id apikey.ID) { s.(*damageable).spoil(s.(*damageable).usage, id) },
 	Organization: func(_ testing.TB, s store.Store, id string) { s.(*damageable).organizations[id] = true },
+	Observation:  func(_ testing.TB, s store.Store) { s.(*damageable).observation = true },
 	Events:       func(_ testing.TB, s store.Store, revision uint64) { s.(*damageable).events[revision] = true },
 }
 
@@ -116,11 +117,25 @@ func newDamageable() *damageable {
 		}
 		return usage, nil
 	})
-	d.DoRecordUsage = func(ctx context.Context, batch []store.UsageRecord) error {
-		if slices.ContainsFunc(batch, func(r store.UsageRecord) bool { return d.usage[r.Key] }) {
-			return errUnreadable
+	d.DoRecordUsage = func(ctx context.Context, batch map[apikey.ID]store.KeyUsage) error {
+		for id := range batch {
+			if d.usage[id] {
+				return errUnreadable
+			}
 		}
 		return sound.RecordUsage(ctx, batch)
+	}
+	d.DoObservation = func(ctx context.Context) (store.Observation, error) {
+		if d.observation {
+			return store.Observation{}, adapter.UnreadableObservation(errUnreadable)
+		}
+		return sound.Observation(ctx)
+	}
+	d.DoRecordObservation = func(ctx context.Context, report store.Report) error {
+		if d.observation {
+			return adapter.UnreadableObservation(errUnreadable)
+		}
+		return sound.RecordObservation(ctx, report)
 	}
 	d.DoWrite = d.write
 	d.DoEvents = func(ctx context.Context, request store.EventRequest) (store.EventPage, error) {
@@ -392,10 +407,10 @@ var brokenDamages = []brokenStore{
 	})},
 	{name: "begins to count anew where it cannot be read", sentence: "U8", options: withDamages, make: damaged(func(d *damageable) {
 		counted := map[apikey.ID]store.KeyUsage{}
-		d.DoRecordUsage = func(ctx context.Context, batch []store.UsageRecord) error {
-			for _, r := range batch {
-				if d.usage[r.Key] {
-					counted[r.Key] = store.KeyUsage{Entries: map[netip.Prefix]accesslist.Usage{r.Entry: r.Usage}}
+		d.DoRecordUsage = func(ctx context.Context, batch map[apikey.ID]store.KeyUsage) error {
+			for id, usage := range batch {
+				if d.usage[id] {
+					counted[id] = usage
 				}
 			}
 			return d.Sound.RecordUsage(ctx, batch)
@@ -410,5 +425,21 @@ var brokenDamages = []brokenStore{
 			}
 			return usage, nil
 		})
+	})},
+	{name: "begins to observe anew where it cannot be read", sentence: "U15", options: withDamages, make: damaged(func(d *damageable) {
+		var anew store.Observation
+		d.DoRecordObservation = func(ctx context.Context, report store.Report) error {
+			if !d.observation {
+				return d.Sound.RecordObservation(ctx, report)
+			}
+			anew = anew.Add(report)
+			return nil
+		}
+		d.DoObservation = func(ctx context.Context) (store.Observation, error) {
+			if d.observation {
+				return anew, nil
+			}
+			return d.Sound.Observation(ctx)
+		}
 	})},
 }

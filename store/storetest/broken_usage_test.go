@@ -12,11 +12,12 @@ import (
 	"github.com/sallyport-go/sallyport/accesslist"
 	"github.com/sallyport-go/sallyport/apikey"
 	"github.com/sallyport-go/sallyport/store"
+	"github.com/sallyport-go/sallyport/store/adapter"
 	"github.com/sallyport-go/sallyport/store/memory"
 	"github.com/sallyport-go/sallyport/store/storetest/internal/teststore"
 )
 
-// Broken in what they count: U1 to U10.
+// Broken in what they count: U1 to U10. U11 to U15 are in broken_evidence_test.go.
 var brokenUsage = []brokenStore{
 	{name: "overwrites usage", sentence: "U1", make: usageOf(func(_, more accesslist.Usage) accesslist.Usage { return more })},
 	{name: "keeps the last use that it was told of", sentence: "U2", make: usageOf(func(known, more accesslist.Usage) accesslist.Usage {
@@ -30,16 +31,18 @@ var brokenUsage = []brokenStore{
 		}
 		return sum
 	})},
-	{name: "counts blocks of one address together", sentence: "U1", only: "U1/each entry is counted by itself", make: usageAs(func(record *store.UsageRecord) {
-		if addr := record.Entry.Addr(); addr == address("10.0.0.0") {
-			record.Entry = netip.PrefixFrom(addr, 32)
+	{name: "counts blocks of one address together", sentence: "U1", only: "U1/each entry is counted by itself", make: usageAs(entriesAs(func(entry netip.Prefix) netip.Prefix {
+		if entry.Addr() == address("10.0.0.0") {
+			return netip.PrefixFrom(entry.Addr(), 32)
 		}
-	})},
-	{name: "counts IPv6 blocks by IPv4's masks", sentence: "U1", only: "U1/each entry is counted by itself", make: usageAs(func(record *store.UsageRecord) {
-		if record.Entry.Addr().Is6() {
-			record.Entry = netip.PrefixFrom(record.Entry.Addr(), min(record.Entry.Bits(), 32)).Masked()
+		return entry
+	}))},
+	{name: "counts IPv6 blocks by IPv4's masks", sentence: "U1", only: "U1/each entry is counted by itself", make: usageAs(entriesAs(func(entry netip.Prefix) netip.Prefix {
+		if entry.Addr().Is6() {
+			return netip.PrefixFrom(entry.Addr(), min(entry.Bits(), 32)).Masked()
 		}
-	})},
+		return entry
+	}))},
 	{name: "keeps 500 entries of usage", sentence: "U1", only: "U1/counts of many entries are kept", make: usageRead(func(usage store.KeyUsage) store.KeyUsage {
 		for entry := range usage.Entries {
 			if len(usage.Entries) > 500 {
@@ -64,9 +67,12 @@ var brokenUsage = []brokenStore{
 		}
 		return usage
 	})},
-	{name: "keeps no address as 0.0.0.0", sentence: "U2", only: "U2/the latest call is kept at any time and from any address", make: usageAs(func(record *store.UsageRecord) {
-		if !record.LastAddress.IsValid() {
-			record.LastAddress = netip.IPv4Unspecified()
+	{name: "keeps no address as 0.0.0.0", sentence: "U2", only: "U2/the latest call is kept at any time and from any address", make: usageAs(func(usage *store.KeyUsage) {
+		for entry, used := range usage.Entries {
+			if !used.LastAddress.IsValid() {
+				used.LastAddress = netip.IPv4Unspecified()
+				usage.Entries[entry] = used
+			}
 		}
 	})},
 	{name: "forgets usage of secrets when the key is replaced", sentence: "U5", only: "U5/usage of the secrets that the key still has is kept", make: with(func(b *teststore.Broken, sound *memory.Store) {
@@ -87,9 +93,9 @@ var brokenUsage = []brokenStore{
 		}
 	})},
 	{name: "refuses usage of a missing key", sentence: "U3", make: with(func(b *teststore.Broken, sound *memory.Store) {
-		b.DoRecordUsage = func(ctx context.Context, batch []store.UsageRecord) error {
-			for _, record := range batch {
-				if _, err := sound.Key(ctx, record.Key); err != nil {
+		b.DoRecordUsage = func(ctx context.Context, batch map[apikey.ID]store.KeyUsage) error {
+			for id := range batch {
+				if _, err := sound.Key(ctx, id); err != nil {
 					return err
 				}
 			}
@@ -97,9 +103,15 @@ var brokenUsage = []brokenStore{
 		}
 	})},
 	{name: "records a part of a batch", sentence: "U4", make: with(func(b *teststore.Broken, sound *memory.Store) {
-		b.DoRecordUsage = func(ctx context.Context, batch []store.UsageRecord) error {
-			_ = sound.RecordUsage(context.WithoutCancel(ctx), batch[:1])
-			return sound.RecordUsage(ctx, batch[1:])
+		b.DoRecordUsage = func(ctx context.Context, batch map[apikey.ID]store.KeyUsage) error {
+			parts := chunks(batch, 1)
+			_ = sound.RecordUsage(context.WithoutCancel(ctx), parts[0])
+			for _, part := range parts[1:] {
+				if err := sound.RecordUsage(ctx, part); err != nil {
+					return err
+				}
+			}
+			return ctx.Err()
 		}
 	})},
 	{name: "forgets usage when the key is replaced", sentence: "U5", make: with(func(b *teststore.Broken, sound *memory.Store) {
@@ -125,8 +137,8 @@ var brokenUsage = []brokenStore{
 		})
 	})},
 	{name: "takes batches of any size", sentence: "U7", make: with(func(b *teststore.Broken, sound *memory.Store) {
-		b.DoRecordUsage = func(ctx context.Context, batch []store.UsageRecord) error {
-			for part := range slices.Chunk(batch, store.MaxUsageKeys) {
+		b.DoRecordUsage = func(ctx context.Context, batch map[apikey.ID]store.KeyUsage) error {
+			for _, part := range chunks(batch, store.MaxUsageKeys) {
 				if err := sound.RecordUsage(ctx, part); err != nil {
 					return err
 				}
@@ -134,9 +146,9 @@ var brokenUsage = []brokenStore{
 			return nil
 		}
 	})},
-	{name: "limits the records and not the keys", sentence: "U7", make: with(func(b *teststore.Broken, sound *memory.Store) {
-		b.DoRecordUsage = func(ctx context.Context, batch []store.UsageRecord) error {
-			if len(batch) > store.MaxUsageKeys {
+	{name: "takes batches of one key less than the limit", sentence: "U7", make: with(func(b *teststore.Broken, sound *memory.Store) {
+		b.DoRecordUsage = func(ctx context.Context, batch map[apikey.ID]store.KeyUsage) error {
+			if len(batch) >= store.MaxUsageKeys {
 				return store.ErrInvalid
 			}
 			return sound.RecordUsage(ctx, batch)
@@ -230,16 +242,41 @@ func usages(change func(all map[apikey.ID]store.KeyUsage, ids []apikey.ID)) func
 }
 
 // usageAs changes what is recorded.
-func usageAs(change func(*store.UsageRecord)) func() store.Store {
+func usageAs(change func(*store.KeyUsage)) func() store.Store {
 	return with(func(b *teststore.Broken, sound *memory.Store) {
-		b.DoRecordUsage = func(ctx context.Context, batch []store.UsageRecord) error {
-			batch = slices.Clone(batch)
-			for i := range batch {
-				change(&batch[i])
+		b.DoRecordUsage = func(ctx context.Context, batch map[apikey.ID]store.KeyUsage) error {
+			changed := map[apikey.ID]store.KeyUsage{}
+			for id, usage := range batch {
+				usage = adapter.CloneUsage(usage)
+				change(&usage)
+				changed[id] = usage
 			}
-			return sound.RecordUsage(ctx, batch)
+			return sound.RecordUsage(ctx, changed)
 		}
 	})
+}
+
+// entriesAs counts entries as others.
+func entriesAs(change func(netip.Prefix) netip.Prefix) func(*store.KeyUsage) {
+	return func(usage *store.KeyUsage) {
+		entries := map[netip.Prefix]accesslist.Usage{}
+		for entry, used := range usage.Entries {
+			entries[change(entry)] = addUsage(entries[change(entry)], used)
+		}
+		usage.Entries = entries
+	}
+}
+
+// chunks returns parts of a batch, of so many keys each.
+func chunks(batch map[apikey.ID]store.KeyUsage, size int) []map[apikey.ID]store.KeyUsage {
+	parts := []map[apikey.ID]store.KeyUsage{{}}
+	for id, usage := range batch {
+		if len(parts[len(parts)-1]) == size {
+			parts = append(parts, map[apikey.ID]store.KeyUsage{})
+		}
+		parts[len(parts)-1][id] = usage
+	}
+	return parts
 }
 
 // usageRead changes what is read.
@@ -260,20 +297,20 @@ func usageOf(sum func(known, more accesslist.Usage) accesslist.Usage) func() sto
 	return with(func(b *teststore.Broken, sound *memory.Store) {
 		var mu sync.Mutex
 		all := map[apikey.ID]store.KeyUsage{}
-		b.DoRecordUsage = func(ctx context.Context, batch []store.UsageRecord) error {
+		b.DoRecordUsage = func(ctx context.Context, batch map[apikey.ID]store.KeyUsage) error {
 			mu.Lock()
 			defer mu.Unlock()
-			for _, record := range batch {
-				usage, ok := all[record.Key]
+			for id, more := range batch {
+				usage, ok := all[id]
 				if !ok {
 					usage = store.KeyUsage{Entries: map[netip.Prefix]accesslist.Usage{}, Secrets: map[string]accesslist.Usage{}}
-					all[record.Key] = usage
+					all[id] = usage
 				}
-				if record.Entry.IsValid() {
-					usage.Entries[record.Entry] = sum(usage.Entries[record.Entry], record.Usage)
+				for entry, used := range more.Entries {
+					usage.Entries[entry] = sum(usage.Entries[entry], used)
 				}
-				if record.Secret != "" {
-					usage.Secrets[record.Secret] = sum(usage.Secrets[record.Secret], record.Usage)
+				for secret, used := range more.Secrets {
+					usage.Secrets[secret] = sum(usage.Secrets[secret], used)
 				}
 			}
 			return nil

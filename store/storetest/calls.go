@@ -10,6 +10,7 @@ import (
 	"github.com/sallyport-go/sallyport/apikey"
 	"github.com/sallyport-go/sallyport/policy"
 	"github.com/sallyport-go/sallyport/store"
+	"github.com/sallyport-go/sallyport/store/adapter"
 	"github.com/sallyport-go/sallyport/store/storetest/internal/fixture"
 )
 
@@ -48,8 +49,10 @@ func manyAtOnce(k *kit) {
 			if records {
 				used := store.UsageRecord{Key: id, Secret: "x", Usage: accesslist.Usage{Count: 1, Last: fixture.Moment}}
 				steps = append(steps,
-					func() error { return recorder.RecordUsage(k.ctx, []store.UsageRecord{used}) },
-					func() error { _, err := recorder.Usage(k.ctx, id); return err })
+					func() error { return recorder.RecordUsage(k.ctx, adapter.UsageBatch(used)) },
+					func() error { _, err := recorder.Usage(k.ctx, id); return err },
+					func() error { return recorder.RecordObservation(k.ctx, report(string(id), 0, n, 0)) },
+					func() error { _, err := recorder.Observation(k.ctx); return err })
 			}
 			if watches {
 				steps = append(steps,
@@ -169,9 +172,11 @@ func (k *kit) everyCall() []call {
 	if recorder, ok := store.As[store.UsageRecorder](k.store); ok {
 		calls = append(calls,
 			call{"RecordUsage", func(ctx context.Context) error {
-				return recorder.RecordUsage(ctx, []store.UsageRecord{used("here", "192.0.2.1", 1, fixture.Moment)})
+				return recorder.RecordUsage(ctx, adapter.UsageBatch(used("here", "192.0.2.1", 1, fixture.Moment)))
 			}},
-			call{"Usage", func(ctx context.Context) error { _, err := recorder.Usage(ctx, "here"); return err }})
+			call{"Usage", func(ctx context.Context) error { _, err := recorder.Usage(ctx, "here"); return err }},
+			call{"RecordObservation", func(ctx context.Context) error { return recorder.RecordObservation(ctx, report("one", 0, 0, 0)) }},
+			call{"Observation", func(ctx context.Context) error { _, err := recorder.Observation(ctx); return err }})
 	}
 	if journal, ok := store.As[store.Journal](k.store); ok {
 		w := putOf(key, "every call", 1)
@@ -212,6 +217,9 @@ func doneContext(k *kit, ctx context.Context, want error) {
 	if recorder, ok := store.As[store.UsageRecorder](k.store); ok {
 		if usage, err := recorder.Usage(k.ctx, "here"); err != nil || len(usage["here"].Entries) > 0 {
 			k.Errorf("after RecordUsage with a context that is done, Usage is %+v (error %v); want none", usage, err)
+		}
+		if o, err := recorder.Observation(k.ctx); err != nil || !o.Since.IsZero() {
+			k.Errorf("after RecordObservation with a context that is done, Observation is %+v (error %v); want none", o, err)
 		}
 	}
 	if _, ok := store.As[store.Journal](k.store); ok {
@@ -278,12 +286,13 @@ func (k *kit) refusedCalls() []call {
 				_, err := recorder.Usage(ctx, make([]apikey.ID, store.MaxUsageKeys+1)...)
 				return err
 			}},
+			call{"RecordObservation of an invalid report", func(ctx context.Context) error { return recorder.RecordObservation(ctx, store.Report{}) }},
 			call{"RecordUsage of too many keys", func(ctx context.Context) error {
 				var batch []store.UsageRecord
 				for i := range store.MaxUsageKeys + 1 {
 					batch = append(batch, used(apikey.ID(fmt.Sprint("gone-", i)), "192.0.2.1", 1, fixture.Moment))
 				}
-				return recorder.RecordUsage(ctx, batch)
+				return recorder.RecordUsage(ctx, adapter.UsageBatch(batch...))
 			}})
 	}
 	if journal, ok := store.As[store.Journal](k.store); ok {

@@ -11,6 +11,7 @@ import (
 	"github.com/sallyport-go/sallyport/apikey"
 	"github.com/sallyport-go/sallyport/policy"
 	"github.com/sallyport-go/sallyport/store"
+	"github.com/sallyport-go/sallyport/store/adapter"
 	"github.com/sallyport-go/sallyport/store/storetest/internal/fixture"
 )
 
@@ -22,11 +23,12 @@ type Damages struct {
 	AccessList   func(t testing.TB, s store.Store, id apikey.ID) // of a key
 	Usage        func(t testing.TB, s store.Store, id apikey.ID) // of a key
 	Organization func(t testing.TB, s store.Store, id string)
+	Observation  func(t testing.TB, s store.Store)
 	Events       func(t testing.TB, s store.Store, revision uint64) // of a write
 }
 
 // Damage has Run check that an unreadable record is an error wherever it is read, is not
-// replaced, and hides no other record (S6, W8, U8, E5, E7).
+// replaced, and hides no other record (S6, W8, U8, U15, E5, E7).
 func Damage(damages Damages) Option {
 	return func(r *runner) error {
 		r.damages = damages
@@ -45,6 +47,7 @@ var damageCases = []testCase{
 	{sentence: "W8", name: "a key that cannot be read is told as that, and the rest is told", run: onKey(ofKey, unreadableKeyIsTold), needs: "Damage.Key"},
 	{sentence: "W8", name: "an organization that cannot be read is told as that, and the rest is told", run: unreadableOrganizationIsTold, needs: "Damage.Organization"},
 	{sentence: "U8", name: "usage that cannot be read is an error and is not counted anew", run: unreadableUsage, needs: "Damage.Usage"},
+	{sentence: "U15", name: "an observation that cannot be read is an error and does not begin anew", run: unreadableObservation, needs: "Damage.Observation"},
 }
 
 // A damagedKey is a case with an unreadable key among others.
@@ -306,7 +309,7 @@ func unreadableUsage(k *kit) {
 
 	// A batch is refused, or added to the earlier count.
 	entry := used("other", "192.0.2.1", 0, fixture.Moment).Entry
-	err := r.RecordUsage(k.ctx, []store.UsageRecord{used("key", "192.0.2.1", 1, fixture.Moment), used("other", "192.0.2.1", 1, fixture.Moment)})
+	err := r.RecordUsage(k.ctx, adapter.UsageBatch(used("key", "192.0.2.1", 1, fixture.Moment), used("other", "192.0.2.1", 1, fixture.Moment)))
 	want := accesslist.Usage{Count: 6}
 	if err != nil {
 		k.wantUnreadable(err, "RecordUsage of a key whose usage cannot be read")

@@ -129,7 +129,7 @@ type guardedRecorder struct {
 	recorder store.UsageRecorder
 }
 
-func (g guardedRecorder) RecordUsage(ctx context.Context, batch []store.UsageRecord) error {
+func (g guardedRecorder) RecordUsage(ctx context.Context, batch map[apikey.ID]store.KeyUsage) error {
 	defer g.in(ctx, "RecordUsage")()
 	return g.recorder.RecordUsage(ctx, batch)
 }
@@ -137,6 +137,16 @@ func (g guardedRecorder) RecordUsage(ctx context.Context, batch []store.UsageRec
 func (g guardedRecorder) Usage(ctx context.Context, ids ...apikey.ID) (map[apikey.ID]store.KeyUsage, error) {
 	defer g.in(ctx, "Usage")()
 	return g.recorder.Usage(ctx, ids...)
+}
+
+func (g guardedRecorder) RecordObservation(ctx context.Context, report store.Report) error {
+	defer g.in(ctx, "RecordObservation")()
+	return g.recorder.RecordObservation(ctx, report)
+}
+
+func (g guardedRecorder) Observation(ctx context.Context) (store.Observation, error) {
+	defer g.in(ctx, "Observation")()
+	return g.recorder.Observation(ctx)
 }
 
 type guardedJournal struct {

@@ -78,7 +78,13 @@ var hanging = map[string]func(b *teststore.Loader, hang func()){
 		}
 	},
 	"RecordUsage": func(b *teststore.Loader, hang func()) {
-		b.DoRecordUsage = func(context.Context, []store.UsageRecord) error { hang(); return nil }
+		b.DoRecordUsage = func(context.Context, map[apikey.ID]store.KeyUsage) error { hang(); return nil }
+	},
+	"RecordObservation": func(b *teststore.Loader, hang func()) {
+		b.DoRecordObservation = func(context.Context, store.Report) error { hang(); return nil }
+	},
+	"Observation": func(b *teststore.Loader, hang func()) {
+		b.DoObservation = func(context.Context) (store.Observation, error) { hang(); return store.Observation{}, nil }
 	},
 	"Usage": func(b *teststore.Loader, hang func()) {
 		b.DoUsage = func(context.Context, ...apikey.ID) (map[apikey.ID]store.KeyUsage, error) { hang(); return nil, nil }

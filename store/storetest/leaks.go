@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/sallyport-go/sallyport/store"
+	"github.com/sallyport-go/sallyport/store/adapter"
 	"github.com/sallyport-go/sallyport/store/storetest/internal/fixture"
 )
 
@@ -106,7 +107,7 @@ func callsLeaveNothing(k *kit) {
 	}
 	if recorder, ok := store.As[store.UsageRecorder](k.store); ok {
 		calls = append(calls, call{"RecordUsage and Usage", func(ctx context.Context) error {
-			if err := recorder.RecordUsage(ctx, []store.UsageRecord{used("key", "192.0.2.1", 1, fixture.Moment)}); err != nil {
+			if err := recorder.RecordUsage(ctx, adapter.UsageBatch(used("key", "192.0.2.1", 1, fixture.Moment))); err != nil {
 				return err
 			}
 			_, err := recorder.Usage(ctx, "key")

@@ -9,6 +9,7 @@ import (
 	"github.com/sallyport-go/sallyport/apikey"
 	"github.com/sallyport-go/sallyport/policy"
 	"github.com/sallyport-go/sallyport/store"
+	"github.com/sallyport-go/sallyport/store/adapter"
 	"github.com/sallyport-go/sallyport/store/storetest/internal/fixture"
 )
 
@@ -305,7 +306,7 @@ func createdAgain(k *kit) {
 	for _, organization := range []string{"acme", "acme", "other"} {
 		k.put(richKey("key", "acme"))
 		if records {
-			if err := recorder.RecordUsage(k.ctx, []store.UsageRecord{used("key", "10.0.0.0/8", 5, fixture.Moment)}); err != nil {
+			if err := recorder.RecordUsage(k.ctx, adapter.UsageBatch(used("key", "10.0.0.0/8", 5, fixture.Moment))); err != nil {
 				k.Fatalf("RecordUsage: %v", err)
 			}
 		}
@@ -316,7 +317,7 @@ func createdAgain(k *kit) {
 		k.wantEverywhere(want)
 		if records {
 			usage, err := recorder.Usage(k.ctx, "key")
-			if err != nil || len(usage["key"].Entries)+len(usage["key"].Secrets) > 0 {
+			if err != nil || !unused(usage["key"]) {
 				k.Errorf("a key created where one was deleted has the usage %+v (error %v); want none", usage, err)
 			}
 		}

@@ -17,7 +17,7 @@ import (
 // It is called once for each case, with the t of the case. Run closes the store at the
 // end of the case; newStore releases everything else by t.Cleanup.
 //
-// The sentences L1 to L3, W1 to W10, U1 to U10 and E1 to E16 apply if store.As finds a
+// The sentences L1 to L3, W1 to W10, U1 to U15 and E1 to E16 apply if store.As finds a
 // store.Loader, a store.Watcher, a store.UsageRecorder or a store.Journal in the store.
 // Otherwise they are skipped.
 func Run(t *testing.T, newStore func(t testing.TB) store.Store, options ...Option) {
@@ -104,7 +104,7 @@ func (c testCase) is(name string) bool { return name == c.sentence || name == c.
 var cases = slices.SortedStableFunc(slices.Values(slices.Concat(
 	callCases, leakCases, absenceCases, identifierCases, recordCases, fieldCases, sharingCases, momentCases, revisionCases,
 	deleteCases, refusalCases, boundCases, contentionCases, pageCases, closeCases, crashCases, loadCases, watchCases, feedCases,
-	compactionCases, markCases, toldCases, usageCases, usageOfManyCases, damageCases, restoreCases,
+	compactionCases, markCases, toldCases, usageCases, usageOfManyCases, evidenceCases, observationCases, damageCases, restoreCases,
 	journalCases, writeCases, conditionCases, eventCases, followerCases, forgetCases,
 )), func(a, b testCase) int {
 	return cmp.Or(cmp.Compare(a.sentence[0], b.sentence[0]), cmp.Compare(a.number(), b.number()))
@@ -153,7 +153,7 @@ func (r *runner) absent(t testing.TB) (absent map[string]string, ok bool) {
 			absent["W"] = "store.As finds no store.Watcher in the store: W1 to W10 do not apply"
 		}
 		if _, ok := store.As[store.UsageRecorder](k.store); !ok {
-			absent["U"] = "store.As finds no store.UsageRecorder in the store: U1 to U10 do not apply"
+			absent["U"] = "store.As finds no store.UsageRecorder in the store: U1 to U15 do not apply"
 		}
 		if _, ok := store.As[store.Journal](k.store); !ok {
 			absent["E"] = "store.As finds no store.Journal in the store: E1 to E16 do not apply"
@@ -183,6 +183,8 @@ func (r *runner) has(option string) bool {
 		return r.damages.Organization != nil
 	case "Damage.Usage":
 		return r.damages.Usage != nil
+	case "Damage.Observation":
+		return r.damages.Observation != nil
 	case "Damage.Events":
 		return r.damages.Events != nil
 	case "Restore":

@@ -11,6 +11,7 @@ import (
 	"github.com/sallyport-go/sallyport/accesslist"
 	"github.com/sallyport-go/sallyport/apikey"
 	"github.com/sallyport-go/sallyport/store"
+	"github.com/sallyport-go/sallyport/store/adapter"
 	"github.com/sallyport-go/sallyport/store/storetest/internal/fixture"
 )
 
@@ -57,7 +58,7 @@ func (k *kit) recorder() store.UsageRecorder {
 
 func (k *kit) record(r store.UsageRecorder, batch ...store.UsageRecord) {
 	k.Helper()
-	if err := r.RecordUsage(k.ctx, batch); err != nil {
+	if err := r.RecordUsage(k.ctx, adapter.UsageBatch(batch...)); err != nil {
 		k.Fatalf("RecordUsage of %d records: %v", len(batch), err)
 	}
 }
@@ -118,7 +119,7 @@ func countsAddUpAtOnce(k *kit) {
 	each := k.rounds(20)
 	together(writers, func(int) {
 		for range each {
-			if err := r.RecordUsage(k.ctx, []store.UsageRecord{used("key", "192.0.2.1", 1, fixture.Moment), used("key", "198.51.100.0/24", 2, fixture.Moment)}); err != nil {
+			if err := r.RecordUsage(k.ctx, adapter.UsageBatch(used("key", "192.0.2.1", 1, fixture.Moment), used("key", "198.51.100.0/24", 2, fixture.Moment))); err != nil {
 				k.Errorf("RecordUsage: %v", err)
 			}
 		}
@@ -265,17 +266,17 @@ func missingKeyIsPassedOver(k *kit) {
 	r := k.recorder()
 	k.put(fixture.Plain("deleted", "acme"))
 	k.delete("deleted")
-	if err := r.RecordUsage(k.ctx, []store.UsageRecord{
+	if err := r.RecordUsage(k.ctx, adapter.UsageBatch(
 		used("deleted", "192.0.2.1", 1, fixture.Moment), used("key", "192.0.2.1", 1, fixture.Moment), used("never", "192.0.2.1", 1, fixture.Moment),
 		used("", "192.0.2.1", 1, fixture.Moment), used("key", "192.0.2.1", 2, fixture.Moment),
-	}); err != nil {
+	)); err != nil {
 		k.Errorf("RecordUsage with records of keys that are not there: %v; want no error", err)
 	}
 	k.wantUsage(r, "192.0.2.1", accesslist.Usage{Count: 3, Last: fixture.Moment, LastAddress: address("192.0.2.1")})
 	for _, id := range []apikey.ID{"deleted", "never"} {
 		k.wantNoUsage(r, id)
 		k.put(fixture.Plain(id, "acme"))
-		if usage := k.usage(r, id); len(usage.Entries)+len(usage.Secrets) > 0 {
+		if usage := k.usage(r, id); !unused(usage) {
 			k.Errorf("a key that was created after calls to its ID were counted has the usage %+v; want none", usage)
 		}
 	}
@@ -285,10 +286,9 @@ func missingKeyIsPassedOver(k *kit) {
 // fail and still have recorded the whole batch (S3).
 func nothingOfABatch(k *kit) {
 	r := k.recorder()
-	var batch []store.UsageRecord
-	for range 200 {
-		batch = append(batch, used("key", "192.0.2.1", 1, fixture.Moment), used("key", "198.51.100.0/24", 1, fixture.Moment))
-	}
+	k.put(fixture.Plain("other", "acme"))
+	batch := adapter.UsageBatch(used("key", "192.0.2.1", 200, fixture.Moment), used("other", "192.0.2.1", 200, fixture.Moment))
+	entry := used("", "192.0.2.1", 0, fixture.Moment).Entry
 	count := uint64(0)
 	for n := range k.rounds(30) {
 		ctx, cancel := context.WithTimeout(k.ctx, time.Duration(n)*50*time.Microsecond)
@@ -298,11 +298,10 @@ func nothingOfABatch(k *kit) {
 		}
 		err := r.RecordUsage(ctx, batch)
 		cancel()
-		usage := k.usage(r, "key")
-		one, other := usage.Entries[batch[0].Entry].Count, usage.Entries[batch[1].Entry].Count
+		one, other := k.usage(r, "key").Entries[entry].Count, k.usage(r, "other").Entries[entry].Count
 		added := one - count
 		if one != other || added != 0 && added != 200 || err == nil && added != 200 || before && added != 0 {
-			k.Fatalf("after RecordUsage of 200 calls of two entries, with error %s, the counts are %d and %d and were %d; want all added or none", quoted(err), one, other, count)
+			k.Fatalf("after RecordUsage of 200 calls of two keys, with error %s, the counts are %d and %d and were %d; want all added or none", quoted(err), one, other, count)
 		}
 		count = one
 	}
@@ -346,9 +345,12 @@ func usageOfSecrets(k *kit) {
 
 func usageIsNotShared(k *kit) {
 	r := k.recorder()
-	batch := []store.UsageRecord{used("key", "192.0.2.1", 1, fixture.Moment)}
-	k.record(r, batch...)
-	batch[0] = used("key", "192.0.2.1", 1000, fixture.Moment)
+	record := used("key", "192.0.2.1", 1, fixture.Moment)
+	batch := adapter.UsageBatch(record)
+	k.wantError(r.RecordUsage(k.ctx, batch), nil, "RecordUsage")
+	batch["key"].Entries[record.Entry] = accesslist.Usage{Count: 1000}
+	clear(batch["key"].Secrets)
+	clear(batch["key"].Addresses)
 	want := accesslist.Usage{Count: 1, Last: fixture.Moment, LastAddress: address("192.0.2.1")}
 	before := k.usage(r, "key")
 	usage := k.usage(r, "key")
@@ -356,10 +358,12 @@ func usageIsNotShared(k *kit) {
 		usage.Entries[entry] = accesslist.Usage{Count: 1000}
 	}
 	clear(usage.Secrets)
+	clear(usage.Addresses)
 	k.wantUsage(r, "192.0.2.1", want)
 	k.wantUsage(r, "", want)
 	k.record(r, used("key", "192.0.2.1", 1, fixture.Moment))
-	if got := before.Entries[batch[0].Entry]; got.Count != 1 {
+	if got := before.Entries[record.Entry]; got.Count != 1 {
 		k.Errorf("what Usage returned before another RecordUsage has the count %d now; want 1", got.Count)
 	}
+	k.wantKeyUsage(r, adapter.UsageBatch(record, record)["key"])
 }

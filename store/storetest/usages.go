@@ -2,19 +2,19 @@ package storetest
 
 import (
 	"fmt"
-	"maps"
 	"slices"
 	"time"
 
 	"github.com/sallyport-go/sallyport/accesslist"
 	"github.com/sallyport-go/sallyport/apikey"
 	"github.com/sallyport-go/sallyport/store"
+	"github.com/sallyport-go/sallyport/store/adapter"
 	"github.com/sallyport-go/sallyport/store/storetest/internal/fixture"
 )
 
 // usageOfManyCases are about one call for several keys, and keys without usage.
 var usageOfManyCases = []testCase{
-	{sentence: "U7", name: "a batch of too many keys is refused and one of many records is not", run: largestBatch},
+	{sentence: "U7", name: "a batch of too many keys is refused and one of many is not", run: largestBatch},
 	{sentence: "U9", name: "a key that was not used has no usage, and one that is not there is left out", run: unusedKey},
 	{sentence: "U9", name: "the usage of many keys is that of each by itself", run: usageOfMany},
 	{sentence: "U10", name: "too many keys in one call are refused", run: usageOfTooMany},
@@ -22,7 +22,7 @@ var usageOfManyCases = []testCase{
 
 func unusedKey(k *kit) {
 	r := k.recorder()
-	if usage := k.usage(r, "key"); len(usage.Entries)+len(usage.Secrets) > 0 {
+	if usage := k.usage(r, "key"); !unused(usage) {
 		k.Errorf("Usage of a key that was not used is %+v; want none", usage)
 	}
 	k.wantNoUsage(r, "gone")
@@ -71,10 +71,10 @@ func usageOfMany(k *kit) {
 			k.Errorf("Usage of %d keys: key %q, which is there: %t, has %d calls of an entry and %d of a secret; want %d of each",
 				len(ids), id, ok, got, usage.Secrets["5ec2e700"].Count, calls)
 		}
-		if calls == 0 && len(usage.Entries)+len(usage.Secrets) > 0 {
+		if calls == 0 && !unused(usage) {
 			k.Errorf("Usage of %d keys: key %q, which was not used, has %+v; want none", len(ids), id, usage)
 		}
-		if alone := k.usage(r, id); !maps.Equal(alone.Entries, usage.Entries) || !maps.Equal(alone.Secrets, usage.Secrets) {
+		if alone := k.usage(r, id); !sameUsage(alone, usage) {
 			k.Errorf("Usage of %d keys: key %q has %+v, and asked for alone %+v", len(ids), id, usage, alone)
 		}
 	}
@@ -106,10 +106,10 @@ func largestBatch(k *kit) {
 		}
 	}
 	tooMany := append(slices.Clone(full), used("one-too-many", "192.0.2.1", 1, fixture.Moment))
-	k.wantError(r.RecordUsage(k.ctx, tooMany), store.ErrInvalid, "RecordUsage of a batch of %d keys", store.MaxUsageKeys+1)
-	if usage := k.usage(r, "key"); len(usage.Entries)+len(usage.Secrets) > 0 {
+	k.wantError(r.RecordUsage(k.ctx, adapter.UsageBatch(tooMany...)), store.ErrInvalid, "RecordUsage of a batch of %d keys", store.MaxUsageKeys+1)
+	if usage := k.usage(r, "key"); !unused(usage) {
 		k.Errorf("after a batch that was refused, Usage is %+v; want none", usage)
 	}
-	k.wantError(r.RecordUsage(k.ctx, full), nil, "RecordUsage of a batch of %d records of %d keys", len(full), store.MaxUsageKeys)
+	k.wantError(r.RecordUsage(k.ctx, adapter.UsageBatch(full...)), nil, "RecordUsage of a batch of %d records of %d keys", len(full), store.MaxUsageKeys)
 	k.wantUsage(r, "192.0.2.1", accesslist.Usage{Count: 3, Last: fixture.Moment, LastAddress: address("192.0.2.1")})
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/sallyport-go/sallyport/apikey"
 	"github.com/sallyport-go/sallyport/policy"
 	"github.com/sallyport-go/sallyport/store"
+	"github.com/sallyport-go/sallyport/store/adapter"
 	"github.com/sallyport-go/sallyport/store/memory"
 	"github.com/sallyport-go/sallyport/store/transfer"
 )
@@ -34,10 +35,10 @@ func BenchmarkTransfer(b *testing.B) {
 		key.AccessList = must(accesslist.Parse("10.0.0.0/8", "192.0.2.1", "192.0.2.2", "198.51.100.0/24", "203.0.113.7"))
 		_, err = s.PutKey(ctx, key, store.AllowOpen)
 		require.NoError(b, err)
-		require.NoError(b, s.RecordUsage(ctx, []store.UsageRecord{{
+		require.NoError(b, s.RecordUsage(ctx, adapter.UsageBatch(store.UsageRecord{
 			Key: key.ID, Entry: netip.MustParsePrefix("10.0.0.0/8"), Secret: key.Secrets[0].ID(),
 			Usage: accesslist.Usage{Count: 1, Last: moment, LastAddress: netip.MustParseAddr("10.0.0.1")},
-		}}))
+		})))
 	}
 	file := export(b, s)
 	b.Logf("%d bytes a key", len(file)/keys)

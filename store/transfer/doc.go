@@ -36,10 +36,15 @@
 //
 //	{"entry":"198.51.100.0/24","count":3,"last":"2031-05-06T07:08:09.123456Z","lastAddress":"198.51.100.7"}
 //	{"secret":"5ec2e700","count":3,"last":"2031-05-06T07:08:09.123456Z","lastAddress":"198.51.100.7"}
+//	{"address":"198.51.100.7","count":3,"first":"2031-05-06T07:08:09.123456Z","last":"2031-05-06T07:08:09.123456Z"}
+//	{"reason":"address_not_listed","count":3,"last":"2031-05-06T07:08:09.123456Z","lastAddress":"203.0.113.7"}
 //
-// for the used entries, as CIDR blocks in the order of the list, and for the used
-// secrets, by their IDs in the key's order; unknown last and lastAddress are left out.
-// Usage of entries and secrets no longer on the key is not exported (U5).
+// for the used entries, as CIDR blocks in the order of the list, for the used secrets, by
+// their IDs in the key's order, for "addresses" in ascending order, and for "denials" and
+// "wouldDeny" in the order of the reasons. The calls of "dropped" addresses have no name.
+// Unknown first, last and lastAddress are left out. Usage of entries and secrets no longer
+// on the key is not exported (U5). Nor is the store's Observation: in another store usage
+// shows what was used, and never that something was not.
 //
 // A reader refuses:
 //   - unknown names, also known ones in another case, and names twice;

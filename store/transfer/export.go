@@ -171,7 +171,7 @@ func (e *exporter) addUsage(ctx context.Context, items []item) error {
 	for i := range items {
 		item := &items[i]
 		known := all[item.key]
-		if len(known.Entries)+len(known.Secrets) == 0 {
+		if known.IsZero() {
 			continue
 		}
 		l, err := decode(item.text)

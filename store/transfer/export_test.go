@@ -25,6 +25,7 @@ import (
 	"github.com/sallyport-go/sallyport/apikey"
 	"github.com/sallyport-go/sallyport/policy"
 	"github.com/sallyport-go/sallyport/store"
+	"github.com/sallyport-go/sallyport/store/adapter"
 	"github.com/sallyport-go/sallyport/store/memory"
 	"github.com/sallyport-go/sallyport/store/storetest/faulty"
 	"github.com/sallyport-go/sallyport/store/transfer"
@@ -118,7 +119,7 @@ func TestManyRecords(t *testing.T) {
 		}
 	}
 	for some := range slices.Chunk(batch, store.MaxUsageKeys) {
-		require.NoError(t, s.RecordUsage(ctx, some))
+		require.NoError(t, s.RecordUsage(ctx, adapter.UsageBatch(some...)))
 	}
 	want := transfer.Counts{Organizations: 3, Keys: 1200, Usage: 1200}
 	var file bytes.Buffer
@@ -375,7 +376,13 @@ type counting struct {
 
 var _ store.UsageRecorder = counting{}
 
-func (c counting) RecordUsage(context.Context, []store.UsageRecord) error { return nil }
+func (c counting) RecordUsage(context.Context, map[apikey.ID]store.KeyUsage) error { return nil }
+
+func (c counting) RecordObservation(context.Context, store.Report) error { return nil }
+
+func (c counting) Observation(context.Context) (store.Observation, error) {
+	return store.Observation{}, nil
+}
 
 func (c counting) Usage(_ context.Context, ids ...apikey.ID) (map[apikey.ID]store.KeyUsage, error) {
 	all := map[apikey.ID]store.KeyUsage{}
@@ -389,9 +396,9 @@ func (c counting) Usage(_ context.Context, ids ...apikey.ID) (map[apikey.ID]stor
 
 func TestUsageThatCannotBeWritten(t *testing.T) {
 	s := rich(t)
-	require.NoError(t, s.RecordUsage(t.Context(), []store.UsageRecord{{
+	require.NoError(t, s.RecordUsage(t.Context(), adapter.UsageBatch(store.UsageRecord{
 		Key: "a", Entry: netip.MustParsePrefix("192.0.2.1/32"), Usage: accesslist.Usage{Count: 1, Last: moment.AddDate(10000, 0, 0)},
-	}}))
+	})))
 	_, err := transfer.Export(t.Context(), s, &bytes.Buffer{})
 	require.ErrorContains(t, err, `key "a" of organization "Acme" cannot be written: `)
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/sallyport-go/sallyport/apikey"
 	"github.com/sallyport-go/sallyport/policy"
 	"github.com/sallyport-go/sallyport/store"
+	"github.com/sallyport-go/sallyport/store/adapter"
 	"github.com/sallyport-go/sallyport/store/memory"
 	"github.com/sallyport-go/sallyport/store/transfer"
 )
@@ -110,7 +111,7 @@ func rich(t testing.TB) *memory.Store {
 		if from != "" {
 			record.LastAddress = netip.MustParseAddr(from)
 		}
-		require.NoError(t, s.RecordUsage(ctx, []store.UsageRecord{record}))
+		require.NoError(t, s.RecordUsage(ctx, adapter.UsageBatch(record)))
 	}
 	b := must(s.Key(ctx, "b"))
 	used("b", "10.0.0.0/9", b.Secrets[0].ID(), 3, moment, "10.0.0.7")
@@ -118,7 +119,14 @@ func rich(t testing.TB) *memory.Store {
 	used("b", "10.0.0.0/32", "", 1, time.Time{}, "") // at no known time
 	used("b", "203.0.113.0/24", "", 1, moment, "")   // which the key no longer has
 	used("a", "198.51.100.0/24", "", 7, moment, "198.51.100.1")
-	used("B", "", changed.Secrets[0].ID(), 9, moment, "198.51.100.1") // likewise
+	require.NoError(t, s.RecordUsage(ctx, map[apikey.ID]store.KeyUsage{
+		"B": {Secrets: map[string]accesslist.Usage{changed.Secrets[0].ID(): {Count: 9, Last: moment}}}, // likewise
+		"b": {
+			Addresses: map[netip.Addr]store.AddressUsage{clientAddress: {Count: 2, First: moment, Last: moment.Add(time.Hour)}},
+			Denials:   map[policy.Reason]accesslist.Usage{policy.AddressNotListed: {Count: 2, Last: moment, LastAddress: clientAddress}, policy.KeyExpired: {Count: 1}},
+			WouldDeny: map[policy.Reason]accesslist.Usage{policy.OrganizationRequiresAccessList: {Count: 2, Last: moment, LastAddress: clientAddress}},
+		},
+	}))
 	return s
 }
 

@@ -181,9 +181,9 @@ func putAll[R any](count *int, records []R, put func(R) error) error {
 // record writes the usage of keys without any.
 func (i *importer) record(ctx context.Context, used []record) error {
 	for some := range slices.Chunk(used, store.MaxUsageKeys) {
-		var batch []store.UsageRecord
+		batch := make(map[apikey.ID]store.KeyUsage, len(some))
 		for _, record := range some {
-			batch = append(batch, record.usage.records(record.key.ID)...)
+			batch[record.key.ID] = record.usage.known()
 		}
 		if err := i.recorder.RecordUsage(ctx, batch); err != nil {
 			return fmt.Errorf("writing the usage of %d keys: %w", len(some), err)

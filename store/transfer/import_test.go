@@ -21,6 +21,7 @@ import (
 	"github.com/sallyport-go/sallyport/apikey"
 	"github.com/sallyport-go/sallyport/policy"
 	"github.com/sallyport-go/sallyport/store"
+	"github.com/sallyport-go/sallyport/store/adapter"
 	"github.com/sallyport-go/sallyport/store/memory"
 	"github.com/sallyport-go/sallyport/store/storetest/faulty"
 	"github.com/sallyport-go/sallyport/store/transfer"
@@ -129,7 +130,7 @@ func TestImportOverOtherRecords(t *testing.T) {
 			_, err := importInto(to, file)
 			require.NoError(t, err)
 			more.Key = "a"
-			require.NoError(t, to.RecordUsage(t.Context(), []store.UsageRecord{more}))
+			require.NoError(t, to.RecordUsage(t.Context(), adapter.UsageBatch(more)))
 			_, err = importInto(to, file)
 			require.ErrorIs(t, err, transfer.ErrDiffers, name)
 			require.ErrorContains(t, err, `key "a" of organization "Acme" has other usage`, name)
@@ -227,7 +228,7 @@ func (s *tripped) PutKey(ctx context.Context, key apikey.Key, options ...store.P
 // trippedRecorder and trippedLoader are the tripped store with what store.As finds.
 type trippedRecorder struct{ *tripped }
 
-func (s trippedRecorder) RecordUsage(ctx context.Context, batch []store.UsageRecord) error {
+func (s trippedRecorder) RecordUsage(ctx context.Context, batch map[apikey.ID]store.KeyUsage) error {
 	s.call(faulty.RecordUsage)
 	recorder, _ := store.As[store.UsageRecorder](s.Store)
 	return recorder.RecordUsage(ctx, batch)
@@ -237,6 +238,14 @@ func (s trippedRecorder) Usage(ctx context.Context, ids ...apikey.ID) (map[apike
 	s.call(faulty.Usage)
 	recorder, _ := store.As[store.UsageRecorder](s.Store)
 	return recorder.Usage(ctx, ids...)
+}
+
+func (s trippedRecorder) RecordObservation(context.Context, store.Report) error {
+	panic("an import observes nothing")
+}
+
+func (s trippedRecorder) Observation(context.Context) (store.Observation, error) {
+	panic("an import observes nothing")
 }
 
 type trippedLoader struct{ trippedRecorder }
@@ -295,7 +304,7 @@ type lossy struct {
 	*memory.Store
 	organization func(*policy.Organization) bool
 	key          func(*apikey.Key) bool
-	usage        func(*store.UsageRecord) bool
+	usage        func(id apikey.ID, usage *store.KeyUsage) bool
 }
 
 func (s lossy) PutOrganization(ctx context.Context, o policy.Organization) (policy.Organization, error) {
@@ -312,11 +321,11 @@ func (s lossy) PutKey(ctx context.Context, key apikey.Key, options ...store.PutO
 	return s.Store.PutKey(ctx, key, options...)
 }
 
-func (s lossy) RecordUsage(ctx context.Context, batch []store.UsageRecord) error {
-	var kept []store.UsageRecord
-	for _, record := range batch {
-		if s.usage == nil || s.usage(&record) {
-			kept = append(kept, record)
+func (s lossy) RecordUsage(ctx context.Context, batch map[apikey.ID]store.KeyUsage) error {
+	kept := map[apikey.ID]store.KeyUsage{}
+	for id, usage := range batch {
+		if s.usage == nil || s.usage(id, &usage) {
+			kept[id] = usage
 		}
 	}
 	return s.Store.RecordUsage(ctx, kept)
@@ -341,9 +350,11 @@ func TestReadBack(t *testing.T) {
 			return true
 		}}, `key "a" of organization "Acme" has another access list`},
 		"grants":            {lossy{key: func(k *apikey.Key) bool { slices.Reverse(k.Grants); return true }}, `key "-" of organization "acme" has other grants`},
-		"usage":             {lossy{usage: func(u *store.UsageRecord) bool { return u.Key != "a" }}, `key "a" of organization "Acme" has no usage`},
-		"usage of a secret": {lossy{usage: func(u *store.UsageRecord) bool { return u.Secret == "" }}, `key "b" of organization "acme" has other usage`},
-		"an address":        {lossy{usage: func(u *store.UsageRecord) bool { u.LastAddress = netip.Addr{}; return true }}, `has other usage`},
+		"usage":             {lossy{usage: func(id apikey.ID, _ *store.KeyUsage) bool { return id != "a" }}, `key "a" of organization "Acme" has no usage`},
+		"usage of a secret": {lossy{usage: func(_ apikey.ID, u *store.KeyUsage) bool { u.Secrets = nil; return true }}, `key "b" of organization "acme" has other usage`},
+		"an address":        {lossy{usage: func(_ apikey.ID, u *store.KeyUsage) bool { u.Addresses = nil; return true }}, `has other usage`},
+		"dropped addresses": {lossy{usage: func(_ apikey.ID, u *store.KeyUsage) bool { u.Dropped.Last = moment.Add(time.Hour); return true }}, `has other usage`},
+		"denials":           {lossy{usage: func(_ apikey.ID, u *store.KeyUsage) bool { u.Denials = u.WouldDeny; return true }}, `has other usage`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			test.Store = memory.New()

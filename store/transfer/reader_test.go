@@ -15,6 +15,7 @@ import (
 	"github.com/sallyport-go/sallyport/apikey"
 	"github.com/sallyport-go/sallyport/policy"
 	"github.com/sallyport-go/sallyport/store"
+	"github.com/sallyport-go/sallyport/store/adapter"
 	"github.com/sallyport-go/sallyport/store/memory"
 	"github.com/sallyport-go/sallyport/store/transfer"
 )
@@ -29,9 +30,9 @@ func small(t testing.TB) string {
 	for _, key := range []apikey.Key{plainKey("a", "acme", "192.0.2.1"), plainKey("b", "acme")} {
 		_, err := s.PutKey(ctx, key, store.AllowOpen)
 		require.NoError(t, err)
-		require.NoError(t, s.RecordUsage(ctx, []store.UsageRecord{{
+		require.NoError(t, s.RecordUsage(ctx, adapter.UsageBatch(store.UsageRecord{
 			Key: key.ID, Secret: key.Secrets[0].ID(), Usage: accesslist.Usage{Count: 3, Last: moment, LastAddress: clientAddress},
-		}}))
+		})))
 	}
 	return export(t, s)
 }
@@ -174,7 +175,12 @@ func TestWrongLines(t *testing.T) {
 		{`line 3: .*"usage": "secrets": number 1: "count" is missing: want a value`, []string{header, organization, withUsage(`{"secrets":[{"secret":"ca978112"}]}`)}},
 		{`line 3: .*"usage": "entries": number 2: "lastAddress": ParseAddr`, []string{header, organization, withUsage(`{"entries":[` + used + `,{"lastAddress":"x"}]}`)}},
 		{`line 3: .*"usage": "secrets": number 1: unknown name "Count": want "count"`, []string{header, organization, withUsage(`{"secrets":[{"secret":"ca978112","Count":1}]}`)}},
-		{`line 3: .*"usage": "entries": number 1: a string: want an object with "entry", "secret", "count", "last", "lastAddress"`, []string{header, organization, withUsage(`{"entries":["10.0.0.0/8"]}`)}},
+		{`line 3: .*want used entries and secrets of the key only, in its order, each once, and addresses and reasons in ascending order`, []string{header, organization, withUsage(`{"addresses":[{"address":"::2","count":1},{"address":"::1","count":1}]}`)}},
+		{`line 3: .*and addresses and reasons in ascending order`, []string{header, organization, withUsage(`{"denials":[{"reason":"key_expired","count":1},{"reason":"key_expired","count":1}]}`)}},
+		{`line 3: .*and addresses and reasons in ascending order`, []string{header, organization, withUsage(`{"dropped":{"address":"::1","count":1}}`)}},
+		{`line 3: .*denials by wrong_secret: want a reason after the proof`, []string{header, organization, withUsage(`{"denials":[{"reason":"wrong_secret","count":1}]}`)}},
+		{`line 3: .*calls from the zero address`, []string{header, organization, withUsage(`{"addresses":[{"count":1}]}`)}},
+		{`line 3: .*"usage": "entries": number 1: a string: want an object with "entry", "secret", "address", "reason", "count", "first", "last", "lastAddress"`, []string{header, organization, withUsage(`{"entries":["10.0.0.0/8"]}`)}},
 		{`line 3: .*"usage": unknown name "key", perhaps of a later version: want one of "entries", "secrets"`, []string{header, organization, withUsage(`{"key":"a"}`)}},
 		{`line 3: .*"usage": "secrets": number 1: "last": the number 1: want a string`, []string{header, organization, withUsage(`{"secrets":[{"secret":"ca978112","count":1,"last":1}]}`)}},
 	} {

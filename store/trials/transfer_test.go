@@ -9,6 +9,7 @@ import (
 
 	"github.com/sallyport-go/sallyport/accesslist"
 	"github.com/sallyport-go/sallyport/store"
+	"github.com/sallyport-go/sallyport/store/adapter"
 	"github.com/sallyport-go/sallyport/store/transfer"
 )
 
@@ -25,10 +26,10 @@ func TestTransfer(t *testing.T) {
 	require.True(t, found)
 	key := subject.Key()
 	for entry := range key.AccessList.All() {
-		require.NoError(t, recorder.RecordUsage(ctx, []store.UsageRecord{{
+		require.NoError(t, recorder.RecordUsage(ctx, adapter.UsageBatch(store.UsageRecord{
 			Key: key.ID, Entry: entry.Prefix(), Secret: key.Secrets[0].ID(),
 			Usage: accesslist.Usage{Count: 3, Last: key.Created, LastAddress: entry.Prefix().Addr()},
-		}}))
+		})))
 	}
 	for _, newSystem := range []func(t *testing.T) system{postgresSystem, etcdSystem, sqliteSystem} {
 		next := newSystem(t)

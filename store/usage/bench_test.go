@@ -2,12 +2,14 @@ package usage_test
 
 import (
 	"context"
+	"fmt"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/sallyport-go/sallyport/apikey"
 	"github.com/sallyport-go/sallyport/policy"
 	"github.com/sallyport-go/sallyport/store"
 	"github.com/sallyport-go/sallyport/store/usage"
@@ -36,6 +38,30 @@ func BenchmarkObserve(b *testing.B) {
 			r.Observe(ctx, c.decision)
 		}
 	})
+	b.Run("denied", func(b *testing.B) {
+		r := usage.New(s.recorder)
+		defer closeRecorder(b, r)
+		denied := s.call(1, 4, begin)
+		b.ReportAllocs()
+		for b.Loop() {
+			r.Observe(ctx, denied.decision)
+		}
+	})
+	organization := policy.Organization{ID: "acme"}
+	for _, addresses := range []int{1, 64, 1000} {
+		b.Run(fmt.Sprintf("one key from %d addresses", addresses), func(b *testing.B) {
+			r := usage.New(s.recorder)
+			defer closeRecorder(b, r)
+			var calls []policy.Decision
+			for n := range addresses {
+				calls = append(calls, policy.Evaluate(policy.NewSubject(&s.keys[0], &organization), s.from(0, n), begin.Add(time.Duration(n))))
+			}
+			b.ReportAllocs()
+			for i := 0; b.Loop(); i++ {
+				r.Observe(ctx, calls[i%addresses])
+			}
+		})
+	}
 	for name, keys := range map[string]int{"parallel": len(calls), "parallel, one key": 1} {
 		b.Run(name, func(b *testing.B) {
 			r := usage.New(s.recorder)
@@ -48,6 +74,7 @@ func BenchmarkObserve(b *testing.B) {
 					r.Observe(ctx, c.decision)
 				}
 			})
+			b.StopTimer() // not the last round
 		})
 	}
 }
@@ -77,7 +104,7 @@ func BenchmarkRound(b *testing.B) {
 	for key := range s.keys {
 		calls = append(calls, s.call(key, 0, begin))
 	}
-	r := usage.New(recorderFunc(func(context.Context, []store.UsageRecord) error { return nil }), usage.WithInterval(time.Hour))
+	r := usage.New(recorderFunc(func(context.Context, map[apikey.ID]store.KeyUsage) error { return nil }), usage.WithInterval(time.Hour))
 	defer closeRecorder(b, r)
 	b.ReportAllocs()
 	for b.Loop() {

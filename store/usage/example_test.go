@@ -58,3 +58,41 @@ func ExampleRecorder() {
 	// 203.0.113.7 0 invalid IP
 	// 203.0.113.7 unused
 }
+
+// Whom would a new list hit? The addresses that a key was used from say so, if usage was
+// observed all the time.
+func Example_evidence() {
+	ctx, keys := context.Background(), memory.New()
+	_, _ = keys.PutOrganization(ctx, policy.Organization{ID: "acme"})
+	key, secret, _ := apikey.New("acme") // without a list
+	_, _ = keys.PutKey(ctx, key, store.AllowOpen)
+	recorder := usage.New(keys)
+	from := time.Now()
+	engine := policy.New(keys, policy.WithObserver(recorder.Observe))
+	for _, client := range []string{"198.51.100.1", "198.51.100.2", "198.51.100.1"} {
+		engine.Decide(ctx, policy.Request{Key: key.ID, Secret: secret, Client: netip.MustParseAddr(client), Organization: "acme"})
+	}
+	engine.Decide(ctx, policy.Request{Key: key.ID, Secret: secret, Client: netip.MustParseAddr("203.0.113.7"), Organization: "other"})
+	_ = recorder.Flush(ctx)
+
+	all, _ := keys.Usage(ctx, key.ID)
+	list, _ := accesslist.Parse("198.51.100.1")
+	addresses, complete := all[key.ID].AddressesSince(from)
+	for _, address := range addresses {
+		_, covered := list.Match(address, time.Now())
+		fmt.Println(address, all[key.ID].Addresses[address].Count, "covered:", covered)
+	}
+	fmt.Println("all addresses:", complete)
+	for reason, denied := range all[key.ID].Denials {
+		fmt.Println(reason, denied.Count, denied.LastAddress)
+	}
+	observation, _ := keys.Observation(ctx)
+	fmt.Println("missing:", observation.Coverage(from, time.Now()).Missing)
+	_ = recorder.Close(ctx)
+	// Output:
+	// 198.51.100.1 2 covered: true
+	// 198.51.100.2 1 covered: false
+	// all addresses: true
+	// wrong_organization 1 203.0.113.7
+	// missing: 0s
+}

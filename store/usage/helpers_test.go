@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"net/netip"
+	"reflect"
 	"sync"
 	"testing"
 	"time"
@@ -99,12 +100,15 @@ type count map[apikey.ID]store.KeyUsage
 
 func (c count) add(made call) {
 	record, ok := store.UsageOf(made.decision)
-	if !ok || !record.Entry.IsValid() && record.Secret == "" {
+	if !ok {
 		return
 	}
 	known, ok := c[record.Key]
 	if !ok {
-		known = store.KeyUsage{Entries: map[netip.Prefix]accesslist.Usage{}, Secrets: map[string]accesslist.Usage{}}
+		known = store.KeyUsage{
+			Entries: map[netip.Prefix]accesslist.Usage{}, Secrets: map[string]accesslist.Usage{}, Addresses: map[netip.Addr]store.AddressUsage{},
+			Denials: map[policy.Reason]accesslist.Usage{}, WouldDeny: map[policy.Reason]accesslist.Usage{},
+		}
 		c[record.Key] = known
 	}
 	one := func(known accesslist.Usage) accesslist.Usage {
@@ -114,12 +118,28 @@ func (c count) add(made call) {
 		}
 		return known
 	}
+	if record.Denied != 0 {
+		known.Denials[record.Denied] = one(known.Denials[record.Denied])
+		return
+	}
 	if record.Entry.IsValid() {
 		known.Entries[record.Entry] = one(known.Entries[record.Entry])
 	}
 	if record.Secret != "" {
 		known.Secrets[record.Secret] = one(known.Secrets[record.Secret])
 	}
+	if record.WouldDeny != 0 {
+		known.WouldDeny[record.WouldDeny] = one(known.WouldDeny[record.WouldDeny])
+	}
+	from := known.Addresses[record.LastAddress]
+	if from.Count == 0 || record.Last.Before(from.First) {
+		from.First = record.Last
+	}
+	if record.Last.After(from.Last) {
+		from.Last = record.Last
+	}
+	from.Count++
+	known.Addresses[record.LastAddress] = from
 }
 
 // stored returns what the store has counted.
@@ -129,19 +149,23 @@ func (s *service) counted(t testing.TB) count {
 		usage, err := s.stored.Usage(context.Background(), key.ID)
 		require.NoError(t, err)
 		known := usage[key.ID]
-		if len(known.Entries)+len(known.Secrets) > 0 {
+		if !known.IsZero() {
 			all[key.ID] = known
 		}
 	}
 	return all
 }
 
-// calls returns how many there were by the counts of secrets.
+// calls returns how many there were, served and denied.
 func (c count) calls() (n uint64) {
 	for known := range maps.Values(c) {
-		for used := range maps.Values(known.Secrets) {
+		for used := range maps.Values(known.Addresses) {
 			n += used.Count
 		}
+		for denied := range maps.Values(known.Denials) {
+			n += denied.Count
+		}
+		n += known.Dropped.Count
 	}
 	return n
 }
@@ -153,6 +177,10 @@ func requireSame(t testing.TB, want, got count) {
 		cmp.Transformer("text", func(a netip.Addr) string { return a.String() }),
 		cmp.Transformer("text", func(p netip.Prefix) string { return p.String() }),
 	}
+	// A map without anything is as none.
+	compare = append(compare, cmp.FilterPath(func(p cmp.Path) bool { return p.Last().Type().Kind() == reflect.Map }, cmp.FilterValues(func(a, b any) bool {
+		return reflect.ValueOf(a).Len() == 0 && reflect.ValueOf(b).Len() == 0
+	}, cmp.Comparer(func(_, _ any) bool { return true }))))
 	require.Empty(t, cmp.Diff(want, got, compare))
 }
 

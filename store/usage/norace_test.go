@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/sallyport-go/sallyport/policy"
 	"github.com/sallyport-go/sallyport/store"
 	"github.com/sallyport-go/sallyport/store/usage"
 )
@@ -41,4 +42,26 @@ func TestObserveAllocatesNothing(t *testing.T) {
 	}
 	other := s.call(1, 2*len(clients), begin)
 	assert.Zero(t, testing.AllocsPerRun(1000, func() { other.observedBy(r) }))
+	denied := s.call(1, 4, begin)
+	denied.observedBy(r)
+	assert.Zero(t, testing.AllocsPerRun(1000, func() { denied.observedBy(r) }))
+}
+
+// A key with more addresses than it has records for makes each call take another's place, and
+// that allocates nothing beside the text of the secret's ID, either.
+func TestObserveOfManyAddressesAllocatesNothing(t *testing.T) {
+	s := newService(t, 1)
+	r := usage.New(s.recorder, usage.WithInterval(time.Hour))
+	defer closeRecorder(t, r)
+	organization := policy.Organization{ID: "acme"}
+	var calls []policy.Decision
+	for n := range 2 * store.MaxUsageAddresses {
+		calls = append(calls, policy.Evaluate(policy.NewSubject(&s.keys[0], &organization), s.from(0, n), begin))
+		r.Observe(t.Context(), calls[n])
+	}
+	i := 0
+	assert.LessOrEqual(t, testing.AllocsPerRun(1000, func() {
+		i++
+		r.Observe(t.Context(), calls[i%len(calls)])
+	}), 1.0)
 }

@@ -19,6 +19,10 @@ const (
 	DefaultTimeout  = 5 * time.Second  // time of the store for a batch
 )
 
+// MaxInterval is the longest interval: a recorder that reports less often might be taken for
+// dead (store.MaxSilence).
+const MaxInterval = store.MaxSilence / 4
+
 // A Recorder gathers usage and writes it to a store. It is safe for concurrent use, and
 // several engines may share one. It has a goroutine: make it with [New], and end it with
 // [Recorder.Close].
@@ -27,7 +31,8 @@ type Recorder struct {
 	interval time.Duration
 	timeout  time.Duration
 	limit    int
-	report   func(error)
+	tell     func(error)
+	clock    func() time.Time
 
 	table *table
 
@@ -38,29 +43,31 @@ type Recorder struct {
 	closed    error         // result of Close; set before done is closed
 	stop      context.CancelFunc
 
-	// The fields below belong to the goroutine.
+	// The fields below belong to the goroutine, once it runs.
 	batchKeys int    // largest number of keys in a batch
 	told      uint64 // calls without room, as reported to the error handler
+	progress  progress
 }
 
 // An Option changes how a Recorder works.
 type Option func(*Recorder)
 
 // WithInterval sets the longest pause between two rounds of writing; DefaultInterval if it is
-// not positive. Each pause is shorter by a random part, up to a half, so that processes
+// not positive, and at most MaxInterval. Each pause is shorter by a random part, up to a half, so that processes
 // started together do not write together. After a failed round the pauses double, up to
 // about a minute, until one succeeds.
 func WithInterval(interval time.Duration) Option {
 	return func(r *Recorder) {
 		if interval > 0 {
-			r.interval = interval
+			r.interval = min(interval, MaxInterval)
 		}
 	}
 }
 
 // WithLimit sets the largest number of records in memory; DefaultLimit if it is not positive.
-// There is one for each pair of an entry and a secret of a key in use, usually one or two
-// for a key. Each takes some 350 bytes.
+// A key has one for each combination of address, entry and secret in use, and one for each
+// reason of denials: usually one to three, and at most 64. Each takes some 250 bytes, and
+// three times that while the store fails.
 func WithLimit(records int) Option {
 	return func(r *Recorder) {
 		if records > 0 {
@@ -85,7 +92,17 @@ func WithTimeout(timeout time.Duration) Option {
 func WithErrorHandler(handle func(error)) Option {
 	return func(r *Recorder) {
 		if handle != nil {
-			r.report = handle
+			r.tell = handle
+		}
+	}
+}
+
+// WithClock sets the clock of the reports to the store; time.Now if it is nil. Calls have the
+// times of their decisions.
+func WithClock(clock func() time.Time) Option {
+	return func(r *Recorder) {
+		if clock != nil {
+			r.clock = clock
 		}
 	}
 }
@@ -95,7 +112,8 @@ func WithErrorHandler(handle func(error)) Option {
 func New(to store.UsageRecorder, options ...Option) *Recorder {
 	r := &Recorder{
 		to: to, interval: DefaultInterval, timeout: DefaultTimeout, limit: DefaultLimit,
-		report:  func(err error) { slog.Error("store/usage: the usage of keys was not written", "error", err) },
+		clock:   time.Now,
+		tell:    func(err error) { slog.Error("store/usage: the usage of keys was not written", "error", err) },
 		flushes: make(chan chan error), closing: make(chan struct{}), done: make(chan struct{}),
 		closed: errors.New("store/usage: the store ended the goroutine that writes"), batchKeys: store.MaxUsageKeys,
 	}
@@ -105,6 +123,7 @@ func New(to store.UsageRecorder, options ...Option) *Recorder {
 		}
 	}
 	r.table = newTable(r.limit)
+	r.progress = begin(r.clock())
 	ctx, stop := context.WithCancel(context.Background())
 	r.stop = stop
 	go r.run(ctx)
@@ -112,11 +131,11 @@ func New(to store.UsageRecorder, options ...Option) *Recorder {
 }
 
 // Observe counts a decision: give it to policy.WithObserver. It waits neither for the store
-// nor for the writing goroutine, and ignores the context. Denied decisions are not counted
-// (rule A11), nor are those with neither an entry nor a secret.
+// nor for the writing goroutine, and ignores the context. Served calls are counted on their
+// entry (rule A11), secret and address, denied ones by reason. Calls denied before the proof
+// (lines 1 to 5) leave no trace: callers without a secret write nothing and take no memory.
 func (r *Recorder) Observe(_ context.Context, decision policy.Decision) {
-	record, ok := store.UsageOf(decision)
-	if ok && (record.Entry.IsValid() || record.Secret != "") {
+	if record, ok := store.UsageOf(decision); ok {
 		r.table.add(record)
 	}
 }
@@ -128,8 +147,8 @@ func (r *Recorder) Observe(_ context.Context, decision policy.Decision) {
 //   - those that Close could not write; some may be in the store nevertheless (S3)
 func (r *Recorder) Lost() uint64 { return r.table.noRoom.Load() + r.table.lost.Load() }
 
-// Flush writes now. It returns nil if all calls observed before are in the store, otherwise
-// why a batch was not written; that batch is kept and tried again. If ctx ends first, Flush
+// Flush writes now. It returns nil if all calls observed before are in the store and reported
+// (store.Report), otherwise why something was not written; it is kept and tried again. If ctx ends first, Flush
 // returns its error and the writing goes on. After Close it returns the result of Close.
 func (r *Recorder) Flush(ctx context.Context) error {
 	written := make(chan error, 1)

@@ -26,6 +26,7 @@ func (r *Recorder) run(ctx context.Context) {
 	defer close(r.done)
 	defer r.stop()
 	defer r.table.discard() // records that came back after Close gave up, or a store ended this goroutine
+	r.handle(r.report(ctx, false))
 	longest := r.interval
 	pause := time.NewTimer(shortened(longest))
 	defer pause.Stop()
@@ -53,30 +54,53 @@ func (r *Recorder) run(ctx context.Context) {
 // shortened returns a pause without a random part of it, up to a half.
 func shortened(pause time.Duration) time.Duration { return pause - rand.N(pause/2+1) }
 
-// round writes all records, keeps those that fail, and calls the error handler.
-//
-// After a failure batches have half as many keys, after a success twice as many. So a record
-// that the store always refuses is alone in its batch in the end and holds up no others, and
-// a store too slow for large batches gets small ones.
+// round writes everything, keeps what fails, reports to the store, and calls the error
+// handler.
 func (r *Recorder) round(ctx context.Context) error {
+	err := r.writeAll(ctx)
+	if ctx.Err() == nil {
+		err = errors.Join(err, r.report(ctx, false))
+	}
+	r.handle(errors.Join(err, r.crowded()))
+	return err
+}
+
+// writeAll writes everything.
+//
+// After a failure batches have half as many keys, after a success twice as many. So a key with
+// usage that the store always refuses is alone in its batch in the end and holds up no others.
+// A store too slow for large batches gets small ones.
+func (r *Recorder) writeAll(ctx context.Context) error {
 	var failed []error
+	began := r.clock()
 	for batch := range r.table.batches(&r.batchKeys) {
-		err := r.write(ctx, batch)
+		err := r.call(ctx, func(ctx context.Context) error { return r.to.RecordUsage(ctx, batch) })
 		if err == nil {
 			r.batchKeys = min(2*r.batchKeys, store.MaxUsageKeys)
 			continue
 		}
-		failed = append(failed, fmt.Errorf("store/usage: writing %d records: %w", len(batch), err))
+		failed = append(failed, fmt.Errorf("store/usage: writing the usage of %d keys: %w", len(batch), err))
 		r.table.restore(batch)
 		r.batchKeys = max(r.batchKeys/2, 1)
 		if len(failed) == maxFailures || ctx.Err() != nil {
 			break
 		}
 	}
+	if len(failed) == 0 {
+		r.progress.wrote(began)
+	}
 	r.table.forget()
-	err := errors.Join(failed...)
-	r.tell(errors.Join(err, r.crowded()))
-	return err
+	return errors.Join(failed...)
+}
+
+// report tells the store how far this recorder has come.
+func (r *Recorder) report(ctx context.Context, ended bool) error {
+	report := r.progress.report(r.clock(), r.Lost(), ended)
+	if err := r.call(ctx, func(ctx context.Context) error { return r.to.RecordObservation(ctx, report) }); err != nil {
+		return fmt.Errorf("store/usage: reporting the observation: %w", err)
+	}
+	r.progress.reported(report)
+	return nil
 }
 
 // crowded returns an error if calls were lost for want of room since the last round.
@@ -90,15 +114,19 @@ func (r *Recorder) crowded() error {
 
 // lastRound is the round of Close: calls it does not write are lost.
 func (r *Recorder) lastRound(ctx context.Context) error {
-	err := r.round(ctx)
+	err := r.writeAll(ctx)
 	if lost := r.table.discard(); lost > 0 {
-		return errors.Join(err, fmt.Errorf("store/usage: closed, and %d calls that were not written are lost", lost))
+		err = errors.Join(err, fmt.Errorf("store/usage: closed, and %d calls that were not written are lost", lost))
 	}
+	if ctx.Err() == nil {
+		err = errors.Join(err, r.report(ctx, true))
+	}
+	r.handle(errors.Join(err, r.crowded()))
 	return err
 }
 
-// write writes a batch.
-func (r *Recorder) write(ctx context.Context, batch []store.UsageRecord) (err error) {
+// call calls the store.
+func (r *Recorder) call(ctx context.Context, do func(context.Context) error) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("the store panicked: %v", p)
@@ -106,15 +134,15 @@ func (r *Recorder) write(ctx context.Context, batch []store.UsageRecord) (err er
 	}()
 	ctx, cancel := context.WithTimeoutCause(ctx, r.timeout, fmt.Errorf("the store took longer than %v: %w", r.timeout, context.DeadlineExceeded))
 	defer cancel()
-	err = r.to.RecordUsage(ctx, batch)
+	err = do(ctx)
 	if cause := context.Cause(ctx); err != nil && cause != nil && !errors.Is(err, cause) {
 		err = fmt.Errorf("%w: %w", cause, err)
 	}
 	return err
 }
 
-// tell calls the error handler if there is an error.
-func (r *Recorder) tell(err error) {
+// handle calls the error handler if there is an error.
+func (r *Recorder) handle(err error) {
 	if err == nil {
 		return
 	}
@@ -123,5 +151,5 @@ func (r *Recorder) tell(err error) {
 			slog.Error("store/usage: the error handler panicked", "panic", p, "error", err)
 		}
 	}()
-	r.report(err)
+	r.tell(err)
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/sallyport-go/sallyport/accesslist"
 	"github.com/sallyport-go/sallyport/apikey"
 	"github.com/sallyport-go/sallyport/store"
+	"github.com/sallyport-go/sallyport/store/adapter"
 	"github.com/sallyport-go/sallyport/store/etcd/etcdtest"
 )
 
@@ -34,7 +35,7 @@ func TestCompactedBehind(t *testing.T) {
 	for range 10 {
 		_, err := client.Put(t.Context(), "/others/", "x")
 		require.NoError(t, err)
-		require.NoError(t, s.RecordUsage(t.Context(), []store.UsageRecord{used("k1", 1)}))
+		require.NoError(t, s.RecordUsage(t.Context(), adapter.UsageBatch(used("k1", 1))))
 	}
 	compact(t, client)
 	var told []store.Change
@@ -361,7 +362,7 @@ func TestUsageIsPruned(t *testing.T) {
 			batch = append(batch, record)
 		}
 		batch = append(batch, used("k1", 1)) // 192.0.2.1, the one entry that it has
-		require.NoError(t, s.RecordUsage(t.Context(), batch))
+		require.NoError(t, s.RecordUsage(t.Context(), adapter.UsageBatch(batch...)))
 	}
 	response, err := client.Get(t.Context(), prefix+"usage/k1")
 	require.NoError(t, err)

@@ -16,6 +16,7 @@ import (
 	"github.com/sallyport-go/sallyport/apikey"
 	"github.com/sallyport-go/sallyport/policy"
 	"github.com/sallyport-go/sallyport/store"
+	"github.com/sallyport-go/sallyport/store/adapter"
 	"github.com/sallyport-go/sallyport/store/etcd"
 )
 
@@ -116,6 +117,7 @@ func everyCall(s *etcd.Store) []call {
 		{"Watch from zero", false, func(ctx context.Context) error { return watchUntilError(ctx, s, 0) }},
 		{"Watch", false, func(ctx context.Context) error { return watchUntilError(ctx, s, 1<<40) }},
 		{"Usage", false, func(ctx context.Context) error { _, err := s.Usage(ctx, "k1"); return err }},
+		{"Observation", false, func(ctx context.Context) error { _, err := s.Observation(ctx); return err }},
 		{"PutKey", true, func(ctx context.Context) error { _, err := s.PutKey(ctx, newKey("new", "acme")); return err }},
 		{"PutOrganization", true, func(ctx context.Context) error {
 			_, err := s.PutOrganization(ctx, policy.Organization{ID: "new"})
@@ -123,7 +125,11 @@ func everyCall(s *etcd.Store) []call {
 		}},
 		{"DeleteKey", true, func(ctx context.Context) error { return s.DeleteKey(ctx, "k1", 0) }},
 		{"DeleteOrganization", true, func(ctx context.Context) error { return s.DeleteOrganization(ctx, "acme", 0) }},
-		{"RecordUsage", true, func(ctx context.Context) error { return s.RecordUsage(ctx, []store.UsageRecord{used("k1", 1)}) }},
+		{"RecordUsage", true, func(ctx context.Context) error { return s.RecordUsage(ctx, adapter.UsageBatch(used("k1", 1))) }},
+		{"RecordObservation", true, func(ctx context.Context) error {
+			at := time.Unix(1, 0)
+			return s.RecordObservation(ctx, store.Report{Recorder: "one", Since: at, From: at, Until: at, At: at})
+		}},
 	}
 }
 

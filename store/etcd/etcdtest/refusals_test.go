@@ -17,6 +17,7 @@ import (
 	"github.com/sallyport-go/sallyport/apikey"
 	"github.com/sallyport-go/sallyport/policy"
 	"github.com/sallyport-go/sallyport/store"
+	"github.com/sallyport-go/sallyport/store/adapter"
 	"github.com/sallyport-go/sallyport/store/etcd"
 	"github.com/sallyport-go/sallyport/store/etcd/etcdtest"
 )
@@ -384,7 +385,7 @@ func TestForeignValues(t *testing.T) {
 		put(t, s, newKey("k2", "acme"))
 		_, err := client.Put(ctx, prefix+"usage/k1", "x")
 		require.NoError(t, err)
-		require.ErrorContains(t, s.RecordUsage(ctx, []store.UsageRecord{used("k2", 1), used("k1", 1)}), "usage/k1")
+		require.ErrorContains(t, s.RecordUsage(ctx, adapter.UsageBatch(used("k2", 1), used("k1", 1))), "usage/k1")
 		_, err = s.Usage(ctx, "k1")
 		require.ErrorContains(t, err, "usage/k1")
 		usage, err := s.Usage(ctx, "k2")
@@ -465,13 +466,13 @@ func TestRecordIsTooLarge(t *testing.T) {
 			batch = append(batch, record)
 		}
 	}
-	err = s.RecordUsage(t.Context(), batch)
+	err = s.RecordUsage(t.Context(), adapter.UsageBatch(batch...))
 	require.ErrorIs(t, err, store.ErrInvalid)
 	require.ErrorContains(t, err, "50 keys")
 	usage, err := s.Usage(t.Context(), "used-0")
 	require.NoError(t, err)
 	require.Empty(t, usage["used-0"].Entries)
-	require.NoError(t, s.RecordUsage(t.Context(), batch[:len(batch)/keys]))
+	require.NoError(t, s.RecordUsage(t.Context(), adapter.UsageBatch(batch[:len(batch)/keys]...)))
 	usage, err = s.Usage(t.Context(), "used-0")
 	require.NoError(t, err)
 	require.Len(t, usage["used-0"].Entries, 1000)

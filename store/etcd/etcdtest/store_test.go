@@ -44,6 +44,7 @@ func TestStore(t *testing.T) {
 			},
 			Organization: func(t testing.TB, _ store.Store, id string) { put(t, "organizations/"+id, `{"id":"`+id+`"}`) },
 			Usage:        func(t testing.TB, _ store.Store, id apikey.ID) { put(t, "usage/"+string(id), `{"entries":`) },
+			Observation:  func(t testing.TB, _ store.Store) { put(t, "usage-observation", `{"since":`) },
 		}),
 		storetest.Compact(func(t testing.TB, _ store.Store) { compact(t, client) }),
 	)

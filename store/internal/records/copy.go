@@ -59,7 +59,7 @@ func (c *Copy) Apply(changes []store.Change) {
 		if !together {
 			holder = c.holder(change.Organization)
 		}
-		r := copied(change, holder)
+		r := c.copied(change, holder)
 		c.keys.put(r)
 		if together && r.organization == holder {
 			moved = append(moved, r)
@@ -79,7 +79,6 @@ func (c *Copy) Apply(changes []store.Change) {
 	for _, r := range moved {
 		shared := *r
 		shared.organization = c.holder(r.organization.id)
-		shared.keepGrant()
 		c.keys.put(&shared)
 	}
 }
@@ -98,9 +97,7 @@ func (c *Copy) holder(id string) *organization {
 func (o *organization) set(change store.Change) {
 	err := change.Err
 	if record := change.OrganizationRecord; err == nil && record != nil && record.ID == o.id {
-		stored := *record
-		stored.ID = o.id // the same memory
-		o.stored.Store(&stored)
+		o.store(*record)
 		return
 	}
 	if err == nil && !change.Deleted {
@@ -112,9 +109,9 @@ func (o *organization) set(change store.Change) {
 
 // copied returns the record of a key that was written. An unreadable key points to an
 // unreadable organization of its own.
-func copied(change store.Change, owner *organization) *record {
+func (c *Copy) copied(change store.Change, owner *organization) *record {
 	if key := change.KeyRecord; change.Err == nil && key != nil && key.ID == change.Key && key.Organization == owner.id {
-		return newRecord(*key, owner)
+		return c.newRecord(*key, owner)
 	}
 	unreadable := &organization{id: owner.id}
 	unreadable.set(store.Change{Err: change.Err})

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -182,4 +183,67 @@ func TestS8CopyGoesFromMomentToMoment(t *testing.T) {
 	}
 	over.Store(true)
 	wait.Wait()
+}
+
+// A read ahead of whatever keys changes nothing: of absent ones, of unreadable ones, and of more
+// than one table's place.
+func TestReadAhead(t *testing.T) {
+	c := NewCopy()
+	assert.Zero(t, c.ReadAhead(nil))
+	assert.Zero(t, c.ReadAhead([]apikey.ID{"absent"}))
+	listed := aKey("listed", "acme", 2)
+	entry, err := accesslist.ParseEntry("203.0.113.7")
+	require.NoError(t, err)
+	entry.Expires = time.Unix(1, 0)
+	listed.AccessList, err = accesslist.New(entry)
+	require.NoError(t, err)
+	c.Apply([]store.Change{
+		putOrganization("acme", policy.Required, 1), putKey(listed), putKey(aKey("open", "acme", 3)),
+		{Revision: 4, Organization: "acme", Key: "unreadable", Err: errors.New("spoilt")},
+		{Revision: 5, Organization: "globex", Key: "of-no-organization", Err: errors.New("spoilt")},
+	})
+	assert.NotZero(t, c.ReadAhead([]apikey.ID{"listed", "open", "absent", "unreadable", "of-no-organization"}))
+	_, found, err := c.Lookup("listed")
+	require.NoError(t, err)
+	assert.True(t, found)
+}
+
+// Keys with the same only grant share it; keys with others do not, and none sees another's.
+func TestGrantsAreShared(t *testing.T) {
+	o := NewOrdered()
+	o.PutOrganization(policy.Organization{ID: "acme"})
+	same := apikey.Grant{Role: "reader"}
+	one, two := o.PutKey(*aKey("one", "acme", 1, same)), o.PutKey(*aKey("two", "acme", 2, same))
+	assert.Same(t, &one.Grants[0], &two.Grants[0])
+	assert.Equal(t, 1, cap(one.Grants), "an append does not reach the shared one")
+	for i := range 10 * len(o.grants) { // more than are kept
+		grant := apikey.Grant{Role: "reader", Project: fmt.Sprint(i)}
+		id := apikey.ID(fmt.Sprint("key-", i))
+		o.PutKey(*aKey(id, "acme", 3, grant))
+		require.Equal(t, []apikey.Grant{grant}, o.Key(id).Grants)
+	}
+	assert.Equal(t, []apikey.Grant{same}, one.Grants)
+}
+
+// The first record of an organization lies in its holder. Whoever has it keeps it as it was.
+func TestOrganizationsDoNotChange(t *testing.T) {
+	o := NewOrdered()
+	first := o.PutOrganization(policy.Organization{ID: "acme", Revision: 1})
+	second := o.PutOrganization(policy.Organization{ID: "acme", Requirement: policy.Required, Revision: 2})
+	third := o.PutOrganization(policy.Organization{ID: "acme", Revision: 3})
+	for i, kept := range []*policy.Organization{first, second, third} {
+		assert.EqualValues(t, i+1, kept.Revision)
+	}
+	assert.Same(t, third, o.Organization("acme"))
+
+	c := NewCopy()
+	c.Apply([]store.Change{putOrganization("acme", policy.Required, 1), putKey(aKey("key", "acme", 2))})
+	before, _, err := c.Lookup("key")
+	require.NoError(t, err)
+	c.Apply([]store.Change{{Revision: 3, Organization: "acme", Err: errors.New("spoilt")}})
+	c.Apply([]store.Change{putOrganization("acme", policy.NotRequired, 4)})
+	after, _, err := c.Lookup("key")
+	require.NoError(t, err)
+	assert.Equal(t, policy.Required, before.Organization().Requirement)
+	assert.Equal(t, policy.NotRequired, after.Organization().Requirement)
 }

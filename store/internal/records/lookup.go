@@ -16,45 +16,51 @@ package records
 
 import (
 	"fmt"
+	"hash/maphash"
 	"sync"
 	"sync/atomic"
 	"unique"
 
 	"github.com/sallyport-go/sallyport/apikey"
+	"github.com/sallyport-go/sallyport/internal/own"
 	"github.com/sallyport-go/sallyport/policy"
 )
 
 // lookups finds keys and their organizations without a lock. Writers take turns.
 type lookups struct {
 	keys          *table
-	organizations sync.Map // *organization by ID
+	organizations sync.Map            // *organization by ID
+	grants        [256][]apikey.Grant // see shared
 }
 
-// A record is a stored key. It does not change.
+// A record is a stored key. It does not change. The fields read by most decisions come first.
 type record struct {
-	grant        [1]apikey.Grant // the key's only grant, kept here to save a memory access
 	organization *organization
 	key          apikey.Key
 }
 
-// newRecord copies a key.
-func newRecord(key apikey.Key, owner *organization) *record {
+// newRecord copies a key. Names that many keys share are kept once: they are in the
+// processor's cache, and equal ones are found equal without reading them.
+func (l *lookups) newRecord(key apikey.Key, owner *organization) *record {
 	r := &record{organization: owner, key: key.Clone()}
-	// Names that many keys share are kept once: comparing them finds the same memory and
-	// reads none of it.
 	r.key.Organization = owner.id
-	r.keepGrant()
 	for i := range r.key.Grants {
 		r.key.Grants[i].Role = unique.Make(r.key.Grants[i].Role).Value()
+	}
+	if len(r.key.Grants) == 1 {
+		r.key.Grants = l.shared(r.key.Grants[0])
 	}
 	return r
 }
 
-// keepGrant moves the only grant into the record itself.
-func (r *record) keepGrant() {
-	if len(r.key.Grants) == 1 {
-		r.key.Grants = r.grant[:copy(r.grant[:], r.key.Grants)]
+// shared returns a slice with one grant, if possible the same for all keys that have no other.
+// Of grants with the same place among the kept ones the latest is kept.
+func (l *lookups) shared(grant apikey.Grant) []apikey.Grant {
+	kept := &l.grants[maphash.Comparable(l.keys.seed, grant)%uint64(len(l.grants))]
+	if len(*kept) == 0 || (*kept)[0] != grant {
+		*kept = []apikey.Grant{grant}
 	}
+	return *kept
 }
 
 func (r *record) identifier() string { return string(r.key.ID) }
@@ -62,9 +68,25 @@ func (r *record) identifier() string { return string(r.key.ID) }
 // An organization holds the record of an organization; its keys point to it.
 type organization struct {
 	stored atomic.Pointer[policy.Organization] // nil if it cannot be read
-	fault  atomic.Pointer[error]               // why it, or the key that points here, cannot be read
+	first  policy.Organization                 // the first stored one: most are never replaced, and this one is near
+	taken  bool                                // there is a first one
 	id     string
+	fault  atomic.Pointer[error] // why it, or the key that points here, cannot be read
 	keys   index[*record]
+}
+
+// store replaces the record, and returns it as kept. Published records do not change, so only
+// the first has its place here.
+func (o *organization) store(put policy.Organization) *policy.Organization {
+	kept := &o.first
+	if o.taken {
+		kept = new(policy.Organization)
+	}
+	o.taken = true
+	*kept = put
+	kept.ID = o.id // see newRecord
+	o.stored.Store(kept)
+	return kept
 }
 
 func (o *organization) identifier() string { return o.id }
@@ -92,6 +114,29 @@ func (l *lookups) Lookup(id apikey.ID) (policy.Subject, bool, error) {
 		}
 		return policy.NewSubject(&r.key, organization), true, nil
 	}
+}
+
+// ReadAhead reads the records of keys, at most own.AtOnce, so that they are in the processor's
+// cache when Lookup reads them. Few instructions lie between one record's reads and the next
+// one's, so the processor waits for many at a time. The sum keeps the compiler from leaving
+// reads out.
+func (l *lookups) ReadAhead(ids []apikey.ID) (sum int) {
+	var found [own.AtOnce]*record
+	for i, id := range ids {
+		if group, slot := l.keys.groups.Load().first(maphash.String(l.keys.seed, string(id))); slot < groupSize {
+			found[i] = group.slots[slot].Load()
+		}
+	}
+	for _, r := range found {
+		if r == nil {
+			continue
+		}
+		if organization := r.organization.stored.Load(); organization != nil {
+			sum += int(organization.Requirement) + int(organization.ID[0])
+		}
+		sum += int(r.key.ID[0]) + r.key.AccessList.Len() + r.key.Expires.Nanosecond()
+	}
+	return sum
 }
 
 // unreadable returns why a key, or its organization, cannot be read.

@@ -35,23 +35,21 @@ func (o *Ordered) Organization(id string) *policy.Organization {
 // PutOrganization adds or replaces an organization, and returns the record as kept.
 func (o *Ordered) PutOrganization(put policy.Organization) *policy.Organization {
 	owner := o.organization(put.ID)
-	if owner == nil {
-		owner = &organization{id: put.ID}
-		owner.stored.Store(&put)
-		o.organizations.Store(owner.id, owner)
-		o.ordered.put(owner)
-		return &put
+	if owner != nil {
+		return owner.store(put)
 	}
-	put.ID = owner.id // see newRecord
-	owner.stored.Store(&put)
-	return &put
+	owner = &organization{id: put.ID}
+	kept := owner.store(put)
+	o.organizations.Store(owner.id, owner)
+	o.ordered.put(owner)
+	return kept
 }
 
 // PutKey adds or replaces a key, and returns the record as kept: a copy, not to be
 // changed. Its organization must be present.
 func (o *Ordered) PutKey(put apikey.Key) *apikey.Key {
 	owner := o.organization(put.Organization)
-	r := newRecord(put, owner)
+	r := o.newRecord(put, owner)
 	o.keys.put(r)
 	owner.keys.put(r)
 	return &r.key

@@ -82,10 +82,15 @@ type place struct {
 	slot   int
 }
 
-// get returns the record of a key, nil if it is absent, and where it was seen.
+// get returns the record of a key, nil if it is absent, and where it was seen. Nearly every
+// search ends at the first place with the tag.
 func (t *table) get(id string) (*record, place) {
-	hash := maphash.String(t.seed, id)
-	g := t.groups.Load()
+	hash, g := maphash.String(t.seed, id), t.groups.Load()
+	if group, slot := g.first(hash); slot < groupSize {
+		if r := group.slots[slot].Load(); r != nil && string(r.key.ID) == id {
+			return r, place{g, group, slot}
+		}
+	}
 	for i := hash; ; i++ {
 		group := &g.groups[i&g.mask]
 		tags := group.tags.Load()
@@ -99,6 +104,13 @@ func (t *table) get(id string) (*record, place) {
 			return nil, place{}
 		}
 	}
+}
+
+// first returns the first place with the tag of a hash. The slot is groupSize or more if there
+// is none.
+func (g *groups) first(hash uint64) (in *group, slot int) {
+	in = &g.groups[hash&g.mask]
+	return in, bits.TrailingZeros64(withTag(in.tags.Load(), tagOf(hash))) / 8
 }
 
 // holds reports whether the table still has r in that place. The place is read before the

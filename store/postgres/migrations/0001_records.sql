@@ -24,24 +24,18 @@ CREATE TABLE sallyport.keys (
 );
 CREATE INDEX ON sallyport.keys (organization, id);
 
--- How entries and secrets were used. An entry or a secret without a row was not used. A
--- time that is not known is NULL.
-CREATE TABLE sallyport.entry_usage (
-    key          text COLLATE "C" NOT NULL REFERENCES sallyport.keys ON DELETE CASCADE,
-    address      cidr NOT NULL,
-    count        bigint NOT NULL CHECK (count >= 0),
-    last         timestamptz,
-    last_address inet,
-    PRIMARY KEY (key, address)
+-- The usage of keys, as store/adapter encodes it. A key without a row was not used.
+CREATE TABLE sallyport.usage (
+    key      text COLLATE "C" PRIMARY KEY REFERENCES sallyport.keys ON DELETE CASCADE,
+    document json NOT NULL
 );
-CREATE TABLE sallyport.secret_usage (
-    key          text COLLATE "C" NOT NULL REFERENCES sallyport.keys ON DELETE CASCADE,
-    secret       text COLLATE "C" NOT NULL,
-    count        bigint NOT NULL CHECK (count >= 0),
-    last         timestamptz,
-    last_address inet,
-    PRIMARY KEY (key, secret)
+
+-- Since when usage is observed, and the gaps: one row, at first without any recorder.
+CREATE TABLE sallyport.observation (
+    one      boolean PRIMARY KEY DEFAULT true CHECK (one),
+    document json NOT NULL
 );
+INSERT INTO sallyport.observation (document) VALUES ('{"since":-62135596800000000,"until":-62135596800000000}');
 
 -- The latest writes, for watchers. For an organization itself the key is NULL. All three
 -- columns are NULL if events were forgotten, and no record was written.

@@ -20,6 +20,7 @@ import (
 	"github.com/sallyport-go/sallyport/apikey"
 	"github.com/sallyport-go/sallyport/policy"
 	"github.com/sallyport-go/sallyport/store"
+	"github.com/sallyport-go/sallyport/store/adapter"
 	"github.com/sallyport-go/sallyport/store/storetest/faulty"
 	"github.com/sallyport-go/sallyport/store/storetest/internal/fixture"
 	"github.com/sallyport-go/sallyport/store/storetest/internal/recorder"
@@ -122,7 +123,7 @@ var brokenCrashes = []struct {
 	}},
 	{"counts usage twice", "S25", func(b *teststore.Loader, l *Ledger) {
 		id := aKey(l, func(r *knownRecord) bool { return r.counted > 0 })
-		_ = b.Sound.RecordUsage(context.Background(), []store.UsageRecord{{Key: id, Entry: usedEntry, Usage: accesslist.Usage{Count: 1}}})
+		_ = b.Sound.RecordUsage(context.Background(), adapter.UsageBatch(store.UsageRecord{Key: id, Entry: usedEntry, Usage: accesslist.Usage{Count: 1}}))
 	}},
 	{"loses a list", "S26", func(b *teststore.Loader, l *Ledger) {
 		id := aKey(l, func(r *knownRecord) bool { return r.revision > 0 })
@@ -302,7 +303,7 @@ func TestLedgerCatchesHalves(t *testing.T) {
 	one := aKey(&l, func(*knownRecord) bool { return true })
 	other := aKey(&l, func(r *knownRecord) bool { return r.stored.Key != one })
 	begin(&l, announcement{Usage: true, Begins: []record{{Key: one, Count: 3}, {Key: other, Count: 4}}})
-	require.NoError(t, s.RecordUsage(t.Context(), []store.UsageRecord{{Key: one, Entry: usedEntry, Usage: accesslist.Usage{Count: 3}}}))
+	require.NoError(t, s.RecordUsage(t.Context(), adapter.UsageBatch(store.UsageRecord{Key: one, Entry: usedEntry, Usage: accesslist.Usage{Count: 3}})))
 	got := recorder.Record(t, func(t testing.TB) { l.Check(t, s) })
 	require.Len(t, got.Failures, 1)
 	assert.Contains(t, got.Failures[0], "batch of usage")
@@ -335,12 +336,12 @@ func TestLedgerAllowsLateWrites(t *testing.T) {
 		require.NoError(t, (&announcer{to: &l}).announce(a))
 	}
 	l.Check(t, s)
-	require.NoError(t, s.RecordUsage(t.Context(), []store.UsageRecord{{Key: id, Entry: usedEntry, Usage: accesslist.Usage{Count: 3}}}))
+	require.NoError(t, s.RecordUsage(t.Context(), adapter.UsageBatch(store.UsageRecord{Key: id, Entry: usedEntry, Usage: accesslist.Usage{Count: 3}})))
 	_, err = s.PutKey(t.Context(), next, store.AllowOpen)
 	require.NoError(t, err)
 	l.Check(t, s)
 	// And not again.
-	require.NoError(t, s.RecordUsage(t.Context(), []store.UsageRecord{{Key: id, Entry: usedEntry, Usage: accesslist.Usage{Count: 3}}}))
+	require.NoError(t, s.RecordUsage(t.Context(), adapter.UsageBatch(store.UsageRecord{Key: id, Entry: usedEntry, Usage: accesslist.Usage{Count: 3}})))
 	assert.NotEmpty(t, recorder.Record(t, func(t testing.TB) { l.Check(t, s) }).Failures)
 }
 

@@ -17,6 +17,7 @@ import (
 	"github.com/sallyport-go/sallyport/apikey"
 	"github.com/sallyport-go/sallyport/policy"
 	"github.com/sallyport-go/sallyport/store"
+	"github.com/sallyport-go/sallyport/store/adapter"
 	"github.com/sallyport-go/sallyport/store/storetest/internal/fixture"
 )
 
@@ -385,7 +386,7 @@ func (w *writer) recordUsage(ctx context.Context) error {
 		begins.Begins = append(begins.Begins, record{Key: id, Organization: w.keys[id].Organization, Count: count})
 		batch = append(batch, store.UsageRecord{Key: id, Entry: usedEntry, Usage: accesslist.Usage{Count: count, Last: fixture.Moment, LastAddress: usedEntry.Addr()}})
 	}
-	_, err := w.write(ctx, begins, func() (uint64, error) { return 0, w.recorder.RecordUsage(ctx, batch) })
+	_, err := w.write(ctx, begins, func() (uint64, error) { return 0, w.recorder.RecordUsage(ctx, adapter.UsageBatch(batch...)) })
 	return err
 }
 

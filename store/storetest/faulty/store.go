@@ -32,6 +32,8 @@ const (
 	Watch              Method = "Watch"
 	RecordUsage        Method = "RecordUsage"
 	Usage              Method = "Usage"
+	RecordObservation  Method = "RecordObservation"
+	Observation        Method = "Observation"
 	Write              Method = "Write"
 	Events             Method = "Events"
 )
@@ -39,7 +41,8 @@ const (
 // everyMethod lists the constants above.
 var everyMethod = []Method{
 	Lookup, Organization, PutOrganization, DeleteOrganization, Organizations, Key,
-	PutKey, DeleteKey, Keys, Close, Load, Position, Watch, RecordUsage, Usage, Write, Events,
+	PutKey, DeleteKey, Keys, Close, Load, Position, Watch, RecordUsage, Usage,
+	RecordObservation, Observation, Write, Events,
 }
 
 // A Store passes every call on to another store, until [Store.Break] makes calls fail.
@@ -352,12 +355,20 @@ type usageRecorder struct {
 	recorder store.UsageRecorder
 }
 
-func (r usageRecorder) RecordUsage(ctx context.Context, batch []store.UsageRecord) error {
+func (r usageRecorder) RecordUsage(ctx context.Context, batch map[apikey.ID]store.KeyUsage) error {
 	return doOnly(ctx, r.f, RecordUsage, func() error { return r.recorder.RecordUsage(ctx, batch) })
 }
 
 func (r usageRecorder) Usage(ctx context.Context, ids ...apikey.ID) (map[apikey.ID]store.KeyUsage, error) {
 	return do(ctx, r.f, Usage, func() (map[apikey.ID]store.KeyUsage, error) { return r.recorder.Usage(ctx, ids...) })
+}
+
+func (r usageRecorder) RecordObservation(ctx context.Context, report store.Report) error {
+	return doOnly(ctx, r.f, RecordObservation, func() error { return r.recorder.RecordObservation(ctx, report) })
+}
+
+func (r usageRecorder) Observation(ctx context.Context) (store.Observation, error) {
+	return do(ctx, r.f, Observation, func() (store.Observation, error) { return r.recorder.Observation(ctx) })
 }
 
 // A journal is the journal of a Store.

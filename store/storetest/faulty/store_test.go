@@ -140,6 +140,10 @@ func calls(t *testing.T, f *Store) map[Method]func(ctx context.Context) error {
 		},
 		RecordUsage: func(ctx context.Context) error { return recorder.RecordUsage(ctx, nil) },
 		Usage:       func(ctx context.Context) error { _, err := recorder.Usage(ctx, "here"); return err },
+		RecordObservation: func(ctx context.Context) error {
+			return recorder.RecordObservation(ctx, store.Report{Recorder: "one", Since: fixture.Moment, From: fixture.Moment, Until: fixture.Moment, At: fixture.Moment})
+		},
+		Observation: func(ctx context.Context) error { _, err := recorder.Observation(ctx); return err },
 		Write: func(ctx context.Context) error {
 			_, err := journal.Write(ctx, store.Write{PutOrganization: &policy.Organization{ID: "journalled"}})
 			return err

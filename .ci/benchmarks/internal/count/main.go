@@ -15,7 +15,7 @@ import (
 )
 
 func main() {
-	what := flag.String("what", "sallyport", "sallyport, map+bounds, map+netipx or map+bart.Lite; contains for membership alone")
+	what := flag.String("what", "sallyport", "sallyport, decideall (of 256 requests at a time), map+bounds, map+netipx or map+bart.Lite; contains for membership alone")
 	entries := flag.Int("entries", 20, "entries of each list")
 	keys := flag.Int("keys", 200, "keys")
 	n := flag.Int("n", 10_000, "decisions, or look-ups")
@@ -37,7 +37,7 @@ func run(what string, w *work.World, n int, profile string) error {
 	var e work.Engine
 	var err error
 	switch what {
-	case "sallyport":
+	case "sallyport", "decideall":
 		e, err = sally.New(w)
 	case "map+bounds":
 		e = byhand.New(w, byhand.NewBounds)
@@ -48,7 +48,7 @@ func run(what string, w *work.World, n int, profile string) error {
 	case "contains":
 		return contains(w, n)
 	default:
-		err = fmt.Errorf("unknown -what %q: want sallyport, map+bounds, map+netipx, map+bart.Lite or contains", what)
+		err = fmt.Errorf("unknown -what %q: want sallyport, decideall, map+bounds, map+netipx, map+bart.Lite or contains", what)
 	}
 	if err != nil {
 		return err
@@ -63,6 +63,15 @@ func run(what string, w *work.World, n int, profile string) error {
 			return err
 		}
 		defer pprof.StopCPUProfile()
+	}
+	if s, ok := e.(*sally.Engine); ok && what == "decideall" {
+		const batch = 1 << 8
+		for i := 0; i < n; i += batch {
+			first := i % requests
+			allowed += s.DecideAll(asked[first : first+batch])
+		}
+		fmt.Println(allowed, "of", n)
+		return nil
 	}
 	for i := range n {
 		if e.Decide(&asked[i%requests]) {

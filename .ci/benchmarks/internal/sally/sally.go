@@ -17,8 +17,9 @@ import (
 
 // An Engine is sallyport's.
 type Engine struct {
-	Store  *memory.Store
-	engine *policy.Engine
+	Store    *memory.Store
+	engine   *policy.Engine
+	requests []policy.Request // of DecideAll
 }
 
 // New puts a world into a store.
@@ -40,7 +41,7 @@ func New(w *work.World) (*Engine, error) {
 			return nil, err
 		}
 	}
-	return &Engine{s, policy.New(s)}, nil
+	return &Engine{Store: s, engine: policy.New(s)}, nil
 }
 
 // Key makes sallyport's record of a key.
@@ -71,6 +72,25 @@ func List(blocks []netip.Prefix) (accesslist.List, error) {
 
 // Decide answers a request.
 func (e *Engine) Decide(r *work.Request) bool {
+	d := e.engine.Decide(context.Background(), request(r))
+	return d.Allowed()
+}
+
+// DecideAll answers requests together, and returns the number of allowed ones.
+func (e *Engine) DecideAll(rs []work.Request) (allowed int) {
+	e.requests = e.requests[:0]
+	for i := range rs {
+		e.requests = append(e.requests, request(&rs[i]))
+	}
+	for _, d := range e.engine.DecideAll(context.Background(), e.requests) {
+		if d.Allowed() {
+			allowed++
+		}
+	}
+	return allowed
+}
+
+func request(r *work.Request) policy.Request {
 	var secret apikey.Secret
 	var verifier policy.Verifier
 	if r.Proof != nil {
@@ -78,9 +98,8 @@ func (e *Engine) Decide(r *work.Request) bool {
 	} else {
 		verifier = policy.AlreadyVerified{}
 	}
-	d := e.engine.Decide(context.Background(), policy.Request{
+	return policy.Request{
 		Key: apikey.ID(r.Key), Secret: secret, Verifier: verifier, Client: r.Client, Organization: r.Organization,
 		Endpoint: policy.Endpoint{Name: r.Endpoint.Name, RequiresAccessList: r.Endpoint.RequiresList, Roles: r.Endpoint.Roles},
-	})
-	return d.Allowed()
+	}
 }

@@ -28,8 +28,10 @@ type Broken struct {
 	DoClose              func() error
 	DoPosition           func(ctx context.Context) (store.Position, error)
 	DoWatch              func(ctx context.Context, after store.Position) iter.Seq2[store.Change, error]
-	DoRecordUsage        func(ctx context.Context, batch []store.UsageRecord) error
+	DoRecordUsage        func(ctx context.Context, batch map[apikey.ID]store.KeyUsage) error
 	DoUsage              func(ctx context.Context, ids ...apikey.ID) (map[apikey.ID]store.KeyUsage, error)
+	DoRecordObservation  func(ctx context.Context, report store.Report) error
+	DoObservation        func(ctx context.Context) (store.Observation, error)
 	DoWrite              func(ctx context.Context, w store.Write) (uint64, error)
 	DoEvents             func(ctx context.Context, request store.EventRequest) (store.EventPage, error)
 }
@@ -45,7 +47,8 @@ func Of(m *memory.Store) *Broken {
 	return &Broken{
 		Store: m, DoLookup: m.Lookup, DoOrganization: m.Organization, DoPutOrganization: m.PutOrganization, DoDeleteOrganization: m.DeleteOrganization,
 		DoOrganizations: m.Organizations, DoKey: m.Key, DoPutKey: m.PutKey, DoDeleteKey: m.DeleteKey, DoKeys: m.Keys, DoClose: m.Close,
-		DoPosition: m.Position, DoWatch: m.Watch, DoRecordUsage: m.RecordUsage, DoUsage: m.Usage, DoWrite: m.Write, DoEvents: m.Events,
+		DoPosition: m.Position, DoWatch: m.Watch, DoRecordUsage: m.RecordUsage, DoUsage: m.Usage, DoRecordObservation: m.RecordObservation, DoObservation: m.Observation,
+		DoWrite: m.Write, DoEvents: m.Events,
 	}
 }
 
@@ -91,12 +94,20 @@ func (b *Broken) Watch(ctx context.Context, after store.Position) iter.Seq2[stor
 	return b.DoWatch(ctx, after)
 }
 
-func (b *Broken) RecordUsage(ctx context.Context, batch []store.UsageRecord) error {
+func (b *Broken) RecordUsage(ctx context.Context, batch map[apikey.ID]store.KeyUsage) error {
 	return b.DoRecordUsage(ctx, batch)
 }
 
 func (b *Broken) Usage(ctx context.Context, ids ...apikey.ID) (map[apikey.ID]store.KeyUsage, error) {
 	return b.DoUsage(ctx, ids...)
+}
+
+func (b *Broken) RecordObservation(ctx context.Context, report store.Report) error {
+	return b.DoRecordObservation(ctx, report)
+}
+
+func (b *Broken) Observation(ctx context.Context) (store.Observation, error) {
+	return b.DoObservation(ctx)
 }
 
 func (b *Broken) Write(ctx context.Context, w store.Write) (uint64, error) { return b.DoWrite(ctx, w) }
