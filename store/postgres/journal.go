@@ -45,9 +45,8 @@ const (
 )
 
 // eventsSQL returns the statement for the writes with events that meet a condition, in the
-// order ASC or DESC of their revisions. They are at most $3, and no more than fill a page of
-// $3 - 1 events and show that another follows: one or two may be large, and not each of
-// hundreds. A write is left out if those up to the one before the last have so many events.
+// order ASC or DESC of their revisions. They are at most $3, enough for a page of $3 - 1
+// events. Writes behind a full page are left out, except for two at most: each may have 256 kB.
 func eventsSQL(where, order string) string {
 	return selectPast + `, e.revision, e.organization, e.key, e.count, e.document` + fromState + joinPast + `
 	LEFT JOIN (SELECT * FROM (

@@ -52,7 +52,7 @@
 // same process is delivered at once, and so is one after a call of Position.
 //
 // If a later release has changed the file's version, an earlier one with the file open is
-// refused writes, Position and watches, with the error of Open. It still reads records. One
+// refused writes, Position, Events and watches, with the error of Open. It still reads records. One
 // with an unknown field is an error.
 //
 // On most systems a process that closes a file loses all its locks on it. So a process with
