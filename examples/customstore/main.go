@@ -1,5 +1,5 @@
 // Customstore is an adapter written from nothing: a store.Store over plain files in a
-// directory, atomic and durable, with a change feed and usage. It is for writers of an
+// directory, atomic and durable, with a change feed, usage and a journal. It is for writers of an
 // adapter for their own database. Read it in this order:
 //
 //   - store.go: step 1, where the truth lives; opening and closing
@@ -8,10 +8,11 @@
 //   - record.go: step 4, the stored form of a record; files.go has what is special to files
 //   - watch.go: step 5, the change feed
 //   - usage.go, observation.go: step 6, usage
+//   - journal.go: step 7, the journal of events
 //   - store_test.go: how storetest checks it, and crashtest kills it
 //
-// A store without steps 5 and 6 is complete, but no replica can follow it and the usage of
-// its keys is unknown.
+// A store without steps 5 to 7 is complete, but no replica can follow it, the usage of its
+// keys is unknown, and nobody knows who changed what.
 //
 //	go run ./examples/customstore [DIR]
 //

@@ -92,6 +92,9 @@ func (s *FileStore) load() error {
 	} else if !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
+	if err := s.loadJournal(); err != nil {
+		return err
+	}
 	err := readAll(filepath.Join(s.dir, organizationsDir), func(o policy.Organization) string {
 		s.organizations[o.ID] = o
 		s.revision = max(s.revision, o.Revision)
@@ -113,7 +116,10 @@ func (s *FileStore) load() error {
 	if s.revision >= math.MaxInt64 {
 		err = errors.Join(err, fmt.Errorf("customstore: %s: a record or %s has revision %d: want less than %d, so that others follow", s.dir, revisionFile, s.revision, uint64(math.MaxInt64)))
 	}
-	return errors.Join(err, s.loadUsage(), s.loadObservation())
+	if err := errors.Join(err, s.loadUsage(), s.loadObservation()); err != nil {
+		return err
+	}
+	return s.loadEvents()
 }
 
 // readAll reads the records of a directory and passes each to add, which returns its

@@ -24,6 +24,8 @@ import (
 //	DIR/keys/HASH.json            a key with its list, grants and secrets
 //	DIR/usage.json                the usage of all keys
 //	DIR/observation.json          since when it is observed
+//	DIR/events/REVISION.json      the events of a write
+//	DIR/journal.json              the names of histories, and up to where events were forgotten
 //	DIR/revision                  where this history began, or its latest deletion
 //	DIR/lock                      locked by the process that has the store open
 type FileStore struct {
@@ -38,6 +40,9 @@ type FileStore struct {
 	revision      uint64
 	unusable      error // why every call is refused, nil while none is
 
+	journal journal   // step 7
+	written []written // the writes with events, ascending
+
 	log   *adapter.Log  // the latest changes: step 5
 	waker adapter.Waker // of the watchers
 }
@@ -48,13 +53,14 @@ var (
 	_ store.Store         = (*FileStore)(nil)
 	_ store.Watcher       = (*FileStore)(nil)
 	_ store.UsageRecorder = (*FileStore)(nil)
+	_ store.Journal       = (*FileStore)(nil)
 )
 
 // OpenFileStore opens the store in a directory, and creates the directory if it is absent.
 // An unreadable file is an error with the file's name: a key without its list would be open
 // to every address (S6).
 func OpenFileStore(dir string) (*FileStore, error) {
-	for _, sub := range []string{organizationsDir, keysDir} {
+	for _, sub := range []string{organizationsDir, keysDir, eventsDir} {
 		if err := os.MkdirAll(filepath.Join(dir, sub), 0o700); err != nil {
 			return nil, err
 		}
@@ -67,9 +73,7 @@ func OpenFileStore(dir string) (*FileStore, error) {
 	if err := s.load(); err != nil {
 		return nil, errors.Join(err, lock.Close())
 	}
-	from := adapter.NewHistory(s.revision) // the files may be a backup: step 5
-	s.revision, s.log = from.Revision, adapter.NewLog(keptChanges, from)
-	if err := s.writeRevision(); err != nil { // before a watcher sees it
+	if err := s.beginHistory(); err != nil { // the files may be a backup: step 5
 		return nil, errors.Join(err, lock.Close())
 	}
 	return s, nil

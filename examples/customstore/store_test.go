@@ -20,7 +20,6 @@ import (
 	"github.com/sallyport-go/sallyport/apikey"
 	"github.com/sallyport-go/sallyport/policy"
 	"github.com/sallyport-go/sallyport/store"
-	"github.com/sallyport-go/sallyport/store/adapter"
 	"github.com/sallyport-go/sallyport/store/storetest"
 	"github.com/sallyport-go/sallyport/store/storetest/crashtest"
 )
@@ -54,12 +53,19 @@ func TestContract(t *testing.T) {
 				return open(t, dirs[s])
 			}
 		}),
-		storetest.Compact(func(_ testing.TB, s store.Store) { // as reopening does
+		storetest.Compact(func(t testing.TB, s store.Store) { // as reopening does
 			files := s.(*FileStore)
 			files.mu.Lock()
 			defer files.mu.Unlock()
-			files.log = adapter.NewLog(keptChanges, store.Position{History: "reopened", Revision: files.revision})
+			require.NoError(t, files.beginHistory())
 		}),
+		storetest.Damage(storetest.Damages{Events: func(t testing.TB, s store.Store, revision uint64) {
+			files := s.(*FileStore)
+			path := filepath.Join(files.dir, files.eventsPath(revision))
+			data, err := os.ReadFile(path)
+			require.NoError(t, err)
+			require.NoError(t, os.WriteFile(path, data[:len(data)/2], 0o600))
+		}}),
 	)
 }
 
@@ -247,17 +253,19 @@ func TestUnfinishedFilesAreRemoved(t *testing.T) {
 	_, _, err := addKey(t.Context(), dir)
 	require.NoError(t, err)
 	before := snapshot(t, dir)
-	for _, sub := range []string{".", organizationsDir, keysDir} {
+	for _, sub := range []string{".", organizationsDir, keysDir, eventsDir} {
 		require.NoError(t, os.WriteFile(filepath.Join(dir, sub, tempPrefix+"1"), []byte("{"), 0o600))
 	}
 	s, err := OpenFileStore(dir)
 	require.NoError(t, err)
 	require.NoError(t, s.Close())
 	after := snapshot(t, dir)
-	revision := filepath.Join(dir, revisionFile)
-	require.NotEqual(t, before[revision], after[revision], "each opening begins a history")
-	delete(before, revision)
-	delete(after, revision)
+	for _, name := range []string{revisionFile, journalFile} {
+		path := filepath.Join(dir, name)
+		require.NotEqual(t, before[path], after[path], "each opening begins a history")
+		delete(before, path)
+		delete(after, path)
+	}
 	require.Equal(t, before, after)
 }
 

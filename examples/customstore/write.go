@@ -11,7 +11,8 @@ import (
 
 // Step 3: writing. Read what is stored, let package adapter decide (S10 to S18), write the
 // file, and only then change the map. All of it is under the lock, so that of two Puts with
-// one revision the second finds it changed (S13).
+// one revision the second finds it changed (S13). The file is written by commit, with the
+// events of step 7 if there are any.
 
 // PutOrganization implements [store.Store].
 func (s *FileStore) PutOrganization(ctx context.Context, organization policy.Organization) (policy.Organization, error) {
@@ -20,11 +21,15 @@ func (s *FileStore) PutOrganization(ctx context.Context, organization policy.Org
 	if err := s.usable(ctx); err != nil {
 		return policy.Organization{}, err
 	}
+	return s.putOrganization(organization, nil)
+}
+
+func (s *FileStore) putOrganization(organization policy.Organization, events []store.Event) (policy.Organization, error) {
 	if err := adapter.CheckPutOrganization(stored(s.organizations, organization.ID), organization); err != nil {
 		return policy.Organization{}, err
 	}
 	organization.Revision = s.revision + 1
-	if err := s.writeOrganization(organization); err != nil {
+	if err := s.commit(organization.ID, "", events, func() error { return s.writeOrganization(organization) }); err != nil {
 		return policy.Organization{}, err
 	}
 	s.organizations[organization.ID] = organization
@@ -39,6 +44,10 @@ func (s *FileStore) PutKey(ctx context.Context, key apikey.Key, options ...store
 	if err := s.usable(ctx); err != nil {
 		return apikey.Key{}, err
 	}
+	return s.putKey(key, options, nil)
+}
+
+func (s *FileStore) putKey(key apikey.Key, options []store.PutOption, events []store.Event) (apikey.Key, error) {
 	if err := adapter.CheckPutKey(stored(s.keys, key.ID), key, options...); err != nil {
 		return apikey.Key{}, err
 	}
@@ -50,7 +59,7 @@ func (s *FileStore) PutKey(ctx context.Context, key apikey.Key, options ...store
 	}
 	key = key.Clone()
 	key.Revision = s.revision + 1
-	if err := s.writeKey(key); err != nil {
+	if err := s.commit(key.Organization, key.ID, events, func() error { return s.writeKey(key) }); err != nil {
 		return apikey.Key{}, err
 	}
 	s.keys[key.ID] = key
@@ -65,6 +74,10 @@ func (s *FileStore) DeleteOrganization(ctx context.Context, id string, revision 
 	if err := s.usable(ctx); err != nil {
 		return err
 	}
+	return s.deleteOrganization(id, revision, nil)
+}
+
+func (s *FileStore) deleteOrganization(id string, revision uint64, events []store.Event) error {
 	if err := adapter.CheckDelete(adapter.OrganizationName(id), s.organizations[id].Revision, revision); err != nil {
 		return err
 	}
@@ -73,7 +86,7 @@ func (s *FileStore) DeleteOrganization(ctx context.Context, id string, revision 
 			return adapter.NotEmpty(id) // S19
 		}
 	}
-	if err := s.remove(organizationsDir, id); err != nil {
+	if err := s.commit(id, "", events, func() error { return s.remove(organizationsDir, id) }); err != nil {
 		return err
 	}
 	delete(s.organizations, id)
@@ -88,11 +101,15 @@ func (s *FileStore) DeleteKey(ctx context.Context, id apikey.ID, revision uint64
 	if err := s.usable(ctx); err != nil {
 		return err
 	}
+	return s.deleteKey(id, revision, nil)
+}
+
+func (s *FileStore) deleteKey(id apikey.ID, revision uint64, events []store.Event) error {
 	key := s.keys[id]
 	if err := adapter.CheckDelete(adapter.KeyName(id), key.Revision, revision); err != nil {
 		return err
 	}
-	if err := s.remove(keysDir, string(id)); err != nil {
+	if err := s.commit(key.Organization, id, events, func() error { return s.remove(keysDir, string(id)) }); err != nil {
 		return err
 	}
 	delete(s.keys, id)

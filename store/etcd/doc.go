@@ -60,6 +60,9 @@
 //	/sallyport/organizations/acme  an organization, the JSON of policy.Organization
 //	/sallyport/keys/acme/k1        a key of organization acme, the JSON of apikey.Key
 //	/sallyport/ids/k1              acme, the organization of the key
+//	/sallyport/journal             the revision up to which events were forgotten
+//	/sallyport/events/             the events of each write, see below
+//	/sallyport/histories/X         empty; its revision in etcd is that of the latest write in history X
 //	/sallyport/usage/k1            {"entries":{"192.0.2.0/24":[12,1935817689123456,"192.0.2.7"]},"secrets":{…}}
 //	/sallyport/usage-observation   since when usage is observed, and the gaps
 //
@@ -68,13 +71,23 @@
 //
 // In keys/ the name of the organization has %2F for a slash and %25 for a percent sign. A
 // record's revision is that of etcd, and zero in the JSON. A write is one transaction, which
-// also writes revision; recording usage does not. Other names are not read.
+// also writes revision and the name of its history; recording usage does not. Other names are not read.
 //
 //	etcdctl get --prefix --keys-only /sallyport/keys/acme/
 //	etcdctl get /sallyport/keys/acme/k1 -w fields
 //
+// The events of a write have four names, for two orders of all events and of those of the
+// organization. The first has them, as a JSON array, and the others are empty. The number is
+// a revision of the cluster before the write, with all bits inverted where the newest come
+// first. The revision of journal in etcd is that of the latest write with events.
+//
+//	/sallyport/events/all/oldest/00000000000004d2/acme/k1
+//	/sallyport/events/all/newest/fffffffffffffb2d/acme/k1
+//	/sallyport/events/of/acme/oldest/00000000000004d2/k1
+//	/sallyport/events/of/acme/newest/fffffffffffffb2d/k1
+//
 // Values are for looking at. A record changed with etcdctl must still be exactly what
-// belongs there; otherwise it is an error wherever it is requested, as is a key without its
+// belongs there. Otherwise it is an error wherever it is requested, as is a key without its
 // organization. Decisions are unavailable then, never made from a smaller record.
 //
 // A look-up finds a key by ids/, which no watch delivers and no replica has. If ids/ names
@@ -90,16 +103,42 @@
 // revision is deleted or emptied, watches and Position fail until the next write of a
 // Store.
 //
+// Events changed with etcdctl are an error wherever they are requested, until they are
+// forgotten. Deleted ones are an error too, with one exception: a read of all organizations,
+// the oldest first, does not miss them.
+//
 // Write access under the prefix lets anyone in; read access shows the hashes of the
 // secrets. With authentication, grant the program's role readwrite on the prefix
 // (--prefix=true). Read is enough for one that only looks up and watches an existing store.
 //
+// # Events
+//
+// The events of a Write are in its transaction. It takes one round trip more than a Put, and
+// one and a half times as long. It stores the JSON of the events and some 400 bytes of names.
+//
+// Writes with events come one after the other, also those of several programs: some
+// hundreds a second, where Puts of many goroutines come to thousands. If another program
+// was faster, a Write tries again with what it then reads, in one more round trip. Its
+// conditions are checked anew. Puts, and Writes without events, are not held up.
+//
+// A page is a snapshot, and takes a round trip for each hundred writes on it. The events of
+// one key are found among those of its organization, a thousand writes in a round trip.
+//
+// Compaction loses no event and no position of a follower: they are present values and not
+// etcd's history. Events stay until a Write forgets them (store.Write.Forget), with the names
+// of the histories before them. It first marks them as forgotten, in its transaction; no
+// read returns them from then on. Then it deletes them, up to a thousand writes of fifty
+// organizations in a transaction. If that fails in the middle, Write returns an error with
+// the repair: forget them again. The next Write with Forget, to any position, deletes the
+// rest. The cluster has their space back when it is compacted and defragmented.
+//
 // # Limits
 //
 // A request, with the key's JSON, must be less than the server's --max-request-bytes, by
-// default 1.5 MiB. Every valid key of at most store.MaxEntries entries fits; ten thousand
-// entries with an expiry each and comments that JSON has to escape do not. It must also be less than the MaxCallSendMsgSize of the client's configuration,
-// by default 2 MiB. For larger records raise both. A larger record is refused with
+// default 1.5 MiB. Every valid key of at most store.MaxEntries entries fits, with all events
+// of a Write; ten thousand entries with an expiry each and comments that JSON has to escape
+// do not. It must also be less than the MaxCallSendMsgSize of the client's configuration, by
+// default 2 MiB. For larger records raise both. A larger record is refused with
 // store.ErrInvalid. So is a larger batch of usage, which is one transaction: a hundred keys
 // with a hundred and fifty used entries and all their addresses each just fit.
 //

@@ -138,8 +138,9 @@ func (f *fake) Txn(ctx context.Context, request *pb.TxnRequest) (*pb.TxnResponse
 		case *pb.RequestOp_RequestPut:
 			f.write(mvccpb.Event_PUT, o.RequestPut.Key, o.RequestPut.Value)
 		case *pb.RequestOp_RequestDeleteRange:
-			if f.at(string(o.RequestDeleteRange.Key), 0) != nil {
-				f.write(mvccpb.Event_DELETE, o.RequestDeleteRange.Key, nil)
+			found, _ := f.scan(&pb.RangeRequest{Key: o.RequestDeleteRange.Key, RangeEnd: o.RequestDeleteRange.RangeEnd})
+			for _, kv := range found.Kvs {
+				f.write(mvccpb.Event_DELETE, kv.Key, nil)
 			}
 		}
 		response.Responses = append(response.Responses, done)

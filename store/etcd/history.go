@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 
 	"go.etcd.io/etcd/api/v3/mvccpb"
@@ -28,6 +29,9 @@ import (
 //   - A restart, or another process with its first write, leaves the past where it is:
 //     watchers go on. The other Stores continue in the new history, if their latest write
 //     is in its past.
+//   - A position for events is longer in the past than etcd's history reaches (E6). So each
+//     write also writes a name of its history, whose revision in etcd is then that of the
+//     latest write in it.
 //   - A write compares that the cluster has not gone back behind the latest one known here.
 //   - To restore a cluster is to stop it. A Store whose connections ended meanwhile begins
 //     another history.
@@ -86,21 +90,22 @@ func (s *Store) leaveWhenCut(connection *grpc.ClientConn) {
 	}
 }
 
-// write does a transaction that writes a record, and makes it the latest write. Its
-// revision is that of the answer.
-func (s *Store) write(ctx context.Context, comparisons []clientv3.Cmp, then, otherwise []clientv3.Op) (*clientv3.TxnResponse, error) {
+// write does a transaction that writes a record, with what a Write has beside it (nil for
+// nothing), and makes it the latest write. Its revision is that of the answer.
+func (s *Store) write(ctx context.Context, beside *beside, comparisons []clientv3.Cmp, then, otherwise []clientv3.Op) (*clientv3.TxnResponse, error) {
 	for {
 		known, breaks := s.line.current()
-		history, all := known.History, comparisons[:len(comparisons):len(comparisons)]
+		history, same := known.History, []clientv3.Cmp(nil)
 		if known == (store.Position{}) {
 			history = rand.Text()
 		} else {
-			all = append(all, clientv3.Compare(clientv3.Value(s.names.revision()), "=", history),
-				clientv3.Compare(clientv3.ModRevision(s.names.revision()), ">", int64(known.Revision)-1))
+			same = []clientv3.Cmp{clientv3.Compare(clientv3.Value(s.names.revision()), "=", history),
+				clientv3.Compare(clientv3.ModRevision(s.names.revision()), ">", int64(known.Revision)-1)}
 		}
-		response, err := s.transact(ctx, all,
-			append(then[:len(then):len(then)], clientv3.OpPut(s.names.revision(), history)),
-			append(otherwise[:len(otherwise):len(otherwise)], clientv3.OpGet(s.names.revision())))
+		response, err := s.transact(ctx,
+			slices.Concat(comparisons, same, beside.comparisons()),
+			slices.Concat(then, s.latestIn(history), beside.operations()),
+			slices.Concat(otherwise, beside.reads(), reads([]string{s.names.revision()})))
 		if err != nil {
 			return nil, err
 		}
@@ -108,16 +113,28 @@ func (s *Store) write(ctx context.Context, comparisons []clientv3.Cmp, then, oth
 			s.line.reached(store.Position{History: history, Revision: uint64(response.Header.Revision)}, breaks)
 			return response, nil
 		}
-		last := len(response.Responses) - 1
-		now := response.Responses[last].GetResponseRange()
-		if known == (store.Position{}) || len(now.Kvs) > 0 && string(now.Kvs[0].Value) == history && revisionOf(now.Kvs[0]) >= known.Revision {
-			response.Responses = response.Responses[:last]
-			return response, nil
-		}
-		if err := s.enter(ctx, known, breaks); err != nil {
+		values := valuesOf(response)[len(otherwise):]
+		response.Responses = response.Responses[:len(otherwise)]
+		now := values[len(values)-1]
+		moved, err := beside.check(values[:len(values)-1], response.Header.Revision)
+		if err != nil {
 			return nil, err
 		}
+		if known != (store.Position{}) && (string(now.GetValue()) != history || revisionOf(now) < known.Revision) {
+			moved = true
+			if err := s.enter(ctx, known, breaks); err != nil {
+				return nil, err
+			}
+		}
+		if !moved {
+			return response, nil
+		}
 	}
+}
+
+// latestIn makes a write the latest, in a history.
+func (s *Store) latestIn(history string) []clientv3.Op {
+	return []clientv3.Op{clientv3.OpPut(s.names.revision(), history), clientv3.OpPut(s.names.history(history), "")}
 }
 
 // enter goes on in the history that another Store has begun, or leaves the line if the
@@ -178,9 +195,9 @@ func (s *Store) isForeign(ctx context.Context, revision uint64) (bool, error) {
 var errNoHistory = errors.New("want the name of a history, any text: it was changed by other means than this package")
 
 // position returns the position of the latest write, by the value of revision.
-func (s *Store) position(stored *mvccpb.KeyValue) (store.Position, error) {
+func (n names) position(stored *mvccpb.KeyValue) (store.Position, error) {
 	if len(stored.GetValue()) == 0 {
-		return store.Position{}, fmt.Errorf("store/etcd: %s is absent or empty: %w", s.names.revision(), errNoHistory)
+		return store.Position{}, fmt.Errorf("store/etcd: %s is absent or empty: %w", n.revision(), errNoHistory)
 	}
 	return store.Position{History: string(stored.Value), Revision: revisionOf(stored)}, nil
 }

@@ -54,6 +54,11 @@ func (n names) records() (begin, end string) {
 // this package.
 func (n names) watched() (begin, end string) { return n.prefix + "keys/", n.revision() + "\x00" }
 
+// history is a name written by each write in a history.
+func (n names) history(history string) string { return n.histories() + history }
+
+func (n names) histories() string { return n.prefix + "histories/" }
+
 // escape keeps the organization "a/b" apart from keys of organization "a". IDs of keys have
 // no slash. In organizations/ the name is the whole rest, so that etcd's order is that of
 // the pages (S20).

@@ -22,6 +22,14 @@ func TestLayout(t *testing.T) {
 	require.Equal(t, "/sallyport/ids/k1", n.id("k1"))
 	require.Equal(t, "/sallyport/usage/k1", n.usage("k1"))
 	require.Equal(t, "/sallyport/usage-observation", n.observation())
+	require.Equal(t, "/sallyport/histories/H", n.history("H"))
+	require.Equal(t, "/sallyport/journal", n.journal())
+	k := keptEvents{place: 0x1a2b, organization: "a/b c%", key: "k1"}
+	require.Equal(t, "/sallyport/events/all/oldest/0000000000001a2b/a%2Fb c%25/k1", n.oldest("").name(k))
+	require.Equal(t, "/sallyport/events/all/newest/ffffffffffffe5d4/a%2Fb c%25/k1", n.newest("").name(k))
+	require.Equal(t, "/sallyport/events/of/a%2Fb c%25/oldest/0000000000001a2b/k1", n.oldest("a/b c%").name(k))
+	require.Equal(t, "/sallyport/events/of/a%2Fb c%25/newest/ffffffffffffe5d4/k1", n.newest("a/b c%").name(k))
+	require.Equal(t, "/sallyport/events/all/oldest/0000000000001a2b//", n.oldest("").name(keptEvents{place: 0x1a2b}))
 	begin, end := n.records()
 	require.Equal(t, []string{"/sallyport/keys/", "/sallyport/organizations0"}, []string{begin, end})
 }
@@ -60,6 +68,14 @@ func FuzzNames(f *testing.F) {
 		require.True(t, ok)
 		require.Equal(t, []string{organization, ""}, []string{gotOrganization, string(gotKey)})
 
+		require.Equal(t, "/sallyport/histories/H", n.history("H"))
+		require.Equal(t, "/sallyport/journal", n.journal())
+		k := keptEvents{place: 0x1a2b, organization: "a/b c%", key: "k1"}
+		require.Equal(t, "/sallyport/events/all/oldest/0000000000001a2b/a%2Fb c%25/k1", n.oldest("").name(k))
+		require.Equal(t, "/sallyport/events/all/newest/ffffffffffffe5d4/a%2Fb c%25/k1", n.newest("").name(k))
+		require.Equal(t, "/sallyport/events/of/a%2Fb c%25/oldest/0000000000001a2b/k1", n.oldest("a/b c%").name(k))
+		require.Equal(t, "/sallyport/events/of/a%2Fb c%25/newest/ffffffffffffe5d4/k1", n.newest("a/b c%").name(k))
+		require.Equal(t, "/sallyport/events/all/oldest/0000000000001a2b//", n.oldest("").name(keptEvents{place: 0x1a2b}))
 		begin, end := n.records()
 		for _, name := range []string{name, n.organization(organization)} {
 			require.True(t, begin <= name && name < end)

@@ -14,8 +14,8 @@ import (
 	"github.com/sallyport-go/sallyport/store"
 )
 
-// A Store is a store.Store in etcd. It is also a store.Watcher and a store.UsageRecorder.
-// Make one with [New].
+// A Store is a store.Store in etcd. It is also a store.Watcher, a store.UsageRecorder and a
+// store.Journal. Make one with [New].
 type Store struct {
 	client *clientv3.Client
 	kv     clientv3.KV
@@ -23,6 +23,7 @@ type Store struct {
 	names  names
 	owners owners
 	line   line
+	turns  chan struct{} // has room for one: see turn
 
 	closing context.Context // done once the store is closed
 	close   context.CancelFunc
@@ -32,6 +33,7 @@ var (
 	_ store.Store         = (*Store)(nil)
 	_ store.Watcher       = (*Store)(nil)
 	_ store.UsageRecorder = (*Store)(nil)
+	_ store.Journal       = (*Store)(nil)
 	_ policy.Source       = (*Store)(nil)
 )
 
@@ -56,6 +58,7 @@ func New(ctx context.Context, client *clientv3.Client, prefix string) (*Store, e
 		kv:     clientv3.NewKVFromKVClient(transactor{clientv3.RetryKVClient(client)}, client),
 		watch:  pb.NewWatchClient(client.ActiveConnection()),
 		names:  names{prefix},
+		turns:  make(chan struct{}, 1),
 	}
 	s.closing, s.close = context.WithCancel(context.Background())
 	if err := s.found(ctx); err != nil {
@@ -86,7 +89,7 @@ func (s *Store) found(ctx context.Context) error {
 	}
 	nothing := clientv3.Compare(clientv3.CreateRevision(s.names.prefix).WithPrefix(), "=", 0)
 	response, err = s.kv.Do(ctx, clientv3.OpTxn([]clientv3.Cmp{nothing},
-		[]clientv3.Op{clientv3.OpPut(s.names.version(), layoutVersion), clientv3.OpPut(s.names.revision(), rand.Text()), marker}, []clientv3.Op{marker}))
+		append(s.latestIn(rand.Text()), clientv3.OpPut(s.names.version(), layoutVersion), marker), []clientv3.Op{marker}))
 	if err != nil {
 		return err
 	}

@@ -111,6 +111,10 @@ func TestStore(t *testing.T) {
 				fakes[s].put(s.(*Store).names.usage(id), `{"entries":`)
 			},
 			Observation: func(_ testing.TB, s store.Store) { fakes[s].put(s.(*Store).names.observation(), `{"since":`) },
+			Events: func(t testing.TB, s store.Store, revision uint64) {
+				name, document := documentOf(t, s.(*Store), revision)
+				fakes[s].put(name, document[:len(document)/2])
+			},
 		}),
 		storetest.Compact(func(_ testing.TB, s store.Store) { fakes[s].compact() }),
 		storetest.Restore(func(_ testing.TB, s store.Store) func(testing.TB, store.Store) store.Store {

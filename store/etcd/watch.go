@@ -36,7 +36,7 @@ func (s *Store) latest(ctx context.Context) (latest store.Position, cluster int6
 	if err != nil {
 		return store.Position{}, 0, err
 	}
-	latest, err = s.position(valuesOf(response)[0])
+	latest, err = s.names.position(valuesOf(response)[0])
 	return latest, response.Header.Revision, err
 }
 
@@ -157,7 +157,7 @@ func (s *Store) deliverLatest(from store.Position, events []*mvccpb.Event, deliv
 	mark := from
 	for _, event := range adapter.Latest(events, s.nameOf) {
 		if string(event.Kv.Key) == s.names.revision() {
-			latest, err := s.position(event.Kv)
+			latest, err := s.names.position(event.Kv)
 			if err != nil {
 				return from, err
 			}

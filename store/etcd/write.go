@@ -24,6 +24,10 @@ func (s *Store) PutOrganization(ctx context.Context, put policy.Organization) (p
 	if err := s.ready(ctx); err != nil {
 		return policy.Organization{}, err
 	}
+	return s.putOrganization(ctx, put, nil)
+}
+
+func (s *Store) putOrganization(ctx context.Context, put policy.Organization, beside *beside) (policy.Organization, error) {
 	if err := put.Validate(); err != nil {
 		return policy.Organization{}, fmt.Errorf("store/etcd: %w: %w", store.ErrInvalid, err)
 	}
@@ -32,7 +36,7 @@ func (s *Store) PutOrganization(ctx context.Context, put policy.Organization) (p
 		return policy.Organization{}, err
 	}
 	name := s.names.organization(put.ID)
-	response, err := s.write(ctx,
+	response, err := s.write(ctx, beside,
 		[]clientv3.Cmp{hasRevision(name, put.Revision)},
 		[]clientv3.Op{clientv3.OpPut(name, value)},
 		[]clientv3.Op{clientv3.OpGet(name, clientv3.WithKeysOnly())})
@@ -56,6 +60,10 @@ func (s *Store) PutKey(ctx context.Context, put apikey.Key, options ...store.Put
 	if err := s.ready(ctx); err != nil {
 		return apikey.Key{}, err
 	}
+	return s.putKey(ctx, put, options, nil)
+}
+
+func (s *Store) putKey(ctx context.Context, put apikey.Key, options []store.PutOption, beside *beside) (apikey.Key, error) {
 	if err := put.Validate(); err != nil {
 		return apikey.Key{}, fmt.Errorf("store/etcd: %w: %w", store.ErrInvalid, err)
 	}
@@ -88,7 +96,7 @@ func (s *Store) PutKey(ctx context.Context, put apikey.Key, options ...store.Put
 	} else {
 		comparisons = append(comparisons, clientv3.Compare(clientv3.Value(id), "=", put.Organization))
 	}
-	response, err := s.write(ctx, comparisons, then,
+	response, err := s.write(ctx, beside, comparisons, then,
 		[]clientv3.Op{clientv3.OpGet(id), clientv3.OpGet(key), clientv3.OpGet(organization, clientv3.WithKeysOnly())})
 	if errors.Is(err, errTooLarge) {
 		return apikey.Key{}, fmt.Errorf("store/etcd: %w: key %q, with %d entries, has %d bytes: take some off, or their comments: %w", store.ErrInvalid, put.ID, put.AccessList.Len(), len(value), err)
@@ -139,6 +147,12 @@ func (s *Store) DeleteOrganization(ctx context.Context, id string, revision uint
 	if err := s.ready(ctx); err != nil {
 		return err
 	}
+	_, err := s.deleteOrganization(ctx, id, revision, nil)
+	return err
+}
+
+// deleteOrganization returns the revision of the deletion.
+func (s *Store) deleteOrganization(ctx context.Context, id string, revision uint64, beside *beside) (uint64, error) {
 	name, keys := s.names.organization(id), s.names.keys(id)
 	organization := clientv3.OpGet(name, clientv3.WithKeysOnly())
 	// To compare that there is no key, every member reads all keys with their values, and
@@ -146,32 +160,35 @@ func (s *Store) DeleteOrganization(ctx context.Context, id string, revision uint
 	response, err := s.transact(ctx, nil, []clientv3.Op{organization,
 		clientv3.OpGet(keys, clientv3.WithPrefix(), clientv3.WithLimit(1), clientv3.WithKeysOnly())}, nil)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	stored := valuesOf(response)
 	if err := checkDelete(adapter.OrganizationName(id), stored[0], revision); err != nil {
-		return err
+		return 0, err
 	}
 	if stored[1] != nil {
-		return adapter.NotEmpty(id)
+		return 0, adapter.NotEmpty(id)
 	}
 	isGiven := isThere(name)
 	if revision != 0 {
 		isGiven = hasRevision(name, revision)
 	}
-	response, err = s.write(ctx,
+	response, err = s.write(ctx, beside,
 		// This covers a key being created: PutKey compares that its organization exists,
 		// and of two transactions one comes first.
 		[]clientv3.Cmp{isGiven, clientv3.Compare(clientv3.CreateRevision(keys).WithPrefix(), "=", 0)},
 		[]clientv3.Op{clientv3.OpDelete(name)},
 		[]clientv3.Op{organization})
-	if err != nil || response.Succeeded {
-		return err
+	if err != nil {
+		return 0, err
+	}
+	if response.Succeeded {
+		return uint64(response.Header.Revision), nil
 	}
 	if err := checkDelete(adapter.OrganizationName(id), valuesOf(response)[0], revision); err != nil {
-		return err
+		return 0, err
 	}
-	return adapter.NotEmpty(id)
+	return 0, adapter.NotEmpty(id)
 }
 
 // checkDelete decides S14 by the stored value, nil if it is absent.
@@ -186,40 +203,48 @@ func (s *Store) DeleteKey(ctx context.Context, id apikey.ID, revision uint64) er
 	if err := s.ready(ctx); err != nil {
 		return err
 	}
-	owner := s.owners.guess(id)
-	for {
-		entry, key := s.names.id(id), s.names.key(owner, id)
-		// The key must exist whatever its revision. Deleting the entry alone would leave a
-		// record elsewhere in force for watchers, by a write that no watch delivers.
-		isGiven := isThere(key)
-		if revision != 0 {
-			isGiven = hasRevision(key, revision)
-		}
-		response, err := s.write(ctx,
-			[]clientv3.Cmp{clientv3.Compare(clientv3.Value(entry), "=", owner), clientv3.Compare(clientv3.Value(entry), "!=", ""), isGiven},
-			[]clientv3.Op{clientv3.OpDelete(key), clientv3.OpDelete(entry), clientv3.OpDelete(s.names.usage(id))},
-			[]clientv3.Op{clientv3.OpGet(entry), clientv3.OpGet(key, clientv3.WithKeysOnly())})
-		if err != nil {
+	for owner := s.owners.guess(id); ; {
+		_, actual, err := s.deleteKey(ctx, owner, id, revision, nil)
+		if err != nil || actual == owner {
 			return err
 		}
-		s.owners.forget(id)
-		if response.Succeeded {
-			return nil
-		}
-		values := valuesOf(response)
-		switch {
-		case values[0] == nil:
-			return adapter.NotFound(adapter.KeyName(id))
-		case len(values[0].Value) == 0:
-			return s.astray(id, "does not name an organization")
-		case string(values[0].Value) != owner:
-			owner = string(values[0].Value)
-			continue
-		case values[1] == nil:
-			return s.astray(id, fmt.Sprintf("names organization %.80q, which does not have the key", owner))
-		}
-		return checkDelete(adapter.KeyName(id), values[1], revision)
+		owner = actual
 	}
+}
+
+// deleteKey deletes a key of an organization and returns the revision of the deletion. If
+// the key is of another organization, it is not deleted, and that is returned as actual.
+func (s *Store) deleteKey(ctx context.Context, owner string, id apikey.ID, revision uint64, beside *beside) (at uint64, actual string, err error) {
+	entry, key := s.names.id(id), s.names.key(owner, id)
+	// The key must exist whatever its revision. Deleting the entry alone would leave a
+	// record elsewhere in force for watchers, by a write that no watch delivers.
+	isGiven := isThere(key)
+	if revision != 0 {
+		isGiven = hasRevision(key, revision)
+	}
+	response, err := s.write(ctx, beside,
+		[]clientv3.Cmp{clientv3.Compare(clientv3.Value(entry), "=", owner), clientv3.Compare(clientv3.Value(entry), "!=", ""), isGiven},
+		[]clientv3.Op{clientv3.OpDelete(key), clientv3.OpDelete(entry), clientv3.OpDelete(s.names.usage(id))},
+		[]clientv3.Op{clientv3.OpGet(entry), clientv3.OpGet(key, clientv3.WithKeysOnly())})
+	if err != nil {
+		return 0, "", err
+	}
+	s.owners.forget(id)
+	if response.Succeeded {
+		return uint64(response.Header.Revision), owner, nil
+	}
+	values := valuesOf(response)
+	switch {
+	case values[0] == nil:
+		return 0, "", adapter.NotFound(adapter.KeyName(id))
+	case len(values[0].Value) == 0:
+		return 0, "", s.astray(id, "does not name an organization")
+	case string(values[0].Value) != owner:
+		return 0, string(values[0].Value), nil
+	case values[1] == nil:
+		return 0, "", s.astray(id, fmt.Sprintf("names organization %.80q, which does not have the key", owner))
+	}
+	return 0, "", checkDelete(adapter.KeyName(id), values[1], revision)
 }
 
 // astray returns the error of a key that cannot be deleted because its place is unknown.

@@ -55,15 +55,15 @@ const (
 
 	// It comes before the records, whose revisions it gives.
 	insertChangesSQL = `WITH added AS (INSERT INTO sallyport.changes (revision, organization, key, deleted)
-		SELECT greatest(base, ` + latestSQL + `) + n, organization, key, deleted
+		SELECT greatest(base, ` + latestSQL + `) + n, nullif(organization, ''), key, CASE WHEN organization <> '' THEN deleted END
 		FROM sallyport.state AS s, unnest($1::text[], $2::text[], $3::boolean[]) WITH ORDINALITY AS u (organization, key, deleted, n)
 		RETURNING revision)
 	SELECT max(revision) FROM added`
 
-	// It keeps $1 changes.
+	// It keeps $1 changes, and the histories from which changes or events may be read on.
 	forgetSQL = `WITH oldest AS (SELECT revision FROM sallyport.changes ORDER BY revision DESC OFFSET $1 LIMIT 1),
 	gone AS (DELETE FROM sallyport.changes USING oldest WHERE changes.revision <= oldest.revision),
-	past AS (DELETE FROM sallyport.histories USING oldest WHERE until < oldest.revision)
+	past AS (DELETE FROM sallyport.histories USING oldest, sallyport.state AS s WHERE until < least(oldest.revision, s.events_forgotten))
 	UPDATE sallyport.state SET forgotten = oldest.revision, place = '' FROM oldest`
 )
 
@@ -78,7 +78,7 @@ type batch struct {
 	revision uint64 // of the last record, once sent
 }
 
-// A change is the entry of one record in the change log.
+// A change is the entry of one record in the change log. The zero change is that of no record.
 type change struct {
 	organization string
 	key          *string // nil: the organization itself

@@ -79,6 +79,25 @@ func TestRevokeByHandDuringATransaction(t *testing.T) {
 	assert.True(t, f.keys[other.ID].Disabled)
 }
 
+// TestDocumentedEvents asks who changed a key.
+func TestDocumentedEvents(t *testing.T) {
+	ctx, pool := t.Context(), newPool(t, postgrestest.Shared(t).Database(t))
+	s := newStore(t, pool)
+	acme(t, s)
+	for _, id := range []string{"KEY", "other"} {
+		w := writeOf(newKey(t, id, "acme"))
+		w.Events[0].Actor.ID = "cron of " + id
+		_, err := s.Write(ctx, w)
+		require.NoError(t, err)
+	}
+	rows, err := pool.Query(ctx, documented(t, `SELECT e->>'time'.*?ORDER BY revision;`))
+	require.NoError(t, err)
+	type changed struct{ Time, Type, Actor string }
+	all, err := pgx.CollectRows(rows, pgx.RowToStructByPos[changed])
+	require.NoError(t, err)
+	assert.Equal(t, []changed{{moment.Format(time.RFC3339Nano), string(store.EventKeyDescribed), "cron of KEY"}}, all)
+}
+
 // TestDocumentedQueries asks which keys list a block, and which an address reaches.
 func TestDocumentedQueries(t *testing.T) {
 	ctx, pool := t.Context(), newPool(t, postgrestest.Shared(t).Database(t))

@@ -35,6 +35,7 @@ func within(s store.Store) *Store {
 		store.Store
 		store.UsageRecorder
 		store.Loader
+		store.Journal
 	}).Store.(*Store)
 }
 
@@ -57,6 +58,13 @@ func ReadMigrations(from fs.FS) ([]string, error) { return readMigrations(from) 
 // MigrateTo is Migrate of a program that has other migrations.
 func MigrateTo(ctx context.Context, pool *pgxpool.Pool, steps []string) error {
 	return pgx.BeginFunc(ctx, pool, func(tx pgx.Tx) error { return migrate(ctx, tx, DefaultSchema, steps) })
+}
+
+// EventsSQL returns the statement for the oldest events, and EventQuery that for a request.
+func EventsSQL() string { return inSchema(DefaultSchema, eventsSQL(`revision > $2`, `ASC`)) }
+func EventQuery(r store.EventRequest) (sql string, args []any) {
+	sql, args = eventQuery(r)
+	return inSchema(DefaultSchema, sql), args
 }
 
 // SetNotified has the latest notification of a store be of another time.

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -56,11 +57,29 @@ func TestForgetting(t *testing.T) {
 			break
 		}
 	}
+	for _, after := range []store.Position{{History: "before", Revision: 7}, {History: "kept", Revision: next - 3}} {
+		_, err := s.Events(t.Context(), store.EventRequest{After: after})
+		require.NoError(t, err, "no event after it was forgotten: %+v", after)
+	}
 	f.is(t, s)
 	named := at(s, next)
-	_, err = s.PutOrganization(t.Context(), organization)
+	organization, err = s.PutOrganization(t.Context(), organization)
 	require.NoError(t, err)
 	assert.Equal(t, named, at(s, next), "the history has the same name")
+
+	// A history goes with the last event that may be read from it.
+	forget(t, s, store.Position{History: "kept", Revision: next - 3})
+	next += postgres.SpareChanges
+	exec(t, pool, `INSERT INTO sallyport.changes SELECT n, 'acme', NULL, false FROM generate_series($1::bigint, $2::bigint) AS n ON CONFLICT DO NOTHING`, next-postgres.SpareChanges, next-1)
+	organization, err = s.PutOrganization(t.Context(), organization)
+	require.NoError(t, err)
+	require.Equal(t, next, organization.Revision)
+	rest, err := pool.Query(t.Context(), `SELECT history FROM sallyport.histories`)
+	require.NoError(t, err)
+	histories, err := pgx.CollectRows(rest, pgx.RowTo[string])
+	require.NoError(t, err)
+	assert.Contains(t, histories, "kept")
+	assert.NotContains(t, histories, "before")
 }
 
 // TestSlowWatcher has a watcher take longer over what it is told than a snapshot may

@@ -78,6 +78,35 @@ func acme(t testing.TB, s store.Store) (policy.Organization, apikey.Key) {
 	return organization, key
 }
 
+// eventOf returns an event of a key, or of an organization itself.
+func eventOf(organization string, key apikey.ID) store.Event {
+	return store.Event{
+		Time: moment, Type: store.EventKeyDescribed, Organization: organization, Key: key,
+		Actor: store.Actor{Kind: store.ActorSystem}, Via: store.ViaLibrary,
+	}
+}
+
+// writeOf puts a key with an event.
+func writeOf(key apikey.Key) store.Write {
+	return store.Write{PutKey: &key, Options: []store.PutOption{store.AllowOpen}, Events: []store.Event{eventOf(key.Organization, key.ID)}}
+}
+
+// forget forgets the events up to a position.
+func forget(t testing.TB, s store.Journal, through store.Position) {
+	t.Helper()
+	_, err := s.Write(context.Background(), store.Write{Forget: &through})
+	require.NoError(t, err)
+}
+
+// eventsAfter returns the events after a position.
+func eventsAfter(t testing.TB, s store.Journal, after store.Position) []store.Event {
+	t.Helper()
+	page, err := s.Events(context.Background(), store.EventRequest{After: after, Limit: store.MaxPageSize})
+	require.NoError(t, err)
+	require.False(t, page.More)
+	return page.Events
+}
+
 // at returns the position of a revision in the store's history, and the zero Position for
 // zero.
 func at(s store.Watcher, revision uint64) store.Position {

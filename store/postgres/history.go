@@ -39,9 +39,9 @@ const (
 	nameSQL = `CASE WHEN s.place = s.here THEN s.history ELSE left(encode(sha256(convert_to(s.history || ' ' || s.here, 'UTF8')), 'hex'), 32) END`
 
 	// latestSQL is the latest revision, for a table state called s. Where somebody has
-	// deleted all changes, it is that of the latest record.
+	// deleted all changes, it is that of the latest record or event.
 	latestSQL = `greatest(s.forgotten, coalesce((SELECT max(revision) FROM sallyport.changes),
-		greatest((SELECT max(revision) FROM sallyport.keys), (SELECT max(revision) FROM sallyport.organizations))))`
+		greatest((SELECT max(revision) FROM sallyport.keys), (SELECT max(revision) FROM sallyport.organizations), (SELECT max(revision) FROM sallyport.events))))`
 
 	positionSQL  = selectState + `, p.history, p.latest, p.forgotten` + fromState + joinPosition
 	joinPosition = `

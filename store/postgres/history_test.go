@@ -80,8 +80,12 @@ func (f *fork) check(t testing.TB) {
 	_, mark, err := resumes(t, f.second, f.kept)
 	require.NoError(t, err, "what both have is no loss")
 	assert.Equal(t, unwritten, mark)
+	assert.Empty(t, eventsAfter(t, f.second, f.kept))
 
-	key := replace(t, f.second, f.key, "in the second place")
+	key := f.key
+	key.Description = "in the second place"
+	key.Revision, err = f.second.Write(t.Context(), writeOf(key))
+	require.NoError(t, err)
 	written := position(t, f.second)
 	assert.Equal(t, unwritten.History, written.History, "the first write keeps the name")
 	f.checkLost(t)
@@ -91,7 +95,12 @@ func (f *fork) check(t testing.TB) {
 		assert.Equal(t, written, mark)
 		require.Len(t, told, 1)
 		assert.True(t, key.Equal(*told[0].KeyRecord))
+		events := eventsAfter(t, f.second, from)
+		require.Len(t, events, 1)
+		assert.Equal(t, key.Revision, events[0].Revision)
 	}
+	forget(t, f.second, f.kept)
+	assert.Len(t, eventsAfter(t, f.second, f.kept), 1)
 	_, _, err = resumes(t, f.second, store.Position{History: "unknown", Revision: f.kept.Revision})
 	assert.ErrorIs(t, err, store.ErrCompacted)
 	_, _, err = resumes(t, f.second, store.Position{History: "\x00\xff", Revision: f.kept.Revision})
@@ -106,6 +115,10 @@ func (f *fork) checkLost(t testing.TB) {
 		assert.ErrorIs(t, err, store.ErrConflict)
 		assert.ErrorIs(t, f.second.DeleteKey(t.Context(), lost.ID, lost.Revision), store.ErrConflict)
 		_, _, err = resumes(t, f.second, f.positions[i])
+		assert.ErrorIs(t, err, store.ErrCompacted)
+		_, err = f.second.Events(t.Context(), store.EventRequest{After: f.positions[i]})
+		assert.ErrorIs(t, err, store.ErrCompacted)
+		_, err = f.second.Write(t.Context(), store.Write{Forget: &f.positions[i]})
 		assert.ErrorIs(t, err, store.ErrCompacted)
 	}
 }
@@ -212,7 +225,7 @@ func TestRestoredDump(t *testing.T) {
 			return other, func() {}
 		},
 		"row by row": func(t *testing.T, dsn string) (string, func()) {
-			tables := []string{"organizations", "keys", "changes", "histories", "state"}
+			tables := []string{"organizations", "keys", "changes", "events", "histories", "state"}
 			server.SQL(t, dsn, "CREATE SCHEMA backup")
 			for _, table := range tables {
 				server.SQL(t, dsn, fmt.Sprintf("CREATE TABLE backup.%s AS TABLE sallyport.%[1]s", table))

@@ -252,6 +252,8 @@ func everyCall(ctx context.Context, s *postgres.Store, organization policy.Organ
 		errs["Watch"] = err
 		break
 	}
+	_, errs["Write"] = s.Write(ctx, store.Write{PutOrganization: &policy.Organization{ID: "written"}, Events: []store.Event{eventOf("written", "")}})
+	_, errs["Events"] = s.Events(ctx, store.EventRequest{Organization: "written", Newest: true})
 	errs["DeleteKey"] = s.DeleteKey(ctx, key.ID, 0)
 	errs["DeleteOrganization"] = s.DeleteOrganization(ctx, organization.ID, 0)
 	return errs

@@ -14,7 +14,7 @@ import (
 // time, which takes longer than running it: it expects fewer changes after a known revision.
 const recentSQL = selectState + `, p.history, p.latest, p.forgotten, c.revision, c.organization, c.key, c.deleted,
 	k.id, k.organization, k.revision, k.entries, k.document, o.id, o.revision, o.document` + fromState + joinPosition + `
-	LEFT JOIN (SELECT * FROM sallyport.changes WHERE revision > (SELECT $1::bigint) ORDER BY revision DESC LIMIT 16) AS c ON true
+	LEFT JOIN (SELECT * FROM sallyport.changes WHERE revision > (SELECT $1::bigint) AND ` + isOfRecord + ` ORDER BY revision DESC LIMIT 16) AS c ON true
 	LEFT JOIN LATERAL (SELECT * FROM sallyport.keys WHERE id = c.key LIMIT 2) AS k ON true
 	LEFT JOIN LATERAL (SELECT * FROM sallyport.organizations WHERE c.key IS NULL AND id = c.organization LIMIT 2) AS o ON true
 	ORDER BY c.revision DESC`
@@ -49,7 +49,8 @@ func (w *watch) readRecent(r *reading) (latest store.Position, all bool, err err
 			return err
 		}
 		change := store.Change{Revision: uint64(revision.Int64), Organization: organization.String, Key: apikey.ID(key.String), Deleted: deleted.Bool}
-		twice = twice || change.Revision == last // a record with several rows
+		// A record with several rows, or a change without a name: the long way has the error.
+		twice = twice || change.Revision == last || !organization.Valid || !deleted.Valid
 		last = change.Revision
 		n++
 		if name := adapter.NameOf(change); !seen[name] {

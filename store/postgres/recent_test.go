@@ -70,6 +70,14 @@ func TestShortLook(t *testing.T) {
 		{name: "unreadable", writes: again, sql: `UPDATE sallyport.keys SET document = '{}'`, want: 3},
 		{name: "gone by hand", writes: again, sql: `DELETE FROM sallyport.keys WHERE id = 'key'`, want: 3},
 		{name: "written by hand", writes: again, sql: `UPDATE sallyport.keys SET revision = revision - 1 WHERE id = 'key'`, want: 3},
+		{name: "events forgotten", writes: func(t testing.TB, s *postgres.Store) {
+			forget(t, s, position(t, s))
+			puts(1)(t, s)
+			forget(t, s, position(t, s))
+		}, want: 1},
+		{name: "events forgotten alone", writes: func(t testing.TB, s *postgres.Store) { forget(t, s, position(t, s)) }},
+		{name: "a change without a name", writes: puts(1), long: true, err: "cannot scan NULL",
+			sql: `ALTER TABLE sallyport.changes DROP CONSTRAINT changes_check; UPDATE sallyport.changes SET organization = NULL`},
 		{name: "twice", writes: puts(1), sql: damage, want: 1, long: true},
 		{name: "forgotten", writes: puts(2), long: true, sql: `UPDATE sallyport.state SET forgotten = (SELECT max(revision) FROM sallyport.changes) - 1`, err: "does not reach back so far"},
 		{name: "changes deleted", writes: puts(2), sql: `DELETE FROM sallyport.changes`},

@@ -16,7 +16,7 @@ import (
 )
 
 // A Store is a [store.Store] in PostgreSQL; it is also a [store.Watcher], a
-// [store.UsageRecorder] and a [store.Loader]. Make one with [New]. It is safe for concurrent
+// [store.UsageRecorder], a [store.Loader] and a [store.Journal]. Make one with [New]. It is safe for concurrent
 // use (S1).
 type Store struct {
 	pool   *pgxpool.Pool
@@ -44,6 +44,7 @@ var (
 	_ store.Watcher       = (*Store)(nil)
 	_ store.UsageRecorder = (*Store)(nil)
 	_ store.Loader        = (*Store)(nil)
+	_ store.Journal       = (*Store)(nil)
 )
 
 // An Option is for [New] and [Migrate]. Give both the same.
@@ -97,12 +98,12 @@ func New(ctx context.Context, pool *pgxpool.Pool, options ...Option) (*Store, er
 }
 
 // WithTx returns a store whose calls are part of the caller's transaction, for writing
-// records together with rows of the caller's own. It is a [store.UsageRecorder] and a
-// [store.Loader] too, but no [store.Watcher].
+// records together with rows of the caller's own. It is a [store.UsageRecorder], a
+// [store.Loader] and a [store.Journal] too, but no [store.Watcher].
 //
 // Its own reads see its writes at once (S9). Everybody else sees them, watchers included,
 // when the caller commits. After a rollback nothing of them ever was, and their revisions
-// may be given again.
+// may be given again. So hand events on, and keep the Next of a page, only after the commit.
 //
 // Each write is a savepoint: a refused write changes nothing, and leaves the transaction as
 // it was (S3). A failure, such as a lost connection or a context that ends during a call,
@@ -127,7 +128,8 @@ func (s *Store) WithTx(tx pgx.Tx) store.Store {
 		store.Store
 		store.UsageRecorder
 		store.Loader
-	}{within, within, within}
+		store.Journal
+	}{within, within, within, within}
 }
 
 // Close implements [store.Store]. It ends watches and the listening connection, and waits

@@ -82,12 +82,15 @@ func TestStore(t *testing.T) {
 		Usage: func(t testing.TB, s store.Store, id apikey.ID) {
 			exec(t, s, `UPDATE %s.usage SET document = '7' WHERE key = '`+string(id)+`'`)
 		},
+		Events: func(t testing.TB, s store.Store, revision uint64) {
+			exec(t, s, fmt.Sprintf(`UPDATE %%s.events SET document = json_build_array(document->0->'actor') WHERE revision = %d`, revision))
+		},
 		Observation: func(t testing.TB, s store.Store) { exec(t, s, `UPDATE %s.observation SET document = '{}'`) },
 	}), storetest.Compact(func(t testing.TB, s store.Store) {
 		exec(t, s, `WITH gone AS (DELETE FROM %[1]s.changes RETURNING revision) UPDATE %[1]s.state SET forgotten = greatest(forgotten, (SELECT max(revision) FROM gone))`)
 	}), storetest.Restore(func(t testing.TB, s store.Store) func(testing.TB, store.Store) store.Store {
 		// As pg_restore --data-only does, after the tables were emptied.
-		tables := []string{"organizations", "keys", "changes", "histories", "state"}
+		tables := []string{"organizations", "keys", "changes", "events", "histories", "state"}
 		for _, table := range tables {
 			exec(t, s, fmt.Sprintf(`CREATE TABLE %%[1]s.backup_%s AS TABLE %%[1]s.%[1]s`, table))
 		}

@@ -53,8 +53,12 @@ func TestStoreInTransaction(t *testing.T) {
 		Observation: func(t testing.TB, within store.Store) {
 			execIn(t, within, `UPDATE sallyport.observation SET document = '{}'`)
 		},
+		Events: func(t testing.TB, within store.Store, revision uint64) {
+			execIn(t, within, `UPDATE sallyport.events SET document = json_build_array(document->0->'actor') WHERE revision = $1`, revision)
+		},
 	}),
 		storetest.Without("S3/a write whose context ends under way happens whole or not at all", oneConnection),
+		storetest.Without("E1/a Write whose context ends under way happens with its events or not at all", oneConnection),
 		storetest.Without("L1/a Load whose context ends under way happens whole or not at all", oneConnection),
 		storetest.Without("U4/with an error nothing is recorded", oneConnection))
 }
@@ -131,6 +135,8 @@ func TestWithTxIsNoWatcher(t *testing.T) {
 	_, ok = store.As[store.UsageRecorder](within)
 	assert.True(t, ok)
 	_, ok = store.As[store.Loader](within)
+	assert.True(t, ok)
+	_, ok = store.As[store.Journal](within)
 	assert.True(t, ok)
 
 	// It waits its turn no longer than its context allows.
@@ -235,6 +241,14 @@ func TestWithTxIsDurable(t *testing.T) {
 		"RecordUsage": {func(s store.Store) error {
 			return s.(store.UsageRecorder).RecordUsage(ctx, adapter.UsageBatch(usage(key, 1)))
 		}, "on"},
+		"Write": {func(s store.Store) error {
+			_, err := s.(store.Journal).Write(ctx, writeOf(key))
+			return err
+		}, "on"},
+		"Write that is refused": {func(s store.Store) error {
+			_, err := s.(store.Journal).Write(ctx, store.Write{Delete: &store.Condition{Organization: organization.ID, Revision: organization.Revision}})
+			return err
+		}, "off"},
 	} {
 		tx, err := pool.Begin(ctx)
 		require.NoError(t, err)

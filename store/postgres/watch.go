@@ -18,9 +18,12 @@ import (
 // chunk is how many changes are read before they are delivered.
 const chunk = 1000
 
+// isOfRecord is true for a change of a record, and false where events were forgotten.
+const isOfRecord = `(organization IS NOT NULL OR deleted IS NOT NULL)`
+
 // changesSQL is the last change of each record since $1.
 const changesSQL = `SELECT DISTINCT ON (key, record) revision, organization, key, deleted
-	FROM (SELECT *, CASE WHEN key IS NULL THEN organization END AS record FROM sallyport.changes WHERE revision > $1) AS since
+	FROM (SELECT *, CASE WHEN key IS NULL THEN organization END AS record FROM sallyport.changes WHERE revision > $1 AND ` + isOfRecord + `) AS since
 	ORDER BY key, record, revision DESC`
 
 // Watch implements [store.Watcher]. It looks for changes when the server notifies of a

@@ -45,6 +45,20 @@ func atRevision[ID ~string](kind string, id ID, revision uint64) string {
 	return fmt.Sprintf("%s %.80q at revision %d", kind, id, revision)
 }
 
+// A plan is a write that was judged by what is stored: its entry in the change log, and its
+// statements. They see whether that has changed since.
+type plan struct {
+	change change
+	queue  func(*batch)
+}
+
+// do commits a plan, and returns the revision of the record.
+func (s *Store) do(ctx context.Context, p plan) (uint64, error) {
+	b := s.newBatch(p.change)
+	p.queue(b)
+	return s.commit(ctx, b)
+}
+
 // PutOrganization implements [store.Store].
 func (s *Store) PutOrganization(ctx context.Context, put policy.Organization) (policy.Organization, error) {
 	leave, err := s.enter(ctx)
@@ -53,22 +67,11 @@ func (s *Store) PutOrganization(ctx context.Context, put policy.Organization) (p
 	}
 	defer leave()
 	err = s.retry(ctx, atRevision("organization", put.ID, put.Revision), func() error {
-		var stored *policy.Organization
-		if isOrganization(put.ID) {
-			if _, stored, err = s.readPair(ctx, organizationSQL, put.ID); err != nil {
-				return err
-			}
-		}
-		if err := adapter.CheckPutOrganization(stored, put); err != nil {
+		p, err := s.planPutOrganization(ctx, put)
+		if err != nil {
 			return err
 		}
-		b := s.newBatch(change{organization: put.ID})
-		if stored == nil {
-			b.insertOrganizations([]policy.Organization{put})
-		} else {
-			b.replaceOrganization(put)
-		}
-		revision, err := s.commit(ctx, b)
+		revision, err := s.do(ctx, p)
 		if err == nil {
 			put.Revision = revision
 		}
@@ -80,6 +83,25 @@ func (s *Store) PutOrganization(ctx context.Context, put policy.Organization) (p
 	return put, nil
 }
 
+func (s *Store) planPutOrganization(ctx context.Context, put policy.Organization) (p plan, err error) {
+	var stored *policy.Organization
+	if isOrganization(put.ID) {
+		if _, stored, err = s.readPair(ctx, organizationSQL, put.ID); err != nil {
+			return plan{}, err
+		}
+	}
+	if err := adapter.CheckPutOrganization(stored, put); err != nil {
+		return plan{}, err
+	}
+	return plan{change{organization: put.ID}, func(b *batch) {
+		if stored == nil {
+			b.insertOrganizations([]policy.Organization{put})
+		} else {
+			b.replaceOrganization(put)
+		}
+	}}, nil
+}
+
 // DeleteOrganization implements [store.Store].
 func (s *Store) DeleteOrganization(ctx context.Context, id string, revision uint64) error {
 	leave, err := s.enter(ctx)
@@ -88,28 +110,39 @@ func (s *Store) DeleteOrganization(ctx context.Context, id string, revision uint
 	}
 	defer leave()
 	return s.retry(ctx, atRevision("organization", id, revision), func() error {
-		var stored uint64
-		if isOrganization(id) {
-			// An unreadable organization can be deleted, if its revision can be read.
-			if err := s.readRecords(ctx, s.querier(), func(r *records) error {
-				o := r.organization.asOrganization()
-				stored = o.Revision
-				return unless(stored > 0, o.err)
-			}, organizationSQL, id); err != nil {
-				return err
-			}
-		}
-		if err := adapter.CheckDelete(adapter.OrganizationName(id), stored, revision); err != nil {
+		p, err := s.planDeleteOrganization(ctx, id, revision)
+		if err != nil {
 			return err
 		}
-		b := s.newBatch(change{organization: id, deleted: true})
-		b.deleteOrganization(id, revision)
-		_, err := s.commit(ctx, b)
-		if sqlState(err) == foreignKeyViolation {
-			return adapter.NotEmpty(id)
-		}
-		return err
+		_, err = s.do(ctx, p)
+		return notEmpty(id, err)
 	})
+}
+
+func (s *Store) planDeleteOrganization(ctx context.Context, id string, revision uint64) (plan, error) {
+	var stored uint64
+	if isOrganization(id) {
+		// An unreadable organization can be deleted, if its revision can be read.
+		if err := s.readRecords(ctx, s.querier(), func(r *records) error {
+			o := r.organization.asOrganization()
+			stored = o.Revision
+			return unless(stored > 0, o.err)
+		}, organizationSQL, id); err != nil {
+			return plan{}, err
+		}
+	}
+	if err := adapter.CheckDelete(adapter.OrganizationName(id), stored, revision); err != nil {
+		return plan{}, err
+	}
+	return plan{change{organization: id, deleted: true}, func(b *batch) { b.deleteOrganization(id, revision) }}, nil
+}
+
+// notEmpty returns the error of the deletion of an organization.
+func notEmpty(id string, err error) error {
+	if sqlState(err) == foreignKeyViolation {
+		return adapter.NotEmpty(id)
+	}
+	return err
 }
 
 // PutKey implements [store.Store].
@@ -121,28 +154,11 @@ func (s *Store) PutKey(ctx context.Context, put apikey.Key, options ...store.Put
 	defer leave()
 	put = put.Clone()
 	err = s.retry(ctx, atRevision("key", put.ID, put.Revision), func() error {
-		var (
-			stored *apikey.Key
-			owner  *policy.Organization
-		)
-		if isKey(put.ID) && isOrganization(put.Organization) {
-			if stored, owner, err = s.readPair(ctx, forPutSQL, string(put.ID), put.Organization); err != nil {
-				return err
-			}
-		}
-		if err := adapter.CheckPutKey(stored, put, options...); err != nil {
+		p, err := s.planPutKey(ctx, put, options...)
+		if err != nil {
 			return err
 		}
-		if owner == nil {
-			return adapter.NoOrganization(put)
-		}
-		b := s.newBatch(changeOf(put.Organization, put.ID, false))
-		if stored == nil {
-			b.insertKeys([]apikey.Key{put})
-		} else {
-			b.replaceKey(put)
-		}
-		revision, err := s.commit(ctx, b)
+		revision, err := s.do(ctx, p)
 		if err == nil {
 			put.Revision = revision
 		}
@@ -154,6 +170,31 @@ func (s *Store) PutKey(ctx context.Context, put apikey.Key, options ...store.Put
 	return put, nil
 }
 
+func (s *Store) planPutKey(ctx context.Context, put apikey.Key, options ...store.PutOption) (p plan, err error) {
+	var (
+		stored *apikey.Key
+		owner  *policy.Organization
+	)
+	if isKey(put.ID) && isOrganization(put.Organization) {
+		if stored, owner, err = s.readPair(ctx, forPutSQL, string(put.ID), put.Organization); err != nil {
+			return plan{}, err
+		}
+	}
+	if err := adapter.CheckPutKey(stored, put, options...); err != nil {
+		return plan{}, err
+	}
+	if owner == nil {
+		return plan{}, adapter.NoOrganization(put)
+	}
+	return plan{changeOf(put.Organization, put.ID, false), func(b *batch) {
+		if stored == nil {
+			b.insertKeys([]apikey.Key{put})
+		} else {
+			b.replaceKey(put)
+		}
+	}}, nil
+}
+
 // DeleteKey implements [store.Store]. The key's usage goes with it.
 func (s *Store) DeleteKey(ctx context.Context, id apikey.ID, revision uint64) error {
 	leave, err := s.enter(ctx)
@@ -162,26 +203,35 @@ func (s *Store) DeleteKey(ctx context.Context, id apikey.ID, revision uint64) er
 	}
 	defer leave()
 	return s.retry(ctx, atRevision("key", id, revision), func() error {
-		var stored apikey.Key
-		if isKey(id) {
-			// An unreadable key can be deleted, if its revision and its organization can be
-			// read: watchers are told both.
-			if err := s.readRecords(ctx, s.querier(), func(r *records) error {
-				k := r.key.asKey()
-				stored = k.Key
-				return unless(k.Revision > 0 && k.Organization != "", k.err)
-			}, keySQL, string(id)); err != nil {
-				return err
-			}
-		}
-		if err := adapter.CheckDelete(adapter.KeyName(id), stored.Revision, revision); err != nil {
+		p, err := s.planDeleteKey(ctx, id, revision, "")
+		if err != nil {
 			return err
 		}
-		b := s.newBatch(changeOf(stored.Organization, id, true))
-		b.deleteKey(id, revision, stored.Organization)
-		_, err := s.commit(ctx, b)
+		_, err = s.do(ctx, p)
 		return err
 	})
+}
+
+// planDeleteKey is for a key of an organization, or of any if that is empty.
+func (s *Store) planDeleteKey(ctx context.Context, id apikey.ID, revision uint64, of string) (plan, error) {
+	var stored apikey.Key
+	if isKey(id) {
+		// An unreadable key can be deleted, if its revision and its organization can be
+		// read: watchers are told both.
+		if err := s.readRecords(ctx, s.querier(), func(r *records) error {
+			k := r.key.asKey()
+			if of == "" || of == k.Organization {
+				stored = k.Key
+			}
+			return unless(k.Revision > 0 && k.Organization != "", k.err)
+		}, keySQL, string(id)); err != nil {
+			return plan{}, err
+		}
+	}
+	if err := adapter.CheckDelete(adapter.KeyName(id), stored.Revision, revision); err != nil {
+		return plan{}, err
+	}
+	return plan{changeOf(stored.Organization, id, true), func(b *batch) { b.deleteKey(id, revision, stored.Organization) }}, nil
 }
 
 func unless(fine bool, err error) error {

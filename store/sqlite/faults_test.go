@@ -251,6 +251,24 @@ func TestEveryFailure(t *testing.T) {
 		"Load": func(s *Store) error {
 			return s.Load(ctx, []policy.Organization{{ID: "other"}}, []apikey.Key{newKey(t, "third", "other"), newKey(t, "fourth", "acme")}, store.AllowOpen)
 		},
+		"Write": func(s *Store) error {
+			key := newKey(t, "first", "acme", "192.0.2.9")
+			key.Revision = 2
+			_, err := s.Write(ctx, store.Write{
+				PutKey: &key,
+				If:     []store.Condition{{Organization: "acme", Revision: 1}, {Organization: "acme", Key: "second", Revision: 3}, {Organization: "acme", Key: "third"}},
+				Events: []store.Event{eventOf("acme", "first"), eventOf("acme", "first")},
+			})
+			return err
+		},
+		"Write forgets": func(s *Store) error { return forget(ctx, s, latest) },
+		"Events": func(s *Store) error {
+			page, err := s.Events(ctx, store.EventRequest{Organization: "acme", After: store.Position{History: latest.History, Revision: 1}})
+			if err == nil && len(page.Events) != 1 {
+				err = fmt.Errorf("%d events: want 1", len(page.Events))
+			}
+			return err
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			path := twoKeys(t)

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -68,6 +69,30 @@ func putKey(t testing.TB, s store.Store, key apikey.Key) apikey.Key {
 	return stored
 }
 
+// eventOf returns an event of a key, or of an organization itself.
+func eventOf(organization string, key apikey.ID) store.Event {
+	return store.Event{
+		Time: time.Date(2031, 5, 6, 7, 8, 9, 123456000, time.UTC), Type: store.EventKeyDescribed, Organization: organization, Key: key,
+		Actor: store.Actor{Kind: store.ActorSystem}, Via: store.ViaLibrary,
+	}
+}
+
+// write puts a key with an event.
+func write(t testing.TB, s *Store, key apikey.Key) (revision uint64) {
+	t.Helper()
+	revision, err := s.Write(context.Background(), store.Write{
+		PutKey: &key, Options: []store.PutOption{store.AllowOpen}, Events: []store.Event{eventOf(key.Organization, key.ID)},
+	})
+	require.NoError(t, err)
+	return revision
+}
+
+// forget forgets the events up to a position.
+func forget(ctx context.Context, s *Store, through store.Position) error {
+	_, err := s.Write(ctx, store.Write{Forget: &through, Events: []store.Event{eventOf("", "")}})
+	return err
+}
+
 // twoKeys returns the path of a file with the organization "acme" and its keys "first"
 // and "second", which was closed.
 func twoKeys(t testing.TB) string {
@@ -77,7 +102,7 @@ func twoKeys(t testing.TB) string {
 	require.NoError(t, err)
 	putOrganization(t, s, "acme")
 	putKey(t, s, newKey(t, "first", "acme", "192.0.2.1", "198.51.100.0/24"))
-	putKey(t, s, newKey(t, "second", "acme", "192.0.2.2"))
+	write(t, s, newKey(t, "second", "acme", "192.0.2.2"))
 	require.NoError(t, s.RecordUsage(context.Background(), adapter.UsageBatch(store.UsageRecord{
 		Key: "first", Entry: netip.MustParsePrefix("192.0.2.1/32"), Secret: "5ec2e700", Usage: accesslist.Usage{Count: 3},
 	})))
@@ -195,6 +220,11 @@ func everyCall(t testing.TB) map[string]func(ctx context.Context, s *Store) erro
 		"DeleteOrganization": func(ctx context.Context, s *Store) error { return s.DeleteOrganization(ctx, "spare", 0) },
 		"Load":               func(ctx context.Context, s *Store) error { return s.Load(ctx, nil, nil) },
 		"RecordUsage":        func(ctx context.Context, s *Store) error { return s.RecordUsage(ctx, nil) },
+		"Events":             func(ctx context.Context, s *Store) error { _, err := s.Events(ctx, store.EventRequest{}); return err },
+		"Write": func(ctx context.Context, s *Store) error {
+			_, err := s.Write(ctx, store.Write{PutOrganization: &policy.Organization{ID: "written"}})
+			return err
+		},
 	}
 }
 
@@ -211,6 +241,7 @@ type contents struct {
 	organizations []policy.Organization
 	keys          []apikey.Key
 	usage         []store.KeyUsage
+	events        []store.Event
 	observation   store.Observation
 	revision      uint64
 }
@@ -229,6 +260,10 @@ func contentsOf(t testing.TB, s *Store) (all contents) {
 			all.usage = append(all.usage, usage[key.ID])
 		}
 	}
+	for event, err := range store.AllEvents(ctx, s, store.EventRequest{}) {
+		require.NoError(t, err)
+		all.events = append(all.events, event)
+	}
 	var err error
 	all.observation, err = s.Observation(ctx)
 	require.NoError(t, err)
@@ -240,6 +275,7 @@ func contentsOf(t testing.TB, s *Store) (all contents) {
 
 func (c contents) equal(other contents) bool {
 	return slices.EqualFunc(c.organizations, other.organizations, policy.Organization.Equal) && slices.EqualFunc(c.keys, other.keys, apikey.Key.Equal) &&
+		slices.EqualFunc(c.events, other.events, store.Event.Equal) &&
 		assert.ObjectsAreEqual(c.usage, other.usage) && assert.ObjectsAreEqual(c.observation, other.observation) && c.revision == other.revision
 }
 

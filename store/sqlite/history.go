@@ -21,13 +21,17 @@ import (
 //
 // A Store whose own latest write, or the latest that it has seen of another, is no longer in
 // the file begins another history, too: a backup was restored under it.
+//
+// A name is kept as long as any of its positions may be watched or read from: the changes
+// after it are known, or no event after it was forgotten (E6).
 const (
 	// The last revision of an earlier history: the one before the history that followed.
 	selectEnd = `SELECT (SELECT n.before FROM histories n WHERE n.first > h.first ORDER BY n.first LIMIT 1)
 		FROM histories h WHERE h.name = ?`
 	selectBegins    = `SELECT first, before FROM histories WHERE first > ?`
 	insertHistory   = `INSERT INTO histories (first, before, name) VALUES (?, ?, ?)`
-	deleteHistories = `DELETE FROM histories WHERE first < (SELECT first FROM histories WHERE first <= ? ORDER BY first DESC LIMIT 1)`
+	deleteHistories = `DELETE FROM histories WHERE first <
+		(SELECT first FROM histories WHERE first <= min(?, (SELECT events_forgotten FROM progress)) ORDER BY first DESC LIMIT 1)`
 )
 
 // enterHistory begins a history, unless what this Store has written and seen is in the

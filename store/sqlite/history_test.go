@@ -181,17 +181,18 @@ func TestHistoriesAreForgotten(t *testing.T) {
 	var marks []store.Position
 	for n := range 30 {
 		s := open(t, path)
-		s.keptChanges = 10
+		s.keptChanges = 20
 		_, err := s.PutOrganization(t.Context(), policy.Organization{ID: string(rune('a' + n))})
 		require.NoError(t, err)
+		require.NoError(t, forget(t.Context(), s, positionOf(t, s)))
 		marks = append(marks, positionOf(t, s))
 		require.NoError(t, s.Close())
 	}
 	s := open(t, path)
 	var histories, changes int
 	require.NoError(t, s.read.QueryRow("SELECT (SELECT count(*) FROM histories), (SELECT count(*) FROM changes)").Scan(&histories, &changes))
-	assert.Equal(t, 10, changes)
-	assert.Equal(t, 11, histories, "one change each, and that of the latest one forgotten")
+	assert.Equal(t, 20, changes)
+	assert.Equal(t, 11, histories, "two changes each, and that of the latest one forgotten")
 	for n, mark := range marks {
 		if n < 19 {
 			assert.ErrorIs(t, watchErrorFrom(t, s, mark), store.ErrCompacted)
@@ -206,6 +207,62 @@ func TestHistoriesAreForgotten(t *testing.T) {
 			told++
 		}
 		assert.Equal(t, 29-n, told)
+	}
+}
+
+// A history is kept as long as no event after it was forgotten, though its changes are.
+func TestHistoriesAreKeptForEvents(t *testing.T) {
+	path := newPath(t)
+	putOrganization(t, open(t, path), "acme")
+	var nexts []store.Position
+	var s *Store
+	for n := range 30 {
+		s = open(t, path)
+		s.keptChanges = 3
+		write(t, s, newKey(t, apikey.ID(fmt.Sprint("key-", n)), "acme"))
+		page, err := s.Events(t.Context(), store.EventRequest{Limit: store.MaxPageSize})
+		require.NoError(t, err)
+		nexts = append(nexts, page.Next)
+	}
+	assert.ErrorIs(t, watchErrorFrom(t, s, nexts[25]), store.ErrCompacted)
+	wantAfter := func(first, more int) {
+		t.Helper()
+		for n, next := range nexts {
+			page, err := s.Events(t.Context(), store.EventRequest{After: next, Limit: store.MaxPageSize})
+			if n < first {
+				assert.ErrorIs(t, err, store.ErrCompacted, "after write %d", n)
+				continue
+			}
+			require.NoError(t, err, "after write %d", n)
+			assert.Len(t, page.Events, 29-n+more, "after write %d", n)
+		}
+	}
+	wantAfter(0, 0)
+	require.NoError(t, forget(t.Context(), s, nexts[20]))
+	wantAfter(20, 1)
+	var histories int
+	require.NoError(t, s.read.QueryRow("SELECT count(*) FROM histories WHERE name <> ?", nexts[20].History).Scan(&histories))
+	assert.Equal(t, 9, histories, "one for each later write")
+	require.NoError(t, forget(t.Context(), s, nexts[20]), "again")
+	require.ErrorIs(t, forget(t.Context(), s, nexts[10]), store.ErrCompacted, "its history is forgotten, too")
+	wantAfter(20, 2)
+}
+
+// A backup is restored under a process that has seen another's write by the Next of a page.
+func TestRestoredInPlaceAfterNext(t *testing.T) {
+	path := twoKeys(t)
+	one, other := open(t, path), open(t, path)
+	write(t, one, newKey(t, "kept", "acme"))
+	restore := restoreInPlace(t, one)
+	lost := write(t, other, newKey(t, "lost", "acme"))
+	page, err := one.Events(t.Context(), store.EventRequest{})
+	require.NoError(t, err)
+	assert.Equal(t, lost, page.Next.Revision)
+	restore(t, one)
+	assert.NotEqual(t, lost, write(t, one, newKey(t, "again", "acme")))
+	for _, after := range []store.Position{page.Next, {History: page.Next.History, Revision: lost}} {
+		_, err = one.Events(t.Context(), store.EventRequest{After: after})
+		assert.ErrorIs(t, err, store.ErrCompacted)
 	}
 }
 

@@ -23,7 +23,10 @@ const (
 	selectProgress      = `SELECT user_version, history, revision, forgotten FROM pragma_user_version, progress`
 )
 
-var readQueries = []string{selectSubject, selectKey, selectOrganization, selectKeys, selectOrganizations, selectProgress, selectUsage, selectObservation}
+var readQueries = append([]string{
+	selectSubject, selectKey, selectOrganization, selectKeys, selectOrganizations, selectProgress, selectUsage, selectObservation,
+	selectEnd, selectEventsForgotten,
+}, eventQueries...)
 
 // Lookup implements [policy.Source]. It reads the key and its organization in one
 // statement.

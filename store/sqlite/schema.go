@@ -30,23 +30,37 @@ var migrations = []string{`
 	) STRICT;
 	CREATE INDEX keys_of_organization ON keys (organization, id);
 
-	-- One row for every write. The key is empty if it was the organization itself.
+	-- One row for every write. The key is empty if it was the organization itself. Both are
+	-- NULL if events were forgotten, and no record was written.
 	CREATE TABLE changes (
 		revision     INTEGER PRIMARY KEY NOT NULL CHECK (revision > 0),
-		organization TEXT NOT NULL CHECK (organization <> ''),
-		key          TEXT NOT NULL,
+		organization TEXT CHECK (organization <> ''),
+		key          TEXT CHECK ((key IS NULL) = (organization IS NULL)),
 		deleted      INTEGER NOT NULL CHECK (deleted IN (0, 1))
 	) STRICT;
 
-	-- One row: the history, the latest revision, and up to which one changes are no longer
-	-- known.
-	CREATE TABLE progress (
-		id        INTEGER PRIMARY KEY NOT NULL CHECK (id = 1),
-		history   TEXT NOT NULL CHECK (history <> ''),
-		revision  INTEGER NOT NULL CHECK (revision >= 0),
-		forgotten INTEGER NOT NULL CHECK (forgotten BETWEEN 0 AND revision)
+	-- One row for every write with events. Organization and key are those of the record, both
+	-- empty if events were forgotten. No row refers to a record, since events outlive it. The
+	-- indexes have the revision as their last column.
+	CREATE TABLE events (
+		revision     INTEGER PRIMARY KEY NOT NULL CHECK (revision > 0),
+		organization TEXT NOT NULL,
+		key          TEXT NOT NULL,
+		document     TEXT NOT NULL -- a JSON array of store.Event
 	) STRICT;
-	INSERT INTO progress VALUES (1, lower(hex(randomblob(16))), 0, 0);
+	CREATE INDEX events_of_organization ON events (organization);
+	CREATE INDEX events_of_key ON events (key, organization) WHERE key <> '';
+
+	-- One row: the history, the latest revision, and up to which one changes are no longer
+	-- known and events were forgotten.
+	CREATE TABLE progress (
+		id               INTEGER PRIMARY KEY NOT NULL CHECK (id = 1),
+		history          TEXT NOT NULL CHECK (history <> ''),
+		revision         INTEGER NOT NULL CHECK (revision >= 0),
+		forgotten        INTEGER NOT NULL CHECK (forgotten BETWEEN 0 AND revision),
+		events_forgotten INTEGER NOT NULL CHECK (events_forgotten BETWEEN 0 AND revision)
+	) STRICT;
+	INSERT INTO progress VALUES (1, lower(hex(randomblob(16))), 0, 0, 0);
 
 	-- The histories from which the file has come to the present one, which is the last:
 	-- the first revision of each, and the revision before that.

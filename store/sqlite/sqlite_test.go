@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"fmt"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -35,6 +36,9 @@ func TestContract(t *testing.T) {
 			},
 			Observation: func(t testing.TB, s store.Store) {
 				sqlTo(t, s.(*Store).file.path, `UPDATE observation SET document = substr(document, 1, 20)`)
+			},
+			Events: func(t testing.TB, s store.Store, revision uint64) {
+				sqlTo(t, s.(*Store).file.path, fmt.Sprintf(`UPDATE events SET document = substr(document, 1, length(document) / 2) WHERE revision = %d`, revision))
 			},
 		}),
 		storetest.Restore(restoreClosed),

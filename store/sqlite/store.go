@@ -29,8 +29,8 @@ const (
 	keptChanges = 100_000
 )
 
-// A Store is a store.Store in a file. It is also a store.Watcher, a store.UsageRecorder and
-// a store.Loader. Make one with [Open].
+// A Store is a store.Store in a file. It is also a store.Watcher, a store.UsageRecorder, a
+// store.Loader and a store.Journal. Make one with [Open].
 type Store struct {
 	file  file
 	write database       // one connection: writes take turns
@@ -56,6 +56,7 @@ var (
 	_ store.Watcher       = (*Store)(nil)
 	_ store.UsageRecorder = (*Store)(nil)
 	_ store.Loader        = (*Store)(nil)
+	_ store.Journal       = (*Store)(nil)
 )
 
 // Open opens the store in a file. It creates the file if it is absent, readable and

@@ -34,6 +34,7 @@ var writeQueries = []string{
 	selectOrganization, insertOrganization, updateOrganization, deleteOrganization,
 	insertChange, selectOldest, deleteChanges, updateProgress, updateForgotten, selectEnd, insertHistory, deleteHistories,
 	selectKeyUsage, putUsage, selectObservation, putObservation,
+	insertEvents, deleteEvents, updateEventsForgotten,
 }
 
 // A transaction is one write, or several that happen together. Meanwhile no other process

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/sallyport-go/sallyport/apikey"
 	"github.com/sallyport-go/sallyport/store"
 	"github.com/sallyport-go/sallyport/store/adapter"
 )
@@ -179,11 +180,16 @@ func (b *batch) begins() (map[uint64]uint64, error) {
 // by its latest change, which comes first.
 func (b *batch) changes(begins map[uint64]uint64) error {
 	var revision, deleted int64
+	var organization, key any
 	var change store.Change
 	var r row
 	next, seen := b.latest.Revision, map[adapter.Name]bool{}
-	err := b.each(selectChanges, []any{&revision, &change.Organization, &change.Key, &deleted, &r.id, &r.organization, &r.revision, &r.record}, func() error {
-		if uint64(revision) != next || change.Organization == "" {
+	err := b.each(selectChanges, []any{&revision, &organization, &key, &deleted, &r.id, &r.organization, &r.revision, &r.record}, func() error {
+		forgot := organization == nil && key == nil // events, and no record was written
+		change.Organization, _ = organization.(string)
+		id, named := key.(string)
+		change.Key = apikey.ID(id)
+		if uint64(revision) != next || !forgot && (change.Organization == "" || !named) {
 			return fmt.Errorf("the change of revision %d cannot be read: there is one of revision %d, organization %.300q", next, revision, change.Organization)
 		}
 		if before, begins := begins[next]; begins {
@@ -192,7 +198,7 @@ func (b *batch) changes(begins map[uint64]uint64) error {
 			next--
 		}
 		name := adapter.NameOf(change)
-		if seen[name] {
+		if forgot || seen[name] {
 			return nil
 		}
 		seen[name] = true

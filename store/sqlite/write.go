@@ -110,46 +110,52 @@ func (t *transaction) organization(id string) (*policy.Organization, error) {
 
 // DeleteOrganization implements [store.Store]. An unreadable organization can be deleted.
 func (s *Store) DeleteOrganization(ctx context.Context, id string, revision uint64) error {
-	return s.transact(ctx, "delete an organization", func(t *transaction) error {
-		var stored, record, key any
-		found, err := t.find(selectOrganization, id, &stored, &record)
-		if err != nil {
-			return err
-		}
-		if err := checkDelete(adapter.OrganizationName(id), found, stored, revision); err != nil {
-			return err
-		}
-		switch hasKeys, err := t.find(selectAnyKey, id, &key); {
-		case err != nil:
-			return err
-		case hasKeys:
-			return adapter.NotEmpty(id)
-		}
-		next, err := t.next()
-		if err != nil {
-			return err
-		}
-		return t.write(next, id, "", true, deleteOrganization, id)
-	})
+	return s.transact(ctx, "delete an organization", func(t *transaction) error { return t.deleteOrganization(id, revision) })
+}
+
+func (t *transaction) deleteOrganization(id string, revision uint64) error {
+	var stored, record, key any
+	found, err := t.find(selectOrganization, id, &stored, &record)
+	if err != nil {
+		return err
+	}
+	if err := checkDelete(adapter.OrganizationName(id), found, stored, revision); err != nil {
+		return err
+	}
+	switch hasKeys, err := t.find(selectAnyKey, id, &key); {
+	case err != nil:
+		return err
+	case hasKeys:
+		return adapter.NotEmpty(id)
+	}
+	next, err := t.next()
+	if err != nil {
+		return err
+	}
+	return t.write(next, id, "", true, deleteOrganization, id)
 }
 
 // DeleteKey implements [store.Store]. An unreadable key can be deleted.
 func (s *Store) DeleteKey(ctx context.Context, id apikey.ID, revision uint64) error {
-	return s.transact(ctx, "delete a key", func(t *transaction) error {
-		var organization, stored any
-		found, err := t.find(selectPlace, string(id), &organization, &stored)
-		if err != nil {
-			return err
-		}
-		if err := checkDelete(adapter.KeyName(id), found, stored, revision); err != nil {
-			return err
-		}
-		next, err := t.next()
-		if err != nil {
-			return err
-		}
-		return t.write(next, organizationOf(organization), id, true, deleteKey, string(id))
-	})
+	return s.transact(ctx, "delete a key", func(t *transaction) error { return t.deleteKey(id, revision, "") })
+}
+
+// deleteKey deletes a key of an organization, or of any if that is empty.
+func (t *transaction) deleteKey(id apikey.ID, revision uint64, of string) error {
+	var organization, stored any
+	found, err := t.find(selectPlace, string(id), &organization, &stored)
+	if err != nil {
+		return err
+	}
+	found = found && (of == "" || of == organization)
+	if err := checkDelete(adapter.KeyName(id), found, stored, revision); err != nil {
+		return err
+	}
+	next, err := t.next()
+	if err != nil {
+		return err
+	}
+	return t.write(next, organizationOf(organization), id, true, deleteKey, string(id))
 }
 
 // checkDelete decides S14. stored is the column with the revision. If it is unreadable, only

@@ -118,6 +118,19 @@ func everyCall(s *etcd.Store) []call {
 		{"Watch", false, func(ctx context.Context) error { return watchUntilError(ctx, s, 1<<40) }},
 		{"Usage", false, func(ctx context.Context) error { _, err := s.Usage(ctx, "k1"); return err }},
 		{"Observation", false, func(ctx context.Context) error { _, err := s.Observation(ctx); return err }},
+		{"Events", false, func(ctx context.Context) error { _, err := s.Events(ctx, store.EventRequest{}); return err }},
+		{"Write", true, func(ctx context.Context) error {
+			_, err := s.Write(ctx, store.Write{PutOrganization: &policy.Organization{ID: "written"}, Events: []store.Event{newEvent("written", "created")}})
+			return err
+		}},
+		{"Write that forgets", true, func(ctx context.Context) error {
+			through := at(ctx, s, 1)
+			if through.History == "" { // Position failed
+				through.History = "unknown"
+			}
+			_, err := s.Write(ctx, store.Write{Forget: &through})
+			return err
+		}},
 		{"PutKey", true, func(ctx context.Context) error { _, err := s.PutKey(ctx, newKey("new", "acme")); return err }},
 		{"PutOrganization", true, func(ctx context.Context) error {
 			_, err := s.PutOrganization(ctx, policy.Organization{ID: "new"})
@@ -130,6 +143,13 @@ func everyCall(s *etcd.Store) []call {
 			at := time.Unix(1, 0)
 			return s.RecordObservation(ctx, store.Report{Recorder: "one", Since: at, From: at, Until: at, At: at})
 		}},
+	}
+}
+
+func newEvent(organization, reason string) store.Event {
+	return store.Event{
+		Time: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), Type: store.EventOrganizationCreated, Organization: organization,
+		Actor: store.Actor{Kind: store.ActorSystem}, Via: store.ViaLibrary, Reason: reason,
 	}
 }
 

@@ -99,7 +99,9 @@ func TestRestored(t *testing.T) {
 			for n := range 7 {
 				for _, p := range lost {
 					require.ErrorIs(t, first(t, s, p), store.ErrCompacted, "%+v after %d writes", p, n)
+					require.ErrorIs(t, eventsAfter(t, s, p), store.ErrCompacted, "%+v after %d writes", p, n)
 				}
+				require.NoError(t, eventsAfter(t, s, kept), "however much is compacted")
 				if bump == 0 {
 					require.NoError(t, first(t, s, kept))
 				}
@@ -128,6 +130,13 @@ func clusterID(t testing.TB, client *clientv3.Client) uint64 {
 	response, err := client.Get(t.Context(), "any")
 	require.NoError(t, err)
 	return response.Header.ClusterId
+}
+
+func eventsAfter(t testing.TB, s *etcd.Store, p store.Position) error {
+	t.Helper()
+	page, err := s.Events(t.Context(), store.EventRequest{After: p})
+	require.Empty(t, page.Events, "every write was a Put")
+	return err
 }
 
 // first returns the error that a watch from a position begins with.

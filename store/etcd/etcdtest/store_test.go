@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"github.com/sallyport-go/sallyport/apikey"
 	"github.com/sallyport-go/sallyport/store"
@@ -45,6 +46,13 @@ func TestStore(t *testing.T) {
 			Organization: func(t testing.TB, _ store.Store, id string) { put(t, "organizations/"+id, `{"id":"`+id+`"}`) },
 			Usage:        func(t testing.TB, _ store.Store, id apikey.ID) { put(t, "usage/"+string(id), `{"entries":`) },
 			Observation:  func(t testing.TB, _ store.Store) { put(t, "usage-observation", `{"since":`) },
+			Events: func(t testing.TB, _ store.Store, revision uint64) {
+				kept, err := client.Get(t.Context(), prefix+"events/all/oldest/", clientv3.WithPrefix(), clientv3.WithMinCreateRev(int64(revision)), clientv3.WithMaxCreateRev(int64(revision)))
+				require.NoError(t, err)
+				require.Len(t, kept.Kvs, 1)
+				document := kept.Kvs[0].Value
+				put(t, strings.TrimPrefix(string(kept.Kvs[0].Key), prefix), string(document[:len(document)/2]))
+			},
 		}),
 		storetest.Compact(func(t testing.TB, _ store.Store) { compact(t, client) }),
 	)

@@ -37,13 +37,28 @@ CREATE TABLE sallyport.observation (
 );
 INSERT INTO sallyport.observation (document) VALUES ('{"since":-62135596800000000,"until":-62135596800000000}');
 
--- The latest writes, for watchers. For an organization itself the key is NULL.
+-- The latest writes, for watchers. For an organization itself the key is NULL. All three
+-- columns are NULL if events were forgotten, and no record was written.
 CREATE TABLE sallyport.changes (
     revision     bigint PRIMARY KEY CHECK (revision > 0),
-    organization text COLLATE "C" NOT NULL,
+    organization text COLLATE "C",
     key          text COLLATE "C",
-    deleted      boolean NOT NULL
+    deleted      boolean,
+    CHECK ((organization IS NULL) = (deleted IS NULL) AND (organization IS NOT NULL OR key IS NULL))
 );
+
+-- The events of a write are one row. Organization and key are those of the record. The key is
+-- empty for an organization itself, and both are if events were forgotten. No row refers to a
+-- record, since events outlive it.
+CREATE TABLE sallyport.events (
+    revision     bigint PRIMARY KEY CHECK (revision > 0),
+    organization text COLLATE "C" NOT NULL,
+    key          text COLLATE "C" NOT NULL,
+    count        integer NOT NULL CHECK (count > 0), -- of events
+    document     json NOT NULL                       -- an array of them
+);
+CREATE INDEX ON sallyport.events (organization, revision);
+CREATE INDEX ON sallyport.events (key, organization, revision) WHERE key <> '';
 
 -- One row. Every write locks it, so writes become visible in the order of their
 -- revisions. Few change it: while a transaction elsewhere stays open, the server keeps every
@@ -54,18 +69,20 @@ CREATE TABLE sallyport.changes (
 -- wrote this row. Elsewhere, as after a failover or in a restored backup, the history has
 -- another name, computed from both. The first write there makes it this row's, and revisions
 -- go on above base, which lost ones cannot have reached. forgotten is the revision of the
--- latest change no longer kept.
+-- latest change no longer kept, and events_forgotten the one up to which events were
+-- forgotten.
 CREATE TABLE sallyport.state (
-    one       boolean PRIMARY KEY DEFAULT true CHECK (one),
-    history   text NOT NULL DEFAULT gen_random_uuid()::text CHECK (history <> ''),
-    place     text NOT NULL DEFAULT '',
-    base      bigint NOT NULL DEFAULT 0 CHECK (base >= 0),
-    forgotten bigint NOT NULL DEFAULT 0 CHECK (forgotten >= 0)
+    one              boolean PRIMARY KEY DEFAULT true CHECK (one),
+    history          text NOT NULL DEFAULT gen_random_uuid()::text CHECK (history <> ''),
+    place            text NOT NULL DEFAULT '',
+    base             bigint NOT NULL DEFAULT 0 CHECK (base >= 0),
+    forgotten        bigint NOT NULL DEFAULT 0 CHECK (forgotten >= 0),
+    events_forgotten bigint NOT NULL DEFAULT 0 CHECK (events_forgotten >= 0)
 );
 INSERT INTO sallyport.state DEFAULT VALUES;
 
--- Earlier names of the history, and the last revision of each. A watch under such a name
--- goes on if its revision is not greater.
+-- Earlier names of the history, and the last revision of each. A watch under such a name, or
+-- a reader of events, goes on if its revision is not greater.
 CREATE TABLE sallyport.histories (
     history text PRIMARY KEY,
     until   bigint NOT NULL CHECK (until >= 0)
