@@ -99,8 +99,10 @@ func (c Change) ofSuspension() Change {
 	return c
 }
 
-// isSuspended reports whether the organization has a suspension that has not ended.
-func isSuspended(o *policy.Organization, now time.Time) bool { return o.SuspendedUntil.After(now) }
+// isSuspended reports whether a requirement is suspended.
+func isSuspended(o *policy.Organization, now time.Time) bool {
+	return o.Requirement == policy.Required && o.SuspendedUntil.After(now)
+}
 
 // DisableOrganization switches every key of the organization off (line 6), until it is
 // enabled.

@@ -24,6 +24,16 @@ func (s side) decide(request policy.Request, now time.Time) policy.Decision {
 	return policy.Evaluate(policy.NewSubject(s.key, s.organization), request, now)
 }
 
+// resumed returns the records without a suspension.
+func (s side) resumed() side {
+	if s.organization != nil {
+		organization := *s.organization
+		organization.SuspendedUntil = time.Time{}
+		s.organization = &organization
+	}
+	return s
+}
+
 // list returns the key's access list, and whether there is a key.
 func (s side) list() (accesslist.List, bool) {
 	if s.key == nil {
@@ -54,8 +64,8 @@ type comparison struct {
 	now           time.Time
 	unnamed       bool // the key is created under a new ID
 	lost, gained  []call
-	everywhere    bool // lost from every address
-	usable        [2]bool
+	everywhere    bool       // lost from every address
+	usable        [2][2]bool // before and after: now, and without a suspension
 }
 
 // strangers are addresses for documentation (RFC 5737, RFC 3849): no list expects them.
@@ -67,7 +77,7 @@ func compare(before, after side, now time.Time) *comparison {
 	is, exists := after.list()
 	homes := []netip.Addr{home(was, now)}
 	first := c.try(homes[0], "", nil)
-	c.usable = [2]bool{first.before.Allows(), first.after.Allows()}
+	usable := [2]bool{first.before.Allows(), first.after.Allows()}
 	if !exists || was.Equal(is) {
 		c.keep(first)
 		c.everywhere = first.lost()
@@ -76,8 +86,9 @@ func compare(before, after side, now time.Time) *comparison {
 			c.keep(c.try(address, "", nil))
 		}
 		homes = append(homes, home(is, now))
-		c.usable[1] = c.try(homes[1], "", nil).after.Allows()
+		usable[1] = c.try(homes[1], "", nil).after.Allows()
 	}
+	c.usable = [2][2]bool{usable, usable}
 	if existed && exists && before.key != after.key {
 		c.secrets(homes[0])
 		c.grants(homes)

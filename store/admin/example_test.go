@@ -124,6 +124,44 @@ func ExampleAdmin_Apply_accept() {
 	// [breaks_key] they were told in May
 }
 
+// In an emergency a person suspends the requirement. It applies again by itself.
+func ExampleSuspendRequirement() {
+	ctx, _, a, ann := service()
+	terms := admin.ApplyOptions{Accept: []admin.Kind{admin.Opens}, Reason: "the proxy is down, incident 4711"}
+	_, err := a.Apply(ctx, ann, "acme", terms, admin.SetRequirement(policy.Required))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	result, err := a.Apply(ctx, ann, "acme", terms, admin.SuspendRequirement(time.Now().Add(30*time.Minute)))
+	fmt.Println(result.Events[0].Type, err)
+	fmt.Println(time.Until(result.Organizations[0].SuspendedUntil) <= 30*time.Minute)
+
+	_, err = a.Apply(ctx, ann, "acme", terms, admin.SuspendRequirement(time.Now().Add(48*time.Hour)))
+	fmt.Println(err)
+	// Output:
+	// organization.requirement_suspended <nil>
+	// true
+	// store/admin: invalid: A suspension lasts 24 hours at most. Choose an earlier end.
+}
+
+// Keys are found by the words that the embedding program gave them.
+func ExampleSetLabels() {
+	ctx, _, a, ann := service()
+	_, err := a.Apply(ctx, ann, "acme", admin.ApplyOptions{},
+		admin.SetLabels("report", map[string]string{"team": "finance"}), admin.SetExternalID("report", "cus_8123"))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	page, err := a.Keys(ctx, "acme", store.PageRequest{Filter: store.Filter{Label: "team=finance"}})
+	for _, key := range page.Items {
+		fmt.Println(key.ID, key.Labels["team"], key.ExternalID, err)
+	}
+	// Output:
+	// report finance cus_8123 <nil>
+}
+
 // A key is rotated with an overlap, and the old secret ended once nobody uses it.
 func ExampleRotate() {
 	ctx, _, a, ann := service()

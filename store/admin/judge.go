@@ -47,8 +47,8 @@ type judge struct {
 	totals    Totals
 	breaks    keyGroup
 	opens     keyGroup
-	manages   witness
-	usable    witness
+	manages   witnesses
+	usable    witnesses
 	overBroad map[apikey.ID][]string
 	broad     []apikey.ID
 }
@@ -83,42 +83,51 @@ func (w *witness) see(before, after bool, c *comparison) {
 // lost reports whether there was one and none is left.
 func (w *witness) lost() bool { return w.was && w.left == "" }
 
-// compare compares one key before and after the change. If its answers stay for now, and the
-// end of a suspension moves, the answers at the earlier end count.
+// witnesses are those for now, and for when no suspension runs.
+type witnesses [2]witness
+
+func (w *witnesses) lost() bool { return w[0].lost() || w[1].lost() }
+
+// compare compares one key before and after the change. If its answers stay for now, those at
+// the end of a suspension count.
 func (j *judge) compare(before, after *apikey.Key) *comparison {
 	was, is, now := side{before, j.before}, side{after, j.after}, j.evidence.Time
 	c := compare(was, is, now)
-	if end, moved := j.movedEnd(); moved && len(c.lost)+len(c.gained) == 0 {
-		usable := c.usable
-		c = compare(was, is, end)
-		c.usable = usable
+	usable := c.usable
+	end := firstEnd(now, j.before, j.after)
+	if end.IsZero() {
+		return c
 	}
+	usable[1] = compare(was.resumed(), is.resumed(), now).usable[0]
+	if len(c.lost)+len(c.gained) == 0 && !alike(j.before, j.after) {
+		c = compare(was, is, end)
+	}
+	c.usable = usable
 	return c
 }
 
-// movedEnd returns the earlier end of a running suspension that ends at another time after
-// the change, and still after now.
-func (j *judge) movedEnd() (end time.Time, moved bool) {
-	now := j.evidence.Time
-	if j.before == nil || j.after == nil || !isSuspended(j.before, now) || !isSuspended(j.after, now) {
-		return time.Time{}, false
+// firstEnd returns the earliest end of a running suspension; zero without one.
+func firstEnd(now time.Time, organizations ...*policy.Organization) (end time.Time) {
+	for _, o := range organizations {
+		if o != nil && isSuspended(o, now) && (end.IsZero() || o.SuspendedUntil.Before(end)) {
+			end = o.SuspendedUntil
+		}
 	}
-	was, is := j.before.SuspendedUntil, j.after.SuspendedUntil
-	if is.Before(was) {
-		return is, true
-	}
-	return was, is.After(was)
+	return end
 }
 
-// see notes whether the key is left as a manager and as usable.
+// see notes whether the key is left as a manager and as usable, now and without a suspension:
+// its end must lock nobody out either.
 func (j *judge) see(c *comparison) {
 	manager := func(s side) bool { // of a usable key
 		return slices.ContainsFunc(s.key.Grants, func(g apikey.Grant) bool {
 			return g.Project == "" && !g.AllProjects && slices.Contains(j.rules.managing, g.Role)
 		})
 	}
-	j.usable.see(c.usable[0], c.usable[1], c)
-	j.manages.see(c.usable[0] && manager(c.before), c.usable[1] && manager(c.after), c)
+	for i, usable := range c.usable {
+		j.usable[i].see(usable[0], usable[1], c)
+		j.manages[i].see(usable[0] && manager(c.before), usable[1] && manager(c.after), c)
+	}
 }
 
 // key judges one key by its comparison and its usage.

@@ -10,6 +10,7 @@ import (
 	"github.com/sallyport-go/sallyport/accesslist"
 	"github.com/sallyport-go/sallyport/apikey"
 	"github.com/sallyport-go/sallyport/policy"
+	"github.com/sallyport-go/sallyport/store"
 	"github.com/sallyport-go/sallyport/store/admin"
 )
 
@@ -148,10 +149,54 @@ func TestM20Resume(t *testing.T) {
 	require.Equal(t, want.Totals, got.Totals)
 	require.Equal(t, list(admin.BreaksKey), got.Needs())
 
-	// Managers and usable keys that only the suspension left are lost with it.
-	w.apply(ann, accept(admin.LastManager), admin.DeleteKey("listed"), admin.RemoveGrants("boss", apikey.Grant{Role: "owner"}), admin.AddGrants("open", apikey.Grant{Role: "owner"}))
-	w.apply(ann, plain, admin.DeleteKey("boss"))
-	require.Equal(t, list(admin.LastManager, admin.OrganizationLockout, admin.BreaksKey), kinds(w.refuse(admin.Refused, ann, plain, admin.ResumeRequirement()).Findings))
+}
+
+// Keys that only a suspension makes usable are managers and usable keys until it ends. Its end
+// by the clock must lock nobody out either.
+func TestM20Lockout(t *testing.T) {
+	owner := apikey.Grant{Role: "owner"}
+	terms := accept(admin.Opens, admin.BreaksKey)
+	w := suspensionWorld(t)
+	w.edit("open", func(k *apikey.Key) { k.Grants = []apikey.Grant{owner} })
+	w.apply(ann, terms, admin.SuspendRequirement(time.Time{}))
+	require.Equal(t, list(admin.LastManager), kinds(w.refuse(admin.Refused, ann, terms, admin.DeleteKey("boss")).Findings))
+	require.Equal(t, list(admin.LastManager), kinds(w.refuse(admin.Refused, ann, terms, admin.RemoveEntries("boss", prefixes("198.51.100.1")...)).Findings))
+	w.apply(ann, terms, admin.DeleteKey("listed"))
+	require.Equal(t, list(admin.LastManager, admin.OrganizationLockout), kinds(w.refuse(admin.Refused, ann, terms, admin.DeleteKey("boss")).Findings))
+	require.Empty(t, w.preview(ann, admin.DisableKey("open"), admin.EnableKey("open")).Findings)
+
+	w.key("second", "198.51.100.2", "owner")
+	w.apply(ann, terms, admin.DeleteKey("boss"))
+	w.apply(ann, accept(admin.LastManager, admin.OrganizationLockout), admin.DeleteKey("second"))
+
+	// To resume loses those that are left.
+	require.Empty(t, w.preview(ann, admin.Describe("open", "x")).Findings, "there is none to lose")
+	require.Equal(t, list(admin.LastManager, admin.OrganizationLockout), kinds(w.refuse(admin.Refused, ann, terms, admin.ResumeRequirement()).Findings))
+
+	// A requirement that begins by the clock locks out as one at once does.
+	w.apply(ann, terms, admin.SetRequirement(policy.NotRequired))
+	require.Equal(t, list(admin.LastManager, admin.OrganizationLockout), kinds(w.refuse(admin.Refused, ann, terms,
+		admin.SetRequirement(policy.Required), admin.SuspendRequirement(time.Time{})).Findings))
+}
+
+// A write depends on the manager left now and on the one left after the suspension (rule M19).
+func TestM20Conditions(t *testing.T) {
+	f := newFaulty()
+	w := worldOf(t, f, f.Store)
+	w.key("a", "", "owner")
+	w.key("boss", "198.51.100.1", "owner")
+	second := w.key("second", "198.51.100.1", "owner").Revision
+	suspended(time.Hour)(w)
+	f.overtake(func() { w.edit("second", func(k *apikey.Key) { k.Disabled = true }) })
+	_, err := w.admin.Apply(w.ctx, ann, "acme", plain, admin.DisableKey("boss"))
+	requireClass(t, admin.Refused, err)
+	require.ErrorContains(t, err, "No key could manage the organization any more.")
+	require.False(t, w.stored("boss").Disabled)
+	require.Equal(t, []store.Condition{
+		{Organization: "acme", Revision: w.acme().Revision},
+		{Organization: "acme", Key: "a", Revision: w.stored("a").Revision},
+		{Organization: "acme", Key: "second", Revision: second},
+	}, f.writes[0].If)
 }
 
 // A running suspension that is to end later opens as much as a new one, and one that is to
@@ -181,16 +226,19 @@ func TestM20MovedEnd(t *testing.T) {
 func TestM20Switch(t *testing.T) {
 	w := suspensionWorld(t)
 	w.apply(ann, accept(admin.Opens), admin.SuspendRequirement(start.Add(5*time.Hour)))
+	refusal := w.refuse(admin.Refused, ann, plain, admin.SetRequirement(policy.NotRequired))
+	require.Equal(t, list(admin.Opens), kinds(refusal.Findings), "open for longer than was accepted")
 	w.apply(ann, plain, admin.SetRequirement(policy.Required))
 	require.Equal(t, start.Add(5*time.Hour), w.acme().SuspendedUntil, "that was no switch")
-	require.Equal(t, []string{"organization.requirement_changed"}, types(w.apply(ann, plain, admin.SetRequirement(policy.ReportOnly)).Events))
+	require.Equal(t, []string{"organization.requirement_changed"}, types(w.apply(ann, accept(admin.Opens), admin.SetRequirement(policy.ReportOnly)).Events))
 	w.apply(ann, accept(admin.BreaksKey), admin.SetRequirement(policy.Required))
 	require.Zero(t, w.acme().SuspendedUntil)
 	require.Equal(t, "organization_requires_access_list", w.answer("open", "192.0.2.1", start))
 
-	// Both in one write.
+	// Both in one write: it breaks by the clock.
 	w.apply(ann, accept(admin.Opens), admin.SetRequirement(policy.NotRequired))
-	result := w.apply(ann, plain, admin.SetRequirement(policy.Required), admin.SuspendRequirement(time.Time{}))
+	require.Equal(t, list(admin.BreaksKey), kinds(w.refuse(admin.Refused, ann, plain, admin.SetRequirement(policy.Required), admin.SuspendRequirement(time.Time{})).Findings))
+	result := w.apply(ann, accept(admin.BreaksKey), admin.SetRequirement(policy.Required), admin.SuspendRequirement(time.Time{}))
 	require.Equal(t, []string{"organization.requirement_changed", "organization.requirement_suspended"}, types(result.Events))
 	require.Equal(t, "open_list", w.answer("open", "192.0.2.1", start))
 }
