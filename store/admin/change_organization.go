@@ -59,8 +59,8 @@ const (
 // SuspendRequirement suspends the organization's requirement until an instant at most
 // [MaxSuspension] ahead (rule M20). The zero time means [DefaultSuspension] from now. At that
 // instant the requirement applies again, without a further change. A running suspension gets
-// the new end. An end that is past or too far ahead is Invalid, and an organization that does
-// not require access lists a Conflict.
+// the new end. Errors are Invalid for an end in the past or too far ahead, and Conflict for
+// an organization without a requirement of policy.Required.
 //
 // Keys cannot do this: a person or the system must.
 func SuspendRequirement(until time.Time) Change {

@@ -20,6 +20,13 @@
 // kind by name and gives a reason. There is no force. A key accepts its own lockout only by
 // ending itself.
 //
+// # Evidence
+//
+// A preview says how keys were used in a window of 30 days: by entry, secret and address, and
+// which calls were denied. The store must be a store.UsageRecorder, and every process that
+// decides needs a Recorder of package store/usage. [Evidence] says how complete this is. A key
+// is KeyUnused only if all of the window was observed; otherwise it is KeyUnknown.
+//
 // # Without a journal
 //
 // With a store that is no store.Journal

@@ -103,7 +103,7 @@ type KeyEffect struct {
 	UseCount    int           `json:"useCount,omitempty"`
 
 	// Addresses are those of served calls in the window, the latest first, at most MaxUses.
-	// MoreAddresses says that there may have been others, which the store does not keep.
+	// MoreAddresses is true if there may have been others: a store keeps a bounded number.
 	Addresses     []AddressUse `json:"addresses,omitempty"`
 	AddressCount  int          `json:"addressCount,omitempty"`
 	MoreAddresses bool         `json:"moreAddresses,omitempty"`
