@@ -243,6 +243,21 @@ func TestM20Switch(t *testing.T) {
 	require.Equal(t, "open_list", w.answer("open", "192.0.2.1", start))
 }
 
+// A suspension stored by other means, of no requirement, is none.
+func TestM20NothingToSuspend(t *testing.T) {
+	w := newWorld(t)
+	w.key("boss", "", "owner")
+	organization, err := w.memory.Organization(w.ctx, "acme")
+	require.NoError(t, err)
+	organization.Requirement, organization.SuspendedUntil = policy.ReportOnly, start.Add(time.Hour)
+	_, err = w.memory.PutOrganization(w.ctx, organization)
+	require.NoError(t, err)
+	require.Zero(t, w.acme().SuspendedUntil)
+	require.Empty(t, w.apply(ann, plain, admin.ResumeRequirement()).Events)
+	w.apply(ann, accept(admin.LastManager, admin.OrganizationLockout), admin.SetRequirement(policy.Required))
+	require.Equal(t, "organization_requires_access_list", w.answer("boss", "192.0.2.1", start), "it is not suspended by chance")
+}
+
 // A suspension that begins, moves or ends between a preview and its change is noticed.
 func TestM20Token(t *testing.T) {
 	w := suspensionWorld(t)
