@@ -35,18 +35,33 @@ func grants(n int) (grants []apikey.Grant) {
 	return grants
 }
 
+// labels returns n labels with names of 8 bytes and values of size bytes.
+func labels(n, size int) map[string]string {
+	all := map[string]string{}
+	for i := range n {
+		all[fmt.Sprintf("name%04d", i)] = strings.Repeat("v", size)
+	}
+	return all
+}
+
 func TestA12TheNumbersOfAKeyAreBounded(t *testing.T) {
 	for name, test := range map[string]struct {
 		change func(*apikey.Key)
 		want   string // "": it is valid
 	}{
-		"entries":      {func(k *apikey.Key) { k.AccessList = listOf(t, 10_000, 0) }, ""},
-		"more entries": {func(k *apikey.Key) { k.AccessList = listOf(t, 10_001, 0) }, "apikey: the access list has 10001 entries: want at most 10000"},
-		"grants":       {func(k *apikey.Key) { k.Grants = grants(1_000) }, ""},
-		"more grants":  {func(k *apikey.Key) { k.Grants = grants(1_001) }, "apikey: the key has 1001 grants: want at most 1000, or one for all projects"},
-		"text":         {func(k *apikey.Key) { k.AccessList = listOf(t, 1_000, 128<<10-1) }, ""},
+		"entries":          {func(k *apikey.Key) { k.AccessList = listOf(t, 10_000, 0) }, ""},
+		"more entries":     {func(k *apikey.Key) { k.AccessList = listOf(t, 10_001, 0) }, "apikey: the access list has 10001 entries and the one on trial 0: want at most 10000 together"},
+		"entries on trial": {func(k *apikey.Key) { k.AccessList, k.TrialList = listOf(t, 4_000, 0), listOf(t, 6_000, 0) }, ""},
+		"more entries on trial": {func(k *apikey.Key) { k.AccessList, k.TrialList = listOf(t, 4_000, 0), listOf(t, 6_001, 0) },
+			"apikey: the access list has 4000 entries and the one on trial 6001: want at most 10000 together"},
+		"text on trial": {func(k *apikey.Key) { k.AccessList, k.TrialList = listOf(t, 500, 64<<10), listOf(t, 500, 64<<10-1) }, ""},
+		"more text on trial": {func(k *apikey.Key) { k.AccessList, k.TrialList = listOf(t, 500, 64<<10), listOf(t, 500, 64<<10) },
+			"have 131073 bytes together: want at most 131072"},
+		"grants":      {func(k *apikey.Key) { k.Grants = grants(1_000) }, ""},
+		"more grants": {func(k *apikey.Key) { k.Grants = grants(1_001) }, "apikey: the key has 1001 grants: want at most 1000, or one for all projects"},
+		"text":        {func(k *apikey.Key) { k.AccessList = listOf(t, 1_000, 128<<10-1) }, ""},
 		"more text": {func(k *apikey.Key) { k.AccessList = listOf(t, 1_000, 128<<10) },
-			"apikey: the description, the comments of entries and the grants have 131073 bytes together: want at most 131072"},
+			"apikey: the description, the comments of entries, the grants and the labels have 131073 bytes together: want at most 131072"},
 		"text of the grants": {func(k *apikey.Key) {
 			k.Grants = grants(1_000)
 			k.AccessList = listOf(t, 200, 128<<10-8_000-1)
@@ -55,6 +70,16 @@ func TestA12TheNumbersOfAKeyAreBounded(t *testing.T) {
 			k.Grants = append(grants(999), apikey.Grant{Role: "a", Project: "12345678"})
 			k.AccessList = listOf(t, 200, 128<<10-8_000-1)
 		}, "have 131073 bytes together"},
+		"labels":      {func(k *apikey.Key) { k.Metadata = &apikey.Metadata{Labels: labels(32, 256)} }, ""},
+		"more labels": {func(k *apikey.Key) { k.Metadata = &apikey.Metadata{Labels: labels(33, 1)} }, "apikey: the key has 33 labels: want at most 32"},
+		"many labels": {func(k *apikey.Key) { k.Metadata = &apikey.Metadata{Labels: labels(1_000, 256)} }, "apikey: the key has 1000 labels: want at most 32"},
+		"text of labels": {func(k *apikey.Key) {
+			k.Metadata, k.AccessList = &apikey.Metadata{Labels: labels(2, 100), ExternalID: "12345"}, listOf(t, 1_000, 128<<10-206-16)
+		}, ""},
+		"more text of labels": {func(k *apikey.Key) {
+			k.Metadata, k.AccessList = &apikey.Metadata{Labels: labels(2, 100), ExternalID: "123456"}, listOf(t, 1_000, 128<<10-206-16)
+		},
+			"have 131073 bytes together"},
 		"a thousand secrets": {func(k *apikey.Key) { k.Secrets = make([]apikey.StoredSecret, 1_000) }, "apikey: the key has 1000 secrets: want one, or two during a rotation"},
 	} {
 		t.Run(name, func(t *testing.T) {

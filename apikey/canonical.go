@@ -47,6 +47,17 @@ func readCanonical(data []byte) (read Key, ok bool) {
 	}
 	c.Need(`]`)
 	read.NotBefore, read.Expires, read.Created = c.OptionalTime(`,"notBefore":`), c.OptionalTime(`,"expires":`), c.OptionalTime(`,"created":`)
+	if c.Next(`,"trialList":`) {
+		if err := read.TrialList.UnmarshalJSON(c.FlatArray(`,"trialList":`)); err != nil {
+			return Key{}, false
+		}
+	}
+	if c.Next(`,"labels":`) || c.Next(`,"externalId":`) {
+		read.Metadata = &Metadata{Labels: c.OptionalTexts(`,"labels":`), ExternalID: c.OptionalText(`,"externalId":`)}
+		if read.ExternalID() == "" && len(read.labels()) == 0 {
+			return Key{}, false
+		}
+	}
 	read.Revision = c.Uint(`,"revision":`)
 	c.Need(`}`)
 	return read, c.Done() && read.Validate() == nil

@@ -41,9 +41,14 @@ func canonicalKeys(t testing.TB) (keys []Key) {
 		ID: "Key_1-b", Organization: "acme é", AccessList: full, Description: "for the backups", Disabled: true, Revision: 1<<64 - 1,
 		Grants:    []Grant{{Role: "reader"}, {Role: "writer", Project: "web"}, {Role: "admin", AllProjects: true}},
 		Secrets:   []StoredSecret{{ServerKey: "2026", Sum: [32]byte{1}, Created: at, Expires: at.AddDate(0, 1, 0)}, {Sum: [32]byte{2}, FormerID: "5ec2e700"}},
-		NotBefore: at, Expires: at.AddDate(1, 0, 0), Created: at,
+		NotBefore: at, Expires: at.AddDate(1, 0, 0), Created: at, TrialList: list,
+		Metadata: &Metadata{Labels: map[string]string{"team": "web é", "z": ""}, ExternalID: "cus_1"},
 	}
-	return []Key{plain, rich}
+	found := plain
+	found.Metadata = &Metadata{ExternalID: "cus_1"}
+	labelled := plain
+	labelled.Metadata = &Metadata{Labels: map[string]string{"team": "web"}}
+	return []Key{plain, rich, found, labelled}
 }
 
 func TestCanonicalJSON(t *testing.T) {
@@ -69,6 +74,8 @@ func TestCanonicalJSON(t *testing.T) {
 			`"notBefore":"2026-01-02T03:04:05.123456789Z"`: `"notBefore":"0001-01-01T00:00:00Z"`, `"revision":0`: `"revision":00`,
 			`"serverKey":"2026"`: `"serverKey":""`, `"sum":"01`: `"sum":"AB`, `"expires":"2027`: `"expires":""},"z":{"`, `Z","created"`: `+01:00","created"`,
 			`"revision":`: `"revision":-`, `"grants":[]`: `"grants":[{"role":"reader"},{"role":"reader"}]`, `"id":"k"`: `"id":7`,
+			`"labels":{`: `"labels":{"z":"","z":"",`, `"team":"web"`: `"team":7`, `"labels":{"team":"web"}`: `"labels":{}`, `"externalId":"cus_1"`: `"externalId":""`,
+			`"team"`: `"te\u0061m"`, `"trialList":[`: `"trialList":[],"x":[`, `"trialList":[{`: `"trialList":[[{`, `,"revision"`: `,"trialList":[],"revision"`,
 			`"description":""`: `"description":"\u003c"`, `"organization":"acme"`: `"organization":"ac` + "\xff" + `me"`, `"192.0.2.1"`: `"192.0.2.1\u002f"`,
 		} {
 			checkCanonical(t, []byte(strings.Replace(string(data), old, changed, 1)))

@@ -50,6 +50,13 @@ func serverKey(t testing.TB, id string) apikey.ServerKey {
 	return key
 }
 
+func invalidList(t testing.TB) accesslist.List {
+	t.Helper()
+	list, err := accesslist.Parse("everyone")
+	require.Error(t, err)
+	return list
+}
+
 // fullKey has something in every field.
 func fullKey(t testing.TB) apikey.Key {
 	t.Helper()
@@ -62,6 +69,8 @@ func fullKey(t testing.TB) apikey.Key {
 	key.Description = "nightly backup <&> für \U0001F512"
 	key.Disabled = true
 	key.AccessList = list
+	key.TrialList, err = accesslist.Parse("203.0.113.0/24")
+	require.NoError(t, err)
 	key.Grants = []apikey.Grant{
 		{Role: "backup.admin"},
 		{Role: "backup.viewer", Project: "staging"},
@@ -69,6 +78,7 @@ func fullKey(t testing.TB) apikey.Key {
 	}
 	key.NotBefore = noon.Add(-time.Hour)
 	key.Expires = noon.Add(time.Nanosecond)
+	key.Metadata = &apikey.Metadata{Labels: map[string]string{"team": "größer <&>", "archived": ""}, ExternalID: "cus_1"}
 	key.Revision = 1<<64 - 1
 	return key
 }

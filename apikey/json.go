@@ -16,17 +16,20 @@ import (
 // The stored forms. They are separate from Key, so that renaming a Go field never renames one in a database.
 type (
 	storedKey struct {
-		ID           ID              `json:"id"`
-		Organization string          `json:"organization"`
-		Description  string          `json:"description"`
-		Disabled     bool            `json:"disabled"`
-		AccessList   accesslist.List `json:"accessList"`
-		Grants       []storedGrant   `json:"grants"`
-		Secrets      []storedSecret  `json:"secrets"`
-		NotBefore    time.Time       `json:"notBefore,omitzero"`
-		Expires      time.Time       `json:"expires,omitzero"`
-		Created      time.Time       `json:"created,omitzero"`
-		Revision     uint64          `json:"revision"`
+		ID           ID                `json:"id"`
+		Organization string            `json:"organization"`
+		Description  string            `json:"description"`
+		Disabled     bool              `json:"disabled"`
+		AccessList   accesslist.List   `json:"accessList"`
+		Grants       []storedGrant     `json:"grants"`
+		Secrets      []storedSecret    `json:"secrets"`
+		NotBefore    time.Time         `json:"notBefore,omitzero"`
+		Expires      time.Time         `json:"expires,omitzero"`
+		Created      time.Time         `json:"created,omitzero"`
+		TrialList    accesslist.List   `json:"trialList,omitzero"`
+		Labels       map[string]string `json:"labels,omitempty"`
+		ExternalID   string            `json:"externalId,omitzero"`
+		Revision     uint64            `json:"revision"`
 	}
 	storedGrant struct {
 		Role        string `json:"role"`
@@ -46,17 +49,22 @@ type (
 // customer and do not accept it from one. Give a program's answers a form of their own.
 //
 // It is an object with the names id, organization, description, disabled, accessList, grants (each role, project,
-// allProjects), secrets (each serverKey, sum in hexadecimal, formerId, created, expires), notBefore, expires, created and revision.
-// Times are RFC 3339 in UTC with all their nanoseconds; a zero time, project, serverKey or formerId is left out. Text in another
+// allProjects), secrets (each serverKey, sum in hexadecimal, formerId, created, expires), notBefore, expires, created, trialList, labels, externalId
+// and revision. Times are RFC 3339 in UTC with all their nanoseconds; a zero time, project, serverKey or formerId and an
+// empty trialList, labels or externalId are left out. Text in another
 // encoding than UTF-8 and years beyond four digits are errors, because they would not be read back the same. An otherwise
 // invalid key is written as it is.
 func (k Key) MarshalJSON() ([]byte, error) {
 	stored := storedKey{
 		ID: k.ID, Organization: k.Organization, Description: k.Description, Disabled: k.Disabled, AccessList: k.AccessList,
 		Grants: make([]storedGrant, len(k.Grants)), Secrets: make([]storedSecret, len(k.Secrets)),
-		NotBefore: k.NotBefore.UTC(), Expires: k.Expires.UTC(), Created: k.Created.UTC(), Revision: k.Revision,
+		NotBefore: k.NotBefore.UTC(), Expires: k.Expires.UTC(), Created: k.Created.UTC(),
+		TrialList: k.TrialList, Labels: k.labels(), ExternalID: k.ExternalID(), Revision: k.Revision,
 	}
-	texts := []string{string(k.ID), k.Organization, k.Description}
+	texts := []string{string(k.ID), k.Organization, k.Description, k.ExternalID()}
+	for name, value := range k.labels() {
+		texts = append(texts, name, value)
+	}
 	for n, g := range k.Grants {
 		stored.Grants[n] = storedGrant(g)
 		texts = append(texts, g.Role, g.Project)
@@ -84,7 +92,7 @@ func (k Key) MarshalJSON() ([]byte, error) {
 //   - text in another encoding than UTF-8, and anything after the object;
 //   - a record refused by [Key.Validate].
 //
-// On an error k is unchanged. The access list may have IPv6 entries (see [accesslist.Entry.UnmarshalJSON]).
+// On an error k is unchanged. The lists may have IPv6 entries (see [accesslist.Entry.UnmarshalJSON]).
 func (k *Key) UnmarshalJSON(data []byte) error {
 	read, ok := readCanonical(data)
 	if !ok {
@@ -100,6 +108,7 @@ func (k *Key) UnmarshalJSON(data []byte) error {
 // readAny reads the stored form in any JSON.
 func readAny(data []byte) (Key, error) {
 	var read Key
+	var metadata Metadata
 	v, err := strictjson.Parse(data)
 	if err == nil {
 		err = v.Object(
@@ -113,9 +122,13 @@ func readAny(data []byte) (Key, error) {
 			strictjson.Field{Name: "notBefore", Read: strictjson.Time(&read.NotBefore)},
 			strictjson.Field{Name: "expires", Read: strictjson.Time(&read.Expires)},
 			strictjson.Field{Name: "created", Read: strictjson.Time(&read.Created)},
+			strictjson.Field{Name: "trialList", Read: func(v strictjson.Value) error { return read.TrialList.UnmarshalJSON(v) }},
+			strictjson.Field{Name: "labels", Read: strictjson.Map(&metadata.Labels, readLabel)},
+			strictjson.Field{Name: "externalId", Read: strictjson.Text(&metadata.ExternalID)},
 			strictjson.Field{Name: "revision", Read: strictjson.Uint(&read.Revision)},
 		)
 	}
+	read.Metadata = metadata.clone()
 	if err == nil {
 		err = read.Validate()
 	}
@@ -132,6 +145,11 @@ func readGrant(v strictjson.Value) (grant Grant, err error) {
 		strictjson.Field{Name: "allProjects", Read: strictjson.Bool(&grant.AllProjects)},
 	)
 	return grant, err
+}
+
+func readLabel(name string, v strictjson.Value) (sameName, value string, err error) {
+	err = strictjson.Text(&value)(v)
+	return name, value, err
 }
 
 func readSecret(v strictjson.Value) (secret StoredSecret, err error) {

@@ -28,6 +28,8 @@ const (
 			{"sum": "` + sumB + `", "formerId": "5ec2e700"}
 		],
 		"notBefore": "2026-05-17T12:00:00Z", "expires": "2027-01-01T01:00:00+01:00", "created": "2026-05-17T12:00:00.123456789Z",
+		"trialList": [{"address": "203.0.113.7"}],
+		"labels": {"team": "web", "archived": ""}, "externalId": "cus_1",
 		"revision": 18446744073709551615
 	}`
 	smallJSON = `{"id":"k","organization":"acme","disabled":false,"accessList":[],"secrets":[{"sum":"` + sumA + `"}]}`
@@ -39,8 +41,12 @@ func TestJSONReadsTheStoredForm(t *testing.T) {
 	day := time.Date(2026, 5, 17, 12, 0, 0, 0, time.UTC)
 	require.Equal(t, "9f86d081", key.Secrets[0].ID())
 	require.Equal(t, "5ec2e700", key.Secrets[1].ID())
+	tried, err := accesslist.Parse("203.0.113.7")
+	require.NoError(t, err)
 	require.Equal(t, apikey.Key{
-		ID: "Key_1-b", Organization: "acme", Description: "nightly <backup>", Disabled: true,
+		TrialList: tried,
+		Metadata:  &apikey.Metadata{Labels: map[string]string{"team": "web", "archived": ""}, ExternalID: "cus_1"},
+		ID:        "Key_1-b", Organization: "acme", Description: "nightly <backup>", Disabled: true,
 		Grants: []apikey.Grant{{Role: "admin"}, {Role: "viewer", Project: "p"}, {Role: "viewer", AllProjects: true}},
 		Secrets: []apikey.StoredSecret{
 			{ServerKey: "k1", Sum: key.Secrets[0].Sum, Created: day, Expires: day.Add(time.Hour + 1)},
@@ -67,11 +73,13 @@ func TestJSONOfASmallKey(t *testing.T) {
 func TestJSONRoundTripIsExact(t *testing.T) {
 	key := fullKey(t)
 	small, _ := newKey(t, nil)
+	tried := small.Clone()
+	tried.TrialList = key.AccessList
 	ipv6 := small.Clone()
 	var err error
 	ipv6.AccessList, err = accesslist.Parser{AllowIPv6: true}.ParseJSON([]byte(`[{"address":"2001:db8::/32"}]`))
 	require.NoError(t, err)
-	for _, key := range []apikey.Key{key, small, ipv6} {
+	for _, key := range []apikey.Key{key, small, tried, ipv6} {
 		data, err := json.Marshal(key)
 		require.NoError(t, err)
 		var read apikey.Key
@@ -136,6 +144,9 @@ func TestJSONRefusesToWriteWhatWouldReadBackDifferent(t *testing.T) {
 		"role":         func(k *apikey.Key) { k.Grants[0].Role = "a\xff" },
 		"project":      func(k *apikey.Key) { k.Grants[0].Project = "a\xff" },
 		"server key":   func(k *apikey.Key) { k.Secrets[0].ServerKey = "a\xff" },
+		"label":        func(k *apikey.Key) { k.Metadata.Labels["a\xff"] = "" },
+		"value":        func(k *apikey.Key) { k.Metadata.Labels["team"] = "a\xff" },
+		"external ID":  func(k *apikey.Key) { k.Metadata.ExternalID = "a\xff" },
 		"former ID":    func(k *apikey.Key) { k.Secrets[0].FormerID = "a\xff" },
 	} {
 		key := fullKey(t)
@@ -143,7 +154,9 @@ func TestJSONRefusesToWriteWhatWouldReadBackDifferent(t *testing.T) {
 		_, err := key.MarshalJSON()
 		require.EqualError(t, err, `apikey: a key with the text "a\xff" cannot be stored: want UTF-8`, name)
 	}
-	_, err := apikey.Key{Expires: time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC)}.MarshalJSON()
+	_, err := apikey.Key{TrialList: invalidList(t)}.MarshalJSON()
+	require.ErrorContains(t, err, "apikey: a key cannot be stored: ")
+	_, err = apikey.Key{Expires: time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC)}.MarshalJSON()
 	require.ErrorContains(t, err, "apikey: a key cannot be stored: ")
 	require.ErrorContains(t, err, "year")
 }
@@ -200,6 +213,22 @@ func TestA3StrictReading(t *testing.T) {
 		"revision too large":       {replaced(`18446744073709551615`, `18446744073709551616`), `"revision": `},
 		"time of another form":     {replaced(`"2026-05-17T12:00:00.123456789Z"`, `"17 May 2026"`), `"created": `},
 		"zero time written out":    {replaced(`"2027-01-01T01:00:00+01:00"`, `"0001-01-01T00:00:00Z"`), `"expires": "0001-01-01T00:00:00Z": want a time such as 2026-01-02T15:04:05Z, or leave it out`},
+		"null trialList":           {replaced(`[{"address": "203.0.113.7"}]`, `null`), `"trialList" is null: want a value, or leave it out`},
+		"bad trialList":            {replaced(`[{"address": "203.0.113.7"}]`, `["everyone"]`), `"trialList": `},
+		"trialList of a text":      {replaced(`[{"address": "203.0.113.7"}]`, `"203.0.113.7"`), `"trialList": `},
+		"trialList twice":          {replaced(`"trialList": [`, `"trialList": [], "trialList": [`), `"trialList" occurs twice`},
+		"case of trialList":        {replaced(`"trialList"`, `"triallist"`), `unknown name "triallist": want "trialList"`},
+		"null labels":              {replaced(`{"team": "web", "archived": ""}`, `null`), `"labels" is null: want a value, or leave it out`},
+		"labels of another type":   {replaced(`{"team": "web", "archived": ""}`, `["team"]`), `"labels": an array: want an object`},
+		"a label's type":           {replaced(`"team": "web"`, `"team": true`), `"labels": "team": true: want a string`},
+		"null label":               {replaced(`"team": "web"`, `"team": null`), `"labels": "team": null: want a string`},
+		"label twice":              {replaced(`"team": "web"`, `"team": "web", "team": "web"`), `"labels": "team" occurs twice: want it once`},
+		"label twice by an escape": {replaced(`"team": "web"`, `"team": "web", "t\u0065am": "web"`), `"labels": "team" occurs twice: want it once`},
+		"bad label":                {replaced(`"team": "web"`, `"team=": "web"`), `the name of a label "team=" contains "="`},
+		"null externalId":          {replaced(`"cus_1"`, `null`), `"externalId" is null: want a value, or leave it out`},
+		"externalId's type":        {replaced(`"cus_1"`, `1`), `"externalId": the number 1: want a string`},
+		"case of externalId":       {replaced(`"externalId"`, `"externalID"`), `unknown name "externalID": want "externalId"`},
+		"bad externalId":           {replaced(`"cus_1"`, `" "`), `the external ID " " begins or ends with white space`},
 		"no sum":                   {replaced(`"sum": "`+sumB+`", `, ``), `"secrets": number 2: "sum" is missing`},
 		"sum of another type":      {replaced(`"`+sumB+`"`, `[1]`), `"secrets": number 2: "sum": `},
 		"short sum":                {replaced(sumB, sumB[2:]), `"sum": a string of 62 characters: want 64 hexadecimal digits`},
@@ -242,6 +271,8 @@ func FuzzKeyJSON(f *testing.F) {
 	f.Add([]byte(smallJSON))
 	f.Add([]byte(strings.Replace(smallJSON, "acme", `\ud83d\udd12`, 1)))
 	f.Add([]byte(strings.Replace(smallJSON, "[]", `[{"address":"203.0.113.7","comment":"x"}]`, 1)))
+	f.Add([]byte(strings.Replace(smallJSON, "[]", `[],"trialList":[],"labels":{},"externalId":""`, 1)))
+	f.Add([]byte(strings.Replace(smallJSON, "[]", `[],"labels":{"a":"b","A":""},"externalId":"c"`, 1)))
 	data, err := json.Marshal(fullKey(f))
 	require.NoError(f, err)
 	f.Add(data)

@@ -2,6 +2,7 @@ package apikey
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -14,7 +15,7 @@ const maxSecrets = 2
 // A Key is the record of one API key. It belongs to one organization for its whole life (rule K6) and stands for a program,
 // never for a person.
 //
-// It is plain data: a copy shares Grants and Secrets, a [Key.Clone] does not. The zero Key is invalid. No secret matches
+// It is plain data: a copy shares Grants, Secrets and Metadata, a [Key.Clone] does not. The zero Key is invalid. No secret matches
 // it. Its JSON is the stored form; see [Key.MarshalJSON].
 type Key struct {
 	ID           ID
@@ -23,6 +24,11 @@ type Key struct {
 	// AccessList has the addresses of the key's callers. An empty one admits every address, unless the organization or
 	// the endpoint requires a list; one whose entries have all expired admits none.
 	AccessList accesslist.List
+
+	// TrialList is a list on trial (rule Q4 of package policy): a call that it would deny is
+	// judged by AccessList alone, and its decision says so. Empty: none. It opens nothing: a
+	// key with a TrialList and no AccessList admits every address.
+	TrialList accesslist.List
 
 	Grants []Grant // the key's roles (rule K5); none: only endpoints without roles, at the organization
 
@@ -34,6 +40,8 @@ type Key struct {
 
 	Created     time.Time // zero: unknown
 	Description string    // for people: at most MaxDescription bytes of what a name may have (ValidateName), may be empty
+
+	Metadata *Metadata // labels and an external ID; nil: none
 
 	// Revision is set by the store and changed by every write; see package store. Zero: not stored yet.
 	Revision uint64
@@ -88,22 +96,27 @@ func (k Key) Status(now time.Time) Status {
 	return StatusActive
 }
 
-// Clone returns a copy with Grants and Secrets of its own. Access lists are immutable and stay shared.
+// Entries returns the number of entries of both lists. [MaxEntries] and store.MaxEntries are bounds on it.
+func (k Key) Entries() int { return k.AccessList.Len() + k.TrialList.Len() }
+
+// Clone returns a copy with Grants, Secrets and Metadata of its own. Access lists are immutable and stay shared.
+// Metadata with nothing in it becomes nil.
 func (k Key) Clone() Key {
 	k.Grants = slices.Clone(k.Grants)
 	k.Secrets = slices.Clone(k.Secrets)
+	k.Metadata = k.Metadata.clone()
 	return k
 }
 
-// Equal reports whether two records are the same. Times are the same when they are the same instant, nil slices equal
+// Equal reports whether two records are the same. Times are the same when they are the same instant, nil slices and Metadata equal
 // empty ones, the order of grants and secrets counts, and so does Revision. go-cmp uses it. It does not verify a
 // secret; see [Secret.Verify].
 func (k Key) Equal(o Key) bool {
 	return k.ID == o.ID && k.Organization == o.Organization && k.Description == o.Description &&
-		k.Disabled == o.Disabled && k.AccessList.Equal(o.AccessList) &&
+		k.Disabled == o.Disabled && k.AccessList.Equal(o.AccessList) && k.TrialList.Equal(o.TrialList) &&
 		slices.Equal(k.Grants, o.Grants) && slices.EqualFunc(k.Secrets, o.Secrets, StoredSecret.equal) &&
 		k.NotBefore.Equal(o.NotBefore) && k.Expires.Equal(o.Expires) && k.Created.Equal(o.Created) &&
-		k.Revision == o.Revision
+		k.ExternalID() == o.ExternalID() && maps.Equal(k.labels(), o.labels()) && k.Revision == o.Revision
 }
 
 func (s StoredSecret) equal(o StoredSecret) bool {

@@ -112,14 +112,35 @@ func TestValidate(t *testing.T) {
 		"plain":                {func(k *apikey.Key) { k.Secrets[0].ServerKey = "" }, ""},
 		"secret's year":        {func(k *apikey.Key) { k.Secrets[0].Created = year(0) }, "Created of Secrets[0] is in the year 0"},
 		"secret's last year":   {func(k *apikey.Key) { k.Secrets[1].Expires = year(10000) }, "Expires of Secrets[1] is in the year 10000"},
-		"never valid":          {func(k *apikey.Key) { k.NotBefore = k.Expires }, "is never valid: NotBefore 2026-05-17T12:00:00.12345679Z is not before"},
-		"backwards":            {func(k *apikey.Key) { k.NotBefore = k.Expires.Add(1) }, "the key is never valid"},
-		"from now on":          {func(k *apikey.Key) { k.Expires = time.Time{} }, ""},
-		"NotBefore's year":     {func(k *apikey.Key) { k.NotBefore = year(-1) }, "NotBefore is in the year -1: want 1 to 9999"},
-		"Expires's year":       {func(k *apikey.Key) { k.Expires = year(10000) }, "Expires is in the year 10000"},
-		"Expires's first year": {func(k *apikey.Key) { k.Expires = year(9999) }, ""},
-		"created at no time":   {func(k *apikey.Key) { k.Created = time.Time{} }, ""},
-		"Created's year":       {func(k *apikey.Key) { k.Created = year(0) }, "Created is in the year 0"},
+		"no metadata":          {func(k *apikey.Key) { k.Metadata = nil }, ""},
+		"empty metadata":       {func(k *apikey.Key) { k.Metadata = &apikey.Metadata{} }, ""},
+		"no external ID":       {func(k *apikey.Key) { k.Metadata.ExternalID = "" }, ""},
+		"longest external ID":  {func(k *apikey.Key) { k.Metadata.ExternalID = strings.Repeat("x", 256) }, ""},
+		"external ID too long": {func(k *apikey.Key) { k.Metadata.ExternalID = strings.Repeat("x", 257) }, "has 257 bytes: want at most 256"},
+		"external ID's space":  {func(k *apikey.Key) { k.Metadata.ExternalID = "a " }, `apikey: the external ID "a " begins or ends with white space`},
+		"external ID's lines":  {func(k *apikey.Key) { k.Metadata.ExternalID = "a\nb" }, `apikey: the external ID "a\nb" has the control character U+000A`},
+		"external ID's bytes":  {func(k *apikey.Key) { k.Metadata.ExternalID = "a\xff" }, "is not valid UTF-8"},
+		"longest label": {func(k *apikey.Key) {
+			k.Metadata.Labels = map[string]string{strings.Repeat("é", 32): strings.Repeat("x", 256)}
+		}, ""},
+		"label too long":        {func(k *apikey.Key) { k.Metadata.Labels[strings.Repeat("x", 65)] = "" }, "has 65 bytes: want at most 64"},
+		"label of no name":      {func(k *apikey.Key) { k.Metadata.Labels[""] = "x" }, "apikey: the name of a label is empty: want 1 to 64 bytes"},
+		"label with =":          {func(k *apikey.Key) { k.Metadata.Labels["a=b"] = "c" }, `apikey: the name of a label "a=b" contains "=": want it without`},
+		"label's space":         {func(k *apikey.Key) { k.Metadata.Labels[" a"] = "c" }, `the name of a label " a" begins or ends with white space`},
+		"label's bytes":         {func(k *apikey.Key) { k.Metadata.Labels["a\xff"] = "c" }, "is not valid UTF-8"},
+		"value with =":          {func(k *apikey.Key) { k.Metadata.Labels["team"] = "a=b" }, ""},
+		"value too long":        {func(k *apikey.Key) { k.Metadata.Labels["team"] = strings.Repeat("x", 257) }, "has 257 bytes: want at most 256"},
+		"value's lines":         {func(k *apikey.Key) { k.Metadata.Labels["team"] = "a\u2028b" }, `apikey: the value of label "team" "a\u2028b" has the line separator`},
+		"value's space":         {func(k *apikey.Key) { k.Metadata.Labels["team"] = " " }, `the value of label "team" " " begins or ends with white space`},
+		"invalid list on trial": {func(k *apikey.Key) { k.TrialList = invalidList(t) }, "apikey: the list on trial is invalid: want a list returned without an error"},
+		"never valid":           {func(k *apikey.Key) { k.NotBefore = k.Expires }, "is never valid: NotBefore 2026-05-17T12:00:00.12345679Z is not before"},
+		"backwards":             {func(k *apikey.Key) { k.NotBefore = k.Expires.Add(1) }, "the key is never valid"},
+		"from now on":           {func(k *apikey.Key) { k.Expires = time.Time{} }, ""},
+		"NotBefore's year":      {func(k *apikey.Key) { k.NotBefore = year(-1) }, "NotBefore is in the year -1: want 1 to 9999"},
+		"Expires's year":        {func(k *apikey.Key) { k.Expires = year(10000) }, "Expires is in the year 10000"},
+		"Expires's first year":  {func(k *apikey.Key) { k.Expires = year(9999) }, ""},
+		"created at no time":    {func(k *apikey.Key) { k.Created = time.Time{} }, ""},
+		"Created's year":        {func(k *apikey.Key) { k.Created = year(0) }, "Created is in the year 0"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			key := fullKey(t)
@@ -146,9 +167,22 @@ func TestCloneSharesNothing(t *testing.T) {
 	require.Equal(t, key, clone)
 	clone.Grants[0].Role = "other"
 	clone.Secrets[0].Sum[0]++
+	clone.Metadata.Labels["team"], clone.Metadata.ExternalID = "other", "other"
+	require.Equal(t, "cus_1", key.ExternalID())
+	team, ok := key.Label("team")
+	require.True(t, ok)
+	require.Equal(t, "größer <&>", team)
 	require.Equal(t, "backup.admin", key.Grants[0].Role)
 	require.NotEqual(t, clone.Secrets[0].Sum, key.Secrets[0].Sum)
 	require.Nil(t, apikey.Key{}.Clone().Secrets)
+	for _, empty := range []*apikey.Metadata{nil, {}, {Labels: map[string]string{}}} {
+		require.Nil(t, apikey.Key{Metadata: empty}.Clone().Metadata)
+		require.True(t, apikey.Key{Metadata: empty}.Equal(apikey.Key{}))
+		_, ok := apikey.Key{Metadata: empty}.Label("team")
+		require.False(t, ok)
+		require.Empty(t, apikey.Key{Metadata: empty}.ExternalID())
+	}
+	require.Equal(t, &apikey.Metadata{ExternalID: "x"}, apikey.Key{Metadata: &apikey.Metadata{ExternalID: "x"}}.Clone().Metadata)
 }
 
 func TestEqual(t *testing.T) {
@@ -169,6 +203,13 @@ func TestEqual(t *testing.T) {
 		"Description":          func(k *apikey.Key) { k.Description = "" },
 		"Disabled":             func(k *apikey.Key) { k.Disabled = false },
 		"AccessList":           func(k *apikey.Key) { k.AccessList = other },
+		"TrialList":            func(k *apikey.Key) { k.TrialList = other },
+		"no TrialList":         func(k *apikey.Key) { k.TrialList = accesslist.List{} },
+		"Metadata":             func(k *apikey.Key) { k.Metadata = nil },
+		"ExternalID":           func(k *apikey.Key) { k.Metadata.ExternalID = "" },
+		"Labels":               func(k *apikey.Key) { k.Metadata.Labels = nil },
+		"a label":              func(k *apikey.Key) { delete(k.Metadata.Labels, "archived") },
+		"a label's value":      func(k *apikey.Key) { k.Metadata.Labels["archived"] = "x" },
 		"no AccessList":        func(k *apikey.Key) { k.AccessList = accesslist.List{} },
 		"Grants":               func(k *apikey.Key) { k.Grants[0].AllProjects = true },
 		"order of grants":      func(k *apikey.Key) { k.Grants[0], k.Grants[1] = k.Grants[1], k.Grants[0] },

@@ -17,20 +17,27 @@ const (
 	// a valid ID.
 	MaxID = 40
 
-	// MaxName is the length of the longest name of an organization, a project or a role, in bytes.
+	// MaxName is the length of the longest name of an organization, a project or a role, of the longest value of a label
+	// and of the longest external ID, in bytes.
 	MaxName = 256
 
 	// MaxDescription is the length of the longest description, in bytes.
 	MaxDescription = 1024
 
-	// MaxEntries is the number of entries of the longest access list of a key.
+	// MaxEntries is the largest number of entries of a key, those of AccessList and TrialList together.
 	MaxEntries = 10_000
 
 	// MaxGrants is the largest number of grants of a key. A key of more projects has a grant for all projects.
 	MaxGrants = 1_000
 
+	// MaxLabels is the largest number of labels of a key.
+	MaxLabels = 32
+
+	// MaxLabelName is the length of the longest name of a label, in bytes.
+	MaxLabelName = 64
+
 	// MaxText is the size of all texts of a key together, in bytes: the description, the comments of its entries, the
-	// roles and projects of its grants.
+	// roles and projects of its grants, its labels with their names, and its external ID.
 	MaxText = 128 << 10
 )
 
@@ -40,23 +47,23 @@ const (
 // the comment of an entry follow the same rule. Names are compared byte by byte. The error calls the name by what, for
 // example "organization".
 func ValidateName(what, name string) error {
-	if problem := nameProblem(name); problem != "" {
+	if problem := nameProblem(name, MaxName); problem != "" {
 		return fmt.Errorf("apikey: the %s %s", what, problem)
 	}
 	return nil
 }
 
-// nameProblem returns why name is invalid, or "".
-func nameProblem(name string) string {
+// nameProblem returns why name, of at most most bytes, is invalid, or "".
+func nameProblem(name string, most int) string {
 	first, _ := utf8.DecodeRuneInString(name)
 	last, _ := utf8.DecodeLastRuneInString(name)
 	switch {
 	case name == "":
-		return fmt.Sprintf("is empty: want 1 to %d bytes", MaxName)
+		return fmt.Sprintf("is empty: want 1 to %d bytes", most)
 	case unicode.IsSpace(first) || unicode.IsSpace(last):
 		return plain.Quote(name) + " begins or ends with white space: want it without"
 	}
-	return textProblem(name, MaxName)
+	return textProblem(name, most)
 }
 
 func textProblem(text string, most int) string {
@@ -69,8 +76,9 @@ func textProblem(text string, most int) string {
 // Validate returns nil for a record that can be stored. Otherwise the error joins what is wrong with it, up to 20 problems,
 // and counts the rest. It checks
 //   - the ID, the names and the description,
-//   - the access list ([accesslist.List.IsValid]), at most [MaxEntries],
+//   - the access list and the one on trial ([accesslist.List.IsValid]), at most [MaxEntries] together,
 //   - the grants, each at most once, at most [MaxGrants],
+//   - the labels, at most [MaxLabels], and the external ID,
 //   - the texts together, at most [MaxText],
 //   - the secrets: one or two, with different hashes,
 //   - the times, zero or in the years 1 to 9999, and NotBefore before Expires.
@@ -95,11 +103,15 @@ func (k Key) Validate() error {
 	if !k.AccessList.IsValid() {
 		report("the access list is invalid: want a list returned without an error")
 	}
+	if !k.TrialList.IsValid() {
+		report("the list on trial is invalid: want a list returned without an error")
+	}
 	if !k.NotBefore.IsZero() && !k.Expires.IsZero() && !k.NotBefore.Before(k.Expires) {
 		report("the key is never valid: NotBefore %s is not before Expires %s: want it before",
 			k.NotBefore.Format(time.RFC3339Nano), k.Expires.Format(time.RFC3339Nano))
 	}
 	k.validateSize(report)
+	k.validateMetadata(report)
 	validateGrants(k.Grants, report)
 	validateSecrets(k.Secrets, report)
 	return errs.Err("apikey")
@@ -107,23 +119,33 @@ func (k Key) Validate() error {
 
 // validateSize checks the numbers first, and reads no text beyond them.
 func (k Key) validateSize(report func(format string, args ...any)) {
-	if n := k.AccessList.Len(); n > MaxEntries {
-		report("the access list has %d entries: want at most %d", n, MaxEntries)
+	if n := k.Entries(); n > MaxEntries {
+		report("the access list has %d entries and the one on trial %d: want at most %d together", k.AccessList.Len(), k.TrialList.Len(), MaxEntries)
 		return
 	}
 	if n := len(k.Grants); n > MaxGrants {
 		report("the key has %d grants: want at most %d, or one for all projects", n, MaxGrants)
 		return
 	}
-	size := len(k.Description)
+	if n := len(k.labels()); n > MaxLabels {
+		report("the key has %d labels: want at most %d", n, MaxLabels)
+		return
+	}
+	size := len(k.Description) + len(k.ExternalID())
 	for e := range k.AccessList.All() {
+		size += len(e.Comment)
+	}
+	for e := range k.TrialList.All() {
 		size += len(e.Comment)
 	}
 	for _, g := range k.Grants {
 		size += len(g.Role) + len(g.Project)
 	}
+	for name, value := range k.labels() {
+		size += len(name) + len(value)
+	}
 	if size > MaxText {
-		report("the description, the comments of entries and the grants have %d bytes together: want at most %d", size, MaxText)
+		report("the description, the comments of entries, the grants and the labels have %d bytes together: want at most %d", size, MaxText)
 	}
 }
 
@@ -131,11 +153,11 @@ func validateGrants(grants []Grant, report func(format string, args ...any)) {
 	grants = grants[:min(len(grants), MaxGrants)]
 	seen := make(map[Grant]int, len(grants))
 	for n, g := range grants {
-		if problem := nameProblem(g.Role); problem != "" {
+		if problem := nameProblem(g.Role, MaxName); problem != "" {
 			report("the role of Grants[%d] %s", n, problem)
 		}
 		if g.Project != "" {
-			if problem := nameProblem(g.Project); problem != "" {
+			if problem := nameProblem(g.Project, MaxName); problem != "" {
 				report("the project of Grants[%d] %s", n, problem)
 			}
 		}

@@ -35,6 +35,8 @@ type corpusCase struct {
 		ID          string
 		Requirement policy.Requirement
 		Disabled    bool
+
+		SuspendedUntil time.Time
 	}
 	Source  string
 	Key     *corpusKey
@@ -47,12 +49,10 @@ type corpusKey struct {
 	Organization       string
 	Disabled           bool
 	NotBefore, Expires time.Time
-	AccessList         []struct {
-		Address string
-		Expires time.Time
-	}
-	AllowIPv6 bool
-	Grants    []struct {
+	AccessList         []corpusEntry
+	TrialList          []corpusEntry
+	AllowIPv6          bool
+	Grants             []struct {
 		Role, Project string
 		AllProjects   bool
 	}
@@ -60,6 +60,11 @@ type corpusKey struct {
 		Name    string
 		Expires time.Time
 	}
+}
+
+type corpusEntry struct {
+	Address string
+	Expires time.Time
 }
 
 type corpusRequest struct {
@@ -143,7 +148,7 @@ func TestCorpus(t *testing.T) {
 		require.True(t, reasons[line], "no case is answered by %s", line)
 		require.True(t, rules[fmt.Sprintf("line %d", line)], "no case names line %d", line)
 	}
-	for _, rule := range []string{"A1", "A2", "A3", "A4", "A5", "A6", "A8", "A11", "Q1", "Q2", "K4", "K5", "D2", "D3", "truth table", "order"} {
+	for _, rule := range []string{"A1", "A2", "A3", "A4", "A5", "A6", "A8", "A11", "Q1", "Q2", "Q4", "M20", "K4", "K5", "D2", "D3", "truth table", "order"} {
 		require.True(t, rules[rule], "no case names %s", rule)
 	}
 	t.Logf("%d cases", len(cases))
@@ -232,16 +237,7 @@ func (c corpusCase) subject(t *testing.T, secrets corpusSecrets) policy.Subject 
 	}
 	k := c.Key
 	key := &apikey.Key{ID: k.ID, Organization: k.Organization, Disabled: k.Disabled, NotBefore: k.NotBefore, Expires: k.Expires}
-	var entries []accesslist.Entry
-	for _, e := range k.AccessList {
-		entry, err := accesslist.Parser{AllowIPv6: k.AllowIPv6}.ParseEntry(e.Address)
-		require.NoError(t, err)
-		entry.Expires = e.Expires
-		entries = append(entries, entry)
-	}
-	var err error
-	key.AccessList, err = accesslist.List{}.With(entries...)
-	require.NoError(t, err)
+	key.AccessList, key.TrialList = k.list(t, k.AccessList), k.list(t, k.TrialList)
 	for _, g := range k.Grants {
 		key.Grants = append(key.Grants, apikey.Grant(g))
 	}
@@ -251,7 +247,21 @@ func (c corpusCase) subject(t *testing.T, secrets corpusSecrets) policy.Subject 
 		stored.Expires = s.Expires
 		key.Secrets = append(key.Secrets, stored)
 	}
-	return policy.NewSubject(key, &policy.Organization{ID: c.Organization.ID, Requirement: c.Organization.Requirement, Disabled: c.Organization.Disabled})
+	return policy.NewSubject(key, &policy.Organization{ID: c.Organization.ID, Requirement: c.Organization.Requirement,
+		Disabled: c.Organization.Disabled, SuspendedUntil: c.Organization.SuspendedUntil})
+}
+
+func (k *corpusKey) list(t *testing.T, written []corpusEntry) accesslist.List {
+	var entries []accesslist.Entry
+	for _, e := range written {
+		entry, err := accesslist.Parser{AllowIPv6: k.AllowIPv6}.ParseEntry(e.Address)
+		require.NoError(t, err)
+		entry.Expires = e.Expires
+		entries = append(entries, entry)
+	}
+	list, err := accesslist.List{}.With(entries...)
+	require.NoError(t, err)
+	return list
 }
 
 // garble makes of the stored records what the source returns of them.

@@ -20,9 +20,13 @@ type Decision struct {
 	// Reason is the answering line of the order.
 	Reason Reason
 
-	// WouldDeny is OrganizationRequiresAccessList when the organization's requirement is
-	// report only and line 10 would have answered under Required (rule Q2); otherwise
-	// zero. The call may have been allowed or denied all the same.
+	// WouldDeny is the answer of a line that is not in force, or zero:
+	//   - AddressNotListed if the call passed lines 6 to 11 and the key's list on trial does
+	//     not cover the client (rule Q4);
+	//   - otherwise OrganizationRequiresAccessList if line 10 would have answered under
+	//     Required, and the requirement is report only (rule Q2) or suspended (rule M20).
+	//
+	// The call may have been allowed or denied all the same.
 	WouldDeny Reason
 
 	// Two fields of the request, here because they fit into a gap.
@@ -148,7 +152,7 @@ func (d Decision) Subject() Subject { return d.subject }
 // Time returns when the request was judged, by the engine's clock. It is zero if the
 // request was answered before a key was looked up, and after a failed look-up or a panic.
 // It is zero, too, if nothing asked for the time: the engine has no observer, and neither
-// the key, its list nor a proof depends on it.
+// the key, its list, its organization nor a proof depends on it.
 func (d Decision) Time() time.Time { return d.now }
 
 // An Answer is the caller's side of a decision (rule D1).
@@ -231,6 +235,7 @@ func (d *Decision) attributes(attrs []slog.Attr, memory []byte) []slog.Attr {
 	add("endpoint", d.request.endpoint.Name)
 	if d.subject.organization != nil {
 		add("requirement", d.subject.organization.Requirement.String())
+		add("suspended_until", d.suspendedUntil())
 	}
 	add("disabled", d.disabled())
 	if d.WouldDeny != 0 {
@@ -240,6 +245,15 @@ func (d *Decision) attributes(attrs []slog.Attr, memory []byte) []slog.Attr {
 		add("error", d.causeText())
 	}
 	return attrs
+}
+
+// suspendedUntil returns the end of the suspension of the requirement, or "" if none was in
+// force.
+func (d Decision) suspendedUntil() string {
+	if organization := d.subject.organization; organization.suspended(d.now) {
+		return organization.SuspendedUntil.UTC().Format(time.RFC3339Nano)
+	}
+	return ""
 }
 
 // appendEntry appends the text of an entry, as of its String.

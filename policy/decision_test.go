@@ -62,6 +62,53 @@ allow address_listed
 `, told(f, f.evaluate()))
 }
 
+// Rule M20: the operator is told of a suspension in force, on every call that it concerns or
+// not, and of what it changed.
+func TestExplainSuspended(t *testing.T) {
+	f := openFixture(t)
+	f.organization.Requirement, f.organization.SuspendedUntil = policy.Required, noon.Add(time.Hour).In(time.FixedZone("", 7200))
+	d := f.evaluate()
+	require.Contains(t, d.String(), ` requirement="required" suspended_until="2026-06-01T13:00:00Z" would_deny="organization_requires_access_list"`)
+	require.Contains(t, d.Explain(), `
+10 organization_requires_access_list no   the list has no entries; the requirement of organization "acme" is required and suspended, the end is 2026-06-01T13:00:00Z, now is 2026-06-01T12:00:00Z, would deny otherwise
+`)
+	f.key.AccessList = list(t, "203.0.113.7")
+	d = f.evaluate()
+	require.Contains(t, d.String(), ` requirement="required" suspended_until="2026-06-01T13:00:00Z"`)
+	require.Contains(t, d.Explain(), `
+10 organization_requires_access_list no   the list has 1 entry; the requirement of organization "acme" is required and suspended, the end is 2026-06-01T13:00:00Z, now is 2026-06-01T12:00:00Z
+`)
+	for _, requirement := range []policy.Requirement{policy.NotRequired, policy.ReportOnly} {
+		f.organization.Requirement = requirement
+		d = f.evaluate()
+		require.NotContains(t, d.String(), "suspended")
+		require.NotContains(t, d.Explain(), "suspended")
+	}
+}
+
+// Rule Q4: the operator is told of a list on trial beside the list.
+func TestExplainTrialList(t *testing.T) {
+	f := openFixture(t)
+	f.key.TrialList, _ = accesslist.New(expired(t, "203.0.113.7", noon), expired(t, "192.0.2.1", noon.Add(1)))
+	d := f.evaluate()
+	require.Contains(t, d.String(), ` would_deny="address_not_listed"`)
+	require.Contains(t, d.Explain(), `
+ 9 address_not_listed                no   the list has no entries; on trial: 203.0.113.7 is covered by none; that list has 2 entries, 1 expired, would deny if in force
+`)
+	f.key.TrialList = list(t, "203.0.113.0/24")
+	f.key.AccessList = list(t, "203.0.113.7")
+	d = f.evaluate()
+	require.NotContains(t, d.String(), "would_deny")
+	require.Contains(t, d.Explain(), `
+ 9 address_not_listed                no   203.0.113.7 is covered by 203.0.113.7; the list has 1 entry; on trial: 203.0.113.7 is covered by 203.0.113.0/24; that list has 1 entry
+`)
+	require.Contains(t, d.Explain(), `
+15 address_listed                    yes  203.0.113.7 is covered by 203.0.113.7; the list has 1 entry
+`)
+	f.request.Client = netip.MustParseAddr("203.0.113.8")
+	require.Equal(t, ` 9 address_not_listed                yes  203.0.113.8 is covered by none; the list has 1 entry, 0 expired; on trial: 203.0.113.8 is covered by 203.0.113.0/24; that list has 1 entry`, lastLine(f.evaluate()))
+}
+
 func TestExplainReportOnly(t *testing.T) {
 	f := openFixture(t)
 	f.organization.Requirement = policy.ReportOnly
@@ -135,6 +182,12 @@ func TestExplainTheLineThatAnswered(t *testing.T) {
 		},
 		`10 organization_requires_access_list yes  the list has no entries; the requirement of organization "acme" is requirement(9)`: func(f *fixture) {
 			f.key.AccessList, f.organization.Requirement = accesslist.List{}, 9
+		},
+		`10 organization_requires_access_list yes  the list has no entries; the requirement of organization "acme" is required again, the end of its suspension is 2026-06-01T12:00:00Z, now is 2026-06-01T12:00:00Z`: func(f *fixture) {
+			f.key.AccessList, f.organization.Requirement, f.organization.SuspendedUntil = accesslist.List{}, policy.Required, noon
+		},
+		`10 organization_requires_access_list yes  the list has no entries; the requirement of organization "acme" is requirement(3)`: func(f *fixture) {
+			f.key.AccessList, f.organization.Requirement, f.organization.SuspendedUntil = accesslist.List{}, 3, noon.Add(1)
 		},
 		`11 endpoint_requires_access_list     yes  the list has no entries; endpoint "things.read" requires one`: func(f *fixture) {
 			f.key.AccessList, f.request.Endpoint.RequiresAccessList = accesslist.List{}, true

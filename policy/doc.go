@@ -134,6 +134,17 @@
 //     under [Required] in [Decision.WouldDeny], so that a switch can be watched before it
 //     is thrown.
 //   - Q3. Changing the requirement alters no list and holds for existing keys at once.
+//   - Q4. A list on trial (apikey.Key.TrialList) is report only for one list. If a call has
+//     passed lines 6 to 11 and no live entry of that list covers the client,
+//     Decision.WouldDeny is address_not_listed; nothing is enforced by it. The note replaces
+//     one of line 10, because line 9 comes first. A covered client's note of line 10 stays:
+//     the list is not the key's yet. An expired entry covers nothing, and a list on trial
+//     without entries is none.
+//   - M20. A requirement may be suspended until an instant, for an emergency; see
+//     [Organization.SuspendedUntil]. Before that instant line 10 does not apply and
+//     Decision.WouldDeny has its answer; from that instant on it applies again, and nobody
+//     has to write anything. All other lines are untouched. A past instant is as none. Only
+//     Required is suspended: an unknown requirement requires a list all the same.
 //
 // Two audiences:
 //

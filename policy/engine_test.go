@@ -197,14 +197,19 @@ func TestTheClockIsReadWhereTheTimeMatters(t *testing.T) {
 		options []policy.Option
 		reads   int
 	}{
-		"nothing asks":   {func(*fixture) {}, nil, 0},
-		"a list":         {func(f *fixture) { f.key.AccessList = list(t, "203.0.113.7") }, nil, 0},
-		"an expiry":      {func(f *fixture) { f.key.Expires = noon.Add(1) }, nil, 1},
-		"a not-before":   {func(f *fixture) { f.key.NotBefore = noon }, nil, 1},
-		"a secret":       {func(f *fixture) { f.request.Secret, f.request.Verifier = f.secret, nil }, nil, 1},
-		"another proof":  {func(f *fixture) { f.verifyBy(verifierFunc(func(apikey.Key, time.Time) error { return nil })) }, nil, 1},
-		"an observer":    {func(*fixture) {}, []policy.Option{policy.WithObserver(func(context.Context, policy.Decision) {})}, 1},
-		"an entry's end": {func(f *fixture) { f.key.AccessList, _ = accesslist.New(expired(t, "203.0.113.7", noon.Add(1))) }, nil, 1},
+		"nothing asks": {func(*fixture) {}, nil, 0},
+		"a list":       {func(f *fixture) { f.key.AccessList = list(t, "203.0.113.7") }, nil, 0},
+		"a suspension": {func(f *fixture) {
+			f.organization.Requirement, f.organization.SuspendedUntil = policy.Required, noon.Add(1)
+		}, nil, 1},
+		"an end on trial": {func(f *fixture) { f.key.TrialList, _ = accesslist.New(expired(t, "203.0.113.7", noon.Add(1))) }, nil, 1},
+		"a trial":         {func(f *fixture) { f.key.TrialList = list(t, "203.0.113.7") }, nil, 0},
+		"an expiry":       {func(f *fixture) { f.key.Expires = noon.Add(1) }, nil, 1},
+		"a not-before":    {func(f *fixture) { f.key.NotBefore = noon }, nil, 1},
+		"a secret":        {func(f *fixture) { f.request.Secret, f.request.Verifier = f.secret, nil }, nil, 1},
+		"another proof":   {func(f *fixture) { f.verifyBy(verifierFunc(func(apikey.Key, time.Time) error { return nil })) }, nil, 1},
+		"an observer":     {func(*fixture) {}, []policy.Option{policy.WithObserver(func(context.Context, policy.Decision) {})}, 1},
+		"an entry's end":  {func(f *fixture) { f.key.AccessList, _ = accesslist.New(expired(t, "203.0.113.7", noon.Add(1))) }, nil, 1},
 	} {
 		f := openFixture(t)
 		f.verifyBy(policy.AlreadyVerified{})
@@ -215,6 +220,35 @@ func TestTheClockIsReadWhereTheTimeMatters(t *testing.T) {
 		require.Equal(t, test.reads, reads, name)
 		require.Equal(t, test.reads == 1, d.Time().Equal(noon), name)
 	}
+}
+
+// Rule M20: a suspension ends by the clock, whatever the proof and without an observer.
+func TestM20ASuspensionEndsByTheClock(t *testing.T) {
+	f := openFixture(t)
+	f.organization.Requirement, f.organization.SuspendedUntil = policy.Required, noon
+	for _, verifier := range []policy.Verifier{nil, policy.AlreadyVerified{}} {
+		if verifier != nil {
+			f.verifyBy(verifier)
+		}
+		now := noon.Add(-time.Hour)
+		immediate, waiting := f.source(), f.source().waiting()
+		clock := policy.WithClock(func() time.Time { return now })
+		for at, want := range map[time.Time]policy.Reason{
+			noon.Add(-time.Hour): policy.OpenList, noon.Add(-1): policy.OpenList, noon: policy.OrganizationRequiresAccessList,
+			noon.Add(1): policy.OrganizationRequiresAccessList, noon.AddDate(100, 0, 0): policy.OrganizationRequiresAccessList,
+		} {
+			now = at
+			for _, source := range []policy.Source{immediate, waiting} {
+				d := f.decide(source, clock)
+				require.Equal(t, want, d.Reason, "%v", at)
+				require.Equal(t, want == policy.OpenList, d.WouldDeny == policy.OrganizationRequiresAccessList, "%v", at)
+			}
+		}
+	}
+
+	// No suspension is none for a clock that is far off, too.
+	f.organization.SuspendedUntil = time.Time{}
+	requireDenied(t, policy.Evaluate(f.subject(), f.request, time.Time{}.Add(-1)), policy.OrganizationRequiresAccessList)
 }
 
 // brokenLog is a slog.Handler that panics.

@@ -2,6 +2,7 @@ package policy
 
 import (
 	"context"
+	"net/netip"
 	"slices"
 	"time"
 
@@ -59,9 +60,9 @@ func (d *Decision) evaluate(ctx context.Context, subject Subject, r *Request) (r
 	allowed := AddressListed
 	if key.AccessList.IsEmpty() {
 		allowed = OpenList
-		switch organization.Requirement {
-		case NotRequired:
-		case ReportOnly:
+		switch {
+		case organization.Requirement == NotRequired:
+		case organization.Requirement == ReportOnly, organization.suspended(d.now):
 			d.WouldDeny = OrganizationRequiresAccessList
 		default:
 			return OrganizationRequiresAccessList, r.doubt()
@@ -72,6 +73,7 @@ func (d *Decision) evaluate(ctx context.Context, subject Subject, r *Request) (r
 	} else if !key.AccessList.Contains(r.Client, d.now) {
 		return AddressNotListed, r.doubt()
 	}
+	d.tryList(r.Client)
 	if r.Resolver != nil {
 		if reason, cause = d.resolve(ctx, r.Resolver); reason != 0 {
 			return reason, cause
@@ -98,6 +100,14 @@ func (d *Decision) evaluate(ctx context.Context, subject Subject, r *Request) (r
 		d.rehash(r)
 	}
 	return allowed, nil
+}
+
+// tryList notes what line 9 would answer by the key's list on trial (rule Q4). It comes
+// before line 10, so its note replaces one of that line.
+func (d *Decision) tryList(client netip.Addr) {
+	if list := &d.subject.key.TrialList; !list.IsEmpty() && !list.Contains(client, d.now) {
+		d.WouldDeny = AddressNotListed
+	}
 }
 
 // doubt asks the request's ClientDoubter, if any, after a denial by address.

@@ -166,6 +166,25 @@ func ExampleEvaluate() {
 	// required: organization_requires_access_list
 }
 
+// Nobody can call, because the requirement came before the lists: it is suspended for an
+// hour, and is in force again by itself.
+func ExampleOrganization() {
+	key := exampleKey()
+	key.AccessList = accesslist.List{}
+	request := policy.Request{
+		Key: key.ID, Verifier: policy.AlreadyVerified{}, Client: netip.MustParseAddr("203.0.113.7"), Organization: "acme",
+	}
+	now := time.Date(2026, 6, 1, 12, 0, 0, 0, time.UTC)
+	acme := &policy.Organization{ID: "acme", Requirement: policy.Required, SuspendedUntil: now.Add(time.Hour)}
+	for _, at := range []time.Time{now, now.Add(time.Hour)} {
+		d := policy.Evaluate(policy.NewSubject(key, acme), request, at)
+		fmt.Println(at.Format(time.TimeOnly), d.Reason, d.WouldDeny)
+	}
+	// Output:
+	// 12:00:00 open_list organization_requires_access_list
+	// 13:00:00 organization_requires_access_list undecided
+}
+
 // An observer sees every decision, and cannot change it: the place for an audit log
 // and for counting by reason.
 func ExampleWithObserver() {

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sallyport-go/sallyport/accesslist"
 	"github.com/sallyport-go/sallyport/apikey"
 )
 
@@ -71,13 +72,18 @@ func (d Decision) compared(line Reason) string {
 	case KeyExpired:
 		return d.comparedTime("the expiry", key.Expires)
 	case AddressNotListed, AddressListed:
-		return d.comparedAddress() + d.doubt(line)
+		return d.comparedAddress(d.key().AccessList, "the list has ") + d.comparedTrial(line) + d.doubt(line)
 	case OrganizationRequiresAccessList:
 		would := ""
-		if d.WouldDeny == line {
+		switch {
+		case d.WouldDeny != line:
+		case d.subject.Organization().Requirement == Required:
+			would = ", would deny otherwise"
+		default:
 			would = ", would deny if required"
 		}
-		return fmt.Sprintf("%s; the requirement of organization %q is %s%s", d.entries(), key.Organization, d.subject.Organization().Requirement, would) + d.doubt(line)
+		return fmt.Sprintf("%s; the requirement of organization %q is %s%s%s", d.entries(), key.Organization,
+			d.subject.Organization().Requirement, d.comparedSuspension(), would) + d.doubt(line)
 	case EndpointRequiresAccessList:
 		if r.endpoint.RequiresAccessList {
 			return fmt.Sprintf("%s; endpoint %.256q requires one", d.entries(), r.endpoint.Name) + d.doubt(line)
@@ -97,6 +103,18 @@ func (d Decision) compared(line Reason) string {
 		return fmt.Sprintf("the endpoint asks for one of %q; grants: %s", r.endpoint.Roles, d.grants())
 	}
 	return "the list has no entries and nothing requires one"
+}
+
+// comparedSuspension returns the suspension of a requirement, in force or ended.
+func (d Decision) comparedSuspension() string {
+	organization := d.subject.Organization()
+	switch {
+	case organization.Requirement != Required || organization.SuspendedUntil.IsZero():
+		return ""
+	case organization.suspended(d.now):
+		return d.comparedTime(" and suspended, the end", organization.SuspendedUntil.UTC())
+	}
+	return d.comparedTime(" again, the end of its suspension", organization.SuspendedUntil.UTC())
 }
 
 func offOrOn(disabled bool) string {
@@ -135,13 +153,26 @@ func count(n int, one, many string) string {
 	return fmt.Sprintf("%d %s", n, many)
 }
 
-func (d Decision) comparedAddress() string {
-	list, client := d.key().AccessList, d.Client()
+// comparedTrial returns the comparison with the list on trial, if the key has one.
+func (d Decision) comparedTrial(line Reason) string {
+	list := d.key().TrialList
+	if list.IsEmpty() || line != AddressNotListed {
+		return ""
+	}
+	text := "; on trial: " + d.comparedAddress(list, "that list has ")
+	if d.WouldDeny == line {
+		text += ", would deny if in force"
+	}
+	return text
+}
+
+func (d Decision) comparedAddress(list accesslist.List, has string) string {
+	client, entries := d.Client(), has+count(list.Len(), "entry", "entries")
 	if list.IsEmpty() {
-		return d.entries()
+		return entries
 	}
 	if entry, ok := list.Match(client, d.now); ok {
-		return fmt.Sprintf("%s is covered by %s; %s", client, entry, d.entries())
+		return fmt.Sprintf("%s is covered by %s; %s", client, entry, entries)
 	}
 	expired := 0
 	for entry := range list.All() {
@@ -149,7 +180,7 @@ func (d Decision) comparedAddress() string {
 			expired++
 		}
 	}
-	return fmt.Sprintf("%s is covered by none; %s, %d expired", client, d.entries(), expired)
+	return fmt.Sprintf("%s is covered by none; %s, %d expired", client, entries, expired)
 }
 
 // grants lists the key's first grants, and marks those reaching the resource.

@@ -125,12 +125,9 @@ func (d *dice) key() *plainKey {
 		id: d.text("key-1", "KEY-1", "key-10"), organization: d.text("acme", "ACME", "globex", ""),
 		disabled: d.rarely(), notBefore: d.instant(), expires: d.instant(),
 	}
-	for range d.next() % 6 {
-		text, expires := d.block(), d.instant()
-		if text == "" || slices.ContainsFunc(k.entries, func(e plainEntry) bool { return e.text == text }) {
-			continue
-		}
-		k.entries = append(k.entries, plainEntry{text, bitsOf(text), expires})
+	k.entries = d.list(int(d.next() % 6))
+	if d.rarely() {
+		k.trial = d.list(int(d.next() % 4))
 	}
 	for range d.next() % 4 {
 		k.grants = append(k.grants, plainGrant{d.role(), d.project(), d.flip()})
@@ -143,14 +140,26 @@ func (d *dice) key() *plainKey {
 	return k
 }
 
+// list returns a list of up to n entries.
+func (d *dice) list(n int) (list []plainEntry) {
+	for range n {
+		text, expires := d.block(), d.instant()
+		if text == "" || slices.ContainsFunc(list, func(e plainEntry) bool { return e.text == text }) {
+			continue
+		}
+		list = append(list, plainEntry{text, bitsOf(text), expires})
+	}
+	return list
+}
+
 func (d *dice) world() *world {
 	w := &world{now: int64(d.next())%5 - 2, sourceFails: d.rarely()}
 	var entries []plainEntry
 	if !d.rarely() {
 		w.key = d.key()
-		entries = w.key.entries
+		entries = slices.Concat(w.key.entries, w.key.trial)
 		if !d.rarely() {
-			w.organization = &plainOrganization{d.text(w.key.organization, "acme", ""), d.of("not_required", "report_only", "required", "out of range"), d.rarely()}
+			w.organization = &plainOrganization{d.text(w.key.organization, "acme", ""), d.of("not_required", "report_only", "required", "out of range"), d.rarely(), d.instant()}
 		}
 	}
 	w.request = &plainRequest{
@@ -193,16 +202,21 @@ func FuzzDecide(f *testing.F) {
 func TestOracleByDice(t *testing.T) {
 	b := newBuilder(t)
 	random := rand.New(rand.NewPCG(1, 2))
-	data, seen := make([]byte, 200), map[int]int{}
+	data, seen, trials := make([]byte, 200), map[int]int{}, 0
 	for range 8_000 {
 		for i := range data {
 			data[i] = byte(random.Uint32())
 		}
-		seen[decideByDice(t, b, data).line]++
+		answer := decideByDice(t, b, data)
+		seen[answer.line]++
+		if answer.wouldDeny == 9 {
+			trials++
+		}
 	}
 	for line := 1; line <= 16; line++ {
 		require.NotZero(t, seen[line], "line %d never answered", line)
 	}
+	require.NotZero(t, trials, "no list on trial ever denied")
 	t.Logf("answers by line: %v", seen)
 }
 

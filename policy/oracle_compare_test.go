@@ -48,16 +48,7 @@ func (b *builder) subject(t testing.TB, w *world) policy.Subject {
 	if k := w.key; k != nil {
 		key = &apikey.Key{ID: apikey.ID(k.id), Organization: k.organization, Disabled: k.disabled,
 			NotBefore: k.notBefore.time(), Expires: k.expires.time()}
-		var entries []accesslist.Entry
-		for _, e := range k.entries {
-			entry, err := accesslist.Parser{AllowIPv6: true}.ParseEntry(e.text)
-			require.NoError(t, err)
-			entry.Expires = e.expires.time()
-			entries = append(entries, entry)
-		}
-		var err error
-		key.AccessList, err = accesslist.List{}.With(entries...)
-		require.NoError(t, err)
+		key.AccessList, key.TrialList = listOf(t, k.entries), listOf(t, k.trial)
 		for _, g := range k.grants {
 			key.Grants = append(key.Grants, apikey.Grant{Role: g.role, Project: g.project, AllProjects: g.allProjects})
 		}
@@ -69,10 +60,23 @@ func (b *builder) subject(t testing.TB, w *world) policy.Subject {
 	}
 	var organization *policy.Organization
 	if o := w.organization; o != nil {
-		organization = &policy.Organization{ID: o.id, Requirement: 200, Disabled: o.disabled}
+		organization = &policy.Organization{ID: o.id, Requirement: 200, Disabled: o.disabled, SuspendedUntil: o.suspendedUntil.time()}
 		_ = organization.Requirement.UnmarshalText([]byte(o.requirement)) // any other text: out of range
 	}
 	return policy.NewSubject(key, organization)
+}
+
+func listOf(t testing.TB, plain []plainEntry) accesslist.List {
+	var entries []accesslist.Entry
+	for _, e := range plain {
+		entry, err := accesslist.Parser{AllowIPv6: true}.ParseEntry(e.text)
+		require.NoError(t, err)
+		entry.Expires = e.expires.time()
+		entries = append(entries, entry)
+	}
+	list, err := accesslist.List{}.With(entries...)
+	require.NoError(t, err)
+	return list
 }
 
 func (b *builder) request(r *plainRequest) policy.Request {
@@ -125,8 +129,10 @@ func (b *builder) difference(w *world, want plainAnswer, got policy.Decision) st
 		return "a cause with lines 1, 3 and 5, and with credentials of no key"
 	case (got.Err() == nil) != want.allowed():
 		return "an error for each denial"
-	case disabledOf(got) != w.disabled(want.line):
+	case attributeOf(got, "disabled") != w.disabled(want.line):
 		return fmt.Sprintf("disabled %q", w.disabled(want.line))
+	case want.line >= 5 && (attributeOf(got, "suspended_until") != "") != w.suspended():
+		return fmt.Sprintf("suspended %t", w.suspended())
 	}
 	wantEntry, gotEntry := "", ""
 	if want.line == 15 {
@@ -151,10 +157,10 @@ func (b *builder) difference(w *world, want plainAnswer, got policy.Decision) st
 	return ""
 }
 
-// disabledOf is the attribute that says what is switched off.
-func disabledOf(d policy.Decision) string {
+// attributeOf is an attribute by its name, or "".
+func attributeOf(d policy.Decision, name string) string {
 	for _, a := range d.LogValue().Group() {
-		if a.Key == "disabled" {
+		if a.Key == name {
 			return a.Value.String()
 		}
 	}
@@ -191,6 +197,15 @@ var (
 		{{role: "reader"}, {role: "writer", project: "alpha"}, {role: "owner", allProjects: true}},
 		{{role: "reader", project: "alpha", allProjects: true}}, // contradicts itself
 	}
+	oracleRequirements = []plainOrganization{
+		{requirement: "not_required"}, {requirement: "report_only"}, {requirement: "required"}, {requirement: "out of range"},
+		{requirement: "required", suspendedUntil: at(1)}, {requirement: "required", suspendedUntil: at(0)},
+		{requirement: "report_only", suspendedUntil: at(1)}, {requirement: "not_required", suspendedUntil: at(1)},
+		{requirement: "out of range", suspendedUntil: at(1)},
+	}
+	oracleTrials = [][]plainEntry{
+		nil, entries("203.0.113.0/24", "expired 203.0.113.7"), entries("203.0.113.8"), entries("expired 203.0.113.7", "198.51.100.0/24"),
+	}
 	oracleRoles = [][]string{nil, {"reader"}, {"owner", "reader"}, {"nobody"}}
 )
 
@@ -205,12 +220,22 @@ func oracleWorlds() (worlds []*world) {
 						if disabled.organization && grants != nil {
 							continue // TestOracleByDice has these
 						}
-						for _, requirement := range []string{"not_required", "report_only", "required", "out of range"} {
-							worlds = append(worlds, &world{
-								organization: &plainOrganization{"acme", requirement, disabled.organization},
-								key: &plainKey{id: "key-1", organization: "acme", disabled: disabled.key, notBefore: notBefore, expires: expires,
-									entries: list, grants: grants},
-							})
+						for _, o := range oracleRequirements {
+							if o.suspendedUntil.set && (disabled.key || notBefore.set || expires.set) {
+								continue // likewise
+							}
+							organization := o
+							organization.id, organization.disabled = "acme", disabled.organization
+							for _, trial := range oracleTrials {
+								if trial != nil && (disabled.key || disabled.organization || notBefore.set || expires.set || len(grants) != 1) {
+									continue // likewise
+								}
+								worlds = append(worlds, &world{
+									organization: &organization,
+									key: &plainKey{id: "key-1", organization: "acme", disabled: disabled.key, notBefore: notBefore, expires: expires,
+										entries: list, trial: trial, grants: grants},
+								})
+							}
 						}
 					}
 				}
@@ -316,6 +341,9 @@ func TestOracle(t *testing.T) {
 	}
 	for _, line := range []int{11, 12, 13, 14, 16} {
 		require.NotZero(t, seen[plainAnswer{line, 10}], "line %d never answered what would be denied", line)
+	}
+	for _, line := range []int{1, 3, 12, 13, 14, 15, 16} {
+		require.NotZero(t, seen[plainAnswer{line, 9}], "line %d never answered what a list on trial would deny", line)
 	}
 	t.Logf("%d combinations", combinations)
 }

@@ -40,6 +40,7 @@ type plainKey struct {
 	disabled           bool
 	notBefore, expires instant
 	entries            []plainEntry
+	trial              []plainEntry
 	grants             []plainGrant
 	secrets            []plainSecret
 }
@@ -47,6 +48,7 @@ type plainKey struct {
 type plainOrganization struct {
 	id, requirement string
 	disabled        bool
+	suspendedUntil  instant
 }
 
 type plainRequest struct {
@@ -98,7 +100,7 @@ var order = [...]struct {
 	{9, func(w *world) bool { return len(w.key.entries) > 0 && w.entry() == "" }},
 	{10, func(w *world) bool {
 		required := w.organization.requirement != "not_required" && w.organization.requirement != "report_only"
-		return len(w.key.entries) == 0 && required
+		return len(w.key.entries) == 0 && required && !w.suspended()
 	}},
 	{11, func(w *world) bool { return len(w.key.entries) == 0 && w.request.endpointRequires }},
 	{3, func(w *world) bool { return w.request.resolver == "fails" }},
@@ -114,15 +116,38 @@ var order = [...]struct {
 
 func (w *world) answer() plainAnswer {
 	answer := plainAnswer{line: w.line()}
-	// Rule Q2 to the letter: what would the same call be answered under required?
-	if w.organization != nil && w.organization.requirement == "report_only" {
+	// Rules Q2 and M20 to the letter: what would the same call be answered under required,
+	// which nothing suspends?
+	if w.organization != nil && (w.organization.requirement == "report_only" || w.suspended()) {
 		strict := *w
-		strict.organization = &plainOrganization{w.organization.id, "required", w.organization.disabled}
+		strict.organization = &plainOrganization{id: w.organization.id, requirement: "required", disabled: w.organization.disabled}
 		if strict.line() == 10 {
 			answer.wouldDeny = 10
 		}
 	}
+	// Rule Q4 to the letter: what would a call that passed line 11 be answered if the list
+	// on trial were the key's?
+	if w.passed(11) && len(w.key.trial) > 0 {
+		tried, key := *w, *w.key
+		key.entries, tried.key = w.key.trial, &key
+		if tried.line() == 9 {
+			answer.wouldDeny = 9
+		}
+	}
 	return answer
+}
+
+// passed reports whether no line of the order applies up to the given one.
+func (w *world) passed(last int) bool {
+	for _, row := range order {
+		switch {
+		case row.applies(w):
+			return false
+		case row.line == last:
+			return true
+		}
+	}
+	panic("no such line in the order")
 }
 
 func (w *world) line() int {
@@ -140,6 +165,11 @@ func (w *world) recordIsSound() bool {
 	}
 	return w.key.id == w.request.key && w.organization != nil && w.organization.id != "" &&
 		w.organization.id == w.key.organization
+}
+
+// suspended: only what is required can be, and only until the instant.
+func (w *world) suspended() bool {
+	return w.organization.requirement == "required" && w.organization.suspendedUntil.set && w.now < w.organization.suspendedUntil.ns
 }
 
 // disabled is what is switched off, as the operator is told with line 6.

@@ -1,8 +1,11 @@
 package policy
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
+	"time"
+	"unicode/utf8"
 
 	"github.com/sallyport-go/sallyport/apikey"
 	"github.com/sallyport-go/sallyport/internal/plain"
@@ -16,6 +19,10 @@ type Organization struct {
 	// byte.
 	ID string `json:"id"`
 
+	// Name is for people: empty or a name, as apikey.ValidateName has it. Organizations may
+	// have the same one.
+	Name string `json:"name,omitempty"`
+
 	// Requirement is whether every key needs an access list (rule Q1).
 	Requirement Requirement `json:"requirement"`
 
@@ -23,17 +30,56 @@ type Organization struct {
 	// (line 6), until it is switched on again. The keys themselves are not changed.
 	Disabled bool `json:"disabled,omitempty"`
 
+	// SuspendedUntil suspends a requirement of [Required] until this instant (rule M20):
+	// before it line 10 does not apply, and [Decision.WouldDeny] has the answer. From that
+	// instant on line 10 applies again; no further write is needed. Zero: no suspension.
+	SuspendedUntil time.Time `json:"suspendedUntil,omitzero"`
+
 	// Revision is set by the store: see package store. Zero before it is stored.
 	Revision uint64 `json:"revision,omitempty"`
 }
 
-// Validate returns why the organization is invalid, or nil.
+// suspended reports whether the requirement is suspended at now. An unknown requirement
+// never is.
+func (o *Organization) suspended(now time.Time) bool {
+	return o.Requirement == Required && !o.SuspendedUntil.IsZero() && now.Before(o.SuspendedUntil)
+}
+
+// Equal reports whether two records are the same, Revision included. Times are the same when
+// they are the same instant. go-cmp uses it.
+func (o Organization) Equal(b Organization) bool {
+	return o.ID == b.ID && o.Name == b.Name && o.Requirement == b.Requirement && o.Disabled == b.Disabled &&
+		o.SuspendedUntil.Equal(b.SuspendedUntil) && o.Revision == b.Revision
+}
+
+// Validate returns why the organization is invalid, or nil. A suspension is zero or in the
+// years 1 to 9999. How far ahead it may be is not judged here.
 func (o Organization) Validate() error {
 	err := apikey.ValidateName("organization", o.ID)
+	if o.Name != "" {
+		err = errors.Join(err, apikey.ValidateName("name of the organization", o.Name))
+	}
+	if year := o.SuspendedUntil.UTC().Year(); year < 1 || year > 9999 {
+		err = errors.Join(err, fmt.Errorf("policy: SuspendedUntil of organization %s is in the year %d: want 1 to 9999", plain.Quote(o.ID), year))
+	}
 	if o.Requirement > Required {
 		err = errors.Join(err, fmt.Errorf("policy: organization %s has the requirement %d: want NotRequired, ReportOnly or Required", plain.Quote(o.ID), o.Requirement))
 	}
 	return err
+}
+
+// MarshalJSON returns the stored form of the organization. The time is RFC 3339 in UTC. Text
+// in another encoding than UTF-8, an unknown requirement and years beyond four digits are
+// errors, because they would not be read back the same.
+func (o Organization) MarshalJSON() ([]byte, error) {
+	for _, text := range []string{o.ID, o.Name} {
+		if !utf8.ValidString(text) { // encoding/json would replace characters
+			return nil, fmt.Errorf("policy: an organization with the text %s cannot be stored: want UTF-8", plain.Quote(text))
+		}
+	}
+	type stored Organization // without this method
+	o.SuspendedUntil = o.SuspendedUntil.UTC()
+	return json.Marshal(stored(o))
 }
 
 // UnmarshalJSON reads a stored organization. It fails closed, because a lost requirement
@@ -50,8 +96,10 @@ func (o *Organization) UnmarshalJSON(data []byte) error {
 	if err == nil {
 		err = v.Object(
 			strictjson.Field{Name: "id", Required: true, Read: strictjson.Text(&read.ID)},
+			strictjson.Field{Name: "name", Read: strictjson.Text(&read.Name)},
 			strictjson.Field{Name: "requirement", Required: true, Read: strictjson.Unmarshal(&read.Requirement)},
 			strictjson.Field{Name: "disabled", Read: strictjson.Bool(&read.Disabled)},
+			strictjson.Field{Name: "suspendedUntil", Read: strictjson.Time(&read.SuspendedUntil)},
 			strictjson.Field{Name: "revision", Read: strictjson.Uint(&read.Revision)},
 		)
 	}

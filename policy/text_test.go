@@ -6,9 +6,12 @@ import (
 	"fmt"
 	"log/slog"
 	"math"
+	"reflect"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/stretchr/testify/require"
 
 	"github.com/sallyport-go/sallyport/apikey"
@@ -69,6 +72,14 @@ func TestRequirementTextsAreTheContract(t *testing.T) {
 func TestOrganizationValidate(t *testing.T) {
 	require.NoError(t, policy.Organization{ID: "acme", Requirement: policy.Required}.Validate())
 	require.NoError(t, policy.Organization{ID: strings.Repeat("a", 256)}.Validate())
+	for name, want := range map[string]bool{"": true, "Acme": true, strings.Repeat("a", 256): true, strings.Repeat("a", 257): false, "a\nb": false, "a ": false, "\xff": false, "a\u202eb": false} {
+		err := policy.Organization{ID: "acme", Name: name}.Validate()
+		require.Equal(t, want, err == nil, "%q: %v", name, err)
+	}
+	for year, want := range map[int]bool{-1: false, 0: false, 1: true, 2026: true, 9999: true, 10000: false} {
+		err := policy.Organization{ID: "acme", SuspendedUntil: time.Date(year, 6, 1, 0, 0, 0, 0, time.UTC)}.Validate()
+		require.Equal(t, want, err == nil, "%d: %v", year, err)
+	}
 	for _, id := range []string{"", " acme", "ac\nme", "ac\x00me", "\xff", strings.Repeat("a", 257)} {
 		require.Error(t, policy.Organization{ID: id}.Validate(), "%q", id)
 	}
@@ -78,10 +89,10 @@ func TestOrganizationValidate(t *testing.T) {
 }
 
 func TestOrganizationJSON(t *testing.T) {
-	stored := policy.Organization{ID: "acme", Requirement: policy.ReportOnly, Disabled: true, Revision: math.MaxUint64}
+	stored := policy.Organization{ID: "acme", Name: "Acme é <&>", Requirement: policy.ReportOnly, Disabled: true, SuspendedUntil: noon.Add(1), Revision: math.MaxUint64}
 	data, err := json.Marshal(stored)
 	require.NoError(t, err)
-	require.JSONEq(t, `{"id":"acme","requirement":"report_only","disabled":true,"revision":18446744073709551615}`, string(data))
+	require.JSONEq(t, `{"id":"acme","name":"Acme é <&>","requirement":"report_only","disabled":true,"suspendedUntil":"2026-06-01T12:00:00.000000001Z","revision":18446744073709551615}`, string(data))
 	var read policy.Organization
 	require.NoError(t, json.Unmarshal(data, &read))
 	require.Equal(t, stored, read)
@@ -91,8 +102,44 @@ func TestOrganizationJSON(t *testing.T) {
 	require.Equal(t, `{"id":"acme","requirement":"not_required"}`, string(data), "the requirement is always written, the switch if it is off")
 	require.NoError(t, json.Unmarshal([]byte(`{"id":"acme","requirement":"not_required","disabled":false}`), &read))
 	require.Equal(t, policy.Organization{ID: "acme"}, read)
-	_, err = json.Marshal(policy.Organization{ID: "acme", Requirement: 3})
-	require.Error(t, err)
+	for _, unwritable := range []policy.Organization{
+		{ID: "acme", Requirement: 3}, {ID: "ac\xffme"}, {ID: "acme", Name: "Ac\xffme"},
+		{ID: "acme", SuspendedUntil: time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC)},
+	} {
+		_, err = json.Marshal(unwritable)
+		require.Error(t, err, "%+v would be read back as another", unwritable)
+	}
+
+	// A zone of the time is left behind, also one that RFC 3339 cannot write.
+	for _, seconds := range []int{3600, 17, -24 * 3600} {
+		abroad := stored
+		abroad.SuspendedUntil = stored.SuspendedUntil.In(time.FixedZone("", seconds))
+		again, err := json.Marshal(abroad)
+		require.NoError(t, err)
+		require.JSONEq(t, string(must(json.Marshal(stored))), string(again))
+	}
+}
+
+func must[T any](value T, err error) T {
+	if err != nil {
+		panic(err)
+	}
+	return value
+}
+
+func TestOrganizationEqual(t *testing.T) {
+	organization := policy.Organization{ID: "acme", Name: "Acme", Requirement: policy.Required, Disabled: true, SuspendedUntil: noon, Revision: 7}
+	abroad := organization
+	abroad.SuspendedUntil = noon.In(time.FixedZone("", 3600))
+	require.True(t, organization.Equal(abroad))
+	require.Empty(t, cmp.Diff(organization, abroad))
+	all := reflect.TypeOf(organization)
+	for i := range all.NumField() {
+		other := organization
+		reflect.ValueOf(&other).Elem().Field(i).SetZero()
+		require.False(t, organization.Equal(other), all.Field(i).Name)
+		require.False(t, other.Equal(organization), all.Field(i).Name)
+	}
 }
 
 // Whatever would leave the requirement or the switch behind is an error: a requirement that
@@ -103,12 +150,12 @@ func TestOrganizationJSONFailsClosed(t *testing.T) {
 		`{"id":"acme","requirement":null}`:                    `"requirement" is null: want a value`,
 		"{\"id\":\"a\xff\",\"requirement\":\"required\"}":     `not valid UTF-8`,
 		`{"id":"a","requirement":"required","revision":null}`: `"revision" is null`,
-		`null`:                                     `null: want an object with "id", "requirement", "disabled", "revision"`,
+		`null`:                                     `null: want an object with "id", "name", "requirement", "disabled", "suspendedUntil", "revision"`,
 		`{"id":"acme","requirement":""}`:           `requirement ""`,
 		`{"id":"acme","requirement":"Required"}`:   `requirement "Required"`,
 		`{"id":"acme","requirement":2}`:            `"requirement": the number 2: want a string`,
 		`{"id":"acme","requirement":true}`:         `"requirement": true: want a string`,
-		`{"id":"acme","requiremnet":"required"}`:   `unknown name "requiremnet", perhaps of a later version: want one of "id", "requirement", "disabled", "revision"`,
+		`{"id":"acme","requiremnet":"required"}`:   `unknown name "requiremnet", perhaps of a later version: want one of "id", "name", "requirement", "disabled", "suspendedUntil", "revision"`,
 		`{"requirement":"required"}`:               `"id" is missing: want a value`,
 		`{"id":"","requirement":"required"}`:       `is empty`,
 		`{"id":" acme","requirement":"required"}`:  `white space`,
@@ -116,20 +163,33 @@ func TestOrganizationJSONFailsClosed(t *testing.T) {
 		`[]`:           `an array: want an object`,
 		``:             `unexpected end`,
 		`{"id":"acme"`: `unexpected end`,
-		`{"id":"acme","requirement":"required"}{}`:                             `after top-level value`,
-		`{"id":"acme","requirement":"required","Requirement":"not_required"}`:  `unknown name "Requirement": want "requirement"`,
-		`{"id":"acme","requirement":"required","requirement":"not_required"}`:  `"requirement" occurs twice: want it once`,
-		"{\"id\":\"acme\",\"requirement\":\"required\",\"revi\u017fion\":1}":   `want "revision"`,
-		`{"id":"acme","requirement":required}`:                                 `invalid character`,
-		`{"id":"a","requirement":"x","revision":-1}`:                           `requirement "x"`,
-		`{"id":"a","requirement":"required","disabled":null}`:                  `"disabled" is null`,
-		`{"id":"a","requirement":"required","disabled":"true"}`:                `"disabled": a string: want true or false`,
-		`{"id":"a","requirement":"required","disabled":1}`:                     `"disabled": the number 1: want true or false`,
-		`{"id":"a","requirement":"required","Disabled":true}`:                  `unknown name "Disabled": want "disabled"`,
-		`{"id":"a","requirement":"required","disabled":true,"disabled":false}`: `"disabled" occurs twice`,
-		`{"id":"a","revision":-1}`:                                             `"revision": the number -1: want a whole number from 0 to 18446744073709551615`,
+		`{"id":"acme","requirement":"required"}{}`:                                                                            `after top-level value`,
+		`{"id":"acme","requirement":"required","Requirement":"not_required"}`:                                                 `unknown name "Requirement": want "requirement"`,
+		`{"id":"acme","requirement":"required","requirement":"not_required"}`:                                                 `"requirement" occurs twice: want it once`,
+		"{\"id\":\"acme\",\"requirement\":\"required\",\"revi\u017fion\":1}":                                                  `want "revision"`,
+		`{"id":"acme","requirement":required}`:                                                                                `invalid character`,
+		`{"id":"a","requirement":"x","revision":-1}`:                                                                          `requirement "x"`,
+		`{"id":"a","requirement":"required","disabled":null}`:                                                                 `"disabled" is null`,
+		`{"id":"a","requirement":"required","disabled":"true"}`:                                                               `"disabled": a string: want true or false`,
+		`{"id":"a","requirement":"required","disabled":1}`:                                                                    `"disabled": the number 1: want true or false`,
+		`{"id":"a","requirement":"required","Disabled":true}`:                                                                 `unknown name "Disabled": want "disabled"`,
+		`{"id":"a","requirement":"required","disabled":true,"disabled":false}`:                                                `"disabled" occurs twice`,
+		`{"id":"a","requirement":"required","name":null}`:                                                                     `"name" is null`,
+		`{"id":"a","requirement":"required","name":7}`:                                                                        `"name": the number 7: want a string`,
+		`{"id":"a","requirement":"required","name":" a"}`:                                                                     `the name of the organization " a" begins or ends with white space`,
+		`{"id":"a","requirement":"required","Name":"a"}`:                                                                      `unknown name "Name": want "name"`,
+		`{"id":"a","name":"a","requirement":"required","name":"a"}`:                                                           `"name" occurs twice`,
+		`{"id":"a","requirement":"required","suspendedUntil":null}`:                                                           `"suspendedUntil" is null`,
+		`{"id":"a","requirement":"required","suspendedUntil":""}`:                                                             `"suspendedUntil": "": want a time such as`,
+		`{"id":"a","requirement":"required","suspendedUntil":"0001-01-01T00:00:00Z"}`:                                         `want a time such as 2026-01-02T15:04:05Z, or leave it out`,
+		`{"id":"a","requirement":"required","suspendedUntil":1780000000}`:                                                     `"suspendedUntil": the number 1780000000: want a string`,
+		`{"id":"a","requirement":"required","suspendeduntil":"2026-06-01T12:00:00Z"}`:                                         `unknown name "suspendeduntil": want "suspendedUntil"`,
+		`{"id":"a","requirement":"required","suspendedUntil":"2026-06-01T12:00:00Z","suspendedUntil":"2027-06-01T12:00:00Z"}`: `"suspendedUntil" occurs twice`,
+		`{"id":"a","requirement":"required","suspendedUntil":"9999-12-31T23:59:59-01:00"}`:                                    `SuspendedUntil of organization "a" is in the year 10000: want 1 to 9999`,
+		`{"id":"a","requirement":"required","suspendedUntil":"0001-01-01T00:00:00+01:00"}`:                                    `SuspendedUntil of organization "a" is in the year 0: want 1 to 9999`,
+		`{"id":"a","revision":-1}`:                                                                                            `"revision": the number -1: want a whole number from 0 to 18446744073709551615`,
 	} {
-		before := policy.Organization{ID: "before", Requirement: policy.Required, Disabled: true, Revision: 7}
+		before := policy.Organization{ID: "before", Requirement: policy.Required, Disabled: true, SuspendedUntil: noon, Revision: 7}
 		read := before
 		err := read.UnmarshalJSON([]byte(data))
 		require.ErrorContains(t, err, want, data)
@@ -175,6 +235,7 @@ func FuzzOrganizationJSON(f *testing.F) {
 	for _, data := range []string{
 		`{"id":"acme","requirement":"required","revision":3}`, `{"requirement":"report_only","id":"\u00e9"}`, `{"id":"acme"}`,
 		`{"id":"acme","requirement":"required","requirement":"not_required"}`, `{"id":"acme","requirement":null}`, `null`, `{}`, ` {} `,
+		`{"id":"acme","requirement":"required","suspendedUntil":"2026-06-01T14:00:00+02:00"}`, `{"id":"acme","requirement":"required","suspendedUntil":""}`,
 		`{"\u0069d":"acme","requirement":"not_required"}`, `{"id":"acme","requirement":"required"}x`,
 	} {
 		f.Add([]byte(data))

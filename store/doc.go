@@ -17,7 +17,7 @@
 //
 // # The contract
 //
-// MUST and may have the meaning of RFC 2119. storetest's cases carry the names S1 to S28.
+// MUST and may have the meaning of RFC 2119. storetest's cases carry the names S1 to S29.
 //
 // Calls and contexts
 //
@@ -43,11 +43,12 @@
 // Records
 //
 //   - S6. A record MUST be read as it was written, in every field: entries with their
-//     comments, grants and secrets in their order, an organization's requirement and
-//     switch, times to the microsecond at least. An unreadable record MUST be an error wherever it is read, listings included. It MUST
-//     NOT be read as one with less in it: an unreadable access list is not an empty one
-//     (rule A3). A Put with revision zero, or with a revision from before the record
-//     became unreadable, MUST NOT replace it. A Delete may remove it.
+//     comments, grants and secrets in their order, lists on trial, labels and external
+//     IDs, an organization's name, requirement, switch and suspension, times to the
+//     microsecond at least. An unreadable record MUST be an error wherever it is read,
+//     listings included. It MUST NOT be read as one with less in it: an unreadable access
+//     list is not an empty one (rule A3). A Put with revision zero, or with a revision from
+//     before the record became unreadable, MUST NOT replace it. A Delete may remove it.
 //   - S7. Records MUST NOT be shared with callers: changing what was passed in or
 //     returned changes nothing in the store.
 //   - S8. A reader MUST see a record whole, as it was before a write or after it. The key
@@ -92,6 +93,11 @@
 //   - S21. A record that exists from the call for the first page to the call for the last
 //     MUST be on exactly one page, whatever is inserted or deleted meanwhile.
 //   - S22. A cursor that no page can have returned MUST be refused with ErrInvalid.
+//   - S29. With a [Filter] Keys MUST return the keys that it selects and no others, by S20
+//     to S22: in order, each once, and a page that is not full is the last one. A key is
+//     selected by the metadata it has now. An adapter may read every key of the
+//     organization for one page; its documentation says if it does not. Organizations MUST
+//     refuse a filter with ErrInvalid.
 //
 // Closing
 //
@@ -117,11 +123,12 @@
 // Limits
 //
 //   - S28. Without [AllowManyEntries], PutKey MUST return ErrInvalid if it would create a
-//     key with more than [MaxEntries] entries, or lengthen a list beyond them. Replacing
-//     a longer list by one of no more entries needs no AllowManyEntries. Every valid key
-//     within MaxEntries MUST be kept, also at all bounds of package apikey (rule A12). A
-//     longer one that a database cannot keep may be refused with ErrInvalid. An error
-//     MUST NOT have more than 4,096 bytes, however long an identifier or a cursor is.
+//     key with more than [MaxEntries] entries, its list on trial included, or lengthen its
+//     lists beyond them. Replacing longer lists by ones of no more entries needs no
+//     AllowManyEntries. Every valid key within MaxEntries MUST be kept, also at all bounds
+//     of package apikey (rule A12). A longer one that a database cannot keep may be refused
+//     with ErrInvalid. An error MUST NOT have more than 4,096 bytes, however long an
+//     identifier or a cursor is.
 //
 // An adapter may implement [Watcher], [UsageRecorder], [Loader] and [Journal], whose comments
 // have sentences of the same kind. [As] finds them in a wrapper by its Unwrap method.

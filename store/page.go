@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"iter"
+	"strings"
 
 	"github.com/sallyport-go/sallyport/apikey"
 	"github.com/sallyport-go/sallyport/policy"
@@ -24,6 +25,34 @@ type PageRequest struct {
 	// Limit is the largest number of records to return: DefaultPageSize if it is not
 	// positive, and never more than MaxPageSize.
 	Limit int
+
+	// Filter selects keys. A page is full or the last one all the same: see S29 for what it
+	// costs. A listing of organizations has none, and refuses it with ErrInvalid.
+	Filter Filter
+}
+
+// A Filter selects keys by their metadata. A key must match each non-empty field. The zero
+// Filter selects every key. Texts are compared byte by byte.
+type Filter struct {
+	// Label is "name" for keys with a label of that name, or "name=value" for keys with that
+	// label and value. "name=" selects an empty value.
+	Label string
+
+	// ExternalID selects the keys with this external ID.
+	ExternalID string
+}
+
+// Matches reports whether the filter selects a key.
+func (f Filter) Matches(key apikey.Key) bool {
+	if f.ExternalID != "" && key.ExternalID() != f.ExternalID {
+		return false
+	}
+	if f.Label == "" {
+		return true
+	}
+	name, want, byValue := strings.Cut(f.Label, "=") // no name has "="
+	value, ok := key.Label(name)
+	return ok && (!byValue || value == want)
 }
 
 // Size returns the limit in force, from 1 to MaxPageSize.
@@ -47,7 +76,16 @@ func AllOrganizations(ctx context.Context, s Store) iter.Seq2[policy.Organizatio
 
 // AllKeys yields every key of an organization, page by page. It ends after an error.
 func AllKeys(ctx context.Context, s Store, organization string) iter.Seq2[apikey.Key, error] {
-	return all(func(page PageRequest) (Page[apikey.Key], error) { return s.Keys(ctx, organization, page) })
+	return FindKeys(ctx, s, organization, Filter{})
+}
+
+// FindKeys yields the keys of an organization that a filter selects, page by page. It ends
+// after an error.
+func FindKeys(ctx context.Context, s Store, organization string, filter Filter) iter.Seq2[apikey.Key, error] {
+	return all(func(page PageRequest) (Page[apikey.Key], error) {
+		page.Filter = filter
+		return s.Keys(ctx, organization, page)
+	})
 }
 
 func all[T any](list func(PageRequest) (Page[T], error)) iter.Seq2[T, error] {

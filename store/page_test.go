@@ -123,3 +123,26 @@ func TestAllMayBeLeft(t *testing.T) {
 	}
 	assert.Zero(t, f.pages, "no page is asked for that nobody reads")
 }
+
+func TestFilterMatches(t *testing.T) {
+	key := apikey.Key{Metadata: &apikey.Metadata{Labels: map[string]string{"team": "web", "archived": ""}, ExternalID: "cus_1"}}
+	for filter, want := range map[store.Filter][2]bool{ // the key, and one without metadata
+		{}:                                      {true, true},
+		{Label: "team"}:                         {true, false},
+		{Label: "team=web"}:                     {true, false},
+		{Label: "team=Web"}:                     {false, false},
+		{Label: "team="}:                        {false, false},
+		{Label: "archived"}:                     {true, false},
+		{Label: "archived="}:                    {true, false},
+		{Label: "web"}:                          {false, false},
+		{Label: "="}:                            {false, false},
+		{ExternalID: "cus_1"}:                   {true, false},
+		{ExternalID: "cus_2"}:                   {false, false},
+		{Label: "team", ExternalID: "cus_1"}:    {true, false},
+		{Label: "team", ExternalID: "cus_2"}:    {false, false},
+		{Label: "archive", ExternalID: "cus_1"}: {false, false},
+	} {
+		assert.Equal(t, want[0], filter.Matches(key), "%+v", filter)
+		assert.Equal(t, want[1], filter.Matches(apikey.Key{}), "%+v", filter)
+	}
+}

@@ -9,7 +9,7 @@ import (
 
 // A Store keeps two kinds of record: organizations, and keys with their access lists,
 // grants and secrets. Each record is read and written whole. The package documentation
-// has the contract, S1 to S28.
+// has the contract, S1 to S29.
 type Store interface {
 	// Lookup reads for decisions: see policy.Source.
 	policy.Source
@@ -44,8 +44,8 @@ type Store interface {
 	// key. Errors: ErrNotFound, ErrConflict.
 	DeleteKey(ctx context.Context, id apikey.ID, revision uint64) error
 
-	// Keys returns a page of an organization's keys. Error: ErrInvalid for a bad
-	// cursor.
+	// Keys returns a page of an organization's keys, of those that a filter selects if
+	// the request has one. Error: ErrInvalid for a bad cursor.
 	Keys(ctx context.Context, organization string, page PageRequest) (Page[apikey.Key], error)
 
 	// Close ends the use of the store and releases its resources.
@@ -66,7 +66,8 @@ const AllowOpen PutOption = 1
 // if they know the key's ID. Have a replica with it (see policy.Source).
 const AllowManyEntries PutOption = 2
 
-// MaxEntries is the number of entries of a key's access list without [AllowManyEntries].
+// MaxEntries is the number of entries of a key, its list on trial included, without
+// [AllowManyEntries].
 const MaxEntries = 1000
 
 // As finds an optional interface, such as [Watcher], in a store or in the stores that it

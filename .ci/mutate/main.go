@@ -25,14 +25,15 @@ import (
 
 // targets are the functions that decide, by file.
 var targets = map[string][]string{
-	"policy/decideall.go": {"DecideAll", "lookedUp"},
-	"policy/engine.go":    {"decide", "finish", "lookup", "wait", "sound"},
-	"policy/evaluate.go":  {"evaluated", "evaluate", "doubt", "reaches"},
-	"policy/request.go":   {"refused", "unreadable", "invalid", "alreadyVerified", "verify"},
-	"policy/resource.go":  {"resolve"},
-	"policy/source.go":    {"isOf", "fault", "dependsOnTime"},
-	"policy/reason.go":    {"Allows"},
-	"policy/rehash.go":    {"Rehashed", "rehash"},
+	"policy/decideall.go":    {"DecideAll", "lookedUp"},
+	"policy/engine.go":       {"decide", "finish", "lookup", "wait", "sound"},
+	"policy/evaluate.go":     {"evaluated", "evaluate", "tryList", "doubt", "reaches"},
+	"policy/request.go":      {"refused", "unreadable", "invalid", "alreadyVerified", "verify"},
+	"policy/resource.go":     {"resolve"},
+	"policy/source.go":       {"isOf", "fault", "dependsOnTime"},
+	"policy/organization.go": {"suspended"},
+	"policy/reason.go":       {"Allows"},
+	"policy/rehash.go":       {"Rehashed", "rehash"},
 }
 
 // atLeast guards against a change that leaves this program with nothing to do.

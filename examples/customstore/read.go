@@ -68,7 +68,9 @@ func (s *FileStore) Keys(ctx context.Context, organization string, request store
 	if err := s.usable(ctx); err != nil {
 		return store.Page[apikey.Key]{}, err
 	}
-	page, err := page(s.keys, request, func(key apikey.Key) bool { return key.Organization == organization })
+	page, err := adapter.FilterKeys(request, func(request store.PageRequest) (store.Page[apikey.Key], error) {
+		return page(s.keys, request, func(key apikey.Key) bool { return key.Organization == organization })
+	})
 	for i := range page.Items {
 		page.Items[i] = page.Items[i].Clone() // S7
 	}

@@ -83,6 +83,25 @@ func (c *Canonical) OptionalText(before string) string {
 	return c.Text(before)
 }
 
+// OptionalTexts reads an object of strings without escapes, at least one, or nil if before is
+// not next. A name that occurs twice is a mismatch.
+func (c *Canonical) OptionalTexts(before string) map[string]string {
+	if !c.Skip(before) {
+		return nil
+	}
+	texts := map[string]string{}
+	c.Need(`{`)
+	for more := true; more; more = c.Skip(`,`) {
+		name := c.Text(``)
+		if _, twice := texts[name]; twice {
+			c.Fail()
+		}
+		texts[name] = c.Text(`:`)
+	}
+	c.Need(`}`)
+	return texts
+}
+
 // OptionalTime reads a time and returns it in UTC, or zero if before is not next.
 func (c *Canonical) OptionalTime(before string) time.Time {
 	if !c.Next(before) {

@@ -17,6 +17,7 @@ type written struct {
 	At       time.Time
 	On       bool
 	List     []string
+	Words    map[string]string
 	Hash     string
 	Count    uint64
 }
@@ -32,6 +33,7 @@ func readCanonical(data []byte) (w written, ok bool) {
 		}
 		list.Need(`]`)
 	}
+	w.Words = c.OptionalTexts(`,"words":`)
 	w.Hash = string(c.Bytes(`,"hash":`))
 	if w.Hash == "none" {
 		c.Fail()
@@ -54,6 +56,10 @@ func readAny(data []byte) (w written, err error) {
 		strictjson.Field{Name: "list", Required: true, Read: strictjson.Slice(&w.List, func(v strictjson.Value) (text string, err error) {
 			return text, strictjson.Text(&text)(v)
 		})},
+		strictjson.Field{Name: "words", Read: strictjson.Map(&w.Words, func(name string, v strictjson.Value) (_, text string, err error) {
+			err = strictjson.Text(&text)(v)
+			return name, text, err
+		})},
 		strictjson.Field{Name: "hash", Required: true, Read: strictjson.Text(&w.Hash)},
 		strictjson.Field{Name: "count", Required: true, Read: strictjson.Uint(&w.Count)},
 	)
@@ -72,7 +78,7 @@ func checkCanonical(t *testing.T, data []byte) {
 
 const (
 	small = `{"id":"","on":false,"list":[],"hash":"","count":0}`
-	large = `{"id":"a é","note":"x","at":"2026-01-02T15:04:05.000000001Z","on":true,"list":["a]",",",""],"hash":"00ff","count":18446744073709551615}`
+	large = `{"id":"a é","note":"x","at":"2026-01-02T15:04:05.000000001Z","on":true,"list":["a]",",",""],"words":{"a":"b","c":""},"hash":"00ff","count":18446744073709551615}`
 )
 
 func TestCanonical(t *testing.T) {
@@ -81,7 +87,7 @@ func TestCanonical(t *testing.T) {
 	require.Equal(t, written{}, got)
 	got, ok = readCanonical([]byte(large))
 	require.True(t, ok)
-	require.Equal(t, written{"a é", "x", time.Date(2026, 1, 2, 15, 4, 5, 1, time.UTC), true, []string{"a]", ",", ""}, "00ff", 1<<64 - 1}, got)
+	require.Equal(t, written{"a é", "x", time.Date(2026, 1, 2, 15, 4, 5, 1, time.UTC), true, []string{"a]", ",", ""}, map[string]string{"a": "b", "c": ""}, "00ff", 1<<64 - 1}, got)
 	got, ok = readCanonical(bytes.Replace([]byte(large), []byte("000001Z"), []byte("000001+01:00"), 1))
 	require.True(t, ok)
 	require.Equal(t, time.UTC, got.At.Location())
@@ -107,6 +113,7 @@ func TestCanonicalReadsNothingElse(t *testing.T) {
 		{`"a é"`, `null`}, {`"a é"`, `7`}, {`"x"`, `7`}, {`"x"`, `"x`}, {`,"note":"x","at":"2026-01-02T15:04:05.000000001Z"`, `,"at":"2026-01-02T15:04:05.000000001Z","note":"x"`},
 		{`2026-01-02T15:04:05.000000001Z`, `0001-01-01T00:00:00Z`}, {`2026`, `year`},
 		{`true`, `True`}, {`true`, `null`}, {`"a]"`, `"a\u005d"`}, {`["a]"`, `"a]"`}, {`["a]",",",""]`, `["a]",",",""`}, {`["a]"`, `[["a]"]`},
+		{`{"a":"b","c":""}`, `{}`}, {`"c":""`, `"a":"b"`}, {`"c":""`, `"c":1`}, {`"c":""}`, `"c":""`}, {`"c":""`, `"c": ""`}, {`{"a":"b",`, `["a",`},
 		{`"00ff"`, `"none"`}, {`:18446744073709551615`, `:18446744073709551616`}, {`:18446744073709551615`, `:018`}, {`:18446744073709551615`, `:-1`},
 		{`:18446744073709551615`, `: 1`}, {`:18446744073709551615`, `:`}, {`5}`, `5}}`}, {`5}`, `5} `}, {`5}`, `5,"count":5}`},
 	} {

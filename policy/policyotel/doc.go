@@ -26,8 +26,9 @@
 //	sallyport.kind        apart from others with that reason: no_credentials, stale_nonce,
 //	                      caller_gone and the like (see policy.Kind); absent if there is
 //	                      no such kind
-//	sallyport.would_deny  the reason under a requirement instead of report only (rule Q2);
-//	                      absent if that denies nothing more
+//	sallyport.would_deny  the reason if a requirement were in force that is report only
+//	                      (rule Q2) or suspended (M20), or a list on trial (Q4); absent if
+//	                      that denies nothing more
 //	sallyport.endpoint    policy.Endpoint.Name, one of a fixed set and not made from a
 //	                      request; absent if empty
 //
@@ -53,6 +54,7 @@
 //	sallyport.organization    the judged resource
 //	sallyport.project
 //	sallyport.requirement     the requirement of the key's organization
+//	sallyport.suspended_until the end of the requirement's suspension, if one is in force
 //	sallyport.disabled        what is switched off, if the reason is key_disabled: key,
 //	                          organization, or key and organization
 //	sallyport.error           the decision's Cause: why, if the reason is invalid_request,

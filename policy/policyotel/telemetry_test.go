@@ -154,6 +154,14 @@ func TestWouldDeny(t *testing.T) {
 	assert.Equal(t, "organization_requires_access_list", told(span)["sallyport.would_deny"])
 	assert.Equal(t, "report_only", told(span)["sallyport.requirement"])
 
+	s.organization.Requirement, s.organization.SuspendedUntil = policy.Required, time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC)
+	d, span = s.decideUnder(s.engine(), s.request())
+	require.True(t, d.Allowed(), d)
+	assert.Equal(t, "organization_requires_access_list", told(span)["sallyport.would_deny"])
+	assert.Equal(t, "required", told(span)["sallyport.requirement"])
+	assert.Equal(t, "9999-01-01T00:00:00Z", told(span)["sallyport.suspended_until"])
+	s.organization.Requirement = policy.ReportOnly
+
 	request := s.request()
 	request.Endpoint.RequiresAccessList = true
 	_, span = s.decideUnder(s.engine(), request)
@@ -165,7 +173,7 @@ func TestWouldDeny(t *testing.T) {
 
 	const rest = "sallyport.endpoint=things.read,sallyport.reason="
 	assert.Equal(t, map[string]int64{
-		"sallyport.allowed=true," + rest + "open_list,sallyport.would_deny=organization_requires_access_list":                      1,
+		"sallyport.allowed=true," + rest + "open_list,sallyport.would_deny=organization_requires_access_list":                      2,
 		"sallyport.allowed=false," + rest + "endpoint_requires_access_list,sallyport.would_deny=organization_requires_access_list": 1,
 		"sallyport.allowed=true," + rest + "open_list":                                                                             1,
 	}, s.counts())

@@ -59,9 +59,9 @@ func CheckPutKey(stored *apikey.Key, key apikey.Key, options ...store.PutOption)
 func checkEntries(name Name, stored *apikey.Key, key apikey.Key, options []store.PutOption) error {
 	most := store.MaxEntries
 	if stored != nil {
-		most = max(most, stored.AccessList.Len())
+		most = max(most, stored.Entries())
 	}
-	if n := key.AccessList.Len(); n > most && !slices.Contains(options, store.AllowManyEntries) {
+	if n := key.Entries(); n > most && !slices.Contains(options, store.AllowManyEntries) {
 		return fmt.Errorf("store: %w: %v has %d entries: want at most %d, or AllowManyEntries", store.ErrInvalid, name, n, most)
 	}
 	return nil

@@ -68,10 +68,22 @@ func (l *Log) Advance(revision uint64) { l.revision = revision }
 func sizeOf(change store.Change) int {
 	const each, perEntry, perGrant = 256, 80, 40
 	size := each + len(change.Organization)
+	if organization := change.OrganizationRecord; organization != nil {
+		size += len(organization.Name)
+	}
 	if key := change.KeyRecord; key != nil {
-		size += 2*each + len(key.Description) + perEntry*key.AccessList.Len() + perGrant*len(key.Grants)
+		size += 2*each + len(key.Description) + perEntry*key.Entries() + perGrant*len(key.Grants)
 		for entry := range key.AccessList.All() {
 			size += len(entry.Comment)
+		}
+		for entry := range key.TrialList.All() {
+			size += len(entry.Comment)
+		}
+		if key.Metadata != nil {
+			size += len(key.Metadata.ExternalID)
+			for name, value := range key.Metadata.Labels {
+				size += perGrant + len(name) + len(value)
+			}
 		}
 		for _, grant := range key.Grants {
 			size += len(grant.Role) + len(grant.Project)

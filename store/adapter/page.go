@@ -13,8 +13,12 @@ const cursorPrefix = "1"
 
 // After returns the identifier before the page, empty for the first page: records with
 // greater identifiers follow (S20, S21). The error is store.ErrInvalid if the cursor was
-// not made by [CursorAfter] (S22).
+// not made by [CursorAfter] (S22), or if the request has a filter: [FilterKeys] takes those
+// of keys (S29).
 func After(page store.PageRequest) (string, error) {
+	if err := noFilter(page.Filter); err != nil {
+		return "", err
+	}
 	if page.Cursor == "" {
 		return "", nil
 	}

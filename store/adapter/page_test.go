@@ -1,6 +1,8 @@
 package adapter_test
 
 import (
+	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -92,5 +94,70 @@ func TestNewPage(t *testing.T) {
 		require.NoError(t, err)
 		assert.Equal(t, next, after, "%d records", n)
 		assert.Equal(t, len(page.Items), cap(page.Items), "what is appended to a page must not reach the rest")
+	}
+}
+
+func TestFilterKeys(t *testing.T) {
+	// 2,500 keys in pages; every thousandth has the label.
+	var asked []store.PageRequest
+	read := func(request store.PageRequest) (page store.Page[apikey.Key], err error) {
+		asked = append(asked, request)
+		after, err := adapter.After(request)
+		require.NoError(t, err)
+		for i := 0; i < 2500; i++ {
+			if id := fmt.Sprintf("%04d", i); id > after {
+				key := apikey.Key{ID: apikey.ID(id)}
+				if i%1000 == 400 {
+					key.Metadata = &apikey.Metadata{Labels: map[string]string{"team": "web"}}
+				}
+				page.Items = append(page.Items, key)
+			}
+		}
+		return adapter.NewPage(request, page.Items, func(key apikey.Key) string { return string(key.ID) }), nil
+	}
+	list := func(request store.PageRequest) (all []apikey.ID, next string) {
+		asked = nil
+		page, err := adapter.FilterKeys(request, read)
+		require.NoError(t, err)
+		for _, key := range page.Items {
+			all = append(all, key.ID)
+		}
+		return all, page.Next
+	}
+	team := store.Filter{Label: "team=web"}
+
+	all, next := list(store.PageRequest{Filter: team})
+	assert.Equal(t, []apikey.ID{"0400", "1400", "2400"}, all)
+	assert.Empty(t, next)
+	assert.Len(t, asked, 3)
+	all, next = list(store.PageRequest{Filter: team, Limit: 1})
+	assert.Equal(t, []apikey.ID{"0400"}, all)
+	assert.Equal(t, adapter.CursorAfter("0400"), next)
+	assert.Len(t, asked, 2, "up to the key that says that another page follows")
+	all, next = list(store.PageRequest{Filter: team, Limit: 2, Cursor: next})
+	assert.Equal(t, []apikey.ID{"1400", "2400"}, all)
+	assert.Empty(t, next, "a full page is the last one if no key follows")
+	all, next = list(store.PageRequest{Filter: store.Filter{Label: "none"}})
+	assert.Empty(t, all)
+	assert.Empty(t, next)
+	all, next = list(store.PageRequest{Limit: 2})
+	assert.Equal(t, []apikey.ID{"0000", "0001"}, all)
+	assert.Equal(t, adapter.CursorAfter("0001"), next)
+	assert.Equal(t, []store.PageRequest{{Limit: 2}}, asked, "without a filter the request is passed on")
+
+	down := errors.New("down")
+	page, err := adapter.FilterKeys(store.PageRequest{Filter: team}, func(store.PageRequest) (store.Page[apikey.Key], error) {
+		return store.Page[apikey.Key]{Items: []apikey.Key{{Metadata: &apikey.Metadata{Labels: map[string]string{"team": "web"}}}}}, down
+	})
+	assert.ErrorIs(t, err, down)
+	assert.Empty(t, page)
+}
+
+// A listing that does not filter refuses one, and its error is bounded.
+func TestAfterRefusesAFilter(t *testing.T) {
+	for _, filter := range []store.Filter{{Label: "team"}, {ExternalID: strings.Repeat("x", 1<<20)}} {
+		_, err := adapter.After(store.PageRequest{Filter: filter})
+		require.ErrorIs(t, err, store.ErrInvalid)
+		assert.Less(t, len(err.Error()), 1000)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"sort"
 	"strings"
 	"testing"
@@ -271,6 +272,13 @@ func TestLog(t *testing.T) {
 	assert.Empty(t, since(revision+2))
 }
 
+func prefixes(entries []accesslist.Entry) (all []netip.Prefix) {
+	for _, entry := range entries {
+		all = append(all, entry.Prefix())
+	}
+	return all
+}
+
 // Rule A12: a log of large records forgets them before it has the number of changes.
 func TestLogIsBoundedByBytes(t *testing.T) {
 	entries := make([]accesslist.Entry, 1000)
@@ -283,7 +291,16 @@ func TestLogIsBoundedByBytes(t *testing.T) {
 	list, err := accesslist.New(entries...)
 	require.NoError(t, err)
 	large := newKey(t, "large", "acme")
-	large.AccessList, large.Description = list, strings.Repeat("d", 1024)
+	half := entries[500:]
+	large.Description = strings.Repeat("d", 1024)
+	large.AccessList, err = list.Without(prefixes(half))
+	require.NoError(t, err)
+	large.TrialList, err = accesslist.New(half...)
+	require.NoError(t, err)
+	large.Metadata = &apikey.Metadata{Labels: map[string]string{}, ExternalID: strings.Repeat("e", 256)}
+	for i := range apikey.MaxLabels {
+		large.Metadata.Labels[fmt.Sprint("label ", i)] = strings.Repeat("v", 16)
+	}
 	for i := range 100 {
 		large.Grants = append(large.Grants, apikey.Grant{Role: fmt.Sprint("role ", i)})
 	}

@@ -70,8 +70,14 @@ func (s *Store) Organization(ctx context.Context, id string) (policy.Organizatio
 }
 
 // Keys implements [store.Store]. A page takes one round trip, and another for each hundred
-// keys on it.
+// keys on it. With a filter it reads the organization's keys until the page is full.
 func (s *Store) Keys(ctx context.Context, organization string, request store.PageRequest) (store.Page[apikey.Key], error) {
+	return adapter.FilterKeys(request, func(request store.PageRequest) (store.Page[apikey.Key], error) {
+		return s.keys(ctx, organization, request)
+	})
+}
+
+func (s *Store) keys(ctx context.Context, organization string, request store.PageRequest) (store.Page[apikey.Key], error) {
 	if err := s.ready(ctx); err != nil {
 		return store.Page[apikey.Key]{}, err
 	}

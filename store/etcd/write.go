@@ -64,7 +64,7 @@ func (s *Store) PutKey(ctx context.Context, put apikey.Key, options ...store.Put
 		return apikey.Key{}, err
 	}
 	opens := put.AccessList.IsEmpty() && !slices.Contains(options, store.AllowOpen)
-	many := put.AccessList.Len() > store.MaxEntries && !slices.Contains(options, store.AllowManyEntries)
+	many := put.Entries() > store.MaxEntries && !slices.Contains(options, store.AllowManyEntries)
 	if opens || many {
 		// A comparison cannot tell whether this opens the key (S18) or lengthens its list
 		// (S28). The one below checks that the record is unchanged since this read.

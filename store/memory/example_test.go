@@ -64,6 +64,28 @@ func ExampleStore_PutOrganization() {
 	// ""
 }
 
+// Keys are found by their labels and by the ID that the program has for their owner.
+func ExampleStore_Keys() {
+	ctx, keys := context.Background(), memory.New()
+	_, _ = keys.PutOrganization(ctx, policy.Organization{ID: "acme"})
+	for _, id := range []apikey.ID{"deploy", "report"} {
+		key, _, _ := apikey.New("acme")
+		key.ID = id
+		key.Metadata = &apikey.Metadata{Labels: map[string]string{"team": "web", "job": string(id)}, ExternalID: "cus_1"}
+		_, _ = keys.PutKey(ctx, key, store.AllowOpen)
+	}
+	page, err := keys.Keys(ctx, "acme", store.PageRequest{Filter: store.Filter{Label: "team=web", ExternalID: "cus_1"}})
+	for _, key := range page.Items {
+		job, _ := key.Label("job")
+		fmt.Println(key.ID, job)
+	}
+	fmt.Println(err)
+	// Output:
+	// deploy deploy
+	// report report
+	// <nil>
+}
+
 // A change is made by reading the record, changing it and putting it back, and made
 // again if somebody else was faster.
 func ExampleStore_PutKey() {

@@ -47,8 +47,19 @@ func (s *Store) Organization(ctx context.Context, id string) (policy.Organizatio
 	return policy.Organization{}, adapter.NotFound(adapter.OrganizationName(id))
 }
 
-// Keys implements [store.Store].
+// Keys implements [store.Store]. With a filter it looks at each key of the organization.
 func (s *Store) Keys(ctx context.Context, organization string, request store.PageRequest) (store.Page[apikey.Key], error) {
+	page, err := adapter.FilterKeys(request, func(request store.PageRequest) (store.Page[apikey.Key], error) {
+		return s.shared(ctx, organization, request)
+	})
+	for i := range page.Items {
+		page.Items[i] = page.Items[i].Clone() // S7
+	}
+	return page, err
+}
+
+// shared returns a page of keys that share memory with the store's.
+func (s *Store) shared(ctx context.Context, organization string, request store.PageRequest) (store.Page[apikey.Key], error) {
 	if err := s.ready(ctx); err != nil {
 		return store.Page[apikey.Key]{}, err
 	}
@@ -59,7 +70,7 @@ func (s *Store) Keys(ctx context.Context, organization string, request store.Pag
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	page := adapter.NewPage(request, s.records.Keys(organization, after, request.Size()+1), func(key *apikey.Key) string { return string(key.ID) })
-	return copied(page, func(key *apikey.Key) apikey.Key { return key.Clone() }), nil
+	return copied(page, func(key *apikey.Key) apikey.Key { return *key }), nil
 }
 
 // Organizations implements [store.Store].

@@ -119,7 +119,7 @@ func (f *follower) is(t testing.TB, s store.Store) {
 	organizations, keys := everything(t, s)
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	assert.True(t, maps.Equal(organizations, f.organizations), "organizations are %v, and a copy has %v", organizations, f.organizations)
+	assert.True(t, maps.EqualFunc(organizations, f.organizations, policy.Organization.Equal), "organizations are %v, and a copy has %v", organizations, f.organizations)
 	assert.True(t, maps.EqualFunc(keys, f.keys, apikey.Key.Equal), "a copy of %d keys is not the store's %d", len(f.keys), len(keys))
 }
 

@@ -256,8 +256,15 @@ func (s *Store) Organizations(ctx context.Context, request store.PageRequest) (s
 	}, organizationsSQL, after, request.Size()+1)
 }
 
-// Keys implements [store.Store].
+// Keys implements [store.Store]. With a filter it reads the organization's keys until the page
+// is full.
 func (s *Store) Keys(ctx context.Context, organization string, request store.PageRequest) (store.Page[apikey.Key], error) {
+	return adapter.FilterKeys(request, func(request store.PageRequest) (store.Page[apikey.Key], error) {
+		return s.keys(ctx, organization, request)
+	})
+}
+
+func (s *Store) keys(ctx context.Context, organization string, request store.PageRequest) (store.Page[apikey.Key], error) {
 	leave, err := s.enter(ctx)
 	if err != nil {
 		return store.Page[apikey.Key]{}, err

@@ -858,6 +858,41 @@ func TestLookupNowAllocatesNothing(t *testing.T) {
 	}))
 }
 
+// Rule M20: a suspension ends by the clock, with no write and no news: in the store and in a
+// copy at the same instant.
+func TestM20ASuspensionEndsEverywhereAtOnce(t *testing.T) {
+	ctx, keys := context.Background(), memory.New()
+	until := time.Date(2026, 6, 1, 13, 0, 0, 0, time.UTC)
+	_, err := keys.PutOrganization(ctx, policy.Organization{ID: "acme", Requirement: policy.Required, SuspendedUntil: until})
+	require.NoError(t, err)
+	key, _, err := apikey.New("acme")
+	require.NoError(t, err)
+	_, err = keys.PutKey(ctx, key, store.AllowOpen)
+	require.NoError(t, err)
+	copied, err := New(keys)
+	require.NoError(t, err)
+	defer copied.Close()
+	require.NoError(t, copied.Ready(ctx))
+
+	var now time.Time
+	clock := policy.WithClock(func() time.Time { return now })
+	engines := map[string]*policy.Engine{"store": policy.New(keys, clock), "copy": policy.New(copied, clock)}
+	request := policy.Request{Key: key.ID, Verifier: policy.AlreadyVerified{}, Client: netip.MustParseAddr("203.0.113.7"), Organization: "acme"}
+	for _, step := range []struct {
+		at   time.Time
+		want policy.Reason
+	}{
+		{until.Add(-time.Hour), policy.OpenList}, {until.Add(-1), policy.OpenList},
+		{until, policy.OrganizationRequiresAccessList}, {until.Add(time.Hour), policy.OrganizationRequiresAccessList},
+		{until.Add(-1), policy.OpenList}, // a clock that was set back
+	} {
+		now = step.at
+		for where, engine := range engines {
+			assert.Equal(t, step.want, engine.Decide(ctx, request).Reason, "%s at %v", where, step.at)
+		}
+	}
+}
+
 // DecideAll reads the copy's records ahead, as soon as there is a copy.
 func TestDecideAllOfAReplica(t *testing.T) {
 	require.NotPanics(t, func() { own.ReadAhead(&Replica{})([]apikey.ID{"key"}) })

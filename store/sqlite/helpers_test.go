@@ -274,7 +274,7 @@ func contentsOf(t testing.TB, s *Store) (all contents) {
 }
 
 func (c contents) equal(other contents) bool {
-	return slices.Equal(c.organizations, other.organizations) && slices.EqualFunc(c.keys, other.keys, apikey.Key.Equal) &&
+	return slices.EqualFunc(c.organizations, other.organizations, policy.Organization.Equal) && slices.EqualFunc(c.keys, other.keys, apikey.Key.Equal) &&
 		slices.EqualFunc(c.events, other.events, store.Event.Equal) &&
 		assert.ObjectsAreEqual(c.usage, other.usage) && assert.ObjectsAreEqual(c.observation, other.observation) && c.revision == other.revision
 }

@@ -96,9 +96,12 @@ func (s *Store) one(ctx context.Context, doing, query, id string, into ...any) (
 	return true, nil
 }
 
-// Keys implements [store.Store].
+// Keys implements [store.Store]. With a filter it reads the organization's keys until the page
+// is full.
 func (s *Store) Keys(ctx context.Context, organization string, request store.PageRequest) (store.Page[apikey.Key], error) {
-	return page(ctx, s, selectKeys, organization, request, row.key, func(key apikey.Key) string { return string(key.ID) })
+	return adapter.FilterKeys(request, func(request store.PageRequest) (store.Page[apikey.Key], error) {
+		return page(ctx, s, selectKeys, organization, request, row.key, func(key apikey.Key) string { return string(key.ID) })
+	})
 }
 
 // Organizations implements [store.Store].

@@ -177,14 +177,14 @@ func similarOrganizations(k *kit) {
 	keyOf := func(i int) apikey.ID { return apikey.ID(fmt.Sprint("key-", i)) }
 	stored := make([]policy.Organization, len(similar))
 	for i, id := range similar {
-		stored[i] = k.putOrganization(policy.Organization{ID: id, Requirement: policy.Requirement(i % 3), Disabled: i%2 == 1})
+		stored[i] = k.putOrganization(fixture.WholeOrganization(id, i))
 		k.put(fixture.Plain(keyOf(i), id))
 	}
 	for i, id := range similar {
-		if got := k.readOrganization(id); got != stored[i] {
+		if got := k.readOrganization(id); !got.Equal(stored[i]) {
 			k.Errorf("Organization(%q) is %+v; want %+v", id, got, stored[i])
 		}
-		if got := k.lookup(keyOf(i)).Organization(); got != stored[i] {
+		if got := k.lookup(keyOf(i)).Organization(); !got.Equal(stored[i]) {
 			k.Errorf("Lookup(%q) has organization %+v; want %+v", keyOf(i), got, stored[i])
 		}
 		if got := ids(k.keys(id, 0)); len(got) != 1 || got[0] != string(keyOf(i)) {

@@ -17,6 +17,7 @@ import (
 var boundCases = []testCase{
 	{sentence: "S28", name: "a list of too many entries is refused", run: tooManyEntries},
 	{sentence: "S28", name: "a longer list may stay as long", run: longListStays},
+	{sentence: "S28", name: "the entries of a list on trial count", run: trialEntriesCount},
 	{sentence: "S28", name: "a key at all bounds comes back", run: keyAtAllBounds},
 	{sentence: "S28", name: "an error does not grow with what it is about", run: boundedErrors},
 }
@@ -72,6 +73,35 @@ func longListStays(k *kit) {
 	k.wantEverywhere(key)
 }
 
+func trialEntriesCount(k *kit) {
+	k.organization("acme")
+	half := store.MaxEntries / 2
+	key := fixture.Plain("trial", "acme")
+	key.AccessList, key.TrialList = entries(half), entries(half+1)
+	_, err := k.store.PutKey(k.ctx, key)
+	k.wantError(err, store.ErrInvalid, "PutKey of a key with %d entries and %d on trial, without AllowManyEntries", half, half+1)
+	k.wantAbsent("acme", "trial")
+	key.TrialList = entries(apikey.MaxEntries)
+	_, err = k.store.PutKey(k.ctx, key, store.AllowManyEntries)
+	k.wantError(err, store.ErrInvalid, "PutKey of a key with %d entries and %d on trial", half, apikey.MaxEntries)
+	k.wantAbsent("acme", "trial")
+
+	key.TrialList = entries(half)
+	key = k.put(key)
+	k.wantEverywhere(key)
+	key.TrialList = entries(half + 2)
+	key = k.putMany(key)
+	key.AccessList, key.TrialList = key.TrialList, key.AccessList // as many as there were
+	stored, err := k.store.PutKey(k.ctx, key)
+	k.wantError(err, nil, "PutKey of %d entries, no more than there were, without AllowManyEntries", key.Entries())
+	k.wantEverywhere(stored)
+	longer := stored
+	longer.TrialList = entries(half + 1)
+	_, err = k.store.PutKey(k.ctx, longer)
+	k.wantError(err, store.ErrInvalid, "PutKey of %d entries, one more than there were, without AllowManyEntries", longer.Entries())
+	k.wantEverywhere(stored)
+}
+
 // putMany puts a key that has more than store.MaxEntries entries.
 func (k *kit) putMany(key apikey.Key) apikey.Key {
 	stored, err := k.store.PutKey(k.ctx, key, store.AllowManyEntries)
@@ -98,7 +128,13 @@ func greatestKey(organization string) apikey.Key {
 		key.Grants = append(key.Grants, apikey.Grant{Role: fmt.Sprintf("<%x", i), AllProjects: true})
 	}
 	key.Grants[0] = apikey.Grant{Role: strings.Repeat("<", apikey.MaxName), Project: strings.Repeat(">", apikey.MaxName)}
-	room := apikey.MaxText - len(key.Description)
+	key.Metadata = &apikey.Metadata{Labels: map[string]string{}, ExternalID: strings.Repeat("<", apikey.MaxName)}
+	room := apikey.MaxText - len(key.Description) - len(key.ExternalID())
+	for i := range apikey.MaxLabels {
+		name, value := strings.Repeat("&", apikey.MaxLabelName-2)+fmt.Sprintf("%02d", i), strings.Repeat(">", apikey.MaxName)
+		key.Metadata.Labels[name] = value
+		room -= len(name) + len(value)
+	}
 	for _, grant := range key.Grants {
 		room -= len(grant.Role) + len(grant.Project)
 	}
@@ -111,7 +147,8 @@ func greatestKey(organization string) apikey.Key {
 		room -= len(entry.Comment)
 		list[i] = entry
 	}
-	key.AccessList = fixture.Must(accesslist.New(list...))
+	half := len(list) / 2
+	key.AccessList, key.TrialList = fixture.Must(accesslist.New(list[:half]...)), fixture.Must(accesslist.New(list[half:]...))
 	return key
 }
 

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/sallyport-go/sallyport/store"
 	"github.com/sallyport-go/sallyport/store/memory"
@@ -42,6 +43,14 @@ var brokenFeeds = []brokenStore{
 		if c.OrganizationRecord != nil {
 			organization := *c.OrganizationRecord
 			organization.Disabled = false
+			c.OrganizationRecord = &organization
+		}
+		return c, true
+	})},
+	{name: "tells organizations without their suspension", sentence: "W2", make: feed(func(c store.Change) (store.Change, bool) {
+		if c.OrganizationRecord != nil {
+			organization := *c.OrganizationRecord
+			organization.SuspendedUntil = time.Time{}
 			c.OrganizationRecord = &organization
 		}
 		return c, true

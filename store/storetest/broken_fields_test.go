@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"html"
+	"maps"
 	"net/netip"
 	"net/url"
 	"slices"
@@ -21,12 +22,15 @@ import (
 )
 
 const (
-	longest   = "S6/the longest texts come back whole"
-	asWritten = "S6/texts that look like something else come back as they were written"
-	similar   = "S6/grants that differ in a byte are different"
-	longList  = "S6/a long list comes back whole"
-	blocks    = "S6/blocks of every length come back"
-	eachTime  = "S6/each time is kept by itself"
+	longest          = "S6/the longest texts come back whole"
+	asWritten        = "S6/texts that look like something else come back as they were written"
+	similar          = "S6/grants that differ in a byte are different"
+	longList         = "S6/a long list comes back whole"
+	blocks           = "S6/blocks of every length come back"
+	onLabels         = "S6/labels that differ in a byte are different"
+	onTrial          = "S6/a list on trial comes back beside the list"
+	eachOrganization = "S6/an organization comes back in every field"
+	eachTime         = "S6/each time is kept by itself"
 )
 
 // Broken in one field of what they keep. Each is caught by one case alone.
@@ -86,6 +90,64 @@ var brokenFields = []brokenStore{
 		}
 		return block.Bits()
 	})},
+	{name: "drops labels", sentence: "S6", make: onMetadata(func(m *apikey.Metadata) { m.Labels = nil })},
+	{name: "drops external IDs", sentence: "S6", make: onMetadata(func(m *apikey.Metadata) { m.ExternalID = "" })},
+	{name: "drops labels without a value", sentence: "S6", make: onMetadata(func(m *apikey.Metadata) {
+		maps.DeleteFunc(m.Labels, func(_, value string) bool { return value == "" })
+	})},
+	{name: "drops labels of a key without an external ID", sentence: "S6", only: onLabels, make: onMetadata(func(m *apikey.Metadata) {
+		if m.ExternalID == "" {
+			m.Labels = nil
+		}
+	})},
+	{name: "keeps 20 labels of a key", sentence: "S6", only: onLabels, make: onMetadata(func(m *apikey.Metadata) {
+		for _, name := range slices.Sorted(maps.Keys(m.Labels))[min(20, len(m.Labels)):] {
+			delete(m.Labels, name)
+		}
+	})},
+	{name: "folds the case of labels' names", sentence: "S6", make: onMetadata(func(m *apikey.Metadata) {
+		folded := map[string]string{}
+		for name, value := range m.Labels {
+			folded[strings.ToLower(name)] = value
+		}
+		m.Labels = folded
+	})},
+	{name: "cuts labels' names at 63 bytes", sentence: "S6", only: longest, make: onMetadata(func(m *apikey.Metadata) {
+		cut := map[string]string{}
+		for name, value := range m.Labels {
+			cut[name[:min(len(name), 63)]] = value
+		}
+		m.Labels = cut
+	})},
+	{name: "cuts external IDs at 255 bytes", sentence: "S6", only: longest, make: onMetadata(func(m *apikey.Metadata) { m.ExternalID = m.ExternalID[:min(len(m.ExternalID), 255)] })},
+	{name: "reads external IDs as numbers", sentence: "S6", only: asWritten, make: onMetadata(func(m *apikey.Metadata) { m.ExternalID = asNumber(m.ExternalID) })},
+	{name: "drops names of organizations", sentence: "S6", make: onNames(func(string) string { return "" })},
+	{name: "cuts names of organizations at 255 bytes", sentence: "S6", only: eachOrganization, make: onNames(cutAt(255))},
+	{name: "reads names of organizations as numbers", sentence: "S6", only: eachOrganization, make: onNames(asNumber)},
+	{name: "drops lists on trial", sentence: "S6", make: onKeys(func(key apikey.Key) apikey.Key {
+		key.TrialList = accesslist.List{}
+		return key
+	})},
+	{name: "puts lists on trial in force", sentence: "S6", make: onKeys(func(key apikey.Key) apikey.Key {
+		if !key.TrialList.IsEmpty() {
+			key.AccessList, key.TrialList = key.TrialList, accesslist.List{}
+		}
+		return key
+	})},
+	{name: "puts a list on trial in force if there is no other", sentence: "S6", make: onKeys(func(key apikey.Key) apikey.Key {
+		if key.AccessList.IsEmpty() {
+			key.AccessList, key.TrialList = key.TrialList, accesslist.List{}
+		}
+		return key
+	})},
+	{name: "keeps an entry once, with the comment of the list in force", sentence: "S6", only: onTrial, make: onKeys(func(key apikey.Key) apikey.Key {
+		for entry := range key.TrialList.All() {
+			if other, ok := key.AccessList.Find(entry.Prefix()); ok && entry.Comment == "on trial" {
+				key.TrialList = fixture.Must(key.TrialList.Replace(other))
+			}
+		}
+		return key
+	})},
 	{name: "cuts hashes at a zero byte", sentence: "S6", make: onSecrets(func(s *apikey.StoredSecret) {
 		if i := slices.Index(s.Sum[1:], 0); i >= 0 {
 			clear(s.Sum[i+1:])
@@ -103,6 +165,7 @@ var brokenFields = []brokenStore{
 		}
 		return key
 	})},
+	{name: "keeps a suspension after its organization's end", sentence: "S14", only: "S14/an organization created again has nothing of the deleted one", make: keptSuspension},
 	{name: "keeps an organization's requirement after its end", sentence: "S14", only: "S14/an organization created again has nothing of the deleted one", make: keptRequirement},
 }
 
@@ -200,21 +263,58 @@ func onBits(bits func(netip.Prefix) int) func() store.Store {
 	})
 }
 
+func onMetadata(change func(*apikey.Metadata)) func() store.Store {
+	return onKeys(func(key apikey.Key) apikey.Key {
+		if key = key.Clone(); key.Metadata != nil {
+			change(key.Metadata)
+		}
+		return key
+	})
+}
+
+// onNames keeps other names of organizations.
+func onNames(change func(string) string) func() store.Store {
+	return with(func(b *teststore.Broken, sound *memory.Store) {
+		b.DoPutOrganization = func(ctx context.Context, o policy.Organization) (policy.Organization, error) {
+			o.Name = change(o.Name)
+			return sound.PutOrganization(ctx, o)
+		}
+	})
+}
+
 // keptRequirement forgets an organization except for its requirement.
 func keptRequirement() store.Store {
+	return keptAfterDeletion(func(created *policy.Organization, old policy.Organization) {
+		if created.Requirement == policy.NotRequired {
+			created.Requirement = old.Requirement
+		}
+	})
+}
+
+// keptSuspension forgets an organization except for its suspension.
+func keptSuspension() store.Store {
+	return keptAfterDeletion(func(created *policy.Organization, old policy.Organization) {
+		if created.SuspendedUntil.IsZero() {
+			created.SuspendedUntil = old.SuspendedUntil
+		}
+	})
+}
+
+// keptAfterDeletion mends a created organization by the deleted one of its ID.
+func keptAfterDeletion(mend func(created *policy.Organization, old policy.Organization)) store.Store {
 	return with(func(b *teststore.Broken, sound *memory.Store) {
-		old := map[string]policy.Requirement{}
+		old := map[string]policy.Organization{}
 		b.DoDeleteOrganization = func(ctx context.Context, id string, revision uint64) error {
 			organization, _ := sound.Organization(ctx, id)
 			err := sound.DeleteOrganization(ctx, id, revision)
 			if err == nil {
-				old[id] = organization.Requirement
+				old[id] = organization
 			}
 			return err
 		}
 		b.DoPutOrganization = func(ctx context.Context, organization policy.Organization) (policy.Organization, error) {
-			if organization.Revision == 0 && organization.Requirement == policy.NotRequired {
-				organization.Requirement = old[organization.ID]
+			if organization.Revision == 0 {
+				mend(&organization, old[organization.ID])
 			}
 			return sound.PutOrganization(ctx, organization)
 		}

@@ -43,6 +43,15 @@ var brokenLoads = []brokenStore{
 			return b.Sound.Load(ctx, organizations, keys, o...)
 		}
 	})},
+	{name: "loads organizations without their suspension", sentence: "L2", make: withLoad(func(b *teststore.Loader) {
+		b.DoLoad = func(ctx context.Context, organizations []policy.Organization, keys []apikey.Key, o ...putOption) error {
+			organizations = slices.Clone(organizations)
+			for i := range organizations {
+				organizations[i].SuspendedUntil = time.Time{}
+			}
+			return b.Sound.Load(ctx, organizations, keys, o...)
+		}
+	})},
 	{name: "does not see the organizations beside the keys", sentence: "L2", make: withLoad(func(b *teststore.Loader) {
 		b.DoLoad = func(ctx context.Context, organizations []policy.Organization, keys []apikey.Key, o ...putOption) error {
 			for _, key := range keys {

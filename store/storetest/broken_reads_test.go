@@ -144,6 +144,55 @@ var brokenReads = []brokenStore{
 			return subject, found, err
 		}
 	})},
+	{name: "drops a suspension", sentence: "S6", make: with(func(b *teststore.Broken, sound *memory.Store) {
+		b.DoPutOrganization = func(ctx context.Context, o policy.Organization) (policy.Organization, error) {
+			o.SuspendedUntil = time.Time{}
+			return sound.PutOrganization(ctx, o)
+		}
+	})},
+	{name: "keeps a suspension once it is there", sentence: "S6", make: with(func(b *teststore.Broken, sound *memory.Store) {
+		b.DoPutOrganization = func(ctx context.Context, o policy.Organization) (policy.Organization, error) {
+			if stored, err := sound.Organization(ctx, o.ID); err == nil && o.SuspendedUntil.IsZero() {
+				o.SuspendedUntil = stored.SuspendedUntil
+			}
+			return sound.PutOrganization(ctx, o)
+		}
+	})},
+	{name: "keeps suspensions in nanoseconds of 64 bits", sentence: "S6", only: "S6/an organization comes back in every field", make: with(func(b *teststore.Broken, sound *memory.Store) {
+		b.DoPutOrganization = func(ctx context.Context, o policy.Organization) (policy.Organization, error) {
+			if !o.SuspendedUntil.IsZero() {
+				o.SuspendedUntil = time.Unix(0, o.SuspendedUntil.UnixNano())
+			}
+			return sound.PutOrganization(ctx, o)
+		}
+	})},
+	{name: "looks keys up with the suspension from before", sentence: "S9", make: with(func(b *teststore.Broken, sound *memory.Store) {
+		var seen sync.Map // by organization
+		b.DoLookup = func(ctx context.Context, id apikey.ID) (policy.Subject, bool, error) {
+			subject, found, err := sound.Lookup(ctx, id)
+			key, organization := subject.Key(), subject.Organization()
+			before, _ := seen.Swap(organization.ID, organization)
+			if before, ok := before.(policy.Organization); ok && found {
+				organization.SuspendedUntil = before.SuspendedUntil
+				return policy.NewSubject(&key, &organization), found, err
+			}
+			return subject, found, err
+		}
+	})},
+	{name: "suspends every requirement with one", sentence: "S9", make: with(func(b *teststore.Broken, sound *memory.Store) {
+		b.DoLookup = func(ctx context.Context, id apikey.ID) (policy.Subject, bool, error) {
+			subject, found, err := sound.Lookup(ctx, id)
+			all, _ := sound.Organizations(ctx, store.PageRequest{})
+			key, organization := subject.Key(), subject.Organization()
+			for _, other := range all.Items {
+				if found && !other.SuspendedUntil.IsZero() {
+					organization.SuspendedUntil = other.SuspendedUntil
+					return policy.NewSubject(&key, &organization), found, err
+				}
+			}
+			return subject, found, err
+		}
+	})},
 	{name: "switches every key instead of the organization", sentence: "S9", make: with(func(b *teststore.Broken, sound *memory.Store) {
 		b.DoLookup = func(ctx context.Context, id apikey.ID) (policy.Subject, bool, error) {
 			subject, found, err := sound.Lookup(ctx, id)

@@ -50,6 +50,14 @@ var brokenWrites = []brokenStore{
 			return sound.PutKey(ctx, key, append(o, store.AllowManyEntries)...)
 		}
 	})},
+	{name: "counts the entries in force alone", sentence: "S28", only: "S28/the entries of a list on trial count", make: with(func(b *teststore.Broken, sound *memory.Store) {
+		b.DoPutKey = func(ctx context.Context, key apikey.Key, o ...putOption) (apikey.Key, error) {
+			if key.AccessList.Len() <= store.MaxEntries {
+				o = append(o, store.AllowManyEntries)
+			}
+			return sound.PutKey(ctx, key, o...)
+		}
+	})},
 	{name: "refuses long lists that it has", sentence: "S28", make: with(func(b *teststore.Broken, sound *memory.Store) {
 		b.DoPutKey = func(ctx context.Context, key apikey.Key, o ...putOption) (apikey.Key, error) {
 			if err := adapter.CheckPutKey(nil, apikey.Key{ID: key.ID, Organization: key.Organization, Secrets: key.Secrets, AccessList: key.AccessList}, append(o, store.AllowOpen)...); err != nil {
@@ -149,6 +157,14 @@ var brokenWrites = []brokenStore{
 	{name: "creates open keys without a word", sentence: "S18", make: with(func(b *teststore.Broken, sound *memory.Store) {
 		b.DoPutKey = func(ctx context.Context, key apikey.Key, o ...putOption) (apikey.Key, error) {
 			if key.Revision == 0 {
+				o = append(o, store.AllowOpen)
+			}
+			return sound.PutKey(ctx, key, o...)
+		}
+	})},
+	{name: "takes a list on trial for one in force", sentence: "S18", only: "S18/a list on trial is none", make: with(func(b *teststore.Broken, sound *memory.Store) {
+		b.DoPutKey = func(ctx context.Context, key apikey.Key, o ...putOption) (apikey.Key, error) {
+			if !key.TrialList.IsEmpty() {
 				o = append(o, store.AllowOpen)
 			}
 			return sound.PutKey(ctx, key, o...)

@@ -93,7 +93,7 @@ func unreadableKey(d damagedKey) {
 		d.wantKey("Key of another key", d.readKey(key.ID), key)
 		d.wantKey("Lookup of another key", d.lookup(key.ID).Key(), key)
 	}
-	if got := d.readOrganization("acme"); got != d.organization {
+	if got := d.readOrganization("acme"); !got.Equal(d.organization) {
 		d.Errorf("Organization of a key that cannot be read is %+v; want %+v", got, d.organization)
 	}
 }
@@ -234,7 +234,7 @@ func unreadableOrganization(k *kit) {
 	if page, err := k.store.Keys(k.ctx, "damaged", store.PageRequest{}); err == nil && !slices.Equal(ids(page.Items), []string{"key"}) {
 		k.Errorf("Keys of an organization that cannot be read has %q; want its key or an error", ids(page.Items))
 	}
-	if got := k.readOrganization("b-sound"); got != d.sound {
+	if got := k.readOrganization("b-sound"); !got.Equal(d.sound) {
 		k.Errorf("Organization beside one that cannot be read is %+v; want %+v", got, d.sound)
 	}
 	k.wantEverywhere(d.other)

@@ -120,7 +120,7 @@ func (k *kit) wantReadable(change store.Change) {
 	if change.Key == "" {
 		organization, err := k.store.Organization(k.ctx, change.Organization)
 		check("Organization", organization.Revision, err)
-		if err == nil && organization.Revision == change.Revision && !change.Deleted && organization != *change.OrganizationRecord {
+		if err == nil && organization.Revision == change.Revision && !change.Deleted && !organization.Equal(*change.OrganizationRecord) {
 			k.Errorf("Organization is %+v, and Watch told %+v of that revision", organization, *change.OrganizationRecord)
 		}
 		return

@@ -22,6 +22,8 @@ var fieldCases = []testCase{
 	{sentence: "S6", name: "many grants come back", run: onHardKeys(manyGrants)},
 	{sentence: "S6", name: "a long list comes back whole", run: longListComesBack},
 	{sentence: "S6", name: "blocks of every length come back", run: onHardKeys(everyBlock)},
+	{sentence: "S6", name: "a list on trial comes back beside the list", run: onHardKeys(trialLists)},
+	{sentence: "S6", name: "labels that differ in a byte are different", run: onHardKeys(similarLabels)},
 	{sentence: "S6", name: "every byte of a hash comes back", run: onHardKeys(everyByte)},
 	{sentence: "S6", name: "each time is kept by itself", run: onHardKeys(everyTime)},
 	{sentence: "S14", name: "an organization created again has nothing of the deleted one", run: organizationAgain},
@@ -32,7 +34,7 @@ const longestServerKey = 32
 
 // hardKeys returns keys for an organization. Each field has values that stores have lost.
 func hardKeys(organization string) (all []apikey.Key) {
-	for _, some := range []func(string) []apikey.Key{longTexts, hardTexts, similarGrants, manyGrants, longLists, everyBlock, everyByte, everyTime} {
+	for _, some := range []func(string) []apikey.Key{longTexts, hardTexts, similarGrants, manyGrants, longLists, everyBlock, trialLists, similarLabels, everyByte, everyTime} {
 		all = append(all, some(organization)...)
 	}
 	return all
@@ -87,6 +89,10 @@ func longTexts(organization string) []apikey.Key {
 				apikey.Grant{Role: "role", Project: text(apikey.MaxName, string(end))},
 				apikey.Grant{Role: text(apikey.MaxName, string(end)), AllProjects: true})
 		}
+		key.Metadata = &apikey.Metadata{Labels: map[string]string{}, ExternalID: text(apikey.MaxName, "e")}
+		for _, end := range "abc" {
+			key.Metadata.Labels[text(apikey.MaxLabelName, string(end))] = text(apikey.MaxName, string(end))
+		}
 		key.Secrets[0].ServerKey = long(longestServerKey, "A")
 		key.Secrets = append(key.Secrets, apikey.StoredSecret{ServerKey: long(longestServerKey, "B"), Sum: sha256.Sum256([]byte("second"))})
 		key.AccessList = commented(text(accesslist.MaxComment, "a"), text(accesslist.MaxComment, "b"))
@@ -124,6 +130,10 @@ func hardTexts(organization string) []apikey.Key {
 		key := fixture.Plain(apikey.ID(fmt.Sprint("text-", i)), organization)
 		key.Description = text
 		key.Grants = []apikey.Grant{{Role: text}, {Role: "role", Project: text}}
+		key.Metadata = &apikey.Metadata{Labels: map[string]string{"label": text}, ExternalID: text}
+		if len(text) <= apikey.MaxLabelName && !strings.Contains(text, "=") {
+			key.Metadata.Labels[text] = ""
+		}
 		key.AccessList = commented(text, " "+text+" ", "x")
 		if i == 0 { // blanks, and nothing else, are text where they are allowed
 			key.Description = "  "
@@ -160,6 +170,31 @@ func similarGrants(organization string) []apikey.Key {
 		key.Grants = append(key.Grants, apikey.Grant{Role: "a", Project: "b" + joint + "c"}, apikey.Grant{Role: "a" + joint + "b", Project: "c"}, apikey.Grant{Role: "a" + joint + "b" + joint + "c"})
 	}
 	return []apikey.Key{key}
+}
+
+// similarLabels returns keys with labels whose names are equal by a collation, with as many
+// labels as a key may have, and with each part of the metadata alone.
+func similarLabels(organization string) (all []apikey.Key) {
+	add := func(metadata apikey.Metadata) {
+		key := fixture.Plain(apikey.ID(fmt.Sprint("labels-", len(all))), organization)
+		key.Metadata = &metadata
+		all = append(all, key)
+	}
+	add(apikey.Metadata{ExternalID: "alone"})
+	add(apikey.Metadata{Labels: map[string]string{"alone": ""}})
+	add(apikey.Metadata{Labels: map[string]string{"alone": "alone"}})
+	labels := map[string]string{}
+	for _, name := range validTexts() {
+		if len(name) > apikey.MaxLabelName || strings.Contains(name, "=") {
+			continue
+		}
+		if labels[name] = name; len(labels) == apikey.MaxLabels {
+			add(apikey.Metadata{Labels: labels})
+			labels = map[string]string{}
+		}
+	}
+	add(apikey.Metadata{Labels: labels, ExternalID: "Alone"})
+	return all
 }
 
 // manyGrants returns a key with as many grants as any store keeps.
@@ -232,6 +267,24 @@ func everyBlock(organization string) []apikey.Key {
 	return []apikey.Key{key}
 }
 
+// trialLists returns keys with each way that two lists can be, or not be, the same.
+func trialLists(organization string) (all []apikey.Key) {
+	list := func(addresses ...string) accesslist.List { return fixture.Must(accesslist.Parse(addresses...)) }
+	noted := commented("in force")
+	noted = fixture.Must(noted.With(fixture.Must(accesslist.ParseEntry("198.51.100.0/24"))))
+	noted2 := commented("on trial")
+	for _, lists := range [][2]accesslist.List{
+		{{}, list("192.0.2.1")}, {list("192.0.2.1"), {}}, {list("192.0.2.1"), list("192.0.2.2")}, {list("192.0.2.2"), list("192.0.2.1")},
+		{list("192.0.2.1"), list("192.0.2.1")}, {noted, noted2}, {noted2, noted}, {{}, expiredList()}, {expiredList(), list("0.0.0.0/0")},
+		{list("0.0.0.0/0"), expiredList()},
+	} {
+		key := fixture.Plain(apikey.ID(fmt.Sprint("trial-", len(all))), organization)
+		key.AccessList, key.TrialList = lists[0], lists[1]
+		all = append(all, key)
+	}
+	return all
+}
+
 // everyByte returns keys with hashes for a text type to cut or trim.
 func everyByte(organization string) (all []apikey.Key) {
 	var rising [sha256.Size]byte
@@ -256,6 +309,11 @@ func everyTime(organization string) (all []apikey.Key) {
 			func(key *apikey.Key, _ *accesslist.Entry) { key.Secrets[0].Created = at },
 			func(key *apikey.Key, _ *accesslist.Entry) { key.Secrets[0].Expires = at },
 			func(_ *apikey.Key, entry *accesslist.Entry) { entry.Added = at },
+			func(key *apikey.Key, entry *accesslist.Entry) {
+				entry.Expires = at
+				key.TrialList = fixture.Must(accesslist.New(*entry))
+				entry.Expires = time.Time{}
+			},
 			func(_ *apikey.Key, entry *accesslist.Entry) { entry.Expires = at },
 		} {
 			key := fixture.Plain(apikey.ID(fmt.Sprintf("time-%d-%d", i, j)), organization)
@@ -288,7 +346,9 @@ var hardTimes = []time.Time{
 func organizationAgain(k *kit) {
 	k.organization("other")
 	for _, requirement := range []policy.Requirement{policy.Required, policy.ReportOnly, policy.NotRequired} {
-		old := k.putOrganization(policy.Organization{ID: "acme", Requirement: requirement})
+		put := fixture.WholeOrganization("acme", 1)
+		put.Requirement = requirement
+		old := k.putOrganization(put)
 		old = k.putOrganization(old)
 		k.put(fixture.Plain("key", "acme"))
 		k.delete("key")
@@ -297,7 +357,7 @@ func organizationAgain(k *kit) {
 		}
 		want := policy.Organization{ID: "acme"}
 		want.Revision = k.organization("acme").Revision
-		if got := k.readOrganization("acme"); got != want {
+		if got := k.readOrganization("acme"); !got.Equal(want) {
 			k.Errorf("an organization created where one was deleted is %+v; want %+v", got, want)
 		}
 		if got := ids(k.keys("acme", 0)); len(got) > 0 {
@@ -306,7 +366,7 @@ func organizationAgain(k *kit) {
 		want.Requirement = policy.Required
 		want = k.putOrganization(want)
 		k.put(fixture.Plain("key", "acme"))
-		if got := k.lookup("key").Organization(); got != want {
+		if got := k.lookup("key").Organization(); !got.Equal(want) {
 			k.Errorf("Lookup of a key of an organization created again has %+v; want %+v", got, want)
 		}
 		k.delete("key")

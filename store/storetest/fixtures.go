@@ -3,6 +3,7 @@ package storetest
 import (
 	"crypto/sha256"
 	"fmt"
+	"net/netip"
 	"strings"
 	"time"
 
@@ -31,7 +32,12 @@ func richKey(id apikey.ID, organization string) apikey.Key {
 	}
 	key.Grants = append(key.Grants,
 		apikey.Grant{Role: "zeta"}, apikey.Grant{Role: "alpha", AllProjects: true}, apikey.Grant{Role: "zeta", AllProjects: true})
+	key.Metadata = &apikey.Metadata{
+		Labels:     map[string]string{"team": `It's "quoted" \n NULL; -- 日本`, "Team": "e\u0301", "archived": ""},
+		ExternalID: "cus/1 <&> \u00e9",
+	}
 	key.AccessList = richList()
+	key.TrialList = fixture.Must(key.AccessList.Without([]netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("2001:db8::1/128")}))
 	return key
 }
 

@@ -289,7 +289,7 @@ func (k *kit) snapshot() fixture.Snapshot {
 func (k *kit) wantUnchanged(before fixture.Snapshot, after string) {
 	k.Helper()
 	now := k.snapshot()
-	if !slices.Equal(now.Organizations, before.Organizations) {
+	if !slices.EqualFunc(now.Organizations, before.Organizations, policy.Organization.Equal) {
 		k.Errorf("after %s the organizations are %+v; want %+v as before", after, now.Organizations, before.Organizations)
 	}
 	if got, want := ids(now.Keys), ids(before.Keys); !slices.Equal(got, want) {

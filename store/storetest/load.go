@@ -51,7 +51,7 @@ type load struct {
 func sampleLoad() load {
 	var l load
 	for i := range 3 {
-		l.organizations = append(l.organizations, policy.Organization{ID: fmt.Sprint("loaded ", i), Requirement: policy.Requirement(i), Disabled: i == 1})
+		l.organizations = append(l.organizations, fixture.WholeOrganization(fmt.Sprint("loaded ", i), i))
 	}
 	for i, organization := range []string{"loaded 2", "here", "loaded 0", "loaded 0", "here", "loaded 2"} {
 		l.keys = append(l.keys, fixture.Whole(apikey.ID(fmt.Sprint("loaded-", i)), organization, i))
@@ -265,14 +265,14 @@ func loadedIsThere(k *kit) {
 	clear(passed.organizations)
 	for _, want := range l.organizations {
 		got := k.readOrganization(want.ID)
-		if want.Revision = got.Revision; got != want {
+		if want.Revision = got.Revision; !got.Equal(want) {
 			k.Errorf("after Load, Organization is %+v; want %+v", got, want)
 		}
 	}
 	for _, want := range l.keys {
 		want.Revision = k.readKey(want.ID).Revision
 		k.wantEverywhere(want)
-		if got := k.lookup(want.ID).Organization(); got != k.readOrganization(want.Organization) {
+		if got := k.lookup(want.ID).Organization(); !got.Equal(k.readOrganization(want.Organization)) {
 			k.Errorf("after Load, Lookup(%q) has the organization %+v; want that which Organization returns", want.ID, got)
 		}
 	}

@@ -220,13 +220,14 @@ func (t *timeline) writeEverything(i, rounds int) {
 		}
 		next := fixture.Whole(id, own, n+1)
 		next.Revision = key.Revision
-		organization.Requirement, organization.Disabled = policy.Requirement(n%3), n%2 == 1
+		settings := fixture.WholeOrganization(own, n)
+		settings.Revision = organization.Revision
 		for _, step := range []func() bool{
 			func() bool { _, ok := t.putOrganization(policy.Organization{ID: brief}); return ok },
 			func() bool { _, ok := t.putKey(fixture.Whole(passing, brief, n)); return ok },
 			func() bool { _, ok := t.putKey(next); return ok },
 			func() bool { return t.deleteKey(passing, brief) },
-			func() bool { organization, ok = t.putOrganization(organization); return ok },
+			func() bool { organization, ok = t.putOrganization(settings); return ok },
 			func() bool { _, ok := t.putKey(fixture.Whole(passing, own, n)); return ok }, // in another organization
 			func() bool { return t.deleteOrganization(brief) },
 			func() bool { return t.deleteKey(id, own) },
@@ -371,7 +372,7 @@ func stoppedWatcher(k *kit) {
 
 func toldIsNotShared(k *kit) {
 	before := k.mirror()
-	organization := k.putOrganization(policy.Organization{ID: "acme", Requirement: policy.Required, Disabled: true})
+	organization := k.putOrganization(fixture.WholeOrganization("acme", 5))
 	want := k.put(richKey("key", "acme"))
 	for _, from := range []*fixture.Mirror{fixture.NewMirror(), before.Clone(), fixture.NewMirror(), before.Clone()} {
 		m := from.Clone()
@@ -382,7 +383,7 @@ func toldIsNotShared(k *kit) {
 				*change.KeyRecord = fixture.Plain("spoilt", "spoilt")
 			}
 			if change.OrganizationRecord != nil {
-				if *change.OrganizationRecord != organization {
+				if !change.OrganizationRecord.Equal(organization) {
 					k.Errorf("Watch told %+v; want %+v", *change.OrganizationRecord, organization)
 				}
 				*change.OrganizationRecord = policy.Organization{ID: "spoilt"}
@@ -393,7 +394,7 @@ func toldIsNotShared(k *kit) {
 			k.Fatalf("Watch: %v", err)
 		}
 		k.wantEverywhere(want)
-		if got := k.readOrganization("acme"); got != organization {
+		if got := k.readOrganization("acme"); !got.Equal(organization) {
 			k.Errorf("Organization has %+v, which was written into what Watch told", got)
 		}
 	}

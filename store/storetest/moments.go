@@ -18,6 +18,7 @@ var momentCases = []testCase{
 	{sentence: "S9", name: "a write is seen by the reads after it", run: readYourWrites},
 	{sentence: "S9", name: "a requirement holds for every key at once", run: requirementAtOnce},
 	{sentence: "S9", name: "an organization is switched off and on for every key at once", run: switchAtOnce},
+	{sentence: "S9", name: "a requirement is suspended and resumed for every key at once", run: suspendedAtOnce},
 	{sentence: "S9", name: "a write that returned is seen by every goroutine", run: readOthersWrites},
 }
 
@@ -163,12 +164,13 @@ func readYourWrites(k *kit) {
 		stored = k.put(next)
 		k.wantEverywhere(stored)
 
-		organization.Requirement, organization.Disabled = policy.Requirement(n%3), n%2 == 1
-		organization = k.putOrganization(organization)
-		if got := k.readOrganization("acme"); got != organization {
+		settings := fixture.WholeOrganization("acme", n)
+		settings.Revision = organization.Revision
+		organization = k.putOrganization(settings)
+		if got := k.readOrganization("acme"); !got.Equal(organization) {
 			k.Errorf("after PutOrganization returned %+v, Organization has %+v", organization, got)
 		}
-		if got := k.lookup("key").Organization(); got != organization {
+		if got := k.lookup("key").Organization(); !got.Equal(organization) {
 			k.Errorf("after PutOrganization returned %+v, Lookup has %+v", organization, got)
 		}
 
@@ -193,7 +195,7 @@ func requirementAtOnce(k *kit) {
 		organization.Requirement = requirement
 		organization = k.putOrganization(organization)
 		for _, id := range all {
-			if got := k.lookup(id).Organization(); got != organization {
+			if got := k.lookup(id).Organization(); !got.Equal(organization) {
 				k.Errorf("after PutOrganization returned %+v, Lookup(%q) has %+v (rule Q3)", organization, id, got)
 			}
 		}
@@ -201,6 +203,19 @@ func requirementAtOnce(k *kit) {
 }
 
 func switchAtOnce(k *kit) {
+	k.settingsAtOnce("was switched", func(o *policy.Organization) { o.Disabled = true }, func(o *policy.Organization) { o.Disabled = false })
+}
+
+func suspendedAtOnce(k *kit) {
+	k.settingsAtOnce("was suspended or resumed",
+		func(o *policy.Organization) { o.Requirement, o.SuspendedUntil = policy.Required, fixture.Moment },
+		func(o *policy.Organization) { o.SuspendedUntil = time.Time{} })
+}
+
+// settingsAtOnce changes an organization there, back, and there again. It checks that each
+// of its keys has the change at once, with nothing else, and that no other key has it.
+func (k *kit) settingsAtOnce(what string, there, back func(*policy.Organization)) {
+	k.Helper()
 	organization := k.organization("acme")
 	other := k.organization("other")
 	var all []apikey.Key
@@ -210,21 +225,21 @@ func switchAtOnce(k *kit) {
 		all = append(all, k.put(key))
 	}
 	k.put(fixture.Plain("other-key", "other"))
-	for _, disabled := range []bool{true, false, true} {
+	for _, change := range []func(*policy.Organization){there, back, there} {
 		for _, key := range all { // so that a cache has each of them
 			k.lookup(key.ID)
 		}
-		organization.Disabled = disabled
+		change(&organization)
 		organization = k.putOrganization(organization)
 		for _, key := range all {
 			subject := k.lookup(key.ID)
-			if got := subject.Organization(); got != organization {
+			if got := subject.Organization(); !got.Equal(organization) {
 				k.Errorf("after PutOrganization returned %+v, Lookup(%q) has %+v", organization, key.ID, got)
 			}
-			k.wantKey("Lookup after its organization was switched", subject.Key(), key)
+			k.wantKey("Lookup after its organization "+what, subject.Key(), key)
 		}
-		if got := k.lookup("other-key").Organization(); got != other {
-			k.Errorf("after another organization was switched, Lookup has %+v; want %+v", got, other)
+		if got := k.lookup("other-key").Organization(); !got.Equal(other) {
+			k.Errorf("after another organization %s, Lookup has %+v; want %+v", what, got, other)
 		}
 	}
 }

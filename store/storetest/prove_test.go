@@ -15,7 +15,7 @@ import (
 	"github.com/sallyport-go/sallyport/store/storetest/internal/teststore"
 )
 
-var brokenStores = slices.Concat(brokenReads, brokenFields, brokenWrites, brokenLists, brokenLoads, brokenFeeds, brokenMarks, brokenUsage, brokenEvidence, brokenReopens, brokenRestores, brokenDamages, brokenJournals, brokenEvents)
+var brokenStores = slices.Concat(brokenReads, brokenFields, brokenWrites, brokenLists, brokenLoads, brokenFeeds, brokenMarks, brokenUsage, brokenEvidence, brokenReopens, brokenRestores, brokenDamages, brokenJournals, brokenEvents, brokenFilters)
 
 // caughtBy runs the cases of the sentence and returns those that failed.
 func (b brokenStore) caughtBy(t *testing.T) (caught []string) {

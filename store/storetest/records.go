@@ -18,7 +18,7 @@ var recordCases = []testCase{
 	{sentence: "S6", name: "grants and secrets keep their order", run: orderIsKept},
 	{sentence: "S6", name: "times are kept to the microsecond", run: timesAreKept},
 	{sentence: "S6", name: "a list whose entries have expired is not empty", run: expiredListComesBack},
-	{sentence: "S6", name: "an organization comes back with its requirement and its switch", run: organizationComesBack},
+	{sentence: "S6", name: "an organization comes back in every field", run: organizationComesBack},
 	{sentence: "S6", name: "everything is there after reopening", run: recordsAfterReopening, needs: "Reopen"},
 }
 
@@ -106,10 +106,20 @@ func expiredListComesBack(k *kit) {
 }
 
 func organizationComesBack(k *kit) {
-	for _, put := range []policy.Organization{
+	all := []policy.Organization{
 		{Requirement: policy.Required, Disabled: true}, {Requirement: policy.ReportOnly}, {Disabled: true}, {},
 		{Requirement: policy.ReportOnly, Disabled: true}, {Requirement: policy.Required},
-	} {
+	}
+	for n := range 13 {
+		all = append(all, fixture.WholeOrganization("acme", n))
+	}
+	for _, name := range append(validTexts(), long(apikey.MaxName, "a"), "") {
+		all = append(all, policy.Organization{Name: name})
+	}
+	for _, at := range hardTimes {
+		all = append(all, policy.Organization{Requirement: policy.Required, SuspendedUntil: at}, policy.Organization{Requirement: policy.Required})
+	}
+	for _, put := range all {
 		put.ID = "acme"
 		if stored, err := k.store.Organization(k.ctx, "acme"); err == nil {
 			put.Revision = stored.Revision
@@ -117,19 +127,19 @@ func organizationComesBack(k *kit) {
 			k.organization("other")
 		}
 		want := k.putOrganization(put)
-		if put.Revision = want.Revision; want != put {
+		if put.Revision = want.Revision; !want.Equal(put) {
 			k.Errorf("PutOrganization returned %+v; want %+v", want, put)
 		}
 		if _, err := k.store.Key(k.ctx, "key"); err != nil {
 			k.put(fixture.Plain("key", "acme"))
 		}
-		if got := k.readOrganization("acme"); got != want {
+		if got := k.readOrganization("acme"); !got.Equal(want) {
 			k.Errorf("Organization is %+v; want %+v", got, want)
 		}
-		if got := k.lookup("key").Organization(); got != want {
+		if got := k.lookup("key").Organization(); !got.Equal(want) {
 			k.Errorf("Lookup has the organization %+v; want %+v", got, want)
 		}
-		if got := k.organizations(0); len(got) != 2 || got[0] != want {
+		if got := k.organizations(0); len(got) != 2 || !got[0].Equal(want) {
 			k.Errorf("Organizations is %+v; want %+v first of two", got, want)
 		}
 	}
@@ -137,7 +147,7 @@ func organizationComesBack(k *kit) {
 
 func recordsAfterReopening(k *kit) {
 	k.organization("acme")
-	other := k.putOrganization(policy.Organization{ID: "other \u00e9", Requirement: policy.Required, Disabled: true})
+	other := k.putOrganization(fixture.WholeOrganization("other \u00e9", 5))
 	k.put(richKey("rich", "acme"))
 	k.put(fixture.Plain("plain", "other \u00e9"))
 	k.put(fixture.Plain("gone", "acme"))
@@ -146,7 +156,7 @@ func recordsAfterReopening(k *kit) {
 	k.reopen()
 	k.wantUnchanged(before, "reopening")
 	k.wantAbsent("acme", "gone")
-	if got := k.lookup("plain").Organization(); got != other {
+	if got := k.lookup("plain").Organization(); !got.Equal(other) {
 		k.Errorf("after reopening Lookup has the organization %+v; want %+v", got, other)
 	}
 }

@@ -20,6 +20,7 @@ var refusalCases = []testCase{
 	{sentence: "S18", name: "a list is not emptied unless it is said", run: emptiedList},
 	{sentence: "S18", name: "a key is not created open unless it is said", run: createdOpen},
 	{sentence: "S18", name: "a list that was empty may stay so", run: emptyList},
+	{sentence: "S18", name: "a list on trial is none", run: trialListIsNone},
 	{sentence: "S18", name: "entries that have expired are entries", run: expiredEntries},
 	{sentence: "S19", name: "an organization with keys is not deleted", run: organizationWithKeys},
 	{sentence: "S19", name: "keys that are not valid now are keys", run: organizationWithInvalidKeys},
@@ -83,7 +84,7 @@ func invalidOrganizations(k *kit) {
 		_, err := k.store.PutOrganization(k.ctx, o)
 		k.wantError(err, store.ErrInvalid, "PutOrganization(%+v)", o)
 	}
-	if got := k.organizations(0); len(got) != 1 || got[0] != stored {
+	if got := k.organizations(0); len(got) != 1 || !got[0].Equal(stored) {
 		k.Errorf("Organizations is %+v after invalid ones were refused; want %+v alone", got, stored)
 	}
 }
@@ -199,6 +200,29 @@ func expiredEntries(k *kit) {
 	put("that replaces expired entries")
 	key.AccessList = expiredList()
 	put("that leaves only expired entries")
+}
+
+// trialListIsNone leaves keys with entries on trial alone: they are open (rule Q4).
+func trialListIsNone(k *kit) {
+	k.organization("acme")
+	tried := fixture.Must(accesslist.Parse("192.0.2.1"))
+	key := fixture.Plain("key", "acme")
+	key.TrialList = tried
+	_, err := k.store.PutKey(k.ctx, key)
+	k.wantError(err, store.ErrOpensKey, "PutKey of a new key with entries on trial only")
+	k.wantAbsent("acme", "key")
+
+	key.AccessList = tried
+	stored := k.put(key)
+	key.Revision, key.AccessList = stored.Revision, accesslist.List{}
+	_, err = k.store.PutKey(k.ctx, key)
+	k.wantError(err, store.ErrOpensKey, "PutKey that leaves entries on trial only")
+	k.wantEverywhere(stored)
+
+	key.AccessList, key.TrialList = tried, accesslist.List{}
+	stored, err = k.store.PutKey(k.ctx, key)
+	k.wantError(err, nil, "PutKey without AllowOpen that removes a list on trial")
+	k.wantEverywhere(stored)
 }
 
 func organizationWithInvalidKeys(k *kit) {

@@ -35,7 +35,7 @@ func createExisting(k *kit) {
 	k.wantEverywhere(key)
 	_, err = k.store.PutOrganization(k.ctx, policy.Organization{ID: "acme"})
 	k.wantError(err, store.ErrExists, "PutOrganization of one that is there, with revision zero")
-	if got := k.readOrganization("acme"); got != organization {
+	if got := k.readOrganization("acme"); !got.Equal(organization) {
 		k.Errorf("after the PutOrganization that was refused, Organization is %+v; want %+v", got, organization)
 	}
 }
@@ -94,7 +94,7 @@ func replaceBeyond(k *kit) {
 		k.wantError(err, store.ErrNotFound, "PutOrganization with revision %d of one that is absent", revision)
 	}
 	k.wantEverywhere(key)
-	if got := k.readOrganization("acme"); got != organization {
+	if got := k.readOrganization("acme"); !got.Equal(organization) {
 		k.Errorf("after conflicts Organization is %+v; want %+v", got, organization)
 	}
 }
@@ -118,7 +118,7 @@ func replaceStale(k *kit) {
 		k.wantError(err, store.ErrConflict, "PutOrganization with revision %d in place of revision %d", organization.Revision+revision, organization.Revision)
 	}
 	k.wantEverywhere(second)
-	if got := k.readOrganization("acme"); got != organization {
+	if got := k.readOrganization("acme"); !got.Equal(organization) {
 		k.Errorf("after conflicts Organization is %+v; want %+v", got, organization)
 	}
 }
@@ -156,8 +156,8 @@ func putReturnsStored(k *kit) {
 		}
 		key = stored
 	}
-	organization := k.putOrganization(policy.Organization{ID: "other", Requirement: policy.ReportOnly, Disabled: true})
-	if got := k.readOrganization("other"); got != organization {
+	organization := k.putOrganization(fixture.WholeOrganization("other", 1))
+	if got := k.readOrganization("other"); !got.Equal(organization) {
 		k.Errorf("PutOrganization returned %+v, and Organization has %+v", organization, got)
 	}
 }
@@ -260,7 +260,7 @@ func deleteStale(k *kit) {
 		k.wantError(k.store.DeleteOrganization(k.ctx, "brief", revision), store.ErrConflict, "DeleteOrganization with revision %d of revision %d", revision, organization.Revision)
 	}
 	k.wantEverywhere(key)
-	if got := k.readOrganization("brief"); got != organization {
+	if got := k.readOrganization("brief"); !got.Equal(organization) {
 		k.Errorf("after conflicts Organization is %+v; want %+v", got, organization)
 	}
 }
@@ -282,7 +282,7 @@ func deleteBeyond(k *kit) {
 		k.wantError(k.store.DeleteOrganization(k.ctx, "gone", revision), store.ErrNotFound, "DeleteOrganization with revision %d of one that is absent", revision)
 	}
 	k.wantEverywhere(key)
-	if got := k.readOrganization("brief"); got != brief {
+	if got := k.readOrganization("brief"); !got.Equal(brief) {
 		k.Errorf("after conflicts Organization is %+v; want %+v", got, brief)
 	}
 }

@@ -103,7 +103,7 @@ func (c testCase) is(name string) bool { return name == c.sentence || name == c.
 // cases are all cases, by sentence.
 var cases = slices.SortedStableFunc(slices.Values(slices.Concat(
 	callCases, leakCases, absenceCases, identifierCases, recordCases, fieldCases, sharingCases, momentCases, revisionCases,
-	deleteCases, refusalCases, boundCases, contentionCases, pageCases, closeCases, crashCases, loadCases, watchCases, feedCases,
+	deleteCases, refusalCases, boundCases, contentionCases, pageCases, filterCases, closeCases, crashCases, loadCases, watchCases, feedCases,
 	compactionCases, markCases, toldCases, usageCases, usageOfManyCases, evidenceCases, observationCases, damageCases, restoreCases,
 	journalCases, writeCases, conditionCases, eventCases, followerCases, forgetCases,
 )), func(a, b testCase) int {

@@ -17,13 +17,18 @@ var sharingCases = []testCase{
 	{sentence: "S7", name: "what was read stays as it was read", run: readStays},
 }
 
-// spoil changes everything reachable through the shared slices of a key.
+// spoil changes everything reachable through the shared slices and pointers of a key.
 func spoil(key apikey.Key) {
 	for i := range key.Grants {
 		key.Grants[i] = apikey.Grant{Role: "spoilt", AllProjects: true}
 	}
 	for i := range key.Secrets {
 		key.Secrets[i] = apikey.StoredSecret{ServerKey: "spoilt", Sum: sha256.Sum256([]byte("spoilt"))}
+	}
+	if key.Metadata != nil && key.Metadata.Labels != nil {
+		key.Metadata.ExternalID = "spoilt"
+		key.Metadata.Labels["team"] = "spoilt"
+		delete(key.Metadata.Labels, "archived")
 	}
 	// And the elements beyond the end, where an append would write.
 	_ = append(key.Grants, apikey.Grant{Role: "spoilt"})
@@ -105,7 +110,7 @@ func readStays(k *kit) {
 	k.wantKey("the key that was read before", key, want)
 	k.wantKey("the key that was listed before", listed, want)
 	k.wantKey("the key that PutKey returned before", stored, want)
-	if got := subject.Organization(); got != organization {
+	if got := subject.Organization(); !got.Equal(organization) {
 		k.Errorf("the Subject that was looked up before has organization %+v now; want %+v", got, organization)
 	}
 }

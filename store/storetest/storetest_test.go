@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/sallyport-go/sallyport/accesslist"
 	"github.com/sallyport-go/sallyport/apikey"
 	"github.com/sallyport-go/sallyport/policy"
 	"github.com/sallyport-go/sallyport/store"
@@ -150,6 +151,9 @@ func TestDifference(t *testing.T) {
 		"Revision":          func(k *apikey.Key) { k.Revision++ },
 		"number of secrets": func(k *apikey.Key) { k.Secrets = k.Secrets[1:] },
 		"number of entries": func(k *apikey.Key) { k.AccessList = expiredList() },
+		"external ID":       func(k *apikey.Key) { k.Metadata.ExternalID = "x" },
+		"labels":            func(k *apikey.Key) { delete(k.Metadata.Labels, "archived") },
+		"entries on trial":  func(k *apikey.Key) { k.TrialList = accesslist.List{} },
 	} {
 		changed := rich.Clone()
 		change(&changed)

@@ -169,7 +169,7 @@ func (t *timeline) checkTold(change store.Change) error {
 			if d := fixture.Difference(*change.KeyRecord, *want.KeyRecord); d != "" {
 				return fmt.Errorf("Watch told %s and in its record %s", fixture.Shown(change), d)
 			}
-		case want.OrganizationRecord != nil && *change.OrganizationRecord != *want.OrganizationRecord:
+		case want.OrganizationRecord != nil && !change.OrganizationRecord.Equal(*want.OrganizationRecord):
 			return fmt.Errorf("Watch told %s with the record %+v; want %+v", fixture.Shown(change), *change.OrganizationRecord, *want.OrganizationRecord)
 		}
 		return nil

@@ -144,12 +144,14 @@ func (k *kit) script(step func()) {
 	acme.Requirement = policy.Required
 	acme = organize(acme)
 	acme.Disabled = true
+	acme = organize(acme)
+	acme.SuspendedUntil = fixture.Moment
 	organize(acme)
 	created.Disabled = true
 	put(created)
 	replaced.AccessList = expiredList()
 	put(replaced)
-	organize(policy.Organization{ID: "brief", Requirement: policy.ReportOnly, Disabled: true})
+	organize(fixture.WholeOrganization("brief", 7))
 }
 
 // historyIsNamed checks positions; a mirror checks the marks.

@@ -2,6 +2,7 @@ package transfer
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -16,10 +17,14 @@ func organizationDifference(a, b policy.Organization) string {
 	switch {
 	case a.ID != b.ID:
 		return "the ID " + plain.Quote(b.ID)
+	case a.Name != b.Name:
+		return "another name"
 	case a.Requirement != b.Requirement:
 		return fmt.Sprintf("the requirement %v instead of %v", b.Requirement, a.Requirement)
 	case a.Disabled != b.Disabled:
 		return fmt.Sprintf("disabled %t instead of %t", b.Disabled, a.Disabled)
+	case !sameTime(a.SuspendedUntil, b.SuspendedUntil):
+		return "another end of its suspension"
 	}
 	return ""
 }
@@ -47,12 +52,25 @@ func keyDifference(a, b apikey.Key) string {
 		return "other secrets"
 	case !sameList(a.AccessList, b.AccessList):
 		return "another access list"
+	case !sameList(a.TrialList, b.TrialList):
+		return "another list on trial"
+	case a.ExternalID() != b.ExternalID():
+		return "another external ID"
+	case !maps.Equal(labelsOf(a), labelsOf(b)):
+		return "other labels"
 	}
 	return ""
 }
 
 func sameSecret(a, b apikey.StoredSecret) bool {
 	return a.ServerKey == b.ServerKey && a.Sum == b.Sum && a.FormerID == b.FormerID && sameTime(a.Created, b.Created) && sameTime(a.Expires, b.Expires)
+}
+
+func labelsOf(key apikey.Key) map[string]string {
+	if key.Metadata == nil {
+		return nil
+	}
+	return key.Metadata.Labels
 }
 
 func sameList(a, b accesslist.List) bool {

@@ -66,6 +66,11 @@ func richKey(id apikey.ID, organization string) apikey.Key {
 		ID: id, Organization: organization, Disabled: true,
 		Description: `  It's "quoted" \n \ud800 NULL; -- , </script> ` + "`${x}` %s 🔑 e\u0301 \u00e9 \u3000日本  ",
 		AccessList:  must(accesslist.New(entries...)),
+		TrialList:   must(accesslist.New(entries[3:8]...)),
+		Metadata: &apikey.Metadata{
+			Labels:     map[string]string{"team": "<b>'x' & \"y\" \\ 日本", "archived": "", "Team": "e\u0301"},
+			ExternalID: "cus/1 é",
+		},
 		Grants: []apikey.Grant{
 			{Role: "zeta é'", Project: "project/<1>"}, {Role: "alpha", AllProjects: true}, {Role: "zeta", AllProjects: true}, {Role: "zeta"}, {Role: "alpha", Project: "p"},
 		},
@@ -84,7 +89,14 @@ func rich(t testing.TB) *memory.Store {
 	ctx, s := context.Background(), memory.New()
 	names := []string{"acme", "Acme", "acme ltd", "é", "e\u0301", `"<&>"\`, "日本", strings.Repeat("x", 256)}
 	for i, name := range names {
-		_, err := s.PutOrganization(ctx, policy.Organization{ID: name, Requirement: policy.Requirement(i % 3), Disabled: i == 2})
+		organization := policy.Organization{ID: name, Requirement: policy.Requirement(i % 3), Disabled: i == 2}
+		if i == 1 {
+			organization.Name = "Acme <&> é"
+		}
+		if i == 2 || i == 4 {
+			organization.SuspendedUntil = moment
+		}
+		_, err := s.PutOrganization(ctx, organization)
 		require.NoError(t, err)
 	}
 	for i, id := range []apikey.ID{"b", "a", "B", "-", "_", "0", apikey.ID(strings.Repeat("z", 40))} {

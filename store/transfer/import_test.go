@@ -341,8 +341,25 @@ func TestReadBack(t *testing.T) {
 		"an organization": {lossy{organization: func(o *policy.Organization) bool { return o.ID != "日本" }}, `organization "日本" is not there`},
 		"a requirement":   {lossy{organization: func(o *policy.Organization) bool { o.Requirement = policy.NotRequired; return true }}, `organization "\"<&>\"\\" has the requirement not_required instead of required`},
 		"a switch":        {lossy{organization: func(o *policy.Organization) bool { o.Disabled = false; return true }}, `organization "acme ltd" has disabled false instead of true`},
+		"a suspension":    {lossy{organization: func(o *policy.Organization) bool { o.SuspendedUntil = time.Time{}; return true }}, `organization "acme ltd" has another end of its suspension`},
 		"a key":           {lossy{key: func(k *apikey.Key) bool { return k.ID != "B" }}, `key "B" of organization "acme" is not there`},
 		"a list":          {lossy{key: func(k *apikey.Key) bool { k.AccessList = accesslist.List{}; return true }}, `key "a" of organization "Acme" has another access list`},
+		"a name":          {lossy{organization: func(o *policy.Organization) bool { o.Name = ""; return true }}, `organization "Acme" has another name`},
+		"a label": {lossy{key: func(k *apikey.Key) bool {
+			*k = k.Clone()
+			if k.Metadata != nil {
+				delete(k.Metadata.Labels, "archived")
+			}
+			return true
+		}}, `key "-" of organization "acme" has other labels`},
+		"an external ID": {lossy{key: func(k *apikey.Key) bool {
+			*k = k.Clone()
+			if k.Metadata != nil {
+				k.Metadata.ExternalID = ""
+			}
+			return true
+		}}, `key "-" of organization "acme" has another external ID`},
+		"a trial": {lossy{key: func(k *apikey.Key) bool { k.TrialList = accesslist.List{}; return true }}, `key "-" of organization "acme" has another list on trial`},
 		"an entry": {lossy{key: func(k *apikey.Key) bool {
 			if k.ID == "a" {
 				k.AccessList = must(k.AccessList.Without([]netip.Prefix{netip.MustParsePrefix("192.0.2.1/32")}))

@@ -104,6 +104,10 @@ func TestEveryFieldMakesADifference(t *testing.T) {
 	for field := range fieldsButRevision(t, &key) {
 		require.NotEmpty(t, keyDifference(apikey.Key{}, key), field)
 	}
+	metadata := apikey.Metadata{}
+	for field := range fieldsButRevision(t, &metadata) {
+		require.NotEmpty(t, keyDifference(apikey.Key{}, apikey.Key{Metadata: &metadata}), field)
+	}
 	secret := apikey.StoredSecret{}
 	for field := range fieldsButRevision(t, &secret) {
 		require.False(t, sameSecret(apikey.StoredSecret{}, secret), field)
@@ -131,6 +135,7 @@ func fieldsButRevision(t *testing.T, record any) func(yield func(string) bool) {
 func someOf(t *testing.T, of reflect.Type) reflect.Value {
 	for _, some := range []any{
 		time.Unix(1, 0), must(accesslist.Parse("192.0.2.1")), [sha256.Size]byte{1},
+		&apikey.Metadata{ExternalID: "x"}, map[string]string{"a": ""},
 		[]apikey.Grant{{Role: "reader"}}, []apikey.StoredSecret{{ServerKey: "a"}},
 	} {
 		if value := reflect.ValueOf(some); value.Type() == of {

@@ -114,8 +114,8 @@ func (l *Ledger) find(ctx context.Context, s store.Store, all fixture.Snapshot) 
 		if !strings.HasPrefix(o.ID, idPrefix) {
 			continue
 		}
-		found[fixture.OrganizationName(o.ID)] = foundRecord{there: true, organization: o.ID, requirement: o.Requirement, disabled: o.Disabled, revision: o.Revision}
-		if got, err := s.Organization(ctx, o.ID); err != nil || got != o {
+		found[fixture.OrganizationName(o.ID)] = foundRecord{there: true, organization: o.ID, settings: &o, revision: o.Revision}
+		if got, err := s.Organization(ctx, o.ID); err != nil || !got.Equal(o) {
 			l.problem("S26", "Organizations has %+v, and Organization %+v (error %v)", o, got, err)
 		}
 	}
@@ -180,7 +180,7 @@ func (l *Ledger) findKeys(ctx context.Context, s store.Store, listed map[apikey.
 		}
 		if there != found || there && fixture.Difference(subject.Key(), want) != "" {
 			l.problem("S26", "key %q is in Keys: %v; and in Lookup: %v, %s", id, there, found, fixture.Difference(subject.Key(), want))
-		} else if there && subject.Organization() != organizations[want.Organization] {
+		} else if there && !subject.Organization().Equal(organizations[want.Organization]) {
 			l.problem("S26", "Lookup(%q) has the organization %+v; want %+v", id, subject.Organization(), organizations[want.Organization])
 		}
 	}
@@ -267,7 +267,7 @@ func (l *Ledger) compare(name fixture.RecordName, known *knownRecord, f foundRec
 	}
 	// From here on the found state is the known one.
 	known.revision = f.revision
-	known.stored = record{Key: name.Key, Organization: f.organization, Deleted: !f.there, Version: f.version, Requirement: f.requirement, Disabled: f.disabled}
+	known.stored = record{Key: name.Key, Organization: f.organization, Deleted: !f.there, Version: f.version, Settings: f.settings}
 	if name.Key == "" {
 		known.stored.Organization = name.Organization
 	}
@@ -277,15 +277,15 @@ func (f foundRecord) String() string {
 	if !f.there {
 		return "not there"
 	}
-	return fmt.Sprintf("%v, revision %d", record{Organization: f.organization, Version: f.version, Requirement: f.requirement, Disabled: f.disabled}, f.revision)
+	return fmt.Sprintf("%v, revision %d", record{Organization: f.organization, Version: f.version, Settings: f.settings}, f.revision)
 }
 
 func (r record) String() string {
 	switch {
 	case r.Deleted:
 		return "not there"
-	case r.Version == 0: // an organization
-		return fmt.Sprintf("with requirement %v, disabled %t", r.Requirement, r.Disabled)
+	case r.Settings != nil:
+		return fmt.Sprintf("%+v", *r.Settings)
 	}
 	return fmt.Sprintf("version %d of %q", r.Version, r.Organization)
 }

@@ -183,16 +183,18 @@ func (r record) is(found foundRecord) bool {
 	if r.Deleted || !found.there {
 		return r.Deleted == !found.there
 	}
-	return r.Organization == found.organization && r.Version == found.version && r.Requirement == found.requirement && r.Disabled == found.disabled
+	if r.Settings != nil && found.settings != nil {
+		return fixture.SameSettings(*r.Settings, *found.settings)
+	}
+	return r.Organization == found.organization && r.Version == found.version && r.Settings == found.settings
 }
 
 // A foundRecord is a record as the store returned it.
 type foundRecord struct {
 	there        bool
 	organization string
-	version      int                // of a key
-	requirement  policy.Requirement // of an organization
-	disabled     bool               // likewise
+	version      int                  // of a key
+	settings     *policy.Organization // of an organization
 	revision     uint64
 	used         uint64 // calls of usedEntry
 }

@@ -93,7 +93,7 @@ var brokenCrashes = []struct {
 	}},
 	{"loses the deletion of an organization", "S25", func(b *teststore.Loader, l *Ledger) {
 		o, _ := b.Sound.PutOrganization(context.Background(), policy.Organization{ID: "crash-deleted"})
-		returned(l, record{Organization: o.ID}, o.Revision)
+		returned(l, organizationRecord(o), o.Revision)
 		returned(l, record{Organization: o.ID, Deleted: true}, 0)
 	}},
 	{"loses the deletion of a key", "S25", func(b *teststore.Loader, l *Ledger) {
@@ -110,6 +110,12 @@ var brokenCrashes = []struct {
 		id := anOrganization(l)
 		o, _ := b.Sound.Organization(context.Background(), id)
 		o.Disabled = !o.Disabled
+		_, _ = b.Sound.PutOrganization(context.Background(), o)
+	}},
+	{"loses a suspension", "S25", func(b *teststore.Loader, l *Ledger) {
+		id := anOrganization(l)
+		o, _ := b.Sound.Organization(context.Background(), id)
+		o.SuspendedUntil = time.Time{}
 		_, _ = b.Sound.PutOrganization(context.Background(), o)
 	}},
 	{"loses usage", "S25", func(b *teststore.Loader, l *Ledger) {
@@ -309,7 +315,7 @@ func TestLedgerCatchesHalves(t *testing.T) {
 	assert.Contains(t, got.Failures[0], "batch of usage")
 	assert.Contains(t, got.Failures[0], fixture.Sentences["S26"])
 
-	begin(&l, announcement{Begins: []record{{Organization: "crash-half"}, {Key: "crash-half", Organization: "crash-half", Version: 1}}})
+	begin(&l, announcement{Begins: []record{organizationRecord(policy.Organization{ID: "crash-half"}), {Key: "crash-half", Organization: "crash-half", Version: 1}}})
 	_, err := s.PutOrganization(t.Context(), policy.Organization{ID: "crash-half"})
 	require.NoError(t, err)
 	got = recorder.Record(t, func(t testing.TB) { l.Check(t, s) })
@@ -421,11 +427,11 @@ func init() {
 			_, _ = b.Sound.Write(context.Background(), store.Write{PutOrganization: &policy.Organization{ID: "other"}, Events: fixture.Numbered("other", "", "crash-0-refused", 1)})
 		}},
 		{"has the events of a write that did not happen", "E3", func(b *teststore.Loader, l *Ledger) {
-			tell(l, announcement{Begins: []record{{Organization: "crash-doubt"}}, Tag: "crash-0-doubt", Events: 1})
+			tell(l, announcement{Begins: []record{organizationRecord(policy.Organization{ID: "crash-doubt"})}, Tag: "crash-0-doubt", Events: 1})
 			_, _ = b.Sound.Write(context.Background(), store.Write{PutOrganization: &policy.Organization{ID: "other"}, Events: fixture.Numbered("other", "", "crash-0-doubt", 1)})
 		}},
 		{"has a write in doubt without its events", "E3", func(b *teststore.Loader, l *Ledger) {
-			tell(l, announcement{Begins: []record{{Organization: "crash-doubt"}}, Tag: "crash-0-doubt", Events: 1})
+			tell(l, announcement{Begins: []record{organizationRecord(policy.Organization{ID: "crash-doubt"})}, Tag: "crash-0-doubt", Events: 1})
 			_, _ = b.Sound.PutOrganization(context.Background(), policy.Organization{ID: "crash-doubt"})
 		}},
 		{"gives events another revision than their write", "E2", func(b *teststore.Loader, l *Ledger) {

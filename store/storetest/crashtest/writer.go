@@ -87,17 +87,16 @@ const linePrefix = "crashtest: "
 
 // A record is the state of one record after a write.
 type record struct {
-	Key          apikey.ID          `json:"key,omitzero"` // empty for an organization
-	Organization string             `json:"organization"`
-	Deleted      bool               `json:"deleted,omitzero"`
-	Version      int                `json:"version,omitzero"` // of a key: see fixture.Whole
-	Requirement  policy.Requirement `json:"requirement,omitzero"`
-	Disabled     bool               `json:"disabled,omitzero"` // of an organization
-	Count        uint64             `json:"count,omitzero"`    // of calls of usedEntry
+	Key          apikey.ID            `json:"key,omitzero"` // empty for an organization
+	Organization string               `json:"organization"`
+	Deleted      bool                 `json:"deleted,omitzero"`
+	Version      int                  `json:"version,omitzero"`  // of a key: see fixture.Whole
+	Settings     *policy.Organization `json:"settings,omitzero"` // of an organization; its revision does not count
+	Count        uint64               `json:"count,omitzero"`    // of calls of usedEntry
 }
 
 func organizationRecord(o policy.Organization) record {
-	return record{Organization: o.ID, Requirement: o.Requirement, Disabled: o.Disabled}
+	return record{Organization: o.ID, Settings: &o}
 }
 
 func (r record) name() fixture.RecordName {
@@ -253,15 +252,14 @@ func (w *writer) createOrganization(ctx context.Context) error {
 }
 
 func (w *writer) freshOrganization() policy.Organization {
-	return policy.Organization{ID: w.freshID(), Requirement: policy.Requirement(w.random.IntN(3)), Disabled: w.random.IntN(2) == 0}
+	return fixture.WholeOrganization(w.freshID(), w.freshVersion())
 }
 
 func (w *writer) replaceOrganization(ctx context.Context) error {
 	o := w.organizations[w.anyOrganization()]
-	if o.Requirement = (o.Requirement + 1) % 3; o.Requirement == policy.NotRequired {
-		o.Disabled = !o.Disabled
-	}
-	return w.putOrganization(ctx, o)
+	next := fixture.WholeOrganization(o.ID, w.freshVersion())
+	next.Revision = o.Revision
+	return w.putOrganization(ctx, next)
 }
 
 // deleteOrganization deletes an organization without keys. If there is none, it makes a
@@ -396,7 +394,7 @@ func (w *writer) freshID() string {
 	return fmt.Sprintf("%s%x-%d", w.prefix(), w.seed, w.made)
 }
 
-// freshVersion returns a version, for fixture.Whole, that no other call has written: a
+// freshVersion returns a version, for fixture.Whole and fixture.WholeOrganization, that no other call has written: a
 // write in doubt must differ from the record it replaces. The version has at least one
 // entry, so a lost list always shows.
 func (w *writer) freshVersion() int {

@@ -258,6 +258,11 @@ func TestStalenessCatchesBrokenSources(t *testing.T) {
 			f.Break(garbleRecords(func(_ *apikey.Key, o *policy.Organization) { o.Disabled = false }), faulty.Lookup)
 			return f
 		}, "answered with the organization"},
+		"answers with an organization that was never suspended": {time.Minute, func(_ *testing.T, m *memory.Store) policy.Source {
+			f := faulty.New(m)
+			f.Break(garbleRecords(func(_ *apikey.Key, o *policy.Organization) { o.SuspendedUntil = time.Time{} }), faulty.Lookup)
+			return f
+		}, "answered with the organization"},
 		"never answers": {time.Minute, func(_ *testing.T, m *memory.Store) policy.Source {
 			f := faulty.New(m)
 			f.Break(faulty.Fail(errors.New("no connection")), faulty.Lookup)

@@ -39,11 +39,10 @@ type track struct {
 // A phase is a record as one write left it, or its absence. It began between called and
 // known, and ended before superseded.
 type phase struct {
-	absent      bool
-	version     int                // of a key
-	requirement policy.Requirement // of an organization
-	disabled    bool               // likewise
-	revision    uint64             // zero if unknown
+	absent   bool
+	version  int                 // of a key
+	settings policy.Organization // of an organization, but for its revision
+	revision uint64              // zero if unknown
 
 	called, known, superseded time.Duration
 	base                      *phase // the phase it replaces
@@ -53,7 +52,7 @@ type phase struct {
 
 // is reports whether an organization is as the write left it.
 func (p *phase) is(o policy.Organization) bool {
-	return !p.absent && p.requirement == o.Requirement && p.disabled == o.Disabled
+	return !p.absent && fixture.SameSettings(p.settings, o)
 }
 
 const (

@@ -49,7 +49,7 @@ func newWriters(t *truth, s store.Store) (all []*writer) {
 // begin creates the writer's records. The first writer also creates the shared ones.
 func (w *writer) begin(ctx context.Context) error {
 	w.add(fixture.OrganizationName(w.organization))
-	if !w.putOrganization(ctx, policy.Required, false) {
+	if !w.putOrganization(ctx, policy.Organization{Requirement: policy.Required}) {
 		return errors.New("an organization could not be created")
 	}
 	keys := 3
@@ -100,7 +100,7 @@ func (w *writer) step(ctx context.Context) {
 	current := w.currentOf(name)
 	switch kind := w.random.IntN(10); {
 	case kind == 0:
-		w.putOrganization(ctx, policy.Requirement(w.steps%3), w.steps%2 == 1)
+		w.putOrganization(ctx, fixture.WholeOrganization("", w.steps))
 	case kind < 4:
 		w.putShared(ctx)
 	case !current.absent && kind < 6:
@@ -121,7 +121,7 @@ func (w *writer) stepPair(ctx context.Context) {
 		return w.putKey(ctx, id, w.organization, w.currentOf(fixture.KeyName(id)), w.version(n))
 	}
 	require := func(requirement policy.Requirement) func() bool {
-		return func() bool { return w.putOrganization(ctx, requirement, false) }
+		return func() bool { return w.putOrganization(ctx, policy.Organization{Requirement: requirement}) }
 	}
 	steps := []func() bool{put}
 	switch n {
@@ -160,11 +160,13 @@ func (t *truth) inForce(p *phase) bool {
 	return p.known != never
 }
 
-func (w *writer) putOrganization(ctx context.Context, requirement policy.Requirement, disabled bool) bool {
+// putOrganization gives the writer's organization new settings.
+func (w *writer) putOrganization(ctx context.Context, settings policy.Organization) bool {
 	base := w.currentOf(fixture.OrganizationName(w.organization))
-	p := &phase{requirement: requirement, disabled: disabled, base: base}
+	settings.ID, settings.Revision = w.organization, base.revision
+	p := &phase{settings: settings, base: base}
 	return w.attempt(ctx, fixture.OrganizationName(w.organization), p, func(ctx context.Context) (uint64, error) {
-		stored, err := w.store.PutOrganization(ctx, policy.Organization{ID: w.organization, Requirement: requirement, Disabled: disabled, Revision: base.revision})
+		stored, err := w.store.PutOrganization(ctx, settings)
 		return stored.Revision, err
 	})
 }

@@ -1,0 +1,196 @@
+package admin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/sallyport-go/sallyport/apikey"
+	"github.com/sallyport-go/sallyport/internal/plain"
+	"github.com/sallyport-go/sallyport/store"
+)
+
+// MaxReason is the length of the longest reason for a change, in characters.
+const MaxReason = 500
+
+// ApplyOptions are the terms of an Apply. With the zero value every finding that refuses
+// stands in the way.
+type ApplyOptions struct {
+	// Token is that of a [Preview]. If the preview no longer holds, the changes are refused
+	// as Changed (rule M18). Empty: no preview was shown.
+	Token string
+
+	// Accept names the kinds of findings to go ahead with (rule M22). There is no word for
+	// all of them. A kind without a finding is ignored.
+	Accept []Kind
+
+	// Reason is why, in one line, for the events. With Accept it is required.
+	Reason string
+}
+
+// check returns why the terms are wrong in themselves.
+func (o ApplyOptions) check() error {
+	problem := plain.Problem(o.Reason, utf8.UTFMax*MaxReason)
+	switch {
+	case problem != "":
+		return invalid("The reason %s.", problem)
+	case utf8.RuneCountInString(o.Reason) > MaxReason:
+		return invalid("The reason has more than %d characters.", MaxReason)
+	case len(o.Accept) > 0 && strings.TrimSpace(o.Reason) == "":
+		return invalid("Going ahead with a finding needs a reason of 1 to %d characters.", MaxReason)
+	}
+	for _, kind := range o.Accept {
+		if !slices.Contains(kinds, kind) {
+			return invalid("There is no finding of the kind %s to accept.", plain.Quote(kind))
+		}
+	}
+	return nil
+}
+
+var kinds = []Kind{SelfLockout, SelfLockoutAt, BreaksKey, LastManager, OrganizationLockout, Opens, OverBroad}
+
+// refuses returns the findings that stand in the way under these terms.
+func (o ApplyOptions) refuses(findings []Finding) []Finding {
+	return slices.DeleteFunc(slices.Clone(findings), func(f Finding) bool {
+		return !f.Refuses || f.Acceptable && slices.Contains(o.Accept, f.Kind)
+	})
+}
+
+// A Result is what Apply made. Lists have one item for each record that was written, in the
+// order of writing.
+type Result struct {
+	Made          int                // number of changes made, from the first on
+	Organizations []OrganizationView // as stored
+	Keys          []KeyView          // as stored
+	Secrets       []NewSecret
+	Events        []store.Event // as stored
+	Preview       Preview       // of the changes as a whole
+
+	// EventErr is the error of the function of WithEvents: the change was made, and its
+	// events may be lost. It is nil if the store is a Journal.
+	EventErr error
+}
+
+// A NewSecret is a secret that a change handed out. Show it to its owner once: only its hash
+// is stored (rule K1).
+type NewSecret struct {
+	Key    apikey.ID
+	ID     string // of the stored secret
+	Secret apikey.Secret
+}
+
+// attempts bounds how often a change is judged again after a conflict.
+const attempts = 5
+
+// Apply judges changes as a whole, and makes them if nothing stands in the way (rules M2,
+// M18, M19). Changes of one record are one write. Otherwise they are made in order, each
+// judged again just before, up to the first refusal (rule M26). In a [store.Journal] a write
+// is conditional on the records it was judged by.
+//
+// Beside an error the Result has the changes made before it, most often none. A secret is in
+// the Result only if its record is known to be stored. Errors are [*Error]s of the classes
+//   - Forbidden, if the actor may not do this;
+//   - Invalid, if a change or the options are wrong in themselves;
+//   - NotFound, if a record does not exist in this organization;
+//   - Conflict, if a record is in the way, or was changed meanwhile in a way that matters;
+//   - Changed, if the preview of the token no longer holds;
+//   - Refused, with the findings, if one of them is not accepted;
+//   - Unavailable, if the records could not be read, or the outcome of the write is unknown.
+func (a *Admin) Apply(ctx context.Context, actor Actor, organization string, options ApplyOptions, changes ...Change) (Result, error) {
+	result, err := a.apply(ctx, actor, organization, options, changes)
+	if err != nil {
+		a.notMade(ctx, actor, organization, changes, err)
+	}
+	return result, err
+}
+
+func (a *Admin) apply(ctx context.Context, actor Actor, organization string, options ApplyOptions, changes []Change) (Result, error) {
+	if err := actor.may(organization, changes); err != nil {
+		return Result{}, err
+	}
+	if err := options.check(); err != nil {
+		return Result{}, err
+	}
+	var first []Finding
+	for attempt := range attempts {
+		p, err := a.plan(ctx, actor, organization, changes)
+		if err != nil {
+			return Result{}, err
+		}
+		preview := p.preview()
+		switch refusing := options.refuses(p.findings); {
+		case options.Token != "" && options.Token != preview.Token:
+			return Result{}, &Error{Class: Changed, Preview: &preview, Message: "What the preview showed has changed meanwhile. Look at the new one."}
+		case len(refusing) > 0:
+			return Result{}, refused(refusing, preview)
+		case attempt > 0 && !slices.EqualFunc(first, p.findings, Finding.same):
+			err := conflict("The records were changed meanwhile, and the change would have other effects now. Look at it again.")
+			err.Preview = &preview
+			return Result{}, err
+		}
+		first = p.findings
+		if len(p.steps) > 1 {
+			return a.applySteps(ctx, p, options, preview)
+		}
+		result, err := p.write(ctx, options)
+		if !errors.Is(err, errAgain) {
+			result.Preview = preview
+			return result, err
+		}
+	}
+	return Result{}, conflict("The records are being changed by others. Nothing was changed. Try again.")
+}
+
+// refused is the error with the findings that stand in the way.
+func refused(findings []Finding, preview Preview) *Error {
+	var b strings.Builder
+	b.WriteString("The change is refused.")
+	for _, finding := range findings {
+		b.WriteString(" " + finding.Text)
+	}
+	return &Error{Class: Refused, Message: b.String(), Findings: findings, Preview: &preview}
+}
+
+// applySteps makes the steps of a plan one after the other, each as if it were applied
+// alone: others may have changed the records meanwhile.
+func (a *Admin) applySteps(ctx context.Context, p *plan, options ApplyOptions, preview Preview) (Result, error) {
+	options.Token = ""
+	all := Result{Preview: preview}
+	written := map[*planned]uint64{}
+	for _, step := range p.steps {
+		changes := slices.Clone(step.changes)
+		for i := range changes {
+			if revision, ok := written[step.key]; ok && changes[i].revision != 0 {
+				changes[i] = changes[i].At(revision) // the condition was on the record before the whole
+			}
+		}
+		one, err := a.apply(ctx, p.actor, p.organization, options, changes)
+		if err != nil {
+			return all, partly(err, all.Made, len(p.changes))
+		}
+		for _, view := range one.Organizations {
+			written[step.key] = view.Revision
+		}
+		for _, view := range one.Keys {
+			written[step.key] = view.Revision
+		}
+		all.Made += one.Made
+		all.Organizations = append(all.Organizations, one.Organizations...)
+		all.Keys = append(all.Keys, one.Keys...)
+		all.Secrets = append(all.Secrets, one.Secrets...)
+		all.Events = append(all.Events, one.Events...)
+		all.EventErr = errors.Join(all.EventErr, one.EventErr)
+	}
+	return all, nil
+}
+
+// partly says in an error how many of the changes were made before it.
+func partly(err error, made, all int) error {
+	e, _ := asError(err)
+	with := *e
+	with.Message = fmt.Sprintf("%d of %d changes were made. %s", made, all, e.Message)
+	return &with
+}

@@ -1,0 +1,60 @@
+package admin
+
+import (
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/sallyport-go/sallyport/apikey"
+	"github.com/sallyport-go/sallyport/internal/plain"
+)
+
+// Rotate gives a key a new secret, returned in the [Result]. The earlier one stays valid for
+// the overlap, or until its own end if that is earlier (rule K4). With an overlap of 0 every
+// earlier secret ends at once, as right after a leak: only SelfLockout and LastManager can
+// refuse that (rule M23).
+//
+// A key with two live secrets is a Conflict unless the overlap is 0.
+func Rotate(key apikey.ID, overlap time.Duration) Change {
+	change := ofKey("rotate", key, func(d *draft) error {
+		rotated, secret, err := d.issuer.Rotate(*d.key, overlap)
+		switch {
+		case errors.Is(err, apikey.ErrTwoSecrets):
+			return wrap(Conflict, err, "The key has two live secrets already. End one of them, or rotate without an overlap, which ends both.")
+		case err != nil:
+			return wrap(Invalid, err, "The key would be invalid: %s", plainText(err))
+		}
+		d.hand(rotated, secret)
+		return nil
+	}, overlap.String())
+	change.narrows = overlap == 0
+	if overlap < 0 {
+		change = change.wrong("The overlap is negative.")
+	}
+	return change
+}
+
+// EndSecret ends a secret of a key at an instant; the zero time and the past mean now. A
+// later instant than the present end extends it. The secret stays on record as ended until
+// the key is rotated. Only SelfLockout and LastManager can refuse it (rule M23).
+//
+// secret is an [apikey.StoredSecret.ID].
+func EndSecret(key apikey.ID, secret string, at time.Time) Change {
+	change := ofKey("end_secret", key, func(d *draft) error {
+		i := slices.IndexFunc(d.key.Secrets, func(s apikey.StoredSecret) bool { return s.ID() == secret })
+		if i < 0 {
+			return notFound("The key has no secret %s.", plain.Quote(secret))
+		}
+		s := &d.key.Secrets[i]
+		if !s.Expires.IsZero() && !d.now.Before(s.Expires) {
+			return conflict("The secret %s has ended already. Rotate the key to have a new one.", plain.Quote(secret))
+		}
+		s.Expires = moment(at)
+		if s.Expires.Before(d.now) {
+			s.Expires = moment(d.now)
+		}
+		return nil
+	}, secret, stamp(at))
+	change.narrows = true
+	return change
+}

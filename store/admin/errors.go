@@ -1,0 +1,107 @@
+package admin
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/sallyport-go/sallyport/apikey"
+	"github.com/sallyport-go/sallyport/internal/plain"
+	"github.com/sallyport-go/sallyport/store"
+)
+
+// A Class is the kind of an [Error], and says what the caller can do about it.
+type Class uint8
+
+// The classes. Their texts do not change.
+const (
+	Unavailable Class = iota // it could not be judged, or it is not known whether it was made (rule M25)
+	Invalid                  // the change is wrong in itself: send another one
+	Forbidden                // the actor may not do this
+	NotFound                 // there is no such record in the organization
+	Conflict                 // the record was changed meanwhile, or is in the way: look at it again
+	Changed                  // the preview of the token no longer holds: see the new one (rule M18)
+	Refused                  // the guard refused it: see the findings (rule M22)
+)
+
+var classes = [...]string{"unavailable", "invalid", "forbidden", "not_found", "conflict", "changed", "refused"}
+
+// String returns "unavailable", "invalid", "forbidden", "not_found", "conflict", "changed" or
+// "refused", and "class(9)" for an unknown value.
+func (c Class) String() string {
+	if int(c) < len(classes) {
+		return classes[c]
+	}
+	return fmt.Sprintf("class(%d)", uint8(c))
+}
+
+// MarshalText returns the text of String.
+func (c Class) MarshalText() ([]byte, error) { return []byte(c.String()), nil }
+
+// An Error is returned by every method of [Admin]. Find it with errors.As.
+type Error struct {
+	Class Class
+
+	// Message is for the person behind the change: sentences without identifiers of the
+	// program, without a secret, and without anything of another organization.
+	Message string
+
+	// Findings stood in the way. Only Refused has them.
+	Findings []Finding
+
+	// Preview is the one that holds now, if the changes could be judged, otherwise nil.
+	// Changed and Refused have it.
+	Preview *Preview
+
+	// Cause is the error behind it, for the operator, or nil.
+	Cause error
+}
+
+// Error returns the message and the cause, for the operator.
+func (e *Error) Error() string {
+	text := "store/admin: " + e.Class.String() + ": " + e.Message
+	if e.Cause != nil {
+		text += " (" + e.Cause.Error() + ")"
+	}
+	return text
+}
+
+// Unwrap returns the cause.
+func (e *Error) Unwrap() error { return e.Cause }
+
+// ClassOf returns the class of an error of this package. Any other error is Unavailable, and
+// so is nil: check for an error first.
+func ClassOf(err error) Class {
+	if e, ok := asError(err); ok {
+		return e.Class
+	}
+	return Unavailable
+}
+
+func asError(err error) (*Error, bool) { return errors.AsType[*Error](err) }
+
+func wrap(class Class, cause error, format string, args ...any) *Error {
+	return &Error{Class: class, Message: fmt.Sprintf(format, args...), Cause: cause}
+}
+
+func invalid(format string, args ...any) *Error   { return wrap(Invalid, nil, format, args...) }
+func forbidden(format string, args ...any) *Error { return wrap(Forbidden, nil, format, args...) }
+func notFound(format string, args ...any) *Error  { return wrap(NotFound, nil, format, args...) }
+func conflict(format string, args ...any) *Error  { return wrap(Conflict, nil, format, args...) }
+
+// noOrganization and noKey are the same for an absent record and for one of another
+// organization.
+func noOrganization(id string) *Error {
+	return notFound("There is no organization %s.", plain.Quote(id))
+}
+
+func noKey(id apikey.ID) *Error {
+	return notFound("There is no key %q in this organization.", id)
+}
+
+// unread is the error of a failed read: nothing was changed.
+func unread(err error) *Error {
+	if errors.Is(err, store.ErrInvalid) { // of a cursor
+		return wrap(Invalid, err, "The page is unknown. Begin with the first one.")
+	}
+	return wrap(Unavailable, err, "The records could not be read. Nothing was changed. Try again later.")
+}

@@ -1,0 +1,87 @@
+package admin_test
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/sallyport-go/sallyport/accesslist"
+	"github.com/sallyport-go/sallyport/apikey"
+	"github.com/sallyport-go/sallyport/store"
+	"github.com/sallyport-go/sallyport/store/admin"
+)
+
+// The events of every change fit into a write, however much it changes and however long the
+// texts are. The journal of package memory checks the bounds of each.
+func TestEventsAreBounded(t *testing.T) {
+	wide := strings.Repeat("<", store.MaxCorrelation) // six bytes each in JSON
+	long := admin.ByPerson(wide, wide, netip.MustParseAddr("198.51.100.77")).Via(store.ViaConsole, wide)
+	terms := admin.ApplyOptions{Accept: []admin.Kind{admin.Opens}, Reason: strings.Repeat("<", 500)}
+	var entries, commented []accesslist.Entry
+	for i := range store.MaxEntries {
+		e := entry(fmt.Sprintf("10.1.%d.%d", i/256, i%256), "")
+		entries = append(entries, e)
+		e.Comment = strings.Repeat("<", accesslist.MaxComment)
+		if len(commented) < 100 {
+			commented = append(commented, e)
+		}
+	}
+	var grants []apikey.Grant
+	for i := range apikey.MaxGrants {
+		grants = append(grants, apikey.Grant{Role: "r", Project: fmt.Sprintf("%04d", i) + strings.Repeat("<", 60)})
+	}
+	for name, test := range map[string]struct {
+		change admin.Change
+		events map[string]int
+	}{
+		"many entries":   {admin.ReplaceEntries("k", entries...), map[string]int{"key.list_replaced": 1}},
+		"long comments":  {admin.ReplaceEntries("k", commented...), map[string]int{"key.list_replaced": 1}},
+		"many grants":    {admin.SetGrants("k", grants...), map[string]int{"key.grants_changed": 1}},
+		"a description":  {admin.Describe("k", strings.Repeat("<", apikey.MaxDescription)), map[string]int{"key.described": 1}},
+		"all of a key":   {admin.CreateKey(admin.NewKey{ID: "new", Description: strings.Repeat("<", apikey.MaxDescription), Grants: grants, Entries: entries}), map[string]int{"key.created": 1, "key.list_replaced": 1}},
+		"all that fits":  {admin.CreateKey(admin.NewKey{ID: "new", Description: strings.Repeat("<", apikey.MaxDescription), Grants: grants[:9]}), map[string]int{"key.created": 1}},
+		"a few entries":  {admin.AddEntries("k", entries[:5]...), map[string]int{"key.entry_added": 5}},
+		"a few projects": {admin.AddGrants("k", apikey.Grant{Role: "r", Project: "p"}), map[string]int{"key.grants_changed": 1, "key.project_added": 1}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			w.key("k", "203.0.113.7", "reader")
+			result := w.apply(long, terms, test.change)
+			counts := map[string]int{}
+			for _, event := range result.Events {
+				counts[string(event.Type)]++
+				if event.Type == store.EventListReplaced && name == "many entries" {
+					require.JSONEq(t, `{"entries":1}`, string(event.Before))
+					require.JSONEq(t, `{"added":1000,"changed":0,"entries":1000,"removed":1}`, string(event.After))
+				}
+				if event.Type == store.EventKeyDescribed {
+					require.JSONEq(t, `{"description":""}`, string(event.Before))
+					require.NotContains(t, string(event.After), "omitted", "the next one is longer")
+				}
+			}
+			require.Equal(t, test.events, counts)
+		})
+	}
+	w := newWorld(t)
+	w.key("k", "203.0.113.7", "reader")
+	w.edit("k", func(k *apikey.Key) { k.Description = strings.Repeat("<", apikey.MaxDescription) })
+	result := w.apply(long, terms, admin.Describe("k", strings.Repeat(">", apikey.MaxDescription)))
+	require.JSONEq(t, `{"omittedBytes":6162}`, string(result.Events[0].Before))
+	require.JSONEq(t, `{"omittedBytes":6162}`, string(result.Events[0].After))
+
+	result = w.apply(long, terms, admin.CreateKey(admin.NewKey{Description: strings.Repeat("<", apikey.MaxDescription), Grants: grants[:9]}))
+	require.Empty(t, result.Events[0].Before)
+	require.Contains(t, string(result.Events[0].After), "omittedBytes")
+
+	// The last role in a project is as much an event as the first.
+	w.apply(ann, plain, admin.AddGrants("k", apikey.Grant{Role: "r", Project: "p"}, apikey.Grant{Role: "s", Project: "p"}))
+	require.Equal(t, []string{"key.grants_changed"}, types(w.apply(ann, plain, admin.RemoveGrants("k", apikey.Grant{Role: "r", Project: "p"})).Events))
+	result = w.apply(ann, plain, admin.RemoveGrants("k", apikey.Grant{Role: "s", Project: "p"}))
+	require.Equal(t, []string{"key.grants_changed", "key.project_removed"}, types(result.Events))
+	require.Equal(t, "p", result.Events[1].Project)
+	require.JSONEq(t, `{"grants":[{"role":"s","project":"p"}]}`, string(result.Events[0].Before))
+	require.Empty(t, result.Events[0].After)
+}

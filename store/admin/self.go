@@ -1,0 +1,124 @@
+package admin
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/sallyport-go/sallyport/apikey"
+	"github.com/sallyport-go/sallyport/policy"
+)
+
+// selfRequest is the request of an acting key, and that key before and after its change.
+type selfRequest struct {
+	request   *keyRequest
+	before    *apikey.Key
+	after     *apikey.Key
+	handedOut []string // IDs of new secrets of the key
+}
+
+// findSelf decides rules M3 to M10: whether the request for the change would be denied after
+// it, now or at one of the instants known today.
+func (j *judge) findSelf() (Finding, bool) {
+	if j.self == nil {
+		return Finding{}, false
+	}
+	now := j.evidence.Time
+	before, after := side{j.self.before, j.before}, side{j.self.after, j.after}
+	request := j.self.request.after(j.self.before.Secrets, j.self.handedOut)
+	if d := after.decide(request, now); !d.Allowed() {
+		finding := j.selfLockout(d.Reason, now)
+		finding.Acceptable = j.self.endsItself(d.Reason)
+		return finding, true
+	}
+	at, reason := firstDenial(after, request, now)
+	if at.IsZero() {
+		return Finding{}, false
+	}
+	// An end no nearer than without the change is not of its making.
+	unchanged := j.self.request.after(nil, nil)
+	if ends, _ := firstDenial(before, unchanged, now); !ends.IsZero() && !at.Before(ends) {
+		return Finding{}, false
+	}
+	finding := j.selfLockout(reason, at)
+	finding.At = at
+	if at.After(now.Add(j.rules.notice)) {
+		finding.Kind, finding.Refuses = SelfLockoutAt, false
+	}
+	return finding, true
+}
+
+// firstDenial returns the first instant after now at which the request is denied, zero if
+// there is none.
+func firstDenial(s side, request policy.Request, now time.Time) (time.Time, policy.Reason) {
+	for _, at := range s.instants(request.Client, now) {
+		if d := s.decide(request, at); !d.Allowed() {
+			return at, d.Reason
+		}
+	}
+	return time.Time{}, 0
+}
+
+// instants returns the later times at which the answer to a client can change by the clock,
+// ascending (rule M7).
+func (s side) instants(client netip.Addr, now time.Time) []time.Time {
+	times := []time.Time{s.key.NotBefore, s.key.Expires}
+	for _, secret := range s.key.Secrets {
+		times = append(times, secret.Expires)
+	}
+	for entry := range s.key.AccessList.All() {
+		if entry.Covers(client, now) {
+			times = append(times, entry.Expires)
+		}
+	}
+	times = slices.DeleteFunc(times, func(t time.Time) bool { return !t.After(now) })
+	slices.SortFunc(times, time.Time.Compare)
+	return times
+}
+
+// endsItself reports whether the denial is the key's own end, which it can accept (rule
+// M10).
+func (s *selfRequest) endsItself(reason policy.Reason) bool {
+	switch reason {
+	case policy.UnknownKey, policy.WrongSecret:
+		return true
+	case policy.KeyDisabled:
+		return s.after.Disabled && !s.before.Disabled
+	}
+	return false
+}
+
+func (j *judge) selfLockout(reason policy.Reason, at time.Time) Finding {
+	client := j.self.request.client
+	finding := Finding{Kind: SelfLockout, Refuses: true, Reason: reason, Address: client, Keys: []apikey.ID{j.self.request.key}, Count: 1}
+	when := "after the change"
+	if at.After(j.evidence.Time) {
+		when = "from " + at.UTC().Format(time.RFC3339)
+	}
+	finding.Text = fmt.Sprintf("The key that makes this change, from the address %s, would be denied %s: %s.", client, when, reasons[reason])
+	switch reason {
+	case policy.AddressNotListed, policy.OrganizationRequiresAccessList, policy.EndpointRequiresAccessList:
+		finding.Covers = client.String()
+		finding.Text += fmt.Sprintf(" An entry %s would cover it.", client)
+	case policy.RoleMissing:
+		finding.Text += " It needs " + strings.Join(j.self.request.endpoint.Roles, " or ") + "."
+	}
+	return finding
+}
+
+// reasons are the answers of lines 4 to 14 in words.
+var reasons = map[policy.Reason]string{
+	policy.UnknownKey:                     "there is no such key",
+	policy.WrongSecret:                    "its secret has ended",
+	policy.KeyDisabled:                    "the key or its organization is switched off",
+	policy.KeyNotYetValid:                 "the key is not valid yet",
+	policy.KeyExpired:                     "the key has expired",
+	policy.AddressNotListed:               "no entry of its access list covers the address",
+	policy.OrganizationRequiresAccessList: "the organization requires an access list, and the key has none",
+	policy.EndpointRequiresAccessList:     "this operation requires an access list, and the key has none",
+	policy.WrongOrganization:              "the key belongs to another organization",
+	policy.ProjectNotGranted:              "no grant of the key reaches the project",
+	policy.RoleMissing:                    "the key lacks the role",
+}

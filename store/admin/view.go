@@ -1,0 +1,96 @@
+package admin
+
+import (
+	"time"
+
+	"github.com/sallyport-go/sallyport/accesslist"
+	"github.com/sallyport-go/sallyport/apikey"
+	"github.com/sallyport-go/sallyport/policy"
+)
+
+// An OrganizationView is an organization for people and programs. The names in its JSON do
+// not change.
+type OrganizationView struct {
+	ID          string             `json:"id"`
+	Requirement policy.Requirement `json:"requirement"`
+	Disabled    bool               `json:"disabled"`
+	Revision    uint64             `json:"revision"`
+}
+
+// A KeyView is a key for people and programs: without hashes. The names in its JSON do not
+// change.
+type KeyView struct {
+	ID           apikey.ID    `json:"id"`
+	Organization string       `json:"organization"`
+	Description  string       `json:"description"`
+	Status       string       `json:"status"` // of the key itself at the time of reading: see apikey.Status
+	Disabled     bool         `json:"disabled"`
+	NotBefore    time.Time    `json:"notBefore,omitzero"`
+	Expires      time.Time    `json:"expires,omitzero"`
+	Created      time.Time    `json:"created,omitzero"`
+	Grants       []GrantView  `json:"grants"`
+	Entries      []EntryView  `json:"entries"` // in order of address; none: open to every address while nothing requires a list
+	Secrets      []SecretView `json:"secrets"` // the oldest first
+	Revision     uint64       `json:"revision"`
+}
+
+// A GrantView is a grant of a key.
+type GrantView struct {
+	Role        string `json:"role"`
+	Project     string `json:"project,omitempty"`
+	AllProjects bool   `json:"allProjects,omitempty"`
+}
+
+// An EntryView is an entry of an access list.
+type EntryView struct {
+	Address string    `json:"address"` // an address or a block
+	Comment string    `json:"comment,omitempty"`
+	Added   time.Time `json:"added,omitzero"`
+	Expires time.Time `json:"expires,omitzero"`
+	Expired bool      `json:"expired,omitempty"` // at the time of reading
+}
+
+// A SecretView names a secret of a key. It has nothing of the secret's text.
+type SecretView struct {
+	ID      string    `json:"id"`
+	Created time.Time `json:"created,omitzero"`
+	Expires time.Time `json:"expires,omitzero"`
+}
+
+func viewOrganization(o policy.Organization) OrganizationView {
+	return OrganizationView{ID: o.ID, Requirement: o.Requirement, Disabled: o.Disabled, Revision: o.Revision}
+}
+
+func viewKey(k apikey.Key, now time.Time) KeyView {
+	return KeyView{
+		ID: k.ID, Organization: k.Organization, Description: k.Description, Status: k.Status(now).String(), Disabled: k.Disabled,
+		NotBefore: k.NotBefore.UTC(), Expires: k.Expires.UTC(), Created: k.Created.UTC(),
+		Grants: grantViews(k.Grants), Entries: entryViews(k.AccessList, now), Secrets: secretViews(k.Secrets), Revision: k.Revision,
+	}
+}
+
+// The lists are never nil: in JSON an empty one is [].
+
+func grantViews(grants []apikey.Grant) []GrantView {
+	views := make([]GrantView, 0, len(grants))
+	for _, grant := range grants {
+		views = append(views, GrantView(grant))
+	}
+	return views
+}
+
+func entryViews(list accesslist.List, now time.Time) []EntryView {
+	views := make([]EntryView, 0, list.Len())
+	for e := range list.All() {
+		views = append(views, EntryView{e.String(), e.Comment, e.Added.UTC(), e.Expires.UTC(), e.ExpiredAt(now)})
+	}
+	return views
+}
+
+func secretViews(secrets []apikey.StoredSecret) []SecretView {
+	views := make([]SecretView, 0, len(secrets))
+	for _, s := range secrets {
+		views = append(views, SecretView{s.ID(), s.Created.UTC(), s.Expires.UTC()})
+	}
+	return views
+}
