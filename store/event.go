@@ -89,6 +89,7 @@ const (
 	EventKeyCreated         EventType = "key.created"
 	EventKeyDeleted         EventType = "key.deleted"
 	EventKeyDescribed       EventType = "key.described"
+	EventKeyMetadataChanged EventType = "key.metadata_changed" // its labels or its external ID
 	EventKeyGrantsChanged   EventType = "key.grants_changed"
 	EventKeyProjectAdded    EventType = "key.project_added"   // the first role in a project
 	EventKeyProjectRemoved  EventType = "key.project_removed" // the last role in a project
@@ -104,6 +105,7 @@ const (
 
 	EventOrganizationCreated  EventType = "organization.created"
 	EventOrganizationDeleted  EventType = "organization.deleted"
+	EventOrganizationRenamed  EventType = "organization.renamed"
 	EventOrganizationDisabled EventType = "organization.disabled"
 	EventOrganizationEnabled  EventType = "organization.enabled"
 	EventRequirementChanged   EventType = "organization.requirement_changed"

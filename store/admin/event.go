@@ -13,12 +13,6 @@ import (
 	"github.com/sallyport-go/sallyport/store"
 )
 
-// The types of events that package store has no name for.
-const (
-	EventKeyMetadataChanged  store.EventType = "key.metadata_changed" // labels or the external ID
-	EventOrganizationRenamed store.EventType = "organization.renamed"
-)
-
 // Bounds for the events of one write, so that they fit into a store.Write whatever the length
 // of the texts: at most seven events come beside those of entries and projects.
 const (
@@ -85,7 +79,7 @@ func (l *eventList) organizationEvents(before, after *policy.Organization) {
 		return
 	}
 	if before.Name != after.Name {
-		l.add(EventOrganizationRenamed, fields{"name": before.Name}, fields{"name": after.Name})
+		l.add(store.EventOrganizationRenamed, fields{"name": before.Name}, fields{"name": after.Name})
 	}
 	changed := before.Requirement != after.Requirement
 	if changed {
@@ -144,7 +138,7 @@ func (l *eventList) keyEvents(before, after *apikey.Key) {
 		l.add(store.EventKeyDescribed, fields{"description": before.Description}, fields{"description": after.Description})
 	}
 	if was, is := metadataFields(before, after), metadataFields(after, before); len(was)+len(is) > 0 {
-		l.add(EventKeyMetadataChanged, was, is)
+		l.add(store.EventKeyMetadataChanged, was, is)
 	}
 	l.grants(before.Grants, after.Grants)
 	l.entries(before.AccessList, after.AccessList)

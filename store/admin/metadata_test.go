@@ -49,7 +49,7 @@ func TestMetadata(t *testing.T) {
 			require.Empty(t, result.Events)
 			continue
 		}
-		require.Equal(t, []string{string(admin.EventKeyMetadataChanged)}, types(result.Events))
+		require.Equal(t, []string{string(store.EventKeyMetadataChanged)}, types(result.Events))
 		require.Equal(t, step.before, sorted(t, result.Events[0].Before, step.before))
 		require.Equal(t, step.after, sorted(t, result.Events[0].After, step.after))
 	}
@@ -160,7 +160,7 @@ func TestName(t *testing.T) {
 	require.Equal(t, "New Inc.", result.Organizations[0].Name)
 
 	result = w.apply(ann, plain, admin.SetName("Acme"))
-	require.Equal(t, []string{string(admin.EventOrganizationRenamed)}, types(result.Events))
+	require.Equal(t, []string{string(store.EventOrganizationRenamed)}, types(result.Events))
 	require.JSONEq(t, `{"name":""}`, string(result.Events[0].Before))
 	require.JSONEq(t, `{"name":"Acme"}`, string(result.Events[0].After))
 	require.Equal(t, "Acme", w.acme().Name)
