@@ -86,8 +86,10 @@ type NewSecret struct {
 const attempts = 5
 
 // Apply judges changes as a whole, and makes them if nothing stands in the way (rules M2,
-// M18, M19). Changes of one record are one write. Otherwise they are made in order, each
-// judged again just before, up to the first refusal (rule M26). In a [store.Journal] a write
+// M18, M19). Consecutive changes of one record are one step, and one write. Steps are made in
+// order, each judged again just before, up to the first refusal (rule M26). A step is made
+// only if its findings were there from the beginning, for the same keys. With a token the
+// records behind it must also be as previewed, or as an earlier step left them. In a [store.Journal] a write
 // is conditional on the records it was judged by.
 //
 // Beside an error the Result has the changes made before it, most often none. A secret is in
@@ -115,33 +117,62 @@ func (a *Admin) apply(ctx context.Context, actor Actor, organization string, opt
 		return Result{}, err
 	}
 	var first []Finding
-	for attempt := range attempts {
-		p, err := a.plan(ctx, actor, organization, changes)
-		if err != nil {
-			return Result{}, err
-		}
-		preview := p.preview()
+	var preview Preview
+	judged := func() (*plan, error) { return a.plan(ctx, actor, actor.request, organization, changes) }
+	p, result, err := a.try(ctx, judged, options, func(p *plan, again bool) error {
+		preview = p.preview()
 		switch refusing := options.refuses(p.findings); {
 		case options.Token != "" && options.Token != preview.Token:
-			return Result{}, &Error{Class: Changed, Preview: &preview, Message: "What the preview showed has changed meanwhile. Look at the new one."}
+			return changed(preview)
 		case len(refusing) > 0:
-			return Result{}, refused(refusing, preview)
-		case attempt > 0 && !slices.EqualFunc(first, p.findings, Finding.same):
-			err := conflict("The records were changed meanwhile, and the change would have other effects now. Look at it again.")
-			err.Preview = &preview
-			return Result{}, err
+			return refused(refusing, preview)
+		case again && !slices.EqualFunc(first, p.findings, Finding.same):
+			return otherwise(preview)
 		}
 		first = p.findings
+		return nil
+	})
+	if err == nil && len(p.steps) > 1 {
+		return a.applySteps(ctx, p, options, preview)
+	}
+	if err == nil {
+		result.Preview = preview
+	}
+	return result, err
+}
+
+// try plans changes until their write meets no conflict. check is asked before each write. A
+// plan of several steps is returned without a write.
+func (a *Admin) try(ctx context.Context, make func() (*plan, error), options ApplyOptions, check func(p *plan, again bool) error) (*plan, Result, error) {
+	for attempt := range attempts {
+		p, err := make()
+		if err != nil {
+			return nil, Result{}, err
+		}
+		if err := check(p, attempt > 0); err != nil {
+			return nil, Result{}, err
+		}
 		if len(p.steps) > 1 {
-			return a.applySteps(ctx, p, options, preview)
+			return p, Result{}, nil
 		}
 		result, err := p.write(ctx, options)
 		if !errors.Is(err, errAgain) {
-			result.Preview = preview
-			return result, err
+			return p, result, err
 		}
 	}
-	return Result{}, conflict("The records are being changed by others. Nothing was changed. Try again.")
+	return nil, Result{}, conflict("The records are being changed by others. Nothing was changed. Try again.")
+}
+
+// changed is the error of a token that no longer holds.
+func changed(preview Preview) *Error {
+	return &Error{Class: Changed, Preview: &preview, Message: "What the preview showed has changed meanwhile. Look at the new one."}
+}
+
+// otherwise is the error of changes that were judged anew, with other findings.
+func otherwise(preview Preview) *Error {
+	err := conflict("The records were changed meanwhile, and the change would have other effects now. Look at it again.")
+	err.Preview = &preview
+	return err
 }
 
 // refused is the error with the findings that stand in the way.
@@ -152,39 +183,6 @@ func refused(findings []Finding, preview Preview) *Error {
 		b.WriteString(" " + finding.Text)
 	}
 	return &Error{Class: Refused, Message: b.String(), Findings: findings, Preview: &preview}
-}
-
-// applySteps makes the steps of a plan one after the other, each as if it were applied
-// alone: others may have changed the records meanwhile.
-func (a *Admin) applySteps(ctx context.Context, p *plan, options ApplyOptions, preview Preview) (Result, error) {
-	options.Token = ""
-	all := Result{Preview: preview}
-	written := map[*planned]uint64{}
-	for _, step := range p.steps {
-		changes := slices.Clone(step.changes)
-		for i := range changes {
-			if revision, ok := written[step.key]; ok && changes[i].revision != 0 {
-				changes[i] = changes[i].At(revision) // the condition was on the record before the whole
-			}
-		}
-		one, err := a.apply(ctx, p.actor, p.organization, options, changes)
-		if err != nil {
-			return all, partly(err, all.Made, len(p.changes))
-		}
-		for _, view := range one.Organizations {
-			written[step.key] = view.Revision
-		}
-		for _, view := range one.Keys {
-			written[step.key] = view.Revision
-		}
-		all.Made += one.Made
-		all.Organizations = append(all.Organizations, one.Organizations...)
-		all.Keys = append(all.Keys, one.Keys...)
-		all.Secrets = append(all.Secrets, one.Secrets...)
-		all.Events = append(all.Events, one.Events...)
-		all.EventErr = errors.Join(all.EventErr, one.EventErr)
-	}
-	return all, nil
 }
 
 // partly says in an error how many of the changes were made before it.

@@ -24,6 +24,7 @@ type plan struct {
 	organization string
 	now          time.Time
 	changes      []Change
+	call         *keyRequest // of a key; its proof is a new secret, once an earlier step ended the proven one
 
 	before *policy.Organization // nil: absent
 	after  *policy.Organization
@@ -31,10 +32,16 @@ type plan struct {
 	steps  []*step
 
 	recorder store.UsageRecorder // nil: usage is not known
+	evidence Evidence            // without the revision
 
 	judge    *judge
 	findings []Finding
+	listed   revisions // of the judged records, other than the organization
+	between  []*plan   // the steps, each judged on the records left by those before it; nil: one step
 }
+
+// revisions are those of keys, zero for an absent one.
+type revisions map[apikey.ID]uint64
 
 // planned is one key of a plan.
 type planned struct {
@@ -50,13 +57,16 @@ type planned struct {
 type step struct {
 	changes []Change
 	key     *planned // nil: the organization
-	secret  apikey.Secret
+	secrets []NewSecret
+
+	organization *policy.Organization // after the step
+	after        *apikey.Key          // its key after the step
 }
 
 // plan reads the records, makes the changes to copies of them and judges the result (rule
 // M2). It writes nothing.
-func (a *Admin) plan(ctx context.Context, actor Actor, organization string, changes []Change) (*plan, error) {
-	p := &plan{admin: a, actor: actor, organization: organization, now: moment(a.clock()), changes: changes}
+func (a *Admin) plan(ctx context.Context, actor Actor, request *keyRequest, organization string, changes []Change) (*plan, error) {
+	p := &plan{admin: a, actor: actor, call: request, organization: organization, now: moment(a.clock()), changes: changes}
 	if err := actor.may(organization, changes); err != nil {
 		return nil, err
 	}
@@ -74,10 +84,16 @@ func (a *Admin) plan(ctx context.Context, actor Actor, organization string, chan
 			return nil, err
 		}
 	}
+	p.observation(ctx)
 	if err := p.assess(ctx); err != nil {
 		return nil, err
 	}
 	p.findings = p.judge.findings()
+	if len(p.steps) > 1 {
+		if err := p.judgeSteps(ctx); err != nil {
+			return nil, err
+		}
+	}
 	return p, nil
 }
 
@@ -134,14 +150,14 @@ func (p *plan) key(ctx context.Context, id apikey.ID) (*planned, error) {
 // checkActor judges a key's request by the present records: the guard may have used older
 // ones.
 func (p *plan) checkActor(ctx context.Context) error {
-	if p.actor.request == nil {
+	if p.call == nil {
 		return nil
 	}
-	k, err := p.key(ctx, p.actor.request.key)
+	k, err := p.key(ctx, p.call.key)
 	if err != nil {
 		return err
 	}
-	d := side{k.before, p.before}.decide(p.actor.request.after(nil, nil), p.now)
+	d := side{k.before, p.before}.decide(p.call.after(nil, nil), p.now)
 	if !d.Allowed() {
 		return forbidden("The key that asks for the change may not do so any more: %s.", reasons[d.Reason])
 	}
@@ -152,6 +168,10 @@ func (p *plan) checkActor(ctx context.Context) error {
 func (p *plan) make(ctx context.Context, change Change) error {
 	d := draft{now: p.now, issuer: p.admin.issuer, id: p.organization, organization: p.after}
 	if !change.ofKey {
+		if p.after != nil {
+			copied := *p.after
+			d.organization = &copied
+		}
 		if err := change.apply(&d); err != nil {
 			return err
 		}
@@ -191,32 +211,41 @@ func (p *plan) make(ctx context.Context, change Change) error {
 // step adds a change to the last step, if both are of the same record. A deletion and a
 // creation are two writes.
 func (p *plan) step(change Change, k *planned, secret apikey.Secret) {
+	var last *step
 	if n := len(p.steps); n > 0 {
-		last := p.steps[n-1]
-		deleted := last.changes[len(last.changes)-1].deletes
-		if last.key == k && !deleted && !change.creates && !(change.deletes && last.changes[0].creates) {
-			last.changes = append(last.changes, change)
-			if !secret.IsZero() {
-				last.secret = secret
-			}
-			return
-		}
+		last = p.steps[n-1]
 	}
-	p.steps = append(p.steps, &step{changes: []Change{change}, key: k, secret: secret})
+	if last == nil || last.key != k || last.changes[len(last.changes)-1].deletes || change.creates || change.deletes && last.changes[0].creates {
+		last = &step{key: k}
+		p.steps = append(p.steps, last)
+	}
+	last.changes, last.organization = append(last.changes, change), p.after
+	if k != nil {
+		last.after = k.after
+	}
+	if !secret.IsZero() {
+		last.secrets = append(last.secrets, NewSecret{k.id, k.handedOut[len(k.handedOut)-1], secret})
+	}
 }
 
-// assess judges the plan.
+// assess judges the records before and after.
 func (p *plan) assess(ctx context.Context) error {
 	p.judge = &judge{rules: p.admin.rules, before: p.before, after: p.after,
 		narrows:  !slices.ContainsFunc(p.changes, func(c Change) bool { return !c.narrows }),
 		listed:   sha256.New(),
-		evidence: Evidence{Time: p.now, Begin: p.now.Add(-p.admin.rules.window)},
+		evidence: p.evidence,
 	}
-	p.observation(ctx)
-	if p.actor.request != nil {
-		i := slices.IndexFunc(p.keys, func(k *planned) bool { return k.id == p.actor.request.key })
+	p.listed = revisions{}
+	if p.call != nil {
+		i := slices.IndexFunc(p.keys, func(k *planned) bool { return k.id == p.call.key })
 		own := p.keys[i]
-		p.judge.self = &selfRequest{request: p.actor.request, before: own.before, after: own.after, handedOut: own.handedOut}
+		p.judge.self = &selfRequest{request: p.call, before: own.before, after: own.after, handedOut: own.handedOut}
+		p.lists(own)
+	}
+	for _, step := range p.steps {
+		if step.key != nil && !step.key.unnamed {
+			p.lists(step.key)
+		}
 	}
 	if p.before != nil {
 		p.sees(p.before.Revision)
@@ -233,6 +262,14 @@ func (p *plan) assess(ctx context.Context) error {
 		return err
 	}
 	return p.others(ctx)
+}
+
+// lists notes the revision of a key of the plan.
+func (p *plan) lists(k *planned) {
+	p.listed[k.id] = 0
+	if k.before != nil {
+		p.listed[k.id] = k.before.Revision
+	}
 }
 
 // sees notes the revision of a record that the plan was judged by.
@@ -297,6 +334,9 @@ func (p *plan) judgeAll(ctx context.Context, comparisons []*comparison) error {
 		p.sees(c.subject().Revision)
 		if c.before.key != nil && len(c.lost)+len(c.gained) > 0 {
 			changed = append(changed, c.before.key.ID)
+			if !c.unnamed {
+				p.listed[c.before.key.ID] = c.before.key.Revision
+			}
 		}
 	}
 	usage := p.usage(ctx, changed)
@@ -313,14 +353,15 @@ func (p *plan) judgeAll(ctx context.Context, comparisons []*comparison) error {
 // has every call up to Until.
 func (p *plan) observation(ctx context.Context) {
 	var known store.Observation
+	p.evidence = Evidence{Time: p.now, Begin: p.now.Add(-p.admin.rules.window)}
 	if recorder, ok := store.As[store.UsageRecorder](p.admin.store); ok {
 		var err error
 		p.recorder = recorder
 		if known, err = recorder.Observation(ctx); err != nil {
-			p.unread(ctx, fmt.Errorf("store/admin: observation of usage: %w", err))
+			p.unread(ctx, &p.evidence, fmt.Errorf("store/admin: observation of usage: %w", err))
 		}
 	}
-	e := &p.judge.evidence
+	e := &p.evidence
 	coverage := known.Coverage(e.Begin, e.Time)
 	e.Since, e.Until, e.Missing, e.Lost = coverage.Since.UTC(), coverage.Until.UTC(), coverage.Missing, coverage.Lost
 }
@@ -334,7 +375,7 @@ func (p *plan) usage(ctx context.Context, ids []apikey.ID) map[apikey.ID]store.K
 	for batch := range slices.Chunk(ids, store.MaxUsageKeys) {
 		usage, err := p.recorder.Usage(ctx, batch...)
 		if err != nil {
-			p.unread(ctx, fmt.Errorf("store/admin: usage: %w", err))
+			p.unread(ctx, &p.judge.evidence, fmt.Errorf("store/admin: usage: %w", err))
 			return all
 		}
 		maps.Copy(all, usage)
@@ -344,7 +385,7 @@ func (p *plan) usage(ctx context.Context, ids []apikey.ID) map[apikey.ID]store.K
 
 // unread notes usage that cannot be read. It makes classes unknown, and not the change
 // impossible (rule M25).
-func (p *plan) unread(ctx context.Context, err error) {
-	p.judge.evidence.Unread = true
+func (p *plan) unread(ctx context.Context, evidence *Evidence, err error) {
+	evidence.Unread = true
 	p.admin.observe(ctx, Notice{Kind: UsageUnread, Actor: p.actor, Organization: p.organization, Changes: p.changes, Err: err})
 }

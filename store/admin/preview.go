@@ -7,9 +7,11 @@ import (
 	"encoding/hex"
 	"hash"
 	"log/slog"
+	"maps"
 	"slices"
 	"strings"
 
+	"github.com/sallyport-go/sallyport/apikey"
 	"github.com/sallyport-go/sallyport/internal/plain"
 )
 
@@ -39,10 +41,12 @@ func (p Preview) Needs() []Kind {
 	return kinds
 }
 
-// Preview judges changes as a whole, and writes nothing (rules M1, M15, M26). Findings in the
+// Preview judges changes as a whole, and each step that Apply makes of them. It writes
+// nothing (rules M1, M15, M26). The keys and totals are those of the whole; a finding of a
+// step alone begins with "After 1 of 2 changes". Findings in the
 // way are no error here: errors are those of [Admin.Apply] without Changed and Refused.
 func (a *Admin) Preview(ctx context.Context, actor Actor, organization string, changes ...Change) (Preview, error) {
-	p, err := a.plan(ctx, actor, organization, changes)
+	p, err := a.plan(ctx, actor, actor.request, organization, changes)
 	if err != nil {
 		a.notMade(ctx, actor, organization, changes, err)
 		return Preview{}, err
@@ -63,8 +67,9 @@ func (p *plan) preview() Preview {
 	}
 }
 
-// token is a hash of everything behind the preview (rule M17). The store's revision is not
-// in it: unrelated writes do not make it stale.
+// token is a hash of everything behind the preview (rule M17), and of the keys that a finding
+// in the way is about, so that its acceptance holds for no other key. The store's revision is
+// not in it: unrelated writes do not make it stale. Nor is usage that changes no finding.
 func (p *plan) token() string {
 	h := sha256.New()
 	for _, change := range p.changes {
@@ -82,7 +87,27 @@ func (p *plan) token() string {
 		}
 	}
 	h.Write(p.judge.listed.Sum(nil))
+	for _, step := range p.between {
+		for _, id := range slices.Sorted(maps.Keys(step.listed)) {
+			hashAll(h, string(id))
+			hashRevision(h, step.listed[id])
+		}
+	}
+	for _, f := range p.findings { // what is accepted (rule M22)
+		if f.Refuses {
+			hashAll(h, string(f.Kind))
+			hashAll(h, names(f.Keys)...)
+			hashRevision(h, uint64(f.Count))
+		}
+	}
 	return hex.EncodeToString(h.Sum(nil)[:16])
+}
+
+func names(ids []apikey.ID) (all []string) {
+	for _, id := range ids {
+		all = append(all, string(id))
+	}
+	return all
 }
 
 // hashAll hashes texts with their lengths.

@@ -27,7 +27,7 @@ func TestM17Token(t *testing.T) {
 
 	// Unrelated writes, usage and time do not alter it.
 	w.edit("unrelated", func(k *apikey.Key) { k.Description = "x" })
-	w.used("k", "192.0.2.1", day, 2)
+	w.used("self", "203.0.113.7", day, 2)
 	w.now = w.now.Add(time.Minute)
 	require.Equal(t, first, token())
 
@@ -38,6 +38,8 @@ func TestM17Token(t *testing.T) {
 		require.False(t, seen[token], what)
 		seen[token] = true
 	}
+	w.used("k", "192.0.2.1", day, 2)
+	differs("a key to accept", token())
 	differs("the address", w.preview(w.byAddress("self", "203.0.113.7", func() { w.edit("self", func(k *apikey.Key) { k.AccessList = w.list("203.0.113.7 203.0.113.8") }) }), changes...).Token)
 	differs("another address", w.preview(w.by("self", "203.0.113.8"), changes...).Token)
 	differs("a person", w.preview(ann, changes...).Token)

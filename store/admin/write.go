@@ -62,8 +62,10 @@ func (r *Result) add(p *plan, step *step, revision uint64) {
 	stored := *step.key.after
 	stored.Revision = max(revision, stored.Revision)
 	r.Keys = append(r.Keys, viewKey(stored, p.now))
-	if !step.secret.IsZero() {
-		r.Secrets = append(r.Secrets, NewSecret{stored.ID, stored.Secrets[len(stored.Secrets)-1].ID(), step.secret})
+	for _, secret := range step.secrets {
+		if slices.ContainsFunc(stored.Secrets, func(s apikey.StoredSecret) bool { return s.ID() == secret.ID && isLive(s, p.now) }) {
+			r.Secrets = append(r.Secrets, secret)
+		}
 	}
 }
 
@@ -167,7 +169,7 @@ func outcome(err error) error {
 // revision of the record with it, or zero. Only this write can have stored that secret.
 // Absence proves nothing: the write may be on its way.
 func (p *plan) settle(ctx context.Context, step *step) uint64 {
-	if step.secret.IsZero() {
+	if len(step.secrets) == 0 {
 		return 0
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTime)
