@@ -6,7 +6,6 @@ import (
 
 	"github.com/sallyport-go/sallyport/apikey"
 	"github.com/sallyport-go/sallyport/internal/plain"
-	"github.com/sallyport-go/sallyport/store"
 )
 
 // A Class is the kind of an [Error], and says what the caller can do about it.
@@ -100,8 +99,5 @@ func noKey(id apikey.ID) *Error {
 
 // unread is the error of a failed read: nothing was changed.
 func unread(err error) *Error {
-	if errors.Is(err, store.ErrInvalid) { // of a cursor
-		return wrap(Invalid, err, "The page is unknown. Begin with the first one.")
-	}
 	return wrap(Unavailable, err, "The records could not be read. Nothing was changed. Try again later.")
 }

@@ -174,7 +174,7 @@ func (p *plan) settle(ctx context.Context, step *step) uint64 {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTime)
 	defer cancel()
-	stored, err := p.admin.store.Key(ctx, step.key.id)
+	stored, err := p.admin.key(ctx, step.key.id)
 	if err != nil {
 		return 0
 	}
