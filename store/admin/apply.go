@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/sallyport-go/sallyport/apikey"
@@ -82,8 +84,27 @@ type NewSecret struct {
 	Secret apikey.Secret
 }
 
-// attempts bounds how often a change is judged again after a conflict.
-const attempts = 5
+// attempts bounds how often a change is judged after conflicts, with pauses between: about
+// half a second in all.
+const (
+	attempts   = 10
+	firstPause = time.Millisecond
+)
+
+// pause waits after conflicts, longer after each, for another time than whoever met the same.
+func pause(ctx context.Context, conflicts int) error {
+	if conflicts == 0 {
+		return nil
+	}
+	timer := time.NewTimer(firstPause<<(conflicts-1)/2 + rand.N(firstPause<<(conflicts-1)))
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return unread(ctx.Err())
+	case <-timer.C:
+		return nil
+	}
+}
 
 // Apply judges changes as a whole, and makes them if nothing stands in the way (rules M2,
 // M18, M19). Consecutive changes of one record are one step, and one write. Steps are made in
@@ -145,6 +166,9 @@ func (a *Admin) apply(ctx context.Context, actor Actor, organization string, opt
 // plan of several steps is returned without a write.
 func (a *Admin) try(ctx context.Context, make func() (*plan, error), options ApplyOptions, check func(p *plan, again bool) error) (*plan, Result, error) {
 	for attempt := range attempts {
+		if err := pause(ctx, attempt); err != nil {
+			return nil, Result{}, err
+		}
 		p, err := make()
 		if err != nil {
 			return nil, Result{}, err

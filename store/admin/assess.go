@@ -15,7 +15,7 @@ import (
 // assess judges the records before and after.
 func (p *plan) assess(ctx context.Context) error {
 	p.judge = &judge{rules: p.admin.rules, before: p.before, after: p.after,
-		narrows:  !slices.ContainsFunc(p.changes, func(c Change) bool { return !c.narrows }),
+		narrows:  p.narrows(),
 		listed:   sha256.New(),
 		evidence: p.evidence,
 	}
@@ -46,6 +46,12 @@ func (p *plan) assess(ctx context.Context) error {
 		return err
 	}
 	return p.others(ctx)
+}
+
+// narrows reports whether the changes only narrow in an emergency (rule M23). Texts beside
+// them take nothing from that.
+func (p *plan) narrows() bool {
+	return !slices.ContainsFunc(p.changes, func(c Change) bool { return !c.narrows && !c.words })
 }
 
 // lists notes the revision of a key of the plan.

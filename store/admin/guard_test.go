@@ -361,11 +361,31 @@ func TestM23Emergency(t *testing.T) {
 			}
 		})
 	}
+	// Words about it, and its witnesses being written, are not in the way either.
+	f := newFaulty()
+	busy := worldOf(t, f, f.Store)
+	busy.key("boss", "198.51.100.1", "owner")
+	busy.key("k", "203.0.113.7", "reader")
+	busy.used("k", "203.0.113.7", time.Minute, 9)
+	busy.edit("boss", func(k *apikey.Key) { k.Grants = nil })
+	f.before = func(call string) error {
+		if call == "Write" {
+			busy.edit("boss", func(k *apikey.Key) { k.Description += "x" })
+		}
+		return nil
+	}
+	busy.apply(ann, plain, admin.DisableKey("k"), admin.Describe("k", "LEAKED"),
+		admin.SetLabels("k", map[string]string{"leaked": "yes"}), admin.SetExternalID("k", "incident-1"), admin.SetName("Acme"))
+	require.Len(t, f.writes, 2, "no conflict")
+	people := newWorld(t, admin.WithPeopleManaging())
+	people.key("k", "203.0.113.7", "owner")
+	people.apply(ann, plain, admin.DisableKey("k"))
+
 	// Together with a change that is no narrowing it is as any other.
 	w := newWorld(t)
 	w.key("k", "203.0.113.7", "reader")
 	w.used("k", "203.0.113.7", time.Minute, 9)
-	w.refuse(admin.Refused, ann, plain, admin.Describe("k", "x"), admin.DisableKey("k"))
+	w.refuse(admin.Refused, ann, plain, admin.SetGrants("k"), admin.DisableKey("k"))
 
 	w = newWorld(t)
 	w.key("k", "203.0.113.7", "owner")

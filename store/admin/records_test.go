@@ -93,6 +93,7 @@ func TestM25InvalidReads(t *testing.T) {
 		}
 		require.Equal(t, "The records could not be read. Nothing was changed. Try again later.", w.refuse(admin.Unavailable, ann, plain, change).Message)
 	}
+	f.before = func(string) error { return store.ErrInvalid }
 	_, err := w.admin.Keys(w.ctx, "acme", store.PageRequest{})
 	require.ErrorContains(t, err, "invalid: The page or the filter is unknown. Begin with the first page.")
 

@@ -1,6 +1,7 @@
 package admin_test
 
 import (
+	"context"
 	"net/netip"
 	"testing"
 	"time"
@@ -142,5 +143,19 @@ func TestRetries(t *testing.T) {
 	f.writes = nil
 	_, err = w.admin.Apply(w.ctx, ann, "acme", plain, admin.Describe("k", "z"))
 	require.EqualError(t, err, "store/admin: conflict: The records are being changed by others. Nothing was changed. Try again.")
-	require.Len(t, f.writes, 5)
+	require.Len(t, f.writes, 10)
+
+	// Nor when the caller has gone.
+	ctx, cancel := context.WithCancel(w.ctx)
+	f.before = func(call string) error {
+		if call == "Write" {
+			cancel()
+			return store.ErrConflict
+		}
+		return nil
+	}
+	f.writes = nil
+	_, err = w.admin.Apply(ctx, ann, "acme", plain, admin.Describe("k", "z"))
+	require.ErrorIs(t, err, context.Canceled)
+	require.Len(t, f.writes, 1)
 }

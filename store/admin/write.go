@@ -107,7 +107,9 @@ func (p *plan) request(options ApplyOptions) store.Write {
 }
 
 // conditions returns the other records behind rules M3, M12 and M13 (rule M19): the
-// organization, the actor's key, and the witnesses of a manager and a usable key.
+// organization, the actor's key, and the witnesses of a manager and a usable key. A witness
+// of something that could refuse nothing is none: in an emergency its writes cause no
+// conflict.
 func (p *plan) conditions(written *planned) []store.Condition {
 	var conditions []store.Condition
 	if written != nil {
@@ -126,7 +128,14 @@ func (p *plan) conditions(written *planned) []store.Condition {
 	if self := p.judge.self; self != nil {
 		depends(self.before.ID, self.before.Revision)
 	}
-	for _, w := range append(p.judge.manages[:], p.judge.usable[:]...) {
+	var witnesses []witness
+	if !p.admin.rules.people || !p.judge.narrows {
+		witnesses = append(witnesses, p.judge.manages[:]...)
+	}
+	if !p.judge.narrows {
+		witnesses = append(witnesses, p.judge.usable[:]...)
+	}
+	for _, w := range witnesses {
 		if w.was {
 			depends(w.left, w.revision)
 		}
