@@ -2,6 +2,7 @@ package admin
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -44,6 +45,9 @@ func (o ApplyOptions) check() error {
 	case len(o.Accept) > 0 && strings.TrimSpace(o.Reason) == "":
 		return invalid("Going ahead with a finding needs a reason of 1 to %d characters.", MaxReason)
 	}
+	if o.Token != "" && !isHex(o.Token, tokenLength) {
+		return invalid("The token is not one of a preview. Take that of the preview as it is.")
+	}
 	for _, kind := range o.Accept {
 		if !slices.Contains(kinds, kind) {
 			return invalid("There is no finding of the kind %s to accept.", plain.Quote(kind))
@@ -63,25 +67,44 @@ func (o ApplyOptions) refuses(findings []Finding) []Finding {
 
 // A Result is what Apply made. Lists have one item for each record that was written, in the
 // order of writing.
+//
+// The names in its JSON do not change. An empty list is [] there.
 type Result struct {
-	Made          int                // number of changes made, from the first on
-	Organizations []OrganizationView // as stored
-	Keys          []KeyView          // as stored
-	Secrets       []NewSecret
-	Events        []store.Event // as stored
-	Preview       Preview       // of the changes as a whole
+	Made          int                `json:"made"`          // number of changes made, from the first on
+	Organizations []OrganizationView `json:"organizations"` // as stored
+	Keys          []KeyView          `json:"keys"`          // as stored
+	Secrets       []NewSecret        `json:"secrets"`       // live ones
+	Events        []store.Event      `json:"events"`        // as stored
+	Preview       Preview            `json:"preview"`       // of the changes as a whole
 
 	// EventErr is the error of the function of WithEvents: the change was made, and its
-	// events may be lost. It is nil if the store is a Journal.
-	EventErr error
+	// events may be lost. It is nil if the store is a Journal, and not in the JSON.
+	EventErr error `json:"-"`
+}
+
+// MarshalJSON returns an object with made, organizations, keys, secrets, events and preview.
+func (r Result) MarshalJSON() ([]byte, error) {
+	type object Result
+	r.Organizations, r.Keys = listed(r.Organizations), listed(r.Keys)
+	r.Secrets, r.Events = listed(r.Secrets), listed(r.Events)
+	r.Preview.Findings, r.Preview.Keys = listed(r.Preview.Findings), listed(r.Preview.Keys)
+	return json.Marshal(object(r))
+}
+
+// listed returns a list that is not nil: in JSON an empty one is [].
+func listed[T any](list []T) []T {
+	if list == nil {
+		return []T{}
+	}
+	return list
 }
 
 // A NewSecret is a secret that a change handed out. Show it to its owner once: only its hash
-// is stored (rule K1).
+// is stored (rule K1). In JSON the secret is redacted.
 type NewSecret struct {
-	Key    apikey.ID
-	ID     string // of the stored secret
-	Secret apikey.Secret
+	Key    apikey.ID     `json:"key"`
+	ID     string        `json:"id"` // of the stored secret
+	Secret apikey.Secret `json:"secret"`
 }
 
 // attempts bounds how often a change is judged after conflicts, with pauses between: about
@@ -206,7 +229,26 @@ func refused(findings []Finding, preview Preview) *Error {
 	for _, finding := range findings {
 		b.WriteString(" " + finding.Text)
 	}
+	b.WriteString(wayOut(findings))
 	return &Error{Class: Refused, Message: b.String(), Findings: findings, Preview: &preview}
+}
+
+// wayOut says how to go ahead with findings, if that is possible.
+func wayOut(findings []Finding) string {
+	var names []string
+	instead := ""
+	for _, finding := range findings {
+		if !finding.Acceptable {
+			return ""
+		}
+		if !slices.Contains(names, string(finding.Kind)) {
+			names = append(names, string(finding.Kind))
+		}
+		if finding.Kind == Opens {
+			instead = "add entries first, or "
+		}
+	}
+	return " To go ahead, " + instead + "accept " + strings.Join(names, " and ") + " with a reason."
 }
 
 // partly says in an error how many of the changes were made before it.

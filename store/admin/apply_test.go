@@ -191,5 +191,5 @@ func TestM27Events(t *testing.T) {
 	require.Equal(t, list(admin.LastManager, admin.OrganizationLockout), kinds(w.notices[1].Findings))
 	require.Equal(t, `[kind=not_made actor=person "ann@example.com" address=198.51.100.77 organization=acme changes=delete_key of key "self" `+
 		`findings=last_manager, organization_lockout error=store/admin: refused: The change is refused. No key could manage the organization any more. `+
-		`The organization would have no usable key any more.]`, w.notices[1].LogValue().String())
+		`The organization would have no usable key any more. To go ahead, accept last_manager and organization_lockout with a reason.]`, w.notices[1].LogValue().String())
 }

@@ -42,7 +42,7 @@ func Rotate(key apikey.ID, overlap time.Duration) Change {
 // secret is an [apikey.StoredSecret.ID]. Any other text is Invalid, and kept nowhere: by
 // mistake it is the secret itself (rule K2).
 func EndSecret(key apikey.ID, secret string, at time.Time) Change {
-	named := isSecretID(secret)
+	named := isHex(secret, 8) // as every ID
 	if !named {
 		secret = ""
 	}
@@ -68,7 +68,7 @@ func EndSecret(key apikey.ID, secret string, at time.Time) Change {
 	return change
 }
 
-// isSecretID reports whether a text has the form of an [apikey.StoredSecret.ID].
-func isSecretID(text string) bool {
-	return len(text) == 8 && strings.Trim(text, "0123456789abcdef") == ""
+// isHex reports whether a text has so many hexadecimal digits, and nothing else.
+func isHex(text string, digits int) bool {
+	return len(text) == digits && strings.Trim(text, "0123456789abcdef") == ""
 }

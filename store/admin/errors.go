@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 
@@ -36,23 +37,34 @@ func (c Class) String() string {
 // MarshalText returns the text of String.
 func (c Class) MarshalText() ([]byte, error) { return []byte(c.String()), nil }
 
-// An Error is returned by every method of [Admin]. Find it with errors.As.
+// An Error is returned by every method of [Admin]. Find it with errors.As. The names in its
+// JSON do not change.
 type Error struct {
-	Class Class
+	Class Class `json:"class"`
 
 	// Message is for the person behind the change: sentences without identifiers of the
-	// program, without a secret, and without anything of another organization.
-	Message string
+	// program but the kinds to accept, without a secret, and without anything of another
+	// organization.
+	Message string `json:"message"`
 
-	// Findings stood in the way. Only Refused has them.
-	Findings []Finding
+	// Findings stood in the way. Only Refused has them. An empty list is [] in JSON.
+	Findings []Finding `json:"findings"`
 
 	// Preview is the one that holds now, if the changes could be judged, otherwise nil.
-	// Changed and Refused have it.
-	Preview *Preview
+	// Changed and Refused have it. After a part of the changes was made, it is that of the
+	// next step alone.
+	Preview *Preview `json:"preview,omitempty"`
 
-	// Cause is the error behind it, for the operator, or nil.
-	Cause error
+	// Cause is the error behind it, for the operator, or nil. It is not in the JSON, which a
+	// caller may see.
+	Cause error `json:"-"`
+}
+
+// MarshalJSON returns an object with class, message, findings and, where known, preview.
+func (e Error) MarshalJSON() ([]byte, error) {
+	type object Error
+	e.Findings = listed(e.Findings)
+	return json.Marshal(object(e))
 }
 
 // Error returns the message and the cause, for the operator.

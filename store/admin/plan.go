@@ -178,7 +178,14 @@ func (p *plan) checkActor(ctx context.Context) error {
 	}
 	d := side{k.before, p.before}.decide(p.call.after(nil, nil), p.now)
 	if !d.Allowed() {
-		return forbidden("The key that asks for the change may not do so any more: %s.", reasons[d.Reason])
+		reason := reasons[d.Reason]
+		if d.Reason == policy.KeyDisabled {
+			reason = "the organization is switched off"
+			if k.before.Disabled {
+				reason = "the key is switched off"
+			}
+		}
+		return forbidden("The key that asks for the change may not do so any more: %s.", reason)
 	}
 	return nil
 }

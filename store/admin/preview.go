@@ -60,12 +60,14 @@ func (a *Admin) Preview(ctx context.Context, actor Actor, organization string, c
 func (p *plan) preview() Preview {
 	return Preview{
 		Token:    p.token(),
-		Findings: append([]Finding{}, p.findings...),
-		Keys:     append([]KeyEffect{}, p.judge.effects...),
+		Findings: listed(slices.Clone(p.findings)),
+		Keys:     listed(slices.Clone(p.judge.effects)),
 		Totals:   p.judge.totals,
 		Evidence: p.judge.evidence,
 	}
 }
+
+const tokenLength = 32 // hexadecimal digits
 
 // token is a hash of everything behind the preview (rule M17), and of the keys that a finding
 // in the way is about, so that its acceptance holds for no other key. The store's revision is
@@ -100,7 +102,7 @@ func (p *plan) token() string {
 			hashRevision(h, uint64(f.Count))
 		}
 	}
-	return hex.EncodeToString(h.Sum(nil)[:16])
+	return hex.EncodeToString(h.Sum(nil)[:tokenLength/2])
 }
 
 func names(ids []apikey.ID) (all []string) {

@@ -259,7 +259,7 @@ func TestM26StepsAreJudgedAgain(t *testing.T) {
 	w.key("k", "203.0.113.9", "x")
 	f.after = func(string) error { w.edit("boss", func(k *apikey.Key) { k.Disabled = true }); return nil }
 	result, err := w.admin.Apply(w.ctx, ann, "acme", plain, admin.Describe("k", "x"), admin.DeleteKey("a"))
-	require.EqualError(t, err, "store/admin: refused: 1 of 2 changes were made. The change is refused. No key could manage the organization any more.")
+	require.EqualError(t, err, "store/admin: refused: 1 of 2 changes were made. The change is refused. No key could manage the organization any more. To go ahead, accept last_manager with a reason.")
 	require.Equal(t, 1, result.Made)
 	f.after = func(string) error { return nil }
 
