@@ -187,12 +187,12 @@ func (a *Admin) apply(ctx context.Context, actor Actor, organization string, opt
 
 // try plans changes until their write meets no conflict. check is asked before each write. A
 // plan of several steps is returned without a write.
-func (a *Admin) try(ctx context.Context, make func() (*plan, error), options ApplyOptions, check func(p *plan, again bool) error) (*plan, Result, error) {
+func (a *Admin) try(ctx context.Context, judged func() (*plan, error), options ApplyOptions, check func(p *plan, again bool) error) (*plan, Result, error) {
 	for attempt := range attempts {
 		if err := pause(ctx, attempt); err != nil {
 			return nil, Result{}, err
 		}
-		p, err := make()
+		p, err := judged()
 		if err != nil {
 			return nil, Result{}, err
 		}
@@ -256,5 +256,8 @@ func partly(err error, made, all int) error {
 	e, _ := asError(err)
 	with := *e
 	with.Message = fmt.Sprintf("%d of %d changes were made. %s", made, all, e.Message)
+	if made > 0 {
+		with.Message = strings.Replace(with.Message, " Nothing was changed.", "", 1)
+	}
 	return &with
 }

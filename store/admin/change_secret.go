@@ -68,7 +68,7 @@ func EndSecret(key apikey.ID, secret string, at time.Time) Change {
 	return change
 }
 
-// isHex reports whether a text has so many hexadecimal digits, and nothing else.
-func isHex(text string, digits int) bool {
-	return len(text) == digits && strings.Trim(text, "0123456789abcdef") == ""
+// isHex reports whether a text is n hexadecimal digits in lower case.
+func isHex(text string, n int) bool {
+	return len(text) == n && strings.Trim(text, "0123456789abcdef") == ""
 }

@@ -69,9 +69,9 @@ func (p *plan) preview() Preview {
 
 const tokenLength = 32 // hexadecimal digits
 
-// token is a hash of everything behind the preview (rule M17), and of the keys that a finding
-// in the way is about, so that its acceptance holds for no other key. The store's revision is
-// not in it: unrelated writes do not make it stale. Nor is usage that changes no finding.
+// token is a hash of everything behind the preview (rule M17), and of the keys in each finding
+// in the way: acceptance holds for no other key. The store's revision is not in it, nor is
+// usage: unrelated writes, and usage without a new finding, do not make it stale.
 func (p *plan) token() string {
 	h := sha256.New()
 	for _, change := range p.changes {

@@ -78,13 +78,19 @@ func (r *keyRequest) following(s *step) *keyRequest {
 // that the findings have as new ones.
 func covered(findings []Finding, f Finding, created map[apikey.ID]bool) bool {
 	return slices.ContainsFunc(findings, func(known Finding) bool {
-		return known.Kind == f.Kind && known.Refuses == f.Refuses && known.Acceptable == f.Acceptable && known.At.Equal(f.At) && known.Count >= f.Count &&
-			!slices.ContainsFunc(f.Keys, func(id apikey.ID) bool {
-				if created[id] {
-					id = ""
-				}
-				return !slices.Contains(known.Keys, id)
-			})
+		if known.Kind != f.Kind || known.Refuses != f.Refuses || known.Acceptable != f.Acceptable || !known.At.Equal(f.At) || known.Count < f.Count {
+			return false
+		}
+		keys := make(map[apikey.ID]bool, len(known.Keys))
+		for _, id := range known.Keys {
+			keys[id] = true
+		}
+		return !slices.ContainsFunc(f.Keys, func(id apikey.ID) bool {
+			if created[id] {
+				id = ""
+			}
+			return !keys[id]
+		})
 	})
 }
 
@@ -139,8 +145,8 @@ func (s *sequence) changes(step *step) []Change {
 	return changes
 }
 
-// check returns why a step may not be made: it is not what the preview showed, or something
-// is in the way that it did not show for that key.
+// check returns why a step may not be made: its records or its findings are not those of the
+// preview.
 func (s *sequence) check(shown, now *plan) error {
 	preview := now.preview()
 	refusing := s.options.refuses(now.findings)

@@ -266,6 +266,17 @@ func TestM26StepsAreJudgedAgain(t *testing.T) {
 	revision := w.acme().Revision
 	w.apply(ann, plain, admin.SetRequirement(policy.ReportOnly).At(revision), admin.Describe("k", "y"), admin.SetName("Acme").At(revision))
 
+	// After a part was made, no error says that nothing was.
+	f.before = func(call string) error {
+		if call == "Key" && len(f.writes) > 0 {
+			return errFault
+		}
+		return nil
+	}
+	f.writes = nil
+	_, err = w.admin.Apply(w.ctx, ann, "acme", plain, admin.SetName("Acme Inc."), admin.Describe("k", "z"))
+	require.ErrorContains(t, err, "store/admin: unavailable: 1 of 2 changes were made. The records could not be read. Try again later. (")
+
 	// Records that cannot be read for a step make the whole unavailable.
 	reads := 0
 	f.before = func(call string) error {
