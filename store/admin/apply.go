@@ -23,7 +23,8 @@ const MaxReason = 500
 // stands in the way.
 type ApplyOptions struct {
 	// Token is that of a [Preview]. If the preview no longer holds, the changes are refused
-	// as Changed (rule M18). Empty: no preview was shown.
+	// as Changed (rule M18). A text that can be no token is Invalid. Empty: no preview was
+	// shown.
 	Token string
 
 	// Accept names the kinds of findings to go ahead with (rule M22). There is no word for

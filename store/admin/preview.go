@@ -17,8 +17,8 @@ import (
 
 // A Preview is what changes would do.
 type Preview struct {
-	// Token stands for the changes, the actor and the revisions behind the preview. Apply
-	// refuses it if they differ by then.
+	// Token stands for the changes, the actor, the revisions behind the preview, and the keys
+	// in each finding in the way. Apply refuses it if they differ by then.
 	Token string `json:"token"`
 
 	Findings []Finding `json:"findings"`
