@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"net/netip"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/sallyport-go/sallyport/apikey"
@@ -35,6 +36,11 @@ type keyRequest struct {
 
 // ByKey returns the key of an allowed decision, with the address resolved by the guard:
 // nothing in the request can give another one (rule M24). A denied decision is Forbidden.
+//
+// The endpoint of that decision is the whole right: the key may then change everything in
+// its organization, its own grants included. Package admin does not ask which changes a role
+// is for. So guard endpoints that carry changes with the managing roles, at the organization:
+// an endpoint without roles lets a viewer of one project make itself the owner.
 func ByKey(decision policy.Decision) (Actor, error) {
 	if !decision.Allowed() {
 		return Actor{}, forbidden("The call was not allowed, so it cannot ask for a change.")
@@ -101,7 +107,8 @@ func (a Actor) may(organization string, changes []Change) error {
 		return noOrganization(organization)
 	}
 	if err := a.event(time.Unix(0, 0)).Validate(); err != nil { // of package store: its bounds are those of a journal
-		return wrap(Invalid, err, "What is given about who asks cannot be kept in an event.")
+		problem := strings.TrimPrefix(plainText(err), "event: ")
+		return wrap(Invalid, err, "What is given about who asks cannot be kept in an event: %s.", problem)
 	}
 	for _, change := range changes {
 		if a.request != nil && change.keyless != "" {

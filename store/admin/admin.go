@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/sallyport-go/sallyport/apikey"
+	"github.com/sallyport-go/sallyport/policy"
 	"github.com/sallyport-go/sallyport/store"
 )
 
@@ -28,7 +29,8 @@ type Admin struct {
 type Option func(*Admin)
 
 // WithManagers names the managing roles: a usable key with one of them, at the organization,
-// is a manager. Without any, LastManager is never found.
+// is a manager (rule M12). Without any, LastManager is never found; New asks for
+// WithPeopleManaging then.
 func WithManagers(roles ...string) Option {
 	return func(a *Admin) { a.rules.managing = slices.Clone(roles) }
 }
@@ -69,15 +71,25 @@ func WithObserver(observe func(ctx context.Context, notice Notice)) Option {
 }
 
 // New returns an Admin of a store. A [store.Journal], also one in a wrapper (see [store.As]),
-// keeps the events of changes. Otherwise they go to the function of WithEvents. Errors are a
-// window or a notice below zero, and what is missing:
-//   - a store;
-//   - a Journal, with RequireJournal;
-//   - a Journal or WithEvents, without it.
+// keeps the events of changes. Otherwise they go to the function of WithEvents. Errors are
+//   - no store;
+//   - no Journal, with RequireJournal;
+//   - neither a Journal nor WithEvents;
+//   - neither WithManagers nor WithPeopleManaging, or an invalid name of a role;
+//   - a window of zero, or one or a notice below zero;
+//   - a nil option, clock or observer.
 func New(s store.Store, options ...Option) (*Admin, error) {
 	a := &Admin{store: s, clock: time.Now, observe: ignore, rules: rules{window: defaultWindow, notice: defaultNotice}}
 	for _, option := range options {
+		if option == nil {
+			return nil, errors.New("store/admin: an option is nil: leave it out")
+		}
 		option(a)
+	}
+	for _, role := range a.rules.managing {
+		if err := apikey.ValidateName("managing role", role); err != nil {
+			return nil, fmt.Errorf("store/admin: WithManagers: %w", err)
+		}
 	}
 	if s == nil {
 		return nil, errors.New("store/admin: the store is nil: want one")
@@ -88,8 +100,12 @@ func New(s store.Store, options ...Option) (*Admin, error) {
 		return nil, errors.New("store/admin: the store keeps no events: want a store.Journal, as RequireJournal says")
 	case a.journal == nil && a.sink == nil:
 		return nil, errors.New("store/admin: the store keeps no events: want a store.Journal, or WithEvents")
+	case a.clock == nil || a.observe == nil:
+		return nil, errors.New("store/admin: the clock or the observer is nil: leave the option out, or give a function")
 	case a.rules.window <= 0 || a.rules.notice < 0:
 		return nil, fmt.Errorf("store/admin: the window is %v and the notice %v: want a window above 0, and a notice of 0 or more", a.rules.window, a.rules.notice)
+	case len(a.rules.managing) == 0 && !a.rules.people:
+		return nil, errors.New("store/admin: no managing role is named, so nothing would protect the last manager: want WithManagers, or WithPeopleManaging")
 	}
 	return a, nil
 }
@@ -98,11 +114,11 @@ func ignore(context.Context, Notice) {}
 
 // Organization returns an organization.
 func (a *Admin) Organization(ctx context.Context, organization string) (OrganizationView, error) {
-	found, err := a.store.Organization(ctx, organization)
-	switch {
-	case errors.Is(err, store.ErrNotFound):
+	found, err := a.organization(ctx, organization)
+	if errors.Is(err, store.ErrNotFound) {
 		return OrganizationView{}, noOrganization(organization)
-	case err != nil:
+	}
+	if err != nil {
 		return OrganizationView{}, unread(err)
 	}
 	return viewOrganization(found, a.clock()), nil
@@ -110,7 +126,7 @@ func (a *Admin) Organization(ctx context.Context, organization string) (Organiza
 
 // Key returns a key of the organization. A key of another organization is NotFound.
 func (a *Admin) Key(ctx context.Context, organization string, id apikey.ID) (KeyView, error) {
-	found, err := a.store.Key(ctx, id)
+	found, err := a.key(ctx, id)
 	switch {
 	case errors.Is(err, store.ErrNotFound), err == nil && found.Organization != organization:
 		return KeyView{}, noKey(id)
@@ -120,11 +136,43 @@ func (a *Admin) Key(ctx context.Context, organization string, id apikey.ID) (Key
 	return viewKey(found, a.clock()), nil
 }
 
+// organization reads an organization. Another record than the one asked for is an error.
+func (a *Admin) organization(ctx context.Context, id string) (policy.Organization, error) {
+	found, err := a.store.Organization(ctx, id)
+	if err == nil && found.ID != id {
+		err = errOther
+	}
+	return found, err
+}
+
+// key reads a key. Another record than the one asked for is an error.
+func (a *Admin) key(ctx context.Context, id apikey.ID) (apikey.Key, error) {
+	found, err := a.store.Key(ctx, id)
+	if err == nil && found.ID != id {
+		err = errOther
+	}
+	return found, err
+}
+
+// keys reads a page of keys. One of another organization is an error.
+func (a *Admin) keys(ctx context.Context, organization string, request store.PageRequest) (store.Page[apikey.Key], error) {
+	page, err := a.store.Keys(ctx, organization, request)
+	if err == nil && slices.ContainsFunc(page.Items, func(k apikey.Key) bool { return k.Organization != organization }) {
+		err = errOther
+	}
+	return page, err
+}
+
+var errOther = errors.New("store/admin: the store returned another record than the one asked for: want a store that passes storetest")
+
 // Keys returns a page of the organization's keys, in the order of their IDs. Those with a
 // label or an external ID are found by the request's Filter.
 func (a *Admin) Keys(ctx context.Context, organization string, request store.PageRequest) (store.Page[KeyView], error) {
-	page, err := a.store.Keys(ctx, organization, request)
-	if err != nil {
+	page, err := a.keys(ctx, organization, request)
+	switch {
+	case errors.Is(err, store.ErrInvalid): // besides the request nothing is given
+		return store.Page[KeyView]{}, wrap(Invalid, err, "The page or the filter is unknown. Begin with the first page.")
+	case err != nil:
 		return store.Page[KeyView]{}, unread(err)
 	}
 	if len(page.Items) == 0 {
@@ -145,11 +193,18 @@ type Replica interface {
 	Sync(ctx context.Context) error
 }
 
+var errNoReplica = errors.New("store/admin: a replica is nil: want every replica that decides")
+
 // WaitFor waits until every change made before the call is in force on these replicas. An
-// error is Unavailable: the changes are stored, but not known to be in force.
+// error is Unavailable: the changes are stored, but not known to be in force. A nil replica
+// is one.
 func WaitFor(ctx context.Context, replicas ...Replica) error {
 	for _, replica := range replicas {
-		if err := replica.Sync(ctx); err != nil {
+		err := errNoReplica
+		if replica != nil {
+			err = replica.Sync(ctx)
+		}
+		if err != nil {
 			return wrap(Unavailable, err, "The change is stored. It is not known yet whether it is in force everywhere.")
 		}
 	}

@@ -2,10 +2,13 @@ package admin
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/sallyport-go/sallyport/apikey"
@@ -20,7 +23,8 @@ const MaxReason = 500
 // stands in the way.
 type ApplyOptions struct {
 	// Token is that of a [Preview]. If the preview no longer holds, the changes are refused
-	// as Changed (rule M18). Empty: no preview was shown.
+	// as Changed (rule M18). A text that can be no token is Invalid. Empty: no preview was
+	// shown.
 	Token string
 
 	// Accept names the kinds of findings to go ahead with (rule M22). There is no word for
@@ -42,6 +46,9 @@ func (o ApplyOptions) check() error {
 	case len(o.Accept) > 0 && strings.TrimSpace(o.Reason) == "":
 		return invalid("Going ahead with a finding needs a reason of 1 to %d characters.", MaxReason)
 	}
+	if o.Token != "" && !isHex(o.Token, tokenLength) {
+		return invalid("The token is not one of a preview. Take that of the preview as it is.")
+	}
 	for _, kind := range o.Accept {
 		if !slices.Contains(kinds, kind) {
 			return invalid("There is no finding of the kind %s to accept.", plain.Quote(kind))
@@ -61,33 +68,73 @@ func (o ApplyOptions) refuses(findings []Finding) []Finding {
 
 // A Result is what Apply made. Lists have one item for each record that was written, in the
 // order of writing.
+//
+// The names in its JSON do not change. An empty list is [] there.
 type Result struct {
-	Made          int                // number of changes made, from the first on
-	Organizations []OrganizationView // as stored
-	Keys          []KeyView          // as stored
-	Secrets       []NewSecret
-	Events        []store.Event // as stored
-	Preview       Preview       // of the changes as a whole
+	Made          int                `json:"made"`          // number of changes made, from the first on
+	Organizations []OrganizationView `json:"organizations"` // as stored
+	Keys          []KeyView          `json:"keys"`          // as stored
+	Secrets       []NewSecret        `json:"secrets"`       // live ones
+	Events        []store.Event      `json:"events"`        // as stored
+	Preview       Preview            `json:"preview"`       // of the changes as a whole
 
 	// EventErr is the error of the function of WithEvents: the change was made, and its
-	// events may be lost. It is nil if the store is a Journal.
-	EventErr error
+	// events may be lost. It is nil if the store is a Journal, and not in the JSON.
+	EventErr error `json:"-"`
+}
+
+// MarshalJSON returns an object with made, organizations, keys, secrets, events and preview.
+func (r Result) MarshalJSON() ([]byte, error) {
+	type object Result
+	r.Organizations, r.Keys = listed(r.Organizations), listed(r.Keys)
+	r.Secrets, r.Events = listed(r.Secrets), listed(r.Events)
+	r.Preview.Findings, r.Preview.Keys = listed(r.Preview.Findings), listed(r.Preview.Keys)
+	return json.Marshal(object(r))
+}
+
+// listed returns a list that is not nil: in JSON an empty one is [].
+func listed[T any](list []T) []T {
+	if list == nil {
+		return []T{}
+	}
+	return list
 }
 
 // A NewSecret is a secret that a change handed out. Show it to its owner once: only its hash
-// is stored (rule K1).
+// is stored (rule K1). In JSON the secret is redacted.
 type NewSecret struct {
-	Key    apikey.ID
-	ID     string // of the stored secret
-	Secret apikey.Secret
+	Key    apikey.ID     `json:"key"`
+	ID     string        `json:"id"` // of the stored secret
+	Secret apikey.Secret `json:"secret"`
 }
 
-// attempts bounds how often a change is judged again after a conflict.
-const attempts = 5
+// attempts bounds how often a change is judged after conflicts, with pauses between: about
+// half a second in all.
+const (
+	attempts   = 10
+	firstPause = time.Millisecond
+)
+
+// pause waits after conflicts, longer after each, for another time than whoever met the same.
+func pause(ctx context.Context, conflicts int) error {
+	if conflicts == 0 {
+		return nil
+	}
+	timer := time.NewTimer(firstPause<<(conflicts-1)/2 + rand.N(firstPause<<(conflicts-1)))
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return unread(ctx.Err())
+	case <-timer.C:
+		return nil
+	}
+}
 
 // Apply judges changes as a whole, and makes them if nothing stands in the way (rules M2,
-// M18, M19). Changes of one record are one write. Otherwise they are made in order, each
-// judged again just before, up to the first refusal (rule M26). In a [store.Journal] a write
+// M18, M19). Consecutive changes of one record are one step, and one write. Steps are made in
+// order, each judged again just before, up to the first refusal (rule M26). A step is made
+// only if its findings were there from the beginning, for the same keys. With a token the
+// records behind it must also be as previewed, or as an earlier step left them. In a [store.Journal] a write
 // is conditional on the records it was judged by.
 //
 // Beside an error the Result has the changes made before it, most often none. A secret is in
@@ -115,33 +162,65 @@ func (a *Admin) apply(ctx context.Context, actor Actor, organization string, opt
 		return Result{}, err
 	}
 	var first []Finding
-	for attempt := range attempts {
-		p, err := a.plan(ctx, actor, organization, changes)
-		if err != nil {
-			return Result{}, err
-		}
-		preview := p.preview()
+	var preview Preview
+	judged := func() (*plan, error) { return a.plan(ctx, actor, actor.request, organization, changes) }
+	p, result, err := a.try(ctx, judged, options, func(p *plan, again bool) error {
+		preview = p.preview()
 		switch refusing := options.refuses(p.findings); {
 		case options.Token != "" && options.Token != preview.Token:
-			return Result{}, &Error{Class: Changed, Preview: &preview, Message: "What the preview showed has changed meanwhile. Look at the new one."}
+			return changed(preview)
 		case len(refusing) > 0:
-			return Result{}, refused(refusing, preview)
-		case attempt > 0 && !slices.EqualFunc(first, p.findings, Finding.same):
-			err := conflict("The records were changed meanwhile, and the change would have other effects now. Look at it again.")
-			err.Preview = &preview
-			return Result{}, err
+			return refused(refusing, preview)
+		case again && !slices.EqualFunc(first, p.findings, Finding.same):
+			return otherwise(preview)
 		}
 		first = p.findings
+		return nil
+	})
+	if err == nil && len(p.steps) > 1 {
+		return a.applySteps(ctx, p, options, preview)
+	}
+	if err == nil {
+		result.Preview = preview
+	}
+	return result, err
+}
+
+// try plans changes until their write meets no conflict. check is asked before each write. A
+// plan of several steps is returned without a write.
+func (a *Admin) try(ctx context.Context, judged func() (*plan, error), options ApplyOptions, check func(p *plan, again bool) error) (*plan, Result, error) {
+	for attempt := range attempts {
+		if err := pause(ctx, attempt); err != nil {
+			return nil, Result{}, err
+		}
+		p, err := judged()
+		if err != nil {
+			return nil, Result{}, err
+		}
+		if err := check(p, attempt > 0); err != nil {
+			return nil, Result{}, err
+		}
 		if len(p.steps) > 1 {
-			return a.applySteps(ctx, p, options, preview)
+			return p, Result{}, nil
 		}
 		result, err := p.write(ctx, options)
 		if !errors.Is(err, errAgain) {
-			result.Preview = preview
-			return result, err
+			return p, result, err
 		}
 	}
-	return Result{}, conflict("The records are being changed by others. Nothing was changed. Try again.")
+	return nil, Result{}, conflict("The records are being changed by others. Nothing was changed. Try again.")
+}
+
+// changed is the error of a token that no longer holds.
+func changed(preview Preview) *Error {
+	return &Error{Class: Changed, Preview: &preview, Message: "What the preview showed has changed meanwhile. Look at the new one."}
+}
+
+// otherwise is the error of changes that were judged anew, with other findings.
+func otherwise(preview Preview) *Error {
+	err := conflict("The records were changed meanwhile, and the change would have other effects now. Look at it again.")
+	err.Preview = &preview
+	return err
 }
 
 // refused is the error with the findings that stand in the way.
@@ -151,40 +230,26 @@ func refused(findings []Finding, preview Preview) *Error {
 	for _, finding := range findings {
 		b.WriteString(" " + finding.Text)
 	}
+	b.WriteString(wayOut(findings))
 	return &Error{Class: Refused, Message: b.String(), Findings: findings, Preview: &preview}
 }
 
-// applySteps makes the steps of a plan one after the other, each as if it were applied
-// alone: others may have changed the records meanwhile.
-func (a *Admin) applySteps(ctx context.Context, p *plan, options ApplyOptions, preview Preview) (Result, error) {
-	options.Token = ""
-	all := Result{Preview: preview}
-	written := map[*planned]uint64{}
-	for _, step := range p.steps {
-		changes := slices.Clone(step.changes)
-		for i := range changes {
-			if revision, ok := written[step.key]; ok && changes[i].revision != 0 {
-				changes[i] = changes[i].At(revision) // the condition was on the record before the whole
-			}
+// wayOut says how to go ahead with findings, if that is possible.
+func wayOut(findings []Finding) string {
+	var names []string
+	instead := ""
+	for _, finding := range findings {
+		if !finding.Acceptable {
+			return ""
 		}
-		one, err := a.apply(ctx, p.actor, p.organization, options, changes)
-		if err != nil {
-			return all, partly(err, all.Made, len(p.changes))
+		if !slices.Contains(names, string(finding.Kind)) {
+			names = append(names, string(finding.Kind))
 		}
-		for _, view := range one.Organizations {
-			written[step.key] = view.Revision
+		if finding.Kind == Opens {
+			instead = "add entries first, or "
 		}
-		for _, view := range one.Keys {
-			written[step.key] = view.Revision
-		}
-		all.Made += one.Made
-		all.Organizations = append(all.Organizations, one.Organizations...)
-		all.Keys = append(all.Keys, one.Keys...)
-		all.Secrets = append(all.Secrets, one.Secrets...)
-		all.Events = append(all.Events, one.Events...)
-		all.EventErr = errors.Join(all.EventErr, one.EventErr)
 	}
-	return all, nil
+	return " To go ahead, " + instead + "accept " + strings.Join(names, " and ") + " with a reason."
 }
 
 // partly says in an error how many of the changes were made before it.
@@ -192,5 +257,8 @@ func partly(err error, made, all int) error {
 	e, _ := asError(err)
 	with := *e
 	with.Message = fmt.Sprintf("%d of %d changes were made. %s", made, all, e.Message)
+	if made > 0 {
+		with.Message = strings.Replace(with.Message, " Nothing was changed.", "", 1)
+	}
 	return &with
 }

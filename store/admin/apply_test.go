@@ -93,9 +93,12 @@ func TestM26SeveralRecords(t *testing.T) {
 	switching := []admin.Change{admin.SetRequirement(policy.Required), admin.AddEntries("self", w.entries("203.0.113.7")...)}
 
 	// As a whole it is no lockout, but in this order its beginning is one.
-	require.Empty(t, w.preview(actor, switching...).Needs())
+	preview := w.preview(actor, switching...)
+	require.Equal(t, list(admin.SelfLockout, admin.LastManager), preview.Needs())
+	require.False(t, preview.Findings[0].Acceptable)
 	refusal := w.refuse(admin.Refused, actor, plain, switching...)
-	require.Contains(t, refusal.Message, "0 of 2 changes were made. The change is refused.")
+	require.Contains(t, refusal.Message, "The change is refused. After 1 of 2 changes: The key that makes this change")
+	require.Contains(t, refusal.Message, "No later change could be made.")
 	w.apply(actor, plain, switching[1], switching[0])
 
 	// A failure in the middle says what was made, with its secrets.
@@ -188,5 +191,5 @@ func TestM27Events(t *testing.T) {
 	require.Equal(t, list(admin.LastManager, admin.OrganizationLockout), kinds(w.notices[1].Findings))
 	require.Equal(t, `[kind=not_made actor=person "ann@example.com" address=198.51.100.77 organization=acme changes=delete_key of key "self" `+
 		`findings=last_manager, organization_lockout error=store/admin: refused: The change is refused. No key could manage the organization any more. `+
-		`The organization would have no usable key any more.]`, w.notices[1].LogValue().String())
+		`The organization would have no usable key any more. To go ahead, accept last_manager and organization_lockout with a reason.]`, w.notices[1].LogValue().String())
 }

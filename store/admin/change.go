@@ -23,6 +23,7 @@ type Change struct {
 	creates  bool
 	deletes  bool
 	narrows  bool     // rule M23: never in the way in an emergency
+	words    bool     // only texts about a record: no answer changes
 	keyless  string   // why no key may ask for it; empty: a key may
 	args     []string // for the token
 	revision uint64

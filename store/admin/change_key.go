@@ -59,10 +59,12 @@ func CreateKey(key NewKey) Change {
 
 // Describe sets the description of a key, a text for people.
 func Describe(key apikey.ID, description string) Change {
-	return ofKey("describe", key, func(d *draft) error {
+	change := ofKey("describe", key, func(d *draft) error {
 		d.key.Description = description
 		return nil
-	}, description).describes(description)
+	}, description)
+	change.words = true
+	return change.describes(description)
 }
 
 func (c Change) describes(description string) Change {

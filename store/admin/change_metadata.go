@@ -14,19 +14,23 @@ import (
 // them: see [store.Filter]. See [apikey.Metadata] for their bounds.
 func SetLabels(key apikey.ID, labels map[string]string) Change {
 	labels = maps.Clone(labels)
-	return ofKey("set_labels", key, func(d *draft) error {
+	change := ofKey("set_labels", key, func(d *draft) error {
 		d.key.Metadata = metadata(labels, d.key.ExternalID())
 		return nil
-	}, labelArgs(labels)...).labels(labels)
+	}, labelArgs(labels)...)
+	change.words = true
+	return change.labels(labels)
 }
 
 // SetExternalID sets the embedding program's own ID of a key or its owner. It is empty, or a
 // name as [apikey.ValidateName] has it. Several keys may have the same.
 func SetExternalID(key apikey.ID, id string) Change {
-	return ofKey("set_external_id", key, func(d *draft) error {
+	change := ofKey("set_external_id", key, func(d *draft) error {
 		d.key.Metadata = metadata(labelsOf(d.key), id)
 		return nil
-	}, id).externalID(id)
+	}, id)
+	change.words = true
+	return change.externalID(id)
 }
 
 // metadata returns metadata that shares nothing, nil if it is empty.

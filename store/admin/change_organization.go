@@ -25,6 +25,7 @@ func SetName(name string) Change {
 		d.organization.Name = name
 		return nil
 	}, name)
+	change.words = true
 	if name == "" {
 		return change
 	}

@@ -3,6 +3,7 @@ package admin
 import (
 	"errors"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/sallyport-go/sallyport/apikey"
@@ -38,8 +39,13 @@ func Rotate(key apikey.ID, overlap time.Duration) Change {
 // later instant than the present end extends it. The secret stays on record as ended until
 // the key is rotated. Only SelfLockout and LastManager can refuse it (rule M23).
 //
-// secret is an [apikey.StoredSecret.ID].
+// secret is an [apikey.StoredSecret.ID]. Any other text is Invalid, and kept nowhere: by
+// mistake it is the secret itself (rule K2).
 func EndSecret(key apikey.ID, secret string, at time.Time) Change {
+	named := isHex(secret, 8) // as every ID
+	if !named {
+		secret = ""
+	}
 	change := ofKey("end_secret", key, func(d *draft) error {
 		i := slices.IndexFunc(d.key.Secrets, func(s apikey.StoredSecret) bool { return s.ID() == secret })
 		if i < 0 {
@@ -56,5 +62,13 @@ func EndSecret(key apikey.ID, secret string, at time.Time) Change {
 		return nil
 	}, secret, stamp(at))
 	change.narrows = true
+	if !named {
+		change = change.wrong("A secret is named by its ID: 8 hexadecimal digits, as a look at the key shows them.")
+	}
 	return change
+}
+
+// isHex reports whether a text is n hexadecimal digits in lower case.
+func isHex(text string, n int) bool {
+	return len(text) == n && strings.Trim(text, "0123456789abcdef") == ""
 }

@@ -138,7 +138,7 @@ func TestDeleteKey(t *testing.T) {
 	result := w.apply(ann, plain, admin.DeleteKey("k"))
 	require.Equal(t, []string{"key.deleted"}, types(result.Events))
 	require.Empty(t, result.Keys)
-	require.JSONEq(t, `{"description":"","disabled":false,"entries":1,"grants":[{"role":"owner"}],"secrets":[{"id":"`+deleted.Secrets[0].ID()+`","created":"2026-03-01T12:00:00Z"}]}`, string(result.Events[0].Before))
+	require.JSONEq(t, `{"description":"","disabled":false,"entries":[{"address":"203.0.113.7"}],"grants":[{"role":"owner"}],"secrets":[{"id":"`+deleted.Secrets[0].ID()+`","created":"2026-03-01T12:00:00Z"}]}`, string(result.Events[0].Before))
 	_, err := w.admin.Key(w.ctx, "acme", "k")
 	requireClass(t, admin.NotFound, err)
 	require.Equal(t, admin.NotFound, w.refuse(admin.NotFound, ann, plain, admin.DeleteKey("k")).Class)

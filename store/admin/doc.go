@@ -14,6 +14,10 @@
 // without a write. [Admin.Apply] judges them again and makes them. Both name the
 // organization: an ID of another organization does not exist there.
 //
+// Consecutive changes of one record are one step. Several steps are judged as a whole, and
+// each on the records left by those before it. Apply makes them in order, and stops at a step
+// whose findings were not in the preview.
+//
 // Changes are judged by policy.Evaluate on the records before and after, and by nothing else.
 // A [Finding] is of the kind SelfLockout, SelfLockoutAt, BreaksKey, LastManager,
 // OrganizationLockout, Opens or OverBroad. Most refuse the change until the actor accepts the

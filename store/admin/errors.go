@@ -1,12 +1,12 @@
 package admin
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 
 	"github.com/sallyport-go/sallyport/apikey"
 	"github.com/sallyport-go/sallyport/internal/plain"
-	"github.com/sallyport-go/sallyport/store"
 )
 
 // A Class is the kind of an [Error], and says what the caller can do about it.
@@ -37,23 +37,34 @@ func (c Class) String() string {
 // MarshalText returns the text of String.
 func (c Class) MarshalText() ([]byte, error) { return []byte(c.String()), nil }
 
-// An Error is returned by every method of [Admin]. Find it with errors.As.
+// An Error is returned by every method of [Admin]. Find it with errors.As. The names in its
+// JSON do not change.
 type Error struct {
-	Class Class
+	Class Class `json:"class"`
 
 	// Message is for the person behind the change: sentences without identifiers of the
-	// program, without a secret, and without anything of another organization.
-	Message string
+	// program but the kinds to accept, without a secret, and without anything of another
+	// organization.
+	Message string `json:"message"`
 
-	// Findings stood in the way. Only Refused has them.
-	Findings []Finding
+	// Findings stood in the way. Only Refused has them. An empty list is [] in JSON.
+	Findings []Finding `json:"findings"`
 
 	// Preview is the one that holds now, if the changes could be judged, otherwise nil.
-	// Changed and Refused have it.
-	Preview *Preview
+	// Changed and Refused have it. After a part of the changes was made, it is that of the
+	// next step alone.
+	Preview *Preview `json:"preview,omitempty"`
 
-	// Cause is the error behind it, for the operator, or nil.
-	Cause error
+	// Cause is the error behind it, for the operator, or nil. It is not in the JSON, which a
+	// caller may see.
+	Cause error `json:"-"`
+}
+
+// MarshalJSON returns an object with class, message, findings and, where known, preview.
+func (e Error) MarshalJSON() ([]byte, error) {
+	type object Error
+	e.Findings = listed(e.Findings)
+	return json.Marshal(object(e))
 }
 
 // Error returns the message and the cause, for the operator.
@@ -100,8 +111,5 @@ func noKey(id apikey.ID) *Error {
 
 // unread is the error of a failed read: nothing was changed.
 func unread(err error) *Error {
-	if errors.Is(err, store.ErrInvalid) { // of a cursor
-		return wrap(Invalid, err, "The page is unknown. Begin with the first one.")
-	}
 	return wrap(Unavailable, err, "The records could not be read. Nothing was changed. Try again later.")
 }

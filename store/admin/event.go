@@ -21,6 +21,7 @@ const (
 	maxProjectEvents = 25
 	maxProjectBytes  = 24 << 10
 	maxGrantsBytes   = 4 << 10 // of the grants in one before or after
+	maxListBytes     = 4 << 10 // of a list in one before
 	maxLabelsBytes   = 4 << 10 // of the labels in one before or after
 )
 
@@ -37,16 +38,17 @@ type eventList struct {
 func (l *eventList) add(kind store.EventType, before, after fields) *store.Event {
 	event := l.template
 	event.Type, event.Before, event.After = kind, before.json(), after.json()
-	if sizeOf(event) > store.MaxEventBytes { // very long texts of the actor and the record
+	if size := sizeOf(event); size == 0 || size > store.MaxEventBytes { // very long texts of the actor and the record
 		event.Before, event.After = before.omitted(), after.omitted()
 	}
 	l.events = append(l.events, event)
 	return &l.events[len(l.events)-1]
 }
 
-// sizeOf returns the size of an event in JSON.
+// sizeOf returns the size of an event in JSON, zero if its Before or After alone is too
+// large.
 func sizeOf(event store.Event) int {
-	data, _ := event.MarshalJSON() // of a valid actor and record it never fails
+	data, _ := event.MarshalJSON() // of a valid actor and record nothing else can be wrong
 	return len(data)
 }
 
@@ -155,16 +157,30 @@ func (l *eventList) keyEvents(before, after *apikey.Key) {
 	}
 }
 
-// keyFields is a whole key, its list counted.
+// keyFields is a whole key.
 func keyFields(key apikey.Key) fields {
 	f := validity(key)
 	f["description"], f["disabled"], f["secrets"] = key.Description, key.Disabled, secretViews(key.Secrets)
 	f["grants"] = grantsDetail(key.Grants)
 	maps.Copy(f, metadataFields(&key, &apikey.Key{}))
-	if n := key.AccessList.Len(); n > 0 {
-		f["entries"] = n
+	for name, list := range map[string]accesslist.List{"entries": key.AccessList, "trialEntries": key.TrialList} {
+		if !list.IsEmpty() {
+			f[name] = listDetail(list)
+		}
 	}
 	return f
+}
+
+// listDetail is the entries themselves, or their number if they are too many for an event.
+func listDetail(list accesslist.List) any {
+	entries := make([]fields, 0, list.Len())
+	for entry := range list.All() {
+		entries = append(entries, entryFields(entry))
+	}
+	if len((fields{"": entries}).json()) > maxListBytes {
+		return list.Len()
+	}
+	return entries
 }
 
 // metadataFields is the metadata that another key, or the same at another time, does not

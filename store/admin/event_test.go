@@ -5,11 +5,13 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/sallyport-go/sallyport/accesslist"
 	"github.com/sallyport-go/sallyport/apikey"
+	"github.com/sallyport-go/sallyport/policy"
 	"github.com/sallyport-go/sallyport/store"
 	"github.com/sallyport-go/sallyport/store/admin"
 )
@@ -89,4 +91,47 @@ func TestEventsAreBounded(t *testing.T) {
 	require.Equal(t, "p", result.Events[1].Project)
 	require.JSONEq(t, `{"grants":[{"role":"s","project":"p"}]}`, string(result.Events[0].Before))
 	require.Empty(t, result.Events[0].After)
+}
+
+// The event of a deletion has the whole key: its lists, too, or their numbers if they are
+// very long (rule M27).
+func TestM27DeletedKey(t *testing.T) {
+	w := newWorld(t)
+	w.key("boss", "203.0.113.7", "owner")
+	w.key("k", "192.0.2.0/28 203.0.113.7+1h")
+	stored := w.edit("k", func(k *apikey.Key) { k.TrialList = w.list("203.0.113.8") })
+	result := w.apply(ann, plain, admin.DeleteKey("k"))
+	require.JSONEq(t, fmt.Sprintf(`{"description":"","disabled":false,"secrets":[{"id":%q,"created":"2026-03-01T12:00:00Z"}],"grants":[],"trialEntries":[{"address":"203.0.113.8"}],
+		"entries":[{"address":"192.0.2.0/28"},{"address":"203.0.113.7","expires":"2026-03-01T13:00:00Z"}]}`, stored.Secrets[0].ID()), string(result.Events[0].Before))
+
+	var words strings.Builder
+	for i := range 500 {
+		fmt.Fprintf(&words, "10.1.%d.%d ", i/256, i%256)
+	}
+	w.key("k", words.String())
+	w.edit("k", func(k *apikey.Key) { k.TrialList = w.list("203.0.113.8") })
+	result = w.apply(ann, plain, admin.DeleteKey("k"))
+	require.Contains(t, string(result.Events[0].Before), `"entries":500,`)
+	require.Contains(t, string(result.Events[0].Before), `"trialEntries":[{"address":"203.0.113.8"}]`)
+
+	// Beside very long texts they are omitted with them.
+	long := func(n int) string { return strings.Repeat("<", n) }
+	w.key("k", "203.0.113.7")
+	w.edit("k", func(k *apikey.Key) {
+		k.Description = long(apikey.MaxDescription)
+		k.Metadata = &apikey.Metadata{Labels: map[string]string{"a": long(apikey.MaxName), "b": long(apikey.MaxName)}}
+		k.Grants = []apikey.Grant{{Role: long(apikey.MaxName), Project: long(apikey.MaxName)}}
+		k.AccessList = w.list(strings.Join(strings.Fields(words.String())[:150], " "))
+		k.TrialList = k.AccessList
+	})
+	require.JSONEq(t, `{"omittedBytes":19756}`, string(w.apply(ann, plain, admin.DeleteKey("k")).Events[0].Before))
+
+	// That of an organization has its name and its suspension.
+	_, err := w.admin.Apply(w.ctx, ann, "new", plain, admin.CreateOrganization(policy.Required), admin.SetName("New"))
+	require.NoError(t, err)
+	_, err = w.admin.Apply(w.ctx, ann, "new", plain, admin.SuspendRequirement(start.Add(time.Hour)))
+	require.NoError(t, err)
+	result, err = w.admin.Apply(w.ctx, ann, "new", plain, admin.DeleteOrganization())
+	require.NoError(t, err)
+	require.JSONEq(t, `{"name":"New","requirement":"required","disabled":false,"suspendedUntil":"2026-03-01T13:00:00Z"}`, string(result.Events[0].Before))
 }

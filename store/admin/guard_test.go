@@ -228,7 +228,7 @@ func TestM11BreaksKey(t *testing.T) {
 	for _, actor := range []admin.Actor{ann, w.by("boss", "198.51.100.1"), w.by("k", "203.0.113.7")} {
 		refusal := w.refuse(admin.Refused, actor, plain, admin.RemoveEntries("k", prefixes("192.0.2.1")...))
 		require.Equal(t, list(admin.BreaksKey), kinds(refusal.Findings))
-		require.Equal(t, `The change is refused. 1 key was used in the last 30 days and would be denied: key "k".`, refusal.Message)
+		require.Equal(t, `The change is refused. 1 key was used in the last 30 days and would be denied: key "k". To go ahead, accept breaks_key with a reason.`, refusal.Message)
 	}
 	// Where it locks itself out, that is told once.
 	w.used("k", "203.0.113.7", day, 3)
@@ -255,7 +255,7 @@ func TestM12LastManager(t *testing.T) {
 			w.key("z", "203.0.113.7", "reader")
 			refusal := w.refuse(admin.Refused, ann, plain, change)
 			require.Equal(t, list(admin.LastManager), kinds(refusal.Findings))
-			require.Equal(t, "The change is refused. No key could manage the organization any more.", refusal.Message)
+			require.Equal(t, "The change is refused. No key could manage the organization any more. To go ahead, accept last_manager with a reason.", refusal.Message)
 
 			// Not all owners are managers: they have to be usable.
 			w.key("off", "203.0.113.7", "owner")
@@ -313,7 +313,7 @@ func TestM14Widening(t *testing.T) {
 	w.key("k", "203.0.113.7", "reader")
 	open := admin.CreateKey(admin.NewKey{Grants: []apikey.Grant{{Role: "reader"}}})
 	refusal := w.refuse(admin.Refused, ann, plain, open)
-	require.Equal(t, "The change is refused. 1 key without entries would be open to every address while nothing requires a list: the new key.", refusal.Message)
+	require.Equal(t, "The change is refused. 1 key without entries would be open to every address while nothing requires a list: the new key. To go ahead, add entries first, or accept opens with a reason.", refusal.Message)
 	require.Equal(t, []apikey.ID{""}, refusal.Findings[0].Keys)
 	require.Equal(t, policy.UnknownKey, refusal.Preview.Keys[0].Before)
 	require.Zero(t, refusal.Preview.Keys[0].Revision)
@@ -325,7 +325,7 @@ func TestM14Widening(t *testing.T) {
 	refusal = w.refuse(admin.Refused, ann, accept(admin.Opens), wide("10.0.0.0/7 192.0.2.1 2001:d00::/24"))
 	require.Equal(t, list(admin.OverBroad), kinds(refusal.Findings))
 	require.Equal(t, []string{"10.0.0.0/7", "2001:d00::/24"}, refusal.Findings[0].Entries)
-	require.Equal(t, `The change is refused. Over-broad entries are added to the list of key "k": 10.0.0.0/7, 2001:d00::/24.`, refusal.Message)
+	require.Equal(t, `The change is refused. Over-broad entries are added to the list of key "k": 10.0.0.0/7, 2001:d00::/24. To go ahead, accept over_broad with a reason.`, refusal.Message)
 	w.apply(ann, accept(admin.OverBroad), wide("10.0.0.0/7"))
 	w.apply(ann, plain, wide("192.0.2.1")) // the wide one was there
 	w.apply(ann, plain, admin.EditEntries("k", until(entry("10.0.0.0/7", ""), start)))
@@ -361,11 +361,31 @@ func TestM23Emergency(t *testing.T) {
 			}
 		})
 	}
+	// Words about it, and its witnesses being written, are not in the way either.
+	f := newFaulty()
+	busy := worldOf(t, f, f.Store)
+	busy.key("boss", "198.51.100.1", "owner")
+	busy.key("k", "203.0.113.7", "reader")
+	busy.used("k", "203.0.113.7", time.Minute, 9)
+	busy.edit("boss", func(k *apikey.Key) { k.Grants = nil })
+	f.before = func(call string) error {
+		if call == "Write" {
+			busy.edit("boss", func(k *apikey.Key) { k.Description += "x" })
+		}
+		return nil
+	}
+	busy.apply(ann, plain, admin.DisableKey("k"), admin.Describe("k", "LEAKED"),
+		admin.SetLabels("k", map[string]string{"leaked": "yes"}), admin.SetExternalID("k", "incident-1"), admin.SetName("Acme"))
+	require.Len(t, f.writes, 2, "no conflict")
+	people := newWorld(t, admin.WithPeopleManaging())
+	people.key("k", "203.0.113.7", "owner")
+	people.apply(ann, plain, admin.DisableKey("k"))
+
 	// Together with a change that is no narrowing it is as any other.
 	w := newWorld(t)
 	w.key("k", "203.0.113.7", "reader")
 	w.used("k", "203.0.113.7", time.Minute, 9)
-	w.refuse(admin.Refused, ann, plain, admin.Describe("k", "x"), admin.DisableKey("k"))
+	w.refuse(admin.Refused, ann, plain, admin.SetGrants("k"), admin.DisableKey("k"))
 
 	w = newWorld(t)
 	w.key("k", "203.0.113.7", "owner")

@@ -1,11 +1,9 @@
 package admin
 
 import (
+	"cmp"
 	"context"
-	"crypto/sha256"
 	"errors"
-	"fmt"
-	"maps"
 	"slices"
 	"time"
 
@@ -24,6 +22,7 @@ type plan struct {
 	organization string
 	now          time.Time
 	changes      []Change
+	call         *keyRequest // of a key; its proof is a new secret, once an earlier step ended the proven one
 
 	before *policy.Organization // nil: absent
 	after  *policy.Organization
@@ -31,10 +30,16 @@ type plan struct {
 	steps  []*step
 
 	recorder store.UsageRecorder // nil: usage is not known
+	evidence Evidence            // without the revision
 
 	judge    *judge
 	findings []Finding
+	listed   revisions // of the judged records, other than the organization
+	between  []*plan   // the steps, each judged on the records left by those before it; nil: one step
 }
+
+// revisions are those of keys, zero for an absent one.
+type revisions map[apikey.ID]uint64
 
 // planned is one key of a plan.
 type planned struct {
@@ -50,23 +55,27 @@ type planned struct {
 type step struct {
 	changes []Change
 	key     *planned // nil: the organization
-	secret  apikey.Secret
+	secrets []NewSecret
+
+	organization *policy.Organization // after the step
+	after        *apikey.Key          // its key after the step
 }
 
 // plan reads the records, makes the changes to copies of them and judges the result (rule
 // M2). It writes nothing.
-func (a *Admin) plan(ctx context.Context, actor Actor, organization string, changes []Change) (*plan, error) {
-	p := &plan{admin: a, actor: actor, organization: organization, now: moment(a.clock()), changes: changes}
+func (a *Admin) plan(ctx context.Context, actor Actor, request *keyRequest, organization string, changes []Change) (*plan, error) {
+	p := &plan{admin: a, actor: actor, call: request, organization: organization, now: moment(a.clock()), changes: changes}
 	if err := actor.may(organization, changes); err != nil {
 		return nil, err
 	}
-	if err := p.read(ctx); err != nil {
-		return nil, err
+	err := p.read(ctx)
+	if err == nil {
+		err = p.checkActor(ctx)
 	}
-	if err := p.checkActor(ctx); err != nil {
-		return nil, err
+	if err == nil || ClassOf(err) == Unavailable { // whether a change is well formed needs no record
+		err = cmp.Or(check(changes), err)
 	}
-	if err := check(changes); err != nil {
+	if err != nil {
 		return nil, err
 	}
 	for _, change := range changes {
@@ -74,10 +83,19 @@ func (a *Admin) plan(ctx context.Context, actor Actor, organization string, chan
 			return nil, err
 		}
 	}
+	if err := p.checkTurns(); err != nil {
+		return nil, err
+	}
+	p.observation(ctx)
 	if err := p.assess(ctx); err != nil {
 		return nil, err
 	}
 	p.findings = p.judge.findings()
+	if len(p.steps) > 1 {
+		if err := p.judgeSteps(ctx); err != nil {
+			return nil, err
+		}
+	}
 	return p, nil
 }
 
@@ -96,9 +114,26 @@ func check(changes []Change) error {
 	return nil
 }
 
+// maxTurns bounds how often one call comes back to the organization: each time all keys are
+// judged.
+const maxTurns = 10
+
+func (p *plan) checkTurns() error {
+	turns := 0
+	for _, step := range p.steps {
+		if step.key == nil {
+			turns++
+		}
+	}
+	if turns > maxTurns {
+		return invalid("The organization is changed %d times in turns with its keys: %d are possible. Put its changes next to each other.", turns, maxTurns)
+	}
+	return nil
+}
+
 // read reads the organization.
 func (p *plan) read(ctx context.Context) error {
-	found, err := p.admin.store.Organization(ctx, p.organization)
+	found, err := p.admin.organization(ctx, p.organization)
 	switch {
 	case errors.Is(err, store.ErrNotFound):
 		return nil
@@ -116,7 +151,7 @@ func (p *plan) key(ctx context.Context, id apikey.ID) (*planned, error) {
 		return p.keys[i], nil
 	}
 	k := &planned{id: id}
-	found, err := p.admin.store.Key(ctx, id)
+	found, err := p.admin.key(ctx, id)
 	switch {
 	case errors.Is(err, store.ErrNotFound):
 	case err != nil:
@@ -134,16 +169,23 @@ func (p *plan) key(ctx context.Context, id apikey.ID) (*planned, error) {
 // checkActor judges a key's request by the present records: the guard may have used older
 // ones.
 func (p *plan) checkActor(ctx context.Context) error {
-	if p.actor.request == nil {
+	if p.call == nil {
 		return nil
 	}
-	k, err := p.key(ctx, p.actor.request.key)
+	k, err := p.key(ctx, p.call.key)
 	if err != nil {
 		return err
 	}
-	d := side{k.before, p.before}.decide(p.actor.request.after(nil, nil), p.now)
+	d := side{k.before, p.before}.decide(p.call.after(nil, nil), p.now)
 	if !d.Allowed() {
-		return forbidden("The key that asks for the change may not do so any more: %s.", reasons[d.Reason])
+		reason := reasons[d.Reason]
+		if d.Reason == policy.KeyDisabled {
+			reason = "the organization is switched off"
+			if k.before.Disabled {
+				reason = "the key is switched off"
+			}
+		}
+		return forbidden("The key that asks for the change may not do so any more: %s.", reason)
 	}
 	return nil
 }
@@ -152,6 +194,10 @@ func (p *plan) checkActor(ctx context.Context) error {
 func (p *plan) make(ctx context.Context, change Change) error {
 	d := draft{now: p.now, issuer: p.admin.issuer, id: p.organization, organization: p.after}
 	if !change.ofKey {
+		if p.after != nil {
+			copied := *p.after
+			d.organization = &copied
+		}
 		if err := change.apply(&d); err != nil {
 			return err
 		}
@@ -191,160 +237,19 @@ func (p *plan) make(ctx context.Context, change Change) error {
 // step adds a change to the last step, if both are of the same record. A deletion and a
 // creation are two writes.
 func (p *plan) step(change Change, k *planned, secret apikey.Secret) {
+	var last *step
 	if n := len(p.steps); n > 0 {
-		last := p.steps[n-1]
-		deleted := last.changes[len(last.changes)-1].deletes
-		if last.key == k && !deleted && !change.creates && !(change.deletes && last.changes[0].creates) {
-			last.changes = append(last.changes, change)
-			if !secret.IsZero() {
-				last.secret = secret
-			}
-			return
-		}
+		last = p.steps[n-1]
 	}
-	p.steps = append(p.steps, &step{changes: []Change{change}, key: k, secret: secret})
-}
-
-// assess judges the plan.
-func (p *plan) assess(ctx context.Context) error {
-	p.judge = &judge{rules: p.admin.rules, before: p.before, after: p.after,
-		narrows:  !slices.ContainsFunc(p.changes, func(c Change) bool { return !c.narrows }),
-		listed:   sha256.New(),
-		evidence: Evidence{Time: p.now, Begin: p.now.Add(-p.admin.rules.window)},
+	if last == nil || last.key != k || last.changes[len(last.changes)-1].deletes || change.creates || change.deletes && last.changes[0].creates {
+		last = &step{key: k}
+		p.steps = append(p.steps, last)
 	}
-	p.observation(ctx)
-	if p.actor.request != nil {
-		i := slices.IndexFunc(p.keys, func(k *planned) bool { return k.id == p.actor.request.key })
-		own := p.keys[i]
-		p.judge.self = &selfRequest{request: p.actor.request, before: own.before, after: own.after, handedOut: own.handedOut}
+	last.changes, last.organization = append(last.changes, change), p.after
+	if k != nil {
+		last.after = k.after
 	}
-	if p.before != nil {
-		p.sees(p.before.Revision)
+	if !secret.IsZero() {
+		last.secrets = append(last.secrets, NewSecret{k.id, k.handedOut[len(k.handedOut)-1], secret})
 	}
-	var comparisons []*comparison
-	for _, k := range p.keys {
-		if k.before != nil || k.after != nil {
-			c := p.judge.compare(k.before, k.after)
-			c.unnamed = k.unnamed
-			comparisons = append(comparisons, c)
-		}
-	}
-	if err := p.judgeAll(ctx, comparisons); err != nil {
-		return err
-	}
-	return p.others(ctx)
-}
-
-// sees notes the revision of a record that the plan was judged by.
-func (p *plan) sees(revision uint64) {
-	p.judge.evidence.Revision = max(p.judge.evidence.Revision, revision)
-}
-
-// others judges the other keys of the organization if it changes for them. Otherwise it only
-// looks for a manager and a usable key among them, if one was lost.
-func (p *plan) others(ctx context.Context) error {
-	all, gone := !alike(p.before, p.after), p.before != nil && p.after == nil
-	known := make(map[apikey.ID]bool, len(p.keys))
-	for _, k := range p.keys {
-		known[k.id] = true
-		if gone && k.after != nil {
-			return conflict("The organization has keys. Delete them first.")
-		}
-	}
-	request := store.PageRequest{Limit: store.MaxPageSize}
-	for p.before != nil && (all || p.judge.manages.lost() || p.judge.usable.lost()) {
-		page, err := p.admin.store.Keys(ctx, p.organization, request)
-		if err != nil {
-			return unread(err)
-		}
-		page.Items = slices.DeleteFunc(page.Items, func(key apikey.Key) bool { return known[key.ID] })
-		if gone && len(page.Items) > 0 {
-			return conflict("The organization has keys. Delete them first.")
-		}
-		comparisons := make([]*comparison, 0, len(page.Items))
-		for i := range page.Items {
-			c := p.judge.compare(&page.Items[i], &page.Items[i])
-			if comparisons = append(comparisons, c); !all {
-				p.sees(page.Items[i].Revision)
-				p.judge.see(c)
-			}
-		}
-		if all {
-			if err := p.judgeAll(ctx, comparisons); err != nil {
-				return err
-			}
-		}
-		if page.Next == "" {
-			break
-		}
-		request.Cursor = page.Next
-	}
-	return nil
-}
-
-// alike reports whether an organization's keys are judged alike before and after.
-func alike(before, after *policy.Organization) bool {
-	if before == nil || after == nil {
-		return before == after
-	}
-	return before.Requirement == after.Requirement && before.Disabled == after.Disabled && before.SuspendedUntil.Equal(after.SuspendedUntil)
-}
-
-// judgeAll judges keys. Their usage is read only where an answer changes.
-func (p *plan) judgeAll(ctx context.Context, comparisons []*comparison) error {
-	var changed []apikey.ID
-	for _, c := range comparisons {
-		p.sees(c.subject().Revision)
-		if c.before.key != nil && len(c.lost)+len(c.gained) > 0 {
-			changed = append(changed, c.before.key.ID)
-		}
-	}
-	usage := p.usage(ctx, changed)
-	if err := ctx.Err(); err != nil {
-		return unread(err)
-	}
-	for _, c := range comparisons {
-		p.judge.key(c, usage[c.subject().ID])
-	}
-	return nil
-}
-
-// observation reads how completely usage is observed. It comes before the usage, which then
-// has every call up to Until.
-func (p *plan) observation(ctx context.Context) {
-	var known store.Observation
-	if recorder, ok := store.As[store.UsageRecorder](p.admin.store); ok {
-		var err error
-		p.recorder = recorder
-		if known, err = recorder.Observation(ctx); err != nil {
-			p.unread(ctx, fmt.Errorf("store/admin: observation of usage: %w", err))
-		}
-	}
-	e := &p.judge.evidence
-	coverage := known.Coverage(e.Begin, e.Time)
-	e.Since, e.Until, e.Missing, e.Lost = coverage.Since.UTC(), coverage.Until.UTC(), coverage.Missing, coverage.Lost
-}
-
-// usage reads the usage of keys.
-func (p *plan) usage(ctx context.Context, ids []apikey.ID) map[apikey.ID]store.KeyUsage {
-	if p.recorder == nil {
-		return nil
-	}
-	all := make(map[apikey.ID]store.KeyUsage, len(ids))
-	for batch := range slices.Chunk(ids, store.MaxUsageKeys) {
-		usage, err := p.recorder.Usage(ctx, batch...)
-		if err != nil {
-			p.unread(ctx, fmt.Errorf("store/admin: usage: %w", err))
-			return all
-		}
-		maps.Copy(all, usage)
-	}
-	return all
-}
-
-// unread notes usage that cannot be read. It makes classes unknown, and not the change
-// impossible (rule M25).
-func (p *plan) unread(ctx context.Context, err error) {
-	p.judge.evidence.Unread = true
-	p.admin.observe(ctx, Notice{Kind: UsageUnread, Actor: p.actor, Organization: p.organization, Changes: p.changes, Err: err})
 }

@@ -7,16 +7,18 @@ import (
 	"encoding/hex"
 	"hash"
 	"log/slog"
+	"maps"
 	"slices"
 	"strings"
 
+	"github.com/sallyport-go/sallyport/apikey"
 	"github.com/sallyport-go/sallyport/internal/plain"
 )
 
 // A Preview is what changes would do.
 type Preview struct {
-	// Token stands for the changes, the actor and the revisions behind the preview. Apply
-	// refuses it if they differ by then.
+	// Token stands for the changes, the actor, the revisions behind the preview, and the keys
+	// in each finding in the way. Apply refuses it if they differ by then.
 	Token string `json:"token"`
 
 	Findings []Finding `json:"findings"`
@@ -39,10 +41,12 @@ func (p Preview) Needs() []Kind {
 	return kinds
 }
 
-// Preview judges changes as a whole, and writes nothing (rules M1, M15, M26). Findings in the
+// Preview judges changes as a whole, and each step that Apply makes of them. It writes
+// nothing (rules M1, M15, M26). The keys and totals are those of the whole; a finding of a
+// step alone begins with "After 1 of 2 changes". Findings in the
 // way are no error here: errors are those of [Admin.Apply] without Changed and Refused.
 func (a *Admin) Preview(ctx context.Context, actor Actor, organization string, changes ...Change) (Preview, error) {
-	p, err := a.plan(ctx, actor, organization, changes)
+	p, err := a.plan(ctx, actor, actor.request, organization, changes)
 	if err != nil {
 		a.notMade(ctx, actor, organization, changes, err)
 		return Preview{}, err
@@ -56,15 +60,18 @@ func (a *Admin) Preview(ctx context.Context, actor Actor, organization string, c
 func (p *plan) preview() Preview {
 	return Preview{
 		Token:    p.token(),
-		Findings: append([]Finding{}, p.findings...),
-		Keys:     append([]KeyEffect{}, p.judge.effects...),
+		Findings: listed(slices.Clone(p.findings)),
+		Keys:     listed(slices.Clone(p.judge.effects)),
 		Totals:   p.judge.totals,
 		Evidence: p.judge.evidence,
 	}
 }
 
-// token is a hash of everything behind the preview (rule M17). The store's revision is not
-// in it: unrelated writes do not make it stale.
+const tokenLength = 32 // hexadecimal digits
+
+// token is a hash of everything behind the preview (rule M17), and of the keys in each finding
+// in the way: acceptance holds for no other key. The store's revision is not in it, nor is
+// usage: unrelated writes, and usage without a new finding, do not make it stale.
 func (p *plan) token() string {
 	h := sha256.New()
 	for _, change := range p.changes {
@@ -82,7 +89,27 @@ func (p *plan) token() string {
 		}
 	}
 	h.Write(p.judge.listed.Sum(nil))
-	return hex.EncodeToString(h.Sum(nil)[:16])
+	for _, step := range p.between {
+		for _, id := range slices.Sorted(maps.Keys(step.listed)) {
+			hashAll(h, string(id))
+			hashRevision(h, step.listed[id])
+		}
+	}
+	for _, f := range p.findings { // what is accepted (rule M22)
+		if f.Refuses {
+			hashAll(h, string(f.Kind))
+			hashAll(h, names(f.Keys)...)
+			hashRevision(h, uint64(f.Count))
+		}
+	}
+	return hex.EncodeToString(h.Sum(nil)[:tokenLength/2])
+}
+
+func names(ids []apikey.ID) (all []string) {
+	for _, id := range ids {
+		all = append(all, string(id))
+	}
+	return all
 }
 
 // hashAll hashes texts with their lengths.

@@ -275,7 +275,7 @@ func TestM2TheActorIsJudgedAgain(t *testing.T) {
 	w, actor := selfWorld(t, "203.0.113.7", nil)
 	w.edit("self", func(k *apikey.Key) { k.Disabled = true })
 	refusal := w.refuse(admin.Forbidden, actor, plain, admin.Describe("other", "x"))
-	require.Equal(t, "The key that asks for the change may not do so any more: the key or its organization is switched off.", refusal.Message)
+	require.Equal(t, "The key that asks for the change may not do so any more: the key is switched off.", refusal.Message)
 	require.NoError(t, w.memory.DeleteKey(w.ctx, "self", 0))
 	refusal = w.refuse(admin.Forbidden, actor, plain, admin.Describe("other", "x"))
 	require.Contains(t, refusal.Message, "there is no such key")

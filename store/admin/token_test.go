@@ -1,6 +1,7 @@
 package admin_test
 
 import (
+	"context"
 	"net/netip"
 	"testing"
 	"time"
@@ -27,7 +28,7 @@ func TestM17Token(t *testing.T) {
 
 	// Unrelated writes, usage and time do not alter it.
 	w.edit("unrelated", func(k *apikey.Key) { k.Description = "x" })
-	w.used("k", "192.0.2.1", day, 2)
+	w.used("self", "203.0.113.7", day, 2)
 	w.now = w.now.Add(time.Minute)
 	require.Equal(t, first, token())
 
@@ -38,6 +39,8 @@ func TestM17Token(t *testing.T) {
 		require.False(t, seen[token], what)
 		seen[token] = true
 	}
+	w.used("k", "192.0.2.1", day, 2)
+	differs("a key to accept", token())
 	differs("the address", w.preview(w.byAddress("self", "203.0.113.7", func() { w.edit("self", func(k *apikey.Key) { k.AccessList = w.list("203.0.113.7 203.0.113.8") }) }), changes...).Token)
 	differs("another address", w.preview(w.by("self", "203.0.113.8"), changes...).Token)
 	differs("a person", w.preview(ann, changes...).Token)
@@ -140,5 +143,19 @@ func TestRetries(t *testing.T) {
 	f.writes = nil
 	_, err = w.admin.Apply(w.ctx, ann, "acme", plain, admin.Describe("k", "z"))
 	require.EqualError(t, err, "store/admin: conflict: The records are being changed by others. Nothing was changed. Try again.")
-	require.Len(t, f.writes, 5)
+	require.Len(t, f.writes, 10)
+
+	// Nor when the caller has gone.
+	ctx, cancel := context.WithCancel(w.ctx)
+	f.before = func(call string) error {
+		if call == "Write" {
+			cancel()
+			return store.ErrConflict
+		}
+		return nil
+	}
+	f.writes = nil
+	_, err = w.admin.Apply(ctx, ann, "acme", plain, admin.Describe("k", "z"))
+	require.ErrorIs(t, err, context.Canceled)
+	require.Len(t, f.writes, 1)
 }

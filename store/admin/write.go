@@ -62,8 +62,10 @@ func (r *Result) add(p *plan, step *step, revision uint64) {
 	stored := *step.key.after
 	stored.Revision = max(revision, stored.Revision)
 	r.Keys = append(r.Keys, viewKey(stored, p.now))
-	if !step.secret.IsZero() {
-		r.Secrets = append(r.Secrets, NewSecret{stored.ID, stored.Secrets[len(stored.Secrets)-1].ID(), step.secret})
+	for _, secret := range step.secrets {
+		if slices.ContainsFunc(stored.Secrets, func(s apikey.StoredSecret) bool { return s.ID() == secret.ID && isLive(s, p.now) }) {
+			r.Secrets = append(r.Secrets, secret)
+		}
 	}
 }
 
@@ -105,7 +107,9 @@ func (p *plan) request(options ApplyOptions) store.Write {
 }
 
 // conditions returns the other records behind rules M3, M12 and M13 (rule M19): the
-// organization, the actor's key, and the witnesses of a manager and a usable key.
+// organization, the actor's key, and the witnesses of a manager and a usable key. A witness
+// of something that could refuse nothing is none: in an emergency its writes cause no
+// conflict.
 func (p *plan) conditions(written *planned) []store.Condition {
 	var conditions []store.Condition
 	if written != nil {
@@ -124,7 +128,14 @@ func (p *plan) conditions(written *planned) []store.Condition {
 	if self := p.judge.self; self != nil {
 		depends(self.before.ID, self.before.Revision)
 	}
-	for _, w := range append(p.judge.manages[:], p.judge.usable[:]...) {
+	var witnesses []witness
+	if !p.admin.rules.people || !p.judge.narrows {
+		witnesses = append(witnesses, p.judge.manages[:]...)
+	}
+	if !p.judge.narrows {
+		witnesses = append(witnesses, p.judge.usable[:]...)
+	}
+	for _, w := range witnesses {
 		if w.was {
 			depends(w.left, w.revision)
 		}
@@ -167,12 +178,12 @@ func outcome(err error) error {
 // revision of the record with it, or zero. Only this write can have stored that secret.
 // Absence proves nothing: the write may be on its way.
 func (p *plan) settle(ctx context.Context, step *step) uint64 {
-	if step.secret.IsZero() {
+	if len(step.secrets) == 0 {
 		return 0
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTime)
 	defer cancel()
-	stored, err := p.admin.store.Key(ctx, step.key.id)
+	stored, err := p.admin.key(ctx, step.key.id)
 	if err != nil {
 		return 0
 	}
