@@ -18,7 +18,7 @@ type Kind string
 const (
 	// SelfLockout: the request for the change would be denied after it, or within the notice
 	// (rules M3 to M9). Only a key that ends itself can accept it: by disabling or deleting
-	// itself, or by ending its proven secret (rule M10).
+	// itself, or by ending its secret, now or later (rule M10).
 	SelfLockout Kind = "self_lockout"
 
 	// SelfLockoutAt: the request would be denied later than the notice (rule M7). It is
