@@ -59,7 +59,7 @@ type Finding struct {
 
 	Reason  policy.Reason `json:"reason,omitzero"`   // self-lockouts: the answer to the request
 	Address netip.Addr    `json:"address,omitzero"`  // self-lockouts: of the request
-	At      time.Time     `json:"at,omitzero"`       // self-lockouts: since when, if later than now
+	At      time.Time     `json:"at,omitzero"`       // lockouts: since when, if later than now
 	Covers  string        `json:"covers,omitempty"`  // self-lockouts: an entry that would cover the address
 	Entries []string      `json:"entries,omitempty"` // over-broad ones
 }
@@ -94,6 +94,7 @@ type KeyEffect struct {
 	Class       KeyClass      `json:"class"`
 	Before      policy.Reason `json:"before"` // the answers to one call that shows the class
 	After       policy.Reason `json:"after"`
+	At          time.Time     `json:"at,omitzero"`       // of that call, if later than now
 	Address     netip.Addr    `json:"address"`           // of that call
 	Secret      string        `json:"secret,omitempty"`  // of that call, if it needs this one
 	Role        string        `json:"role,omitempty"`    // of that call, if it needs one

@@ -317,6 +317,7 @@ func TestM2TheActorIsJudgedAgain(t *testing.T) {
 // The notice is an option.
 func TestM7Notice(t *testing.T) {
 	w := newWorld(t, admin.WithNotice(0))
+	w.key("boss", "198.51.100.1", "owner")
 	w.key("self", "203.0.113.7", "owner")
 	actor := w.by("self", "203.0.113.7")
 	preview := w.preview(actor, edit("203.0.113.7+1ms")(w)...)

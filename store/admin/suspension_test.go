@@ -185,12 +185,13 @@ func TestM20Conditions(t *testing.T) {
 	w := worldOf(t, f, f.Store)
 	w.key("a", "", "owner")
 	w.key("boss", "198.51.100.1", "owner")
-	second := w.key("second", "198.51.100.1", "owner").Revision
+	w.key("second", "198.51.100.1", "owner")
+	second := w.edit("second", func(k *apikey.Key) { k.NotBefore = start.Add(time.Hour) }).Revision
 	suspended(time.Hour)(w)
 	f.overtake(func() { w.edit("second", func(k *apikey.Key) { k.Disabled = true }) })
 	_, err := w.admin.Apply(w.ctx, ann, "acme", plain, admin.DisableKey("boss"))
 	requireClass(t, admin.Refused, err)
-	require.ErrorContains(t, err, "No key could manage the organization any more.")
+	require.ErrorContains(t, err, "No key could manage the organization any more from 2026-03-01T13:00:00Z on.")
 	require.False(t, w.stored("boss").Disabled)
 	require.Equal(t, []store.Condition{
 		{Organization: "acme", Revision: w.acme().Revision},

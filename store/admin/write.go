@@ -124,10 +124,8 @@ func (p *plan) conditions(written *planned) []store.Condition {
 	if self := p.judge.self; self != nil {
 		depends(self.before.ID, self.before.Revision)
 	}
-	for _, w := range append(p.judge.manages[:], p.judge.usable[:]...) {
-		if w.was {
-			depends(w.left, w.revision)
-		}
+	for _, w := range p.judge.witnesses() {
+		depends(w.key, w.revision)
 	}
 	return conditions
 }

@@ -1,0 +1,137 @@
+package admin
+
+import (
+	"slices"
+	"time"
+
+	"github.com/sallyport-go/sallyport/apikey"
+)
+
+// A span is the time in which a key is usable, from its first instant to the first one after
+// it. A zero end is none.
+type span struct{ from, to time.Time }
+
+func (s span) has(at time.Time) bool {
+	return !at.Before(s.from) && (s.to.IsZero() || at.Before(s.to))
+}
+
+// covers reports whether the span has every instant of another.
+func (s span) covers(o span) bool {
+	return !o.from.Before(s.from) && (s.to.IsZero() || !o.to.IsZero() && !o.to.After(s.to))
+}
+
+// usable returns the time, from now on, in which the key is usable; nil: never. Once it has
+// ended, it does not begin again by the clock.
+func (s side) usable(now time.Time) *span {
+	if s.key == nil {
+		return nil
+	}
+	var usable *span
+	for _, at := range append([]time.Time{now}, s.turns(now)...) {
+		allowed := s.decide(anyCall(s.key, home(s.key.AccessList, at)), at).Allowed()
+		switch {
+		case allowed && usable == nil:
+			usable = &span{from: at}
+		case !allowed && usable != nil:
+			usable.to = at
+			return usable
+		}
+	}
+	return usable
+}
+
+// turns returns the later times at which the key may become usable or cease to be,
+// ascending: its list ends with its last entry, and its proof with its last secret.
+func (s side) turns(now time.Time) []time.Time {
+	var entries, secrets []time.Time
+	for entry := range s.key.AccessList.All() {
+		entries = append(entries, entry.Expires)
+	}
+	for _, secret := range s.key.Secrets {
+		secrets = append(secrets, secret.Expires)
+	}
+	times := []time.Time{s.key.NotBefore, s.key.Expires, lastEnd(entries), lastEnd(secrets)}
+	if s.organization != nil {
+		times = append(times, s.organization.SuspendedUntil)
+	}
+	return upcoming(times, now)
+}
+
+// lastEnd returns the last of some ends; zero if one of them is none.
+func lastEnd(ends []time.Time) (last time.Time) {
+	for _, end := range ends {
+		if end.IsZero() {
+			return end
+		}
+		if end.After(last) {
+			last = end
+		}
+	}
+	return last
+}
+
+// upcoming returns those of some times that are after now, ascending, each once.
+func upcoming(times []time.Time, now time.Time) []time.Time {
+	times = slices.DeleteFunc(times, func(t time.Time) bool { return !t.After(now) })
+	slices.SortFunc(times, time.Time.Compare)
+	return slices.CompactFunc(times, time.Time.Equal)
+}
+
+// A witness is a key that is usable for some time.
+type witness struct {
+	span
+	key      apikey.ID
+	revision uint64 // of its record, for the conditions of the write (rule M19)
+}
+
+// witnesses show at which times managers, or usable keys, exist: without the change, and
+// with it. Those that another one outlasts are not kept.
+type witnesses struct{ was, left []witness }
+
+func (w *witnesses) see(before, after bool, c *comparison) {
+	if before {
+		w.was = outlasting(w.was, witness{span: *c.was})
+	}
+	if after {
+		w.left = outlasting(w.left, witness{*c.left, c.after.key.ID, c.after.key.Revision})
+	}
+}
+
+func outlasting(kept []witness, more witness) []witness {
+	if slices.ContainsFunc(kept, func(w witness) bool { return w.covers(more.span) }) {
+		return kept
+	}
+	kept = slices.DeleteFunc(kept, func(w witness) bool { return more.covers(w.span) })
+	return append(kept, more)
+}
+
+// loss returns the first instant at which the change leaves none although there would be one
+// without it.
+func (w *witnesses) loss() (first time.Time, lost bool) {
+	try := func(at time.Time) {
+		has := func(w witness) bool { return w.has(at) }
+		if slices.ContainsFunc(w.was, has) && !slices.ContainsFunc(w.left, has) && (!lost || at.Before(first)) {
+			first, lost = at, true
+		}
+	}
+	for _, was := range w.was {
+		try(was.from)
+	}
+	for _, left := range w.left {
+		try(left.to)
+	}
+	return first, lost
+}
+
+func (w *witnesses) lost() bool {
+	_, lost := w.loss()
+	return lost
+}
+
+// needed returns those left that the judgement depends on.
+func (w *witnesses) needed() []witness {
+	if len(w.was) == 0 {
+		return nil
+	}
+	return w.left
+}
