@@ -126,7 +126,7 @@ func (c *comparison) instants() []time.Time {
 			}
 		}
 	}
-	return upcoming(times, c.now)
+	return upcoming(c.now, times...)
 }
 
 // ends tries, at the end of each entry of a list that differs, the addresses that it covered:

@@ -43,35 +43,38 @@ func (s side) usable(now time.Time) *span {
 // turns returns the later times at which the key may become usable or cease to be,
 // ascending: its list ends with its last entry, and its proof with its last secret.
 func (s side) turns(now time.Time) []time.Time {
-	var entries, secrets []time.Time
+	var entries, secrets lastEnd
 	for entry := range s.key.AccessList.All() {
-		entries = append(entries, entry.Expires)
+		entries.see(entry.Expires)
 	}
 	for _, secret := range s.key.Secrets {
-		secrets = append(secrets, secret.Expires)
+		secrets.see(secret.Expires)
 	}
-	times := []time.Time{s.key.NotBefore, s.key.Expires, lastEnd(entries), lastEnd(secrets)}
+	var suspended time.Time
 	if s.organization != nil {
-		times = append(times, s.organization.SuspendedUntil)
+		suspended = s.organization.SuspendedUntil
 	}
-	return upcoming(times, now)
+	return upcoming(now, s.key.NotBefore, s.key.Expires, entries.time, secrets.time, suspended)
 }
 
-// lastEnd returns the last of some ends; zero if one of them is none.
-func lastEnd(ends []time.Time) (last time.Time) {
-	for _, end := range ends {
-		if end.IsZero() {
-			return end
-		}
-		if end.After(last) {
-			last = end
-		}
+// lastEnd is the last of some ends; zero if one of them is none.
+type lastEnd struct {
+	time  time.Time
+	never bool
+}
+
+func (l *lastEnd) see(end time.Time) {
+	l.never = l.never || end.IsZero()
+	if l.never {
+		end = time.Time{}
 	}
-	return last
+	if l.never || end.After(l.time) {
+		l.time = end
+	}
 }
 
 // upcoming returns those of some times that are after now, ascending, each once.
-func upcoming(times []time.Time, now time.Time) []time.Time {
+func upcoming(now time.Time, times ...time.Time) []time.Time {
 	times = slices.DeleteFunc(times, func(t time.Time) bool { return !t.After(now) })
 	slices.SortFunc(times, time.Time.Compare)
 	return slices.CompactFunc(times, time.Time.Equal)
