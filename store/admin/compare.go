@@ -198,10 +198,10 @@ func (c *comparison) secrets(at time.Time, home netip.Addr) {
 	}
 }
 
-// succeeded reports whether a new secret stands in for the others at a time.
+// succeeded reports whether a new secret stands in for the others at a later time.
 func (c *comparison) succeeded(at time.Time) bool {
 	return at.After(c.now) && c.before.key != nil && c.after.key != nil && slices.ContainsFunc(c.after.key.Secrets, func(new apikey.StoredSecret) bool {
-		return !slices.ContainsFunc(c.before.key.Secrets, func(old apikey.StoredSecret) bool { return old.ID() == new.ID() })
+		return isLive(new, at) && !slices.ContainsFunc(c.before.key.Secrets, func(old apikey.StoredSecret) bool { return old.ID() == new.ID() })
 	})
 }
 

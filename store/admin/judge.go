@@ -100,7 +100,7 @@ func (j *judge) witnesses() []witness {
 // the notice, or at the end of a suspension.
 func (j *judge) near(at time.Time) bool {
 	ends := func(o *policy.Organization) bool {
-		return o != nil && isSuspended(o, at.Add(-1)) && o.SuspendedUntil.Equal(at)
+		return o != nil && o.Requirement == policy.Required && o.SuspendedUntil.Equal(at)
 	}
 	return !at.After(j.evidence.Time.Add(j.rules.notice)) || ends(j.before) || ends(j.after)
 }
