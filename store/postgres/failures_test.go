@@ -254,7 +254,7 @@ func TestReadOnly(t *testing.T) {
 	before, _ := everything(t, s)
 	for name, err := range everyCall(ctx, s, organization, key) {
 		switch name {
-		case "PutOrganization", "PutKey", "DeleteOrganization", "DeleteKey", "Load", "RecordUsage":
+		case "PutOrganization", "PutKey", "DeleteOrganization", "DeleteKey", "Load", "Write", "RecordUsage":
 			assert.ErrorContains(t, err, "read-only transaction", name)
 			assert.ErrorContains(t, err, "connect to a server, as a user, that may write", name)
 		default:

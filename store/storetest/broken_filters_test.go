@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/sallyport-go/sallyport/apikey"
 	"github.com/sallyport-go/sallyport/policy"
@@ -105,12 +106,12 @@ func selecting(matches func(store.Filter, apikey.Key) bool) func() store.Store {
 
 // foundBefore selects keys by the metadata that they were created with.
 func foundBefore() store.Store {
-	first := map[apikey.ID]apikey.Key{}
+	var first sync.Map // apikey.Key by ID
 	return with(func(b *teststore.Broken, sound *memory.Store) {
 		b.DoPutKey = func(ctx context.Context, key apikey.Key, o ...putOption) (apikey.Key, error) {
 			stored, err := sound.PutKey(ctx, key, o...)
-			if _, ok := first[stored.ID]; err == nil && !ok {
-				first[stored.ID] = stored.Clone()
+			if err == nil {
+				first.LoadOrStore(stored.ID, stored.Clone())
 			}
 			return stored, err
 		}
@@ -118,7 +119,10 @@ func foundBefore() store.Store {
 			filter := request.Filter
 			request.Filter = store.Filter{}
 			page, err := sound.Keys(ctx, organization, request)
-			page.Items = slices.DeleteFunc(page.Items, func(key apikey.Key) bool { return !filter.Matches(first[key.ID]) })
+			page.Items = slices.DeleteFunc(page.Items, func(key apikey.Key) bool {
+				created, _ := first.Load(key.ID)
+				return !filter.Matches(created.(apikey.Key))
+			})
 			return page, err
 		}
 	})()

@@ -88,7 +88,7 @@ func TestStaleness(t *testing.T) {
 				s.server.SQL(t, dsn, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND backend_type = 'client backend'")
 			},
 			"the change log is forgotten": func(ctx context.Context) {
-				s.server.SQL(t, dsn, "BEGIN; UPDATE sallyport.state SET forgotten = greatest(forgotten, (SELECT max(revision) FROM sallyport.changes)); DELETE FROM sallyport.changes; COMMIT")
+				s.server.SQL(t, dsn, "BEGIN; SELECT FROM sallyport.state FOR UPDATE; UPDATE sallyport.state SET forgotten = greatest(forgotten, (SELECT max(revision) FROM sallyport.changes)); DELETE FROM sallyport.changes; COMMIT")
 			},
 			"the server is killed": func(ctx context.Context) {
 				s.server.Kill(t)
