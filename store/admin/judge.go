@@ -91,9 +91,17 @@ func (j *judge) see(c *comparison) {
 	j.manages.see(before && manager(c.before), after && manager(c.after), c)
 }
 
-// witnesses returns the keys by which managers and usable keys are left.
+// witnesses returns the keys by which managers and usable keys are left, of those findings
+// that can refuse the change: others must not get in its way (rule M23).
 func (j *judge) witnesses() []witness {
-	return slices.Concat(j.manages.needed(), j.usable.needed())
+	var all []witness
+	if !j.rules.people || !j.narrows {
+		all = append(all, j.manages.needed()...)
+	}
+	if !j.narrows {
+		all = append(all, j.usable.needed()...)
+	}
+	return all
 }
 
 // near reports whether what comes at a time is judged as if it came at once (rule M7): within
