@@ -224,6 +224,22 @@ func TestM14ByTheClock(t *testing.T) {
 	require.Equal(t, list(admin.Opens), kinds(w.refuse(admin.Refused, ann, plain, admin.SetRequirement(policy.NotRequired)).Findings))
 }
 
+// A wide entry is as wide when its end is put off.
+func TestM14WideForLonger(t *testing.T) {
+	w := newWorld(t)
+	w.key("boss", "198.51.100.1", "owner")
+	w.key("k", "10.0.0.0/7+2h", "reader")
+	for _, end := range []time.Time{{}, start.Add(3 * time.Hour)} {
+		refusal := w.refuse(admin.Refused, ann, plain, admin.EditEntries("k", until(entry("10.0.0.0/7", ""), end)))
+		require.Equal(t, list(admin.OverBroad), kinds(refusal.Findings))
+		require.Equal(t, []string{"10.0.0.0/7"}, refusal.Findings[0].Entries)
+		require.Equal(t, admin.KeyWidens, refusal.Preview.Keys[0].Class)
+	}
+	for _, end := range []time.Time{start.Add(2 * time.Hour), start.Add(time.Minute)} {
+		w.apply(ann, plain, admin.EditEntries("k", until(entry("10.0.0.0/7", "x"), end)))
+	}
+}
+
 // An organization that is switched off must not lose its last manager either: it would have
 // none once it is switched on again.
 func TestM12SwitchedOff(t *testing.T) {

@@ -172,7 +172,8 @@ func effectOf(c *comparison, class KeyClass, shown call, seen observed) KeyEffec
 	return effect
 }
 
-// findOverBroad notes over-broad entries (rule A8) that were not in force before.
+// findOverBroad notes over-broad entries (rule A8) that were not in force before, or not for
+// as long.
 func (j *judge) findOverBroad(c *comparison) {
 	was, _ := c.before.list()
 	is, _ := c.after.list()
@@ -182,7 +183,8 @@ func (j *judge) findOverBroad(c *comparison) {
 	now := j.evidence.Time
 	for _, finding := range is.Findings(now, accesslist.Evidence{}) {
 		before, listed := was.Find(finding.Entry.Prefix())
-		if finding.Kind == accesslist.OverBroad && !(listed && !before.ExpiredAt(now)) {
+		stood := listed && !before.ExpiredAt(now) && !sooner(before.Expires, finding.Entry.Expires)
+		if finding.Kind == accesslist.OverBroad && !stood {
 			if j.overBroad == nil {
 				j.overBroad = map[apikey.ID][]string{}
 			}
