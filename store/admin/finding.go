@@ -25,20 +25,24 @@ const (
 	// reported and refuses nothing.
 	SelfLockoutAt Kind = "self_lockout_at"
 
-	// BreaksKey: keys were used in the window in a way that would be denied (rule M11).
+	// BreaksKey: keys were used in the window in a way that would be denied, at once or within
+	// the notice (rule M11).
 	BreaksKey Kind = "breaks_key"
 
-	// LastManager: the organization would have no manager any more (rule M12).
+	// LastManager: the organization would have no manager any more (rule M12). After the notice
+	// it is reported and refuses nothing, unless a suspension ends then.
 	LastManager Kind = "last_manager"
 
-	// OrganizationLockout: the organization would have no usable key any more (rule M13).
+	// OrganizationLockout: the organization would have no usable key any more (rule M13). Later
+	// it is like LastManager.
 	OrganizationLockout Kind = "organization_lockout"
 
 	// Opens: keys would be open to every address, now or once nothing requires a list (rule
 	// M14).
 	Opens Kind = "opens"
 
-	// OverBroad: entries wider than /8, or /32 for IPv6, are added (rules A8, M14).
+	// OverBroad: entries wider than /8, or /32 for IPv6, are added, or last longer (rules A8,
+	// M14).
 	OverBroad Kind = "over_broad"
 )
 
