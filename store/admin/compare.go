@@ -108,8 +108,8 @@ func compare(before, after side, now time.Time) *comparison {
 	return c
 }
 
-// instants returns the later times at which the answer to a call can change whatever its
-// address, ascending: none if the change is of neither record.
+// instants returns the later times, ascending, of a possible change of the answer to calls
+// from everywhere: none if the change is of neither record.
 func (c *comparison) instants() []time.Time {
 	if c.before.key == c.after.key && alike(c.before.organization, c.after.organization) {
 		return nil
@@ -129,8 +129,8 @@ func (c *comparison) instants() []time.Time {
 	return upcoming(c.now, times...)
 }
 
-// ends tries, at the end of each entry of a list that differs, the addresses that it covered:
-// only for them the answer can change then.
+// ends tries, at the end of each entry of a changed list, the addresses under it: only their
+// answer can change then.
 func (c *comparison) ends(list accesslist.List) {
 	for entry := range list.All() {
 		if !entry.Expires.After(c.now) {

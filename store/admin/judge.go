@@ -78,8 +78,8 @@ func (j *judge) compare(before, after *apikey.Key) *comparison {
 	return c
 }
 
-// see notes when the key is usable, and when as a manager: no end by the clock that the
-// change leaves must lock anybody out either.
+// see notes the key's usable time, and its time as a manager: no end by the clock must lock
+// anybody out either.
 func (j *judge) see(c *comparison) {
 	manager := func(s side) bool { // of a usable key
 		return slices.ContainsFunc(s.key.Grants, func(g apikey.Grant) bool {
@@ -91,8 +91,8 @@ func (j *judge) see(c *comparison) {
 	j.manages.see(before && manager(c.before), after && manager(c.after), c)
 }
 
-// witnesses returns the keys by which managers and usable keys are left, of those findings
-// that can refuse the change: others must not get in its way (rule M23).
+// witnesses returns the managers and the usable keys left, if their loss can refuse the
+// change: others must not get in its way (rule M23).
 func (j *judge) witnesses() []witness {
 	var all []witness
 	if !j.rules.people || !j.narrows {

@@ -45,10 +45,10 @@ func (j *judge) findSelf() (Finding, bool) {
 	return finding, true
 }
 
-// earlierDenial returns the first instant after now at which the change has the request
-// denied; zero if there is none. A denial that comes as soon without the change is not of its
-// making. The end of the proven secret must not hide another end: during an overlap the
-// request, made again with the key's other secret, counts as well.
+// earlierDenial returns the first later instant of a denial by the change; zero if there is
+// none. A denial as soon without the change is not of its making. The end of the proven
+// secret must not hide another end: during an overlap the request, made again with the key's
+// other secret, counts as well.
 func (j *judge) earlierDenial(request policy.Request) (first time.Time, why policy.Reason) {
 	now, unchanged, other := j.evidence.Time, j.self.request.after(nil, nil), request
 	other.Verifier = anySecret{}

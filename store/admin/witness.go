@@ -7,8 +7,8 @@ import (
 	"github.com/sallyport-go/sallyport/apikey"
 )
 
-// A span is the time in which a key is usable, from its first instant to the first one after
-// it. A zero end is none.
+// A span is a key's usable time, from its first instant to the first one after it. A zero end
+// is none.
 type span struct{ from, to time.Time }
 
 func (s span) has(at time.Time) bool {
@@ -20,8 +20,8 @@ func (s span) covers(o span) bool {
 	return !o.from.Before(s.from) && (s.to.IsZero() || !o.to.IsZero() && !o.to.After(s.to))
 }
 
-// usable returns the time, from now on, in which the key is usable; nil: never. Once it has
-// ended, it does not begin again by the clock.
+// usable returns the key's usable time from now on; nil: none. After its end the clock alone
+// begins no other.
 func (s side) usable(now time.Time) *span {
 	if s.key == nil {
 		return nil
@@ -40,8 +40,8 @@ func (s side) usable(now time.Time) *span {
 	return usable
 }
 
-// turns returns the later times at which the key may become usable or cease to be,
-// ascending: its list ends with its last entry, and its proof with its last secret.
+// turns returns the later times, ascending, of a possible begin or end of the usable time: a
+// list ends with its last entry, and the proof with the last secret.
 func (s side) turns(now time.Time) []time.Time {
 	var entries, secrets lastEnd
 	for entry := range s.key.AccessList.All() {
@@ -73,22 +73,22 @@ func (l *lastEnd) see(end time.Time) {
 	}
 }
 
-// upcoming returns those of some times that are after now, ascending, each once.
+// upcoming returns the times after now, ascending, each once.
 func upcoming(now time.Time, times ...time.Time) []time.Time {
 	times = slices.DeleteFunc(times, func(t time.Time) bool { return !t.After(now) })
 	slices.SortFunc(times, time.Time.Compare)
 	return slices.CompactFunc(times, time.Time.Equal)
 }
 
-// A witness is a key that is usable for some time.
+// A witness is a key with its usable time.
 type witness struct {
 	span
 	key      apikey.ID
 	revision uint64 // of its record, for the conditions of the write (rule M19)
 }
 
-// witnesses show at which times managers, or usable keys, exist: without the change, and
-// with it. Those that another one outlasts are not kept.
+// witnesses show the times of managers, or of usable keys, without the change and with it.
+// One covered by another's time is not kept.
 type witnesses struct{ was, left []witness }
 
 func (w *witnesses) see(before, after bool, c *comparison) {
@@ -108,8 +108,7 @@ func outlasting(kept []witness, more witness) []witness {
 	return append(kept, more)
 }
 
-// loss returns the first instant at which the change leaves none although there would be one
-// without it.
+// loss returns the first instant with a witness without the change, and none with it.
 func (w *witnesses) loss() (first time.Time, lost bool) {
 	try := func(at time.Time) {
 		has := func(w witness) bool { return w.has(at) }
@@ -131,7 +130,7 @@ func (w *witnesses) lost() bool {
 	return lost
 }
 
-// needed returns those left that the judgement depends on.
+// needed returns the witnesses behind the judgement: none if there was nothing to lose.
 func (w *witnesses) needed() []witness {
 	if len(w.was) == 0 {
 		return nil
