@@ -42,8 +42,8 @@ func WithPeopleManaging() Option { return func(a *Admin) { a.rules.people = true
 // WithWindow sets how far back usage counts: 30 days unless set.
 func WithWindow(window time.Duration) Option { return func(a *Admin) { a.rules.window = window } }
 
-// WithNotice sets how soon a self-lockout by the clock refuses a change: within 1 hour unless
-// set (rule M7).
+// WithNotice sets how soon a lockout by the clock refuses a change: within 1 hour unless set
+// (rule M7).
 func WithNotice(notice time.Duration) Option { return func(a *Admin) { a.rules.notice = notice } }
 
 // WithIssuer sets the issuer of new secrets: the default one unless set. Its clock should be

@@ -35,9 +35,10 @@ func Rotate(key apikey.ID, overlap time.Duration) Change {
 	return change
 }
 
-// EndSecret ends a secret of a key at an instant; the zero time and the past mean now. A
-// later instant than the present end extends it. The secret stays on record as ended until
-// the key is rotated. Only SelfLockout and LastManager can refuse it (rule M23).
+// EndSecret ends a secret of a key at an instant; the zero time and the past mean now. The
+// secret stays on record as ended until the key is rotated. Only SelfLockout and LastManager
+// can refuse it (rule M23): it narrows, and a later instant than the present end is a
+// Conflict.
 //
 // secret is an [apikey.StoredSecret.ID]. Any other text is Invalid, and kept nowhere: by
 // mistake it is the secret itself (rule K2).
@@ -55,10 +56,14 @@ func EndSecret(key apikey.ID, secret string, at time.Time) Change {
 		if !s.Expires.IsZero() && !d.now.Before(s.Expires) {
 			return conflict("The secret %s has ended already. Rotate the key to have a new one.", plain.Quote(secret))
 		}
-		s.Expires = moment(at)
-		if s.Expires.Before(d.now) {
-			s.Expires = moment(d.now)
+		end := moment(at)
+		if end.Before(d.now) {
+			end = moment(d.now)
 		}
+		if !s.Expires.IsZero() && end.After(s.Expires) {
+			return conflict("The secret %s ends earlier, at %s, and its end cannot be put off. Rotate the key to have a new one.", plain.Quote(secret), s.Expires.UTC().Format(time.RFC3339))
+		}
+		s.Expires = end
 		return nil
 	}, secret, stamp(at))
 	change.narrows = true

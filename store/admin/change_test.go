@@ -224,8 +224,14 @@ func TestRotate(t *testing.T) {
 	refusal := w.refuse(admin.Conflict, ann, plain, admin.Rotate("k", time.Hour))
 	require.Contains(t, refusal.Message, "two live secrets")
 	old := before.Secrets[0].ID()
-	result = w.apply(ann, plain, admin.EndSecret("k", old, start.Add(2*time.Hour)))
-	require.Equal(t, start.Add(2*time.Hour), w.stored("k").Secrets[0].Expires, "extended")
+	for _, later := range []time.Time{start.Add(time.Hour + time.Microsecond), start.Add(9999 * time.Hour)} {
+		refusal = w.refuse(admin.Conflict, ann, accept(admin.Opens), admin.EndSecret("k", old, later))
+		require.Equal(t, fmt.Sprintf("The secret %q ends earlier, at 2026-03-01T13:00:00Z, and its end cannot be put off. Rotate the key to have a new one.", old), refusal.Message)
+		require.Equal(t, start.Add(time.Hour), w.stored("k").Secrets[0].Expires)
+	}
+	require.Empty(t, w.apply(ann, plain, admin.EndSecret("k", old, start.Add(time.Hour+time.Nanosecond))).Events, "it ends then already")
+	result = w.apply(ann, plain, admin.EndSecret("k", old, start.Add(30*time.Minute)))
+	require.Equal(t, start.Add(30*time.Minute), w.stored("k").Secrets[0].Expires)
 	require.Equal(t, []string{"key.secret_ended"}, types(result.Events))
 	w.apply(ann, plain, admin.EndSecret("k", old, time.Time{}))
 	require.Equal(t, start, w.stored("k").Secrets[0].Expires)

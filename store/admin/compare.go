@@ -24,11 +24,11 @@ func (s side) decide(request policy.Request, now time.Time) policy.Decision {
 	return policy.Evaluate(policy.NewSubject(s.key, s.organization), request, now)
 }
 
-// resumed returns the records without a suspension.
-func (s side) resumed() side {
+// enabled returns the records with an organization that is switched on.
+func (s side) enabled() side {
 	if s.organization != nil {
 		organization := *s.organization
-		organization.SuspendedUntil = time.Time{}
+		organization.Disabled = false
 		s.organization = &organization
 	}
 	return s
@@ -44,6 +44,7 @@ func (s side) list() (accesslist.List, bool) {
 
 // A call is tried before a change and after it.
 type call struct {
+	at            time.Time
 	address       netip.Addr
 	secret        string        // proven; empty: any live one
 	grant         *apikey.Grant // nil: an endpoint without roles, at the organization
@@ -54,7 +55,7 @@ func (c call) lost() bool   { return c.before.Allows() && !c.after.Allows() }
 func (c call) gained() bool { return !c.before.Allows() && c.after.Allows() }
 
 // A comparison is the effect of a change on the calls of one key. So that no difference is
-// missed, it tries a call
+// missed, it tries a call now, and whenever the clock alone can change an answer,
 //   - from each address where the coverage of one of the lists can begin or end, and from
 //     strangers' addresses;
 //   - with each secret live before;
@@ -62,10 +63,11 @@ func (c call) gained() bool { return !c.before.Allows() && c.after.Allows() }
 type comparison struct {
 	before, after side
 	now           time.Time
-	unnamed       bool // the key is created under a new ID
-	lost, gained  []call
-	everywhere    bool       // lost from every address
-	usable        [2][2]bool // before and after: now, and without a suspension
+	unnamed       bool         // the key is created under a new ID
+	edges         []netip.Addr // of the lists, if they differ
+	lost, gained  []call       // the earliest first
+	everywhere    bool         // lost from every address
+	was, left     *span        // in which the key is usable, by judge.compare
 }
 
 // strangers are addresses for documentation (RFC 5737, RFC 3849): no list expects them.
@@ -75,25 +77,74 @@ func compare(before, after side, now time.Time) *comparison {
 	c := &comparison{before: before, after: after, now: now}
 	was, existed := before.list()
 	is, exists := after.list()
-	homes := []netip.Addr{home(was, now)}
-	first := c.try(homes[0], "", nil)
-	usable := [2]bool{first.before.Allows(), first.after.Allows()}
-	if !exists || was.Equal(is) {
-		c.keep(first)
-		c.everywhere = first.lost()
-	} else {
-		for _, address := range edges(was, is) {
-			c.keep(c.try(address, "", nil))
-		}
-		homes = append(homes, home(is, now))
-		usable[1] = c.try(homes[1], "", nil).after.Allows()
+	if exists && !was.Equal(is) {
+		c.edges = edges(was, is)
 	}
-	c.usable = [2][2]bool{usable, usable}
-	if existed && exists && before.key != after.key {
-		c.secrets(homes[0])
-		c.grants(homes)
+	both := existed && exists && before.key != after.key
+	for _, at := range append([]time.Time{now}, c.instants()...) {
+		homes := []netip.Addr{home(was, at)}
+		if c.edges == nil {
+			first := c.try(at, homes[0], "", nil)
+			c.keep(first)
+			c.everywhere = c.everywhere || first.lost()
+		} else {
+			for _, address := range c.edges {
+				c.keep(c.try(at, address, "", nil))
+			}
+			homes = append(homes, home(is, at))
+		}
+		if both {
+			c.secrets(at, homes[0])
+			c.grants(at, homes)
+		}
+	}
+	if c.edges != nil {
+		c.ends(was)
+		c.ends(is)
+	}
+	for _, calls := range [][]call{c.lost, c.gained} {
+		slices.SortStableFunc(calls, func(a, b call) int { return a.at.Compare(b.at) })
 	}
 	return c
+}
+
+// instants returns the later times, ascending, of a possible change of the answer to calls
+// from everywhere: none if the change is of neither record.
+func (c *comparison) instants() []time.Time {
+	if c.before.key == c.after.key && alike(c.before.organization, c.after.organization) {
+		return nil
+	}
+	var times []time.Time
+	for _, s := range []side{c.before, c.after} {
+		if s.organization != nil {
+			times = append(times, s.organization.SuspendedUntil)
+		}
+		if s.key != nil {
+			times = append(times, s.key.NotBefore, s.key.Expires)
+			for _, secret := range s.key.Secrets {
+				times = append(times, secret.Expires)
+			}
+		}
+	}
+	return upcoming(c.now, times...)
+}
+
+// ends tries, at the end of each entry of a changed list, the addresses under it: only their
+// answer can change then.
+func (c *comparison) ends(list accesslist.List) {
+	for entry := range list.All() {
+		if !entry.Expires.After(c.now) {
+			continue
+		}
+		prefix := entry.Prefix()
+		first, _ := slices.BinarySearchFunc(c.edges, prefix.Addr(), netip.Addr.Compare)
+		for _, address := range c.edges[first:] {
+			if !prefix.Contains(address) {
+				break
+			}
+			c.keep(c.try(entry.Expires, address, "", nil))
+		}
+	}
 }
 
 // home returns an address from which a key with this list can call, if there is one.
@@ -134,36 +185,47 @@ func lastOf(prefix netip.Prefix) netip.Addr {
 	return last
 }
 
-// secrets tries each secret that was live and changes.
-func (c *comparison) secrets(home netip.Addr) {
+// secrets tries each secret that was live and changes. The end of an overlap is no loss: the
+// new secret stands in for the earlier one (rule M4).
+func (c *comparison) secrets(at time.Time, home netip.Addr) {
+	if c.succeeded(at) {
+		return
+	}
 	for _, secret := range c.before.key.Secrets {
-		if isLive(secret, c.now) && !slices.Contains(c.after.key.Secrets, secret) {
-			c.keep(c.try(home, secret.ID(), nil))
+		if isLive(secret, at) && !slices.Contains(c.after.key.Secrets, secret) {
+			c.keep(c.try(at, home, secret.ID(), nil))
 		}
 	}
+}
+
+// succeeded reports whether a new secret stands in for the others at a later time.
+func (c *comparison) succeeded(at time.Time) bool {
+	return at.After(c.now) && c.before.key != nil && c.after.key != nil && slices.ContainsFunc(c.after.key.Secrets, func(new apikey.StoredSecret) bool {
+		return isLive(new, at) && !slices.ContainsFunc(c.before.key.Secrets, func(old apikey.StoredSecret) bool { return old.ID() == new.ID() })
+	})
 }
 
 // grants tries each grant that only one side has.
-func (c *comparison) grants(homes []netip.Addr) {
+func (c *comparison) grants(at time.Time, homes []netip.Addr) {
 	was, is := c.before.key.Grants, c.after.key.Grants
 	for _, grant := range append(without(was, is), without(is, was)...) {
 		for _, home := range homes {
-			c.keep(c.try(home, "", &grant))
+			c.keep(c.try(at, home, "", &grant))
 		}
 	}
 }
 
+// anyCall is a call by whichever secret is live.
+func anyCall(key *apikey.Key, address netip.Addr) policy.Request {
+	return policy.Request{Key: key.ID, Organization: key.Organization, Client: address, Verifier: anySecret{}}
+}
+
 // try returns a call with its answers.
-func (c *comparison) try(address netip.Addr, secret string, grant *apikey.Grant) call {
-	tried := call{address: address, secret: secret, grant: grant}
-	request := policy.Request{Client: address, Verifier: anySecret{}}
+func (c *comparison) try(at time.Time, address netip.Addr, secret string, grant *apikey.Grant) call {
+	tried := call{at: at, address: address, secret: secret, grant: grant}
+	request := anyCall(c.subject(), address)
 	if secret != "" {
 		request.Verifier = proof{secret: secret}
-	}
-	for _, side := range []side{c.before, c.after} {
-		if side.key != nil {
-			request.Key, request.Organization = side.key.ID, side.key.Organization
-		}
 	}
 	if grant != nil {
 		request.Endpoint.Roles, request.Project = []string{grant.Role}, grant.Project
@@ -171,8 +233,8 @@ func (c *comparison) try(address netip.Addr, secret string, grant *apikey.Grant)
 			request.Project = anyProject
 		}
 	}
-	tried.before = c.before.decide(request, c.now).Reason
-	tried.after = c.after.decide(request, c.now).Reason
+	tried.before = c.before.decide(request, at).Reason
+	tried.after = c.after.decide(request, at).Reason
 	return tried
 }
 
@@ -230,16 +292,14 @@ func (c *comparison) class(seen observed) (KeyClass, call) {
 		}
 		return "", call{}
 	}
-	for _, use := range seen.addresses {
-		if tried := c.try(use.Address, "", nil); tried.lost() {
-			return KeyBreaks, tried
+	var at time.Time
+	for _, lost := range c.lost {
+		if lost.at.Equal(at) {
+			continue
 		}
-	}
-	for _, use := range seen.uses {
-		if use.Address.IsValid() {
-			if tried := c.try(use.Address, use.Secret, nil); tried.lost() {
-				return KeyBreaks, tried
-			}
+		at = lost.at
+		if tried, ok := c.breaks(at, seen); ok {
+			return KeyBreaks, tried
 		}
 	}
 	switch {
@@ -249,4 +309,25 @@ func (c *comparison) class(seen observed) (KeyClass, call) {
 		return KeyUnknown, c.lost[0]
 	}
 	return KeyUnused, c.lost[0]
+}
+
+// breaks returns a call of the window that is lost at a time.
+func (c *comparison) breaks(at time.Time, seen observed) (call, bool) {
+	for _, use := range seen.addresses {
+		if tried := c.try(at, use.Address, "", nil); tried.lost() {
+			return tried, true
+		}
+	}
+	for _, use := range seen.uses {
+		secret := use.Secret
+		if c.succeeded(at) {
+			secret = ""
+		}
+		if use.Address.IsValid() {
+			if tried := c.try(at, use.Address, secret, nil); tried.lost() {
+				return tried, true
+			}
+		}
+	}
+	return call{}, false
 }

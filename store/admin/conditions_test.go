@@ -129,5 +129,5 @@ func TestM19Conditions(t *testing.T) {
 	organization.Disabled = true
 	_, err = w.memory.PutOrganization(w.ctx, organization)
 	require.NoError(t, err)
-	require.Empty(t, conditions(ann, admin.EnableOrganization()), "there was nothing to lose")
+	require.Equal(t, []string{"k"}, conditions(ann, admin.EnableOrganization()), "k is left as usable, once it is switched on")
 }

@@ -18,27 +18,31 @@ type Kind string
 const (
 	// SelfLockout: the request for the change would be denied after it, or within the notice
 	// (rules M3 to M9). Only a key that ends itself can accept it: by disabling or deleting
-	// itself, or by ending its proven secret (rule M10).
+	// itself, or by ending its secret, now or later (rule M10).
 	SelfLockout Kind = "self_lockout"
 
 	// SelfLockoutAt: the request would be denied later than the notice (rule M7). It is
 	// reported and refuses nothing.
 	SelfLockoutAt Kind = "self_lockout_at"
 
-	// BreaksKey: keys were used in the window in a way that would be denied (rule M11).
+	// BreaksKey: keys were used in the window in a way that would be denied, at once or within
+	// the notice (rule M11).
 	BreaksKey Kind = "breaks_key"
 
-	// LastManager: the organization would have no manager any more (rule M12).
+	// LastManager: the organization would have no manager any more (rule M12). After the notice
+	// it is reported and refuses nothing, unless a suspension ends then.
 	LastManager Kind = "last_manager"
 
-	// OrganizationLockout: the organization would have no usable key any more (rule M13).
+	// OrganizationLockout: the organization would have no usable key any more (rule M13). Later
+	// it is like LastManager.
 	OrganizationLockout Kind = "organization_lockout"
 
 	// Opens: keys would be open to every address, now or once nothing requires a list (rule
 	// M14).
 	Opens Kind = "opens"
 
-	// OverBroad: entries wider than /8, or /32 for IPv6, are added (rules A8, M14).
+	// OverBroad: entries wider than /8, or /32 for IPv6, are added, or last longer (rules A8,
+	// M14).
 	OverBroad Kind = "over_broad"
 )
 
@@ -59,7 +63,7 @@ type Finding struct {
 
 	Reason  policy.Reason `json:"reason,omitzero"`   // self-lockouts: the answer to the request
 	Address netip.Addr    `json:"address,omitzero"`  // self-lockouts: of the request
-	At      time.Time     `json:"at,omitzero"`       // self-lockouts: since when, if later than now
+	At      time.Time     `json:"at,omitzero"`       // lockouts: since when, if later than now
 	Covers  string        `json:"covers,omitempty"`  // self-lockouts: an entry that would cover the address
 	Entries []string      `json:"entries,omitempty"` // over-broad ones
 }
@@ -94,6 +98,7 @@ type KeyEffect struct {
 	Class       KeyClass      `json:"class"`
 	Before      policy.Reason `json:"before"` // the answers to one call that shows the class
 	After       policy.Reason `json:"after"`
+	At          time.Time     `json:"at,omitzero"`       // of that call, if later than now
 	Address     netip.Addr    `json:"address"`           // of that call
 	Secret      string        `json:"secret,omitempty"`  // of that call, if it needs this one
 	Role        string        `json:"role,omitempty"`    // of that call, if it needs one

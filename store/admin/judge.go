@@ -66,68 +66,51 @@ func (g *keyGroup) add(id apikey.ID) {
 	}
 }
 
-// A witness shows that managers, or usable keys, are left.
-type witness struct {
-	was      bool      // there was one before
-	left     apikey.ID // one left afterwards; empty: none
-	revision uint64    // of its record, for the conditions of the write (rule M19)
-}
-
-func (w *witness) see(before, after bool, c *comparison) {
-	w.was = w.was || before
-	if after && w.left == "" {
-		w.left, w.revision = c.after.key.ID, c.after.key.Revision
-	}
-}
-
-// lost reports whether there was one and none is left.
-func (w *witness) lost() bool { return w.was && w.left == "" }
-
-// witnesses are those for now, and for when no suspension runs.
-type witnesses [2]witness
-
-func (w *witnesses) lost() bool { return w[0].lost() || w[1].lost() }
-
-// compare compares one key before and after the change. If its answers stay for now, those at
-// the end of a suspension count.
+// compare compares one key before and after the change. Where the organization is switched
+// off, its keys count as usable all the same: it may be switched on again.
 func (j *judge) compare(before, after *apikey.Key) *comparison {
 	was, is, now := side{before, j.before}, side{after, j.after}, j.evidence.Time
 	c := compare(was, is, now)
-	usable := c.usable
-	end := firstEnd(now, j.before, j.after)
-	if end.IsZero() {
-		return c
+	if j.before != nil && j.before.Disabled {
+		was, is = was.enabled(), is.enabled()
 	}
-	usable[1] = compare(was.resumed(), is.resumed(), now).usable[0]
-	if len(c.lost)+len(c.gained) == 0 && !alike(j.before, j.after) {
-		c = compare(was, is, end)
-	}
-	c.usable = usable
+	c.was, c.left = was.usable(now), is.usable(now)
 	return c
 }
 
-// firstEnd returns the earliest end of a running suspension; zero without one.
-func firstEnd(now time.Time, organizations ...*policy.Organization) (end time.Time) {
-	for _, o := range organizations {
-		if o != nil && isSuspended(o, now) && (end.IsZero() || o.SuspendedUntil.Before(end)) {
-			end = o.SuspendedUntil
-		}
-	}
-	return end
-}
-
-// see notes whether the key is left as a manager and as usable, now and without a suspension:
-// its end must lock nobody out either.
+// see notes the key's usable time, and its time as a manager: no end by the clock must lock
+// anybody out either.
 func (j *judge) see(c *comparison) {
 	manager := func(s side) bool { // of a usable key
 		return slices.ContainsFunc(s.key.Grants, func(g apikey.Grant) bool {
 			return g.Project == "" && !g.AllProjects && slices.Contains(j.rules.managing, g.Role)
 		})
 	}
-	for i, usable := range c.usable {
-		j.usable[i].see(usable[0], usable[1], c)
-		j.manages[i].see(usable[0] && manager(c.before), usable[1] && manager(c.after), c)
+	before, after := c.was != nil, c.left != nil
+	j.usable.see(before, after, c)
+	j.manages.see(before && manager(c.before), after && manager(c.after), c)
+}
+
+// witnesses returns the managers and the usable keys left, if their loss can refuse the
+// change: others must not get in its way (rule M23).
+func (j *judge) witnesses() []witness {
+	var all []witness
+	if !j.rules.people || !j.narrows {
+		all = append(all, j.manages.needed()...)
 	}
+	if !j.narrows {
+		all = append(all, j.usable.needed()...)
+	}
+	return all
+}
+
+// near reports whether what comes at a time is judged as if it came at once (rule M7): within
+// the notice, or at the end of a suspension.
+func (j *judge) near(at time.Time) bool {
+	ends := func(o *policy.Organization) bool {
+		return o != nil && o.Requirement == policy.Required && o.SuspendedUntil.Equal(at)
+	}
+	return !at.After(j.evidence.Time.Add(j.rules.notice)) || ends(j.before) || ends(j.after)
 }
 
 // key judges one key by its comparison and its usage.
@@ -146,7 +129,7 @@ func (j *judge) key(c *comparison, usage store.KeyUsage) {
 	if _, opens := c.opens(); opens || c.empties() {
 		j.opens.add(c.name())
 	}
-	if class == KeyBreaks {
+	if class == KeyBreaks && j.near(shown.at) {
 		j.breaks.add(c.name())
 	}
 	j.findOverBroad(c)
@@ -177,6 +160,9 @@ func effectOf(c *comparison, class KeyClass, shown call, seen observed) KeyEffec
 		Addresses:    latest(seen.addresses, func(u AddressUse) time.Time { return u.Last }),
 		AddressCount: len(seen.addresses), MoreAddresses: !seen.all, Denials: seen.denials,
 	}
+	if shown.at.After(c.now) {
+		effect.At = shown.at
+	}
 	if c.before.key != nil {
 		effect.Revision = c.before.key.Revision
 	}
@@ -186,7 +172,8 @@ func effectOf(c *comparison, class KeyClass, shown call, seen observed) KeyEffec
 	return effect
 }
 
-// findOverBroad notes over-broad entries (rule A8) that were not in force before.
+// findOverBroad notes over-broad entries (rule A8) that were not in force before, or not for
+// as long.
 func (j *judge) findOverBroad(c *comparison) {
 	was, _ := c.before.list()
 	is, _ := c.after.list()
@@ -196,7 +183,8 @@ func (j *judge) findOverBroad(c *comparison) {
 	now := j.evidence.Time
 	for _, finding := range is.Findings(now, accesslist.Evidence{}) {
 		before, listed := was.Find(finding.Entry.Prefix())
-		if finding.Kind == accesslist.OverBroad && !(listed && !before.ExpiredAt(now)) {
+		stood := listed && !before.ExpiredAt(now) && !sooner(before.Expires, finding.Entry.Expires)
+		if finding.Kind == accesslist.OverBroad && !stood {
 			if j.overBroad == nil {
 				j.overBroad = map[apikey.ID][]string{}
 			}
@@ -218,13 +206,11 @@ func (j *judge) findings() []Finding {
 			j.breaks = j.breaks.without(j.self.request.key) // told already
 		}
 	}
-	if j.manages.lost() {
-		found = append(found, Finding{Kind: LastManager, Refuses: !j.rules.people, Acceptable: true,
-			Text: "No key could manage the organization any more."})
+	if at, lost := j.manages.loss(); lost {
+		found = append(found, j.loss(LastManager, "No key could manage the organization any more", at, !j.rules.people))
 	}
-	if j.usable.lost() {
-		found = append(found, Finding{Kind: OrganizationLockout, Refuses: !j.narrows, Acceptable: true,
-			Text: "The organization would have no usable key any more."})
+	if at, lost := j.usable.loss(); lost {
+		found = append(found, j.loss(OrganizationLockout, "The organization would have no usable key any more", at, !j.narrows))
 	}
 	if j.breaks.count > 0 {
 		found = append(found, Finding{Kind: BreaksKey, Refuses: !j.narrows, Acceptable: true, Keys: j.breaks.keys, Count: j.breaks.count,
@@ -240,6 +226,15 @@ func (j *judge) findings() []Finding {
 			Text: fmt.Sprintf("Over-broad entries are added to the list of %s: %s.", listing([]apikey.ID{id}, 1), strings.Join(entries, ", "))})
 	}
 	return found
+}
+
+// loss is a finding about the last one of its kind. After the notice it is reported only.
+func (j *judge) loss(kind Kind, text string, at time.Time, refuses bool) Finding {
+	finding := Finding{Kind: kind, Refuses: refuses && j.near(at), Acceptable: true, Text: text + "."}
+	if at.After(j.evidence.Time) {
+		finding.At, finding.Text = at, text+" from "+at.UTC().Format(time.RFC3339)+" on."
+	}
+	return finding
 }
 
 func (g keyGroup) without(id apikey.ID) keyGroup {

@@ -26,28 +26,45 @@ func (j *judge) findSelf() (Finding, bool) {
 		return Finding{}, false
 	}
 	now := j.evidence.Time
-	before, after := side{j.self.before, j.before}, side{j.self.after, j.after}
+	after := side{j.self.after, j.after}
 	request := j.self.request.after(j.self.before.Secrets, j.self.handedOut)
-	if d := after.decide(request, now); !d.Allowed() {
-		finding := j.selfLockout(d.Reason, now)
-		finding.Acceptable = j.self.endsItself(d.Reason)
-		return finding, true
-	}
-	at, reason := firstDenial(after, request, now)
-	if at.IsZero() {
-		return Finding{}, false
-	}
-	// An end no nearer than without the change is not of its making.
-	unchanged := j.self.request.after(nil, nil)
-	if ends, _ := firstDenial(before, unchanged, now); !ends.IsZero() && !at.Before(ends) {
-		return Finding{}, false
+	at, reason := now, after.decide(request, now).Reason
+	if reason.Allows() {
+		if at, reason = j.earlierDenial(request); at.IsZero() {
+			return Finding{}, false
+		}
 	}
 	finding := j.selfLockout(reason, at)
-	finding.At = at
+	finding.Acceptable = j.self.endsItself(reason)
+	if at.After(now) {
+		finding.At = at
+	}
 	if at.After(now.Add(j.rules.notice)) {
 		finding.Kind, finding.Refuses = SelfLockoutAt, false
 	}
 	return finding, true
+}
+
+// earlierDenial returns the first later instant of a denial by the change; zero if there is
+// none. A denial as soon without the change is not of its making. The end of the proven
+// secret must not hide another end: during an overlap the request, made again with the key's
+// other secret, counts as well.
+func (j *judge) earlierDenial(request policy.Request) (first time.Time, why policy.Reason) {
+	now, unchanged, other := j.evidence.Time, j.self.request.after(nil, nil), request
+	other.Verifier = anySecret{}
+	for _, requests := range [][2]policy.Request{{unchanged, request}, {other, other}} {
+		ends, _ := firstDenial(side{j.self.before, j.before}, requests[0], now)
+		at, reason := firstDenial(side{j.self.after, j.after}, requests[1], now)
+		if sooner(at, ends) && sooner(at, first) {
+			first, why = at, reason
+		}
+	}
+	return first, why
+}
+
+// sooner reports whether an end comes before another. The zero time is none.
+func sooner(end, other time.Time) bool {
+	return !end.IsZero() && (other.IsZero() || end.Before(other))
 }
 
 // firstDenial returns the first instant after now at which the request is denied, zero if
@@ -78,8 +95,8 @@ func (s side) instants(client netip.Addr, now time.Time) []time.Time {
 	return times
 }
 
-// endsItself reports whether the denial is the key's own end, which it can accept (rule
-// M10).
+// endsItself reports whether the denial is the key's own end, now or later, which it can
+// accept (rule M10).
 func (s *selfRequest) endsItself(reason policy.Reason) bool {
 	switch reason {
 	case policy.UnknownKey, policy.WrongSecret:

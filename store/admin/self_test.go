@@ -89,6 +89,24 @@ var selfCases = []struct {
 	{"M7", "its end before that of the suspension", "", suspended(50 * time.Minute), endOwn(20 * time.Minute),
 		lockout{admin.SelfLockout, policy.WrongSecret, 20 * time.Minute, ""}},
 	{"M7", "its end after that of the suspension", "", suspended(20 * time.Minute), endOwn(50 * time.Minute), lockout{}},
+	{"M7", "the end of an overlap is not of its making", "203.0.113.7", overlaps(10 * time.Minute), one(admin.Describe("self", "x")), lockout{}},
+	{"M7", "the new secret during an overlap", "203.0.113.7", overlaps(30 * time.Minute), endNew(0),
+		lockout{admin.SelfLockout, policy.WrongSecret, 30 * time.Minute, ""}},
+	{"M7", "the new secret during a long overlap", "203.0.113.7", overlaps(2 * time.Hour), endNew(0),
+		lockout{admin.SelfLockoutAt, policy.WrongSecret, 2 * time.Hour, ""}},
+	{"M7", "the new secret in 20 minutes, during an overlap", "203.0.113.7", overlaps(10 * time.Minute), endNew(20 * time.Minute),
+		lockout{admin.SelfLockout, policy.WrongSecret, 20 * time.Minute, ""}},
+	{"M7", "the proven secret before the end of its overlap", "203.0.113.7", overlaps(30 * time.Minute), endOwn(20 * time.Minute),
+		lockout{admin.SelfLockout, policy.WrongSecret, 20 * time.Minute, ""}},
+	{"M7", "an entry that expires after the overlap", "203.0.113.7", overlaps(10 * time.Minute), edit("203.0.113.7+20m"),
+		lockout{admin.SelfLockout, policy.AddressNotListed, 20 * time.Minute, "203.0.113.7"}},
+	{"M7", "a key that expires after the overlap", "203.0.113.7", overlaps(10 * time.Minute), one(admin.SetValidity("self", time.Time{}, start.Add(20*time.Minute))),
+		lockout{admin.SelfLockout, policy.KeyExpired, 20 * time.Minute, ""}},
+	{"M7", "an entry that lasts, during an overlap", "203.0.113.7 203.0.113.0/24+20m", overlaps(10 * time.Minute), remove("203.0.113.7"),
+		lockout{admin.SelfLockout, policy.AddressNotListed, 20 * time.Minute, "203.0.113.7"}},
+	{"M7", "an entry that lasts, beside one that ends", "203.0.113.7 203.0.113.0/24+20m", nil, remove("203.0.113.7"),
+		lockout{admin.SelfLockout, policy.AddressNotListed, 20 * time.Minute, "203.0.113.7"}},
+	{"M8", "required, during an overlap, with an entry that ends after it", "203.0.113.7+20m", overlaps(10 * time.Minute), one(admin.SetRequirement(policy.Required)), lockout{}},
 	{"M8", "required, by a key without a list", "", nil, one(admin.SetRequirement(policy.Required)),
 		lockout{admin.SelfLockout, policy.OrganizationRequiresAccessList, 0, "203.0.113.7"}},
 	{"M8", "required, by a listed key", "203.0.113.7", nil, one(admin.SetRequirement(policy.Required)), lockout{}},
@@ -138,6 +156,20 @@ func edit(words string) func(*world) []admin.Change {
 func endOwn(after time.Duration) func(*world) []admin.Change {
 	return func(w *world) []admin.Change {
 		return []admin.Change{admin.EndSecret("self", w.stored("self").Secrets[0].ID(), w.now.Add(after))}
+	}
+}
+
+// overlaps rotates the key that acts, which goes on with its old secret.
+func overlaps(overlap time.Duration) func(*world) {
+	return func(w *world) {
+		w.edit("self", func(k *apikey.Key) { *k, _, _ = w.issuer.Rotate(*k, overlap) })
+	}
+}
+
+// endNew ends the secret that the key that acts got last.
+func endNew(after time.Duration) func(*world) []admin.Change {
+	return func(w *world) []admin.Change {
+		return []admin.Change{admin.EndSecret("self", w.stored("self").Secrets[1].ID(), w.now.Add(after))}
 	}
 }
 
@@ -220,7 +252,7 @@ func TestM10EndsItself(t *testing.T) {
 		if test.want.kind != admin.SelfLockout {
 			continue
 		}
-		ends := test.rule == "M10" || test.want.reason == policy.WrongSecret && test.want.after == 0
+		ends := test.rule == "M10" || test.want.reason == policy.WrongSecret
 		t.Run(test.name, func(t *testing.T) {
 			w, actor := selfWorld(t, test.list, test.before)
 			changes := test.change(w)
@@ -231,7 +263,8 @@ func TestM10EndsItself(t *testing.T) {
 			}
 			result := w.apply(actor, terms, changes...)
 			require.Equal(t, []string{"self_lockout"}, result.Events[0].Accepted)
-			// Now it may do nothing any more.
+			// From then on it may do nothing any more.
+			w.now = w.now.Add(test.want.after)
 			w.refuse(admin.Forbidden, actor, terms, admin.Describe("self", "x"))
 		})
 	}
@@ -284,6 +317,7 @@ func TestM2TheActorIsJudgedAgain(t *testing.T) {
 // The notice is an option.
 func TestM7Notice(t *testing.T) {
 	w := newWorld(t, admin.WithNotice(0))
+	w.key("boss", "198.51.100.1", "owner")
 	w.key("self", "203.0.113.7", "owner")
 	actor := w.by("self", "203.0.113.7")
 	preview := w.preview(actor, edit("203.0.113.7+1ms")(w)...)

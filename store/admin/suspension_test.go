@@ -185,12 +185,13 @@ func TestM20Conditions(t *testing.T) {
 	w := worldOf(t, f, f.Store)
 	w.key("a", "", "owner")
 	w.key("boss", "198.51.100.1", "owner")
-	second := w.key("second", "198.51.100.1", "owner").Revision
+	w.key("second", "198.51.100.1", "owner")
+	second := w.edit("second", func(k *apikey.Key) { k.NotBefore = start.Add(time.Hour) }).Revision
 	suspended(time.Hour)(w)
 	f.overtake(func() { w.edit("second", func(k *apikey.Key) { k.Disabled = true }) })
 	_, err := w.admin.Apply(w.ctx, ann, "acme", plain, admin.DisableKey("boss"))
 	requireClass(t, admin.Refused, err)
-	require.ErrorContains(t, err, "No key could manage the organization any more.")
+	require.ErrorContains(t, err, "No key could manage the organization any more from 2026-03-01T13:00:00Z on.")
 	require.False(t, w.stored("boss").Disabled)
 	require.Equal(t, []store.Condition{
 		{Organization: "acme", Revision: w.acme().Revision},
@@ -305,4 +306,58 @@ func TestM21NobodyIsExempt(t *testing.T) {
 		require.Contains(t, kinds(refusal.Findings), admin.Opens)
 		w.refuse(admin.Refused, actor, plain, admin.DeleteKey("boss"))
 	}
+}
+
+// A suspension that is left over is judged by the clock like a new one (rules M3, M7, M12 to
+// M14).
+func TestM20LeftOver(t *testing.T) {
+	leftOver := func(requirement policy.Requirement, keys map[string]string) *world {
+		w := newWorld(t)
+		for id, list := range keys {
+			w.key(id, list, "owner")
+		}
+		organization, err := w.memory.Organization(w.ctx, "acme")
+		require.NoError(t, err)
+		organization.Requirement, organization.SuspendedUntil = requirement, start.Add(10*time.Minute)
+		_, err = w.memory.PutOrganization(w.ctx, organization)
+		require.NoError(t, err)
+		return w
+	}
+	one := map[string]string{"listed": "203.0.113.7", "open": ""}
+
+	// An open key cannot switch the requirement on.
+	w := leftOver(policy.NotRequired, one)
+	refusal := w.refuse(admin.Refused, w.by("open", "203.0.113.7"), accept(admin.BreaksKey), admin.SetRequirement(policy.Required))
+	require.Equal(t, list(admin.SelfLockout), kinds(refusal.Findings))
+	w.apply(w.by("listed", "203.0.113.7"), plain, admin.SetRequirement(policy.Required))
+	require.Equal(t, "organization_requires_access_list", w.answer("open", "203.0.113.7", start), "the switch ends what was left over")
+
+	// No key takes its own last entry, and nobody the last listed manager.
+	w = leftOver(policy.Required, one)
+	remove := admin.RemoveEntries("listed", prefixes("203.0.113.7")...)
+	refusal = w.refuse(admin.Refused, w.by("listed", "203.0.113.7"), accept(admin.Opens), remove)
+	require.Equal(t, list(admin.SelfLockout, admin.LastManager, admin.OrganizationLockout), kinds(refusal.Findings))
+	for _, finding := range refusal.Findings {
+		require.Equal(t, start.Add(10*time.Minute), finding.At)
+	}
+	for _, actor := range []admin.Actor{ann, w.by("open", "203.0.113.9")} {
+		for _, change := range []admin.Change{remove, admin.DeleteKey("listed"), admin.RemoveGrants("listed", apikey.Grant{Role: "owner"})} {
+			require.Contains(t, kinds(w.refuse(admin.Refused, actor, accept(admin.Opens, admin.OrganizationLockout), change).Findings), admin.LastManager)
+		}
+	}
+
+	// An open key is open for longer than the suspension.
+	for _, requirement := range []policy.Requirement{policy.NotRequired, policy.ReportOnly} {
+		refusal = w.refuse(admin.Refused, ann, plain, admin.SetRequirement(requirement))
+		require.Equal(t, list(admin.Opens), kinds(refusal.Findings))
+		require.Equal(t, []apikey.ID{"open"}, refusal.Findings[0].Keys)
+		require.Equal(t, start.Add(10*time.Minute), refusal.Preview.Keys[0].At)
+	}
+
+	// An end that is farther than the notice locks nobody out either.
+	w = leftOver(policy.Required, one)
+	suspended(20 * time.Hour)(w)
+	refusal = w.refuse(admin.Refused, ann, plain, admin.DeleteKey("listed"))
+	require.Equal(t, list(admin.LastManager, admin.OrganizationLockout), kinds(refusal.Findings))
+	require.Equal(t, start.Add(20*time.Hour), refusal.Findings[0].At)
 }

@@ -59,6 +59,7 @@ func TestViews(t *testing.T) {
 // So has the JSON of previews.
 func TestPreviewInJSON(t *testing.T) {
 	w := newWorld(t)
+	w.key("boss", "198.51.100.1", "owner")
 	w.key("self", "203.0.113.7", "owner")
 	w.key("k", "", "reader")
 	w.used("k", "192.0.2.1", time.Hour, 2)
@@ -70,12 +71,14 @@ func TestPreviewInJSON(t *testing.T) {
 		"findings":[
 			{"kind":"self_lockout_at","refuses":false,"acceptable":false,"text":"The key that makes this change, from the address 203.0.113.7, would be denied from 2026-03-01T14:00:00Z: no entry of its access list covers the address. An entry 203.0.113.7 would cover it.","keys":["self"],"count":1,"reason":"address_not_listed","address":"203.0.113.7","at":"2026-03-01T14:00:00Z","covers":"203.0.113.7"},
 			{"kind":"breaks_key","refuses":true,"acceptable":true,"text":"1 key was used in the last 30 days and would be denied: key \"k\".","keys":["k"],"count":1}],
-		"keys":[{"key":"k","description":"","revision":%d,"class":"breaks","before":"open_list","after":"organization_requires_access_list","address":"192.0.2.1",
+		"keys":[
+			{"key":"self","description":"","revision":%d,"class":"unused","before":"address_listed","after":"address_not_listed","at":"2026-03-01T14:00:00Z","address":"203.0.113.7"},
+			{"key":"k","description":"","revision":%d,"class":"breaks","before":"open_list","after":"organization_requires_access_list","address":"192.0.2.1",
 			"uses":[{"secret":%q,"count":2,"last":"2026-03-01T11:00:00Z","address":"192.0.2.1"}],"useCount":1,
 			"addresses":[{"address":"192.0.2.1","count":2,"first":"2026-03-01T11:00:00Z","last":"2026-03-01T11:00:00Z"}],"addressCount":1}],
-		"totals":{"breaks":1,"mayBreak":0,"unused":0,"unknown":0,"opens":0,"widens":0,"unchanged":1},
+		"totals":{"breaks":1,"mayBreak":0,"unused":1,"unknown":0,"opens":0,"widens":0,"unchanged":1},
 		"evidence":{"time":"2026-03-01T12:00:00Z","revision":%d,"begin":"2026-01-30T12:00:00Z","since":"2025-03-01T12:00:00Z","until":"2026-03-01T12:00:00Z"}}`,
-		preview.Token, w.stored("k").Revision, w.stored("k").Secrets[0].ID(), w.stored("k").Revision), string(data))
+		preview.Token, w.stored("self").Revision, w.stored("k").Revision, w.stored("k").Secrets[0].ID(), w.stored("k").Revision), string(data))
 	data, err = json.Marshal(w.preview(actor, admin.Describe("k", "x")))
 	require.NoError(t, err)
 	require.Contains(t, string(data), `"findings":[],"keys":[]`)

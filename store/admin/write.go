@@ -128,17 +128,8 @@ func (p *plan) conditions(written *planned) []store.Condition {
 	if self := p.judge.self; self != nil {
 		depends(self.before.ID, self.before.Revision)
 	}
-	var witnesses []witness
-	if !p.admin.rules.people || !p.judge.narrows {
-		witnesses = append(witnesses, p.judge.manages[:]...)
-	}
-	if !p.judge.narrows {
-		witnesses = append(witnesses, p.judge.usable[:]...)
-	}
-	for _, w := range witnesses {
-		if w.was {
-			depends(w.left, w.revision)
-		}
+	for _, w := range p.judge.witnesses() {
+		depends(w.key, w.revision)
 	}
 	return conditions
 }
