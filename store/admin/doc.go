@@ -43,13 +43,73 @@
 //
 // # Rules
 //
-// Comments and tests cite the rules of managing, M1 to M27:
-//   - M1, M2: judging is pure; the order of refusals.
-//   - M3 to M10: self-lockout.
-//   - M11 to M16: what happens to other keys, by how they were used.
-//   - M17 to M19: the token of a preview, and the conditions of a write.
-//   - M20, M21: suspensions and other changes that end by the clock.
-//   - M22, M23: acceptance by name; narrowing in an emergency.
-//   - M24, M25: the actor's address; what cannot be judged is refused as unavailable.
-//   - M26, M27: lists of changes; events.
+// Comments and tests cite these rules. A key is usable if it is active, has a live secret, and
+// has a live entry, or no entries while nothing requires one. A manager is a usable key with
+// one of the roles of [WithManagers] at the organization. The window and the notice are those of
+// [WithWindow] and [WithNotice].
+//
+// Judging:
+//
+//   - M1. A change is judged by policy.Evaluate on the records before and after it, and by
+//     nothing else. Judging writes nothing and counts no usage.
+//   - M2. The order of refusals: the actor may not do this; the change is wrong in itself; a
+//     record is absent or has another revision; findings; the write. A change that is wrong in
+//     itself is never called a lockout.
+//   - M15. A preview lists each key whose answer changes: the reason before and after, from
+//     when, its class and its usage. Other keys are counted.
+//   - M16. Evidence has its own date: since when usage is observed, until when, and what is
+//     missing. A key that was not observed is never called unused.
+//   - M25. A change that cannot be judged, since the store failed or a record cannot be read, is
+//     refused as unavailable. Without usage the classes are unknown, and changes possible.
+//
+// Locking oneself out, for an actor that is a key:
+//
+//   - M3. A change is refused as self_lockout if the request that carries it would be denied
+//     after it, on lines 4 to 14. The finding has the reason, the address, and an entry that
+//     would cover it.
+//   - M4. The proof of the request counts while its secret is live. Where the change ends that
+//     secret and makes a new one, the new one counts.
+//   - M5. To remove an entry is no lockout while another live entry covers the address.
+//   - M6. The first entry of an open list is judged like any other change.
+//   - M7. The ends of entries, keys, secrets and suspensions are judged at their instants. An end
+//     that the change brings nearer is refused within the notice, and reported later than that.
+//   - M8. To require a list is a self-lockout for a key without one, and none for a key whose
+//     live entry covers the request.
+//   - M9. So is dropping the grant by which the request passed.
+//   - M10. A key may end itself if it accepts self_lockout: disable or delete itself, or end its
+//     secret, now or later.
+//   - M24. The address is the guard's. Nothing in a change can give another.
+//
+// Others:
+//
+//   - M11. To deny a key calls that it made in the window is breaks_key.
+//   - M12. To leave an organization without a manager, now or at an instant within the notice,
+//     is last_manager. It refuses where keys are the only managers; see [WithPeopleManaging]. An
+//     organization that is switched off is judged as if it were on.
+//   - M13. To leave it without a usable key is organization_lockout.
+//   - M14. Widening has the same weight. To open a key to addresses that were not listed is
+//     opens: its last entry removed, the requirement left or suspended, the key enabled or
+//     prolonged. A wide entry is over_broad.
+//
+// Going ahead:
+//
+//   - M17. The token of a preview is a hash of the change, the actor, the revisions of the
+//     records that it was judged by, and the keys of each finding that refuses. Unrelated writes
+//     and other usage do not alter it.
+//   - M18. Applying judges again. With a token, another judgement is [Changed], and comes with
+//     the new preview. Without one the findings refuse all the same.
+//   - M19. The write depends on the revisions of the records by which M3, M12 and M13 were
+//     judged. Of two changes, harmless alone and a lockout together, one is judged again.
+//   - M20. A person or the system may suspend a requirement, for at most [MaxSuspension]. Line 10
+//     applies again by itself. A key may not.
+//   - M21. Break-glass is a suspension, a temporary entry or a temporary key. Nobody is exempt.
+//   - M22. Acceptance is by name, with a reason of 1 to [MaxReason] characters, and covers the
+//     keys of the preview. The event has both. There is no force.
+//   - M23. Narrowing in an emergency is never in the way: only M3 and M12 refuse to disable a key
+//     or to end a secret.
+//   - M26. Several changes are judged as a whole, and applied in one write where they are of one
+//     record. Otherwise they are applied in order up to the first refusal, and the result says
+//     which were made.
+//   - M27. Every change has an event, kept if and only if the change is. It has no secret and no
+//     hash. Previews and refusals go to the observer and are not stored.
 package admin
