@@ -59,8 +59,8 @@ func (l *Log) Add(change store.Change) {
 	l.revision = change.Revision
 }
 
-// Advance notes a write that changed no record, such as one that forgets events. Its revision
-// is greater than those before.
+// Advance notes a write without a change of a record: events were forgotten. Its revision is
+// greater than all earlier ones.
 func (l *Log) Advance(revision uint64) { l.revision = revision }
 
 // sizeOf returns the size of a change with its record, about. An entry has an address and

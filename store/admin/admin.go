@@ -64,8 +64,8 @@ func WithEvents(sink func(ctx context.Context, events []store.Event) error) Opti
 // lost, and two changes at the same moment, each harmless, could lock everybody out.
 func RequireJournal() Option { return func(a *Admin) { a.require = true } }
 
-// WithObserver sets the observer of previews and refused changes, which are not stored (rule
-// M27), and of failures that stop no call. It must be fast, and safe for concurrent use.
+// WithObserver sets the observer of previews, refused changes and failures that stop no call.
+// None of them is stored (rule M27). It must be fast, and safe for concurrent use.
 func WithObserver(observe func(ctx context.Context, notice Notice)) Option {
 	return func(a *Admin) { a.observe = observe }
 }

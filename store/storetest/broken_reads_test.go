@@ -131,19 +131,7 @@ var brokenReads = []brokenStore{
 			return withoutSwitch(subject), found, err
 		}
 	})},
-	{name: "looks keys up with the switch from before", sentence: "S9", make: with(func(b *teststore.Broken, sound *memory.Store) {
-		var seen sync.Map // by organization
-		b.DoLookup = func(ctx context.Context, id apikey.ID) (policy.Subject, bool, error) {
-			subject, found, err := sound.Lookup(ctx, id)
-			key, organization := subject.Key(), subject.Organization()
-			before, _ := seen.Swap(organization.ID, organization)
-			if before, ok := before.(policy.Organization); ok && found {
-				organization.Disabled = before.Disabled
-				return policy.NewSubject(&key, &organization), found, err
-			}
-			return subject, found, err
-		}
-	})},
+	{name: "looks keys up with the switch from before", sentence: "S9", make: fromBefore(func(o *policy.Organization, before policy.Organization) { o.Disabled = before.Disabled })},
 	{name: "drops a suspension", sentence: "S6", make: with(func(b *teststore.Broken, sound *memory.Store) {
 		b.DoPutOrganization = func(ctx context.Context, o policy.Organization) (policy.Organization, error) {
 			o.SuspendedUntil = time.Time{}
@@ -166,19 +154,7 @@ var brokenReads = []brokenStore{
 			return sound.PutOrganization(ctx, o)
 		}
 	})},
-	{name: "looks keys up with the suspension from before", sentence: "S9", make: with(func(b *teststore.Broken, sound *memory.Store) {
-		var seen sync.Map // by organization
-		b.DoLookup = func(ctx context.Context, id apikey.ID) (policy.Subject, bool, error) {
-			subject, found, err := sound.Lookup(ctx, id)
-			key, organization := subject.Key(), subject.Organization()
-			before, _ := seen.Swap(organization.ID, organization)
-			if before, ok := before.(policy.Organization); ok && found {
-				organization.SuspendedUntil = before.SuspendedUntil
-				return policy.NewSubject(&key, &organization), found, err
-			}
-			return subject, found, err
-		}
-	})},
+	{name: "looks keys up with the suspension from before", sentence: "S9", make: fromBefore(func(o *policy.Organization, before policy.Organization) { o.SuspendedUntil = before.SuspendedUntil })},
 	{name: "suspends every requirement with one", sentence: "S9", make: with(func(b *teststore.Broken, sound *memory.Store) {
 		b.DoLookup = func(ctx context.Context, id apikey.ID) (policy.Subject, bool, error) {
 			subject, found, err := sound.Lookup(ctx, id)
@@ -277,4 +253,21 @@ func withoutSwitch(subject policy.Subject) policy.Subject {
 		return subject
 	}
 	return policy.NewSubject(&key, &organization)
+}
+
+// fromBefore looks keys up with a setting of their organization from the look-up before.
+func fromBefore(set func(organization *policy.Organization, before policy.Organization)) func() store.Store {
+	return with(func(b *teststore.Broken, sound *memory.Store) {
+		var seen sync.Map // policy.Organization by ID
+		b.DoLookup = func(ctx context.Context, id apikey.ID) (policy.Subject, bool, error) {
+			subject, found, err := sound.Lookup(ctx, id)
+			key, organization := subject.Key(), subject.Organization()
+			before, _ := seen.Swap(organization.ID, organization)
+			if before, ok := before.(policy.Organization); ok && found {
+				set(&organization, before)
+				return policy.NewSubject(&key, &organization), found, err
+			}
+			return subject, found, err
+		}
+	})
 }

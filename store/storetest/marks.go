@@ -369,33 +369,3 @@ func stoppedWatcher(k *kit) {
 		}
 	}
 }
-
-func toldIsNotShared(k *kit) {
-	before := k.mirror()
-	organization := k.putOrganization(fixture.WholeOrganization("acme", 5))
-	want := k.put(richKey("key", "acme"))
-	for _, from := range []*fixture.Mirror{fixture.NewMirror(), before.Clone(), fixture.NewMirror(), before.Clone()} {
-		m := from.Clone()
-		err := m.Follow(k.ctx, k.watcher(), func(change store.Change) bool {
-			if change.KeyRecord != nil {
-				k.wantKey("the record that Watch told", *change.KeyRecord, want)
-				spoil(*change.KeyRecord)
-				*change.KeyRecord = fixture.Plain("spoilt", "spoilt")
-			}
-			if change.OrganizationRecord != nil {
-				if !change.OrganizationRecord.Equal(organization) {
-					k.Errorf("Watch told %+v; want %+v", *change.OrganizationRecord, organization)
-				}
-				*change.OrganizationRecord = policy.Organization{ID: "spoilt"}
-			}
-			return !change.IsMark() || change.Revision < want.Revision
-		})
-		if err != nil {
-			k.Fatalf("Watch: %v", err)
-		}
-		k.wantEverywhere(want)
-		if got := k.readOrganization("acme"); !got.Equal(organization) {
-			k.Errorf("Organization has %+v, which was written into what Watch told", got)
-		}
-	}
-}

@@ -62,8 +62,8 @@ func sameObservation(a, b store.Observation) bool {
 		})
 }
 
-// reportsAddUp has a recorder of each kind: one that ends, one that loses calls, one that
-// dies, and one after a time without any.
+// reportsAddUp has four recorders. The first ends; the second loses calls and dies; after two
+// hours without an observer come the others.
 func reportsAddUp(k *kit) {
 	r := k.recorder()
 	k.wantObservation(r, store.Observation{})

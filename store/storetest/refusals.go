@@ -240,3 +240,56 @@ func organizationWithInvalidKeys(k *kit) {
 		k.wantEverywhere(key)
 	}
 }
+
+func refusedWrites(k *kit) {
+	organization := k.organization("acme")
+	k.organization("other")
+	key := k.put(richKey("here", "acme"))
+
+	// changed returns a key that differs in every field.
+	changed := func(change func(*apikey.Key)) apikey.Key {
+		other := fixture.Whole("here", "acme", 7)
+		other.Revision = key.Revision
+		change(&other)
+		return other
+	}
+	before := k.snapshot()
+	for name, other := range map[string]apikey.Key{
+		"a PutKey that finds the key there":        changed(func(o *apikey.Key) { o.Revision = 0 }),
+		"a PutKey with another revision":           changed(func(o *apikey.Key) { o.Revision++ }),
+		"a PutKey of what is not there":            changed(func(o *apikey.Key) { o.ID = "gone" }),
+		"a PutKey of an invalid key":               changed(func(o *apikey.Key) { o.Secrets = nil }),
+		"a PutKey that would move the key":         changed(func(o *apikey.Key) { o.Organization = "other" }),
+		"a PutKey that would open the list":        changed(func(o *apikey.Key) { o.AccessList = accesslist.List{} }),
+		"a PutKey for an organization not there":   changed(func(o *apikey.Key) { o.ID, o.Organization, o.Revision = "new", "gone", 0 }),
+		"a PutKey with a revision that never was ": changed(func(o *apikey.Key) { o.Revision += 1 << 40 }),
+	} {
+		if _, err := k.store.PutKey(k.ctx, other); err == nil {
+			k.Errorf("%s succeeded; want it refused", name)
+		}
+		k.wantUnchanged(before, name)
+	}
+	for name, other := range map[string]policy.Organization{
+		"a PutOrganization that finds it there":     {ID: "acme", Requirement: policy.Required},
+		"a PutOrganization with another revision":   {ID: "acme", Requirement: policy.Required, Revision: organization.Revision + 9},
+		"a PutOrganization of what is not there":    {ID: "gone", Revision: 1},
+		"a PutOrganization of an invalid one":       {ID: "acme", Requirement: 9, Revision: organization.Revision},
+		"a PutOrganization without an identifier":   {},
+		"a PutOrganization whose ID is not in UTF8": {ID: "\xff"},
+	} {
+		if _, err := k.store.PutOrganization(k.ctx, other); err == nil {
+			k.Errorf("%s succeeded; want it refused", name)
+		}
+		k.wantUnchanged(before, name)
+	}
+	for name, err := range map[string]error{
+		"a DeleteKey with another revision":          k.store.DeleteKey(k.ctx, "here", key.Revision+1),
+		"a DeleteOrganization with another revision": k.store.DeleteOrganization(k.ctx, "other", key.Revision+1),
+		"a DeleteOrganization of one that has keys":  k.store.DeleteOrganization(k.ctx, "acme", 0),
+	} {
+		if err == nil {
+			k.Errorf("%s succeeded; want it refused", name)
+		}
+		k.wantUnchanged(before, name)
+	}
+}
