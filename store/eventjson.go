@@ -101,8 +101,11 @@ func (e *Event) UnmarshalJSON(data []byte) error {
 		)
 	}
 	if err == nil {
-		read.Index = int(min(index, math.MaxInt32))
-		err = read.Validate()
+		if read.Index = int(index); index > math.MaxInt32 {
+			err = fmt.Errorf(`"index": %d: want at most %d`, index, math.MaxInt32)
+		} else {
+			err = read.Validate()
+		}
 	}
 	if err != nil {
 		return fmt.Errorf("store: an event in JSON: %w", err)

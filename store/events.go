@@ -114,9 +114,10 @@ func FollowEvents(ctx context.Context, s Store, request EventRequest) iter.Seq2[
 			yield(EventPage{}, fmt.Errorf("store: %w: FollowEvents of a store that is no Journal (%t), or newest first (%t): want a Journal, and oldest first", ErrInvalid, !ok, request.Newest))
 			return
 		}
-		err := error(nil)
+		watcher, watches := As[Watcher](s)
+		var err error
 		for err == nil {
-			if watcher, ok := As[Watcher](s); ok {
+			if watches {
 				err = f.watch(ctx, watcher)
 			} else {
 				err = f.poll(ctx)
@@ -166,7 +167,7 @@ func (f *follower) watch(ctx context.Context, watcher Watcher) error {
 	for change, err := range watcher.Watch(ctx, from) {
 		switch {
 		case errors.Is(err, ErrCompacted):
-			return nil
+			return pause(ctx, pollEvents/10) // the feed may never reach back far enough
 		case err != nil:
 			return err
 		case change.IsMark():
@@ -182,8 +183,13 @@ func (f *follower) poll(ctx context.Context) error {
 	if err := f.read(ctx); err != nil {
 		return err
 	}
+	return pause(ctx, pollEvents)
+}
+
+// pause returns after a time, or with the error of a done ctx.
+func pause(ctx context.Context, d time.Duration) error {
 	select {
-	case <-time.After(pollEvents):
+	case <-time.After(d):
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()

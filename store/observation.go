@@ -102,7 +102,11 @@ func (o Observation) Add(r Report) Observation {
 	}
 	o.gap(Gap{From: known.Until, To: r.From})
 	if r.Lost > known.Lost {
-		o.gap(Gap{From: known.Until, To: r.At, Lost: r.Lost - known.Lost})
+		to := r.At
+		if least := known.Until.Add(time.Microsecond); to.Before(least) {
+			to = least // after a clock was set back: an empty gap would be dropped, with its number
+		}
+		o.gap(Gap{From: known.Until, To: to, Lost: r.Lost - known.Lost})
 	}
 	if r.Until.After(o.Until) {
 		o.Until = r.Until

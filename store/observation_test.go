@@ -72,6 +72,14 @@ func TestM16Observation(t *testing.T) {
 			},
 			now: 60, want: store.Coverage{Since: after(30), Until: after(60), Missing: 30 * time.Minute},
 		},
+		"calls lost by a recorder whose clock was set back": {
+			reports: func() []store.Report {
+				a := started("a", 0)
+				return []store.Report{a.start(), a.until(0, 5), a.until(30, 0)}
+			},
+			gaps: []store.Gap{{From: after(0), To: after(0).Add(time.Microsecond), Lost: 5}},
+			now:  30, want: store.Coverage{Since: after(0).Add(time.Microsecond), Until: after(30), Missing: time.Microsecond, Lost: 5},
+		},
 		"restarted": {
 			reports: func() []store.Report {
 				a, b := started("a", 0), started("b", 20.5)

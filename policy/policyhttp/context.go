@@ -75,9 +75,6 @@ func (c *call) Value(key any) any {
 // String keeps the printing of a context from looking through all of its fields.
 func (c *call) String() string { return fmt.Sprintf("%v.WithDecision", c.Context) }
 
-// maxKey is the length of the longest valid key ID.
-const maxKey = 40
-
 // A keyMemory has room for a key ID as apikey.NewID makes it, and for 24 digits. A longer one
 // gets memory of its own: with room for it every call would take the next size of the
 // allocator, an eighth more.

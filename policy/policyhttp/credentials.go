@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/sallyport-go/sallyport/apikey"
 	"github.com/sallyport-go/sallyport/policy"
 )
 
@@ -16,7 +17,7 @@ import (
 const (
 	maxCredentials  = 8192                          // a header's value; those of Digest are the longest
 	maxSecret       = 120                           // a secret's text; an issuer's longest has 112
-	maxUserPassword = maxKey + 1 + maxSecret        // a user, a colon and a password
+	maxUserPassword = apikey.MaxID + 1 + maxSecret  // a user, a colon and a password
 	maxEncoded      = (maxUserPassword + 2) / 3 * 4 // those in base64
 )
 

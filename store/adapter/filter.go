@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/sallyport-go/sallyport/apikey"
+	"github.com/sallyport-go/sallyport/internal/plain"
 	"github.com/sallyport-go/sallyport/store"
 )
 
@@ -43,5 +44,5 @@ func noFilter(filter store.Filter) error {
 	if filter == (store.Filter{}) {
 		return nil
 	}
-	return fmt.Errorf("store: %w: a filter by label %.100q and external ID %.100q: want none, or a listing of keys", store.ErrInvalid, filter.Label, filter.ExternalID)
+	return fmt.Errorf("store: %w: a filter by label %s and external ID %s: want none, or a listing of keys", store.ErrInvalid, plain.Quote(filter.Label), plain.Quote(filter.ExternalID))
 }

@@ -129,28 +129,36 @@ func SetGrants(key apikey.ID, grants ...apikey.Grant) Change {
 // then.
 func AddGrants(key apikey.ID, grants ...apikey.Grant) Change {
 	grants = slices.Clone(grants)
-	return changeGrants("add_grants", key, grants, func(has []apikey.Grant) ([]apikey.Grant, error) {
+	return someGrants(changeGrants("add_grants", key, grants, func(has []apikey.Grant) ([]apikey.Grant, error) {
 		for _, grant := range grants {
 			if slices.Contains(has, grant) {
 				return nil, invalid("The key has %s already. Nothing was added.", grantText(grant))
 			}
 		}
 		return append(slices.Clone(has), grants...), nil
-	})
+	}), grants)
 }
 
 // RemoveGrants removes grants of a key, each exactly as it is. A grant it lacks is Invalid,
 // and nothing is removed then.
 func RemoveGrants(key apikey.ID, grants ...apikey.Grant) Change {
 	grants = slices.Clone(grants)
-	return changeGrants("remove_grants", key, grants, func(has []apikey.Grant) ([]apikey.Grant, error) {
+	return someGrants(changeGrants("remove_grants", key, grants, func(has []apikey.Grant) ([]apikey.Grant, error) {
 		for _, grant := range grants {
 			if !slices.Contains(has, grant) {
 				return nil, invalid("The key does not have %s. Nothing was removed.", grantText(grant))
 			}
 		}
 		return slices.DeleteFunc(slices.Clone(has), func(g apikey.Grant) bool { return slices.Contains(grants, g) }), nil
-	})
+	}), grants)
+}
+
+// someGrants refuses a change of grants that names none.
+func someGrants(change Change, grants []apikey.Grant) Change {
+	if len(grants) == 0 {
+		change = change.wrong("The change names no grant.")
+	}
+	return change
 }
 
 func changeGrants(kind string, key apikey.ID, grants []apikey.Grant, edit func([]apikey.Grant) ([]apikey.Grant, error)) Change {

@@ -283,6 +283,8 @@ func TestM2WrongInItself(t *testing.T) {
 		"an ended validity":     {admin.SetValidity("k", start, start), "The key would never be valid: it would end before it begins."},
 		"a negative overlap":    {admin.Rotate("k", -1), "The overlap is negative."},
 		"no entries to add":     {admin.AddEntries("k"), "The change names no entry."},
+		"no grants to add":      {admin.AddGrants("k"), "The change names no grant."},
+		"no grants to remove":   {admin.RemoveGrants("k"), "The change names no grant."},
 		"no entries to remove":  {admin.RemoveEntries("k"), "The change names no entry."},
 		"an entry it has":       {admin.AddEntries("k", entry("203.0.113.7", "")), "203.0.113.7: duplicate entry: it is on the list already; nothing was added."},
 		"an entry twice":        {admin.AddEntries("k", entry("192.0.2.1", ""), entry("192.0.2.1", "")), "192.0.2.1: duplicate entry: it is given twice; nothing was added."},

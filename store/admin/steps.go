@@ -78,7 +78,7 @@ func (r *keyRequest) following(s *step) *keyRequest {
 // that the findings have as new ones.
 func covered(findings []Finding, f Finding, created map[apikey.ID]bool) bool {
 	return slices.ContainsFunc(findings, func(known Finding) bool {
-		if known.Kind != f.Kind || known.Refuses != f.Refuses || known.Acceptable != f.Acceptable || !known.At.Equal(f.At) || known.Count < f.Count {
+		if known.Kind != f.Kind || known.Refuses != f.Refuses || known.Acceptable != f.Acceptable || !known.At.Equal(f.At) || known.Count < f.Count || !containsAll(known.Entries, f.Entries) {
 			return false
 		}
 		keys := make(map[apikey.ID]bool, len(known.Keys))
@@ -92,6 +92,10 @@ func covered(findings []Finding, f Finding, created map[apikey.ID]bool) bool {
 			return !keys[id]
 		})
 	})
+}
+
+func containsAll(known, texts []string) bool {
+	return !slices.ContainsFunc(texts, func(text string) bool { return !slices.Contains(known, text) })
 }
 
 // A sequence is the steps of a plan being made one after the other: others may change the

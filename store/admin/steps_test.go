@@ -287,3 +287,19 @@ func TestM26StepsAreJudgedAgain(t *testing.T) {
 	}
 	w.refuse(admin.Unavailable, ann, plain, admin.SetRequirement(policy.NotRequired), admin.Describe("k", "x"), admin.SetRequirement(policy.Required))
 }
+
+// A wide entry of a step is covered by a finding that names it, not by one of the same kind.
+func TestM22AcceptanceIsByEntry(t *testing.T) {
+	f := newFaulty()
+	w := worldOf(t, f, f.Store)
+	w.key("boss", "203.0.113.7", "owner")
+	w.key("k", "203.0.113.9", "x")
+	preview := w.preview(ann, admin.AddEntries("k", w.entries("10.0.0.0/7")...), admin.Describe("boss", "b"), admin.ReplaceEntries("k", w.entries("20.0.0.0/7")...))
+	var wide [][]string
+	for _, finding := range preview.Findings {
+		if finding.Kind == admin.OverBroad {
+			wide = append(wide, finding.Entries)
+		}
+	}
+	require.Equal(t, [][]string{{"20.0.0.0/7"}, {"10.0.0.0/7"}}, wide)
+}

@@ -1,6 +1,8 @@
 package postgres
 
 import (
+	"strconv"
+
 	"github.com/jackc/pgx/v5/pgtype"
 
 	"github.com/sallyport-go/sallyport/apikey"
@@ -12,9 +14,9 @@ import (
 // with their records. It is one statement, and so one snapshot: see beginSnapshotSQL for the
 // tables. The parameter is in a subquery, or the server would plan the statement anew each
 // time, which takes longer than running it: it expects fewer changes after a known revision.
-const recentSQL = selectState + `, p.history, p.latest, p.forgotten, c.revision, c.organization, c.key, c.deleted,
+var recentSQL = selectState + `, p.history, p.latest, p.forgotten, c.revision, c.organization, c.key, c.deleted,
 	k.id, k.organization, k.revision, k.entries, k.document, o.id, o.revision, o.document` + fromState + joinPosition + `
-	LEFT JOIN (SELECT * FROM sallyport.changes WHERE revision > (SELECT $1::bigint) AND ` + isOfRecord + ` ORDER BY revision DESC LIMIT 16) AS c ON true
+	LEFT JOIN (SELECT * FROM sallyport.changes WHERE revision > (SELECT $1::bigint) AND ` + isOfRecord + ` ORDER BY revision DESC LIMIT ` + strconv.Itoa(few) + `) AS c ON true
 	LEFT JOIN LATERAL (SELECT * FROM sallyport.keys WHERE id = c.key LIMIT 2) AS k ON true
 	LEFT JOIN LATERAL (SELECT * FROM sallyport.organizations WHERE c.key IS NULL AND id = c.organization LIMIT 2) AS o ON true
 	ORDER BY c.revision DESC`
