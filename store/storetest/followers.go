@@ -66,7 +66,7 @@ func (k *kit) wantHistory(what string, page store.EventPage) {
 
 func nextAndMarks(k *kit) {
 	if _, ok := store.As[store.Watcher](k.store); !ok {
-		k.Skip("store.As finds no store.Watcher in the store: there are no marks")
+		k.Skip("store.As finds no store.Watcher in the store: marks do not apply")
 	}
 	m := k.mirror()
 	k.wantEvents("after a mark of an empty store", store.EventRequest{After: m.Mark}, nil)
@@ -145,7 +145,7 @@ func eventsAfterWrite(k *kit) {
 
 func eventsAfterMark(k *kit) {
 	if _, ok := store.As[store.Watcher](k.store); !ok {
-		k.Skip("store.As finds no store.Watcher in the store: there are no marks")
+		k.Skip("store.As finds no store.Watcher in the store: marks do not apply")
 	}
 	k.organization("acme")
 	rounds := k.rounds(30)

@@ -284,7 +284,7 @@ func otherMethodsKeepNone(k *kit) {
 
 func writesAreTold(k *kit) {
 	if _, ok := store.As[store.Watcher](k.store); !ok {
-		k.Skip("store.As finds no store.Watcher in the store: nothing is told")
+		k.Skip("store.As finds no store.Watcher in the store: deliveries do not apply")
 	}
 	m := k.mirror()
 	told := func(what string) {
