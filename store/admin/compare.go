@@ -66,7 +66,7 @@ type comparison struct {
 	unnamed       bool         // the key is created under a new ID
 	edges         []netip.Addr // of the lists, if they differ
 	lost, gained  []call       // the earliest first
-	everywhere    bool         // lost from every address
+	everywhere    bool         // at some time every call is lost
 	was, left     *span        // in which the key is usable, by judge.compare
 }
 
@@ -81,12 +81,10 @@ func compare(before, after side, now time.Time) *comparison {
 		c.edges = edges(was, is)
 	}
 	both := existed && exists && before.key != after.key
-	for _, at := range append([]time.Time{now}, c.instants()...) {
+	for _, at := range append([]time.Time{now}, c.instants(is)...) {
 		homes := []netip.Addr{home(was, at)}
 		if c.edges == nil {
-			first := c.try(at, homes[0], "", nil)
-			c.keep(first)
-			c.everywhere = c.everywhere || first.lost()
+			c.keep(c.try(at, homes[0], "", nil))
 		} else {
 			for _, address := range c.edges {
 				c.keep(c.try(at, address, "", nil))
@@ -97,6 +95,9 @@ func compare(before, after side, now time.Time) *comparison {
 			c.secrets(at, homes[0])
 			c.grants(at, homes)
 		}
+		passed := c.try(at, homes[0], "", nil).before
+		passes := c.try(at, homes[len(homes)-1], "", nil).after
+		c.everywhere = c.everywhere || passed.Allows() && !passes.Allows()
 	}
 	if c.edges != nil {
 		c.ends(was)
@@ -109,12 +110,16 @@ func compare(before, after side, now time.Time) *comparison {
 }
 
 // instants returns the later times, ascending, of a possible change of the answer to calls
-// from everywhere: none if the change is of neither record.
-func (c *comparison) instants() []time.Time {
+// from everywhere: none if the change is of neither record. A changed list ends with its last
+// entry.
+func (c *comparison) instants(is accesslist.List) []time.Time {
 	if c.before.key == c.after.key && alike(c.before.organization, c.after.organization) {
 		return nil
 	}
 	var times []time.Time
+	if c.edges != nil {
+		times = append(times, listEnd(is))
+	}
 	for _, s := range []side{c.before, c.after} {
 		if s.organization != nil {
 			times = append(times, s.organization.SuspendedUntil)
@@ -185,14 +190,14 @@ func lastOf(prefix netip.Prefix) netip.Addr {
 	return last
 }
 
-// secrets tries each secret that was live and changes. The end of an overlap is no loss: the
-// new secret stands in for the earlier one (rule M4).
+// secrets tries each secret that was live and has ended. The end of an overlap is no loss:
+// the new secret stands in for the earlier one (rule M4).
 func (c *comparison) secrets(at time.Time, home netip.Addr) {
 	if c.succeeded(at) {
 		return
 	}
 	for _, secret := range c.before.key.Secrets {
-		if isLive(secret, at) && !slices.Contains(c.after.key.Secrets, secret) {
+		if isLive(secret, at) && (proof{secret: secret.ID()}).Verify(*c.after.key, at) != nil {
 			c.keep(c.try(at, home, secret.ID(), nil))
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/sallyport-go/sallyport/accesslist"
 	"github.com/sallyport-go/sallyport/apikey"
 )
 
@@ -43,10 +44,7 @@ func (s side) usable(now time.Time) *span {
 // turns returns the later times, ascending, of a possible begin or end of the usable time: a
 // list ends with its last entry, and the proof with the last secret.
 func (s side) turns(now time.Time) []time.Time {
-	var entries, secrets lastEnd
-	for entry := range s.key.AccessList.All() {
-		entries.see(entry.Expires)
-	}
+	var secrets lastEnd
 	for _, secret := range s.key.Secrets {
 		secrets.see(secret.Expires)
 	}
@@ -54,7 +52,16 @@ func (s side) turns(now time.Time) []time.Time {
 	if s.organization != nil {
 		suspended = s.organization.SuspendedUntil
 	}
-	return upcoming(now, s.key.NotBefore, s.key.Expires, entries.time, secrets.time, suspended)
+	return upcoming(now, s.key.NotBefore, s.key.Expires, listEnd(s.key.AccessList), secrets.time, suspended)
+}
+
+// listEnd returns the end of a list's last entry; zero if it has none.
+func listEnd(list accesslist.List) time.Time {
+	var entries lastEnd
+	for entry := range list.All() {
+		entries.see(entry.Expires)
+	}
+	return entries.time
 }
 
 // lastEnd is the last of some ends; zero if one of them is none.
