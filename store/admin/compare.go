@@ -67,6 +67,7 @@ type comparison struct {
 	edges         []netip.Addr // of the lists, if they differ
 	lost, gained  []call       // the earliest first
 	everywhere    bool         // at some time every call is lost
+	role          bool         // a role is lost
 	was, left     *span        // in which the key is usable, by judge.compare
 }
 
@@ -210,12 +211,18 @@ func (c *comparison) succeeded(at time.Time) bool {
 	})
 }
 
-// grants tries each grant that only one side has.
+// grants tries each grant that only one side has. A role is lost where the call would be
+// denied by the change of grants alone.
 func (c *comparison) grants(at time.Time, homes []netip.Addr) {
 	was, is := c.before.key.Grants, c.after.key.Grants
+	alone := *c.before.key
+	alone.Grants = is
 	for _, grant := range append(without(was, is), without(is, was)...) {
 		for _, home := range homes {
-			c.keep(c.try(at, home, "", &grant))
+			tried := c.try(at, home, "", &grant)
+			c.keep(tried)
+			denied := !side{&alone, c.before.organization}.decide(c.request(tried), at).Allowed()
+			c.role = c.role || tried.before.Allows() && denied
 		}
 	}
 }
@@ -228,19 +235,24 @@ func anyCall(key *apikey.Key, address netip.Addr) policy.Request {
 // try returns a call with its answers.
 func (c *comparison) try(at time.Time, address netip.Addr, secret string, grant *apikey.Grant) call {
 	tried := call{at: at, address: address, secret: secret, grant: grant}
-	request := anyCall(c.subject(), address)
-	if secret != "" {
-		request.Verifier = proof{secret: secret}
+	request := c.request(tried)
+	tried.before = c.before.decide(request, at).Reason
+	tried.after = c.after.decide(request, at).Reason
+	return tried
+}
+
+func (c *comparison) request(tried call) policy.Request {
+	request := anyCall(c.subject(), tried.address)
+	if tried.secret != "" {
+		request.Verifier = proof{secret: tried.secret}
 	}
-	if grant != nil {
+	if grant := tried.grant; grant != nil {
 		request.Endpoint.Roles, request.Project = []string{grant.Role}, grant.Project
 		if grant.AllProjects {
 			request.Project = anyProject
 		}
 	}
-	tried.before = c.before.decide(request, at).Reason
-	tried.after = c.after.decide(request, at).Reason
-	return tried
+	return request
 }
 
 // anyProject is no valid name, so that only a grant for all projects reaches it.
@@ -274,14 +286,10 @@ func (c *comparison) empties() bool {
 	return exists && is.IsEmpty() && !(existed && was.IsEmpty())
 }
 
-func (c *comparison) losesGrant() bool {
-	return slices.ContainsFunc(c.lost, func(lost call) bool { return lost.grant != nil })
-}
-
 // losesUsed reports whether lost calls may be among those of the window, although none of the
 // known ones is. Usage shows neither the roles of a call, nor every address of a secret.
 func (c *comparison) losesUsed(seen observed) bool {
-	return seen.used() && (!seen.all || !seen.complete || c.everywhere || c.losesGrant()) ||
+	return seen.used() && (!seen.all || !seen.complete || c.everywhere || c.role) ||
 		slices.ContainsFunc(c.lost, func(lost call) bool { return lost.secret != "" && seen.usedSecret(lost.secret) })
 }
 

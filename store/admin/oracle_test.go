@@ -307,20 +307,28 @@ func (o *oracle) ended(id apikey.ID, at time.Time) (secrets []string) {
 	return secrets
 }
 
-// roles reports whether a call that needs a role is lost or gained for want of the role.
+// roles reports whether a call that needs a role is lost, or gained, by the grants alone.
 func (o *oracle) roles(id apikey.ID, address netip.Addr, at time.Time) (lost, gained bool) {
-	if b, a := o.before.keys[id], o.after.keys[id]; b == nil || a == nil || slices.Equal(b.Grants, a.Grants) {
+	before, after := o.before.keys[id], o.after.keys[id]
+	if before == nil || after == nil || slices.Equal(before.Grants, after.Grants) {
 		return false, false
 	}
 	for _, role := range []string{"owner", "reader", "writer"} {
 		for _, project := range []string{"", "p", "q", "another"} {
 			endpoint := policy.Endpoint{Name: "x", Roles: []string{role}}
-			before, after := o.before.answer(id, address, anyLive, endpoint, project, at), o.after.answer(id, address, anyLive, endpoint, project, at)
-			lost = lost || before.Allows() && (after == policy.RoleMissing || after == policy.ProjectNotGranted)
-			gained = gained || after.Allows() && (before == policy.RoleMissing || before == policy.ProjectNotGranted)
+			allowed := func(r records) bool { return r.answer(id, address, anyLive, endpoint, project, at).Allows() }
+			lost = lost || allowed(o.before) && !allowed(o.before.granted(id, after.Grants))
+			gained = gained || allowed(o.after) && !allowed(o.after.granted(id, before.Grants))
 		}
 	}
 	return lost, gained
+}
+
+// granted returns records in which one key has other grants.
+func (r records) granted(id apikey.ID, grants []apikey.Grant) records {
+	key := *r.keys[id]
+	key.Grants = grants
+	return records{r.organization, map[apikey.ID]*apikey.Key{id: &key}}
 }
 
 // breaks reports whether a call of the window would be lost at a time.

@@ -55,8 +55,8 @@ func FuzzOracle(f *testing.F) {
 
 func randomChoices(seed uint64) *chooser {
 	random := rand.New(rand.NewPCG(seed, 27))
-	bytes := make([]byte, 0, 400)
-	for len(bytes) < 400 {
+	bytes := make([]byte, 0, 600)
+	for len(bytes) < 600 {
 		bytes = binary.LittleEndian.AppendUint64(bytes, random.Uint64())
 	}
 	return &chooser{bytes}
@@ -207,7 +207,7 @@ func (c *chooser) key(s *smallWorld, id apikey.ID) {
 
 // asker makes the request of a key, if one is found that may ask.
 func (c *chooser) asker(s *smallWorld) (*asker, admin.Actor) {
-	for range 4 * c.n(2) {
+	for range 12 * c.n(2) {
 		id := pick(c, smallKeys...)
 		key := s.stored(string(id))
 		i := c.n(len(key.Secrets))
