@@ -336,10 +336,8 @@ func (c *comparison) breaks(at time.Time, seen observed) (call, bool) {
 		if c.succeeded(at) {
 			secret = ""
 		}
-		if use.Address.IsValid() {
-			if tried := c.try(at, use.Address, secret, nil); tried.lost() {
-				return tried, true
-			}
+		if tried := c.try(at, use.Address, secret, nil); tried.lost() { // none without an address
+			return tried, true
 		}
 	}
 	return call{}, false

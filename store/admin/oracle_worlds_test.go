@@ -24,7 +24,7 @@ import (
 
 // TestOracle compares the guard with the oracle on random worlds.
 func TestOracle(t *testing.T) {
-	worlds := 3000
+	worlds := oracleWorlds
 	if testing.Short() {
 		worlds = 600
 	}

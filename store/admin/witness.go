@@ -44,40 +44,30 @@ func (s side) usable(now time.Time) *span {
 // turns returns the later times, ascending, of a possible begin or end of the usable time: a
 // list ends with its last entry, and the proof with the last secret.
 func (s side) turns(now time.Time) []time.Time {
-	var secrets lastEnd
+	var secrets, suspended time.Time
 	for _, secret := range s.key.Secrets {
-		secrets.see(secret.Expires)
+		secrets = later(secrets, secret.Expires)
 	}
-	var suspended time.Time
 	if s.organization != nil {
 		suspended = s.organization.SuspendedUntil
 	}
-	return upcoming(now, s.key.NotBefore, s.key.Expires, listEnd(s.key.AccessList), secrets.time, suspended)
+	return upcoming(now, s.key.NotBefore, s.key.Expires, listEnd(s.key.AccessList), secrets, suspended)
 }
 
-// listEnd returns the end of a list's last entry; zero if it has none.
-func listEnd(list accesslist.List) time.Time {
-	var entries lastEnd
+// listEnd returns the last end of an entry; zero if none ends.
+func listEnd(list accesslist.List) (end time.Time) {
 	for entry := range list.All() {
-		entries.see(entry.Expires)
+		end = later(end, entry.Expires)
 	}
-	return entries.time
+	return end
 }
 
-// lastEnd is the last of some ends; zero if one of them is none.
-type lastEnd struct {
-	time  time.Time
-	never bool
-}
-
-func (l *lastEnd) see(end time.Time) {
-	l.never = l.never || end.IsZero()
-	if l.never {
-		end = time.Time{}
+// later returns the later of two times.
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
 	}
-	if l.never || end.After(l.time) {
-		l.time = end
-	}
+	return a
 }
 
 // upcoming returns the times after now, ascending, each once.
