@@ -19,7 +19,7 @@ import (
 type fields struct {
 	Kind     string    `json:"kind"`
 	Key      apikey.ID `json:"key"`      // none: the organization, or a new key with a random ID
-	Revision uint64    `json:"revision"` // shown to the asker; another one is a conflict. 0: whichever there is
+	Revision uint64    `json:"revision"` // shown to the asker; another one is a conflict. 0: any
 
 	Description string             `json:"description"`
 	ExternalID  string             `json:"externalId"`
@@ -34,9 +34,9 @@ type fields struct {
 	Until       time.Time          `json:"until"`   // none: in an hour
 }
 
-// kinds are the changes that this service offers. Each needs its fields, may have those with
-// a question mark, and has no others: a rotation without an overlap would end the old secret
-// at once, and a misspelt "expires" would never end.
+// kinds are the changes on offer. Each needs its fields, those with a question mark are
+// optional, and others are refused: a rotation without an overlap would end the old secret at
+// once, and a key with a misspelt "expires" would never end.
 var kinds = map[string]struct {
 	fields string
 	change func(f fields) admin.Change
@@ -126,7 +126,7 @@ func (d *duration) UnmarshalText(text []byte) error {
 	return err
 }
 
-// decode reads one JSON value and nothing after it, with names that are known.
+// decode reads one JSON value with known names, and nothing after it.
 func decode(from io.Reader, into any) error {
 	decoder := json.NewDecoder(from)
 	decoder.DisallowUnknownFields()

@@ -38,11 +38,11 @@ func newAdmin(keys store.Store) (*admin.Admin, error) {
 		}))
 }
 
-// An asker returns who sent a request, and the organization that the sender may manage.
+// An asker returns the sender of a request, and the organization to manage.
 type asker func(r *http.Request) (admin.Actor, string, error)
 
-// byKey is for requests behind the guard: key, address and organization are those of its
-// decision. The zero Decision is a denial.
+// byKey is the asker behind the guard. Key, address and organization are those of the
+// decision. Without one it is a denial.
 func byKey(r *http.Request) (admin.Actor, string, error) {
 	decision, _ := policyhttp.DecisionOf(r.Context())
 	actor, err := admin.ByKey(decision)
@@ -59,7 +59,7 @@ func (m management) routes(mux *http.ServeMux, by asker, read, change func(http.
 	mux.Handle("POST "+organization+"/changes", change(handler(by, m.change)))
 }
 
-// statuses are those of the classes of errors; the class is also in the body.
+// statuses has the status of each class of errors. The class is also in the body.
 var statuses = map[admin.Class]int{
 	admin.Invalid: http.StatusBadRequest, admin.Forbidden: http.StatusForbidden, admin.NotFound: http.StatusNotFound,
 	admin.Conflict: http.StatusConflict, admin.Changed: http.StatusConflict, admin.Refused: http.StatusConflict,
@@ -112,8 +112,8 @@ func (m management) listKeys(r *http.Request, _ admin.Actor, organization string
 	return map[string]any{"keys": page.Items, "next": page.Next}, err
 }
 
-// listEvents answers who changed what and why, the newest first. It takes ?cursor, and ?key
-// for the events of one key, also of a deleted one.
+// listEvents answers the journal, the newest event first. It takes ?cursor, and ?key for the
+// events of one key, also of a deleted one.
 func (m management) listEvents(r *http.Request, _ admin.Actor, organization string) (any, error) {
 	query := r.URL.Query()
 	request := store.EventRequest{Organization: organization, Key: apikey.ID(query.Get("key")), Newest: true}
@@ -132,9 +132,9 @@ func (m management) listEvents(r *http.Request, _ admin.Actor, organization stri
 	return map[string]any{"events": append([]store.Event{}, page.Events...), "next": next}, err
 }
 
-// An order is what somebody asks for. Without apply it is previewed: nothing is written, and
-// the answer has the token and the findings. With apply and that token it is made if it still
-// does the same. Findings that refuse are accepted by name, with a reason.
+// An order is a list of changes. Without apply it is previewed: nothing is written, and the
+// answer has the findings and a token. With apply and the token it is made, if the preview
+// still holds. Findings in the way are accepted by name, with a reason.
 type order struct {
 	Changes []json.RawMessage `json:"changes"` // see kinds
 	Apply   bool              `json:"apply"`
@@ -143,7 +143,7 @@ type order struct {
 	Reason  string            `json:"reason"`
 }
 
-// An outcome is the answer to an applied order. If only a part was made it has an error, too.
+// An outcome is the answer to an applied order. An order made in part has an error, too.
 type outcome struct {
 	Result  admin.Result `json:"result"`           // secrets are redacted in it
 	Secrets []newSecret  `json:"secretsShownOnce"` // only their hashes are stored
@@ -157,7 +157,7 @@ type newSecret struct {
 	Secret string    `json:"secret"`
 }
 
-// change previews an order or applies it. A client that hangs up does not stop it half-way.
+// change previews an order or applies it. The client's hanging up does not stop it half-way.
 func (m management) change(r *http.Request, actor admin.Actor, organization string) (any, error) {
 	var asked order
 	if err := decode(r.Body, &asked); err != nil {

@@ -13,7 +13,7 @@ import (
 // A person is an account of the service's own.
 type person struct {
 	ID, Name      string
-	Organizations []string // that the person may manage
+	Organizations []string // to manage
 }
 
 // people stands for the service's accounts.
@@ -22,14 +22,14 @@ var people = []person{{"ann@acme.example", "Ann", []string{"acme"}}, {"gus@globe
 // loopback is where the login proxy connects from.
 var loopback = netip.MustParsePrefix("127.0.0.1/32")
 
-// signedIn is the header in which the login proxy names who has signed in.
+// signedIn is the header with the signed-in person's ID, set by the login proxy.
 const signedIn = "X-Forwarded-User"
 
-// byPerson is for requests of people. The login proxy, such as oauth2-proxy, stands before
-// the operators' listener, removes the caller's own header, and nobody else may reach that
-// listener. With a session of your own, look it up here instead.
+// byPerson is the asker of people. A login proxy, such as oauth2-proxy, stands before the
+// operators' listener and overwrites the caller's own header; nobody else may reach the
+// listener. With sessions of your own, look them up here instead.
 //
-// An organization of others is answered like one that does not exist.
+// Another account's organization is answered like an absent one.
 func byPerson(r *http.Request) (admin.Actor, string, error) {
 	ids, organization := r.Header.Values(signedIn), r.PathValue("organization")
 	i := slices.IndexFunc(people, func(p person) bool { return slices.Equal(ids, []string{p.ID}) })

@@ -13,8 +13,8 @@ import (
 	"github.com/sallyport-go/sallyport/store/sqlite"
 )
 
-// setUp creates an organization with its first key, which manages it from these addresses
-// and makes the others. It returns the secret, to be shown once. The service may run
+// setUp creates an organization with its first key. From these addresses the key manages the
+// organization and creates the others. Show the returned secret once. The service may run
 // meanwhile.
 func setUp(ctx context.Context, database, organization string, owner apikey.ID, addresses ...string) (_ apikey.Secret, err error) {
 	list, err := accesslist.Parse(addresses...)
