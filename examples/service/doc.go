@@ -48,5 +48,6 @@
 //   - Roles and projects must exist (rule K5).
 //   - A change with an unknown field, or without a needed one, is refused.
 //   - A client's hanging up does not stop a change half-way.
+//   - A new key may be given its ID. Sent twice, the order then creates one key.
 //   - People's browsers send no changes for other sites.
 package main
