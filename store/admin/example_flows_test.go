@@ -17,9 +17,10 @@ import (
 	"github.com/sallyport-go/sallyport/store/usage"
 )
 
-// The flows of managing, in the order in which a customer meets them: this file goes from the
-// first key to the switch, example_incidents_test.go from a rotation to a leak. All of them
-// use this company.
+// The flows of managing, in the order of a customer's life: this file goes from the first key
+// to the switch, example_incidents_test.go from a rotation to a leak. A list on trial and
+// tightening come before the switch, and have examples of their own. All flows here use one
+// company.
 
 // A company sells an API: it has a store, decides from a replica, counts usage, and manages.
 type company struct {
@@ -51,8 +52,8 @@ func (c *company) close() {
 	}
 }
 
-// customer creates acme with the key deploy, which manages it from 198.51.100.1, and the key
-// report, which reads from 203.0.113.7. It returns their secrets.
+// customer creates acme with two keys, and returns their secrets: deploy manages it from
+// 198.51.100.1, and report reads from 203.0.113.7.
 func (c *company) customer(requirement policy.Requirement) (deploy, report apikey.Secret) {
 	result := must(c.admin.Apply(context.Background(), c.ann, "acme", admin.ApplyOptions{},
 		admin.CreateOrganization(requirement),
@@ -138,18 +139,18 @@ func Example_editAccessList() {
 	result := must(c.admin.Apply(ctx, before, "acme", admin.ApplyOptions{}, admin.AddEntries("deploy", entriesOf("192.0.2.16/28")...)))
 	fmt.Println(len(result.Keys[0].Entries), "entries")
 
-	// From there the old one can go. At names the revision that the change was chosen by.
+	// From there the old one can go. At names the revision shown to the person or program.
 	after := must(admin.ByKey(c.call("deploy", secret, moved, "owner")))
 	_, err = c.admin.Apply(ctx, after, "acme", admin.ApplyOptions{}, remove.At(1))
 	fmt.Println(admin.ClassOf(err))
-	// The old address was used in the last 30 days: that is said, and accepted by name.
+	// The old address was used in the last 30 days. The finding is accepted by name.
 	preview := must(c.admin.Preview(ctx, after, "acme", remove.At(result.Keys[0].Revision)))
 	fmt.Println(preview.Findings[0].Kind, "of calls from", preview.Keys[0].Address)
 	terms := admin.ApplyOptions{Token: preview.Token, Accept: []admin.Kind{admin.BreaksKey}, Reason: "moved to the new network"}
 	result = must(c.admin.Apply(ctx, after, "acme", terms, remove.At(result.Keys[0].Revision)))
 	fmt.Println(result.Keys[0].Entries[0].Address, "is left")
 
-	// The last entry opens the key to everybody. That has a name of its own.
+	// Removing the last entry would open the key to everybody. It has a name of its own.
 	last := admin.RemoveEntries("deploy", netip.MustParsePrefix("192.0.2.16/28"))
 	fmt.Println(must(c.admin.Preview(ctx, c.ann, "acme", last)).Needs())
 	// Output:

@@ -107,7 +107,7 @@ func Example_breakGlass() {
 	fmt.Println("without a word:", admin.ClassOf(err))
 	must(c.admin.Apply(ctx, c.ann, "acme", open, suspend))
 
-	// Decisions say what they would have been, so that it is seen who depends on it.
+	// Decisions have the answer without the suspension, to see who depends on it.
 	decision := c.call("worker", worker, "192.0.2.50", "reader")
 	fmt.Println("suspended:", decision.Reason, "would be", decision.WouldDeny)
 	c.now = c.now.Add(30 * time.Minute)
@@ -145,7 +145,7 @@ func Example_leakedKey() {
 	must(0, admin.WaitFor(ctx, c.replica)) // an error: disabled, but not yet known to be in force
 	fmt.Println("now:", c.call("report", leaked, "198.18.3.4", "reader").Reason)
 
-	// What the change has cost is shown after it. The addresses show a caller who is not ours.
+	// The effect is looked at afterwards. One of the addresses is not the customer's.
 	for _, address := range result.Preview.Keys[0].Addresses {
 		fmt.Println("was used from", address.Address)
 	}
