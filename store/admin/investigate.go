@@ -34,7 +34,12 @@ type Call struct {
 
 	// Unproven means that the caller's secret did not match: line 5 answers.
 	Unproven bool
+
+	// PossibleProxy means that the decision has this kind: Client may be a proxy, whose entry
+	// would admit all of its callers. No entry is proposed then.
+	PossibleProxy bool
 }
+
 
 // MaxChanged is the largest number of events in an [Investigation].
 const MaxChanged = 100
@@ -49,7 +54,8 @@ type Investigation struct {
 	Organization string     `json:"organization"`
 	Key          apikey.ID  `json:"key"` // empty if the text given could be no ID
 	Address      netip.Addr `json:"address,omitzero"`
-	Time         time.Time  `json:"time"` // of the call
+	Endpoint     string     `json:"endpoint"` // its name
+	Time         time.Time  `json:"time"`     // of the call
 
 	// Reason is the answer at Time, and Explanation the lines up to it, with the compared
 	// values; see policy.Decision.Explain. The records are those of now: KeyRevision is zero
@@ -95,6 +101,7 @@ type Investigation struct {
 // With a Rotate, proposed if no secret of the key is live, the call is made again with the new
 // one (rule M4). Not proposed are
 //   - what would open the key to every address: removing entries, or NotRequired;
+//   - an entry for a possible proxy;
 //   - grants for all projects, and a role where neither the endpoint nor the key has one;
 //   - a suspension to a key, which may not ask for it.
 //
@@ -174,17 +181,28 @@ func (q *inquiry) read(ctx context.Context, organization string) error {
 // decide judges the call by some records at a time.
 func (q *inquiry) decide(r records, at time.Time) policy.Decision {
 	return r.decide(policy.Request{
-		Key: q.call.Key, Client: q.call.Client, Endpoint: q.call.Endpoint,
+		Key: q.call.Key, Client: q.call.Client, ClientDoubter: doubt(q.call.PossibleProxy), Endpoint: q.call.Endpoint,
 		Organization: q.call.Resource.Organization, Project: q.call.Resource.Project,
 		Verifier: claim{q.call.Secret, q.call.Unproven && !r.assumed, r.assumed, r.handedOut},
 	}, at)
+}
+
+// doubt says that a client may be a proxy, for the explanation.
+type doubt bool
+
+// DoubtClient implements [policy.ClientDoubter].
+func (d doubt) DoubtClient() error {
+	if d {
+		return policy.ErrPossibleProxy
+	}
+	return nil
 }
 
 // answer returns the answers to the call, then and again.
 func (q *inquiry) answer() Investigation {
 	d := q.decide(q.found, q.call.Time)
 	found := Investigation{
-		Organization: q.found.organization.ID, Key: d.KeyID(), Address: d.Client(), Time: q.call.Time.UTC(),
+		Organization: q.found.organization.ID, Key: d.KeyID(), Address: d.Client(), Endpoint: q.call.Endpoint.Name, Time: q.call.Time.UTC(),
 		Reason: d.Reason, WouldDeny: d.WouldDeny, Explanation: d.Explain(), OrganizationRevision: q.found.organization.Revision,
 		Again: q.decide(q.found, q.retry).Reason, Obstacles: []policy.Reason{}, Changed: []store.Event{}, Denials: []DenialUse{},
 		Journaled: q.admin.journal != nil,
@@ -281,7 +299,7 @@ func (i Investigation) String() string {
 	if i.KeyRevision == 0 {
 		b.WriteString("The organization has no such key.\n")
 	} else {
-		fmt.Fprintf(&b, "The call: %s. The records: key at revision %d, organization at %d.\n", i.Time.Format(time.RFC3339), i.KeyRevision, i.OrganizationRevision)
+		fmt.Fprintf(&b, "The call was at %s. The records are those of now: the key at revision %d, the organization at %d.\n", shown(i.Time), i.KeyRevision, i.OrganizationRevision)
 	}
 	switch {
 	case i.Again.Allows():
@@ -297,18 +315,21 @@ func (i Investigation) String() string {
 	for _, denial := range i.Denials {
 		fmt.Fprintf(&b, "Denied before: %s %s", denial.Reason, counted(int(denial.Count), "time", "times"))
 		if !denial.Last.IsZero() {
-			fmt.Fprintf(&b, ", the last %s from %s", denial.Last.UTC().Format(time.RFC3339), denial.Address)
+			fmt.Fprintf(&b, ", the last %s from %s", shown(denial.Last), denial.Address)
 		}
 		b.WriteString(".\n")
 	}
 	for _, event := range i.Changed {
-		fmt.Fprintf(&b, "Changed since: %s %s by %s %s", event.Time.UTC().Format(time.RFC3339), event.Type, event.Actor.Kind, plain.Quote(event.Actor.ID))
+		fmt.Fprintf(&b, "Changed since: %s %s by %s %s", shown(event.Time), event.Type, event.Actor.Kind, plain.Quote(event.Actor.ID))
 		if event.Entry.IsValid() {
 			fmt.Fprintf(&b, ": %s", entryText(event.Entry))
 		}
 		b.WriteString(".\n")
 	}
-	if i.MoreChanged {
+	switch {
+	case !i.Journaled:
+		b.WriteString("Changed since: unknown, because the store keeps no events.\n")
+	case i.MoreChanged:
 		b.WriteString("Changed since: more than is listed.\n")
 	}
 	return b.String()

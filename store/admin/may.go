@@ -16,8 +16,9 @@ import (
 	"github.com/sallyport-go/sallyport/policy"
 )
 
-// Permissions are the answers to a key's calls, from one address at one time. See [May]. The
-// names in their JSON do not change.
+// Permissions are the answers to a key's calls, from one address at one time. See [May]. They
+// are for operators. To show them to the key's own program, after its proof, leave out Entry:
+// its comment and the list are not the program's. The names in their JSON do not change.
 type Permissions struct {
 	Key          apikey.ID  `json:"key"`
 	Organization string     `json:"organization"`
@@ -87,16 +88,18 @@ func May(subject policy.Subject, endpoints []policy.Endpoint, client netip.Addr,
 	}
 	for i := range may.Places {
 		place := &may.Places[i]
-		request.Project = place.Project
+		request.Project, request.Endpoint = place.Project, policy.Endpoint{}
 		if place.AllProjects {
 			request.Project = anyProject
 		}
+		there := key
+		there.Grants = reaching(key, &organization, request, now)
 		for _, endpoint := range endpoints {
 			request.Endpoint = endpoint
 			d := policy.Evaluate(subject, request, now)
 			permission := Permission{Endpoint: endpoint.Name, Allowed: d.Allowed(), Reason: d.Reason, WouldDeny: d.WouldDeny}
 			if d.Allowed() {
-				permission.Grant = passing(key, &organization, request, now)
+				permission.Grant = passing(there, &organization, request, now)
 			}
 			place.Endpoints = append(place.Endpoints, permission)
 		}
@@ -117,10 +120,26 @@ func placesOf(grants []apikey.Grant) []Place {
 	return append(places, Place{AllProjects: true, Endpoints: []Permission{}})
 }
 
+// reaching returns the grants with which, one at a time, an endpoint without conditions may be
+// called: the others let no endpoint pass there, and need not be tried with each. Grants prove
+// nothing, so the proof is left out.
+func reaching(key apikey.Key, organization *policy.Organization, request policy.Request, now time.Time) (reach []apikey.Grant) {
+	request.Verifier = policy.AlreadyVerified{}
+	all := key.Grants
+	for i := range all {
+		key.Grants = all[i : i+1]
+		if (side{&key, organization}).decide(request, now).Allowed() {
+			reach = append(reach, all[i])
+		}
+	}
+	return reach
+}
+
 // passing returns the first grant that lets an allowed request pass, nil if it needs none. A
 // further grant never makes an answer worse, so the shortest sufficient beginning of the
 // grants is found by bisection.
 func passing(key apikey.Key, organization *policy.Organization, request policy.Request, now time.Time) *GrantView {
+	request.Verifier = policy.AlreadyVerified{}
 	grants := key.Grants
 	needed := sort.Search(len(grants), func(n int) bool {
 		key.Grants = grants[:n]

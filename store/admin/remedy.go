@@ -159,28 +159,21 @@ func (q *inquiry) planned(p *plan) records {
 }
 
 // combine notes the obstacles of the call, and returns the shortest combination of proposals
-// that removes them, nil if there is none. What a proposal removes are neighbours among the
-// obstacles, so the one that gets furthest is always a right choice. Behind a missing proof
-// the obstacles are those of a caller with one.
+// that removes them, nil if there is none. Behind a missing proof the obstacles are those of a
+// caller with one.
 func (q *inquiry) combine(proposed []Proposal, found *Investigation) (together []Proposal) {
 	present, complete := q.found, true
 	for {
-		reason := q.decide(present, q.retry).Reason
-		if reason.Allows() {
+		line := q.decide(present, q.retry).Reason
+		if line.Allows() {
 			break
 		}
-		found.Obstacles = append(found.Obstacles, reason)
-		furthest, next, best := reason, present, Proposal{}
-		for _, proposal := range proposed {
-			after := q.after(present, proposal.Change)
-			if reached := q.decide(after, q.retry).Reason; reached > furthest {
-				furthest, next, best = reached, after, proposal
-			}
-		}
+		found.Obstacles = append(found.Obstacles, line)
+		next, made := q.past(line, present, proposed)
 		switch {
-		case furthest > reason:
-			together = append(together, best)
-		case reason == policy.WrongSecret:
+		case made != nil:
+			together = append(together, made...)
+		case line == policy.WrongSecret:
 			complete, next.assumed = false, true
 		default:
 			return nil
@@ -201,6 +194,31 @@ func (q *inquiry) combine(proposed []Proposal, found *Investigation) (together [
 		return 1
 	})
 	return together
+}
+
+// past returns the records after the proposal that gets the call past a line, and furthest. A
+// proposal is for one line or for the next ones too, so that is always a right choice. Line 6
+// has two switches: if no single proposal gets past a line, it tries two.
+func (q *inquiry) past(line policy.Reason, present records, proposed []Proposal) (next records, made []Proposal) {
+	next = present
+	try := func(after records, proposals ...Proposal) {
+		if reached := q.decide(after, q.retry).Reason; reached > line {
+			line, next, made = reached, after, proposals
+		}
+	}
+	for _, proposal := range proposed {
+		try(q.after(present, proposal.Change), proposal)
+	}
+	for i, first := range proposed {
+		if made != nil {
+			break
+		}
+		after := q.after(present, first.Change)
+		for _, second := range proposed[i+1:] {
+			try(q.after(after, second.Change), first, second)
+		}
+	}
+	return next, made
 }
 
 // proposals returns the changes to try, the narrowest of each sort first. Whether one helps is
@@ -227,9 +245,12 @@ func (q *inquiry) proposals() []Proposal {
 	return slices.DeleteFunc(all, func(p Proposal) bool { return q.actor.request != nil && p.Change.keyless != "" })
 }
 
-// entries proposes the client's address: its most specific expired entry renewed, or an entry
-// of its own, temporary or lasting.
+// entries proposes the client's address: an entry of its own, temporary or lasting, or its most
+// specific expired entry renewed.
 func (q *inquiry) entries(until time.Time) (all []Proposal) {
+	if q.call.PossibleProxy {
+		return nil
+	}
 	client, list := q.call.Client.Unmap(), q.found.key.AccessList
 	var expired accesslist.Entry
 	for entry := range list.All() {
@@ -241,22 +262,24 @@ func (q *inquiry) entries(until time.Time) (all []Proposal) {
 		view := viewEntry(entry, q.now)
 		all = append(all, Proposal{Text: fmt.Sprintf(format, entry, shown(until)), Change: change(q.call.Key, entry), Entry: &view})
 	}
+	first, only := "", ""
+	if list.IsEmpty() {
+		first = " It is the first entry: no other address is admitted then."
+		only = " It is the first entry: no other address is admitted then, and none from its end on."
+	}
+	entry, err := accesslist.Parser{AllowIPv6: true}.NewEntry(netip.PrefixFrom(client, client.BitLen()))
+	if err == nil {
+		temporary := entry
+		temporary.Expires = until
+		propose("Add %s to the access list until %s."+only, AddEntries, temporary)
+	}
 	if expired.Prefix().IsValid() {
 		expired.Expires = until
 		propose("Renew the entry %s until %s.", EditEntries, expired)
 	}
-	entry, err := accesslist.Parser{AllowIPv6: true}.NewEntry(netip.PrefixFrom(client, client.BitLen()))
-	if err != nil {
-		return all
+	if err == nil {
+		propose("Add %[1]s to the access list."+first, AddEntries, entry)
 	}
-	first := ""
-	if list.IsEmpty() {
-		first = " It is the first entry: no other address is admitted then."
-	}
-	temporary := entry
-	temporary.Expires = until
-	propose("Add %s to the access list until %s."+first, AddEntries, temporary)
-	propose("Add %[1]s to the access list."+first, AddEntries, entry)
 	return all
 }
 
