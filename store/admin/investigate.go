@@ -40,7 +40,6 @@ type Call struct {
 	PossibleProxy bool
 }
 
-
 // MaxChanged is the largest number of events in an [Investigation].
 const MaxChanged = 100
 

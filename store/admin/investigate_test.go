@@ -199,6 +199,11 @@ func TestInvestigateTheFuture(t *testing.T) {
 	found, err := w.admin.Investigate(w.ctx, ann, "free", call)
 	require.NoError(t, err)
 	require.Equal(t, []string{"add_entries", "add_entries", "set_requirement"}, proposed(found), "a suspension cannot last until then")
+	call.Time = w.now.Add(2 * time.Hour)
+	found, err = w.admin.Investigate(w.ctx, ann, "free", call)
+	require.NoError(t, err)
+	require.Equal(t, []string{"add_entries", "add_entries", "suspend_requirement", "set_requirement"}, proposed(found))
+	require.Equal(t, call.Time.Add(admin.DefaultSuspension), found.Remedies[2].Proposals[0].Until)
 }
 
 // A key's events are listed after its deletion, whatever the time, and none of another
@@ -275,6 +280,18 @@ func TestInvestigateTheProof(t *testing.T) {
 	_, err := w.admin.Investigate(w.ctx, ann, "acme", call)
 	requireClass(t, admin.Invalid, err)
 	require.NotContains(t, err.Error(), "mistake")
+}
+
+// Managing roles are proposed last, and each where the call was made.
+func TestInvestigateProposesGrants(t *testing.T) {
+	w := newWorld(t)
+	w.key("k", "203.0.113.7", "reader")
+	call := read("203.0.113.7")
+	call.Endpoint.Roles, call.Resource.Project = []string{"owner", "auditor"}, "p1"
+	found := w.investigate(ann, call)
+	require.Len(t, found.Remedies, 2)
+	require.Equal(t, &admin.GrantView{Role: "auditor", Project: "p1"}, found.Remedies[0].Proposals[0].Grant)
+	require.Equal(t, &admin.GrantView{Role: "owner", Project: "p1"}, found.Remedies[1].Proposals[0].Grant)
 }
 
 // A possible proxy is named, and not to be listed.

@@ -162,7 +162,7 @@ func (q *inquiry) planned(p *plan) records {
 // that removes them, nil if there is none. Behind a missing proof the obstacles are those of a
 // caller with one.
 func (q *inquiry) combine(proposed []Proposal, found *Investigation) (together []Proposal) {
-	present, complete := q.found, true
+	present := q.found
 	for {
 		line := q.decide(present, q.retry).Reason
 		if line.Allows() {
@@ -174,14 +174,11 @@ func (q *inquiry) combine(proposed []Proposal, found *Investigation) (together [
 		case made != nil:
 			together = append(together, made...)
 		case line == policy.WrongSecret:
-			complete, next.assumed = false, true
+			next.assumed = true
 		default:
 			return nil
 		}
 		present = next
-	}
-	if !complete {
-		return nil
 	}
 	// The key first: two writes at most (rule M26), and nothing is switched on too early.
 	slices.SortStableFunc(together, func(a, b Proposal) int {
@@ -196,32 +193,27 @@ func (q *inquiry) combine(proposed []Proposal, found *Investigation) (together [
 	return together
 }
 
-// past returns the records after the proposal that gets the call past a line, and furthest. A
-// proposal is for one line or for the next ones too, so that is always a right choice. Line 6
-// has two switches: if no single proposal gets past a line, it tries two.
+// past returns the records after the first proposal that gets the call past a line. Line 6 has
+// two switches: where no single proposal does, it tries two.
 func (q *inquiry) past(line policy.Reason, present records, proposed []Proposal) (next records, made []Proposal) {
-	next = present
-	try := func(after records, proposals ...Proposal) {
-		if reached := q.decide(after, q.retry).Reason; reached > line {
-			line, next, made = reached, after, proposals
-		}
-	}
 	for _, proposal := range proposed {
-		try(q.after(present, proposal.Change), proposal)
+		if next = q.after(present, proposal.Change); q.decide(next, q.retry).Reason > line {
+			return next, []Proposal{proposal}
+		}
 	}
 	for i, first := range proposed {
-		if made != nil {
-			break
-		}
 		after := q.after(present, first.Change)
 		for _, second := range proposed[i+1:] {
-			try(q.after(after, second.Change), first, second)
+			if next = q.after(after, second.Change); q.decide(next, q.retry).Reason > line {
+				return next, []Proposal{first, second}
+			}
 		}
 	}
-	return next, made
+	return present, nil
 }
 
-// proposals returns the changes to try, the narrowest of each sort first. Whether one helps is
+// proposals returns the changes to try, the narrowest of each sort first. Entries come before
+// the requirement: an entry gets a call past lines 9 to 11 at once. Whether a change helps is
 // decided by policy.Evaluate alone.
 func (q *inquiry) proposals() []Proposal {
 	id, key := q.call.Key, q.found.key
@@ -245,17 +237,17 @@ func (q *inquiry) proposals() []Proposal {
 	return slices.DeleteFunc(all, func(p Proposal) bool { return q.actor.request != nil && p.Change.keyless != "" })
 }
 
-// entries proposes the client's address: an entry of its own, temporary or lasting, or its most
-// specific expired entry renewed.
+// entries proposes the client's address: an entry of its own, temporary or lasting, or the
+// most specific one over it renewed.
 func (q *inquiry) entries(until time.Time) (all []Proposal) {
 	if q.call.PossibleProxy {
 		return nil
 	}
 	client, list := q.call.Client.Unmap(), q.found.key.AccessList
-	var expired accesslist.Entry
+	var over accesslist.Entry // expired, or the list is not in the way
 	for entry := range list.All() {
-		if entry.ExpiredAt(q.retry) && entry.Prefix().Contains(client) && entry.Prefix().Bits() >= expired.Prefix().Bits() {
-			expired = entry
+		if entry.Prefix().Contains(client) && entry.Prefix().Bits() >= over.Prefix().Bits() {
+			over = entry
 		}
 	}
 	propose := func(format string, change func(apikey.ID, ...accesslist.Entry) Change, entry accesslist.Entry) {
@@ -273,9 +265,9 @@ func (q *inquiry) entries(until time.Time) (all []Proposal) {
 		temporary.Expires = until
 		propose("Add %s to the access list until %s."+only, AddEntries, temporary)
 	}
-	if expired.Prefix().IsValid() {
-		expired.Expires = until
-		propose("Renew the entry %s until %s.", EditEntries, expired)
+	if over.Prefix().IsValid() {
+		over.Expires = until
+		propose("Renew the entry %s until %s.", EditEntries, over)
 	}
 	if err == nil {
 		propose("Add %[1]s to the access list."+first, AddEntries, entry)
