@@ -34,8 +34,8 @@
 // # What a key may do, and why a call was denied
 //
 // [May] answers the calls of a key for each endpoint, in the organization, each project and all
-// projects, and names the grants. [Admin.Investigate] says which line answered a call, what
-// changed since, and which changes would let it pass, each with its preview. Both ask
+// projects, and names the grants. [Admin.Investigate] names the line behind a denial, the events
+// since, and the single changes for the call to pass, each with its preview. Both ask
 // policy.Evaluate, have no rules of their own, and write nothing. They are for operators, and
 // not for callers.
 //

@@ -75,8 +75,8 @@ type Investigation struct {
 	Journaled   bool          `json:"journaled"`
 
 	// Again is the answer to the same call made again: at the time of judging, or at Time if
-	// that is later. Obstacles are the lines that deny it: the answering one, then each that
-	// answers once those before are out of the way, up to the first that no change mends.
+	// that is later. Obstacles are the lines in its way: the answering one, then the next ones,
+	// each with those before it mended, up to the first without a remedy.
 	Again     policy.Reason   `json:"again"`
 	Obstacles []policy.Reason `json:"obstacles"`
 

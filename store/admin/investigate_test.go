@@ -136,6 +136,29 @@ func TestInvestigate(t *testing.T) {
 	}
 }
 
+// The names in the JSON do not change.
+func TestInvestigationJSON(t *testing.T) {
+	w := newWorld(t)
+	w.organizationOf("acme", func(o *policy.Organization) { o.Requirement = policy.Required })
+	w.key("k", "", "reader")
+	w.edit("k", func(k *apikey.Key) { k.Expires = w.now })
+	found := w.investigate(ann, read("203.0.113.7"))
+	require.NotEmpty(t, found.Remedies[0].Preview.Token)
+	found.Explanation, found.Evidence, found.Remedies[0].Preview = "…", admin.Evidence{}, admin.Preview{}
+	data, err := json.Marshal(found)
+	require.NoError(t, err)
+	require.JSONEq(t, `{"organization": "acme", "key": "k", "address": "203.0.113.7", "endpoint": "read", "time": "2026-03-01T12:00:00Z",
+		"reason": "key_expired", "explanation": "…", "keyRevision": 4, "organizationRevision": 2, "changed": [], "journaled": true,
+		"again": "key_expired", "obstacles": ["key_expired", "organization_requires_access_list"],
+		"remedies": [{"after": "address_listed", "proposals": [
+			{"kind": "set_validity", "text": "Let the key be valid until 2026-03-02T12:00:00Z.", "expires": "2026-03-02T12:00:00Z"},
+			{"kind": "add_entries", "text": "Add 203.0.113.7 to the access list until 2026-03-02T12:00:00Z. It is the first entry: no other address is admitted then, and none from its end on.",
+				"entry": {"address": "203.0.113.7", "expires": "2026-03-02T12:00:00Z"}}
+		], "preview": {"token": "", "findings": null, "keys": null, "totals": {"breaks": 0, "mayBreak": 0, "unused": 0, "unknown": 0, "opens": 0, "widens": 0, "unchanged": 0},
+			"evidence": {"time": "0001-01-01T00:00:00Z", "revision": 0, "begin": "0001-01-01T00:00:00Z"}}}],
+		"denials": []}`, string(data))
+}
+
 // A call in the past is judged by the records of now, and what changed since is listed.
 func TestInvestigateThePast(t *testing.T) {
 	w := newWorld(t)
