@@ -194,7 +194,7 @@ func TestMayAgreesWithDecide(t *testing.T) {
 	for n := range 400 {
 		id := fmt.Sprintf("k%d", n)
 		key, _ := w.randomKey(random, id)
-		client := netip.MustParseAddr(pick(random, clients))
+		client := netip.MustParseAddr(randomOf(random, clients))
 		may, err := w.admin.May(w.ctx, id, key.ID, calls, client)
 		require.NoError(t, err)
 		for _, place := range may.Places {
@@ -250,14 +250,14 @@ var (
 	projects = []string{"", "p1", "p2", "p3"}
 )
 
-func pick[T any](random *rand.Rand, of []T) T { return of[random.IntN(len(of))] }
+func randomOf[T any](random *rand.Rand, of []T) T { return of[random.IntN(len(of))] }
 
 // randomKey stores an organization and a key of it, both under this ID, as at random as the
 // rules can tell apart.
 func (w *world) randomKey(random *rand.Rand, id string) (apikey.Key, policy.Organization) {
 	w.t.Helper()
 	one := func(in int) bool { return random.IntN(in) == 0 }
-	soon := func() time.Time { return w.now.Add(pick(random, []time.Duration{-time.Hour, 0, time.Hour})) }
+	soon := func() time.Time { return w.now.Add(randomOf(random, []time.Duration{-time.Hour, 0, time.Hour})) }
 	organization := policy.Organization{ID: id, Requirement: policy.Requirement(random.IntN(3)), Disabled: one(8)}
 	if one(4) {
 		organization.SuspendedUntil = soon()
@@ -276,7 +276,7 @@ func (w *world) randomKey(random *rand.Rand, id string) (apikey.Key, policy.Orga
 	}
 	key.AccessList, key.TrialList = w.randomList(random), w.randomList(random)
 	for range random.IntN(4) {
-		grant := apikey.Grant{Role: pick(random, []string{"reader", "writer", "owner"}), Project: pick(random, projects)}
+		grant := apikey.Grant{Role: randomOf(random, []string{"reader", "writer", "owner"}), Project: randomOf(random, projects)}
 		if grant.Project == "" {
 			grant.AllProjects = one(2)
 		}
@@ -306,7 +306,7 @@ func (w *world) randomList(random *rand.Rand) (list accesslist.List) {
 	var words []string
 	for _, text := range []string{"203.0.113.7", "203.0.113.0/25", "203.0.113.0/24", "198.51.100.0/24", "2001:db8::/64"} {
 		if random.IntN(4) == 0 {
-			words = append(words, text+pick(random, []string{"", "-1h", "+30m"}))
+			words = append(words, text+randomOf(random, []string{"", "-1h", "+30m"}))
 		}
 	}
 	return w.list(strings.Join(words, " "))

@@ -29,9 +29,9 @@ func TestRemediesMend(t *testing.T) {
 			key = w.edit(id, func(k *apikey.Key) { k.Secrets[0].Expires = w.now })
 		}
 		call := admin.Call{
-			Key: key.ID, Client: netip.MustParseAddr(pick(random, clients)), Endpoint: pick(random, calls),
-			Resource: policy.Resource{Organization: id, Project: pick(random, projects)},
-			Time:     w.now.Add(pick(random, []time.Duration{-time.Hour, 0, 0, 2 * time.Hour, 2 * day})),
+			Key: key.ID, Client: netip.MustParseAddr(randomOf(random, clients)), Endpoint: randomOf(random, calls),
+			Resource: policy.Resource{Organization: id, Project: randomOf(random, projects)},
+			Time:     w.now.Add(randomOf(random, []time.Duration{-time.Hour, 0, 0, 2 * time.Hour, 2 * day})),
 			Unproven: random.IntN(20) == 0,
 		}
 		if random.IntN(20) == 0 {
