@@ -241,7 +241,7 @@ func (p *instrumented) changeBinary(n *ast.BinaryExpr) {
 	}
 	opposite := map[token.Token]token.Token{token.EQL: token.NEQ, token.NEQ: token.EQL,
 		token.LSS: token.GEQ, token.GEQ: token.LSS, token.GTR: token.LEQ, token.LEQ: token.GTR}[was.Op]
-	var changed ast.Expr = paren(was)
+	changed := paren(was)
 	if i, ok := p.add(n.OpPos, n, fmt.Sprintf("%s became %s", was.Op, opposite)); ok {
 		changed = paren(binary(changed, token.NEQ, paren(is(i))))
 	}
