@@ -176,9 +176,15 @@ func TestEventReader(t *testing.T) {
 		{store.EventRequest{Limit: 2, Newest: true}, [][]store.Event{write(5, 2), write(3, 1)}, []string{"5.1", "5.0"}, 5, true},
 	} {
 		reader := adapter.NewEventReader(test.request, at(9))
+		assert.Equal(t, test.request.Size()+1, reader.Enough())
 		full := false
 		for _, events := range test.writes {
-			if full = !reader.Add(events); full {
+			enough := reader.Enough()
+			assert.Positive(t, enough, "%+v", test.request)
+			if full = !reader.Add(events); !full {
+				assert.Equal(t, max(enough-len(events), 1), reader.Enough(), "%+v", test.request)
+			}
+			if full {
 				break
 			}
 		}
