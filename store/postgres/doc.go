@@ -64,9 +64,11 @@
 // again in the turn of the write. A page of events is one statement. It reads by an index, and
 // no more writes than the page has, but for two.
 //
-// No event is dropped until a [store.Write] forgets it. That deletes the rows in the turn of
-// the write, 10,000 in some 50 ms, and other writes wait meanwhile. So forget a large journal
-// in several steps. Autovacuum then frees the room for later rows.
+// No event is dropped until a [store.Write] forgets it. From then on no page has it. The rows
+// of a thousand writes are deleted in the turn of the Write, and the rest after it, without
+// that turn. If this fails, Write returns an error, and the next Write with Forget deletes
+// them. In a caller's transaction all rows are deleted at once, 10,000 in some 50 ms.
+// Autovacuum then frees the room for later rows.
 //
 // A follower's position is valid until an event after it is forgotten, over restarts of the
 // server and failovers too. For this the table histories keeps every name since the last event

@@ -14,13 +14,10 @@ import (
 // The events of one write are one row. Its columns are those to search by, and its document
 // is the JSON of all of them.
 const (
-	insertEvents          = `INSERT INTO events (revision, organization, key, document) VALUES (?, ?, ?, ?)`
-	deleteEvents          = `DELETE FROM events WHERE revision <= ?`
-	updateEventsForgotten = `UPDATE progress SET events_forgotten = max(events_forgotten, ?)`
-	selectEventsForgotten = `SELECT events_forgotten FROM progress`
+	insertEvents = `INSERT INTO events (revision, organization, key, document) VALUES (?, ?, ?, ?)`
 
 	// The writes with events after a revision, or newest first up to it.
-	selectEvents   = `SELECT revision, organization, key, document FROM events WHERE `
+	selectEvents   = `SELECT revision, organization, key, document FROM events WHERE ` + isKept + ` AND `
 	ofOrganization = `organization = ?3 AND `
 	ofKey          = ofOrganization + `key = ?4 AND key <> '' AND `
 	oldestFirst    = `revision > ?1 ORDER BY revision LIMIT ?2`
@@ -35,6 +32,7 @@ var eventQueries = []string{
 // Write implements [store.Journal]. The events are one row more in the transaction of the
 // record.
 func (s *Store) Write(ctx context.Context, write store.Write) (revision uint64, err error) {
+	unswept := false
 	err = s.transact(ctx, "write with events", func(t *transaction) error {
 		if err := adapter.CheckWrite(write); err != nil {
 			return err
@@ -45,9 +43,12 @@ func (s *Store) Write(ctx context.Context, write store.Write) (revision uint64, 
 		if err := t.change(write); err != nil {
 			return err
 		}
-		revision = t.now.Revision
+		revision, unswept = t.now.Revision, t.unswept
 		return t.keep(write)
 	})
+	if err == nil && unswept {
+		err = s.sweep(ctx, write.Forget.Revision)
+	}
 	if err != nil {
 		return 0, err
 	}
@@ -99,31 +100,6 @@ func (t *transaction) change(write store.Write) (err error) {
 		err = t.forgetEvents(*write.Forget)
 	}
 	return err
-}
-
-// forgetEvents takes a revision without a change of a record.
-func (t *transaction) forgetEvents(through store.Position) error {
-	is, err := t.goesOnFrom(through)
-	if err != nil {
-		return t.failure(err)
-	}
-	if is {
-		through.History = t.began.History
-	}
-	if err := adapter.CheckForget(through, t.began); err != nil {
-		return err
-	}
-	next, err := t.next()
-	if err != nil {
-		return err
-	}
-	if err := t.exec(deleteEvents, int64(through.Revision)); err != nil {
-		return err
-	}
-	if err := t.exec(insertChange, int64(next), nil, nil, false); err != nil {
-		return err
-	}
-	return t.exec(updateEventsForgotten, int64(through.Revision))
 }
 
 // keep keeps the events of a Write.

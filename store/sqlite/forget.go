@@ -1,0 +1,76 @@
+package sqlite
+
+import (
+	"context"
+
+	"github.com/sallyport-go/sallyport/store"
+	"github.com/sallyport-go/sallyport/store/adapter"
+)
+
+// To forget events is to move a mark, in the transaction of the Write: no read returns them
+// from then on. Their rows are deleted in the same transaction up to a bound, and the rest
+// afterwards, in as many transactions as that takes, so that other writes come between. The
+// rows that an interrupted Write leaves are deleted by the next one that forgets.
+const (
+	selectEventsForgotten = `SELECT events_forgotten FROM progress`
+	updateEventsForgotten = `UPDATE progress SET events_forgotten = max(events_forgotten, ?)`
+
+	// isKept is true for the events of a write that were not forgotten.
+	isKept = `revision > (` + selectEventsForgotten + `)`
+
+	// deleteEvents deletes the oldest rows that are forgotten.
+	deleteEvents = `DELETE FROM events WHERE revision IN (SELECT revision FROM events WHERE revision <= (` + selectEventsForgotten + `) ORDER BY revision LIMIT ?)`
+)
+
+// sweepWrites is the number of writes whose events are deleted in a transaction.
+const sweepWrites = 1000
+
+// forgetEvents takes a revision without a change of a record.
+func (t *transaction) forgetEvents(through store.Position) error {
+	is, err := t.goesOnFrom(through)
+	if err != nil {
+		return t.failure(err)
+	}
+	if is {
+		through.History = t.began.History
+	}
+	if err := adapter.CheckForget(through, t.began); err != nil {
+		return err
+	}
+	next, err := t.next()
+	if err != nil {
+		return err
+	}
+	if err := t.exec(insertChange, int64(next), nil, nil, false); err != nil {
+		return err
+	}
+	if err := t.exec(updateEventsForgotten, int64(through.Revision)); err != nil {
+		return err
+	}
+	return t.sweep()
+}
+
+// sweep deletes rows of forgotten events.
+func (t *transaction) sweep() error {
+	deleted, err := t.StmtContext(t.ctx, t.store.write.prepared[deleteEvents]).ExecContext(t.ctx, sweepWrites)
+	if err != nil {
+		return t.failure(err)
+	}
+	n, err := deleted.RowsAffected()
+	t.unswept = n == sweepWrites
+	return t.failure(err)
+}
+
+// sweep deletes the rows that the transaction of a Write has left.
+func (s *Store) sweep(ctx context.Context, through uint64) error {
+	for more := true; more; {
+		if err := s.transact(ctx, "delete forgotten events", func(t *transaction) error {
+			err := t.sweep()
+			more = t.unswept
+			return err
+		}); err != nil {
+			return adapter.UndeletedEvents(through, err)
+		}
+	}
+	return nil
+}
