@@ -199,7 +199,9 @@ func TestUsageThatCannotBeRead(t *testing.T) {
 
 func TestObservationForm(t *testing.T) {
 	report := store.Report{Recorder: "one", Since: moment, From: moment.Add(time.Second), Until: moment.Add(time.Minute), At: moment.Add(time.Hour), Lost: math.MaxUint64}
-	for _, want := range []store.Observation{{}, store.Observation{}.Add(report)} {
+	ended := report
+	ended.Recorder, ended.Ended = "ended", true
+	for _, want := range []store.Observation{{}, store.Observation{}.Add(report), store.Observation{}.Add(report).Add(ended)} {
 		document := adapter.EncodeObservation(want)
 		require.True(t, json.Valid(document))
 		got, err := adapter.DecodeObservation(document)
@@ -211,6 +213,7 @@ func TestObservationForm(t *testing.T) {
 	for i := range store.MaxReports {
 		report.Recorder = strings.Repeat("x", 30) + strings.Repeat("y", i%10) + strings.Repeat("z", i/10)
 		report.Recorder = report.Recorder[:min(len(report.Recorder), 40)]
+		report.Ended = i%2 == 0
 		full.Reports = append(full.Reports, report)
 	}
 	for range store.MaxGaps {
@@ -224,7 +227,7 @@ func TestObservationForm(t *testing.T) {
 		`{"since":0}`:                         `"until" is missing`,
 		`{"since":0,"until":"now"}`:           "want a whole number",
 		`{"since":0,"until":0,"reports":[1]}`: "want an array",
-		`{"since":0,"until":0,"reports":[["one",0,0,0,0]]}`: "an array of 5 values: want 6",
+		`{"since":0,"until":0,"reports":[["one",0,0,0,0]]}`: "an array of 5 values: want 7",
 		`{"since":0,"until":0,"gaps":[[0,0,-1]]}`:           "want a whole number",
 	} {
 		observation, err := adapter.DecodeObservation([]byte(document))
