@@ -139,6 +139,9 @@ func TestEventsDocument(t *testing.T) {
 	err = adapter.UnreadableEvents(7, reason)
 	assert.ErrorIs(t, err, reason)
 	assert.EqualError(t, err, "store: the events of revision 7 cannot be read: it is cut")
+	err = adapter.UndeletedEvents(7, reason)
+	assert.ErrorIs(t, err, reason)
+	assert.EqualError(t, err, "store: events up to revision 7 are forgotten, but not all were deleted: forget them again: it is cut")
 }
 
 // E12 to E14.

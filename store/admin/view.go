@@ -81,7 +81,7 @@ func viewKey(k apikey.Key, now time.Time) KeyView {
 		NotBefore: k.NotBefore.UTC(), Expires: k.Expires.UTC(), Created: k.Created.UTC(),
 		Grants: grantViews(k.Grants), Entries: entryViews(k.AccessList, now), Secrets: secretViews(k.Secrets), Revision: k.Revision,
 	}
-	maps.Copy(view.Labels, labelsOf(&k))
+	maps.Copy(view.Labels, k.Labels())
 	return view
 }
 
