@@ -20,10 +20,17 @@ import (
 const (
 	shortestPause = time.Millisecond
 	longestPause  = 25 * time.Millisecond
+	busyPause     = 50 * time.Millisecond // longest one for being busy
 )
 
-func pollPause(quiet time.Duration) time.Duration {
-	return min(max(quiet/100, shortestPause), longestPause)
+// A follower spends a tenth of the time on questions and on reading changes, so that many
+// of them leave the machine to the writers: where they hold each other up, each asks less
+// often.
+const pausePerBusy = 10
+
+// pollPause is the pause after a time of quiet, and after being busy.
+func pollPause(quiet, busy time.Duration) time.Duration {
+	return max(min(quiet/100, longestPause), min(pausePerBusy*busy, busyPause), shortestPause)
 }
 
 // A poller wakes the watchers when the file was written.
@@ -32,7 +39,8 @@ type poller struct {
 	mu   sync.Mutex
 	stop context.CancelFunc // ends the polling
 
-	pause func(quiet time.Duration) time.Duration
+	pause func(quiet, busy time.Duration) time.Duration
+	read  atomic.Int64                   // time of the last reading of changes, in nanoseconds
 	seen  atomic.Pointer[store.Position] // the latest that this process has read or written
 	hint  chan struct{}                  // asks at once
 }
@@ -107,6 +115,7 @@ func (s *Store) pollUntilFailure(ctx context.Context) {
 	defer ask.Close()
 	var last int64 // never zero, so the watchers are woken once at the start
 	changed := time.Now()
+	due := changed // time of the question; it comes later on a busy machine
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
@@ -118,10 +127,13 @@ func (s *Store) pollUntilFailure(ctx context.Context) {
 			last, changed = version, time.Now()
 			s.poller.Wake()
 		}
-		timer.Reset(s.poller.pause(time.Since(changed)))
+		pause := s.poller.pause(time.Since(changed), time.Since(due)+time.Duration(s.poller.read.Load()))
+		due = time.Now().Add(pause)
+		timer.Reset(pause)
 		select {
 		case <-timer.C:
 		case <-s.poller.hint:
+			due = time.Now()
 		case <-ctx.Done():
 			return
 		}
