@@ -99,7 +99,7 @@
 //	WHERE '203.0.113.0/24' = ANY (entries)
 //	ORDER BY 1, 2;
 //
-// The keys usable from an address, say one that leaked, and their last use by that entry:
+// The keys usable from an address, such as a leaked one, and their last use by that entry:
 //
 //	SELECT k.organization, k.id, e.address, (u.used->>0)::numeric, to_timestamp((u.used->>1)::numeric / 1000000)
 //	FROM sallyport.keys k CROSS JOIN unnest(k.entries) WITH ORDINALITY AS e (address, n)
@@ -109,9 +109,9 @@
 //	AND ((k.document->'accessList'->(n::integer - 1)->>'expires')::timestamptz > now()) IS NOT FALSE
 //	ORDER BY 1, 2, 3;
 //
-// The two read the whole table: 0.1 s for 100,000 keys. An operator who asks often can create an
-// index USING gin (entries), which serves entries @> '{203.0.113.0/24}'. It is not made by
-// Migrate, since creating keys becomes a tenth slower.
+// The two read the whole table: 0.1 s for 100,000 keys. For frequent questions create an index
+// USING gin (entries): it serves entries @> '{203.0.113.0/24}'. Migrate does not make it,
+// since creating keys becomes a tenth slower.
 //
 // Who changed a key, and when:
 //
@@ -223,7 +223,7 @@
 //
 // A promoted asynchronous standby lacks the writes it had not received, though they had
 // returned. A restored backup lacks all writes since. Keys revoked in that time are valid
-// again, and no software can learn that from the new primary. If that must not be, have a
+// again, and the new primary does not know. If that must not be, have a
 // synchronous standby, and promote no other: every write that has returned is on it. Writes
 // wait while it is away, and so do others behind them. An operator who empties
 // synchronous_standby_names has them return without it. Without such a standby, compare the

@@ -21,8 +21,8 @@ type setting struct {
 // No connection lets SQLite wait for other processes: see whileLocked.
 var noWaiting = setting{name: "busy_timeout", value: "0"}
 
-// durable settings have a write on the disk before it returns (S25), not in the disk's own
-// memory, on systems that can order that.
+// durable settings have a write on the disk before it returns (S25). It is not in the disk's
+// own memory, on systems with such an order.
 var durable = []setting{
 	{name: "synchronous", value: "2"}, // FULL
 	{name: "fullfsync", value: "1"},

@@ -49,7 +49,7 @@
 // it can be a hundredth of that time, 25 ms at most. As long as there are watchers, a
 // process asks the file so often whether it was written. That takes one percent of a
 // processor in quiet, mostly for waking up. While others write, a process spends a tenth of
-// the time on asking and reading. So on a machine with many followers each asks less often,
+// the time on asking and reading. On a machine with many followers each asks less often,
 // every 50 ms at least. A write of the same process is delivered at once, and so is one
 // after a call of Position.
 //
@@ -131,8 +131,8 @@
 //
 // With the command .restore of sqlite3 a backup can be restored into the file while a
 // process has it open. The process notices, by its next write at the latest, if its own
-// latest write is gone, or one that it has learned of by Position, a watch or Events. It may not have
-// learned of the latest writes of others. Therefore end all processes.
+// latest write is gone, or the latest one it has learned of by Position, a watch or Events.
+// It may not have learned of the latest writes of others. Therefore end all processes.
 //
 // If the file is moved, removed or replaced while a process has it open, that process does
 // not go on with the old one: every call is an error, and every watch ends with one. That

@@ -8,9 +8,9 @@ import (
 )
 
 // To forget events is to move a mark, in the transaction of the Write: no read returns them
-// from then on. Their rows are deleted in the same transaction up to a bound, and the rest
-// afterwards, in as many transactions as that takes, so that other writes come between. The
-// rows that an interrupted Write leaves are deleted by the next one that forgets.
+// from then on. The same transaction deletes their rows, up to a bound. Further transactions
+// delete the rest, and other writes come between. A later Write with Forget deletes the rows
+// left by an interrupted one.
 const (
 	selectEventsForgotten = `SELECT events_forgotten FROM progress`
 	updateEventsForgotten = `UPDATE progress SET events_forgotten = max(events_forgotten, ?)`

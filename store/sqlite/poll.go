@@ -40,28 +40,47 @@ type poller struct {
 	stop context.CancelFunc // ends the polling
 
 	pause func(quiet, busy time.Duration) time.Duration
-	read  atomic.Int64                   // time of the last reading of changes, in nanoseconds
-	seen  atomic.Pointer[store.Position] // the latest that this process has read or written
-	hint  chan struct{}                  // asks at once
+	read  atomic.Int64  // time of the last reading of changes, in nanoseconds
+	seen  latest        // that this process has read, delivered or written
+	hints latest        // that a hint was given for
+	hint  chan struct{} // asks at once
 }
 
 // saw hints that the file was written, if a position is later than the last one known. So a
 // watcher receives what a call of this process has seen without a pause. An earlier position
 // was read before, or is from a backup that was restored meanwhile: the poller sees that by
 // itself.
-func (p *poller) saw(latest store.Position) {
-	for {
-		last := p.seen.Load()
-		if last != nil && last.History == latest.History && latest.Revision <= last.Revision {
-			return
-		}
-		if p.seen.CompareAndSwap(last, &latest) {
-			break
-		}
+func (p *poller) saw(position store.Position) {
+	p.seen.note(position)
+	if !p.hints.note(position) {
+		return
 	}
 	select {
 	case p.hint <- struct{}{}:
 	default:
+	}
+}
+
+// delivered notes a reading of changes up to a position. It is no hint: a watcher that is
+// never up to date would never pause.
+func (p *poller) delivered(position store.Position, took time.Duration) {
+	p.seen.note(position)
+	p.read.Store(int64(took))
+}
+
+// A latest is the latest of some positions.
+type latest struct{ atomic.Pointer[store.Position] }
+
+// note reports whether a position is later than those noted before, or of another history.
+func (l *latest) note(position store.Position) bool {
+	for {
+		last := l.Load()
+		if last != nil && last.History == position.History && position.Revision <= last.Revision {
+			return false
+		}
+		if l.CompareAndSwap(last, &position) {
+			return true
+		}
 	}
 }
 

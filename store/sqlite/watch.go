@@ -113,8 +113,7 @@ func (s *Store) deliver(ctx context.Context, after store.Position, deliver adapt
 	}}
 	if err = s.whileLocked(held, func() error { return b.start(held) }); err == nil {
 		err = b.read()
-		// No hint: a watcher that is never up to date would never pause.
-		s.poller.read.Store(int64(time.Since(began)))
+		s.poller.delivered(b.latest, time.Since(began))
 	}
 	switch {
 	case err == nil || errors.Is(err, adapter.ErrLeft) || errors.Is(err, store.ErrCompacted):
