@@ -15,9 +15,6 @@ const (
 	selectEventsForgotten = `SELECT events_forgotten FROM progress`
 	updateEventsForgotten = `UPDATE progress SET events_forgotten = max(events_forgotten, ?)`
 
-	// isKept is true for the events of a write that were not forgotten.
-	isKept = `revision > (` + selectEventsForgotten + `)`
-
 	// deleteEvents deletes the oldest rows that are forgotten.
 	deleteEvents = `DELETE FROM events WHERE revision IN (SELECT revision FROM events WHERE revision <= (` + selectEventsForgotten + `) ORDER BY revision LIMIT ?)`
 )
