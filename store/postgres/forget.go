@@ -18,10 +18,10 @@ const (
 	// It is followed by placeSQL.
 	forgetEventsSQL = `UPDATE sallyport.state SET events_forgotten = greatest(events_forgotten, $1), place = ''`
 
-	// isKept is true for the events of a write that were not forgotten.
+	// isKept is true for a write with events that are kept.
 	isKept = `revision > (SELECT events_forgotten FROM sallyport.state)`
 
-	// deleteEventsSQL deletes the oldest $2 rows after revision $1 that are forgotten, all of
+	// deleteEventsSQL deletes the oldest $2 rows of forgotten events after revision $1, all of
 	// them if $2 is NULL. It returns their number and the last revision.
 	deleteEventsSQL = `WITH gone AS (DELETE FROM sallyport.events
 		WHERE revision > $1 AND revision <= (SELECT max(revision) FROM (
@@ -30,7 +30,7 @@ const (
 	SELECT count(*), coalesce(max(revision), 0) FROM gone`
 )
 
-// sweepWrites is the number of writes whose events are deleted in a transaction.
+// sweepWrites is the number of rows deleted in a transaction, each with the events of a write.
 const sweepWrites = 1000
 
 func (s *Store) planForget(ctx context.Context, through store.Position) (plan, error) {
@@ -66,7 +66,7 @@ func (b *batch) sweep(after int64) {
 	})
 }
 
-// sweep deletes the rows that the transaction of a Write has left.
+// sweep deletes the rows left by the transaction of a Write.
 func (s *Store) sweep(ctx context.Context, of *batch, through uint64) error {
 	for of.unswept {
 		var b *batch

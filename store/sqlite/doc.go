@@ -35,7 +35,7 @@
 // The file is created for its owner alone. SQLite's two files beside it, keys.db-wal and
 // keys.db-shm, get the same permissions. Write access lets anyone in; read access shows the
 // hashes of the secrets. Every process needs write access to the three files and their
-// directory, even one that only looks keys up.
+// directory, even for look-ups alone.
 //
 // # Several processes
 //
@@ -57,7 +57,7 @@
 // refused writes, Position, Events and watches, with the error of Open. It still reads records. One
 // with an unknown field is an error.
 //
-// On most systems a process that closes a file loses all its locks on it. So a process with
+// On most systems a process loses all its locks on a file by closing it. So a process with
 // the store open must not open one of the three files by other means, not even to copy it:
 // another process could take itself for the last one and remove the log in use. Nor may
 // another SQLite library have it open in the same process.
@@ -123,7 +123,7 @@
 // place. Keys deleted after the backup are back. Callers with a lost revision get
 // store.ErrConflict, and watchers from a lost position store.ErrCompacted.
 //
-// Nothing in a file shows that it is a backup put back. So every Store begins a history by
+// Nothing in a file shows a backup put back. So every Store begins a history by
 // its first write: it has a random name, and its revisions begin up to 2^32 behind the
 // latest. The file keeps the names of its earlier histories. So watchers and followers of
 // events go on over restarts, and with several writing processes. A lost revision is given again

@@ -15,11 +15,11 @@ const (
 	selectEventsForgotten = `SELECT events_forgotten FROM progress`
 	updateEventsForgotten = `UPDATE progress SET events_forgotten = max(events_forgotten, ?)`
 
-	// deleteEvents deletes the oldest rows that are forgotten.
+	// deleteEvents deletes the oldest rows of forgotten events.
 	deleteEvents = `DELETE FROM events WHERE revision IN (SELECT revision FROM events WHERE revision <= (` + selectEventsForgotten + `) ORDER BY revision LIMIT ?)`
 )
 
-// sweepWrites is the number of writes whose events are deleted in a transaction.
+// sweepWrites is the number of rows deleted in a transaction, each with the events of a write.
 const sweepWrites = 1000
 
 // forgetEvents takes a revision without a change of a record.
@@ -58,7 +58,7 @@ func (t *transaction) sweep() error {
 	return t.failure(err)
 }
 
-// sweep deletes the rows that the transaction of a Write has left.
+// sweep deletes the rows left by the transaction of a Write.
 func (s *Store) sweep(ctx context.Context, through uint64) error {
 	for more := true; more; {
 		if err := s.transact(ctx, "delete forgotten events", func(t *transaction) error {

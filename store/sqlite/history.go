@@ -8,7 +8,7 @@ import (
 	"github.com/sallyport-go/sallyport/store/adapter"
 )
 
-// A file does not know whether it is a backup that was put back: it is what it was when
+// A file does not know whether it is a backup put back: it is what it was when
 // the backup was made, to the last byte. So a Store begins a history of its own before its
 // first write, in the transaction of that write. The history has a random name, and its
 // revisions begin at a random place behind the latest. The file keeps the names of the

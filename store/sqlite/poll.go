@@ -41,8 +41,8 @@ type poller struct {
 
 	pause func(quiet, busy time.Duration) time.Duration
 	read  atomic.Int64  // time of the last reading of changes, in nanoseconds
-	seen  latest        // that this process has read, delivered or written
-	hints latest        // that a hint was given for
+	seen  latest        // read, delivered or written by this process
+	hints latest        // with a hint
 	hint  chan struct{} // asks at once
 }
 
@@ -61,8 +61,8 @@ func (p *poller) saw(position store.Position) {
 	}
 }
 
-// delivered notes a reading of changes up to a position. It is no hint: a watcher that is
-// never up to date would never pause.
+// delivered notes a reading of changes up to a position. It is no hint, or a watcher left
+// behind would never pause.
 func (p *poller) delivered(position store.Position, took time.Duration) {
 	p.seen.note(position)
 	p.read.Store(int64(took))

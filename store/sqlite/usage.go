@@ -98,7 +98,7 @@ func (s *Store) Usage(ctx context.Context, ids ...apikey.ID) (map[apikey.ID]stor
 	return all, nil
 }
 
-// jsonOf returns IDs as a JSON array, without those that no key can have. The others need no
+// jsonOf returns IDs as a JSON array, without those impossible for a key. The others need no
 // escaping.
 func jsonOf(ids []apikey.ID) string {
 	var valid []string
@@ -122,7 +122,7 @@ func decodeUsage(document any) (store.KeyUsage, error) {
 	return adapter.DecodeUsage(text)
 }
 
-// usageText returns the text of a document, that of no usage for NULL.
+// usageText returns the text of a document, {} for NULL.
 func usageText(document any) ([]byte, error) {
 	switch document := document.(type) {
 	case nil:

@@ -177,8 +177,8 @@ func (b *batch) begins() (map[uint64]uint64, error) {
 	return begins, err
 }
 
-// changes delivers every record that was written or deleted since the mark before: each
-// by its latest change, which comes first.
+// changes delivers every record written or deleted since the mark before, each by its
+// latest change. The latest comes first.
 func (b *batch) changes(begins map[uint64]uint64) error {
 	var revision, deleted int64
 	var organization, key any
