@@ -34,7 +34,7 @@ import (
 // A decoder makes choices from bytes, the first of each once they have run out.
 type decoder struct{ data []byte }
 
-func pick[T any](d *decoder, choices ...T) T {
+func oneOf[T any](d *decoder, choices ...T) T {
 	if len(d.data) == 0 {
 		return choices[0]
 	}
@@ -44,17 +44,17 @@ func pick[T any](d *decoder, choices ...T) T {
 }
 
 func (d *decoder) id() apikey.ID {
-	return pick[apikey.ID](d, "target", "k", "target", "self", "boss", "absent", "")
+	return oneOf[apikey.ID](d, "target", "k", "target", "self", "boss", "absent", "")
 }
 
 func (d *decoder) entries() []accesslist.Entry {
 	var entries []accesslist.Entry
-	for _, text := range pick(d, []string{"192.0.2.1"}, []string{"203.0.113.7"}, []string{"10.0.0.0/7", "203.0.113.0/24"}, nil) {
+	for _, text := range oneOf(d, []string{"192.0.2.1"}, []string{"203.0.113.7"}, []string{"10.0.0.0/7", "203.0.113.0/24"}, nil) {
 		entry, err := accesslist.Parser{}.ParseEntry(text)
 		if err != nil {
 			panic(err)
 		}
-		entry.Comment = pick(d, "", "an office")
+		entry.Comment = oneOf(d, "", "an office")
 		entry.Expires = d.time()
 		entries = append(entries, entry)
 	}
@@ -62,17 +62,17 @@ func (d *decoder) entries() []accesslist.Entry {
 }
 
 func (d *decoder) time() time.Time {
-	return pick(d, time.Time{}, start.Add(30*time.Minute), start.Add(-day), start.Add(90*day))
+	return oneOf(d, time.Time{}, start.Add(30*time.Minute), start.Add(-day), start.Add(90*day))
 }
 
 func (d *decoder) grants() []apikey.Grant {
-	return pick(d, []apikey.Grant{{Role: "reader"}}, []apikey.Grant{{Role: "owner"}}, []apikey.Grant{{Role: "reader", Project: "p"}, {Role: "owner"}}, nil)
+	return oneOf(d, []apikey.Grant{{Role: "reader"}}, []apikey.Grant{{Role: "owner"}}, []apikey.Grant{{Role: "reader", Project: "p"}, {Role: "owner"}}, nil)
 }
 
-func (d *decoder) text() string { return pick(d, "text", "", "\x00") }
+func (d *decoder) text() string { return oneOf(d, "text", "", "\x00") }
 
 func (d *decoder) requirement() policy.Requirement {
-	return pick(d, policy.Required, policy.NotRequired, policy.ReportOnly, 9)
+	return oneOf(d, policy.Required, policy.NotRequired, policy.ReportOnly, 9)
 }
 
 // constructors are all functions that make a Change, with arguments of the decoder's choice.
@@ -82,7 +82,7 @@ var constructors = map[string]func(d *decoder) admin.Change{
 	"ReplaceEntries": func(d *decoder) admin.Change { return admin.ReplaceEntries(d.id(), d.entries()...) },
 	"EditEntries":    func(d *decoder) admin.Change { return admin.EditEntries(d.id(), d.entries()...) },
 	"CreateKey": func(d *decoder) admin.Change { // that an ID is taken is no secret: see TestTakenID
-		return admin.CreateKey(admin.NewKey{ID: pick[apikey.ID](d, "", "new", "k"), Description: d.text(), Grants: d.grants(), Entries: d.entries()})
+		return admin.CreateKey(admin.NewKey{ID: oneOf[apikey.ID](d, "", "new", "k"), Description: d.text(), Grants: d.grants(), Entries: d.entries()})
 	},
 	"Describe":      func(d *decoder) admin.Change { return admin.Describe(d.id(), d.text()) },
 	"SetValidity":   func(d *decoder) admin.Change { return admin.SetValidity(d.id(), d.time(), d.time()) },
@@ -95,9 +95,9 @@ var constructors = map[string]func(d *decoder) admin.Change{
 	"SetLabels":     func(d *decoder) admin.Change { return admin.SetLabels(d.id(), map[string]string{"team": d.text()}) },
 	"SetExternalID": func(d *decoder) admin.Change { return admin.SetExternalID(d.id(), d.text()) },
 	"Rotate": func(d *decoder) admin.Change {
-		return admin.Rotate(d.id(), pick(d, 0, time.Hour, -1, 100*day))
+		return admin.Rotate(d.id(), oneOf(d, 0, time.Hour, -1, 100*day))
 	},
-	"EndSecret": func(d *decoder) admin.Change { return admin.EndSecret(d.id(), pick(d, secretIDs...), d.time()) },
+	"EndSecret": func(d *decoder) admin.Change { return admin.EndSecret(d.id(), oneOf(d, secretIDs...), d.time()) },
 
 	"CreateOrganization":  func(d *decoder) admin.Change { return admin.CreateOrganization(d.requirement()) },
 	"SetName":             func(d *decoder) admin.Change { return admin.SetName(d.text()) },
@@ -167,8 +167,8 @@ var methods = map[string]func(w *isolated, d *decoder){
 	"Apply": func(w *isolated, d *decoder) {
 		actor, organization := w.asks(d)
 		options := admin.ApplyOptions{Reason: "a reason"}
-		options.Accept = pick(d, []admin.Kind(nil), []admin.Kind{admin.SelfLockout, admin.LastManager, admin.OrganizationLockout, admin.BreaksKey, admin.Opens, admin.OverBroad})
-		options.Token = pick(d, "", w.token)
+		options.Accept = oneOf(d, []admin.Kind(nil), []admin.Kind{admin.SelfLockout, admin.LastManager, admin.OrganizationLockout, admin.BreaksKey, admin.Opens, admin.OverBroad})
+		options.Token = oneOf(d, "", w.token)
 		result, err := w.admin.Apply(w.ctx, actor, organization, options, d.changes()...)
 		w.say(result, err)
 		for _, secret := range result.Secrets {
@@ -176,18 +176,18 @@ var methods = map[string]func(w *isolated, d *decoder){
 		}
 	},
 	"Key": func(w *isolated, d *decoder) {
-		key, err := w.admin.Key(w.ctx, pick(d, "acme", "nowhere"), d.id())
+		key, err := w.admin.Key(w.ctx, oneOf(d, "acme", "nowhere"), d.id())
 		w.say(key, err)
 	},
 	"Keys": func(w *isolated, d *decoder) {
-		request := store.PageRequest{Limit: pick(d, 100, 1), Cursor: pick(d, "", foreignCursor, "\xff")}
-		request.Filter.Label = pick(d, "", "team", "team=blue")
-		request.Filter.ExternalID = pick(d, "", "customer-1")
-		page, err := w.admin.Keys(w.ctx, pick(d, "acme", "nowhere"), request)
+		request := store.PageRequest{Limit: oneOf(d, 100, 1), Cursor: oneOf(d, "", foreignCursor, "\xff")}
+		request.Filter.Label = oneOf(d, "", "team", "team=blue")
+		request.Filter.ExternalID = oneOf(d, "", "customer-1")
+		page, err := w.admin.Keys(w.ctx, oneOf(d, "acme", "nowhere"), request)
 		w.say(page, err)
 	},
 	"Organization": func(w *isolated, d *decoder) {
-		organization, err := w.admin.Organization(w.ctx, pick(d, "acme", "nowhere"))
+		organization, err := w.admin.Organization(w.ctx, oneOf(d, "acme", "nowhere"))
 		w.say(organization, err)
 	},
 }
@@ -204,21 +204,21 @@ func TestEveryMethodIsIsolated(t *testing.T) {
 func (w *isolated) asks(d *decoder) (admin.Actor, string) {
 	key, err := admin.ByKey(policy.Evaluate(w.self, w.request("self", "203.0.113.7"), start))
 	require.NoError(w.t, err)
-	switch pick(d, "key", "person", "system") {
+	switch oneOf(d, "key", "person", "system") {
 	case "person":
 		return ann, "acme"
 	case "system":
 		return admin.BySystem("tool"), "acme"
 	}
-	return key, pick(d, "acme", "target-organization", "nowhere")
+	return key, oneOf(d, "acme", "target-organization", "nowhere")
 }
 
 func (d *decoder) changes() []admin.Change {
 	var changes []admin.Change
 	names := slices.Sorted(maps.Keys(constructors))
-	for range pick(d, 1, 2, 3, 0) {
-		change := constructors[pick(d, names...)](d)
-		changes = append(changes, change.At(pick[uint64](d, 0, 0, 0, 6, 1)))
+	for range oneOf(d, 1, 2, 3, 0) {
+		change := constructors[oneOf(d, names...)](d)
+		changes = append(changes, change.At(oneOf[uint64](d, 0, 0, 0, 6, 1)))
 	}
 	return changes
 }
@@ -320,7 +320,7 @@ func isolate(t *testing.T, named bool, data []byte) string {
 	require.Contains(t, before, mark)
 	d, names := &decoder{data}, slices.Sorted(maps.Keys(methods))
 	for range 6 {
-		methods[pick(d, names...)](w, d)
+		methods[oneOf(d, names...)](w, d)
 	}
 	require.Equal(t, before, w.foreign(named), "the other organization was changed")
 	for _, event := range w.events() {
