@@ -27,7 +27,7 @@ func TestPreviewAmongMany(t *testing.T) {
 			loadSome(t, alone, n, func(i int) bool { return i%scaleOrganizations == 0 })
 			before := heap()
 			loadMany(t, among, n)
-			t.Logf("%s: %d keys, %d in each organization, %d bytes a key held", name, n, n/scaleOrganizations, (heap()-before)/uint64(n))
+			t.Logf("%s: %d keys, %d in each organization, %d bytes a key held", name, n, n/scaleOrganizations, (int64(heap())-int64(before))/int64(n))
 			for _, change := range []admin.Change{admin.DisableOrganization(), admin.DisableKey(scaleKey(0))} {
 				one, held := previewed(t, alone, change)
 				all, heldAll := previewed(t, among, change)

@@ -16,7 +16,7 @@ func TestRaces(t *testing.T) {
 		one, other := s.open(t), s.open(t)
 		var all races.Tally
 		for i, race := range races.Races {
-			tally, err := races.Run(t.Context(), race, of(200, 2), fmt.Sprintf("race%d", i), one, other)
+			tally, err := races.Run(t.Context(), race, of(100, 2), fmt.Sprintf("race%d", i), one, other)
 			require.NoError(t, err)
 			all = all.Plus(tally)
 		}
