@@ -98,6 +98,18 @@ func (f *faulty) Write(ctx context.Context, write store.Write) (uint64, error) {
 	return do(f, "Write", func() (uint64, error) { return f.Store.Write(ctx, write) })
 }
 
+func (f *faulty) Lookup(ctx context.Context, id apikey.ID) (subject policy.Subject, found bool, err error) {
+	subject, err = do(f, "Lookup", func() (subject policy.Subject, err error) {
+		subject, found, err = f.Store.Lookup(ctx, id)
+		return subject, err
+	})
+	return subject, found && err == nil, err
+}
+
+func (f *faulty) Events(ctx context.Context, request store.EventRequest) (store.EventPage, error) {
+	return do(f, "Events", func() (store.EventPage, error) { return f.Store.Events(ctx, request) })
+}
+
 // The writes of a store without a Journal.
 
 func (f *faulty) PutOrganization(ctx context.Context, o policy.Organization) (policy.Organization, error) {

@@ -36,6 +36,10 @@ func (d *decoder) id() apikey.ID {
 	return oneOf[apikey.ID](d, "target", "k", "target", "self", "boss", "absent", "")
 }
 
+func (d *decoder) client() netip.Addr {
+	return netip.MustParseAddr(oneOf(d, "192.0.2.1", "203.0.113.7", "2001:db8::1"))
+}
+
 func (d *decoder) entries() []accesslist.Entry {
 	var entries []accesslist.Entry
 	for _, text := range oneOf(d, []string{"192.0.2.1"}, []string{"203.0.113.7"}, []string{"10.0.0.0/7", "203.0.113.0/24"}, nil) {
