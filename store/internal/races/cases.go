@@ -13,20 +13,18 @@ import (
 type Race struct {
 	Name string
 
-	// Apart is true if the calls write different records: then only the conditions of the
-	// writes tell them from harmless ones.
+	// Apart is true if the calls write different records. Only the conditions of the writes
+	// find the lockout then.
 	Apart bool
 
 	setup func(r *round)
 	calls []call
 
-	// The rest says what may come of it: of all calls but one an answer without an error,
-	// and of that one an error of one of the classes, Refused with one of the findings.
-	refusals []admin.Class
-	findings []admin.Kind
-	ordered  bool      // all may be made, in the order of calls
-	anyOrder bool      // all may be made
-	self     apikey.ID // a key whose request must be allowed afterwards, if it made the last change
+	refusals []admin.Class // the classes of an error; one call at least must have one
+	findings []admin.Kind  // one of them is in an error of the class Refused
+	ordered  bool          // all may be made, in the order of calls
+	anyOrder bool          // all may be made
+	self     apikey.ID     // of a key: its request must be allowed afterwards
 }
 
 // A call is one Apply.

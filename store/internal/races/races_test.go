@@ -3,6 +3,7 @@ package races_test
 import (
 	"context"
 	"slices"
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -51,13 +52,16 @@ func TestForgetfulStore(t *testing.T) {
 	}
 }
 
-// A store that makes a write whatever the revision of its record loses the others.
+// A careless store makes a write whatever the revision of its record.
 type careless struct {
 	store.Store
 	store.Journal
+	*sync.Mutex
 }
 
 func (c careless) Write(ctx context.Context, w store.Write) (uint64, error) {
+	c.Lock()
+	defer c.Unlock()
 	w.If = nil
 	if w.PutKey != nil && w.PutKey.Revision != 0 {
 		if stored, err := c.Key(ctx, w.PutKey.ID); err == nil {
@@ -76,7 +80,7 @@ func TestCarelessStore(t *testing.T) {
 	} {
 		i := slices.IndexFunc(races.Races, func(r races.Race) bool { return r.Name == name })
 		m := memory.New()
-		_, err := races.Run(t.Context(), races.Races[i], 1, "race", careless{m, m})
+		_, err := races.Run(t.Context(), races.Races[i], 1, "race", careless{m, m, &sync.Mutex{}})
 		require.ErrorContains(t, err, "calls were made: want one of them refused", name)
 	}
 }

@@ -17,7 +17,7 @@ import (
 type Tally struct {
 	Rounds    int
 	Made      int // calls without an error
-	Refused   int // calls that the guard refused, or that came too late
+	Refused   int // calls refused by the guard, or too late
 	Unknown   int // calls of unknown outcome
 	Conflicts int // writes refused for a record changed meanwhile
 }
@@ -37,7 +37,7 @@ func (t Tally) Plus(o Tally) Tally {
 // first writes wait for each other, so that all calls were judged on the same records. name
 // begins all IDs: give another one to each run on the same records.
 //
-// An error says what was wrong in one of the rounds. What was stored stays.
+// An error says what was wrong in a round. Run deletes nothing.
 func Run(ctx context.Context, race Race, rounds int, name string, stores ...store.Store) (Tally, error) {
 	issuer, err := apikey.NewIssuer(apikey.IssuerConfig{Clock: func() time.Time { return now }})
 	if err != nil {
