@@ -18,7 +18,7 @@ func TestRaces(t *testing.T) {
 	var all races.Tally
 	for i, race := range races.Races {
 		t.Run(race.Name, func(t *testing.T) {
-			tally, err := races.Run(t.Context(), race, 10, fmt.Sprintf("race%d", i), one, other)
+			tally, err := races.Run(t.Context(), race, 6, fmt.Sprintf("race%d", i), one, other)
 			require.NoError(t, err)
 			all = all.Plus(tally)
 		})
