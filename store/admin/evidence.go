@@ -59,8 +59,8 @@ type AddressUse struct {
 	Last    time.Time  `json:"last,omitzero"` // zero: at an unknown time
 }
 
-// A DenialUse is how often calls with a key were denied after the proof, the last time in the
-// window.
+// A DenialUse is how often calls with a key were denied after the proof, or would have been,
+// the last time in the window.
 type DenialUse struct {
 	Reason  policy.Reason `json:"reason"`
 	Count   uint64        `json:"count"` // calls, earlier ones included
@@ -75,11 +75,12 @@ type observed struct {
 	addresses []AddressUse // ascending
 	all       bool         // there were no other addresses
 	denials   []DenialUse  // by reason
+	wouldDeny []DenialUse  // by reason: served calls
 	complete  bool         // the window was observed
 }
 
 // used reports whether there was a served call.
-func (o observed) used() bool { return len(o.uses)+len(o.addresses) > 0 || !o.all }
+func (o observed) used() bool { return len(o.uses)+len(o.addresses)+len(o.wouldDeny) > 0 || !o.all }
 
 func (o observed) usedSecret(id string) bool {
 	return slices.ContainsFunc(o.uses, func(use Use) bool { return use.Secret == id })
@@ -94,13 +95,19 @@ func observedOf(usage store.KeyUsage, evidence Evidence) observed {
 		used := usage.Addresses[address]
 		o.addresses = append(o.addresses, AddressUse{address.Unmap(), used.Count, used.First, used.Last})
 	}
-	o.all = o.all && (len(o.addresses) > 0 || len(o.uses) == 0)
-	for _, reason := range slices.Sorted(maps.Keys(usage.Denials)) {
-		if kept := usage.Denials[reason]; within(kept, evidence.Begin) {
-			o.denials = append(o.denials, DenialUse{reason, kept.Count, kept.Last, kept.LastAddress.Unmap()})
+	o.denials, o.wouldDeny = denialsOf(usage.Denials, evidence.Begin), denialsOf(usage.WouldDeny, evidence.Begin)
+	o.all = o.all && (len(o.addresses) > 0 || len(o.uses)+len(o.wouldDeny) == 0)
+	return o
+}
+
+// denialsOf returns the denials in the window.
+func denialsOf(all map[policy.Reason]accesslist.Usage, begin time.Time) (denials []DenialUse) {
+	for _, reason := range slices.Sorted(maps.Keys(all)) {
+		if kept := all[reason]; within(kept, begin) {
+			denials = append(denials, DenialUse{reason, kept.Count, kept.Last, kept.LastAddress.Unmap()})
 		}
 	}
-	return o
+	return denials
 }
 
 // within reports whether the latest of some calls is in the window, or at an unknown time.

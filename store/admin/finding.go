@@ -113,7 +113,10 @@ type KeyEffect struct {
 	AddressCount  int          `json:"addressCount,omitempty"`
 	MoreAddresses bool         `json:"moreAddresses,omitempty"`
 
-	Denials []DenialUse `json:"denials,omitempty"` // in the window, by reason
+	// In the window, by reason: denied calls, and served ones that a list on trial or a
+	// requirement not in force would have denied (rules Q2, Q4).
+	Denials   []DenialUse `json:"denials,omitempty"`
+	WouldDeny []DenialUse `json:"wouldDeny,omitempty"`
 }
 
 // Totals count the judged keys by class. A change of keys alone does not judge the others of
