@@ -2,6 +2,7 @@ package admin
 
 import (
 	"cmp"
+	"fmt"
 	"maps"
 	"net/netip"
 	"slices"
@@ -36,8 +37,23 @@ type Evidence struct {
 
 // complete reports whether the window was observed, within the bounds, up to now. Only then
 // is absence of usage evidence.
-func (e Evidence) complete() bool {
-	return !e.Unread && e.Missing <= MaxMissing && e.Lost == 0 && !e.Until.IsZero() && !e.Until.Before(e.Time.Add(-MaxLate))
+func (e Evidence) complete() bool { return len(e.gaps()) == 0 }
+
+// gaps returns in sentences what the evidence lacks.
+func (e Evidence) gaps() (gaps []string) {
+	if e.Unread {
+		gaps = append(gaps, "Some usage could not be read.")
+	}
+	if e.Missing > MaxMissing {
+		gaps = append(gaps, fmt.Sprintf("Usage was not observed for %s of the last %s.", spoken(e.Missing.Round(time.Second)), spoken(e.Time.Sub(e.Begin).Round(time.Second))))
+	}
+	if e.Lost > 0 {
+		gaps = append(gaps, fmt.Sprintf("%s known to be lost.", counted(int(e.Lost), "call is", "calls are")))
+	}
+	if e.Until.IsZero() || e.Until.Before(e.Time.Add(-MaxLate)) {
+		gaps = append(gaps, "The usage of the latest calls is not known yet.")
+	}
+	return gaps
 }
 
 // A Use is how an entry or a secret of a key was used in the window.
@@ -84,6 +100,25 @@ func (o observed) used() bool { return len(o.uses)+len(o.addresses)+len(o.wouldD
 
 func (o observed) usedSecret(id string) bool {
 	return slices.ContainsFunc(o.uses, func(use Use) bool { return use.Secret == id })
+}
+
+// everyAddress returns the addresses of served calls, ascending, with those known only as the
+// last of an entry, a secret or a call that would have been denied: these have a Count of 1.
+func (o observed) everyAddress() []AddressUse {
+	all := slices.Clone(o.addresses)
+	add := func(address netip.Addr, last time.Time) {
+		if address.IsValid() && !slices.ContainsFunc(all, func(use AddressUse) bool { return use.Address == address }) {
+			all = append(all, AddressUse{Address: address, Count: 1, Last: last})
+		}
+	}
+	for _, use := range o.uses {
+		add(use.Address, use.Last)
+	}
+	for _, use := range o.wouldDeny {
+		add(use.Address, use.Last)
+	}
+	slices.SortFunc(all, func(a, b AddressUse) int { return a.Address.Compare(b.Address) })
+	return all
 }
 
 // observedOf returns what the usage of a key shows.
