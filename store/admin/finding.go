@@ -41,8 +41,8 @@ const (
 	// M14).
 	Opens Kind = "opens"
 
-	// OverBroad: entries wider than /8, or /32 for IPv6, are added, or last longer (rules A8,
-	// M14).
+	// OverBroad: entries wider than /8, or /32 for IPv6, are added to a list, in force or on
+	// trial, or last longer (rules A8, M14).
 	OverBroad Kind = "over_broad"
 )
 

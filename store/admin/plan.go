@@ -86,7 +86,7 @@ func (a *Admin) plan(ctx context.Context, actor Actor, request *keyRequest, orga
 	if err := p.checkTurns(); err != nil {
 		return nil, err
 	}
-	p.observation(ctx, p.now.Add(-a.rules.window))
+	p.observation(ctx)
 	if err := p.assess(ctx); err != nil {
 		return nil, err
 	}
