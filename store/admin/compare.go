@@ -327,11 +327,9 @@ func (c *comparison) breaks(at time.Time, seen observed) (call, bool) {
 			return tried, true
 		}
 	}
-	for _, use := range seen.wouldDeny {
-		if use.Address.IsValid() {
-			if tried := c.try(at, use.Address, "", nil); tried.lost() {
-				return tried, true
-			}
+	for _, use := range seen.wouldDeny { // line 1 answers, before and after, if the address is not known
+		if tried := c.try(at, use.Address, "", nil); tried.lost() {
+			return tried, true
 		}
 	}
 	for _, use := range seen.uses {

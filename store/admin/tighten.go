@@ -53,13 +53,17 @@ type Tightening struct {
 }
 
 // Tighten suggests a narrower access list for a key, from the addresses observed in the
-// window. It covers the addresses that the present list admits, and as little else as the
-// budget allows (see [accesslist.Suggest]). It admits no address that the present list does
-// not, nor for longer, and keeps the comments of that list. It has at least one entry. If the
-// actor is the key itself, its address is covered, too. Tighten writes nothing.
+// window:
+//   - It covers those that the present list admits, and as little else as the budget allows
+//     (see [accesslist.Suggest]). If the actor is the key itself, it covers the actor's, too.
+//   - It stays inside the present list: it admits no other address, and none for longer.
+//   - It has at least one entry.
 //
-// Look at Gaps before applying it: callers that were not observed are denied. Errors are
-// those of [Admin.Preview], and
+// Tighten writes nothing.
+//
+// Look at Gaps before applying it: callers that were not observed are denied. Look at Observed
+// as well: an address is suggested because calls came from there, and not because they should
+// have. Errors are those of [Admin.Preview], and
 //   - Invalid for a budget below 0 or above store.MaxEntries, and of 1 for both families;
 //   - Conflict if no address to cover was observed;
 //   - Unavailable if the usage of the key cannot be read;

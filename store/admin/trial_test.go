@@ -252,8 +252,15 @@ func TestM11ShortOverlap(t *testing.T) {
 			}
 		})
 	}
-	// An end of its own that comes as soon is none of the rotation's.
+	// The other users of an actor's key are told of: at once, if there is no overlap.
 	w := newWorld(t)
+	w.key("boss", "198.51.100.1", "owner")
+	w.used("boss", "198.51.100.1", day, 3)
+	require.Equal(t, list(admin.BreaksKey), kinds(w.preview(w.by("boss", "198.51.100.1"), admin.Rotate("boss", 0)).Findings))
+	require.Empty(t, w.preview(w.by("boss", "198.51.100.1"), admin.Rotate("boss", time.Microsecond)).Findings)
+
+	// An end of its own that comes as soon is none of the rotation's.
+	w = newWorld(t)
 	w.key("boss", "198.51.100.1", "owner")
 	w.key("k", "203.0.113.7", "reader")
 	w.used("k", "203.0.113.7", day, 3)
