@@ -194,8 +194,8 @@ func lastOf(prefix netip.Prefix) netip.Addr {
 	return last
 }
 
-// secrets tries each secret that was live and changes. The end of an overlap is no loss, if
-// there was time to hand over the new secret: it stands in for the earlier one (rule M4).
+// secrets tries each secret that was live and changes. The end of an overlap is no loss: the
+// new secret stands in for the earlier one (rule M4).
 func (c *comparison) secrets(at time.Time, home netip.Addr) {
 	if c.succeeded(at) {
 		return
@@ -207,7 +207,8 @@ func (c *comparison) secrets(at time.Time, home netip.Addr) {
 	}
 }
 
-// succeeded reports whether a new secret stands in for the others at a later time.
+// succeeded reports whether a new secret stands in for the others at a later time: there was
+// time to hand it over.
 func (c *comparison) succeeded(at time.Time) bool {
 	return at.After(c.now) && !at.Before(c.handover) && c.before.key != nil && c.after.key != nil && slices.ContainsFunc(c.after.key.Secrets, func(new apikey.StoredSecret) bool {
 		return isLive(new, at) && !slices.ContainsFunc(c.before.key.Secrets, func(old apikey.StoredSecret) bool { return old.ID() == new.ID() })
