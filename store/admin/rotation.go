@@ -110,9 +110,9 @@ func (s *SecretUse) inUse(latest SecretUse, evidence Evidence, idle time.Duratio
 		return strings.Join(gaps, " ")
 	case latest.Count == 0:
 		return "The latest secret was not used yet."
-	case until.After(evidence.Time) && s.IdleSince.Equal(s.Last):
+	case until.After(evidence.Until) && s.IdleSince.Equal(s.Last): // later calls are not known yet
 		return fmt.Sprintf("It was used at %s. Without further use it is safe to end at %s.", s.Last.UTC().Format(time.RFC3339), until.UTC().Format(time.RFC3339))
-	case until.After(evidence.Time):
+	case until.After(evidence.Until):
 		return fmt.Sprintf("The latest secret is new. Without use of this one it is safe to end at %s.", until.UTC().Format(time.RFC3339))
 	}
 	return ""

@@ -68,6 +68,9 @@ func TestM16Rotation(t *testing.T) {
 		{name: "a gap since", made: 3 * day, used: []time.Duration{2 * day, time.Hour}, edit: func(w *world) {
 			w.report(store.Report{Recorder: "second", Since: start.Add(-3 * day), From: start.Add(-2 * time.Hour), Until: start, At: start, Lost: 1})
 		}, since: 2 * day, why: "Usage was not observed for 3 days of the last 3 days. 1 call is known to be lost."},
+		{name: "later calls are not known yet", made: 3 * day, used: []time.Duration{day, time.Hour}, edit: func(w *world) {
+			w.report(store.Report{Recorder: "second", Since: start.Add(-9 * day), Until: start.Add(-time.Second), At: start})
+		}, since: day, why: "It was used at 2026-02-28T12:00:00Z. Without further use it is safe to end at 2026-03-01T12:00:00Z."},
 		{name: "a gap before", made: 3 * day, used: []time.Duration{2 * day, time.Hour}, edit: func(w *world) {
 			w.report(store.Report{Recorder: "second", Since: start.Add(-9 * day), Until: start.Add(-5 * day), At: start.Add(-5 * day), Ended: true})
 		}, since: 2 * day},
