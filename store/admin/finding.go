@@ -114,7 +114,8 @@ type KeyEffect struct {
 	MoreAddresses bool         `json:"moreAddresses,omitempty"`
 
 	// In the window, by reason: denied calls, and served ones that a list on trial or a
-	// requirement not in force would have denied (rules Q2, Q4).
+	// requirement not in force would have denied (rules Q2, Q4). Counts include calls
+	// under earlier lists on trial. The class rests on addresses, and not on counts.
 	Denials   []DenialUse `json:"denials,omitempty"`
 	WouldDeny []DenialUse `json:"wouldDeny,omitempty"`
 }
