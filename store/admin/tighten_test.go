@@ -66,7 +66,7 @@ func TestTighten(t *testing.T) {
 	w.used("k", "198.51.100.9", 31*day, 1) // before the window
 	revision := w.position()
 
-	for budget, want := range map[int]string{0: "192.0.2.9 203.0.113.1 203.0.113.2/31", 2: "192.0.2.9 203.0.113.0/30"} {
+	for budget, want := range map[int]string{0: "192.0.2.9 203.0.113.1 203.0.113.2/31", store.MaxEntries: "192.0.2.9 203.0.113.1 203.0.113.2/31", 2: "192.0.2.9 203.0.113.0/30"} {
 		tightening := w.tighten(ann, "k", admin.TightenOptions{Budget: budget})
 		require.Equal(t, want, strings.Join(addressesOf(tightening.Entries), " "))
 	}
@@ -357,9 +357,11 @@ func TestM25Tighten(t *testing.T) {
 	w.notTightened(admin.Unavailable, ann, "k", admin.TightenOptions{})
 	fail("Observation")
 	require.Contains(t, w.tighten(ann, "k", admin.TightenOptions{}).Gaps, "Some usage could not be read.")
+	self := w.by("boss", "198.51.100.1")
 	for _, call := range []string{"Organization", "Key"} {
 		fail(call)
 		w.notTightened(admin.Unavailable, ann, "k", admin.TightenOptions{})
+		w.notTightened(admin.Unavailable, self, "k", admin.TightenOptions{})
 	}
 	// The store fails between the suggestion and its preview.
 	reads := 0
