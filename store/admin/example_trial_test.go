@@ -3,119 +3,102 @@ package admin_test
 import (
 	"context"
 	"fmt"
-	"net/netip"
+	"strings"
 	"time"
 
-	"github.com/sallyport-go/sallyport/apikey"
 	"github.com/sallyport-go/sallyport/policy"
-	"github.com/sallyport-go/sallyport/store"
-	"github.com/sallyport-go/sallyport/store/adapter"
 	"github.com/sallyport-go/sallyport/store/admin"
-	"github.com/sallyport-go/sallyport/store/memory"
 )
-
-// called stands for calls that the guard decides and a store/usage Recorder counts.
-func called(ctx context.Context, keys *memory.Store, secret apikey.Secret, clients ...string) {
-	engine := policy.New(keys)
-	for _, client := range clients {
-		decision := engine.Decide(ctx, policy.Request{Key: "report", Secret: secret, Client: netip.MustParseAddr(client), Organization: "acme"})
-		record, _ := store.UsageOf(decision)
-		record.Last = time.Now() // without an observer the engine reads no clock
-		_ = keys.RecordUsage(ctx, adapter.UsageBatch(record))
-	}
-}
 
 // A list is tightened to the addresses in use: one look, and one write.
 func ExampleAdmin_Tighten() {
-	ctx, keys, a, ann := service()
-	terms := admin.ApplyOptions{Reason: "a new office"}
-	result, err := a.Apply(ctx, ann, "acme", terms, admin.Rotate("report", 0), admin.AddEntries("report", entriesOf("192.0.2.0/24")...))
-	if err != nil {
-		fmt.Println(err)
-		return
+	c, ctx := newCompany(), context.Background()
+	defer c.close()
+	_, secret := c.customer(policy.NotRequired)
+	must(c.admin.Apply(ctx, c.ann, "acme", admin.ApplyOptions{Reason: "a new office"}, admin.AddEntries("report", entriesOf("192.0.2.0/24")...)))
+	for _, client := range strings.Fields("192.0.2.16 192.0.2.17 192.0.2.18 192.0.2.16") {
+		c.call("report", secret, client, "reader")
 	}
-	called(ctx, keys, result.Secrets[0].Secret, "192.0.2.16", "192.0.2.17", "192.0.2.18", "192.0.2.16")
+	c.now = c.now.AddDate(0, 0, 20)
+	c.call("report", secret, "192.0.2.17", "reader")
 
-	tightening, err := a.Tighten(ctx, ann, "acme", "report", admin.TightenOptions{Budget: 1})
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
+	tightening := must(c.admin.Tighten(ctx, c.ann, "acme", "report", admin.TightenOptions{Budget: 1}))
 	for _, entry := range tightening.Removed {
 		fmt.Println("-", entry.Address)
 	}
 	for _, entry := range tightening.Added {
 		fmt.Println("+", entry.Address)
 	}
-	fmt.Println(len(tightening.Observed), "addresses;", tightening.Preview.Keys[0].Class, tightening.Preview.Needs())
-	fmt.Println(tightening.Gaps[0])
+	fmt.Println("for", len(tightening.Observed), "addresses; to accept:", tightening.Preview.Needs())
+	fmt.Println(tightening.Gaps)
 
-	terms = admin.ApplyOptions{Token: tightening.Preview.Token, Reason: "as observed"}
-	result, err = a.Apply(ctx, ann, "acme", terms, tightening.Change)
-	fmt.Println(result.Keys[0].Entries[0].Address, err)
+	terms := admin.ApplyOptions{Token: tightening.Preview.Token, Reason: "as observed"}
+	must(c.admin.Apply(ctx, c.ann, "acme", terms, tightening.Change))
+	fmt.Println("192.0.2.17:", c.call("report", secret, "192.0.2.17", "reader").Reason)
+	fmt.Println("192.0.2.99:", c.call("report", secret, "192.0.2.99", "reader").Reason)
 	// Output:
 	// - 192.0.2.0/24
 	// - 203.0.113.7
 	// + 192.0.2.16/30
-	// 3 addresses; may_break []
-	// Usage was not observed for 30 days of the last 30 days.
-	// 192.0.2.16/30 <nil>
+	// for 3 addresses; to accept: []
+	// [Usage was not observed for 10 days of the last 30 days.]
+	// 192.0.2.17: address_listed
+	// 192.0.2.99: address_not_listed
 }
 
 // A list is tried before it comes into force. A call that it would deny is served meanwhile,
 // and shows in the preview.
 func ExampleSetTrialList() {
-	ctx, keys, a, ann := service()
-	result, err := a.Apply(ctx, ann, "acme", admin.ApplyOptions{}, admin.Rotate("report", 0),
-		admin.AddEntries("report", entriesOf("192.0.2.0/24")...), admin.SetTrialList("report", entriesOf("203.0.113.7", "192.0.2.0/28")...))
-	if err != nil {
-		fmt.Println(err)
-		return
+	c, ctx := newCompany(), context.Background()
+	defer c.close()
+	_, secret := c.customer(policy.NotRequired)
+	must(c.admin.Apply(ctx, c.ann, "acme", admin.ApplyOptions{}, admin.AddEntries("report", entriesOf("192.0.2.0/24")...)))
+	must(c.admin.Apply(ctx, c.ann, "acme", admin.ApplyOptions{}, admin.SetTrialList("report", entriesOf("203.0.113.7", "192.0.2.0/28")...)))
+	for _, client := range strings.Fields("192.0.2.1 192.0.2.77") {
+		fmt.Println(client, "is", c.call("report", secret, client, "reader").Reason)
 	}
-	called(ctx, keys, result.Secrets[0].Secret, "192.0.2.1", "192.0.2.77")
 
-	preview, _ := a.Preview(ctx, ann, "acme", admin.EnforceTrial("report"))
-	key := preview.Keys[0]
-	fmt.Println(key.Key, key.Class, preview.Needs())
+	c.now = c.now.AddDate(0, 0, 7)
+	key := must(c.admin.Preview(ctx, c.ann, "acme", admin.EnforceTrial("report"))).Keys[0]
 	for _, denied := range key.WouldDeny {
-		fmt.Println(denied.Count, "would be denied, the last from", denied.Address, "by", denied.Reason)
+		fmt.Println(key.Key, key.Class, "by", denied.Reason, "at", denied.Address)
 	}
 
 	// The list is corrected, and then enforced.
-	result, err = a.Apply(ctx, ann, "acme", admin.ApplyOptions{Reason: "tried for a week"},
-		admin.SetTrialList("report", entriesOf("192.0.2.0/28", "192.0.2.77")...), admin.EnforceTrial("report"))
-	for _, entry := range result.Keys[0].Entries {
-		fmt.Println(entry.Address)
+	must(c.admin.Apply(ctx, c.ann, "acme", admin.ApplyOptions{}, admin.SetTrialList("report", entriesOf("192.0.2.0/28", "192.0.2.77")...)))
+	enforce := admin.EnforceTrial("report")
+	preview := must(c.admin.Preview(ctx, c.ann, "acme", enforce))
+	fmt.Println("to accept:", preview.Needs())
+	result := must(c.admin.Apply(ctx, c.ann, "acme", admin.ApplyOptions{Token: preview.Token, Reason: "tried for a week"}, enforce))
+	for _, event := range result.Events {
+		fmt.Println(event.Type)
 	}
-	fmt.Println(err)
+	fmt.Println("203.0.113.7 is", c.call("report", secret, "203.0.113.7", "reader").Reason)
 	// Output:
-	// report breaks [breaks_key]
-	// 1 would be denied, the last from 192.0.2.77 by address_not_listed
-	// 192.0.2.0/28
-	// 192.0.2.77
-	// <nil>
+	// 192.0.2.1 is address_listed
+	// 192.0.2.77 is address_listed
+	// report breaks by address_not_listed at 192.0.2.77
+	// to accept: []
+	// key.entry_removed
+	// key.entry_removed
+	// key.entry_added
+	// key.entry_added
+	// key.trial_list_changed
+	// 203.0.113.7 is address_not_listed
 }
 
-// After a rotation the old secret is ended once it is out of use.
+// A rotation says why its old secret is not safe to end yet.
 func ExampleAdmin_Rotation() {
-	ctx, _, a, ann := service()
-	_, err := a.Apply(ctx, ann, "acme", admin.ApplyOptions{}, admin.Rotate("report", 7*24*time.Hour))
-	if err != nil {
-		fmt.Println(err)
-		return
+	c, ctx := newCompany(), context.Background()
+	defer c.close()
+	c.customer(policy.NotRequired)
+	must(c.admin.Apply(ctx, c.ann, "acme", admin.ApplyOptions{}, admin.Rotate("report", 7*24*time.Hour)))
+	c.now = c.now.Add(48 * time.Hour)
+	must(0, c.usage.Flush(ctx))
+	for _, secret := range must(c.admin.Rotation(ctx, "acme", "report", 0)).Secrets {
+		fmt.Println(secret.SafeToEnd, secret.Why)
 	}
-	rotation, err := a.Rotation(ctx, "acme", "report", 0)
-	for _, secret := range rotation.Secrets {
-		if secret.SafeToEnd {
-			end := admin.EndSecret("report", secret.ID, time.Time{}).At(rotation.Revision)
-			_, err = a.Apply(ctx, ann, "acme", admin.ApplyOptions{Reason: "out of use"}, end)
-			continue
-		}
-		fmt.Println(secret.Why)
-	}
-	fmt.Println(err)
 	// Output:
-	// Usage was not observed for 1 day of the last 1 day. The usage of the latest calls is not known yet.
-	// It is the latest secret. Rotate the key first.
-	// <nil>
+	// false The latest secret was not used yet.
+	// false It is the latest secret. Rotate the key first.
 }

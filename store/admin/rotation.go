@@ -19,7 +19,7 @@ type Rotation struct {
 	Key      apikey.ID   `json:"key"`
 	Revision uint64      `json:"revision"` // of the key, for Change.At
 	Secrets  []SecretUse `json:"secrets"`  // the oldest first
-	Evidence Evidence    `json:"evidence"` // since the latest secret was made, and for the idle time
+	Evidence Evidence    `json:"evidence"` // since the latest secret was made, or for the idle time if that is not known
 }
 
 // A SecretUse is a secret of a key with its use. Calls with other proof, such as HTTP Digest,
@@ -68,7 +68,7 @@ func (a *Admin) Rotation(ctx context.Context, organization string, id apikey.ID,
 			latest = i
 		}
 	}
-	if latest >= 0 && !key.Secrets[latest].Created.IsZero() && key.Secrets[latest].Created.Before(begin) {
+	if latest >= 0 && !key.Secrets[latest].Created.IsZero() {
 		begin = key.Secrets[latest].Created
 	}
 	usage, evidence := p.observed(ctx, key, begin)
