@@ -90,7 +90,10 @@ var constructors = map[string]func(d *decoder) admin.Change{
 	"Rotate": func(d *decoder) admin.Change {
 		return admin.Rotate(d.id(), oneOf(d, 0, time.Hour, -1, 100*day))
 	},
-	"EndSecret": func(d *decoder) admin.Change { return admin.EndSecret(d.id(), oneOf(d, secretIDs...), d.time()) },
+	"EndSecret":    func(d *decoder) admin.Change { return admin.EndSecret(d.id(), oneOf(d, secretIDs...), d.time()) },
+	"SetTrialList": func(d *decoder) admin.Change { return admin.SetTrialList(d.id(), d.entries()...) },
+	"EndTrial":     func(d *decoder) admin.Change { return admin.EndTrial(d.id()) },
+	"EnforceTrial": func(d *decoder) admin.Change { return admin.EnforceTrial(d.id()) },
 
 	"CreateOrganization":  func(d *decoder) admin.Change { return admin.CreateOrganization(d.requirement()) },
 	"SetName":             func(d *decoder) admin.Change { return admin.SetName(d.text()) },
