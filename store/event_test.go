@@ -41,7 +41,7 @@ func TestEventTypes(t *testing.T) {
 	seen := map[store.EventType]bool{}
 	for _, kind := range []store.EventType{
 		store.EventKeyCreated, store.EventKeyDeleted, store.EventKeyDescribed, store.EventKeyGrantsChanged, store.EventKeyProjectAdded, store.EventKeyProjectRemoved,
-		store.EventEntryAdded, store.EventEntryChanged, store.EventEntryRemoved, store.EventListReplaced, store.EventKeyRotated, store.EventSecretEnded,
+		store.EventEntryAdded, store.EventEntryChanged, store.EventEntryRemoved, store.EventListReplaced, store.EventTrialListChanged, store.EventKeyRotated, store.EventSecretEnded,
 		store.EventKeyDisabled, store.EventKeyEnabled, store.EventKeyValidityChanged, store.EventOrganizationCreated, store.EventOrganizationDeleted,
 		store.EventOrganizationDisabled, store.EventOrganizationEnabled, store.EventRequirementChanged, store.EventRequirementSuspended, store.EventRequirementResumed, store.EventEventsForgotten,
 	} {
