@@ -186,7 +186,7 @@ func TestM11NothingHides(t *testing.T) {
 
 // At the end of an overlap the new secret stands in for the earlier one (rule M4).
 func TestM11OverlapIsNoLoss(t *testing.T) {
-	w := newWorld(t)
+	w := newWorld(t, admin.WithNotice(30*time.Minute))
 	w.key("boss", "198.51.100.1", "owner")
 	w.key("k", "203.0.113.7 192.0.2.1", "reader")
 	w.used("k", "192.0.2.1", day, 1)

@@ -42,6 +42,14 @@ func (s side) list() (accesslist.List, bool) {
 	return s.key.AccessList, true
 }
 
+// trialList returns the key's list on trial, if there is a key.
+func (s side) trialList() accesslist.List {
+	if s.key == nil {
+		return accesslist.List{}
+	}
+	return s.key.TrialList
+}
+
 // A call is tried before a change and after it.
 type call struct {
 	at            time.Time
@@ -63,6 +71,7 @@ func (c call) gained() bool { return !c.before.Allows() && c.after.Allows() }
 type comparison struct {
 	before, after side
 	now           time.Time
+	handover      time.Time    // from then on a new secret stands in for the others
 	unnamed       bool         // the key is created under a new ID
 	edges         []netip.Addr // of the lists, if they differ
 	lost, gained  []call       // the earliest first
@@ -74,8 +83,8 @@ type comparison struct {
 // strangers are addresses for documentation (RFC 5737, RFC 3849): no list expects them.
 var strangers = []netip.Addr{netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("2001:db8::1")}
 
-func compare(before, after side, now time.Time) *comparison {
-	c := &comparison{before: before, after: after, now: now}
+func compare(before, after side, now, handover time.Time) *comparison {
+	c := &comparison{before: before, after: after, now: now, handover: handover}
 	was, existed := before.list()
 	is, exists := after.list()
 	if exists && !was.Equal(is) {
@@ -204,9 +213,10 @@ func (c *comparison) secrets(at time.Time, home netip.Addr) {
 	}
 }
 
-// succeeded reports whether a new secret stands in for the others at a later time.
+// succeeded reports whether a new secret stands in for the others at a later time: there was
+// time to hand it over.
 func (c *comparison) succeeded(at time.Time) bool {
-	return at.After(c.now) && c.before.key != nil && c.after.key != nil && slices.ContainsFunc(c.after.key.Secrets, func(new apikey.StoredSecret) bool {
+	return at.After(c.now) && !at.Before(c.handover) && c.before.key != nil && c.after.key != nil && slices.ContainsFunc(c.after.key.Secrets, func(new apikey.StoredSecret) bool {
 		return isLive(new, at) && !slices.ContainsFunc(c.before.key.Secrets, func(old apikey.StoredSecret) bool { return old.ID() == new.ID() })
 	})
 }
@@ -327,6 +337,11 @@ func (c *comparison) class(seen observed) (KeyClass, call) {
 // breaks returns a call of the window that is lost at a time.
 func (c *comparison) breaks(at time.Time, seen observed) (call, bool) {
 	for _, use := range seen.addresses {
+		if tried := c.try(at, use.Address, "", nil); tried.lost() {
+			return tried, true
+		}
+	}
+	for _, use := range seen.wouldDeny { // line 1 answers, before and after, if the address is not known
 		if tried := c.try(at, use.Address, "", nil); tried.lost() {
 			return tried, true
 		}
