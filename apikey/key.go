@@ -18,23 +18,24 @@ const maxSecrets = 2
 // It is plain data: a copy shares Grants, Secrets and Metadata, a [Key.Clone] does not. The zero Key is invalid. No secret matches
 // it. Its JSON is the stored form; see [Key.MarshalJSON].
 type Key struct {
-	ID           ID
-	Organization string // see ValidateName
+	ID ID
 
 	// AccessList has the addresses of the key's callers. An empty one admits every address, unless the organization or
 	// the endpoint requires a list; one whose entries have all expired admits none.
 	AccessList accesslist.List
+
+	Grants []Grant // the key's roles (rule K5); none: only endpoints without roles, at the organization
+
+	Disabled  bool      // switched off, until it is switched on again; see also policy.Organization
+	Expires   time.Time // the first instant after its validity; zero: no bound
+	NotBefore time.Time // the first instant of its validity; zero: no bound
 
 	// TrialList is a list on trial (rule Q4 of package policy): a call that it would deny is
 	// judged by AccessList alone, and its decision says so. Empty: none. It opens nothing: a
 	// key with a TrialList and no AccessList admits every address.
 	TrialList accesslist.List
 
-	Grants []Grant // the key's roles (rule K5); none: only endpoints without roles, at the organization
-
-	Disabled  bool      // switched off, until it is switched on again; see also policy.Organization
-	NotBefore time.Time // the first instant of the key's validity; zero: no bound
-	Expires   time.Time // the first instant after it; zero: no bound
+	Organization string // see ValidateName
 
 	Secrets []StoredSecret // one, or two during a rotation (rule K4), the oldest first
 

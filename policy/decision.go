@@ -151,8 +151,8 @@ func (d Decision) Subject() Subject { return d.subject }
 
 // Time returns when the request was judged, by the engine's clock. It is zero if the
 // request was answered before a key was looked up, and after a failed look-up or a panic.
-// It is zero, too, if nothing asked for the time: the engine has no observer, and neither
-// the key, its list, its organization nor a proof depends on it.
+// It is zero, too, if nothing asked for the time: the engine has no observer, and the answer
+// depends on no proof, validity, suspension or expiry.
 func (d Decision) Time() time.Time { return d.now }
 
 // An Answer is the caller's side of a decision (rule D1).

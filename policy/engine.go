@@ -122,50 +122,53 @@ func (e *Engine) Decide(ctx context.Context, request Request) (d Decision) {
 }
 
 // decide makes a zero decision the answer to a request.
-func (e *Engine) decide(ctx context.Context, request *Request, d *Decision) {
+func (e *Engine) decide(ctx context.Context, r *Request, d *Decision) {
 	if e == nil {
 		e = new(Engine)
 	}
-	d.begin(request)
-	defer e.finish(ctx, request, d)
-	reason, cause := request.refused()
+	// A decision without a reason is one whose context, source, clock, Verifier, Resolver or
+	// ClientDoubter panicked: it is unavailable.
+	defer func() {
+		if d.Reason == 0 {
+			*d = Decision{}
+			d.begin(r)
+			d.Reason, d.Cause = Unavailable, fmt.Errorf("policy: panic while deciding: %v", recover())
+			e.finish(ctx, d)
+		}
+	}()
+	d.begin(r)
+	reason, cause := r.refused()
 	if reason == 0 {
 		var subject Subject
-		if e.own != nil && request.Key != "" && ctx.Err() == nil {
+		if e.own != nil && r.Key != "" && ctx.Err() == nil {
 			// No sound here: this module's sources have no contradictions.
-			if subject, _, cause = e.immediate.LookupNow(request.Key); cause != nil {
+			if subject, _, cause = e.immediate.LookupNow(r.Key); cause != nil {
 				cause = failed(cause)
 			}
 		} else {
-			subject, cause = e.lookup(ctx, request.Key)
+			subject, cause = e.lookup(ctx, r.Key)
 		}
-		if cause != nil {
-			reason = Unavailable
-		} else {
-			// Reading the clock costs as much as looking an address up, so it is read only
-			// where something depends on the time.
-			if len(e.observers) > 0 || subject.dependsOnTime() || !request.alreadyVerified() {
+		if reason = Unavailable; cause == nil {
+			if len(e.observers) > 0 {
 				d.now = e.clock()
 			}
-			reason, cause = d.evaluate(ctx, subject, request)
+			reason, cause = d.evaluate(ctx, subject, r, e.clock)
 		}
 	}
-	if reason == Unavailable {
-		cause = gone(ctx, cause)
+	if cause != nil {
+		if reason == Unavailable {
+			cause = gone(ctx, cause)
+		}
+		d.Cause = cause
 	}
-	d.Cause = cause
-	d.Reason = reason // last: see finish
+	d.Reason = reason // last: see above
+	if len(e.observers) > 0 || d.subject.key == nil {
+		e.finish(ctx, d)
+	}
 }
 
-// finish ends a decision and calls the observers. It is deferred: a decision without a reason
-// is one whose source, clock, Verifier, Resolver or ClientDoubter panicked. It is unavailable.
-func (e *Engine) finish(ctx context.Context, request *Request, d *Decision) {
-	if d.Reason == 0 {
-		cause := recover() // only then, since it costs time
-		*d = Decision{}
-		d.begin(request)
-		d.Reason, d.Cause = Unavailable, fmt.Errorf("policy: panic while deciding: %v", cause)
-	}
+// finish redacts a decision and calls the observers.
+func (e *Engine) finish(ctx context.Context, d *Decision) {
 	d.redact()
 	for _, observe := range e.observers {
 		notify(observe, ctx, *d)

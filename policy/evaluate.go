@@ -27,7 +27,7 @@ func (d *Decision) evaluated(subject Subject, r *Request, now time.Time) {
 	if d.Reason, d.Cause = r.refused(); d.Reason == 0 {
 		d.now = now
 		if subject.isOf(r.Key) || subject == (Subject{}) {
-			d.Reason, d.Cause = d.evaluate(context.Background(), subject, r)
+			d.Reason, d.Cause = d.evaluate(context.Background(), subject, r, nil)
 		} else {
 			d.Reason, d.Cause = Unavailable, subject.fault(r.Key)
 		}
@@ -36,25 +36,33 @@ func (d *Decision) evaluated(subject Subject, r *Request, now time.Time) {
 }
 
 // evaluate is lines 4 to 16, at the decision's time. The subject is the request's key with its
-// organization, or the zero Subject.
-func (d *Decision) evaluate(ctx context.Context, subject Subject, r *Request) (reason Reason, cause error) {
+// organization, or the zero Subject. Reading the clock costs as much as looking an address up,
+// so it is read where the answer depends on it first.
+func (d *Decision) evaluate(ctx context.Context, subject Subject, r *Request, clock func() time.Time) (reason Reason, cause error) {
 	d.subject = subject
 	key, organization := subject.key, subject.organization
 	// The proof is verified before it is known whether there is a key (rule K3).
 	if !r.alreadyVerified() {
+		d.tick(clock)
 		d.secret, cause = r.verify(key, d.now)
 	}
-	switch {
-	case key == nil:
+	if key == nil {
 		return UnknownKey, r.Err
+	}
+	if !organization.SuspendedUntil.IsZero() {
+		d.tick(clock) // also for Decision.String
+	}
+	switch {
 	case cause != nil:
 		return WrongSecret, cause
-	// As Key.Status, without a copy of the key, and the organization's switch.
 	case key.Disabled, organization.Disabled:
 		return KeyDisabled, nil
-	case !key.NotBefore.IsZero() && d.now.Before(key.NotBefore):
+	}
+	// As Key.Status, without a copy of the key.
+	if !key.NotBefore.IsZero() && d.tick(clock).Before(key.NotBefore) {
 		return KeyNotYetValid, nil
-	case !key.Expires.IsZero() && !d.now.Before(key.Expires):
+	}
+	if !key.Expires.IsZero() && !d.tick(clock).Before(key.Expires) {
 		return KeyExpired, nil
 	}
 	allowed := AddressListed
@@ -62,7 +70,8 @@ func (d *Decision) evaluate(ctx context.Context, subject Subject, r *Request) (r
 		allowed = OpenList
 		switch {
 		case organization.Requirement == NotRequired:
-		case organization.Requirement == ReportOnly, organization.suspended(d.now):
+		case organization.Requirement == ReportOnly,
+			!organization.SuspendedUntil.IsZero() && organization.suspended(d.now):
 			d.WouldDeny = OrganizationRequiresAccessList
 		default:
 			return OrganizationRequiresAccessList, r.doubt()
@@ -70,17 +79,24 @@ func (d *Decision) evaluate(ctx context.Context, subject Subject, r *Request) (r
 		if r.Endpoint.RequiresAccessList {
 			return EndpointRequiresAccessList, r.doubt()
 		}
-	} else if !key.AccessList.Contains(r.Client, d.now) {
-		return AddressNotListed, r.doubt()
+	} else {
+		if key.AccessList.HasExpiry() {
+			d.tick(clock)
+		}
+		if !key.AccessList.Contains(r.Client, d.now) {
+			return AddressNotListed, r.doubt()
+		}
 	}
-	d.tryList(r.Client)
+	if !key.TrialList.IsEmpty() {
+		d.tryList(r.Client, clock)
+	}
 	if r.Resolver != nil {
 		if reason, cause = d.resolve(ctx, r.Resolver); reason != 0 {
 			return reason, cause
 		}
 	}
 	resource := &d.request.resource
-	if resource.Organization != key.Organization || resource.Organization == NoOrganization {
+	if resource.Organization != organization.ID || resource.Organization == NoOrganization {
 		return WrongOrganization, nil
 	}
 	reached, hasRole := false, false
@@ -102,10 +118,23 @@ func (d *Decision) evaluate(ctx context.Context, subject Subject, r *Request) (r
 	return allowed, nil
 }
 
+// tick reads the clock, if there is one and it was not read before, and returns the decision's
+// time.
+func (d *Decision) tick(clock func() time.Time) *time.Time {
+	if clock != nil && d.now.IsZero() {
+		d.now = clock()
+	}
+	return &d.now
+}
+
 // tryList notes what line 9 would answer by the key's list on trial (rule Q4). It comes
 // before line 10, so its note replaces one of that line.
-func (d *Decision) tryList(client netip.Addr) {
-	if list := &d.subject.key.TrialList; !list.IsEmpty() && !list.Contains(client, d.now) {
+func (d *Decision) tryList(client netip.Addr, clock func() time.Time) {
+	list := &d.subject.key.TrialList
+	if list.HasExpiry() {
+		d.tick(clock)
+	}
+	if !list.Contains(client, d.now) {
 		d.WouldDeny = AddressNotListed
 	}
 }
@@ -121,9 +150,11 @@ func (r *Request) doubt() error {
 // reaches reports whether a grant reaches the resource of the key's organization (rule
 // K5): the project, or the organization itself if project is empty.
 func reaches(grant *apikey.Grant, project string) bool {
-	if grant.AllProjects {
-		// A grant with both contradicts itself and reaches nothing.
-		return project != "" && grant.Project == ""
+	switch {
+	case project == "":
+		return grant.Project == "" && !grant.AllProjects
+	case grant.AllProjects: // one with a project, too, contradicts itself and reaches nothing
+		return grant.Project == ""
 	}
 	return grant.Project == project
 }

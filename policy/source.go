@@ -89,13 +89,6 @@ func (s Subject) Organization() Organization {
 	return *s.organization
 }
 
-// dependsOnTime reports whether the key's validity, a list of it or a suspension of the
-// requirement does.
-func (s Subject) dependsOnTime() bool {
-	return s.key != nil && (!s.key.NotBefore.IsZero() || !s.key.Expires.IsZero() || s.key.AccessList.HasExpiry() ||
-		s.key.TrialList.HasExpiry() || s.organization != nil && !s.organization.SuspendedUntil.IsZero())
-}
-
 // isOf reports whether the subject is the key with this ID and its organization. Any other
 // Subject but the zero one is line 3: a database that folds case, a wrong join and a record
 // without its organization all show here.

@@ -130,6 +130,10 @@
 //     with ErrInvalid. An error MUST NOT have more than 4,096 bytes, however long an
 //     identifier or a cursor is.
 //
-// An adapter may implement [Watcher], [UsageRecorder], [Loader] and [Journal], whose comments
-// have sentences of the same kind. [As] finds them in a wrapper by its Unwrap method.
+// An adapter may implement [Loader], [Watcher], [UsageRecorder] and [Journal]. Their comments
+// have sentences of the same kind: L1 to L3, W1 to W10, U1 to U15 and E1 to E16. [As] finds
+// them in a wrapper by its Unwrap method.
+//
+// The cases of storetest for each clause of each sentence are listed in
+// storetest/internal/fixture/clauses.md. A test finds a clause without a case.
 package store

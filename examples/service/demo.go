@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -10,15 +11,17 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"strings"
 
-	"github.com/sallyport-go/sallyport/accesslist"
 	"github.com/sallyport-go/sallyport/apikey"
-	"github.com/sallyport-go/sallyport/policy"
+	"github.com/sallyport-go/sallyport/store"
+	"github.com/sallyport-go/sallyport/store/admin"
 	"github.com/sallyport-go/sallyport/store/sqlite"
 )
 
 // demo runs the service with a temporary database. It is its own proxy, on the loopback,
-// for two clients. The counts are read after the service has ended: it wrote them then.
+// for the customer's programs and for Ann. The counts are read after the service has ended:
+// it wrote them then.
 func demo(ctx context.Context, out io.Writer) (err error) {
 	dir, err := os.MkdirTemp("", "service-")
 	if err != nil {
@@ -26,84 +29,154 @@ func demo(ctx context.Context, out io.Writer) (err error) {
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	database := filepath.Join(dir, "keys.db")
-	key, secret, err := storeKey(ctx, database, "203.0.113.0/24")
+	secret, err := setUp(ctx, database, "acme", "owner", "198.51.100.0/24")
 	if err != nil {
 		return err
 	}
 
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	started, ended := make(chan string, 1), make(chan error, 1)
+	started, ended := make(chan [2]string, 1), make(chan error, 1)
 	go func() {
-		proxies := []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")}
-		ended <- run(ctx, database, proxies, "127.0.0.1:0", "0", func(api, _ string) { started <- api })
+		ended <- run(ctx, database, []netip.Prefix{loopback}, "127.0.0.1:0", "0", func(api, operators string) { started <- [2]string{api, operators} })
 	}()
 	select {
 	case err := <-ended:
 		return err
-	case address := <-started:
-		err = showAnswers(ctx, out, address, secret)
+	case at := <-started:
+		owner := caller{name: "the owner's key", base: at[0], secret: secret.Reveal(), client: "198.51.100.7"}
+		ann := caller{name: "Ann", base: at[1], person: "ann@acme.example", client: "198.51.100.20"}
+		err = showAdministration(ctx, out, owner, ann)
 	}
 	stop()
 	if err := errors.Join(err, <-ended); err != nil {
 		return err
 	}
-	return showUsage(context.WithoutCancel(ctx), out, database, key.ID)
+	return showUsage(context.WithoutCancel(ctx), out, database, "report")
 }
 
-// storeKey makes an organization and a key, and returns the secret for its owner. A
-// program of your own does this; the running service sees the key within milliseconds.
-func storeKey(ctx context.Context, database string, addresses ...string) (_ apikey.Key, _ apikey.Secret, err error) {
-	fail := func(err error) (apikey.Key, apikey.Secret, error) { return apikey.Key{}, apikey.Secret{}, err }
-	list, err := accesslist.Parse(addresses...)
+// showAdministration creates a key, uses it, and switches it off.
+func showAdministration(ctx context.Context, out io.Writer, owner, ann caller) error {
+	const disable = `"changes": [{"kind": "disable_key", "key": "report"}]`
+	made, err := owner.change(ctx, out, `{"apply": true, "changes": [{"kind": "create_key", "key": "report",
+		"grants": [{"role": "reader", "allProjects": true}], "entries": [{"address": "203.0.113.0/24"}]}]}`)
 	if err != nil {
-		return fail(err)
+		return err
 	}
-	issuer, err := newIssuer()
-	if err != nil {
-		return fail(err)
+	report := caller{name: "the new key", base: owner.base, client: "203.0.113.7"}
+	for _, shown := range made.Secrets {
+		report.secret = shown.Secret
 	}
-	key, secret, err := issuer.New("acme", apikey.Grant{Role: "reader"}, apikey.Grant{Role: "reader", AllProjects: true})
-	if err != nil {
-		return fail(err)
-	}
-	key.AccessList = list
-	keys, err := sqlite.Open(ctx, database)
-	if err != nil {
-		return fail(err)
-	}
-	defer func() { err = errors.Join(err, keys.Close()) }()
-	if _, err := keys.PutOrganization(ctx, policy.Organization{ID: "acme", Requirement: policy.Required}); err != nil {
-		return fail(err)
-	}
-	if key, err = keys.PutKey(ctx, key); err != nil {
-		return fail(err)
-	}
-	return key, secret, nil
-}
-
-// showAnswers calls the service for a client on the key's list and for another one.
-func showAnswers(ctx context.Context, out io.Writer, address string, secret apikey.Secret) error {
-	for _, client := range []string{"203.0.113.7", "192.0.2.1"} {
-		r, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address+"/projects/atlas", nil)
-		if err != nil {
+	elsewhere := report
+	elsewhere.client = "192.0.2.1"
+	var preview changed
+	for _, step := range []func() error{
+		func() error { return report.get(ctx, out, "/projects/atlas") },
+		func() error { return elsewhere.get(ctx, out, "/projects/atlas") },
+		func() (err error) {
+			_, err = owner.change(ctx, out, `{"apply": true, "changes": [{"kind": "replace_entries", "key": "owner", "entries": [{"address": "203.0.113.0/24"}]}]}`)
 			return err
-		}
-		r.Header.Set("Authorization", "Bearer "+secret.Reveal())
-		r.Header.Set("X-Forwarded-For", client) // by the proxy
-		answer, err := http.DefaultClient.Do(r)
-		if err != nil {
+		},
+		func() (err error) {
+			preview, err = ann.change(ctx, out, `{`+disable+`}`)
 			return err
-		}
-		body, err := io.ReadAll(answer.Body)
-		if err := errors.Join(err, answer.Body.Close()); err != nil {
+		},
+		func() (err error) {
+			_, err = ann.change(ctx, out, `{"apply": true, "token": "`+preview.Token+`", "reason": "found in a public log", `+disable+`}`)
 			return err
-		}
-		if _, err := fmt.Fprintf(out, "%s gets %s\n%s\n\n", client, answer.Status, bytes.TrimSpace(body)); err != nil {
+		},
+		func() error { return report.get(ctx, out, "/projects/atlas") },
+		func() error { return ann.events(ctx, out) },
+	} {
+		if err := step(); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// A caller calls the service as a proxy hands its requests on.
+type caller struct {
+	name, base, client string
+	secret             string // of a program
+	person             string // or who has signed in
+}
+
+func (c caller) do(ctx context.Context, method, path, body string) (status string, answer []byte, err error) {
+	r, err := http.NewRequestWithContext(ctx, method, "http://"+c.base+path, strings.NewReader(body))
+	if err != nil {
+		return "", nil, err
+	}
+	r.Header.Set("X-Forwarded-For", c.client)
+	if c.person != "" {
+		r.Header.Set(signedIn, c.person)
+	} else {
+		r.Header.Set("Authorization", "Bearer "+c.secret)
+	}
+	response, err := http.DefaultClient.Do(r)
+	if err != nil {
+		return "", nil, err
+	}
+	answer, err = io.ReadAll(response.Body)
+	return response.Status, bytes.TrimSpace(answer), errors.Join(err, response.Body.Close())
+}
+
+// get prints an answer.
+func (c caller) get(ctx context.Context, out io.Writer, path string) error {
+	status, answer, err := c.do(ctx, http.MethodGet, path, "")
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(out, "%s from %s gets %s\n%s\n\n", c.name, c.client, status, answer)
+	return err
+}
+
+// changed has the parts that the demo shows of a preview, of an outcome, or of an error.
+type changed struct {
+	Token   string            `json:"token"`
+	Keys    []admin.KeyEffect `json:"keys"`
+	Secrets []newSecret       `json:"secretsShownOnce"`
+	InForce bool              `json:"inForce"`
+	Message string            `json:"message"`
+}
+
+// change sends an order for acme, and prints the answer.
+func (c caller) change(ctx context.Context, out io.Writer, order string) (changed, error) {
+	var answered changed
+	status, answer, err := c.do(ctx, http.MethodPost, "/organizations/acme/changes", order)
+	if err == nil {
+		err = json.Unmarshal(answer, &answered)
+	}
+	if err != nil {
+		return answered, err
+	}
+	told := answered.Message
+	switch {
+	case answered.InForce:
+		told = fmt.Sprintf("in force; secrets to show once: %d", len(answered.Secrets))
+	case len(answered.Keys) > 0:
+		effect := answered.Keys[0]
+		told = fmt.Sprintf("preview: key %s, %s: now %s, then %s", effect.Key, effect.Class, effect.Before, effect.After)
+	}
+	_, err = fmt.Fprintf(out, "%s asks for a change and gets %s\n%s\n\n", c.name, status, told)
+	return answered, err
+}
+
+// events prints who changed acme, the newest first.
+func (c caller) events(ctx context.Context, out io.Writer) error {
+	_, answer, err := c.do(ctx, http.MethodGet, "/organizations/acme/events", "")
+	var page struct {
+		Events []store.Event `json:"events"`
+	}
+	if err == nil {
+		err = json.Unmarshal(answer, &page)
+	}
+	for _, event := range page.Events {
+		if _, failed := fmt.Fprintf(out, "%s, by %s %s, %q\n", event.Type, event.Actor.Kind, event.Actor.ID, event.Reason); failed != nil {
+			return failed
+		}
+	}
+	return err
 }
 
 // showUsage prints the served calls of each entry of a key's list.
@@ -118,7 +191,7 @@ func showUsage(ctx context.Context, out io.Writer, database string, id apikey.ID
 		return err
 	}
 	for prefix, usage := range used[id].Entries {
-		if _, err := fmt.Fprintf(out, "entry %v admitted %d call, the last from %v\n", prefix, usage.Count, usage.LastAddress); err != nil {
+		if _, err := fmt.Fprintf(out, "\nentry %v admitted %d call, the last from %v\n", prefix, usage.Count, usage.LastAddress); err != nil {
 			return err
 		}
 	}

@@ -1,13 +1,3 @@
-// Service is the production set-up in one file, to copy and to edit: keys in SQLite,
-// decisions from a replica in memory, usage, the guard behind a declared proxy, an audit
-// log, a listener for operators, and an end without losing a request or a count.
-//
-//	go run . -database keys.db -proxy 127.0.0.1/32
-//
-// is for a proxy on the same machine, one that terminates TLS and appends to
-// X-Forwarded-For. With the same header, curl then asks /doctor/projects/atlas on port 8081
-// how a client is judged. Other programs write the keys while the service runs; storeKey in
-// demo.go shows how. projects.go stands for your API. -demo calls the service and ends.
 package main
 
 import (
@@ -38,7 +28,13 @@ func main() {
 	database := flag.String("database", "keys.db", "`file` with the keys, on a local disk")
 	api := flag.String("listen", "127.0.0.1:8080", "`address` for the proxy")
 	operators := flag.String("operators", "8081", "`port` for operators, on the loopback only")
-	showDemo := flag.Bool("demo", false, "answer two requests with a temporary database, and end")
+	showDemo := flag.Bool("demo", false, "answer some requests with a temporary database, and end")
+	create := flag.String("create", "", "create the `organization` with a key that manages it, print its secret, and end")
+	var addresses []string
+	flag.Func("from", "`address` or block from which that key is used; repeat it for each", func(text string) error {
+		addresses = append(addresses, text)
+		return nil
+	})
 	var proxies []netip.Prefix
 	flag.Func("proxy", "`prefix` of a trusted proxy, such as 10.0.0.4/32; repeat it for each proxy", func(text string) error {
 		proxy, err := netip.ParsePrefix(text)
@@ -54,6 +50,11 @@ func main() {
 		err = fmt.Errorf("service: argument %q is not a flag: want -h for the flags", flag.Arg(0))
 	case *showDemo:
 		err = demo(ctx, os.Stdout)
+	case *create != "":
+		var secret apikey.Secret
+		if secret, err = setUp(ctx, *database, *create, "", addresses...); err == nil {
+			_, err = fmt.Println(secret.Reveal())
+		}
 	default:
 		err = run(ctx, *database, proxies, *api, *operators, func(api, operators string) {
 			slog.Info("serving", "api", api, "operators", operators)
@@ -65,8 +66,7 @@ func main() {
 	}
 }
 
-// newIssuer returns the issuer of the service's secrets, which begin with "example_". The
-// programs that make keys need the same one.
+// newIssuer returns the issuer of the service's secrets, which begin with "example_".
 func newIssuer() (*apikey.Issuer, error) {
 	return apikey.NewIssuer(apikey.IssuerConfig{Prefix: "example"})
 }
@@ -100,6 +100,10 @@ func run(ctx context.Context, database string, proxies []netip.Prefix, api, oper
 	if err != nil {
 		return err
 	}
+	administration, err := newAdmin(keys)
+	if err != nil {
+		return err
+	}
 	guard, err := policyhttp.New(policyhttp.Config{
 		Engine: policy.New(copied,
 			policy.WithObserver(recorder.Observe),
@@ -117,6 +121,13 @@ func run(ctx context.Context, database string, proxies []netip.Prefix, api, oper
 	public, private := http.NewServeMux(), http.NewServeMux()
 	public.Handle("GET /projects/{project}", show.Protect(http.HandlerFunc(showProject)))
 	public.Handle("GET /organizations/{organization}/projects", list.Protect(http.HandlerFunc(listProjects)))
+	managing := policyhttp.PathOrganization("organization")
+	readKeys := guard.Route(policy.Endpoint{Name: "keys.read", Roles: []string{"owner", "auditor"}}, managing)
+	changeKeys := guard.Route(policy.Endpoint{Name: "keys.change", Roles: []string{"owner"}, RequiresAccessList: true}, managing)
+	sameOrigin := http.NewCrossOriginProtection() // browsers send a session with what another site asks for
+	manage := management{administration, keys, copied}
+	manage.routes(public, byKey, readKeys.Protect, changeKeys.Protect)
+	manage.routes(private, byPerson, sameOrigin.Handler, sameOrigin.Handler)
 	isOperator := func(*http.Request) bool { return true } // everybody on this machine; elsewhere check a session or a token
 	private.Handle("GET /doctor/projects/{project}", guard.Doctor(isOperator, show))
 	private.HandleFunc("GET /counters", func(w http.ResponseWriter, _ *http.Request) { write(w, json.RawMessage(counters.String())) })

@@ -10,22 +10,47 @@ import (
 	"net/http"
 	"net/netip"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/sallyport-go/sallyport/accesslist"
 	"github.com/sallyport-go/sallyport/apikey"
+	"github.com/sallyport-go/sallyport/store/admin"
 	"github.com/sallyport-go/sallyport/store/sqlite"
 )
 
 const golden = `
-203.0.113.7 gets 200 OK
+the owner's key asks for a change and gets 200 OK
+in force; secrets to show once: 1
+
+the new key from 203.0.113.7 gets 200 OK
 {"id":"atlas","organization":"acme","title":"Atlas"}
 
-192.0.2.1 gets 403 Forbidden
+the new key from 192.0.2.1 gets 403 Forbidden
 {"type":"about:blank","title":"Forbidden","status":403,"detail":"IP address 192.0.2.1 is not on the access list of the API key.","code":"IP_ADDRESS_NOT_ON_ACCESS_LIST","parameters":["192.0.2.1"]}
+
+the owner's key asks for a change and gets 409 Conflict
+The change is refused. The key that makes this change, from the address 198.51.100.7, would be denied after the change: no entry of its access list covers the address. An entry 198.51.100.7 would cover it.
+
+Ann asks for a change and gets 200 OK
+preview: key report, unknown: now address_listed, then key_disabled
+
+Ann asks for a change and gets 200 OK
+in force; secrets to show once: 0
+
+the new key from 203.0.113.7 gets 401 Unauthorized
+{"type":"about:blank","title":"Unauthorized","status":401,"detail":"The API key is switched off.","code":"API_KEY_DISABLED","parameters":[]}
+
+key.disabled, by person ann@acme.example, "found in a public log"
+key.entry_added, by key owner, ""
+key.created, by key owner, ""
+key.entry_added, by system set-up, "new customer"
+key.created, by system set-up, "new customer"
+organization.created, by system set-up, "new customer"
 
 entry 203.0.113.0/24 admitted 1 call, the last from 203.0.113.7
 `
@@ -47,15 +72,28 @@ type fullDisk struct{}
 
 func (fullDisk) Write([]byte) (int, error) { return 0, errFull }
 
-// loopback is where the tests' own proxy connects from.
-var loopback = netip.MustParsePrefix("127.0.0.1/32")
-
-// start runs the service until the test ends, and returns both addresses and the secret of
-// a key for 203.0.113.0/24.
-func start(t *testing.T, proxies ...netip.Prefix) (api, operators string, secret apikey.Secret) {
-	database := filepath.Join(t.TempDir(), "keys.db")
-	_, secret, err := storeKey(t.Context(), database, "203.0.113.0/24")
+// aDatabase returns one with the organization acme, its key owner for 198.51.100.0/24, and
+// its key report for 203.0.113.0/24, which reads every project.
+func aDatabase(t *testing.T) (database string, owner, report apikey.Secret) {
+	database = filepath.Join(t.TempDir(), "keys.db")
+	owner, err := setUp(t.Context(), database, "acme", "owner", "198.51.100.0/24")
 	require.NoError(t, err)
+	keys, err := sqlite.Open(t.Context(), database)
+	require.NoError(t, err)
+	defer func() { require.NoError(t, keys.Close()) }()
+	a, err := newAdmin(keys)
+	require.NoError(t, err)
+	list, err := accesslist.Parse("203.0.113.0/24")
+	require.NoError(t, err)
+	made, err := a.Apply(t.Context(), admin.BySystem("test"), "acme", admin.ApplyOptions{}, admin.CreateKey(admin.NewKey{
+		ID: "report", Entries: slices.Collect(list.All()), Grants: []apikey.Grant{{Role: "reader"}, {Role: "reader", AllProjects: true}}}))
+	require.NoError(t, err)
+	return database, owner, made.Secrets[0].Secret
+}
+
+// start runs the service with aDatabase until the test ends, and returns both addresses.
+func start(t *testing.T, proxies ...netip.Prefix) (api, operators string, owner, report apikey.Secret) {
+	database, owner, report := aDatabase(t)
 	ctx, stop := context.WithCancel(context.Background())
 	ended, started := make(chan error, 1), make(chan [2]string, 1)
 	go func() {
@@ -72,7 +110,7 @@ func start(t *testing.T, proxies ...netip.Prefix) (api, operators string, secret
 		stop()
 		require.NoError(t, <-ended)
 	})
-	return api, operators, secret
+	return api, operators, owner, report
 }
 
 func get(t *testing.T, url string, secret apikey.Secret, client string) (status int, body string) {
@@ -92,7 +130,7 @@ func get(t *testing.T, url string, secret apikey.Secret, client string) (status 
 }
 
 func TestAPI(t *testing.T) {
-	api, _, secret := start(t, loopback)
+	api, _, _, secret := start(t, loopback)
 	const listed = "203.0.113.7"
 	atlas, borealis := `{"id":"atlas","organization":"acme","title":"Atlas"}`, `{"id":"borealis","organization":"acme","title":"Borealis"}`
 	for _, test := range []struct {
@@ -122,14 +160,14 @@ func TestAPI(t *testing.T) {
 
 // Only a declared proxy's header is read.
 func TestUndeclaredProxy(t *testing.T) {
-	api, _, secret := start(t, netip.MustParsePrefix("10.0.0.4/32"))
+	api, _, _, secret := start(t, netip.MustParsePrefix("10.0.0.4/32"))
 	status, body := get(t, api+"/projects/atlas", secret, "203.0.113.7")
 	require.Equal(t, 403, status)
 	require.Contains(t, body, `"parameters":["127.0.0.1"]`)
 }
 
 func TestOperators(t *testing.T) {
-	_, operators, secret := start(t, loopback)
+	_, operators, _, secret := start(t, loopback)
 	require.True(t, strings.HasPrefix(operators, "127.0.0.1:"), operators)
 	status, body := get(t, operators+"/doctor/projects/atlas", secret, "192.0.2.1")
 	require.Equal(t, 200, status)
@@ -170,9 +208,7 @@ func TestRequestUnderWay(t *testing.T) {
 	slog.SetDefault(slog.New(blocking{slog.DiscardHandler, blocked, proceed}))
 	defer slog.SetDefault(before)
 
-	database := filepath.Join(t.TempDir(), "keys.db")
-	key, secret, err := storeKey(t.Context(), database, "203.0.113.0/24")
-	require.NoError(t, err)
+	database, _, secret := aDatabase(t)
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
 	started, ended, answered := make(chan string, 1), make(chan error, 1), make(chan string, 1)
@@ -203,8 +239,8 @@ func TestRequestUnderWay(t *testing.T) {
 	require.NoError(t, <-ended)
 
 	var out strings.Builder
-	require.NoError(t, showUsage(t.Context(), &out, database, key.ID))
-	require.Equal(t, "entry 203.0.113.0/24 admitted 1 call, the last from 203.0.113.7\n", out.String())
+	require.NoError(t, showUsage(t.Context(), &out, database, "report"))
+	require.Equal(t, "\nentry 203.0.113.0/24 admitted 1 call, the last from 203.0.113.7\n", out.String())
 }
 
 // blocking holds up the first line of the audit log, and so the request.

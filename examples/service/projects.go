@@ -20,6 +20,13 @@ type project struct {
 // projects stands for that database.
 var projects = []project{{"atlas", "acme", "Atlas"}, {"borealis", "acme", "Borealis"}, {"gamma", "globex", "Gamma"}}
 
+// roles are the words of this service. None implies another.
+var roles = []string{"reader", "auditor", "owner"}
+
+func hasProject(organization, id string) bool {
+	return slices.ContainsFunc(projects, func(p project) bool { return p.ID == id && p.Organization == organization })
+}
+
 // findProject is a policyhttp.Resource. The organization comes from the record, never from
 // the caller, and the record goes on to the handler.
 func findProject(r *http.Request) (policy.Resource, error) {

@@ -31,6 +31,14 @@
 // decides needs a Recorder of package store/usage. [Evidence] says how complete this is. A key
 // is KeyUnused only if all of the window was observed; otherwise it is KeyUnknown.
 //
+// # What a key may do, and why a call was denied
+//
+// [May] answers the calls of a key for each endpoint, in the organization, each project and all
+// projects, and names the grants. [Admin.Investigate] names the line behind a denial, the events
+// since, and the single changes for the call to pass, each with its preview. Both ask
+// policy.Evaluate, have no rules of their own, and write nothing. They are for operators, and
+// not for callers.
+//
 // # Without a journal
 //
 // With a store that is no store.Journal

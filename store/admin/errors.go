@@ -37,6 +37,17 @@ func (c Class) String() string {
 // MarshalText returns the text of String.
 func (c Class) MarshalText() ([]byte, error) { return []byte(c.String()), nil }
 
+// UnmarshalText reads exactly the text of String. On an error the receiver is unchanged.
+func (c *Class) UnmarshalText(text []byte) error {
+	for i, name := range classes {
+		if string(text) == name {
+			*c = Class(i)
+			return nil
+		}
+	}
+	return fmt.Errorf("store/admin: class %s: want one of %q", plain.Quote(text), classes)
+}
+
 // An Error is returned by every method of [Admin]. Find it with errors.As. The names in its
 // JSON do not change.
 type Error struct {

@@ -57,6 +57,22 @@ func TestResultInJSON(t *testing.T) {
 	require.NotContains(t, string(data), "bees")
 }
 
+// A client in Go reads a class back.
+func TestClassIsReadBack(t *testing.T) {
+	for class := admin.Unavailable; class <= admin.Refused; class++ {
+		text, err := class.MarshalText()
+		require.NoError(t, err)
+		read := admin.Class(9)
+		require.NoError(t, read.UnmarshalText(text))
+		require.Equal(t, class, read)
+	}
+	for _, text := range []string{"", "Refused", "class(9)"} {
+		read := admin.Refused
+		require.ErrorContains(t, read.UnmarshalText([]byte(text)), `want one of ["unavailable" "invalid"`)
+		require.Equal(t, admin.Refused, read)
+	}
+}
+
 // A refusal says how to go ahead, where that is possible.
 func TestM22WayOut(t *testing.T) {
 	w := newWorld(t)

@@ -98,9 +98,13 @@ func grantViews(grants []apikey.Grant) []GrantView {
 func entryViews(list accesslist.List, now time.Time) []EntryView {
 	views := make([]EntryView, 0, list.Len())
 	for e := range list.All() {
-		views = append(views, EntryView{e.String(), e.Comment, e.Added.UTC(), e.Expires.UTC(), e.ExpiredAt(now)})
+		views = append(views, viewEntry(e, now))
 	}
 	return views
+}
+
+func viewEntry(e accesslist.Entry, now time.Time) EntryView {
+	return EntryView{e.String(), e.Comment, e.Added.UTC(), e.Expires.UTC(), e.ExpiredAt(now)}
 }
 
 func secretViews(secrets []apikey.StoredSecret) []SecretView {

@@ -17,10 +17,10 @@
 // by what it reads:
 //
 //   - The table: one cache line has the tags and the pointers of seven keys. A tag is seven bits
-//     of the ID's hash, so a search reads hardly any record but the right one. The hash is
-//     seeded at random (hash/maphash): nobody can choose IDs that fill one place.
-//   - The key's record: its list, grants, switch and times lie in a row. A grant that many keys
-//     have by itself is kept once, and stays in the cache.
+//     of the ID's hash, so a search reads hardly any record but the right one. The hash has
+//     secret random words: nobody can choose IDs that fill one place.
+//   - The key's record: its ID, list, grants, switch and times are the first two cache lines. A
+//     grant that many keys have by itself is kept once, and stays in the cache.
 //   - The organization: its record lies beside the pointer to it until it is replaced.
 //
 // A key and its organization are replaced independently; package records, below this one, says

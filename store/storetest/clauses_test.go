@@ -1,9 +1,11 @@
 package storetest
 
 import (
+	"fmt"
 	"os"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -43,7 +45,7 @@ func contract(t *testing.T) map[string]string {
 // MUST in a clause at most.
 func TestClausesAreThoseOfTheContract(t *testing.T) {
 	found := contract(t)
-	require.GreaterOrEqual(t, len(found), 28+3+10+15+16)
+	require.GreaterOrEqual(t, len(found), 29+3+10+15+16)
 	for id, words := range found {
 		assert.Equal(t, words, fixture.Sentences[id], "clauses.md repeats the words of sentence %s", id)
 	}
@@ -88,6 +90,23 @@ func TestMostSentencesNeedNoOption(t *testing.T) {
 	for id := range fixture.Sentences {
 		i := slices.IndexFunc(cases, func(c testCase) bool { return c.sentence == id && c.needs == only[id] })
 		assert.GreaterOrEqual(t, i, 0, "sentence %s has no case that needs %q", id, only[id])
+	}
+}
+
+// The documentation of store says how many sentences of each kind there are.
+func TestRangesOfSentencesAreNamed(t *testing.T) {
+	last := map[string]int{}
+	for id := range fixture.Sentences {
+		n, err := strconv.Atoi(id[1:])
+		require.NoError(t, err)
+		last[id[:1]] = max(last[id[:1]], n)
+	}
+	source, err := os.ReadFile("../doc.go")
+	require.NoError(t, err)
+	words := strings.Join(strings.Fields(strings.ReplaceAll(string(source), "//", "")), " ")
+	require.Len(t, last, 5)
+	for kind, n := range last {
+		assert.Contains(t, words, fmt.Sprintf("%s1 to %s%d", kind, kind, n))
 	}
 }
 

@@ -7,6 +7,12 @@
 // deletions. For a copy of a store in use see package store/replica; back up a database
 // with the database's own tools.
 //
+// Events stay behind: the file has none, and an Import keeps none (E8). The old journal goes
+// on answering who changed what before the move, so keep the old store, or a copy of its
+// events: store.AllEvents yields them, and each has a JSON form; see the example Events.
+// The new journal begins with the first change after the move. Its revisions are others, so
+// a follower of the old one reads to its end, and then begins anew (E6).
+//
 // The file is sensitive. It has no secrets, but their hashes, the access lists, and the
 // addresses of use: protect it like the database. A secret hashed with a server key
 // (apikey.ServerKey) can be verified after the move only with that key, and the key is

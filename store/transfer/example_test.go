@@ -3,12 +3,15 @@ package transfer_test
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/sallyport-go/sallyport/accesslist"
 	"github.com/sallyport-go/sallyport/apikey"
 	"github.com/sallyport-go/sallyport/policy"
+	"github.com/sallyport-go/sallyport/store"
 	"github.com/sallyport-go/sallyport/store/memory"
 	"github.com/sallyport-go/sallyport/store/transfer"
 )
@@ -35,6 +38,43 @@ func Example() {
 	// exported: 1 1 <nil>
 	// written: 1 1 <nil>
 	// again: 0 0 <nil>
+}
+
+// Events are not moved. Here those of the old store are kept as JSON Lines beside the file.
+func Example_events() {
+	ctx := context.Background()
+	from := memory.New()
+	_, err := from.Write(ctx, store.Write{
+		PutOrganization: &policy.Organization{ID: "acme", Requirement: policy.Required},
+		Events: []store.Event{{Time: time.Now(), Type: store.EventOrganizationCreated, Organization: "acme",
+			Actor: store.Actor{Kind: store.ActorPerson, ID: "ann@example.com"}, Via: store.ViaConsole}},
+	})
+	fmt.Println("created:", err)
+
+	var file, events bytes.Buffer
+	_, err = transfer.Export(ctx, from, &file)
+	fmt.Println("exported:", err)
+	lines := json.NewEncoder(&events) // one event a line
+	for event, err := range store.AllEvents(ctx, from, store.EventRequest{}) {
+		if err == nil {
+			err = lines.Encode(event)
+		}
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+	}
+	fmt.Println(bytes.Count(events.Bytes(), []byte("\n")), "event kept")
+
+	to := memory.New()
+	_, err = transfer.Import(ctx, to, bytes.NewReader(file.Bytes()))
+	page, _ := to.Events(ctx, store.EventRequest{})
+	fmt.Println(len(page.Events), "events moved", err)
+	// Output:
+	// created: <nil>
+	// exported: <nil>
+	// 1 event kept
+	// 0 events moved <nil>
 }
 
 // Verify finds what is not in the store as it is in the file.

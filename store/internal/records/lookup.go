@@ -98,21 +98,35 @@ func (l *lookups) organization(id string) *organization {
 	return found
 }
 
-// Lookup returns a key with its organization, both of one moment.
+// Lookup returns a key with its organization, both of one moment. The first place with the tag
+// is nearly always the right one.
 func (l *lookups) Lookup(id apikey.ID) (policy.Subject, bool, error) {
+	hash, g := l.keys.hash(string(id)), l.keys.groups.Load()
+	if group, slot := g.first(hash); slot < groupSize {
+		if r := group.slots[slot].Load(); r != nil && r.key.ID == id {
+			organization := r.organization.stored.Load()
+			if organization != nil && group.slots[slot].Load() == r && l.keys.groups.Load() == g {
+				return policy.NewSubject(&r.key, organization), true, nil
+			}
+		}
+	}
+	return l.search(id)
+}
+
+// search is Lookup in every case.
+func (l *lookups) search(id apikey.ID) (policy.Subject, bool, error) {
 	for {
 		r, at := l.keys.get(string(id))
 		if r == nil {
 			return policy.Subject{}, false, nil
 		}
 		organization := r.organization.stored.Load()
-		if !l.keys.holds(r, at) {
-			continue
-		}
-		if organization == nil {
+		switch held := l.keys.holds(r, at); {
+		case held && organization == nil:
 			return policy.Subject{}, false, r.unreadable()
+		case held:
+			return policy.NewSubject(&r.key, organization), true, nil
 		}
-		return policy.NewSubject(&r.key, organization), true, nil
 	}
 }
 
@@ -123,7 +137,7 @@ func (l *lookups) Lookup(id apikey.ID) (policy.Subject, bool, error) {
 func (l *lookups) ReadAhead(ids []apikey.ID) (sum int) {
 	var found [own.AtOnce]*record
 	for i, id := range ids {
-		if group, slot := l.keys.groups.Load().first(maphash.String(l.keys.seed, string(id))); slot < groupSize {
+		if group, slot := l.keys.groups.Load().first(l.keys.hash(string(id))); slot < groupSize {
 			found[i] = group.slots[slot].Load()
 		}
 	}

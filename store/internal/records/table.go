@@ -1,7 +1,6 @@
 package records
 
 import (
-	"hash/maphash"
 	"math/bits"
 	"sync/atomic"
 )
@@ -13,7 +12,7 @@ import (
 // usually, only the record it looks for. A built-in map cannot be read while it is written.
 // A sync.Map takes its keys as interfaces and is a tree, several cache lines deep.
 type table struct {
-	seed   maphash.Seed
+	hasher
 	groups atomic.Pointer[groups]
 	live   int // records
 	used   int // records, and places of removed ones
@@ -47,7 +46,7 @@ const (
 func (g *groups) full(used int) bool { return used*8 > len(g.groups)*groupSize*7 }
 
 func newTable() *table {
-	t := &table{seed: maphash.MakeSeed()}
+	t := &table{hasher: newHasher()}
 	t.groups.Store(newGroups(0))
 	return t
 }
@@ -82,15 +81,9 @@ type place struct {
 	slot   int
 }
 
-// get returns the record of a key, nil if it is absent, and where it was seen. Nearly every
-// search ends at the first place with the tag.
+// get returns the record of a key, nil if it is absent, and where it was seen.
 func (t *table) get(id string) (*record, place) {
-	hash, g := maphash.String(t.seed, id), t.groups.Load()
-	if group, slot := g.first(hash); slot < groupSize {
-		if r := group.slots[slot].Load(); r != nil && string(r.key.ID) == id {
-			return r, place{g, group, slot}
-		}
-	}
+	hash, g := t.hash(id), t.groups.Load()
 	for i := hash; ; i++ {
 		group := &g.groups[i&g.mask]
 		tags := group.tags.Load()
@@ -130,7 +123,7 @@ func (t *table) put(r *record) {
 	if g.full(t.used + 1) {
 		g = t.rehash()
 	}
-	if g.insert(t.seed, r) == empty {
+	if g.insert(t.hash(string(r.key.ID)), r) == empty {
 		t.used++
 	}
 	t.live++
@@ -138,8 +131,7 @@ func (t *table) put(r *record) {
 
 // insert stores a record with a new ID, and returns the earlier tag of its place. The record
 // is stored before its tag, so that a reader of the tag finds it.
-func (g *groups) insert(seed maphash.Seed, r *record) (was uint64) {
-	hash := maphash.String(seed, string(r.key.ID))
+func (g *groups) insert(hash uint64, r *record) (was uint64) {
 	for i := hash; ; i++ {
 		group := &g.groups[i&g.mask]
 		tags := group.tags.Load()
@@ -182,7 +174,7 @@ func (t *table) rehash() *groups {
 	for i := range old.groups {
 		for slot := range old.groups[i].slots {
 			if r := old.groups[i].slots[slot].Load(); r != nil {
-				g.insert(t.seed, r)
+				g.insert(t.hash(string(r.key.ID)), r)
 			}
 		}
 	}

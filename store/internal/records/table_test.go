@@ -2,7 +2,6 @@ package records
 
 import (
 	"fmt"
-	"hash/maphash"
 	"math/rand/v2"
 	"sync"
 	"sync/atomic"
@@ -43,7 +42,7 @@ func checkTable(t *testing.T, table *table, model map[string]int) {
 				require.Nil(t, r)
 			default:
 				require.NotNil(t, r)
-				require.Equal(t, tagOf(maphash.String(table.seed, string(r.key.ID))), tag)
+				require.Equal(t, tagOf(table.hash(string(r.key.ID))), tag)
 				live++
 			}
 			used++
