@@ -137,7 +137,7 @@ var brokenLists = []brokenStore{
 			}
 		}
 	})},
-	{name: "begins again where the organization of a cursor was deleted", sentence: "S21", only: changingPages, make: onOrganizationPages(func(sound *memory.Store, request *store.PageRequest) {
+	{name: "begins again where the organization of a cursor was deleted", sentence: "S21", make: onOrganizationPages(func(sound *memory.Store, request *store.PageRequest) {
 		if after, err := adapter.After(*request); err == nil && isGone(sound, after) {
 			request.Cursor = ""
 		}
