@@ -96,7 +96,8 @@ const (
 	EventEntryAdded         EventType = "key.entry_added"
 	EventEntryChanged       EventType = "key.entry_changed" // its comment or its expiry
 	EventEntryRemoved       EventType = "key.entry_removed"
-	EventListReplaced       EventType = "key.list_replaced" // more entries than events of a Write
+	EventListReplaced       EventType = "key.list_replaced"      // more entries than events of a Write
+	EventTrialListChanged   EventType = "key.trial_list_changed" // see apikey.Key.TrialList
 	EventKeyRotated         EventType = "key.rotated"
 	EventSecretEnded        EventType = "key.secret_ended"
 	EventKeyDisabled        EventType = "key.disabled"

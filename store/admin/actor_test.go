@@ -21,6 +21,7 @@ func TestAnotherOrganizationDoesNotExist(t *testing.T) {
 	for _, organization := range []string{"other", "nowhere"} {
 		for _, change := range []admin.Change{
 			admin.DisableKey("theirs"), admin.DisableKey("self"), admin.SetRequirement(policy.Required), admin.CreateOrganization(policy.NotRequired),
+			admin.SetTrialList("theirs", w.entries("203.0.113.8")...), admin.EndTrial("theirs"), admin.EnforceTrial("theirs"),
 		} {
 			_, err := w.admin.Apply(w.ctx, actor, organization, plain, change)
 			require.EqualError(t, err, `store/admin: not_found: There is no organization "`+organization+`".`)
@@ -31,8 +32,14 @@ func TestAnotherOrganizationDoesNotExist(t *testing.T) {
 	for _, organization := range []string{"acme", "nowhere"} {
 		_, err := w.admin.Key(w.ctx, organization, "theirs")
 		require.EqualError(t, err, `store/admin: not_found: There is no key "theirs" in this organization.`)
+		_, err = w.admin.Rotation(w.ctx, organization, "theirs", 0)
+		require.EqualError(t, err, `store/admin: not_found: There is no key "theirs" in this organization.`)
+		_, err = w.admin.Tighten(w.ctx, ann, organization, "theirs", admin.TightenOptions{})
+		require.EqualError(t, err, `store/admin: not_found: There is no key "theirs" in this organization.`)
 	}
-	_, err := w.admin.Keys(w.ctx, "nowhere", store.PageRequest{})
+	_, err := w.admin.Tighten(w.ctx, actor, "other", "theirs", admin.TightenOptions{})
+	require.EqualError(t, err, `store/admin: not_found: There is no organization "other".`)
+	_, err = w.admin.Keys(w.ctx, "nowhere", store.PageRequest{})
 	requireClass(t, admin.NotFound, err)
 	page, err := w.admin.Keys(w.ctx, "other", store.PageRequest{})
 	require.NoError(t, err)

@@ -126,14 +126,23 @@ func (a *Admin) Organization(ctx context.Context, organization string) (Organiza
 
 // Key returns a key of the organization. A key of another organization is NotFound.
 func (a *Admin) Key(ctx context.Context, organization string, id apikey.ID) (KeyView, error) {
+	found, err := a.keyOf(ctx, organization, id)
+	if err != nil {
+		return KeyView{}, err
+	}
+	return viewKey(found, a.clock()), nil
+}
+
+// keyOf reads a key of the organization, with errors for the caller.
+func (a *Admin) keyOf(ctx context.Context, organization string, id apikey.ID) (apikey.Key, error) {
 	found, err := a.key(ctx, id)
 	switch {
 	case errors.Is(err, store.ErrNotFound), err == nil && found.Organization != organization:
-		return KeyView{}, noKey(id)
+		return apikey.Key{}, noKey(id)
 	case err != nil:
-		return KeyView{}, unread(err)
+		return apikey.Key{}, unread(err)
 	}
-	return viewKey(found, a.clock()), nil
+	return found, nil
 }
 
 // organization reads an organization. Another record than the one asked for is an error.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/sallyport-go/sallyport/apikey"
 	"github.com/sallyport-go/sallyport/policy"
@@ -139,11 +140,16 @@ func (p *plan) judgeAll(ctx context.Context, comparisons []*comparison) error {
 	return nil
 }
 
-// observation reads how completely usage is observed. It comes before the usage, which then
-// has every call up to Until.
+// observation reads how completely usage is observed in the window.
 func (p *plan) observation(ctx context.Context) {
+	p.observationSince(ctx, p.now.Add(-p.admin.rules.window))
+}
+
+// observationSince reads how completely usage is observed since a time. It comes before the
+// usage, which then has every call up to Until.
+func (p *plan) observationSince(ctx context.Context, begin time.Time) {
 	var known store.Observation
-	p.evidence = Evidence{Time: p.now, Begin: p.now.Add(-p.admin.rules.window)}
+	p.evidence = Evidence{Time: p.now, Begin: begin}
 	if recorder, ok := store.As[store.UsageRecorder](p.admin.store); ok {
 		var err error
 		p.recorder = recorder
@@ -171,6 +177,15 @@ func (p *plan) usage(ctx context.Context, ids []apikey.ID) map[apikey.ID]store.K
 		maps.Copy(all, usage)
 	}
 	return all
+}
+
+// observed reads the usage of a key since a time, with its evidence.
+func (p *plan) observed(ctx context.Context, key apikey.Key, begin time.Time) (store.KeyUsage, Evidence) {
+	p.observationSince(ctx, begin)
+	p.judge = &judge{evidence: p.evidence}
+	p.sees(key.Revision)
+	usage := p.usage(ctx, []apikey.ID{key.ID})[key.ID]
+	return usage, p.judge.evidence
 }
 
 // unread notes usage that cannot be read. It makes classes unknown, and not the change

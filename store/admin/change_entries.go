@@ -18,7 +18,7 @@ import (
 // adding gets the present one. The first entry narrows an open key at once (rule A10).
 func AddEntries(key apikey.ID, entries ...accesslist.Entry) Change {
 	entries = slices.Clone(entries)
-	return changeEntries("add_entries", key, entries, func(d *draft, list accesslist.List) (accesslist.List, error) {
+	return changeEntries("add_entries", key, inForce, entries, func(d *draft, list accesslist.List) (accesslist.List, error) {
 		return withEntries(list, entries, d.now)
 	})
 }
@@ -51,7 +51,7 @@ func RemoveEntries(key apikey.ID, prefixes ...netip.Prefix) Change {
 // M14).
 func ReplaceEntries(key apikey.ID, entries ...accesslist.Entry) Change {
 	entries = slices.Clone(entries)
-	change := changeEntries("replace_entries", key, entries, func(d *draft, list accesslist.List) (accesslist.List, error) {
+	change := changeEntries("replace_entries", key, inForce, entries, func(d *draft, list accesslist.List) (accesslist.List, error) {
 		return withEntries(accesslist.List{}, keepAdded(list, entries), d.now)
 	})
 	if len(entries) == 0 && key != "" {
@@ -64,7 +64,7 @@ func ReplaceEntries(key apikey.ID, entries ...accesslist.Entry) Change {
 // one is Invalid, and nothing is changed then. The time of adding stays.
 func EditEntries(key apikey.ID, entries ...accesslist.Entry) Change {
 	entries = slices.Clone(entries)
-	return changeEntries("edit_entries", key, entries, func(d *draft, list accesslist.List) (accesslist.List, error) {
+	return changeEntries("edit_entries", key, inForce, entries, func(d *draft, list accesslist.List) (accesslist.List, error) {
 		for _, entry := range entries {
 			if _, ok := list.Find(entry.Prefix()); !ok {
 				return list, invalid("%s is not on the list. Nothing was changed.", entry)
@@ -78,14 +78,24 @@ func EditEntries(key apikey.ID, entries ...accesslist.Entry) Change {
 	})
 }
 
-func changeEntries(kind string, key apikey.ID, entries []accesslist.Entry, edit func(*draft, accesslist.List) (accesslist.List, error)) Change {
+// inForce is the list of a key that is enforced, and onTrial the one that is not (rule Q4).
+func inForce(key *apikey.Key) *accesslist.List { return &key.AccessList }
+func onTrial(key *apikey.Key) *accesslist.List { return &key.TrialList }
+
+func changeEntries(kind string, key apikey.ID, of func(*apikey.Key) *accesslist.List, entries []accesslist.Entry, edit func(*draft, accesslist.List) (accesslist.List, error)) Change {
 	change := ofKey(kind, key, func(d *draft) (err error) {
-		most := max(store.MaxEntries, d.key.AccessList.Len())
-		d.key.AccessList, err = edit(d, d.key.AccessList)
-		if n := d.key.AccessList.Len(); err == nil && n > most {
-			err = invalid("The list would have %d entries, and %d are possible.", n, most)
+		most, list := max(store.MaxEntries, d.key.Entries()), of(d.key)
+		if *list, err = edit(d, *list); err != nil {
+			return err
 		}
-		return err
+		if n := d.key.Entries(); n > most {
+			lists := "The list"
+			if !d.key.TrialList.IsEmpty() {
+				lists = "The list and the one on trial together"
+			}
+			return invalid("%s would have %d entries, and %d are possible.", lists, n, most)
+		}
+		return nil
 	}, entryArgs(entries)...)
 	if len(entries) == 0 {
 		change = change.wrong("The change names no entry.")

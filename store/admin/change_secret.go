@@ -13,7 +13,9 @@ import (
 // Rotate gives a key a new secret, returned in the [Result]. The earlier one stays valid for
 // the overlap, or until its own end if that is earlier (rule K4). With an overlap of 0 every
 // earlier secret ends at once, as right after a leak: only SelfLockout and LastManager can
-// refuse that (rule M23).
+// refuse that (rule M23). A longer overlap is no emergency: if it is shorter than the notice,
+// and not of the actor's own key, calls with the earlier secret in the window are BreaksKey
+// (rule M11).
 //
 // A key with two live secrets is a Conflict unless the overlap is 0.
 func Rotate(key apikey.ID, overlap time.Duration) Change {

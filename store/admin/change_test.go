@@ -52,6 +52,16 @@ func TestChanges(t *testing.T) {
 				k.AccessList, _ = k.AccessList.Replace(stamped(until(entry("203.0.113.7", "for a week"), expires), start.AddDate(0, -1, 0)))
 			},
 			[]string{"key.entry_changed"}},
+		{"set a list on trial", admin.SetTrialList("k", entry("192.0.2.9", "new"), entry("203.0.113.0/24", "")), nil,
+			func(k *apikey.Key) {
+				k.TrialList, _ = accesslist.New(stamped(entry("192.0.2.9", "new"), start), stamped(entry("203.0.113.0/24", ""), start.AddDate(0, -1, 0)))
+			},
+			[]string{"key.trial_list_changed"}},
+		{"end a trial", admin.EndTrial("k"), nil,
+			func(k *apikey.Key) { k.TrialList = accesslist.List{} }, []string{"key.trial_list_changed"}},
+		{"enforce the list on trial", admin.EnforceTrial("k"), nil,
+			func(k *apikey.Key) { k.AccessList, k.TrialList = k.TrialList, accesslist.List{} },
+			[]string{"key.entry_removed", "key.entry_removed", "key.entry_added", "key.trial_list_changed"}},
 		{"set grants", admin.SetGrants("k", project, everywhere), nil,
 			func(k *apikey.Key) { k.Grants = []apikey.Grant{project, everywhere} },
 			[]string{"key.grants_changed", "key.project_added"}},
@@ -76,6 +86,7 @@ func TestChanges(t *testing.T) {
 					old[i].Added = start.AddDate(0, -1, 0)
 				}
 				k.AccessList, _ = accesslist.New(old...)
+				k.TrialList, _ = accesslist.New(stamped(entry("203.0.113.0/24", "tried"), start.AddDate(0, -1, 0)))
 			})
 			result := w.apply(ann, terms(test.accept), test.change)
 			want := before.Clone()
@@ -292,6 +303,9 @@ func TestM2WrongInItself(t *testing.T) {
 		"an edit it lacks":      {admin.EditEntries("k", entry("192.0.2.1", "")), "192.0.2.1 is not on the list. Nothing was changed."},
 		"an edit twice":         {admin.EditEntries("k", entry("203.0.113.7", ""), entry("203.0.113.7", "")), "203.0.113.7: duplicate entry: it is given twice; nothing was replaced."},
 		"a zero entry":          {admin.AddEntries("k", accesslist.Entry{}), "An entry is invalid: an entry without an address: want one made by ParseEntry or NewEntry."},
+		"no entries to try":     {admin.SetTrialList("k"), "The change names no entry."},
+		"too many to try":       {admin.SetTrialList("k", entries[:1000]...), "The list and the one on trial together would have 1001 entries, and 1000 are possible."},
+		"an entry tried twice":  {admin.SetTrialList("k", entries[0], entries[0]), "10.0.0.0: duplicate entry: it is given twice; nothing was added."},
 		"too many entries":      {admin.AddEntries("k", entries...), "The list would have 1002 entries, and 1000 are possible."},
 		"a bad requirement":     {admin.SetRequirement(9), "The requirement is unknown. Choose not_required, report_only or required."},
 		"a bad name":            {admin.SetName(" Acme"), `The name " Acme" begins or ends with white space: want it without.`},

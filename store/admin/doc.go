@@ -29,7 +29,15 @@
 // A preview says how keys were used in a window of 30 days: by entry, secret and address, and
 // which calls were denied. The store must be a store.UsageRecorder, and every process that
 // decides needs a Recorder of package store/usage. [Evidence] says how complete this is. A key
-// is KeyUnused only if all of the window was observed; otherwise it is KeyUnknown.
+// is KeyUnused only if all of the window was observed; otherwise it is KeyUnknown. Calls that
+// report only, or a list on trial, would have denied are evidence, too: a key breaks if a
+// change would deny them. See [KeyEffect.WouldDeny].
+//
+// # From observation to a list
+//
+// [Admin.Tighten] suggests a list from the addresses observed, with its difference and its
+// preview. SetTrialList puts a list on trial, where it denies nobody, and EnforceTrial into
+// force. [Admin.Rotation] says whether the earlier secret of a rotated key is safe to end.
 //
 // # What a key may do, and why a call was denied
 //
@@ -76,7 +84,7 @@
 //     after it, on lines 4 to 14. The finding has the reason, the address, and an entry that
 //     would cover it.
 //   - M4. The proof of the request counts while its secret is live. Where the change ends that
-//     secret and makes a new one, the new one counts.
+//     secret and makes a new one, the new one counts, from now on.
 //   - M5. To remove an entry is no lockout while another live entry covers the address.
 //   - M6. The first entry of an open list is judged like any other change.
 //   - M7. The ends of entries, keys, secrets and suspensions are judged at their instants. An end
@@ -90,14 +98,18 @@
 //
 // Others:
 //
-//   - M11. To deny a key calls that it made in the window is breaks_key.
+//   - M11. To deny a key calls that it made in the window is breaks_key. For a key that is not
+//     the actor, the new secret of a rotation stands in for the earlier one after the notice:
+//     a shorter overlap ends that one, and calls with it are denied.
 //   - M12. To leave an organization without a manager, now or at an instant within the notice,
 //     is last_manager. It refuses where keys are the only managers; see [WithPeopleManaging]. An
 //     organization that is switched off is judged as if it were on.
 //   - M13. To leave it without a usable key is organization_lockout.
 //   - M14. Widening has the same weight. To open a key to addresses that were not listed is
 //     opens: its last entry removed, the requirement left or suspended, the key enabled or
-//     prolonged. A wide entry is over_broad.
+//     prolonged. A wide entry is over_broad, on a list on trial (rule Q4 of package policy) as
+//     well. Nothing else is found where a list is put on trial, and everything where it comes
+//     into force.
 //
 // Going ahead:
 //
@@ -113,8 +125,10 @@
 //   - M21. Break-glass is a suspension, a temporary entry or a temporary key. Nobody is exempt.
 //   - M22. Acceptance is by name, with a reason of 1 to [MaxReason] characters, and covers the
 //     keys of the preview. The event has both. There is no force.
-//   - M23. Narrowing in an emergency is never in the way: only M3 and M12 refuse to disable a key
-//     or to end a secret.
+//   - M23. Narrowing in an emergency is never in the way: only M3 and M12 refuse to disable a
+//     key, to end a secret, or to rotate without an overlap. This holds if every change of the
+//     call is one of these, or changes words only: descriptions, labels, names. Beside any
+//     other change they are judged like it.
 //   - M26. Several changes are judged as a whole, and applied in one write where they are of one
 //     record. Otherwise they are applied in order up to the first refusal, and the result says
 //     which were made.

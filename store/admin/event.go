@@ -14,14 +14,14 @@ import (
 )
 
 // Bounds for the events of one write, so that they fit into a store.Write whatever the length
-// of the texts: at most seven events come beside those of entries and projects.
+// of the texts: at most eight events come beside those of entries and projects.
 const (
 	maxEntryEvents   = 100
 	maxEntryBytes    = 80 << 10 // of all events of entries, in JSON
 	maxProjectEvents = 25
 	maxProjectBytes  = 24 << 10
 	maxGrantsBytes   = 4 << 10 // of the grants in one before or after
-	maxListBytes     = 4 << 10 // of a list in one before
+	maxListBytes     = 4 << 10 // of a list in one before or after
 	maxLabelsBytes   = 4 << 10 // of the labels in one before or after
 )
 
@@ -144,6 +144,9 @@ func (l *eventList) keyEvents(before, after *apikey.Key) {
 	}
 	l.grants(before.Grants, after.Grants)
 	l.entries(before.AccessList, after.AccessList)
+	if !before.TrialList.Equal(after.TrialList) {
+		l.add(store.EventTrialListChanged, trialFields(before), trialFields(after))
+	}
 	if !before.NotBefore.Equal(after.NotBefore) || !before.Expires.Equal(after.Expires) {
 		l.add(store.EventKeyValidityChanged, validity(*before), validity(*after))
 	}
@@ -163,12 +166,19 @@ func keyFields(key apikey.Key) fields {
 	f["description"], f["disabled"], f["secrets"] = key.Description, key.Disabled, secretViews(key.Secrets)
 	f["grants"] = grantsDetail(key.Grants)
 	maps.Copy(f, metadataFields(&key, &apikey.Key{}))
-	for name, list := range map[string]accesslist.List{"entries": key.AccessList, "trialEntries": key.TrialList} {
-		if !list.IsEmpty() {
-			f[name] = listDetail(list)
-		}
+	if !key.AccessList.IsEmpty() {
+		f["entries"] = listDetail(key.AccessList)
 	}
+	maps.Copy(f, trialFields(&key))
 	return f
+}
+
+// trialFields is the list on trial, empty without one.
+func trialFields(key *apikey.Key) fields {
+	if key.TrialList.IsEmpty() {
+		return nil
+	}
+	return fields{"trialEntries": listDetail(key.TrialList)}
 }
 
 // listDetail is the entries themselves, or their number if they are too many for an event.
@@ -187,7 +197,7 @@ func listDetail(list accesslist.List) any {
 // have: the labels themselves, or their number if they are too many for an event.
 func metadataFields(key, other *apikey.Key) fields {
 	f, labels := fields{}, fields{}
-	for name, value := range labelsOf(key) {
+	for name, value := range key.Labels() {
 		if has, ok := other.Label(name); !ok || has != value {
 			labels[name] = value
 		}

@@ -50,6 +50,7 @@ func TestEventsAreBounded(t *testing.T) {
 		"many labels":    {admin.SetLabels("k", labels), map[string]int{"key.metadata_changed": 1}},
 		"all of a key":   {admin.CreateKey(admin.NewKey{ID: "new", Description: strings.Repeat("<", apikey.MaxDescription), Grants: grants, Entries: entries, Labels: labels, ExternalID: strings.Repeat("<", apikey.MaxName)}), map[string]int{"key.created": 1, "key.list_replaced": 1}},
 		"all that fits":  {admin.CreateKey(admin.NewKey{ID: "new", Description: strings.Repeat("<", apikey.MaxDescription), Grants: grants[:9]}), map[string]int{"key.created": 1}},
+		"many on trial":  {admin.SetTrialList("k", entries[1:]...), map[string]int{"key.trial_list_changed": 1}},
 		"a few entries":  {admin.AddEntries("k", entries[:5]...), map[string]int{"key.entry_added": 5}},
 		"a few projects": {admin.AddGrants("k", apikey.Grant{Role: "r", Project: "p"}), map[string]int{"key.grants_changed": 1, "key.project_added": 1}},
 	} {
@@ -63,6 +64,9 @@ func TestEventsAreBounded(t *testing.T) {
 				if event.Type == store.EventListReplaced && name == "many entries" {
 					require.JSONEq(t, `{"entries":1}`, string(event.Before))
 					require.JSONEq(t, `{"added":1000,"changed":0,"entries":1000,"removed":1}`, string(event.After))
+				}
+				if event.Type == store.EventTrialListChanged {
+					require.JSONEq(t, `{"trialEntries":999}`, string(event.After))
 				}
 				if event.Type == store.EventKeyDescribed {
 					require.JSONEq(t, `{"description":""}`, string(event.Before))
@@ -83,6 +87,24 @@ func TestEventsAreBounded(t *testing.T) {
 	require.Empty(t, result.Events[0].Before)
 	require.Contains(t, string(result.Events[0].After), "omittedBytes")
 
+	// A list that comes into force, and everything else at once.
+	w = newWorld(t)
+	w.key("boss", "", "owner")
+	w.key("k", "", "reader")
+	half := func(from int) accesslist.List {
+		list, err := accesslist.New(entries[from : from+500]...)
+		require.NoError(t, err)
+		return list
+	}
+	w.edit("k", func(k *apikey.Key) {
+		k.AccessList, k.TrialList, k.Description, k.Grants = half(0), half(500), strings.Repeat("<", apikey.MaxDescription), grants[:25]
+	})
+	result = w.apply(long, terms, admin.EnforceTrial("k"), admin.Describe("k", strings.Repeat(">", apikey.MaxDescription)), admin.SetGrants("k", grants[25:]...),
+		admin.SetLabels("k", labels), admin.SetValidity("k", time.Time{}, start.Add(day)), admin.Rotate("k", day), admin.DisableKey("k"))
+	require.Equal(t, []string{"key.described", "key.metadata_changed", "key.grants_changed", "key.list_replaced", "key.trial_list_changed", "key.validity_changed", "key.rotated", "key.disabled"}, types(result.Events))
+
+	w = newWorld(t)
+	w.key("k", "203.0.113.7", "reader")
 	// The last role in a project is as much an event as the first.
 	w.apply(ann, plain, admin.AddGrants("k", apikey.Grant{Role: "r", Project: "p"}, apikey.Grant{Role: "s", Project: "p"}))
 	require.Equal(t, []string{"key.grants_changed"}, types(w.apply(ann, plain, admin.RemoveGrants("k", apikey.Grant{Role: "r", Project: "p"})).Events))

@@ -2,6 +2,7 @@ package admin
 
 import (
 	"cmp"
+	"fmt"
 	"maps"
 	"net/netip"
 	"slices"
@@ -36,8 +37,23 @@ type Evidence struct {
 
 // complete reports whether the window was observed, within the bounds, up to now. Only then
 // is absence of usage evidence.
-func (e Evidence) complete() bool {
-	return !e.Unread && e.Missing <= MaxMissing && e.Lost == 0 && !e.Until.IsZero() && !e.Until.Before(e.Time.Add(-MaxLate))
+func (e Evidence) complete() bool { return len(e.gaps()) == 0 }
+
+// gaps returns in sentences what the evidence lacks.
+func (e Evidence) gaps() (gaps []string) {
+	if e.Unread {
+		gaps = append(gaps, "Some usage could not be read.")
+	}
+	if e.Missing > MaxMissing {
+		gaps = append(gaps, fmt.Sprintf("Usage was not observed for %s of the last %s.", spoken(e.Missing.Round(time.Second)), spoken(e.Time.Sub(e.Begin).Round(time.Second))))
+	}
+	if e.Lost > 0 {
+		gaps = append(gaps, fmt.Sprintf("%s known to be lost.", counted(int(e.Lost), "call is", "calls are")))
+	}
+	if e.Until.IsZero() || e.Until.Before(e.Time.Add(-MaxLate)) {
+		gaps = append(gaps, "The usage of the latest calls is not known yet.")
+	}
+	return gaps
 }
 
 // A Use is how an entry or a secret of a key was used in the window.
@@ -59,8 +75,8 @@ type AddressUse struct {
 	Last    time.Time  `json:"last,omitzero"` // zero: at an unknown time
 }
 
-// A DenialUse is how often calls with a key were denied after the proof, the last time in the
-// window.
+// A DenialUse is how often calls with a key were denied after the proof, or would have been,
+// the last time in the window.
 type DenialUse struct {
 	Reason  policy.Reason `json:"reason"`
 	Count   uint64        `json:"count"` // calls, earlier ones included
@@ -75,14 +91,34 @@ type observed struct {
 	addresses []AddressUse // ascending
 	all       bool         // there were no other addresses
 	denials   []DenialUse  // by reason
+	wouldDeny []DenialUse  // by reason: served calls
 	complete  bool         // the window was observed
 }
 
 // used reports whether there was a served call.
-func (o observed) used() bool { return len(o.uses)+len(o.addresses) > 0 || !o.all }
+func (o observed) used() bool { return len(o.uses)+len(o.addresses)+len(o.wouldDeny) > 0 || !o.all }
 
 func (o observed) usedSecret(id string) bool {
 	return slices.ContainsFunc(o.uses, func(use Use) bool { return use.Secret == id })
+}
+
+// everyAddress returns the addresses of served calls, ascending, with those known only as the
+// last of an entry, a secret or a call that would have been denied: these have a Count of 1.
+func (o observed) everyAddress() []AddressUse {
+	all := slices.Clone(o.addresses)
+	add := func(address netip.Addr, last time.Time) {
+		if address.IsValid() && !slices.ContainsFunc(all, func(use AddressUse) bool { return use.Address == address }) {
+			all = append(all, AddressUse{Address: address, Count: 1, Last: last})
+		}
+	}
+	for _, use := range o.uses {
+		add(use.Address, use.Last)
+	}
+	for _, use := range o.wouldDeny {
+		add(use.Address, use.Last)
+	}
+	slices.SortFunc(all, func(a, b AddressUse) int { return a.Address.Compare(b.Address) })
+	return all
 }
 
 // observedOf returns what the usage of a key shows.
@@ -90,17 +126,24 @@ func observedOf(usage store.KeyUsage, evidence Evidence) observed {
 	o := observed{uses: usesOf(usage, evidence.Begin), complete: evidence.complete()}
 	var addresses []netip.Addr
 	addresses, o.all = usage.AddressesSince(evidence.Begin)
+	o.addresses = slices.Grow(o.addresses, len(addresses))
 	for _, address := range addresses {
 		used := usage.Addresses[address]
 		o.addresses = append(o.addresses, AddressUse{address.Unmap(), used.Count, used.First, used.Last})
 	}
-	o.all = o.all && (len(o.addresses) > 0 || len(o.uses) == 0)
-	for _, reason := range slices.Sorted(maps.Keys(usage.Denials)) {
-		if kept := usage.Denials[reason]; within(kept, evidence.Begin) {
-			o.denials = append(o.denials, DenialUse{reason, kept.Count, kept.Last, kept.LastAddress.Unmap()})
+	o.denials, o.wouldDeny = denialsOf(usage.Denials, evidence.Begin), denialsOf(usage.WouldDeny, evidence.Begin)
+	o.all = o.all && (len(o.addresses) > 0 || len(o.uses)+len(o.wouldDeny) == 0)
+	return o
+}
+
+// denialsOf returns the denials in the window.
+func denialsOf(all map[policy.Reason]accesslist.Usage, begin time.Time) (denials []DenialUse) {
+	for _, reason := range slices.Sorted(maps.Keys(all)) {
+		if kept := all[reason]; within(kept, begin) {
+			denials = append(denials, DenialUse{reason, kept.Count, kept.Last, kept.LastAddress.Unmap()})
 		}
 	}
-	return o
+	return denials
 }
 
 // within reports whether the latest of some calls is in the window, or at an unknown time.
@@ -136,7 +179,7 @@ const MaxUses = 20
 func latest[T any](all []T, last func(T) time.Time) []T {
 	shown := slices.Clone(all)
 	slices.SortStableFunc(shown, func(a, b T) int { return last(b).Compare(last(a)) })
-	return shown[:min(len(shown), MaxUses)]
+	return slices.Clone(shown[:min(len(shown), MaxUses)]) // and keep the others no longer
 }
 
 // entryText writes a prefix as an entry is written (rule A6).

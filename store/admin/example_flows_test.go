@@ -180,16 +180,16 @@ func Example_requireAccessLists() {
 
 	// Some days later: the calls that would have been refused.
 	c.now = c.now.AddDate(0, 0, 3)
-	for _, key := range must(c.admin.Keys(ctx, "acme", store.PageRequest{})).Items {
-		for reason, use := range must(c.store.Usage(ctx, key.ID))[key.ID].WouldDeny {
-			fmt.Println(key.ID, "would be refused by", reason, "at", use.LastAddress)
+	require := admin.SetRequirement(policy.Required)
+	for _, key := range must(c.admin.Preview(ctx, c.ann, "acme", require)).Keys {
+		for _, denied := range key.WouldDeny {
+			fmt.Println(key.Key, key.Class, "by", denied.Reason, "at", denied.Address)
 		}
 	}
 	// Its owner confirms the address.
 	must(c.admin.Apply(ctx, c.ann, "acme", admin.ApplyOptions{}, admin.AddEntries("billing", entriesOf("192.0.2.50")...)))
 
 	// The preview of the switch: only a key without known calls is left.
-	require := admin.SetRequirement(policy.Required)
 	preview := must(c.admin.Preview(ctx, c.ann, "acme", require))
 	for _, key := range preview.Keys {
 		fmt.Println(key.Key, key.Class, "then", key.After)
@@ -203,7 +203,7 @@ func Example_requireAccessLists() {
 	fmt.Println("billing is", c.call("billing", billing, "192.0.2.50", "reader").Reason)
 	// Output:
 	// billing is open_list
-	// billing would be refused by organization_requires_access_list at 192.0.2.50
+	// billing breaks by organization_requires_access_list at 192.0.2.50
 	// old unknown then organization_requires_access_list
 	// 3 unchanged; to accept: []
 	// in force: required

@@ -13,39 +13,44 @@ import (
 	"github.com/sallyport-go/sallyport/store/admin"
 )
 
-// A secret is rotated without an outage: for a day both are valid, and the usage of each
-// shows when the program has moved on.
+// A secret is rotated without an outage: for a week both are valid, and the usage of each
+// shows when the program has moved on, and the old one is safe to end.
 func Example_rotateWithoutOutage() {
 	c, ctx := newCompany(), context.Background()
 	defer c.close()
 	_, old := c.customer(policy.Required)
 	c.call("report", old, "203.0.113.7", "reader")
 
-	result := must(c.admin.Apply(ctx, c.ann, "acme", admin.ApplyOptions{Reason: "yearly"}, admin.Rotate("report", 24*time.Hour)))
+	result := must(c.admin.Apply(ctx, c.ann, "acme", admin.ApplyOptions{Reason: "yearly"}, admin.Rotate("report", 7*24*time.Hour)))
 	// Show the new secret when every replica has it: its owner may use it at once.
 	must(0, admin.WaitFor(ctx, c.replica))
-	fresh, secrets := result.Secrets[0].Secret, result.Keys[0].Secrets
+	fresh := result.Secrets[0].Secret
 	fmt.Println("old:", c.call("report", old, "203.0.113.7", "reader").Reason)
 	fmt.Println("new:", c.call("report", fresh, "203.0.113.7", "reader").Reason)
 
 	// The page of the key: when and where was each secret used last?
 	c.now = c.now.Add(6 * time.Hour)
 	c.call("report", fresh, "203.0.113.7", "reader")
-	used := must(c.store.Usage(ctx, "report"))["report"].Secrets
-	for i, secret := range secrets {
-		use := used[secret.ID]
-		fmt.Printf("secret %d: %d calls, the last %v ago from %v\n", i+1, use.Count, c.now.Sub(use.Last), use.LastAddress)
+	for i, secret := range must(c.admin.Rotation(ctx, "acme", "report", 24*time.Hour)).Secrets {
+		fmt.Printf("secret %d: %d calls, the last %v ago from %v. %s\n", i+1, secret.Count, c.now.Sub(secret.Last), secret.Address, secret.Why)
 	}
 
-	// Nothing is to be done: the old one ends by the clock.
+	// The next day nobody has used the old one, and that is observed. If nothing is done, it
+	// ends by the clock.
 	c.now = c.now.Add(19 * time.Hour)
+	c.call("report", fresh, "203.0.113.7", "reader")
+	rotation := must(c.admin.Rotation(ctx, "acme", "report", 24*time.Hour))
+	if unused := rotation.Secrets[0]; unused.SafeToEnd {
+		end := admin.EndSecret("report", unused.ID, time.Time{}).At(rotation.Revision)
+		must(c.admin.Apply(ctx, c.ann, "acme", admin.ApplyOptions{Reason: "idle since " + unused.IdleSince.Format(time.RFC3339)}, end))
+	}
 	fmt.Println("old:", c.call("report", old, "203.0.113.7", "reader").Reason)
 	fmt.Println("new:", c.call("report", fresh, "203.0.113.7", "reader").Reason)
 	// Output:
 	// old: address_listed
 	// new: address_listed
-	// secret 1: 2 calls, the last 6h0m0s ago from 203.0.113.7
-	// secret 2: 2 calls, the last 0s ago from 203.0.113.7
+	// secret 1: 2 calls, the last 6h0m0s ago from 203.0.113.7. It was used at 2026-03-02T09:00:00Z. Without further use it is safe to end at 2026-03-03T09:00:00Z.
+	// secret 2: 2 calls, the last 0s ago from 203.0.113.7. It is the latest secret. Rotate the key first.
 	// old: wrong_secret
 	// new: address_listed
 }

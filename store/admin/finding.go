@@ -41,8 +41,8 @@ const (
 	// M14).
 	Opens Kind = "opens"
 
-	// OverBroad: entries wider than /8, or /32 for IPv6, are added, or last longer (rules A8,
-	// M14).
+	// OverBroad: entries wider than /8, or /32 for IPv6, are added to a list, in force or on
+	// trial, or last longer (rules A8, M14).
 	OverBroad Kind = "over_broad"
 )
 
@@ -113,7 +113,11 @@ type KeyEffect struct {
 	AddressCount  int          `json:"addressCount,omitempty"`
 	MoreAddresses bool         `json:"moreAddresses,omitempty"`
 
-	Denials []DenialUse `json:"denials,omitempty"` // in the window, by reason
+	// In the window, by reason: denied calls, and served ones that a list on trial or a
+	// requirement not in force would have denied (rules Q2, Q4). Counts include calls
+	// under earlier lists on trial. The class rests on addresses, and not on counts.
+	Denials   []DenialUse `json:"denials,omitempty"`
+	WouldDeny []DenialUse `json:"wouldDeny,omitempty"`
 }
 
 // Totals count the judged keys by class. A change of keys alone does not judge the others of

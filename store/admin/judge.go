@@ -42,15 +42,21 @@ type judge struct {
 	narrows  bool // every change only narrows in an emergency (rule M23)
 	self     *selfRequest
 
-	effects   []KeyEffect
-	listed    hash.Hash // of the IDs and revisions of all keys whose answer changes
-	totals    Totals
-	breaks    keyGroup
-	opens     keyGroup
-	manages   witnesses
-	usable    witnesses
-	overBroad map[apikey.ID][]string
-	broad     []apikey.ID
+	effects []KeyEffect
+	listed  hash.Hash // of the IDs and revisions of all keys whose answer changes
+	totals  Totals
+	breaks  keyGroup
+	opens   keyGroup
+	manages witnesses
+	usable  witnesses
+	broad   []broadEntries
+}
+
+// broadEntries are over-broad entries added to a list of a key.
+type broadEntries struct {
+	key     apikey.ID
+	trial   bool // to the list on trial
+	entries []string
 }
 
 // keyGroup are the keys of a finding.
@@ -70,12 +76,22 @@ func (g *keyGroup) add(id apikey.ID) {
 // off, its keys count as usable all the same: it may be switched on again.
 func (j *judge) compare(before, after *apikey.Key) *comparison {
 	was, is, now := side{before, j.before}, side{after, j.after}, j.evidence.Time
-	c := compare(was, is, now)
+	c := compare(was, is, now, j.handover(before))
 	if j.before != nil && j.before.Disabled {
 		was, is = was.enabled(), is.enabled()
 	}
 	c.was, c.left = was.usable(now), is.usable(now)
 	return c
+}
+
+// handover returns from when on a new secret stands in for an earlier one of a key (rule M11).
+// The actor has its own at once (rule M4). To others somebody has to bring it: that takes the
+// notice.
+func (j *judge) handover(key *apikey.Key) time.Time {
+	if key != nil && j.self != nil && j.self.request.key == key.ID {
+		return j.evidence.Time
+	}
+	return j.evidence.Time.Add(j.rules.notice)
 }
 
 // see notes the key's usable time, and its time as a manager: no end by the clock must lock
@@ -158,7 +174,7 @@ func effectOf(c *comparison, class KeyClass, shown call, seen observed) KeyEffec
 		Before: shown.before, After: shown.after, Address: shown.address, Secret: shown.secret,
 		Uses: latest(seen.uses, func(u Use) time.Time { return u.Last }), UseCount: len(seen.uses),
 		Addresses:    latest(seen.addresses, func(u AddressUse) time.Time { return u.Last }),
-		AddressCount: len(seen.addresses), MoreAddresses: !seen.all, Denials: seen.denials,
+		AddressCount: len(seen.addresses), MoreAddresses: !seen.all, Denials: seen.denials, WouldDeny: seen.wouldDeny,
 	}
 	if shown.at.After(c.now) {
 		effect.At = shown.at
@@ -172,11 +188,16 @@ func effectOf(c *comparison, class KeyClass, shown call, seen observed) KeyEffec
 	return effect
 }
 
-// findOverBroad notes over-broad entries (rule A8) that were not in force before, or not for
-// as long.
+// findOverBroad notes over-broad entries (rule A8) that were not on the same list before, or
+// not for as long.
 func (j *judge) findOverBroad(c *comparison) {
 	was, _ := c.before.list()
 	is, _ := c.after.list()
+	j.addBroad(broadEntries{key: c.name()}, was, is)
+	j.addBroad(broadEntries{key: c.name(), trial: true}, c.before.trialList(), c.after.trialList())
+}
+
+func (j *judge) addBroad(found broadEntries, was, is accesslist.List) {
 	if was.Equal(is) {
 		return
 	}
@@ -185,15 +206,16 @@ func (j *judge) findOverBroad(c *comparison) {
 		before, listed := was.Find(finding.Entry.Prefix())
 		stood := listed && !before.ExpiredAt(now) && !sooner(before.Expires, finding.Entry.Expires)
 		if finding.Kind == accesslist.OverBroad && !stood {
-			if j.overBroad == nil {
-				j.overBroad = map[apikey.ID][]string{}
-			}
-			id := c.name()
-			if j.overBroad[id] == nil {
-				j.broad = append(j.broad, id)
-			}
-			j.overBroad[id] = append(j.overBroad[id], finding.Entry.String())
+			found.entries = append(found.entries, finding.Entry.String())
 		}
+	}
+	i := slices.IndexFunc(j.broad, func(b broadEntries) bool { return b.key == found.key && b.trial == found.trial })
+	switch { // several new keys have the same name
+	case len(found.entries) == 0:
+	case i < 0:
+		j.broad = append(j.broad, found)
+	default:
+		j.broad[i].entries = append(j.broad[i].entries, found.entries...)
 	}
 }
 
@@ -220,10 +242,13 @@ func (j *judge) findings() []Finding {
 		found = append(found, Finding{Kind: Opens, Refuses: true, Acceptable: true, Keys: j.opens.keys, Count: j.opens.count,
 			Text: fmt.Sprintf("%s without entries would be open to every address while nothing requires a list: %s.", counted(j.opens.count, "key", "keys"), listing(j.opens.keys, j.opens.count))})
 	}
-	for _, id := range j.broad {
-		entries := j.overBroad[id]
-		found = append(found, Finding{Kind: OverBroad, Refuses: true, Acceptable: true, Keys: []apikey.ID{id}, Count: 1, Entries: entries,
-			Text: fmt.Sprintf("Over-broad entries are added to the list of %s: %s.", listing([]apikey.ID{id}, 1), strings.Join(entries, ", "))})
+	for _, broad := range j.broad {
+		keys, list := []apikey.ID{broad.key}, "list"
+		if broad.trial {
+			list = "list on trial"
+		}
+		found = append(found, Finding{Kind: OverBroad, Refuses: true, Acceptable: true, Keys: keys, Count: 1, Entries: broad.entries,
+			Text: fmt.Sprintf("Over-broad entries are added to the %s of %s: %s.", list, listing(keys, 1), strings.Join(broad.entries, ", "))})
 	}
 	return found
 }

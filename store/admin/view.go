@@ -33,15 +33,16 @@ type KeyView struct {
 	Labels     map[string]string `json:"labels"` // never nil
 	ExternalID string            `json:"externalId,omitempty"`
 
-	Status    string       `json:"status"` // of the key itself at the time of reading: see apikey.Status
-	Disabled  bool         `json:"disabled"`
-	NotBefore time.Time    `json:"notBefore,omitzero"`
-	Expires   time.Time    `json:"expires,omitzero"`
-	Created   time.Time    `json:"created,omitzero"`
-	Grants    []GrantView  `json:"grants"`
-	Entries   []EntryView  `json:"entries"` // in order of address; none: open to every address while nothing requires a list
-	Secrets   []SecretView `json:"secrets"` // the oldest first
-	Revision  uint64       `json:"revision"`
+	Status       string       `json:"status"` // of the key itself at the time of reading: see apikey.Status
+	Disabled     bool         `json:"disabled"`
+	NotBefore    time.Time    `json:"notBefore,omitzero"`
+	Expires      time.Time    `json:"expires,omitzero"`
+	Created      time.Time    `json:"created,omitzero"`
+	Grants       []GrantView  `json:"grants"`
+	Entries      []EntryView  `json:"entries"`      // in order of address; none: open to every address while nothing requires a list
+	TrialEntries []EntryView  `json:"trialEntries"` // of the list on trial (rule Q4); none: there is no such list
+	Secrets      []SecretView `json:"secrets"`      // the oldest first
+	Revision     uint64       `json:"revision"`
 }
 
 // A GrantView is a grant of a key.
@@ -79,9 +80,10 @@ func viewKey(k apikey.Key, now time.Time) KeyView {
 	view := KeyView{
 		ID: k.ID, Organization: k.Organization, Description: k.Description, Labels: map[string]string{}, ExternalID: k.ExternalID(), Status: k.Status(now).String(), Disabled: k.Disabled,
 		NotBefore: k.NotBefore.UTC(), Expires: k.Expires.UTC(), Created: k.Created.UTC(),
-		Grants: grantViews(k.Grants), Entries: entryViews(k.AccessList, now), Secrets: secretViews(k.Secrets), Revision: k.Revision,
+		Grants: grantViews(k.Grants), Entries: entryViews(k.AccessList, now), Secrets: secretViews(k.Secrets),
+		TrialEntries: entryViews(k.TrialList, now), Revision: k.Revision,
 	}
-	maps.Copy(view.Labels, labelsOf(&k))
+	maps.Copy(view.Labels, k.Labels())
 	return view
 }
 

@@ -22,6 +22,7 @@ func TestViews(t *testing.T) {
 		k.Description = "CI"
 		k.AccessList, _ = k.AccessList.Replace(stamped(until(entry("203.0.113.7", "office"), start.Add(-time.Hour)), start.Add(-day)))
 		k.Grants = append(k.Grants, apikey.Grant{Role: "r", Project: "p"}, apikey.Grant{Role: "s", AllProjects: true})
+		k.TrialList = w.list("192.0.2.0/28+1h")
 		k.NotBefore, k.Expires = start.Add(-day), start.Add(day)
 		k.Metadata = &apikey.Metadata{Labels: map[string]string{"team": "payments"}, ExternalID: "cus_1"}
 	})
@@ -33,15 +34,18 @@ func TestViews(t *testing.T) {
 		"notBefore":"2026-02-28T12:00:00Z","expires":"2026-03-02T12:00:00Z","created":"2025-09-01T12:00:00Z",
 		"grants":[{"role":"owner"},{"role":"r","project":"p"},{"role":"s","allProjects":true}],
 		"entries":[{"address":"203.0.113.7","comment":"office","added":"2026-02-28T12:00:00Z","expires":"2026-03-01T11:00:00Z","expired":true}],
+		"trialEntries":[{"address":"192.0.2.0/28","expires":"2026-03-01T13:00:00Z"}],
 		"secrets":[{"id":%q,"created":"2026-03-01T12:00:00Z"}],"revision":%d}`, stored.Secrets[0].ID(), stored.Revision), string(data))
 	require.NotContains(t, string(data), fmt.Sprintf("%x", stored.Secrets[0].Sum[:8]))
 
-	w.edit("k", func(k *apikey.Key) { k.AccessList, k.Grants, k.Metadata = w.list(""), nil, nil })
+	w.edit("k", func(k *apikey.Key) {
+		k.AccessList, k.TrialList, k.Grants, k.Metadata = w.list(""), w.list(""), nil, nil
+	})
 	page, err := w.admin.Keys(w.ctx, "acme", store.PageRequest{})
 	require.NoError(t, err)
 	data, err = json.Marshal(page.Items)
 	require.NoError(t, err)
-	require.Contains(t, string(data), `"grants":[],"entries":[]`)
+	require.Contains(t, string(data), `"grants":[],"entries":[],"trialEntries":[]`)
 	require.Contains(t, string(data), `"labels":{}`)
 
 	organization, err := w.admin.Organization(w.ctx, "acme")
