@@ -64,6 +64,14 @@ func droppedForm(u accesslist.Usage) []any {
 // DecodeUsage returns the usage in a document of EncodeUsage. Wrap the error by
 // [UnreadableUsage].
 func DecodeUsage(document []byte) (store.KeyUsage, error) {
+	if u, ok := decodeCanonicalUsage(document); ok {
+		return u, nil
+	}
+	return decodeAnyUsage(document)
+}
+
+// decodeAnyUsage reads a document in any form, and words the refusal.
+func decodeAnyUsage(document []byte) (store.KeyUsage, error) {
 	var u store.KeyUsage
 	v, err := strictjson.Parse(document)
 	if err == nil {
