@@ -74,6 +74,9 @@ var constructors = map[string]func(d *decoder) admin.Change{
 	"RemoveEntries":  func(d *decoder) admin.Change { return admin.RemoveEntries(d.id(), prefixesOf(d.entries())...) },
 	"ReplaceEntries": func(d *decoder) admin.Change { return admin.ReplaceEntries(d.id(), d.entries()...) },
 	"EditEntries":    func(d *decoder) admin.Change { return admin.EditEntries(d.id(), d.entries()...) },
+	"SetTrialList":   func(d *decoder) admin.Change { return admin.SetTrialList(d.id(), d.entries()...) },
+	"EndTrial":       func(d *decoder) admin.Change { return admin.EndTrial(d.id()) },
+	"EnforceTrial":   func(d *decoder) admin.Change { return admin.EnforceTrial(d.id()) },
 	"CreateKey": func(d *decoder) admin.Change { // that an ID is taken is no secret: see TestTakenID
 		return admin.CreateKey(admin.NewKey{ID: oneOf[apikey.ID](d, "", "new", "k"), Description: d.text(), Grants: d.grants(), Entries: d.entries()})
 	},
