@@ -14,7 +14,7 @@ import (
 	"strings"
 )
 
-// helpers are the functions that the changed code calls.
+// helpers are the functions called by the changed code.
 const helpers = `package %s
 
 import (
@@ -22,7 +22,7 @@ import (
 	"strconv"
 )
 
-// mutant is the number of the change that is made; 0: none.
+// mutant is the number of the change to make; 0: none.
 var mutant = func() int {
 	n, _ := strconv.Atoi(os.Getenv("MUTANT"))
 	return n
@@ -135,7 +135,7 @@ func (p *instrumented) instrument(file string, functions []string) ([]byte, erro
 			}
 			return true
 		})
-		for _, n := range slices.Backward(nodes) { // what is inside comes first
+		for _, n := range slices.Backward(nodes) { // inner nodes first
 			p.change(n)
 		}
 	}
@@ -149,7 +149,7 @@ func (p *instrumented) instrument(file string, functions []string) ([]byte, erro
 	return changed.Bytes(), err
 }
 
-// add returns the number of a new mutant; ok is false for one that is excepted.
+// add returns the number of a new mutant; ok is false for an excepted one.
 func (p *instrumented) add(at token.Pos, of ast.Node, what string) (n int, ok bool) {
 	name := p.function + ": " + p.texts[of] + ": " + what
 	if _, is := p.equivalent[name]; is {
@@ -178,7 +178,7 @@ func (p *instrumented) unused() (names []string) {
 	return names
 }
 
-// change adds the mutants of one node to it. What it contains has them already.
+// change adds the mutants of one node to it. Its parts have theirs already.
 func (p *instrumented) change(n ast.Node) {
 	switch n := n.(type) {
 	case *ast.BinaryExpr:

@@ -6,7 +6,7 @@
 //	go run ./.ci/mutate store/admin
 //
 // All mutants of a package are compiled into one test binary; see instrument.go. The
-// environment variable MUTANT says which of them a run of the binary has.
+// environment variable MUTANT names the one to run.
 package main
 
 import (
@@ -53,7 +53,7 @@ func (s suite) run() error {
 	if len(mutants) < s.atLeast {
 		return fmt.Errorf("%s: only %d mutants: want at least %d, or the targets have moved", s.dir, len(mutants), s.atLeast)
 	}
-	alive := make([]int, len(mutants)) // their numbers
+	alive := make([]int, len(mutants)) // the numbers of all
 	for i := range alive {
 		alive[i] = i + 1
 	}
@@ -105,8 +105,8 @@ func (s suite) alive(dir, tests string, timeout time.Duration, mutants []int) (a
 	return alive
 }
 
-// build compiles the tests with all mutants, and returns what each of them is. The first one
-// has the number 1.
+// build compiles the tests with all mutants, and returns their descriptions. The first one has
+// the number 1.
 func (s suite) build(dir string) (mutants []string, err error) {
 	replace := map[string]string{}
 	add := func(file string, source []byte) error {

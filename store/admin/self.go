@@ -55,7 +55,7 @@ func (j *judge) earlierDenial(request policy.Request) (first time.Time, why poli
 	for _, requests := range [][2]policy.Request{{unchanged, request}, {other, other}} {
 		before := side{j.self.before, j.before}
 		if !before.decide(requests[0], now).Allowed() {
-			continue // it has no secret that lives: it was proven otherwise
+			continue // other proof, and no live secret
 		}
 		ends, _ := firstDenial(before, requests[0], now)
 		at, reason := firstDenial(side{j.self.after, j.after}, requests[1], now)
