@@ -20,6 +20,11 @@ func TestRaces(t *testing.T) {
 			require.NoError(t, err)
 			all = all.Plus(tally)
 		}
+		for seed := range uint64(of(1000, 20)) {
+			tally, err := races.Run(t.Context(), races.Random(seed), 1, fmt.Sprintf("random%d", seed), one, other)
+			require.NoError(t, err)
+			all = all.Plus(tally)
+		}
 		require.Positive(t, all.Conflicts)
 		t.Logf("%s: %v", s.name, all)
 	})

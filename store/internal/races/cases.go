@@ -20,6 +20,7 @@ type Race struct {
 	setup func(r *round)
 	calls []call
 
+	random   bool          // made by Random
 	refusals []admin.Class // the classes of an error; one call at least must have one
 	findings []admin.Kind  // one of them is in an error of the class Refused
 	ordered  bool          // all may be made, in the order of calls

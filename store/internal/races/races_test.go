@@ -26,6 +26,17 @@ func TestMemory(t *testing.T) {
 	t.Log(all)
 }
 
+func TestRandom(t *testing.T) {
+	var all races.Tally
+	for seed := range uint64(2000) {
+		tally, err := races.Run(t.Context(), races.Random(seed), 2, "race", memory.New())
+		require.NoError(t, err)
+		all = all.Plus(tally)
+	}
+	require.Positive(t, all.Conflicts)
+	t.Log(all)
+}
+
 // A forgetful store forgets the conditions of writes.
 type forgetful struct {
 	store.Store
@@ -50,6 +61,20 @@ func TestForgetfulStore(t *testing.T) {
 			require.ErrorContains(t, err, "want it before, or refused", race.Name)
 		}
 	}
+}
+
+// Among random races, too.
+func TestForgetfulStoreAtRandom(t *testing.T) {
+	lost := 0
+	for seed := range uint64(2000) {
+		m := memory.New()
+		if _, err := races.Run(t.Context(), races.Random(seed), 1, "race", forgetful{m, m}); err != nil {
+			require.ErrorContains(t, err, "no key can manage the organization")
+			lost++
+		}
+	}
+	require.Greater(t, lost, 10)
+	t.Log(lost, "races lost")
 }
 
 // A careless store makes a write whatever the revision of its record.
