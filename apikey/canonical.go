@@ -54,7 +54,7 @@ func readCanonical(data []byte) (read Key, ok bool) {
 	}
 	if c.Next(`,"labels":`) || c.Next(`,"externalId":`) {
 		read.Metadata = &Metadata{Labels: c.OptionalTexts(`,"labels":`), ExternalID: c.OptionalText(`,"externalId":`)}
-		if read.ExternalID() == "" && len(read.labels()) == 0 {
+		if read.ExternalID() == "" && len(read.Labels()) == 0 {
 			return Key{}, false
 		}
 	}

@@ -59,10 +59,10 @@ func (k Key) MarshalJSON() ([]byte, error) {
 		ID: k.ID, Organization: k.Organization, Description: k.Description, Disabled: k.Disabled, AccessList: k.AccessList,
 		Grants: make([]storedGrant, len(k.Grants)), Secrets: make([]storedSecret, len(k.Secrets)),
 		NotBefore: k.NotBefore.UTC(), Expires: k.Expires.UTC(), Created: k.Created.UTC(),
-		TrialList: k.TrialList, Labels: k.labels(), ExternalID: k.ExternalID(), Revision: k.Revision,
+		TrialList: k.TrialList, Labels: k.Labels(), ExternalID: k.ExternalID(), Revision: k.Revision,
 	}
 	texts := []string{string(k.ID), k.Organization, k.Description, k.ExternalID()}
-	for name, value := range k.labels() {
+	for name, value := range k.Labels() {
 		texts = append(texts, name, value)
 	}
 	for n, g := range k.Grants {

@@ -38,8 +38,9 @@ func (k Key) ExternalID() string {
 	return k.Metadata.ExternalID
 }
 
-// labels returns the labels of the key, nil if it has none.
-func (k Key) labels() map[string]string {
+// Labels returns the labels of the key, nil if it has none. They are the key's own: do not
+// change them.
+func (k Key) Labels() map[string]string {
 	if k.Metadata == nil {
 		return nil
 	}
@@ -59,10 +60,10 @@ func (m *Metadata) clone() *Metadata {
 }
 
 func (k Key) validateMetadata(report func(format string, args ...any)) {
-	if len(k.labels()) > MaxLabels {
+	if len(k.Labels()) > MaxLabels {
 		return // see validateSize
 	}
-	for _, name := range slices.Sorted(maps.Keys(k.labels())) {
+	for _, name := range slices.Sorted(maps.Keys(k.Labels())) {
 		problem := nameProblem(name, MaxLabelName)
 		if problem == "" && strings.Contains(name, "=") {
 			problem = plain.Quote(name) + ` contains "=": want it without`
@@ -71,7 +72,7 @@ func (k Key) validateMetadata(report func(format string, args ...any)) {
 			report("the name of a label %s", problem)
 			continue
 		}
-		value := k.labels()[name]
+		value := k.Labels()[name]
 		if problem := nameProblem(value, MaxName); value != "" && problem != "" {
 			report("the value of label %s %s", plain.Quote(name), problem)
 		}

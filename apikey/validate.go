@@ -127,7 +127,7 @@ func (k Key) validateSize(report func(format string, args ...any)) {
 		report("the key has %d grants: want at most %d, or one for all projects", n, MaxGrants)
 		return
 	}
-	if n := len(k.labels()); n > MaxLabels {
+	if n := len(k.Labels()); n > MaxLabels {
 		report("the key has %d labels: want at most %d", n, MaxLabels)
 		return
 	}
@@ -141,7 +141,7 @@ func (k Key) validateSize(report func(format string, args ...any)) {
 	for _, g := range k.Grants {
 		size += len(g.Role) + len(g.Project)
 	}
-	for name, value := range k.labels() {
+	for name, value := range k.Labels() {
 		size += len(name) + len(value)
 	}
 	if size > MaxText {

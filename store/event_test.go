@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"net/netip"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -248,7 +249,23 @@ func TestWriteValidate(t *testing.T) {
 		assert.True(t, strings.HasPrefix(err.Error(), "store: Write: "), err)
 		assert.Less(t, len(err.Error()), 1000)
 	}
+	hash := hex.EncodeToString(key.Secrets[0].Sum[:])
+	for name, text := range map[string]string{
+		"one escape":      fmt.Sprintf(`\u%04x`, hash[0]) + hash[1:],
+		"escapes":         regexp.MustCompile(`.`).ReplaceAllStringFunc(hash, func(c string) string { return fmt.Sprintf(`\u%04X`, c[0]) }),
+		"upper case":      regexp.MustCompile(`.`).ReplaceAllStringFunc(strings.ToUpper(hash), func(c string) string { return fmt.Sprintf(`\u%04x`, c[0]) }),
+		"others before":   `\\u00 \u00e9 \u003c \\u00` + fmt.Sprintf(`\u%04x`, hash[0]) + hash[1:],
+		"others up to it": `\\u00\u003c` + hash,
+	} {
+		for _, document := range []string{`{"a":"%s"}`, `{"%s":1}`, `{"a":[{"b":"%s"}],"c":"\\u00"}`} {
+			w := sound()
+			w.Events[1].After = json.RawMessage(fmt.Sprintf(document, text))
+			assert.ErrorContains(t, w.Validate(), "it has the hash of secret "+key.Secrets[0].ID(), "%s in %s", name, document)
+		}
+	}
 	w := sound()
+	w.Events[1].After = json.RawMessage(`{"a":"\\u00","b":"\u003c` + hash[1:] + `"}`)
+	assert.NoError(t, w.Validate())
 	w.Events[1].Reason = "secret " + key.Secrets[0].ID() + " was rotated"
 	assert.NoError(t, w.Validate(), "an ID is no hash")
 }

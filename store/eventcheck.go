@@ -256,15 +256,39 @@ func (w Write) validateEvent(event Event) (size int, err error) {
 	return len(written), nil
 }
 
-// hashIn returns the ID of the written key's secret with its hash in the text, or "".
+// hashIn returns the ID of the written key's secret with its hash in the JSON, or "".
 func (w Write) hashIn(text []byte) string {
 	if w.PutKey == nil {
 		return ""
 	}
+	text = unescaped(bytes.ToLower(text))
 	for _, secret := range w.PutKey.Secrets {
-		if bytes.Contains(bytes.ToLower(text), []byte(hex.EncodeToString(secret.Sum[:]))) {
+		if bytes.Contains(text, []byte(hex.EncodeToString(secret.Sum[:]))) {
 			return secret.ID()
 		}
 	}
 	return ""
+}
+
+// unescaped returns JSON in lower case with the characters of escapes such as \u0061. It is for
+// searching, and no JSON.
+func unescaped(text []byte) []byte {
+	escape := []byte(`\u00`)
+	if !bytes.Contains(text, escape) {
+		return text
+	}
+	var all []byte
+	for {
+		before, after, found := bytes.Cut(text, escape)
+		all = append(all, before...)
+		if !found {
+			return bytes.ToLower(all)
+		}
+		var character [1]byte
+		if _, err := hex.Decode(character[:], after[:min(2, len(after))]); err != nil { // a backslash, and u00
+			all, text = append(all, escape...), after
+			continue
+		}
+		all, text = append(all, character[0]), after[2:]
+	}
 }

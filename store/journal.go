@@ -54,7 +54,8 @@ type Journal interface {
 	//     and events within the bounds below MUST NOT be refused for their number or size.
 	//   - E11. A Write with Forget MUST remove every event up to that position, and no later
 	//     one. A position that is not in the store's past MUST be refused with ErrCompacted.
-	//     Forgetting what is forgotten already is no error.
+	//     Forgetting what is forgotten already is no error. If all these events are removed
+	//     from every page, but not yet from the disk, it may return an error: forget again.
 	Write(ctx context.Context, write Write) (revision uint64, err error)
 
 	// Events returns a page of the events kept.

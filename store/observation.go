@@ -41,7 +41,7 @@ const (
 	MaxSilence = 10 * time.Minute
 
 	// MaxReports is the largest number of recorders kept in an Observation, MaxGaps that of
-	// gaps. Whatever exceeds them widens a gap.
+	// gaps. Beyond them ended recorders go first, and whatever else exceeds them widens a gap.
 	MaxReports, MaxGaps = 256, 100
 
 	// forgetAfter is the silence after which a recorder becomes a gap for good. Until then
@@ -64,7 +64,7 @@ const (
 type Observation struct {
 	Since   time.Time // beginning of the first recorder; zero: there never was one
 	Until   time.Time // latest Until of all reports
-	Reports []Report  // last report of each recorder that has not ended, by name
+	Reports []Report  // last report of each recorder, by name; of an ended one for MaxSilence
 	Gaps    []Gap     // ascending and apart
 }
 
@@ -76,7 +76,7 @@ type Gap struct {
 
 // Add returns the observation with one more report, which must be valid. It shares nothing
 // with o. Times are cut to the microsecond. A report from before the known one of its
-// recorder changes nothing. Calls may be missing, so there is a gap:
+// recorder changes nothing: it is late. Calls may be missing, so there is a gap:
 //
 //   - while no recorder ran
 //   - from a recorder's Until to its next report, if that has lost more calls
@@ -84,20 +84,20 @@ type Gap struct {
 //     as by a restored backup, and probably usage, too
 //   - after the last report of a dead recorder (see MaxSilence)
 func (o Observation) Add(r Report) Observation {
-	o.Reports, o.Gaps = slices.Clone(o.Reports), slices.Clone(o.Gaps)
+	o = o.Clone()
 	for _, t := range []*time.Time{&r.Since, &r.From, &r.Until, &r.At} {
 		*t = t.UTC().Truncate(time.Microsecond)
 	}
 	known := Report{Since: r.Since, Until: r.Since}
 	i, found := slices.BinarySearchFunc(o.Reports, r.Recorder, byName)
 	switch {
-	case found && r.At.Before(o.Reports[i].At):
+	case found && (r.At.Before(o.Reports[i].At) || o.Reports[i].Ended && r.At.Equal(o.Reports[i].At)):
 		return o // it was overtaken
-	case found:
+	case found && !o.Reports[i].Ended:
 		known = o.Reports[i]
 	case o.Since.IsZero():
 		o.Since = r.Since
-	case !slices.ContainsFunc(o.Reports, func(other Report) bool { return !other.silentAt(r.Since) }):
+	case !slices.ContainsFunc(o.Reports, func(other Report) bool { return other.runsAt(r.Since) }):
 		o.gap(Gap{From: o.Until, To: r.Since})
 	}
 	o.gap(Gap{From: known.Until, To: r.From})
@@ -114,14 +114,21 @@ func (o Observation) Add(r Report) Observation {
 	if found {
 		o.Reports = slices.Delete(o.Reports, i, i+1)
 	}
-	if !r.Ended {
-		o.Reports = slices.Insert(o.Reports, i, r)
-	}
+	o.Reports = slices.Insert(o.Reports, i, r)
 	o.forget(r.At)
 	return o
 }
 
+// Clone returns a copy with Reports and Gaps of its own.
+func (o Observation) Clone() Observation {
+	o.Reports, o.Gaps = slices.Clone(o.Reports), slices.Clone(o.Gaps)
+	return o
+}
+
 func byName(r Report, name string) int { return strings.Compare(r.Recorder, name) }
+
+// runsAt reports whether the recorder runs at a time, or is late.
+func (r Report) runsAt(t time.Time) bool { return !r.Ended && !r.silentAt(t) }
 
 // silentAt reports whether the recorder is taken for dead at a time.
 func (r Report) silentAt(t time.Time) bool { return t.After(r.At.Add(MaxSilence)) }
@@ -129,16 +136,27 @@ func (r Report) silentAt(t time.Time) bool { return t.After(r.At.Add(MaxSilence)
 // death is the gap of a dead recorder.
 func (r Report) death() Gap { return Gap{From: r.Until, To: r.At.Add(MaxSilence)} }
 
-// forget turns recorders into gaps: those silent for long, and the most silent ones beyond
-// MaxReports.
+// keptUntil is the time until which a late report, or one of the recorder's return, is
+// recognized.
+func (r Report) keptUntil() time.Time {
+	if r.Ended {
+		return r.At.Add(MaxSilence)
+	}
+	return r.At.Add(forgetAfter)
+}
+
+// forget removes recorders whose time is over, and the first beyond MaxReports. Those that
+// have not ended become gaps.
 func (o *Observation) forget(now time.Time) {
 	for len(o.Reports) > 0 {
-		oldest := slices.MinFunc(o.Reports, func(a, b Report) int { return a.At.Compare(b.At) })
-		if len(o.Reports) <= MaxReports && now.Sub(oldest.At) < forgetAfter {
+		first := slices.MinFunc(o.Reports, func(a, b Report) int { return a.keptUntil().Compare(b.keptUntil()) })
+		if len(o.Reports) <= MaxReports && now.Before(first.keptUntil()) {
 			return
 		}
-		o.gap(oldest.death())
-		i, _ := slices.BinarySearchFunc(o.Reports, oldest.Recorder, byName)
+		if !first.Ended {
+			o.gap(first.death())
+		}
+		i, _ := slices.BinarySearchFunc(o.Reports, first.Recorder, byName)
 		o.Reports = slices.Delete(o.Reports, i, i+1)
 	}
 }
@@ -200,6 +218,7 @@ func (o Observation) Coverage(from, now time.Time) Coverage {
 	runs := false
 	for _, r := range o.Reports {
 		switch {
+		case r.Ended:
 		case r.silentAt(now):
 			gaps = append(gaps, r.death())
 		case !runs || r.Until.Before(c.Until):

@@ -190,6 +190,32 @@ func TestM16Observation(t *testing.T) {
 			gaps: []store.Gap{gap(20, 40, 0)},
 			now:  41, want: store.Coverage{Since: after(40), Until: after(41), Missing: 20 * time.Minute},
 		},
+		"a report that its recorder's last one has overtaken": {
+			reports: func() []store.Report {
+				a, b := started("a", 0), started("b", 0)
+				first, late, last := a.start(), a.until(10, 0), a.ended(10, 0)
+				last.From = first.From // nobody has confirmed the late one
+				return []store.Report{first, b.start(), last, late, first, b.until(30, 0)}
+			},
+			now: 30, want: store.Coverage{Since: after(0), Until: after(30)},
+		},
+		"a last report twice": {
+			reports: func() []store.Report {
+				a, b := started("a", 0), started("b", 0)
+				last := a.ended(10, 2)
+				return []store.Report{started("a", 0).Report, b.start(), last, last, b.until(30, 0)}
+			},
+			gaps: []store.Gap{gap(0, 10, 2)},
+			now:  30, want: store.Coverage{Since: after(10), Until: after(30), Missing: 10 * time.Minute, Lost: 2},
+		},
+		"ended, and another of the same name": {
+			reports: func() []store.Report {
+				a, again := started("a", 0), started("a", 15)
+				return []store.Report{a.start(), a.ended(10, 0), again.start(), again.until(30, 0)}
+			},
+			gaps: []store.Gap{gap(10, 15, 0)},
+			now:  30, want: store.Coverage{Since: after(15), Until: after(30), Missing: 5 * time.Minute},
+		},
 		"a report that was overtaken": {
 			reports: func() []store.Report {
 				a := started("a", 0)
@@ -255,6 +281,20 @@ func TestObservationIsBounded(t *testing.T) {
 	}
 	assert.EqualValues(t, 3*store.MaxGaps, lost)
 
+	// Ended ones are known for as long as a report may be late, and leave no gap.
+	o = store.Observation{}.Add(started("running", 0).Report)
+	for i := range 2 * store.MaxReports {
+		r := started(fmt.Sprintf("%04d", i), 0)
+		o = o.Add(r.start()).Add(r.ended(0.1, 0))
+	}
+	assert.Len(t, o.Reports, store.MaxReports)
+	assert.Equal(t, "running", o.Reports[store.MaxReports-1].Recorder)
+	o = o.Add(started("running", 0).until(0.05+store.MaxSilence.Minutes(), 0))
+	assert.Len(t, o.Reports, store.MaxReports)
+	o = o.Add(started("running", 0).until(0.2+store.MaxSilence.Minutes(), 0))
+	assert.Len(t, o.Reports, 1)
+	assert.Empty(t, o.Gaps)
+
 	// One that is silent for a day is forgotten.
 	o = store.Observation{}.Add(started("dead", 0).Report)
 	o = o.Add(started("b", 1).until(23*60, 0))
@@ -268,8 +308,8 @@ func TestObservationIsBounded(t *testing.T) {
 func TestAddIsPure(t *testing.T) {
 	a, b := started("a", 0), started("b", 0)
 	o := store.Observation{}.Add(a.Report).Add(b.until(10, 1))
-	before := o
-	before.Reports, before.Gaps = append([]store.Report(nil), o.Reports...), append([]store.Gap(nil), o.Gaps...)
+	before := o.Clone()
+	assert.Equal(t, o, before)
 	o.Add(a.until(20, 5)).Add(b.ended(30, 2))
 	assert.Equal(t, before, o)
 

@@ -1,7 +1,6 @@
 package strictjson
 
 import (
-	"bytes"
 	"strconv"
 	"time"
 	"unicode/utf8"
@@ -124,17 +123,46 @@ func (c *Canonical) Bool(before string) bool {
 	return false
 }
 
-// Uint reads a whole number before a closing brace.
+// Uint reads a whole number that is not negative.
 func (c *Canonical) Uint(before string) uint64 {
 	c.Need(before)
-	digits := c.rest[:max(0, bytes.IndexByte(c.rest, '}'))]
-	n, err := strconv.ParseUint(string(digits), 10, 64)
-	if err != nil || len(digits) > 1 && digits[0] == '0' {
+	n, err := strconv.ParseUint(string(c.digits(0)), 10, 64)
+	if err != nil {
 		c.Fail()
 		return 0
 	}
-	c.rest = c.rest[len(digits):]
 	return n
+}
+
+// Int reads a whole number.
+func (c *Canonical) Int(before string) int64 {
+	c.Need(before)
+	sign := 0
+	if c.Next(`-`) {
+		sign = 1
+	}
+	n, err := strconv.ParseInt(string(c.digits(sign)), 10, 64)
+	if err != nil || n == 0 && sign == 1 {
+		c.Fail()
+		return 0
+	}
+	return n
+}
+
+// digits reads a sign of this length and the digits after it. A zero before other digits is a
+// mismatch.
+func (c *Canonical) digits(sign int) []byte {
+	end := sign
+	for end < len(c.rest) && '0' <= c.rest[end] && c.rest[end] <= '9' {
+		end++
+	}
+	if end > sign+1 && c.rest[sign] == '0' {
+		c.Fail()
+		return nil
+	}
+	digits := c.rest[:end]
+	c.rest = c.rest[end:]
+	return digits
 }
 
 // FlatArray reads an array without arrays in it. It returns a part of the data.

@@ -19,6 +19,7 @@ type written struct {
 	List     []string
 	Words    map[string]string
 	Hash     string
+	Delta    int64
 	Count    uint64
 }
 
@@ -38,6 +39,7 @@ func readCanonical(data []byte) (w written, ok bool) {
 	if w.Hash == "none" {
 		c.Fail()
 	}
+	w.Delta = c.Int(`,"delta":`)
 	w.Count = c.Uint(`,"count":`)
 	c.Need(`}`)
 	return w, c.Done() && list.Done()
@@ -61,6 +63,7 @@ func readAny(data []byte) (w written, err error) {
 			return name, text, err
 		})},
 		strictjson.Field{Name: "hash", Required: true, Read: strictjson.Text(&w.Hash)},
+		strictjson.Field{Name: "delta", Required: true, Read: strictjson.Int(&w.Delta)},
 		strictjson.Field{Name: "count", Required: true, Read: strictjson.Uint(&w.Count)},
 	)
 	return w, err
@@ -77,8 +80,8 @@ func checkCanonical(t *testing.T, data []byte) {
 }
 
 const (
-	small = `{"id":"","on":false,"list":[],"hash":"","count":0}`
-	large = `{"id":"a é","note":"x","at":"2026-01-02T15:04:05.000000001Z","on":true,"list":["a]",",",""],"words":{"a":"b","c":""},"hash":"00ff","count":18446744073709551615}`
+	small = `{"id":"","on":false,"list":[],"hash":"","delta":0,"count":0}`
+	large = `{"id":"a é","note":"x","at":"2026-01-02T15:04:05.000000001Z","on":true,"list":["a]",",",""],"words":{"a":"b","c":""},"hash":"00ff","delta":-9223372036854775808,"count":18446744073709551615}`
 )
 
 func TestCanonical(t *testing.T) {
@@ -87,7 +90,7 @@ func TestCanonical(t *testing.T) {
 	require.Equal(t, written{}, got)
 	got, ok = readCanonical([]byte(large))
 	require.True(t, ok)
-	require.Equal(t, written{"a é", "x", time.Date(2026, 1, 2, 15, 4, 5, 1, time.UTC), true, []string{"a]", ",", ""}, map[string]string{"a": "b", "c": ""}, "00ff", 1<<64 - 1}, got)
+	require.Equal(t, written{"a é", "x", time.Date(2026, 1, 2, 15, 4, 5, 1, time.UTC), true, []string{"a]", ",", ""}, map[string]string{"a": "b", "c": ""}, "00ff", -1 << 63, 1<<64 - 1}, got)
 	got, ok = readCanonical(bytes.Replace([]byte(large), []byte("000001Z"), []byte("000001+01:00"), 1))
 	require.True(t, ok)
 	require.Equal(t, time.UTC, got.At.Location())
@@ -114,7 +117,8 @@ func TestCanonicalReadsNothingElse(t *testing.T) {
 		{`2026-01-02T15:04:05.000000001Z`, `0001-01-01T00:00:00Z`}, {`2026`, `year`},
 		{`true`, `True`}, {`true`, `null`}, {`"a]"`, `"a\u005d"`}, {`["a]"`, `"a]"`}, {`["a]",",",""]`, `["a]",",",""`}, {`["a]"`, `[["a]"]`},
 		{`{"a":"b","c":""}`, `{}`}, {`"c":""`, `"a":"b"`}, {`"c":""`, `"c":1`}, {`"c":""}`, `"c":""`}, {`"c":""`, `"c": ""`}, {`{"a":"b",`, `["a",`},
-		{`"00ff"`, `"none"`}, {`:18446744073709551615`, `:18446744073709551616`}, {`:18446744073709551615`, `:018`}, {`:18446744073709551615`, `:-1`},
+		{`"00ff"`, `"none"`}, {`:-9223372036854775808`, `:-9223372036854775809`}, {`:-9223372036854775808`, `:-0`}, {`:-9223372036854775808`, `:-07`}, {`:-9223372036854775808`, `:-`},
+		{`:-9223372036854775808`, `:1.5`}, {`:-9223372036854775808`, `:1e3`}, {`:-9223372036854775808`, `:+1`}, {`:-9223372036854775808`, `:"1"`}, {`:18446744073709551615`, `:18446744073709551616`}, {`:18446744073709551615`, `:018`}, {`:18446744073709551615`, `:-1`},
 		{`:18446744073709551615`, `: 1`}, {`:18446744073709551615`, `:`}, {`5}`, `5}}`}, {`5}`, `5} `}, {`5}`, `5,"count":5}`},
 	} {
 		require.Contains(t, large, change[0])

@@ -57,6 +57,12 @@ func CheckForget(through, latest store.Position) error {
 	return checkPast("forget events up to", "the Next of a page", through, 0, latest)
 }
 
+// UndeletedEvents returns the error of a Write that has forgotten the events up to a revision,
+// and could not delete all of them (E11). It wraps err, the reason.
+func UndeletedEvents(through uint64, err error) error {
+	return fmt.Errorf("store: events up to revision %d are forgotten, but not all were deleted: forget them again: %w", through, err)
+}
+
 // CheckEventRequest returns the error of Events whatever is stored, nil to accept it: E16.
 func CheckEventRequest(request store.EventRequest) error {
 	if request.Key != "" && request.Organization == "" {
@@ -149,9 +155,13 @@ func NewEventReader(request store.EventRequest, latest store.Position) *EventRea
 	return &EventReader{request: request, latest: latest}
 }
 
+// Enough returns the number of further writes that fill the page for certain: at first
+// request.Size()+1, and always one at least. A request for one key may have to look through
+// many more.
+func (r *EventReader) Enough() int { return max(r.request.Size()-len(r.page.Events), 0) + 1 }
+
 // Add adds the events of the next write, in the order of the request: they are as decoded.
-// It is false if the page is full, and then nothing more is to be read. To fill a page,
-// request.Size()+1 writes are enough.
+// It is false if the page is full, and then nothing more is to be read.
 func (r *EventReader) Add(events []store.Event) (more bool) {
 	have := len(r.page.Events)
 	if have > 0 && have+len(events) > r.request.Size() {

@@ -139,6 +139,9 @@ func TestEventsDocument(t *testing.T) {
 	err = adapter.UnreadableEvents(7, reason)
 	assert.ErrorIs(t, err, reason)
 	assert.EqualError(t, err, "store: the events of revision 7 cannot be read: it is cut")
+	err = adapter.UndeletedEvents(7, reason)
+	assert.ErrorIs(t, err, reason)
+	assert.EqualError(t, err, "store: events up to revision 7 are forgotten, but not all were deleted: forget them again: it is cut")
 }
 
 // E12 to E14.
@@ -176,9 +179,15 @@ func TestEventReader(t *testing.T) {
 		{store.EventRequest{Limit: 2, Newest: true}, [][]store.Event{write(5, 2), write(3, 1)}, []string{"5.1", "5.0"}, 5, true},
 	} {
 		reader := adapter.NewEventReader(test.request, at(9))
+		assert.Equal(t, test.request.Size()+1, reader.Enough())
 		full := false
 		for _, events := range test.writes {
-			if full = !reader.Add(events); full {
+			enough := reader.Enough()
+			assert.Positive(t, enough, "%+v", test.request)
+			if full = !reader.Add(events); !full {
+				assert.Equal(t, max(enough-len(events), 1), reader.Enough(), "%+v", test.request)
+			}
+			if full {
 				break
 			}
 		}

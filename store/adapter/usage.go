@@ -159,12 +159,37 @@ func CloneUsage(usage store.KeyUsage) (clone store.KeyUsage) {
 	return clone
 }
 
-// LargeUsage is a size in bytes. An adapter prunes usage with a larger stored form: otherwise
-// it would grow forever.
-const LargeUsage = 64 << 10
+// largeUsage is the size in bytes of a stored form from which it is pruned: otherwise it
+// would grow forever.
+const largeUsage = 64 << 10
 
-// PruneUsage removes usage of entries and secrets that the key does not have (U5).
-func PruneUsage(usage *store.KeyUsage, key apikey.Key) {
+// AddToDocument returns the stored form of a key's usage with more of it, as [AddUsage] adds.
+// document is the form up to now, {} for none. If it is large, what the key no longer has
+// is removed (U5). readKey returns the key, and nil for one that cannot be read: all stays
+// then.
+//
+// An unreadable document is the error of [UnreadableUsage] (U8). An error of readKey is
+// returned as it is.
+func AddToDocument(id apikey.ID, document []byte, more store.KeyUsage, readKey func() (*apikey.Key, error)) ([]byte, error) {
+	usage, err := DecodeUsage(document)
+	if err != nil {
+		return nil, UnreadableUsage(id, err)
+	}
+	if len(document) > largeUsage {
+		key, err := readKey()
+		if err != nil {
+			return nil, err
+		}
+		if key != nil {
+			pruneUsage(&usage, *key)
+		}
+	}
+	AddUsage(&usage, more)
+	return EncodeUsage(usage)
+}
+
+// pruneUsage removes usage of entries and secrets that the key does not have.
+func pruneUsage(usage *store.KeyUsage, key apikey.Key) {
 	maps.DeleteFunc(usage.Entries, func(entry netip.Prefix, _ accesslist.Usage) bool {
 		_, has := key.AccessList.Find(entry)
 		return !has

@@ -2,6 +2,7 @@ package adapter_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"math"
 	"net/netip"
 	"strings"
@@ -121,8 +122,8 @@ func TestAddUsage(t *testing.T) {
 	assert.Equal(t, moment, cut.Dropped.Last)
 }
 
-// U5.
-func TestPruneUsage(t *testing.T) {
+// U5 and U8.
+func TestAddToDocument(t *testing.T) {
 	list, err := accesslist.Parse("192.0.2.1")
 	require.NoError(t, err)
 	key := apikey.Key{AccessList: list, Secrets: []apikey.StoredSecret{{}}}
@@ -131,8 +132,50 @@ func TestPruneUsage(t *testing.T) {
 	want := everything()
 	want.Entries = map[netip.Prefix]accesslist.Usage{netip.MustParsePrefix("192.0.2.1/32"): {Count: 1}}
 	want.Secrets = map[string]accesslist.Usage{key.Secrets[0].ID(): {Count: 7}}
-	adapter.PruneUsage(&usage, key)
-	assert.Equal(t, want, usage)
+	more := store.KeyUsage{Denials: map[policy.Reason]accesslist.Usage{policy.RoleMissing: {Count: 1}}}
+	read := 0
+	add := func(document []byte, key *apikey.Key, failure error) (store.KeyUsage, error) {
+		document, err := adapter.AddToDocument("key", document, more, func() (*apikey.Key, error) { read++; return key, failure })
+		if err != nil {
+			assert.Nil(t, document)
+			return store.KeyUsage{}, err
+		}
+		got, err := adapter.DecodeUsage(document)
+		require.NoError(t, err)
+		return got, nil
+	}
+	encoded := func(usage store.KeyUsage) []byte {
+		document, err := adapter.EncodeUsage(usage)
+		require.NoError(t, err)
+		return document
+	}
+	got, err := add([]byte("{}"), nil, nil)
+	require.NoError(t, err)
+	assert.Equal(t, more, got)
+	adapter.AddUsage(&want, more)
+	small := encoded(usage)
+	got, err = add(small, &key, nil)
+	require.NoError(t, err)
+	assert.Len(t, got.Entries, len(usage.Entries), "it is not large")
+	assert.Zero(t, read)
+
+	for i := range 2000 {
+		usage.Secrets[fmt.Sprintf("%08x", i+1)] = accesslist.Usage{Count: 1}
+	}
+	large := encoded(usage)
+	got, err = add(large, &key, nil)
+	require.NoError(t, err)
+	assert.Equal(t, string(encoded(want)), string(encoded(got)))
+	assert.Equal(t, 1, read)
+	got, err = add(large, nil, nil)
+	require.NoError(t, err)
+	assert.Len(t, got.Secrets, len(usage.Secrets), "the key cannot be read")
+	_, err = add(large, nil, assert.AnError)
+	assert.Equal(t, assert.AnError, err)
+	for _, document := range []string{"", "{", "[]"} {
+		_, err = add([]byte(document), &key, nil)
+		assert.ErrorContains(t, err, `store: the usage of key "key" cannot be read: `)
+	}
 }
 
 func TestUsageForm(t *testing.T) {
@@ -199,7 +242,9 @@ func TestUsageThatCannotBeRead(t *testing.T) {
 
 func TestObservationForm(t *testing.T) {
 	report := store.Report{Recorder: "one", Since: moment, From: moment.Add(time.Second), Until: moment.Add(time.Minute), At: moment.Add(time.Hour), Lost: math.MaxUint64}
-	for _, want := range []store.Observation{{}, store.Observation{}.Add(report)} {
+	ended := report
+	ended.Recorder, ended.Ended = "ended", true
+	for _, want := range []store.Observation{{}, store.Observation{}.Add(report), store.Observation{}.Add(report).Add(ended)} {
 		document := adapter.EncodeObservation(want)
 		require.True(t, json.Valid(document))
 		got, err := adapter.DecodeObservation(document)
@@ -211,6 +256,7 @@ func TestObservationForm(t *testing.T) {
 	for i := range store.MaxReports {
 		report.Recorder = strings.Repeat("x", 30) + strings.Repeat("y", i%10) + strings.Repeat("z", i/10)
 		report.Recorder = report.Recorder[:min(len(report.Recorder), 40)]
+		report.Ended = i%2 == 0
 		full.Reports = append(full.Reports, report)
 	}
 	for range store.MaxGaps {
@@ -224,7 +270,7 @@ func TestObservationForm(t *testing.T) {
 		`{"since":0}`:                         `"until" is missing`,
 		`{"since":0,"until":"now"}`:           "want a whole number",
 		`{"since":0,"until":0,"reports":[1]}`: "want an array",
-		`{"since":0,"until":0,"reports":[["one",0,0,0,0]]}`: "an array of 5 values: want 6",
+		`{"since":0,"until":0,"reports":[["one",0,0,0,0]]}`: "an array of 5 values: want 7",
 		`{"since":0,"until":0,"gaps":[[0,0,-1]]}`:           "want a whole number",
 	} {
 		observation, err := adapter.DecodeObservation([]byte(document))

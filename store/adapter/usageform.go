@@ -64,6 +64,14 @@ func droppedForm(u accesslist.Usage) []any {
 // DecodeUsage returns the usage in a document of EncodeUsage. Wrap the error by
 // [UnreadableUsage].
 func DecodeUsage(document []byte) (store.KeyUsage, error) {
+	if u, ok := decodeCanonicalUsage(document); ok {
+		return u, nil
+	}
+	return decodeAnyUsage(document)
+}
+
+// decodeAnyUsage reads a document in any form, and words the refusal.
+func decodeAnyUsage(document []byte) (store.KeyUsage, error) {
 	var u store.KeyUsage
 	v, err := strictjson.Parse(document)
 	if err == nil {
@@ -140,7 +148,7 @@ func readMicro(to *time.Time) func(strictjson.Value) error {
 func EncodeObservation(o store.Observation) []byte {
 	form := observationForm{Since: o.Since.UnixMicro(), Until: o.Until.UnixMicro()}
 	for _, r := range o.Reports {
-		form.Reports = append(form.Reports, []any{r.Recorder, r.Since.UnixMicro(), r.From.UnixMicro(), r.Until.UnixMicro(), r.At.UnixMicro(), r.Lost})
+		form.Reports = append(form.Reports, []any{r.Recorder, r.Since.UnixMicro(), r.From.UnixMicro(), r.Until.UnixMicro(), r.At.UnixMicro(), r.Lost, r.Ended})
 	}
 	for _, g := range o.Gaps {
 		form.Gaps = append(form.Gaps, []any{g.From.UnixMicro(), g.To.UnixMicro(), g.Lost})
@@ -166,7 +174,7 @@ func DecodeObservation(document []byte) (store.Observation, error) {
 			strictjson.Field{Name: "since", Required: true, Read: readMicro(&o.Since)},
 			strictjson.Field{Name: "until", Required: true, Read: readMicro(&o.Until)},
 			strictjson.Field{Name: "reports", Read: strictjson.Slice(&o.Reports, func(v strictjson.Value) (r store.Report, err error) {
-				err = readList(v, strictjson.Text(&r.Recorder), readMicro(&r.Since), readMicro(&r.From), readMicro(&r.Until), readMicro(&r.At), strictjson.Uint(&r.Lost))
+				err = readList(v, strictjson.Text(&r.Recorder), readMicro(&r.Since), readMicro(&r.From), readMicro(&r.Until), readMicro(&r.At), strictjson.Uint(&r.Lost), strictjson.Bool(&r.Ended))
 				return r, err
 			})},
 			strictjson.Field{Name: "gaps", Read: strictjson.Slice(&o.Gaps, func(v strictjson.Value) (g store.Gap, err error) {

@@ -26,7 +26,7 @@ func SetLabels(key apikey.ID, labels map[string]string) Change {
 // name as [apikey.ValidateName] has it. Several keys may have the same.
 func SetExternalID(key apikey.ID, id string) Change {
 	change := ofKey("set_external_id", key, func(d *draft) error {
-		d.key.Metadata = metadata(labelsOf(d.key), id)
+		d.key.Metadata = metadata(d.key.Labels(), id)
 		return nil
 	}, id)
 	change.words = true
@@ -36,14 +36,6 @@ func SetExternalID(key apikey.ID, id string) Change {
 // metadata returns metadata that shares nothing, nil if it is empty.
 func metadata(labels map[string]string, externalID string) *apikey.Metadata {
 	return apikey.Key{Metadata: &apikey.Metadata{Labels: labels, ExternalID: externalID}}.Clone().Metadata
-}
-
-// labelsOf returns the labels of a key, nil if it has none.
-func labelsOf(key *apikey.Key) map[string]string {
-	if key.Metadata == nil {
-		return nil
-	}
-	return key.Metadata.Labels
 }
 
 // labels checks labels that somebody gave.

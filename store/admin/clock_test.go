@@ -1,9 +1,6 @@
 package admin_test
 
 import (
-	"fmt"
-	"math/rand/v2"
-	"net/netip"
 	"testing"
 	"time"
 
@@ -289,98 +286,4 @@ func TestM12RequiredByTheClock(t *testing.T) {
 		require.Equal(t, list(admin.LastManager, admin.OrganizationLockout), kinds(refusal.Findings))
 		require.Equal(t, start.Add(30*time.Minute), refusal.Findings[0].At)
 	}
-}
-
-// The first instant of a loss is that at which, by the records before and after, no manager
-// is left: tried minute by minute.
-func TestM12EveryMinute(t *testing.T) {
-	const minutes = 180
-	random := rand.New(rand.NewPCG(1, 2))
-	minute := func() time.Duration { return time.Duration(random.IntN(minutes)) * time.Minute }
-	losses, later := 0, 0
-	for range 400 {
-		w := newWorld(t)
-		ids := []string{"a", "b", "c"}
-		for _, id := range ids {
-			words := []string{"", "203.0.113.7", fmt.Sprintf("203.0.113.7+%s", minute()), fmt.Sprintf("203.0.113.7+%s 192.0.2.1+%s", minute(), minute())}[random.IntN(4)]
-			w.key(id, words, []string{"owner", "reader"}[random.IntN(4)/3])
-			w.edit(id, func(k *apikey.Key) {
-				k.Disabled = random.IntN(5) == 0
-				if random.IntN(3) == 0 {
-					k.Expires = start.Add(minute() + time.Minute)
-				}
-				if random.IntN(6) == 0 && k.Expires.IsZero() {
-					k.NotBefore = start.Add(minute())
-				}
-				if random.IntN(4) == 0 {
-					k.Secrets[0].Expires = start.Add(minute() + time.Minute)
-				}
-			})
-		}
-		if random.IntN(2) == 0 {
-			suspended(minute())(w)
-		}
-		end := start.Add(minute())
-		changes := []admin.Change{
-			admin.DeleteKey("a"), admin.DisableKey("a"), admin.SetValidity("a", time.Time{}, end), admin.EnableKey("a"),
-			admin.ReplaceEntries("a", until(entry("203.0.113.7", ""), end)), admin.ReplaceEntries("a"), admin.SetRequirement(policy.Required),
-			admin.SetRequirement(policy.NotRequired), admin.ResumeRequirement(), admin.EndSecret("a", w.stored("a").Secrets[0].ID(), end),
-		}
-		change := changes[random.IntN(len(changes))]
-		managed := func() (by [minutes + 1]bool) {
-			for i := range by {
-				for _, id := range ids {
-					key, err := w.memory.Key(w.ctx, apikey.ID(id))
-					by[i] = by[i] || err == nil && key.Grants[0].Role == "owner" && w.calls(id, start.Add(time.Duration(i)*time.Minute))
-				}
-			}
-			return by
-		}
-		before := managed()
-		result, err := w.admin.Apply(w.ctx, ann, "acme", accept(admin.BreaksKey, admin.LastManager, admin.OrganizationLockout, admin.Opens), change)
-		if admin.ClassOf(err) == admin.Conflict {
-			continue // an end put off
-		}
-		require.NoError(t, err)
-		want := -1
-		for i, after := range managed() {
-			if before[i] && !after {
-				want = i
-				break
-			}
-		}
-		got := -1
-		for _, finding := range result.Preview.Findings {
-			if finding.Kind == admin.LastManager {
-				got = 0
-				if !finding.At.IsZero() {
-					got = int(finding.At.Sub(start) / time.Minute)
-				}
-			}
-		}
-		require.Equal(t, want, got, "%s %s %+v", change.Kind(), end, w.acme())
-		if want >= 0 {
-			losses++
-		}
-		if want > 0 {
-			later++
-		}
-	}
-	require.Greater(t, losses, 40)
-	require.Greater(t, later, 20)
-}
-
-// calls reports whether a call with a key passes from one of the addresses of its entries.
-func (w *world) calls(id string, at time.Time) bool {
-	w.t.Helper()
-	for _, address := range []string{"203.0.113.7", "192.0.2.1"} {
-		subject, _, err := w.memory.Lookup(w.ctx, apikey.ID(id))
-		require.NoError(w.t, err)
-		if policy.Evaluate(subject, policy.Request{
-			Key: apikey.ID(id), Secret: w.secrets[apikey.ID(id)], Client: netip.MustParseAddr(address), Organization: "acme",
-		}, at).Allowed() {
-			return true
-		}
-	}
-	return false
 }

@@ -75,7 +75,8 @@ type comparison struct {
 	unnamed       bool         // the key is created under a new ID
 	edges         []netip.Addr // of the lists, if they differ
 	lost, gained  []call       // the earliest first
-	everywhere    bool         // lost from every address
+	everywhere    bool         // at some time every call is lost
+	role          bool         // a role is lost
 	was, left     *span        // in which the key is usable, by judge.compare
 }
 
@@ -90,12 +91,10 @@ func compare(before, after side, now, handover time.Time) *comparison {
 		c.edges = edges(was, is)
 	}
 	both := existed && exists && before.key != after.key
-	for _, at := range append([]time.Time{now}, c.instants()...) {
+	for _, at := range append([]time.Time{now}, c.instants(is)...) {
 		homes := []netip.Addr{home(was, at)}
 		if c.edges == nil {
-			first := c.try(at, homes[0], "", nil)
-			c.keep(first)
-			c.everywhere = c.everywhere || first.lost()
+			c.keep(c.try(at, homes[0], "", nil))
 		} else {
 			for _, address := range c.edges {
 				c.keep(c.try(at, address, "", nil))
@@ -106,6 +105,9 @@ func compare(before, after side, now, handover time.Time) *comparison {
 			c.secrets(at, homes[0])
 			c.grants(at, homes)
 		}
+		passed := c.try(at, homes[0], "", nil).before
+		passes := c.try(at, homes[len(homes)-1], "", nil).after
+		c.everywhere = c.everywhere || passed.Allows() && !passes.Allows()
 	}
 	if c.edges != nil {
 		c.ends(was)
@@ -118,12 +120,16 @@ func compare(before, after side, now, handover time.Time) *comparison {
 }
 
 // instants returns the later times, ascending, of a possible change of the answer to calls
-// from everywhere: none if the change is of neither record.
-func (c *comparison) instants() []time.Time {
+// from everywhere: none if the change is of neither record. A changed list ends with its last
+// entry.
+func (c *comparison) instants(is accesslist.List) []time.Time {
 	if c.before.key == c.after.key && alike(c.before.organization, c.after.organization) {
 		return nil
 	}
 	var times []time.Time
+	if c.edges != nil {
+		times = append(times, listEnd(is))
+	}
 	for _, s := range []side{c.before, c.after} {
 		if s.organization != nil {
 			times = append(times, s.organization.SuspendedUntil)
@@ -194,14 +200,14 @@ func lastOf(prefix netip.Prefix) netip.Addr {
 	return last
 }
 
-// secrets tries each secret that was live and changes. The end of an overlap is no loss: the
-// new secret stands in for the earlier one (rule M4).
+// secrets tries each secret that was live and has ended. The end of an overlap is no loss:
+// the new secret stands in for the earlier one (rule M4).
 func (c *comparison) secrets(at time.Time, home netip.Addr) {
 	if c.succeeded(at) {
 		return
 	}
 	for _, secret := range c.before.key.Secrets {
-		if isLive(secret, at) && !slices.Contains(c.after.key.Secrets, secret) {
+		if isLive(secret, at) && (proof{secret: secret.ID()}).Verify(*c.after.key, at) != nil {
 			c.keep(c.try(at, home, secret.ID(), nil))
 		}
 	}
@@ -215,12 +221,18 @@ func (c *comparison) succeeded(at time.Time) bool {
 	})
 }
 
-// grants tries each grant that only one side has.
+// grants tries each grant that only one side has. A role is lost where the call would be
+// denied by the change of grants alone.
 func (c *comparison) grants(at time.Time, homes []netip.Addr) {
 	was, is := c.before.key.Grants, c.after.key.Grants
+	alone := *c.before.key
+	alone.Grants = is
 	for _, grant := range append(without(was, is), without(is, was)...) {
 		for _, home := range homes {
-			c.keep(c.try(at, home, "", &grant))
+			tried := c.try(at, home, "", &grant)
+			c.keep(tried)
+			denied := !side{&alone, c.before.organization}.decide(c.request(tried), at).Allowed()
+			c.role = c.role || tried.before.Allows() && denied
 		}
 	}
 }
@@ -233,19 +245,24 @@ func anyCall(key *apikey.Key, address netip.Addr) policy.Request {
 // try returns a call with its answers.
 func (c *comparison) try(at time.Time, address netip.Addr, secret string, grant *apikey.Grant) call {
 	tried := call{at: at, address: address, secret: secret, grant: grant}
-	request := anyCall(c.subject(), address)
-	if secret != "" {
-		request.Verifier = proof{secret: secret}
+	request := c.request(tried)
+	tried.before = c.before.decide(request, at).Reason
+	tried.after = c.after.decide(request, at).Reason
+	return tried
+}
+
+func (c *comparison) request(tried call) policy.Request {
+	request := anyCall(c.subject(), tried.address)
+	if tried.secret != "" {
+		request.Verifier = proof{secret: tried.secret}
 	}
-	if grant != nil {
+	if grant := tried.grant; grant != nil {
 		request.Endpoint.Roles, request.Project = []string{grant.Role}, grant.Project
 		if grant.AllProjects {
 			request.Project = anyProject
 		}
 	}
-	tried.before = c.before.decide(request, at).Reason
-	tried.after = c.after.decide(request, at).Reason
-	return tried
+	return request
 }
 
 // anyProject is no valid name, so that only a grant for all projects reaches it.
@@ -279,14 +296,10 @@ func (c *comparison) empties() bool {
 	return exists && is.IsEmpty() && !(existed && was.IsEmpty())
 }
 
-func (c *comparison) losesGrant() bool {
-	return slices.ContainsFunc(c.lost, func(lost call) bool { return lost.grant != nil })
-}
-
 // losesUsed reports whether lost calls may be among those of the window, although none of the
 // known ones is. Usage shows neither the roles of a call, nor every address of a secret.
 func (c *comparison) losesUsed(seen observed) bool {
-	return seen.used() && (!seen.all || !seen.complete || c.everywhere || c.losesGrant()) ||
+	return seen.used() && (!seen.all || !seen.complete || c.everywhere || c.role) ||
 		slices.ContainsFunc(c.lost, func(lost call) bool { return lost.secret != "" && seen.usedSecret(lost.secret) })
 }
 
@@ -338,10 +351,8 @@ func (c *comparison) breaks(at time.Time, seen observed) (call, bool) {
 		if c.succeeded(at) {
 			secret = ""
 		}
-		if use.Address.IsValid() {
-			if tried := c.try(at, use.Address, secret, nil); tried.lost() {
-				return tried, true
-			}
+		if tried := c.try(at, use.Address, secret, nil); tried.lost() { // none without an address
+			return tried, true
 		}
 	}
 	return call{}, false

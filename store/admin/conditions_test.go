@@ -131,3 +131,59 @@ func TestM19Conditions(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, []string{"k"}, conditions(ann, admin.EnableOrganization()), "k is left as usable, once it is switched on")
 }
+
+// Witnesses are conditions where their loss is a finding, also one that is only reported. In
+// an emergency, and where nothing could be lost, there are none.
+func TestM19Witnesses(t *testing.T) {
+	requirement := admin.SetRequirement(policy.NotRequired)
+	for name, test := range map[string]struct {
+		people    bool
+		roles     map[string]string
+		required  bool
+		change    admin.Change
+		witnesses []apikey.ID
+	}{
+		"keys manage":                        {false, map[string]string{"a": "reader", "boss": "owner", "second": "owner"}, false, admin.DeleteKey("boss"), []apikey.ID{"second", "a"}},
+		"keys manage, in an emergency":       {false, map[string]string{"a": "reader", "boss": "owner", "second": "owner"}, false, admin.DisableKey("boss"), []apikey.ID{"second"}},
+		"people manage":                      {true, map[string]string{"a": "reader", "boss": "owner", "second": "owner"}, false, admin.DeleteKey("boss"), []apikey.ID{"second", "a"}},
+		"people manage, in an emergency":     {true, map[string]string{"a": "reader", "boss": "owner", "second": "owner"}, false, admin.DisableKey("boss"), nil},
+		"there was no manager, and none now": {false, map[string]string{"a": "reader", "boss": "reader"}, false, admin.DeleteKey("boss"), []apikey.ID{"a"}},
+		"there was no usable key":            {false, map[string]string{"boss": "owner"}, true, requirement, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFaulty()
+			var options []admin.Option
+			if test.people {
+				options = append(options, admin.WithPeopleManaging())
+			}
+			w := worldOf(t, f, f.Store, options...)
+			for id, role := range test.roles {
+				w.key(id, map[bool]string{true: "", false: "203.0.113.7"}[test.required], role)
+			}
+			if test.required {
+				requires(w)
+			}
+			w.apply(ann, accept(admin.Opens), test.change)
+			var witnesses []apikey.ID
+			for _, condition := range f.writes[0].If {
+				if condition.Key != "" {
+					witnesses = append(witnesses, condition.Key)
+				}
+			}
+			require.Equal(t, test.witnesses, witnesses)
+		})
+	}
+}
+
+// Usage that cannot be read for a step alone is told of the whole (rules M16, M26).
+func TestM16UnreadStep(t *testing.T) {
+	f := newFaulty()
+	w := worldOf(t, f, f.Store)
+	w.observed(365 * day)
+	w.key("boss", "198.51.100.1", "owner")
+	w.key("k", "203.0.113.7", "reader")
+	f.fail("Usage", false)
+	preview := w.preview(ann, admin.DisableKey("k"), admin.Describe("boss", "x"), admin.EnableKey("k"))
+	require.Empty(t, preview.Keys)
+	require.True(t, preview.Evidence.Unread)
+}

@@ -197,7 +197,7 @@ func listDetail(list accesslist.List) any {
 // have: the labels themselves, or their number if they are too many for an event.
 func metadataFields(key, other *apikey.Key) fields {
 	f, labels := fields{}, fields{}
-	for name, value := range labelsOf(key) {
+	for name, value := range key.Labels() {
 		if has, ok := other.Label(name); !ok || has != value {
 			labels[name] = value
 		}

@@ -126,6 +126,7 @@ func observedOf(usage store.KeyUsage, evidence Evidence) observed {
 	o := observed{uses: usesOf(usage, evidence.Begin), complete: evidence.complete()}
 	var addresses []netip.Addr
 	addresses, o.all = usage.AddressesSince(evidence.Begin)
+	o.addresses = slices.Grow(o.addresses, len(addresses))
 	for _, address := range addresses {
 		used := usage.Addresses[address]
 		o.addresses = append(o.addresses, AddressUse{address.Unmap(), used.Count, used.First, used.Last})
@@ -178,7 +179,7 @@ const MaxUses = 20
 func latest[T any](all []T, last func(T) time.Time) []T {
 	shown := slices.Clone(all)
 	slices.SortStableFunc(shown, func(a, b T) int { return last(b).Compare(last(a)) })
-	return shown[:min(len(shown), MaxUses)]
+	return slices.Clone(shown[:min(len(shown), MaxUses)]) // and keep the others no longer
 }
 
 // entryText writes a prefix as an entry is written (rule A6).

@@ -131,3 +131,14 @@ func TestM16Evidence(t *testing.T) {
 		})
 	}
 }
+
+// An entry with a time but no calls was not used.
+func TestM15NoCalls(t *testing.T) {
+	w := newWorld(t)
+	w.key("boss", "198.51.100.1", "owner")
+	w.key("k", "203.0.113.7 192.0.2.1", "reader")
+	require.NoError(t, w.memory.RecordUsage(w.ctx, map[apikey.ID]store.KeyUsage{"k": {
+		Entries: map[netip.Prefix]accesslist.Usage{prefixes("192.0.2.1")[0]: {Last: start, LastAddress: netip.MustParseAddr("192.0.2.1")}},
+	}}))
+	require.Equal(t, map[apikey.ID]admin.KeyClass{"k": admin.KeyUnused}, classes(w.preview(ann, admin.RemoveEntries("k", prefixes("192.0.2.1")...))))
+}

@@ -218,6 +218,30 @@ func TestWaitFor(t *testing.T) {
 	require.Equal(t, 3, waited)
 }
 
+// A replica that does not follow leaves the change stored, and not known to be in force.
+func TestFailingWaits(t *testing.T) {
+	const replicas = 4
+	for n := range replicas {
+		for _, w := range ways {
+			asked := 0
+			all := make([]admin.Replica, replicas)
+			for i := range all {
+				all[i] = syncer(func(context.Context) error {
+					asked++
+					if i == n {
+						return w.err
+					}
+					return nil
+				})
+			}
+			err := admin.WaitFor(t.Context(), all...)
+			requireClass(t, admin.Unavailable, err)
+			require.ErrorIs(t, err, w.err)
+			require.Equal(t, n+1, asked)
+		}
+	}
+}
+
 type syncer func(context.Context) error
 
 func (s syncer) Sync(ctx context.Context) error { return s(ctx) }

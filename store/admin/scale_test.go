@@ -1,6 +1,7 @@
 package admin_test
 
 import (
+	"context"
 	"fmt"
 	"testing"
 	"time"
@@ -11,6 +12,7 @@ import (
 	"github.com/sallyport-go/sallyport/policy"
 	"github.com/sallyport-go/sallyport/store"
 	"github.com/sallyport-go/sallyport/store/admin"
+	"github.com/sallyport-go/sallyport/store/memory"
 )
 
 // crowd stores n keys: every third without a list, half of these used.
@@ -55,6 +57,59 @@ func TestM15ManyKeys(t *testing.T) {
 	require.Equal(t, list(admin.LastManager), kinds(w.preview(ann, admin.DeleteKey("k000000")).Findings))
 	w.key("zoe", "198.51.100.1", "owner")
 	require.Empty(t, w.preview(ann, admin.DeleteKey("k000000")).Findings)
+}
+
+// A reading store counts the records that it returns.
+type reading struct {
+	*memory.Store
+	keys, usages, calls int
+}
+
+func (r *reading) Keys(ctx context.Context, organization string, request store.PageRequest) (store.Page[apikey.Key], error) {
+	page, err := r.Store.Keys(ctx, organization, request)
+	r.calls, r.keys = r.calls+1, r.keys+len(page.Items)
+	return page, err
+}
+
+func (r *reading) Usage(ctx context.Context, ids ...apikey.ID) (map[apikey.ID]store.KeyUsage, error) {
+	r.calls, r.usages = r.calls+1, r.usages+len(ids)
+	return r.Store.Usage(ctx, ids...)
+}
+
+// A preview of one organization reads nothing of the others, however many there are.
+func TestPreviewReadsOneOrganization(t *testing.T) {
+	const n = 1200
+	preview := func(others int, change admin.Change) (admin.Preview, reading) {
+		m := memory.New()
+		r := &reading{Store: m}
+		w := worldOf(t, r, m)
+		w.observed(365 * day)
+		w.crowd(n)
+		w.key("boss", "198.51.100.1", "owner")
+		for i := range others {
+			organization := fmt.Sprintf("other-%d", i)
+			w.organization(organization, policy.NotRequired)
+			for k := range 20 {
+				w.keyOf(organization, fmt.Sprintf("%s-%d", organization, k), "", "owner")
+			}
+		}
+		preview := w.preview(ann, change)
+		return preview, reading{keys: r.keys, usages: r.usages, calls: r.calls}
+	}
+	for _, change := range []admin.Change{admin.SetRequirement(policy.Required), admin.DisableOrganization(), admin.DeleteKey("boss"), admin.DisableKey("k000000")} {
+		alone, read := preview(0, change)
+		among, readAmong := preview(100, change)
+		for i := range alone.Keys { // proven by another secret in each world
+			for u := range alone.Keys[i].Uses {
+				alone.Keys[i].Uses[u].Secret, among.Keys[i].Uses[u].Secret = "", ""
+			}
+		}
+		require.Equal(t, alone, among, change)
+		require.Equal(t, read, readAmong, change)
+		require.LessOrEqual(t, read.keys, n+1, change)
+		require.LessOrEqual(t, read.usages, n+1, change)
+		require.LessOrEqual(t, read.calls, 2+n/store.MaxPageSize+2*(n/store.MaxUsageKeys), change)
+	}
 }
 
 // The window is named in days where it is some.

@@ -53,7 +53,11 @@ func (j *judge) earlierDenial(request policy.Request) (first time.Time, why poli
 	now, unchanged, other := j.evidence.Time, j.self.request.after(nil, nil), request
 	other.Verifier = anySecret{}
 	for _, requests := range [][2]policy.Request{{unchanged, request}, {other, other}} {
-		ends, _ := firstDenial(side{j.self.before, j.before}, requests[0], now)
+		before := side{j.self.before, j.before}
+		if !before.decide(requests[0], now).Allowed() {
+			continue // other proof, and no live secret
+		}
+		ends, _ := firstDenial(before, requests[0], now)
 		at, reason := firstDenial(side{j.self.after, j.after}, requests[1], now)
 		if sooner(at, ends) && sooner(at, first) {
 			first, why = at, reason

@@ -127,11 +127,19 @@ func (a *Admin) applySteps(ctx context.Context, p *plan, options ApplyOptions, p
 		all.Made += one.Made
 		all.Organizations = append(all.Organizations, one.Organizations...)
 		all.Keys = append(all.Keys, one.Keys...)
-		all.Secrets = append(all.Secrets, one.Secrets...)
+		all.Secrets = append(slices.DeleteFunc(all.Secrets, made.ended), one.Secrets...)
 		all.Events = append(all.Events, one.Events...)
 		all.EventErr = errors.Join(all.EventErr, one.EventErr)
 	}
 	return all, nil
+}
+
+// ended reports whether the one step of a plan ended a secret of an earlier step.
+func (p *plan) ended(secret NewSecret) bool {
+	k := p.steps[0].key
+	return k != nil && k.id == secret.Key && (k.after == nil || !slices.ContainsFunc(k.after.Secrets, func(s apikey.StoredSecret) bool {
+		return s.ID() == secret.ID && isLive(s, p.now)
+	}))
 }
 
 // changes returns those of a step. Their conditions were on the record before the whole.

@@ -83,7 +83,7 @@ func viewKey(k apikey.Key, now time.Time) KeyView {
 		Grants: grantViews(k.Grants), Entries: entryViews(k.AccessList, now), Secrets: secretViews(k.Secrets),
 		TrialEntries: entryViews(k.TrialList, now), Revision: k.Revision,
 	}
-	maps.Copy(view.Labels, labelsOf(&k))
+	maps.Copy(view.Labels, k.Labels())
 	return view
 }
 

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/sallyport-go/sallyport/accesslist"
 	"github.com/sallyport-go/sallyport/apikey"
 )
 
@@ -43,34 +44,30 @@ func (s side) usable(now time.Time) *span {
 // turns returns the later times, ascending, of a possible begin or end of the usable time: a
 // list ends with its last entry, and the proof with the last secret.
 func (s side) turns(now time.Time) []time.Time {
-	var entries, secrets lastEnd
-	for entry := range s.key.AccessList.All() {
-		entries.see(entry.Expires)
-	}
+	var secrets, suspended time.Time
 	for _, secret := range s.key.Secrets {
-		secrets.see(secret.Expires)
+		secrets = later(secrets, secret.Expires)
 	}
-	var suspended time.Time
 	if s.organization != nil {
 		suspended = s.organization.SuspendedUntil
 	}
-	return upcoming(now, s.key.NotBefore, s.key.Expires, entries.time, secrets.time, suspended)
+	return upcoming(now, s.key.NotBefore, s.key.Expires, listEnd(s.key.AccessList), secrets, suspended)
 }
 
-// lastEnd is the last of some ends; zero if one of them is none.
-type lastEnd struct {
-	time  time.Time
-	never bool
+// listEnd returns the last end of an entry; zero if none ends.
+func listEnd(list accesslist.List) (end time.Time) {
+	for entry := range list.All() {
+		end = later(end, entry.Expires)
+	}
+	return end
 }
 
-func (l *lastEnd) see(end time.Time) {
-	l.never = l.never || end.IsZero()
-	if l.never {
-		end = time.Time{}
+// later returns the later of two times.
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
 	}
-	if l.never || end.After(l.time) {
-		l.time = end
-	}
+	return a
 }
 
 // upcoming returns the times after now, ascending, each once.

@@ -165,8 +165,9 @@ func outcome(err error) error {
 	return wrap(Unavailable, err, "It is not known whether the change was made. Look before you try again.")
 }
 
-// settle looks for the step's new secret after a failed write, which may have happened. It returns the
-// revision of the record with it, or zero. Only this write can have stored that secret.
+// settle looks for the step's record after a failed write, which may have happened. It
+// returns the revision of the record, or zero. The new secret shows that this write stored it:
+// without one, another write may have. A record changed since is not that of the Result.
 // Absence proves nothing: the write may be on its way.
 func (p *plan) settle(ctx context.Context, step *step) uint64 {
 	if len(step.secrets) == 0 {
@@ -175,14 +176,10 @@ func (p *plan) settle(ctx context.Context, step *step) uint64 {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTime)
 	defer cancel()
 	stored, err := p.admin.key(ctx, step.key.id)
-	if err != nil {
+	made := *step.key.after
+	made.Revision = stored.Revision
+	if err != nil || !stored.Equal(made) {
 		return 0
 	}
-	made := step.key.after.Secrets
-	for _, secret := range stored.Secrets {
-		if secret.Sum == made[len(made)-1].Sum {
-			return stored.Revision
-		}
-	}
-	return 0
+	return stored.Revision
 }

@@ -156,8 +156,8 @@
 // # Operation
 //
 // Have the servers compact by themselves, with --auto-compaction-mode=periodic and a
-// --auto-compaction-retention of an hour or more. A watch that was away for longer gets
-// store.ErrCompacted and must begin from zero; so does a watch from zero that takes longer.
+// --auto-compaction-retention of an hour or more. A watch away for longer gets store.ErrCompacted
+// and must begin from zero. A watch from zero gets it too, if it takes longer.
 // Defragment one member after the other, the leader last: meanwhile it answers nothing.
 //
 // A restored cluster has the ID and the values of the snapshot, and nothing in it shows

@@ -111,12 +111,15 @@ func (s *Store) journalAgain(ctx context.Context, first journalState, reading ..
 	return found, err
 }
 
-// readDocuments is the number of documents read in one transaction.
+// readDocuments is the largest number of documents read in one transaction.
 const readDocuments = 100
 
-// read reads the events of some writes and reports whether the page is full.
+// read reads the events of some writes and reports whether the page is full. It reads no more
+// documents than a page of writes with one event each takes.
 func (s *Store) read(ctx context.Context, kept []keptEvents, first journalState, reader *adapter.EventReader) (full bool, err error) {
-	for some := range slices.Chunk(kept, readDocuments) {
+	for len(kept) > 0 {
+		some := kept[:min(len(kept), reader.Enough(), readDocuments)]
+		kept = kept[len(some):]
 		var names []string
 		for _, k := range some {
 			names = append(names, s.names.oldest("").name(k))

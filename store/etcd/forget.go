@@ -2,13 +2,16 @@ package etcd
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"github.com/sallyport-go/sallyport/store/adapter"
 )
 
-// forget makes a Write that forgets events.
+// forget moves the mark. The events up to it are deleted by sweep, which holds up no Write.
 func (s *Store) forget(ctx context.Context, beside *beside) (revision uint64, err error) {
 	response, err := s.write(ctx, beside, nil, nil, nil)
 	if err != nil {
@@ -17,55 +20,71 @@ func (s *Store) forget(ctx context.Context, beside *beside) (revision uint64, er
 	if !response.Succeeded {
 		return 0, fmt.Errorf("store/etcd: forgetting events up to revision %d was refused, with nothing to speak against it", beside.write.Forget.Revision)
 	}
-	through := max(beside.forgotten, beside.write.Forget.Revision)
-	if err := s.sweep(ctx, through); err != nil {
-		return 0, fmt.Errorf("store/etcd: events up to revision %d are forgotten, but not all were deleted: forget them again: %w", through, err)
-	}
 	return uint64(response.Header.Revision), nil
 }
+
+// errOvertaken ends a sweep after another Write has forgotten more events: its sweep deletes
+// all of them.
+var errOvertaken = errors.New("store/etcd: more events were forgotten meanwhile")
 
 // sweep deletes the forgotten events, also those left by an interrupted sweep, and the names
 // of the histories before them.
 func (s *Store) sweep(ctx context.Context, through uint64) error {
-	for more := true; more; {
+	err := s.sweepEvents(ctx, through)
+	if err == nil {
+		err = s.sweepHistories(ctx, through)
+	}
+	if err == nil || errors.Is(err, errOvertaken) {
+		return nil
+	}
+	return adapter.UndeletedEvents(through, err)
+}
+
+func (s *Store) sweepEvents(ctx context.Context, through uint64) error {
+	for {
 		operations, err := s.forgottenEvents(ctx, through)
-		if err != nil {
+		if err != nil || len(operations) == 0 {
 			return err
 		}
-		if more, err = s.deleteForgotten(ctx, through, operations); err != nil {
+		if err := s.deleteForgotten(ctx, through, operations); err != nil {
 			return err
 		}
 	}
+}
+
+func (s *Store) sweepHistories(ctx context.Context, through uint64) error {
 	for begin := s.names.histories(); begin != ""; {
 		operations, next, err := s.forgottenHistories(ctx, begin, through)
 		if err != nil {
 			return err
 		}
-		if _, err := s.deleteForgotten(ctx, through, operations); err != nil {
-			return err
+		if len(operations) > 0 {
+			if err := s.deleteForgotten(ctx, through, operations); err != nil {
+				return err
+			}
 		}
 		begin = next
 	}
 	return nil
 }
 
-// deleteForgotten does some operations and reports whether more may follow. If more events
-// were forgotten meanwhile, the rest is left to the Write of that.
-func (s *Store) deleteForgotten(ctx context.Context, through uint64, operations []clientv3.Op) (more bool, err error) {
-	if len(operations) == 0 {
-		return false, nil
-	}
+// deleteForgotten does some operations. It returns errOvertaken, and does nothing, if more
+// events were forgotten meanwhile.
+func (s *Store) deleteForgotten(ctx context.Context, through uint64, operations []clientv3.Op) error {
 	head := s.names.journal()
 	same := clientv3.Compare(clientv3.Value(head), "=", strconv.FormatUint(through, 10))
 	response, err := s.transact(ctx, []clientv3.Cmp{same}, operations, []clientv3.Op{clientv3.OpGet(head)})
 	if err != nil || response.Succeeded {
-		return err == nil, err
+		return err
 	}
 	now, err := forgottenIn(valuesOf(response)[0])
-	if err == nil && now < through {
-		err = fmt.Errorf("%s is %d: the cluster was restored meanwhile", head, now)
+	switch {
+	case err != nil:
+		return err
+	case now < through:
+		return fmt.Errorf("%s is %d: the cluster was restored meanwhile", head, now)
 	}
-	return false, err
+	return errOvertaken
 }
 
 // The bounds of a transaction of sweep: the names read, and the organizations. Each takes two

@@ -1,14 +1,17 @@
 package etcd
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 
+	"github.com/sallyport-go/sallyport/policy"
 	"github.com/sallyport-go/sallyport/store"
 )
 
@@ -55,6 +58,27 @@ func TestForgettingIsInterrupted(t *testing.T) {
 	require.Len(t, f.stored(prefix+"events/all/newest/"), len(reasons(t, s, store.EventRequest{})))
 }
 
+// Writes with events are made while forgotten events are deleted.
+func TestForgettingHoldsUpNoWrite(t *testing.T) {
+	s, f := opened(t)
+	var all store.Position
+	for n := range 3 {
+		write(t, s, fmt.Sprint(n))
+		all = positionOf(t, s)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	var meanwhile error
+	f.during(3, func() {
+		_, meanwhile = s.Write(ctx, store.Write{PutOrganization: &policy.Organization{ID: "new"}, Events: []store.Event{newEvent("new", "", "meanwhile")}})
+	})
+	_, err := s.Write(t.Context(), store.Write{Forget: &all})
+	require.NoError(t, err)
+	require.NoError(t, meanwhile)
+	require.Equal(t, []string{"meanwhile"}, reasons(t, s, store.EventRequest{}))
+	require.Len(t, f.stored(prefix+"events/"), 4, "those of the Write in between")
+}
+
 // What is to be deleted is not deleted from a cluster that has gone back, and is left to a
 // process that forgets more.
 func TestForgettingMeetsAnother(t *testing.T) {
@@ -66,10 +90,16 @@ func TestForgettingMeetsAnother(t *testing.T) {
 	position := func(revision uint64) *store.Position {
 		return &store.Position{History: positionOf(t, s).History, Revision: revision}
 	}
-	f.during(3, func() { forgetUpTo(t, open(t, s.client), third) })
+	later := 0 // transactions after it was overtaken
+	f.during(4, func() {
+		forgetUpTo(t, open(t, s.client), third)
+		f.inject(func(any) error { later++; return nil }, nil)
+	})
 	_, err := s.Write(t.Context(), store.Write{Forget: position(second)})
 	require.NoError(t, err)
 	require.Empty(t, f.stored(prefix+"events/"))
+	require.Zero(t, later, "the sweep of the other has deleted all")
+	f.inject(nil, nil)
 
 	write(t, s, "fourth")
 	latest := *position(positionOf(t, s).Revision)

@@ -37,6 +37,17 @@ func (s *Store) Write(ctx context.Context, write store.Write) (revision uint64, 
 		return 0, err
 	}
 	beside := &beside{names: s.names, write: write}
+	if revision, err = s.inTurn(ctx, beside); err != nil || write.Forget == nil {
+		return revision, err
+	}
+	if err := s.sweep(ctx, beside.forgets()); err != nil {
+		return 0, err
+	}
+	return revision, nil
+}
+
+// inTurn makes the change of a Write, in its turn if it rewrites the head.
+func (s *Store) inTurn(ctx context.Context, beside *beside) (revision uint64, err error) {
 	if beside.keeps() {
 		done, err := s.turn(ctx)
 		if err != nil {
@@ -47,7 +58,7 @@ func (s *Store) Write(ctx context.Context, write store.Write) (revision uint64, 
 	if err := beside.prepare(ctx, s); err != nil {
 		return 0, err
 	}
-	switch {
+	switch write := beside.write; {
 	case write.PutOrganization != nil:
 		put, err := s.putOrganization(ctx, *write.PutOrganization, beside)
 		return put.Revision, err
@@ -199,11 +210,7 @@ func (b *beside) operations() []clientv3.Op {
 	if b == nil || !b.keeps() {
 		return nil
 	}
-	forgotten := b.forgotten
-	if b.write.Forget != nil {
-		forgotten = max(forgotten, b.write.Forget.Revision)
-	}
-	all := []clientv3.Op{clientv3.OpPut(b.names.journal(), strconv.FormatUint(forgotten, 10))}
+	all := []clientv3.Op{clientv3.OpPut(b.names.journal(), strconv.FormatUint(b.forgets(), 10))}
 	if b.document == "" {
 		return all
 	}
@@ -214,6 +221,14 @@ func (b *beside) operations() []clientv3.Op {
 		all = append(all, clientv3.OpPut(b.names.oldest(kept.organization).name(kept), ""), clientv3.OpPut(b.names.newest(kept.organization).name(kept), ""))
 	}
 	return all
+}
+
+// forgets returns the revision up to which events are forgotten after the Write.
+func (b *beside) forgets() uint64 {
+	if b.write.Forget == nil {
+		return b.forgotten
+	}
+	return max(b.forgotten, b.write.Forget.Revision)
 }
 
 // forgottenIn returns the revision in a head.

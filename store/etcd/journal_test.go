@@ -261,6 +261,41 @@ func TestPageIsOfOneSnapshot(t *testing.T) {
 	}
 }
 
+// A page reads no more documents than it may need, whatever the number of names that it looks
+// through.
+func TestPageReadsWhatItNeeds(t *testing.T) {
+	s, f := opened(t)
+	for n := range readDocuments + 20 {
+		write(t, s, fmt.Sprint(n))
+		k1, err := s.Key(t.Context(), "k1")
+		require.NoError(t, err)
+		_, err = s.Write(t.Context(), store.Write{PutKey: &k1, Events: []store.Event{newEvent("acme", "k1", fmt.Sprint(n))}})
+		require.NoError(t, err)
+	}
+	documents := 0
+	f.inject(func(request any) error {
+		for _, operation := range request.(*pb.TxnRequest).Success {
+			read := operation.GetRequestRange()
+			if read != nil && len(read.RangeEnd) == 0 && strings.HasPrefix(string(read.Key), prefix+"events/") {
+				documents++
+			}
+		}
+		return nil
+	}, nil)
+	for _, key := range []apikey.ID{"", "k1"} {
+		for _, newest := range []bool{false, true} {
+			for _, limit := range []int{1, 10, readDocuments} {
+				documents = 0
+				page, err := s.Events(t.Context(), store.EventRequest{Organization: "acme", Key: key, Newest: newest, Limit: limit})
+				require.NoError(t, err)
+				require.True(t, page.More)
+				require.Len(t, page.Events, limit)
+				require.Equal(t, limit+1, documents)
+			}
+		}
+	}
+}
+
 // A cluster that goes back between two round trips has other events in the place of those
 // that the page began with.
 func TestPageOfARestoredCluster(t *testing.T) {

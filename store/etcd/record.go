@@ -11,9 +11,9 @@ import (
 	"github.com/sallyport-go/sallyport/store/adapter"
 )
 
-// A record's revision is that of the etcd transaction that wrote it. It is unknown before,
-// so the document has zero in its place. A document with any other revision, or of another
-// name, was not written by this package, and cannot be read.
+// The revision of a record is given by etcd at the end of the transaction. It is unknown
+// before, so the document has zero in its place. A document with any other revision, or of
+// another name, was not written by this package, and cannot be read.
 
 func encodeKey(key apikey.Key) (string, error) {
 	key.Revision = 0

@@ -60,7 +60,7 @@ func (n names) history(history string) string { return n.histories() + history }
 func (n names) histories() string { return n.prefix + "histories/" }
 
 // escape keeps the organization "a/b" apart from keys of organization "a". IDs of keys have
-// no slash. In organizations/ the name is the whole rest, so that etcd's order is that of
+// no slash. In organizations/ the name is the whole rest: etcd's order is the order of
 // the pages (S20).
 var escape = strings.NewReplacer("%", "%25", "/", "%2F")
 

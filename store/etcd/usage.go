@@ -61,17 +61,17 @@ func (s *Store) RecordUsage(ctx context.Context, batch map[apikey.ID]store.KeyUs
 
 // added returns the stored usage of a key with more.
 func (s *Store) added(ctx context.Context, id apikey.ID, stored *mvccpb.KeyValue, more store.KeyUsage) ([]byte, error) {
-	usage, err := adapter.DecodeUsage(stored.Value)
-	if err != nil {
-		return nil, adapter.UnreadableUsage(id, unreadable(stored, err))
-	}
-	if len(stored.Value) > adapter.LargeUsage {
-		if key, err := s.Key(ctx, id); err == nil {
-			adapter.PruneUsage(&usage, key)
+	document, err := adapter.AddToDocument(id, stored.Value, more, func() (*apikey.Key, error) {
+		key, err := s.Key(ctx, id)
+		if err != nil {
+			return nil, nil
 		}
+		return &key, nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("store/etcd: %.400q of revision %d: %w", stored.Key, stored.ModRevision, err)
 	}
-	adapter.AddUsage(&usage, more)
-	return adapter.EncodeUsage(usage)
+	return document, nil
 }
 
 // usageKeys is the number of keys whose usage is read in one transaction, with two reads for

@@ -16,8 +16,8 @@ import (
 	"github.com/sallyport-go/sallyport/store/adapter"
 )
 
-// Position implements [store.Watcher]. The history is that of the Store that has begun to
-// write last.
+// Position implements [store.Watcher]. The history is named by the last Store to begin
+// writing.
 func (s *Store) Position(ctx context.Context) (store.Position, error) {
 	latest, _, err := s.latest(ctx)
 	if err == nil {

@@ -54,8 +54,8 @@ func (s *Store) putOrganization(ctx context.Context, put policy.Organization, be
 	return put, nil
 }
 
-// PutKey implements [store.Store]. It takes one round trip, and before it that of Key if
-// the key has no entries or more than store.MaxEntries, without the option that allows it.
+// PutKey implements [store.Store]. It takes one round trip. A key without entries, or with
+// more than store.MaxEntries, and without the option for it, is read before.
 func (s *Store) PutKey(ctx context.Context, put apikey.Key, options ...store.PutOption) (apikey.Key, error) {
 	if err := s.ready(ctx); err != nil {
 		return apikey.Key{}, err

@@ -76,6 +76,8 @@ type batch struct {
 	err     error // the first record that cannot be encoded
 
 	revision uint64 // of the last record, once sent
+	swept    int64  // revision of the last row of forgotten events that was deleted
+	unswept  bool   // there may be more such rows
 }
 
 // A change is the entry of one record in the change log. The zero change is that of no record.
@@ -216,7 +218,7 @@ func (s *Store) commit(ctx context.Context, b *batch) (uint64, error) {
 	if notifies {
 		b.queue(notifySQL, channel, b.schema)
 	}
-	err := s.inTx(ctx, func(tx pgx.Tx) error {
+	may, err := s.runTx(ctx, func(tx pgx.Tx) error {
 		if err := tx.SendBatch(ctx, &b.Batch).Close(); err != nil {
 			return err
 		}
@@ -230,21 +232,28 @@ func (s *Store) commit(ctx context.Context, b *batch) (uint64, error) {
 		return err
 	})
 	switch {
-	case s.tx != nil || b.revision == 0:
+	case s.tx != nil || err != nil && !may: // to notify of a revision given again would settle what others owe
 	case notifies && err == nil:
 		s.notifier.notified(b.revision)
-	default: // after an error the write may have happened
+	default:
 		s.notifier.owe(b.revision)
 	}
 	return b.revision, err
 }
 
-// inTx calls do in a transaction for writing. After an error nothing of it may be left in a
-// caller's transaction, which may be committed all the same.
+// inTx is runTx where it does not matter whether a failed transaction was committed.
 func (s *Store) inTx(ctx context.Context, do func(pgx.Tx) error) error {
+	_, err := s.runTx(ctx, do)
+	return err
+}
+
+// runTx calls do in a transaction for writing. may reports whether it may have been committed
+// in spite of an error. After an error nothing of it may be left in a caller's transaction,
+// which may be committed all the same.
+func (s *Store) runTx(ctx context.Context, do func(pgx.Tx) error) (may bool, err error) {
 	tx, release, err := s.begin(ctx)
 	if err != nil {
-		return failed(ctx, err)
+		return false, failed(ctx, err)
 	}
 	defer release()
 	err = cmp.Or(do(tx), ctx.Err())
@@ -254,12 +263,15 @@ func (s *Store) inTx(ctx context.Context, do func(pgx.Tx) error) error {
 		if tx.Rollback(lasting) != nil && s.tx != nil {
 			_ = tx.Conn().Close(lasting) // pgx closes it itself, but not for a savepoint
 		}
-		return failed(ctx, err)
+		return false, failed(ctx, err)
 	}
 	if s.tx != nil {
-		return failed(ctx, tx.Commit(lasting)) // the savepoint
+		return true, failed(ctx, tx.Commit(lasting)) // the savepoint
 	}
-	return failed(ctx, commit(lasting, tx.Conn(), "COMMIT"))
+	err = commit(lasting, tx.Conn(), "COMMIT")
+	// A server that refuses goes on. Otherwise its answer was lost, or is a warning.
+	may = tx.Conn().IsClosed() || errors.Is(err, errUnconfirmed)
+	return may, failed(ctx, err)
 }
 
 // commitGrace is how long to wait for a commit, or a rollback, after its context has ended.

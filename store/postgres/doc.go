@@ -64,9 +64,11 @@
 // again in the turn of the write. A page of events is one statement. It reads by an index, and
 // no more writes than the page has, but for two.
 //
-// No event is dropped until a [store.Write] forgets it. That deletes the rows in the turn of
-// the write, 10,000 in some 50 ms, and other writes wait meanwhile. So forget a large journal
-// in several steps. Autovacuum then frees the room for later rows.
+// No event is dropped until a [store.Write] forgets it. From then on no page has it. The rows
+// of a thousand writes are deleted in the turn of the Write, and the rest after it, without
+// that turn. If this fails, Write returns an error, and the next Write with Forget deletes
+// them. In a caller's transaction all rows are deleted at once, 10,000 in some 50 ms.
+// Autovacuum then frees the room for later rows.
 //
 // A follower's position is valid until an event after it is forgotten, over restarts of the
 // server and failovers too. For this the table histories keeps every name since the last event
@@ -97,7 +99,7 @@
 //	WHERE '203.0.113.0/24' = ANY (entries)
 //	ORDER BY 1, 2;
 //
-// The keys usable from an address, say one that leaked, and their last use by that entry:
+// The keys usable from an address, such as a leaked one, and their last use by that entry:
 //
 //	SELECT k.organization, k.id, e.address, (u.used->>0)::numeric, to_timestamp((u.used->>1)::numeric / 1000000)
 //	FROM sallyport.keys k CROSS JOIN unnest(k.entries) WITH ORDINALITY AS e (address, n)
@@ -107,9 +109,9 @@
 //	AND ((k.document->'accessList'->(n::integer - 1)->>'expires')::timestamptz > now()) IS NOT FALSE
 //	ORDER BY 1, 2, 3;
 //
-// The two read the whole table: 0.1 s for 100,000 keys. An operator who asks often can create an
-// index USING gin (entries), which serves entries @> '{203.0.113.0/24}'. It is not made by
-// Migrate, since creating keys becomes a tenth slower.
+// The two read the whole table: 0.1 s for 100,000 keys. For frequent questions create an index
+// USING gin (entries): it serves entries @> '{203.0.113.0/24}'. Migrate does not make it,
+// since creating keys becomes a tenth slower.
 //
 // Who changed a key, and when:
 //
@@ -221,7 +223,7 @@
 //
 // A promoted asynchronous standby lacks the writes it had not received, though they had
 // returned. A restored backup lacks all writes since. Keys revoked in that time are valid
-// again, and no software can learn that from the new primary. If that must not be, have a
+// again, and the new primary does not know. If that must not be, have a
 // synchronous standby, and promote no other: every write that has returned is on it. Writes
 // wait while it is away, and so do others behind them. An operator who empties
 // synchronous_standby_names has them return without it. Without such a standby, compare the

@@ -25,6 +25,7 @@ const (
 	KeptChanges  = keptChanges
 	SpareChanges = spareChanges
 	Chunk        = chunk
+	SweepWrites  = sweepWrites
 )
 
 var ErrStalled = errStalled

@@ -63,8 +63,8 @@ const (
 
 	// resumeSQL finds whether a watch can go on from revision $2 of history $1: the last
 	// revision of that history here, NULL if it is unknown, and whether the revision was
-	// given. That of the latest write is known even if its change was deleted by hand:
-	// nothing came after it.
+	// given. The latest revision is known even if its change was deleted by hand: nothing
+	// came after it.
 	resumeSQL = `SELECT forgotten, until, $2 IN (forgotten, latest) OR EXISTS (SELECT FROM sallyport.changes WHERE revision = $2)
 	FROM (SELECT forgotten, latest, CASE WHEN $1 IN (history, name) THEN latest ELSE (SELECT until FROM sallyport.histories WHERE history = $1) END AS until
 		FROM (SELECT history, forgotten, ` + nameSQL + ` AS name, ` + latestSQL + ` AS latest FROM ` + stateSQL + ` AS s) AS s) AS s`

@@ -30,11 +30,6 @@ const (
 	insertEventsSQL = `INSERT INTO sallyport.events (revision, organization, key, count, document)
 	SELECT given, $1, $2, $3, $4::text::json FROM ` + lastGivenSQL
 
-	deleteEventsSQL = `DELETE FROM sallyport.events WHERE revision <= $1`
-
-	// It is followed by placeSQL.
-	forgetEventsSQL = `UPDATE sallyport.state SET events_forgotten = greatest(events_forgotten, $1), place = ''`
-
 	// joinPast has the latest position, the revision up to which events were forgotten, and
 	// the last revision here of history $1, NULL if it is unknown.
 	joinPast = `
@@ -51,7 +46,7 @@ func eventsSQL(where, order string) string {
 	return selectPast + `, e.revision, e.organization, e.key, e.count, e.document` + fromState + joinPast + `
 	LEFT JOIN (SELECT * FROM (
 		SELECT *, sum(count) OVER (ORDER BY revision ` + order + ` ROWS BETWEEN UNBOUNDED PRECEDING AND 2 PRECEDING) AS before FROM (
-		SELECT * FROM sallyport.events WHERE ` + where + ` ORDER BY revision ` + order + ` LIMIT $3) AS e) AS e WHERE coalesce(before, 0) < $3) AS e ON true
+		SELECT * FROM sallyport.events WHERE ` + isKept + ` AND ` + where + ` ORDER BY revision ` + order + ` LIMIT $3) AS e) AS e WHERE coalesce(before, 0) < $3) AS e ON true
 	ORDER BY e.revision ` + order
 }
 
@@ -67,6 +62,7 @@ func (s *Store) Write(ctx context.Context, write store.Write) (revision uint64, 
 	if err := adapter.CheckWrite(write); err != nil {
 		return 0, err
 	}
+	var b *batch
 	err = s.retry(ctx, subjectOf(write), func() error {
 		if err := s.checkConditions(ctx, write.If); err != nil {
 			return err
@@ -75,7 +71,7 @@ func (s *Store) Write(ctx context.Context, write store.Write) (revision uint64, 
 		if err != nil {
 			return err
 		}
-		b := s.newBatch(p.change)
+		b = s.newBatch(p.change)
 		b.require(write.If)
 		p.queue(b)
 		b.keep(write)
@@ -84,6 +80,9 @@ func (s *Store) Write(ctx context.Context, write store.Write) (revision uint64, 
 		}
 		return err
 	})
+	if err == nil && b.unswept {
+		err = s.sweep(ctx, b, write.Forget.Revision)
+	}
 	if err != nil {
 		return 0, err
 	}
@@ -115,25 +114,6 @@ func (s *Store) planWrite(ctx context.Context, write store.Write) (plan, error) 
 		return s.planDeleteOrganization(ctx, write.Delete.Organization, write.Delete.Revision)
 	}
 	return s.planForget(ctx, *write.Forget)
-}
-
-func (s *Store) planForget(ctx context.Context, through store.Position) (plan, error) {
-	var past pastRow
-	err := s.read(ctx, s.querier(), past.columns(), func() error {
-		latest, _, err := past.decode()
-		if err != nil {
-			return err
-		}
-		return adapter.CheckForget(past.resolve(through), latest)
-	}, pastSQL, historyArgument(through))
-	if err != nil {
-		return plan{}, err
-	}
-	return plan{change{}, func(b *batch) {
-		b.queue(deleteEventsSQL, through.Revision)
-		b.queue(forgetEventsSQL, through.Revision)
-		b.queue(placeSQL)
-	}}, nil
 }
 
 // checkConditions decides E5 by what is stored now.

@@ -74,7 +74,7 @@ const forLoadSQL = selectState + `,
 	(SELECT id FROM sallyport.organizations WHERE id = ANY ($2) ORDER BY id LIMIT 1),
 	ARRAY(SELECT id FROM sallyport.organizations WHERE id = ANY ($3))` + fromState
 
-// checkLoad refuses records that exist, and a key whose organization does not. The write
+// checkLoad refuses existing records, and a key without its organization. The write
 // itself sees whether that has changed since.
 func (s *Store) checkLoad(ctx context.Context, l *load) error {
 	var elsewhere []string

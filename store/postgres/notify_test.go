@@ -96,6 +96,26 @@ func TestNotifiesOnceForMany(t *testing.T) {
 	assert.Equal(t, []string{fmt.Sprint("sallyport ", last)}, notified(), "Close notifies of what is left")
 }
 
+// TestRolledBackWriteNotifiesNobody: another write gets the revision of one that was rolled back. To
+// notify of the first would settle what another process owes for the second, unseen.
+func TestRolledBackWriteNotifiesNobody(t *testing.T) {
+	pool := newPool(t, postgrestest.Shared(t).Database(t))
+	s := newStore(t, pool)
+	o, key := acme(t, s)
+	notified := notifications(t, pool)
+	s.SetFollowers(50)
+	s.SetNotified(time.Now().Add(time.Hour)) // no write notifies by itself
+	exec(t, pool, `CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'refused'; END $$`)
+	exec(t, pool, `CREATE TRIGGER refuse BEFORE UPDATE ON sallyport.organizations EXECUTE FUNCTION refuse()`)
+	exec(t, pool, `CREATE CONSTRAINT TRIGGER refuse AFTER UPDATE ON sallyport.keys DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION refuse()`)
+	_, err := s.PutOrganization(t.Context(), o)
+	require.ErrorContains(t, err, "refused", "by a statement")
+	_, err = s.PutKey(t.Context(), key, store.AllowOpen)
+	require.ErrorContains(t, err, "refused", "by COMMIT")
+	require.NoError(t, s.Close())
+	assert.Empty(t, notified())
+}
+
 // TestNotifiesLater has a timer notify, of writes that no other comes after. The watcher does
 // not look by itself.
 func TestNotifiesLater(t *testing.T) {

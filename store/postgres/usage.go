@@ -67,17 +67,8 @@ func (s *Store) addUsage(ctx context.Context, tx pgx.Tx, ids []string, batch map
 		if !ok { // the key is absent (U3)
 			continue
 		}
-		usage, err := adapter.DecodeUsage(document)
+		document, err = adapter.AddToDocument(apikey.ID(id), document, batch[apikey.ID(id)], func() (*apikey.Key, error) { return s.readableKey(ctx, tx, id) })
 		if err != nil {
-			return adapter.UnreadableUsage(apikey.ID(id), err)
-		}
-		if len(document) > adapter.LargeUsage {
-			if err := s.prune(ctx, tx, id, &usage); err != nil {
-				return err
-			}
-		}
-		adapter.AddUsage(&usage, batch[apikey.ID(id)])
-		if document, err = adapter.EncodeUsage(usage); err != nil {
 			return err
 		}
 		keys, documents = append(keys, id), append(documents, string(document))
@@ -108,15 +99,15 @@ func (s *Store) lockUsage(ctx context.Context, tx pgx.Tx, ids []string) (known m
 	return known, tx.SendBatch(ctx, &b.Batch).Close()
 }
 
-// prune removes usage of what the key no longer has (U5). If the key cannot be read all
-// stays.
-func (s *Store) prune(ctx context.Context, tx pgx.Tx, id string, usage *store.KeyUsage) error {
-	return s.readRecords(ctx, tx, func(r *records) error {
+// readableKey returns a key, nil if it cannot be read.
+func (s *Store) readableKey(ctx context.Context, tx pgx.Tx, id string) (key *apikey.Key, err error) {
+	err = s.readRecords(ctx, tx, func(r *records) error {
 		if k := r.key.asKey(); k.err == nil {
-			adapter.PruneUsage(usage, k.Key)
+			key = &k.Key
 		}
 		return nil
 	}, keySQL, id)
+	return key, err
 }
 
 // Usage implements [store.UsageRecorder].

@@ -217,7 +217,7 @@ func (s *Store) planDeleteKey(ctx context.Context, id apikey.ID, revision uint64
 	var stored apikey.Key
 	if isKey(id) {
 		// An unreadable key can be deleted, if its revision and its organization can be
-		// read: watchers are told both.
+		// read: watchers receive both.
 		if err := s.readRecords(ctx, s.querier(), func(r *records) error {
 			k := r.key.asKey()
 			if of == "" || of == k.Organization {

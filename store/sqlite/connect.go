@@ -21,8 +21,8 @@ type setting struct {
 // No connection lets SQLite wait for other processes: see whileLocked.
 var noWaiting = setting{name: "busy_timeout", value: "0"}
 
-// durable settings have a write on the disk before it returns (S25), not in the disk's own
-// memory, on systems that can order that.
+// durable settings have a write on the disk before it returns (S25). It is not in the disk's
+// own memory, on systems with such an order.
 var durable = []setting{
 	{name: "synchronous", value: "2"}, // FULL
 	{name: "fullfsync", value: "1"},
@@ -37,14 +37,14 @@ var writing = append([]setting{
 	{name: "journal_mode", value: "wal", given: true},
 	{name: "foreign_keys", value: "1"},
 	{name: "trusted_schema", value: "0"},
-	{name: "cell_size_check", value: "1"},           // of pages that are read
+	{name: "cell_size_check", value: "1"},           // of pages read
 	{name: "journal_size_limit", value: "67108864"}, // to which the log is cut once it is used anew: 64 MiB
 }, preparing...)
 
 // reading are the settings of all other connections.
 var reading = append([]setting{{name: "query_only", value: "1"}}, writing...)
 
-// A connector connects to the file that was opened, with verified settings.
+// A connector connects to the opened file, with verified settings.
 type connector struct {
 	driver.Connector
 	file     file
@@ -108,7 +108,7 @@ func pragma(ctx context.Context, conn driver.QueryerContext, text string) (value
 	return fmt.Sprint(row[0]), nil
 }
 
-// uri returns the path for SQLite's driver, with the settings that are no PRAGMA: no file is
+// uri returns the path for SQLite's driver, with the settings beside PRAGMA: no file is
 // created; a writing transaction locks the file when it begins; no statement can make the
 // file unreadable; an error is that of the call, not of an earlier one.
 func uri(path string) string {

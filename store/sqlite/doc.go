@@ -35,7 +35,7 @@
 // The file is created for its owner alone. SQLite's two files beside it, keys.db-wal and
 // keys.db-shm, get the same permissions. Write access lets anyone in; read access shows the
 // hashes of the secrets. Every process needs write access to the three files and their
-// directory, even one that only looks keys up.
+// directory, even for look-ups alone.
 //
 // # Several processes
 //
@@ -45,17 +45,19 @@
 // for the recovery of the log after a crash. A killed process blocks no other and leaves
 // every write whole or not at all.
 //
-// Watchers in any process receive a write about a millisecond later. After a time of quiet
+// Watchers in any process receive a write a millisecond or two later. After a time of quiet
 // it can be a hundredth of that time, 25 ms at most. As long as there are watchers, a
 // process asks the file so often whether it was written. That takes one percent of a
-// processor in quiet, and a few while others write, mostly for waking up. A write of the
-// same process is delivered at once, and so is one after a call of Position.
+// processor in quiet, mostly for waking up. While others write, a process spends a tenth of
+// the time on asking and reading. On a machine with many followers each asks less often,
+// every 50 ms at least. A write of the same process is delivered at once, and so is one
+// after a call of Position.
 //
 // If a later release has changed the file's version, an earlier one with the file open is
 // refused writes, Position, Events and watches, with the error of Open. It still reads records. One
 // with an unknown field is an error.
 //
-// On most systems a process that closes a file loses all its locks on it. So a process with
+// On most systems a process loses all its locks on a file by closing it. So a process with
 // the store open must not open one of the three files by other means, not even to copy it:
 // another process could take itself for the last one and remove the log in use. Nor may
 // another SQLite library have it open in the same process.
@@ -92,9 +94,10 @@
 // about 140 for a small event, and 60 for itself and its place in two indexes. A page is read
 // by an index, whatever the number of events.
 //
-// No event is dropped until a store.Write forgets it. That removes the rows in one
-// transaction, 10,000 in some 30 ms, and other writers wait meanwhile. So forget a large
-// journal in several steps. The file does not shrink: its pages are used again.
+// No event is dropped until a store.Write forgets it. From then on no page has it. The rows
+// of a thousand writes are deleted in each transaction, in some 3 ms, and other writes come
+// between. If that fails after the first, Write returns an error, and the next Write with
+// Forget deletes the rest. The file does not shrink: its pages are used again.
 //
 // A follower's position is valid until an event after it is forgotten, over restarts too. For
 // this the file keeps the name of every history since the last event forgotten, some 90 bytes
@@ -120,7 +123,7 @@
 // place. Keys deleted after the backup are back. Callers with a lost revision get
 // store.ErrConflict, and watchers from a lost position store.ErrCompacted.
 //
-// Nothing in a file shows that it is a backup put back. So every Store begins a history by
+// Nothing in a file shows a backup put back. So every Store begins a history by
 // its first write: it has a random name, and its revisions begin up to 2^32 behind the
 // latest. The file keeps the names of its earlier histories. So watchers and followers of
 // events go on over restarts, and with several writing processes. A lost revision is given again
@@ -128,8 +131,8 @@
 //
 // With the command .restore of sqlite3 a backup can be restored into the file while a
 // process has it open. The process notices, by its next write at the latest, if its own
-// latest write is gone, or one that it has learned of by Position, a watch or Events. It may not have
-// learned of the latest writes of others. Therefore end all processes.
+// latest write is gone, or the latest one it has learned of by Position, a watch or Events.
+// It may not have learned of the latest writes of others. Therefore end all processes.
 //
 // If the file is moved, removed or replaced while a process has it open, that process does
 // not go on with the old one: every call is an error, and every watch ends with one. That

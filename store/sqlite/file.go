@@ -62,7 +62,7 @@ func absolute(path string) (string, error) {
 	return directory + "/" + path, err
 }
 
-// A file is a path and the file that was opened there.
+// A file is a path and the file opened there.
 type file struct {
 	path   string
 	opened fs.FileInfo

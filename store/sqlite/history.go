@@ -8,7 +8,7 @@ import (
 	"github.com/sallyport-go/sallyport/store/adapter"
 )
 
-// A file does not know whether it is a backup that was put back: it is what it was when
+// A file does not know whether it is a backup put back: it is what it was when
 // the backup was made, to the last byte. So a Store begins a history of its own before its
 // first write, in the transaction of that write. The history has a random name, and its
 // revisions begin at a random place behind the latest. The file keeps the names of the
@@ -19,8 +19,8 @@ import (
 //   - A backup lacks the names that came after it. Whoever opens it begins another history,
 //     and positions of the lost ones are unknown, or beyond the end of theirs.
 //
-// A Store whose own latest write, or the latest that it has seen of another, is no longer in
-// the file begins another history, too: a backup was restored under it.
+// A Store begins another history, too, if the file has lost its own latest write, or the
+// latest one it has seen of another Store: a backup was restored under it.
 //
 // A name is kept as long as any of its positions may be watched or read from: the changes
 // after it are known, or no event after it was forgotten (E6).

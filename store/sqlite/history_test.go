@@ -76,31 +76,51 @@ func TestContractRestoredInPlace(t *testing.T) {
 }
 
 // A backup is restored under a process whose own latest write is in it, while that of
-// another process is not. The process has seen the other's write by its position.
+// another process is not. The process has learned of the other's write.
 func TestRestoredInPlaceAfterAnothersWrite(t *testing.T) {
-	path := newPath(t)
-	one, other := open(t, path), open(t, path)
-	put := func(s *Store, organization policy.Organization) policy.Organization {
-		t.Helper()
-		stored, err := s.PutOrganization(t.Context(), organization)
-		require.NoError(t, err)
-		return stored
+	for name, learn := range map[string]func(t *testing.T, s *Store) store.Position{
+		"by its position": func(t *testing.T, s *Store) store.Position { return positionOf(t, s) },
+		"by a watch": func(t *testing.T, s *Store) store.Position {
+			for change, err := range s.Watch(t.Context(), store.Position{}) {
+				require.NoError(t, err)
+				if change.IsMark() {
+					return store.Position{History: change.History, Revision: change.Revision}
+				}
+			}
+			return store.Position{}
+		},
+		"by the events": func(t *testing.T, s *Store) store.Position {
+			page, err := s.Events(t.Context(), store.EventRequest{})
+			require.NoError(t, err)
+			return page.Next
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := newPath(t)
+			one, other := open(t, path), open(t, path)
+			put := func(s *Store, organization policy.Organization) policy.Organization {
+				t.Helper()
+				stored, err := s.PutOrganization(t.Context(), organization)
+				require.NoError(t, err)
+				return stored
+			}
+			put(other, policy.Organization{ID: "other"})
+			kept := put(one, policy.Organization{ID: "acme"})
+			restore := restoreInPlace(t, one)
+			lost := put(other, kept)
+			seen := learn(t, one)
+			restore(t, one)
+			for range 2 {
+				assert.Less(t, positionOf(t, one).Revision, seen.Revision, "what went back is seen, too")
+			}
+			again := put(one, kept)
+			assert.NotEqual(t, lost.Revision, again.Revision)
+			assert.NotEqual(t, seen.History, positionOf(t, one).History)
+			_, err := other.PutOrganization(t.Context(), lost)
+			assert.ErrorIs(t, err, store.ErrConflict)
+			assert.ErrorIs(t, watchErrorFrom(t, one, seen), store.ErrCompacted)
+		})
 	}
-	put(other, policy.Organization{ID: "other"})
-	kept := put(one, policy.Organization{ID: "acme"})
-	restore := restoreInPlace(t, one)
-	lost := put(other, kept)
-	seen := positionOf(t, one)
-	restore(t, one)
-	for range 2 {
-		assert.Less(t, positionOf(t, one).Revision, seen.Revision, "what went back is seen, too")
-	}
-	again := put(one, kept)
-	assert.NotEqual(t, lost.Revision, again.Revision)
-	assert.NotEqual(t, seen.History, positionOf(t, one).History)
-	_, err := other.PutOrganization(t.Context(), lost)
-	assert.ErrorIs(t, err, store.ErrConflict)
-	assert.ErrorIs(t, watchErrorFrom(t, one, seen), store.ErrCompacted)
 }
 
 // positionOf returns the latest position.

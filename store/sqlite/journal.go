@@ -14,17 +14,14 @@ import (
 // The events of one write are one row. Its columns are those to search by, and its document
 // is the JSON of all of them.
 const (
-	insertEvents          = `INSERT INTO events (revision, organization, key, document) VALUES (?, ?, ?, ?)`
-	deleteEvents          = `DELETE FROM events WHERE revision <= ?`
-	updateEventsForgotten = `UPDATE progress SET events_forgotten = max(events_forgotten, ?)`
-	selectEventsForgotten = `SELECT events_forgotten FROM progress`
+	insertEvents = `INSERT INTO events (revision, organization, key, document) VALUES (?, ?, ?, ?)`
 
-	// The writes with events after a revision, or newest first up to it.
+	// The writes with events after a revision and up to another.
 	selectEvents   = `SELECT revision, organization, key, document FROM events WHERE `
-	ofOrganization = `organization = ?3 AND `
-	ofKey          = ofOrganization + `key = ?4 AND key <> '' AND `
-	oldestFirst    = `revision > ?1 ORDER BY revision LIMIT ?2`
-	newestFirst    = `revision <= ?1 ORDER BY revision DESC LIMIT ?2`
+	ofOrganization = `organization = ?4 AND `
+	ofKey          = ofOrganization + `key = ?5 AND key <> '' AND `
+	oldestFirst    = `revision > ?1 AND revision <= ?2 ORDER BY revision LIMIT ?3`
+	newestFirst    = `revision > ?1 AND revision <= ?2 ORDER BY revision DESC LIMIT ?3`
 )
 
 var eventQueries = []string{
@@ -35,6 +32,7 @@ var eventQueries = []string{
 // Write implements [store.Journal]. The events are one row more in the transaction of the
 // record.
 func (s *Store) Write(ctx context.Context, write store.Write) (revision uint64, err error) {
+	unswept := false
 	err = s.transact(ctx, "write with events", func(t *transaction) error {
 		if err := adapter.CheckWrite(write); err != nil {
 			return err
@@ -45,9 +43,12 @@ func (s *Store) Write(ctx context.Context, write store.Write) (revision uint64, 
 		if err := t.change(write); err != nil {
 			return err
 		}
-		revision = t.now.Revision
+		revision, unswept = t.now.Revision, t.unswept
 		return t.keep(write)
 	})
+	if err == nil && unswept {
+		err = s.sweep(ctx, write.Forget.Revision)
+	}
 	if err != nil {
 		return 0, err
 	}
@@ -101,31 +102,6 @@ func (t *transaction) change(write store.Write) (err error) {
 	return err
 }
 
-// forgetEvents takes a revision without a change of a record.
-func (t *transaction) forgetEvents(through store.Position) error {
-	is, err := t.goesOnFrom(through)
-	if err != nil {
-		return t.failure(err)
-	}
-	if is {
-		through.History = t.began.History
-	}
-	if err := adapter.CheckForget(through, t.began); err != nil {
-		return err
-	}
-	next, err := t.next()
-	if err != nil {
-		return err
-	}
-	if err := t.exec(deleteEvents, int64(through.Revision)); err != nil {
-		return err
-	}
-	if err := t.exec(insertChange, int64(next), nil, nil, false); err != nil {
-		return err
-	}
-	return t.exec(updateEventsForgotten, int64(through.Revision))
-}
-
 // keep keeps the events of a Write.
 func (t *transaction) keep(write store.Write) error {
 	document, err := adapter.EncodeEvents(write.Events)
@@ -152,6 +128,9 @@ func (s *Store) Events(ctx context.Context, request store.EventRequest) (store.E
 	}
 	defer r.end()
 	s.poller.saw(r.latest)
+	if err := r.readForgotten(); err != nil {
+		return store.EventPage{}, r.failure(err)
+	}
 	if request.After != (store.Position{}) {
 		if err := r.checkAfter(); err != nil {
 			return store.EventPage{}, err
@@ -162,11 +141,12 @@ func (s *Store) Events(ctx context.Context, request store.EventRequest) (store.E
 
 // An eventReading reads a page in a transaction.
 type eventReading struct {
-	ctx      context.Context
-	tx       *sql.Tx
-	prepared map[string]*sql.Stmt
-	request  store.EventRequest
-	latest   store.Position
+	ctx       context.Context
+	tx        *sql.Tx
+	prepared  map[string]*sql.Stmt
+	request   store.EventRequest
+	latest    store.Position
+	forgotten uint64 // revision up to which events were forgotten
 }
 
 // start begins the transaction. Only here may it have to wait for another process.
@@ -188,25 +168,26 @@ func (r *eventReading) row(query string, args ...any) *sql.Row {
 	return r.tx.StmtContext(r.ctx, r.prepared[query]).QueryRowContext(r.ctx, args...)
 }
 
+func (r *eventReading) readForgotten() error {
+	var column any
+	err := r.row(selectEventsForgotten).Scan(&column)
+	if err == nil {
+		r.forgotten, err = asCount(column)
+	}
+	return err
+}
+
 // checkAfter decides E6.
 func (r *eventReading) checkAfter() error {
 	after := r.request.After
-	var column any
 	past, err := isPast(after, r.latest, r.row(selectEnd, after.History))
-	if err == nil {
-		err = r.row(selectEventsForgotten).Scan(&column)
-	}
-	if err != nil {
-		return r.failure(err)
-	}
-	forgotten, err := asCount(column)
 	if err != nil {
 		return r.failure(err)
 	}
 	if past {
 		after.History = r.latest.History
 	}
-	return adapter.CheckEventsAfter(after, forgotten, r.latest)
+	return adapter.CheckEventsAfter(after, r.forgotten, r.latest)
 }
 
 func (r *eventReading) page() (store.EventPage, error) {
@@ -238,14 +219,14 @@ func (r *eventReading) page() (store.EventPage, error) {
 }
 
 func (r *eventReading) query() (query string, args []any) {
-	after, order := int64(r.request.After.Revision), oldestFirst
+	after, through, order := max(r.request.After.Revision, r.forgotten), uint64(math.MaxInt64), oldestFirst
 	if r.request.Newest {
-		order = newestFirst
-		if after--; r.request.After == (store.Position{}) {
-			after = math.MaxInt64
+		after, order = r.forgotten, newestFirst
+		if r.request.After != (store.Position{}) {
+			through = max(r.request.After.Revision, 1) - 1
 		}
 	}
-	args = []any{after, r.request.Size() + 1}
+	args = []any{int64(after), int64(through), r.request.Size() + 1}
 	switch {
 	case r.request.Key != "":
 		return selectEvents + ofKey + order, append(args, r.request.Organization, string(r.request.Key))

@@ -82,8 +82,10 @@ func TestDamagedProgressOfEvents(t *testing.T) {
 		loosen(t, path)
 		sqlTo(t, path, "UPDATE progress SET "+damage)
 		s := open(t, path)
-		_, err := s.Events(t.Context(), store.EventRequest{After: at(s, 1)})
-		wantPrefix(t, err, "store/sqlite: read events: the number ")
+		for _, request := range []store.EventRequest{{}, {Newest: true}, {After: at(s, 1)}} {
+			_, err := s.Events(t.Context(), request)
+			wantPrefix(t, err, "store/sqlite: read events: the number ")
+		}
 	}
 	path := twoKeys(t)
 	sqlTo(t, path, "UPDATE progress SET revision = 9223372036854775807")

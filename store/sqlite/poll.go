@@ -20,10 +20,17 @@ import (
 const (
 	shortestPause = time.Millisecond
 	longestPause  = 25 * time.Millisecond
+	busyPause     = 50 * time.Millisecond // longest one for being busy
 )
 
-func pollPause(quiet time.Duration) time.Duration {
-	return min(max(quiet/100, shortestPause), longestPause)
+// A follower spends a tenth of the time on questions and on reading changes, so that many
+// of them leave the machine to the writers: where they hold each other up, each asks less
+// often.
+const pausePerBusy = 10
+
+// pollPause is the pause after a time of quiet, and after being busy.
+func pollPause(quiet, busy time.Duration) time.Duration {
+	return max(min(quiet/100, longestPause), min(pausePerBusy*busy, busyPause), shortestPause)
 }
 
 // A poller wakes the watchers when the file was written.
@@ -32,28 +39,48 @@ type poller struct {
 	mu   sync.Mutex
 	stop context.CancelFunc // ends the polling
 
-	pause func(quiet time.Duration) time.Duration
-	seen  atomic.Pointer[store.Position] // the latest that this process has read or written
-	hint  chan struct{}                  // asks at once
+	pause func(quiet, busy time.Duration) time.Duration
+	read  atomic.Int64  // time of the last reading of changes, in nanoseconds
+	seen  latest        // read, delivered or written by this process
+	hints latest        // with a hint
+	hint  chan struct{} // asks at once
 }
 
 // saw hints that the file was written, if a position is later than the last one known. So a
 // watcher receives what a call of this process has seen without a pause. An earlier position
 // was read before, or is from a backup that was restored meanwhile: the poller sees that by
 // itself.
-func (p *poller) saw(latest store.Position) {
-	for {
-		last := p.seen.Load()
-		if last != nil && last.History == latest.History && latest.Revision <= last.Revision {
-			return
-		}
-		if p.seen.CompareAndSwap(last, &latest) {
-			break
-		}
+func (p *poller) saw(position store.Position) {
+	p.seen.note(position)
+	if !p.hints.note(position) {
+		return
 	}
 	select {
 	case p.hint <- struct{}{}:
 	default:
+	}
+}
+
+// delivered notes a reading of changes up to a position. It is no hint, or a watcher left
+// behind would never pause.
+func (p *poller) delivered(position store.Position, took time.Duration) {
+	p.seen.note(position)
+	p.read.Store(int64(took))
+}
+
+// A latest is the latest of some positions.
+type latest struct{ atomic.Pointer[store.Position] }
+
+// note reports whether a position is later than those noted before, or of another history.
+func (l *latest) note(position store.Position) bool {
+	for {
+		last := l.Load()
+		if last != nil && last.History == position.History && position.Revision <= last.Revision {
+			return false
+		}
+		if l.CompareAndSwap(last, &position) {
+			return true
+		}
 	}
 }
 
@@ -107,6 +134,7 @@ func (s *Store) pollUntilFailure(ctx context.Context) {
 	defer ask.Close()
 	var last int64 // never zero, so the watchers are woken once at the start
 	changed := time.Now()
+	due := changed // time of the question; it comes later on a busy machine
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
@@ -118,10 +146,13 @@ func (s *Store) pollUntilFailure(ctx context.Context) {
 			last, changed = version, time.Now()
 			s.poller.Wake()
 		}
-		timer.Reset(s.poller.pause(time.Since(changed)))
+		pause := s.poller.pause(time.Since(changed), time.Since(due)+time.Duration(s.poller.read.Load()))
+		due = time.Now().Add(pause)
+		timer.Reset(pause)
 		select {
 		case <-timer.C:
 		case <-s.poller.hint:
+			due = time.Now()
 		case <-ctx.Done():
 			return
 		}

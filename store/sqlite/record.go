@@ -16,7 +16,7 @@ const maxIdentifier = 256
 
 // A row is a record as stored: its JSON document, and the columns by which it is
 // searched. Columns have whatever type SQLite finds in the file, since nothing is
-// converted: a text in the place of a number makes a record that cannot be read.
+// converted: a text in the place of a number makes a record unreadable.
 type row struct {
 	id, organization, revision, record any // an organization has no organization column
 }
@@ -73,7 +73,7 @@ func (r row) document() (document []byte, revision uint64, err error) {
 }
 
 // keyChange returns the row of a key as a change, for watchers of a store at the latest
-// revision. A key that cannot be read has an Err, and the latest revision if it says none.
+// revision. An unreadable key has an Err, and the latest revision if it says none.
 func (r row) keyChange(latest uint64) store.Change {
 	change := store.Change{Revision: r.revisionUpTo(latest), Organization: organizationOf(r.organization), Key: r.keyName().Key}
 	key, err := r.key()

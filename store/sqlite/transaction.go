@@ -46,6 +46,8 @@ type transaction struct {
 	ctx   context.Context // does not end
 	began store.Position  // the latest before
 	now   store.Position  // after the writes so far
+
+	unswept bool // rows of forgotten events may be left
 }
 
 // transact calls f in a transaction and commits, unless f returns an error or ctx has

@@ -45,31 +45,24 @@ func (t *transaction) addUsage(id apikey.ID, more store.KeyUsage) error {
 	if err != nil || !found {
 		return err
 	}
-	usage, err := decodeUsage(document)
+	text, err := usageText(document)
 	if err != nil {
 		return adapter.UnreadableUsage(id, err)
 	}
-	if text, _ := document.(string); len(text) > adapter.LargeUsage {
-		t.prune(id, &usage)
-	}
-	adapter.AddUsage(&usage, more)
-	encoded, err := adapter.EncodeUsage(usage)
+	encoded, err := adapter.AddToDocument(id, text, more, func() (*apikey.Key, error) { return t.readableKey(id), nil })
 	if err != nil {
 		return t.failure(err)
 	}
 	return t.exec(putUsage, string(id), string(encoded))
 }
 
-// prune removes usage of what the key no longer has (U5). If the key cannot be read all
-// stays.
-func (t *transaction) prune(id apikey.ID, usage *store.KeyUsage) {
-	r := row{id: string(id)}
-	if found, err := t.find(selectKey, string(id), &r.organization, &r.revision, &r.record); err != nil || !found {
-		return
+// readableKey returns a key, nil if it cannot be read.
+func (t *transaction) readableKey(id apikey.ID) *apikey.Key {
+	key, err := t.key(id)
+	if err != nil {
+		return nil
 	}
-	if key, err := r.key(); err == nil {
-		adapter.PruneUsage(usage, key)
-	}
+	return key
 }
 
 // Usage implements [store.UsageRecorder].
@@ -105,7 +98,7 @@ func (s *Store) Usage(ctx context.Context, ids ...apikey.ID) (map[apikey.ID]stor
 	return all, nil
 }
 
-// jsonOf returns IDs as a JSON array, without those that no key can have. The others need no
+// jsonOf returns IDs as a JSON array, without those impossible for a key. The others need no
 // escaping.
 func jsonOf(ids []apikey.ID) string {
 	var valid []string
@@ -122,11 +115,20 @@ func jsonOf(ids []apikey.ID) string {
 
 // decodeUsage reads a document, NULL for an unused key.
 func decodeUsage(document any) (store.KeyUsage, error) {
+	text, err := usageText(document)
+	if err != nil {
+		return store.KeyUsage{}, err
+	}
+	return adapter.DecodeUsage(text)
+}
+
+// usageText returns the text of a document, {} for NULL.
+func usageText(document any) ([]byte, error) {
 	switch document := document.(type) {
 	case nil:
-		return store.KeyUsage{}, nil
+		return []byte("{}"), nil
 	case string:
-		return adapter.DecodeUsage([]byte(document))
+		return []byte(document), nil
 	}
-	return store.KeyUsage{}, fmt.Errorf("a document of type %T: want a text", document)
+	return nil, fmt.Errorf("a document of type %T: want a text", document)
 }

@@ -13,7 +13,7 @@ import (
 	"github.com/sallyport-go/sallyport/store/storetest/internal/fixture"
 )
 
-// benchmarkKeys is the number of keys in the store that Benchmark measures.
+// benchmarkKeys is the number of keys in the measured store.
 const benchmarkKeys = 10_000
 
 // Benchmark measures a store with 10,000 keys, in ten organizations, with three entries

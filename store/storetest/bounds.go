@@ -102,7 +102,7 @@ func trialEntriesCount(k *kit) {
 	k.wantEverywhere(stored)
 }
 
-// putMany puts a key that has more than store.MaxEntries entries.
+// putMany puts a key with more than store.MaxEntries entries.
 func (k *kit) putMany(key apikey.Key) apikey.Key {
 	stored, err := k.store.PutKey(k.ctx, key, store.AllowManyEntries)
 	k.wantError(err, nil, "PutKey of key %q with %d entries and AllowManyEntries", key.ID, key.AccessList.Len())
@@ -118,7 +118,7 @@ func keyAtAllBounds(k *kit) {
 	k.wantEverywhere(want)
 }
 
-// greatestKey returns a key at every bound, in the form that takes the most room: its texts
+// greatestKey returns a key at every bound, in its longest form: its texts
 // are of a character that JSON escapes.
 func greatestKey(organization string) apikey.Key {
 	key := richKey(apikey.ID(strings.Repeat("k", apikey.MaxID)), organization)

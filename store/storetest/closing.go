@@ -30,8 +30,8 @@ func closedStore(k *kit) {
 	}
 }
 
-// closedComesFirst makes calls that a closed store would refuse anyway, also with a
-// context that is done (S2).
+// closedComesFirst makes calls that an open store refuses too, also with a done context
+// (S2).
 func closedComesFirst(k *kit) {
 	refused := k.refusedCalls()
 	done, cancel := context.WithCancel(k.ctx)

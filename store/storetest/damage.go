@@ -15,7 +15,7 @@ import (
 	"github.com/sallyport-go/sallyport/store/storetest/internal/fixture"
 )
 
-// Damages are functions that each make one stored record unreadable: they write half a
+// Damages are functions. Each makes one stored record unreadable: they write half a
 // document, delete a row, or store an unparsable text. The store is the one from
 // newStore. The record exists. A nil function leaves out its cases.
 type Damages struct {

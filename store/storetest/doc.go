@@ -13,7 +13,7 @@
 //
 //	func BenchmarkStore(b *testing.B) { storetest.Benchmark(b, open) }
 //
-// Every case has the name of the sentence that it checks:
+// Every case has the name of its sentence:
 //
 //	go test -race -run 'TestStore/^S13$'
 //

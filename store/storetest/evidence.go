@@ -14,8 +14,8 @@ import (
 	"github.com/sallyport-go/sallyport/store/storetest/internal/fixture"
 )
 
-// evidenceCases are about the usage of a key that shows whom a change would hit: addresses,
-// denials, and calls that would have been denied.
+// evidenceCases are about the usage of a key as evidence of whom a change hits: addresses,
+// denials, and served calls with the reason of a denial to come.
 var evidenceCases = []testCase{
 	{sentence: "U5", name: "addresses and denials are kept when the key is replaced", run: evidenceOfReplacedKey},
 	{sentence: "U11", name: "addresses are counted with their first and last use", run: addressesAreCounted},
@@ -112,7 +112,7 @@ func addressesUsedLast(k *kit) {
 		k.wantKeyUsage(r, want)
 	}
 
-	// An address that is older than all that are kept goes at once.
+	// An address older than all others goes at once.
 	k.recordOf(r, from("203.0.113.9", 9, at(-1000), at(-1000)))
 	want.Dropped.Count += 9
 	k.wantKeyUsage(r, want)

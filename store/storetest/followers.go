@@ -79,7 +79,7 @@ func nextAndMarks(k *kit) {
 	for request := (store.EventRequest{Limit: 1}); ; {
 		page := k.page(request)
 		from := m.Clone()
-		from.Mark = page.Next // changes since are told again
+		from.Mark = page.Next // changes since come again
 		k.completeOrCompacted("from the Next of a page", from)
 		request.After = page.Next
 		if page.More {

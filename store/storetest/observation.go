@@ -72,7 +72,7 @@ func reportsAddUp(k *kit) {
 	want := store.Observation{}
 	for _, report := range []store.Report{
 		report("first", 0, 0, 0), report("first", 0, 30, 0), report("second", 10, 40, 0), from, report("second", 10, 70, 3), ended,
-		report("second", 10, 65, 0), // overtaken
+		report("second", 10, 65, 0), report("first", 0, 60, 0), // overtaken
 		report("third", 7200, 7230, 0), report("fourth", 7240, 100_000, math.MaxUint64),
 	} {
 		k.report(r, report)

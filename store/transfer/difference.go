@@ -56,7 +56,7 @@ func keyDifference(a, b apikey.Key) string {
 		return "another list on trial"
 	case a.ExternalID() != b.ExternalID():
 		return "another external ID"
-	case !maps.Equal(labelsOf(a), labelsOf(b)):
+	case !maps.Equal(a.Labels(), b.Labels()):
 		return "other labels"
 	}
 	return ""
@@ -64,13 +64,6 @@ func keyDifference(a, b apikey.Key) string {
 
 func sameSecret(a, b apikey.StoredSecret) bool {
 	return a.ServerKey == b.ServerKey && a.Sum == b.Sum && a.FormerID == b.FormerID && sameTime(a.Created, b.Created) && sameTime(a.Expires, b.Expires)
-}
-
-func labelsOf(key apikey.Key) map[string]string {
-	if key.Metadata == nil {
-		return nil
-	}
-	return key.Metadata.Labels
 }
 
 func sameList(a, b accesslist.List) bool {

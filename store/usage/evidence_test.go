@@ -313,7 +313,8 @@ func TestM16Reports(t *testing.T) {
 		time.Sleep(time.Second)
 		require.ErrorContains(t, r.Close(t.Context()), "1 calls that were not written are lost")
 		o = s.observation(t)
-		require.Empty(t, o.Reports)
+		require.Len(t, o.Reports, 1)
+		require.True(t, o.Reports[0].Ended)
 		require.Equal(t, time.Now().UTC(), o.Until)
 		require.Equal(t, store.Gap{From: begun, To: time.Now().UTC(), Lost: 1}, o.Gaps[len(o.Gaps)-1])
 		require.Equal(t, lost+1, r.Lost())
@@ -382,7 +383,7 @@ func TestReportsWithABadClock(t *testing.T) {
 	now = begin
 	closeRecorder(t, r)
 	o := s.observation(t)
-	assert.Empty(t, o.Reports)
+	assert.True(t, o.Reports[0].Ended)
 	assert.Empty(t, o.Gaps)
 	assert.Equal(t, begin.Add(time.Hour), o.Until)
 }

@@ -148,8 +148,9 @@ func (r *Recorder) Observe(_ context.Context, decision policy.Decision) {
 func (r *Recorder) Lost() uint64 { return r.table.noRoom.Load() + r.table.lost.Load() }
 
 // Flush writes now. It returns nil if all calls observed before are in the store and reported
-// (store.Report), otherwise why something was not written; it is kept and tried again. If ctx ends first, Flush
-// returns its error and the writing goes on. After Close it returns the result of Close.
+// (store.Report). Otherwise it returns why something was not written: that is kept and tried
+// again. If ctx ends first, Flush returns its error and the writing goes on. After Close it
+// returns the result of Close.
 func (r *Recorder) Flush(ctx context.Context) error {
 	written := make(chan error, 1)
 	select {

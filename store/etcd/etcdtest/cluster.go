@@ -205,8 +205,8 @@ func (c *Cluster) eventually(t testing.TB, what string, attempt func(context.Con
 	}
 }
 
-// Kill ends a member with SIGKILL. What it had not written to its disk is what a crash
-// of its process loses.
+// Kill ends a member with SIGKILL. It loses data not yet given to the system, as in a crash
+// of its process.
 func (c *Cluster) Kill(t testing.TB, i int) {
 	t.Helper()
 	m := c.members[i]
@@ -216,8 +216,7 @@ func (c *Cluster) Kill(t testing.TB, i int) {
 	m.kill()
 }
 
-// Restart starts a member that was killed on the files that it left. It does not wait:
-// see WaitHealthy.
+// Restart starts a killed member on its files. It does not wait: see WaitHealthy.
 func (c *Cluster) Restart(t testing.TB, i int) {
 	t.Helper()
 	c.members[i].start(t)

@@ -20,7 +20,7 @@ type memberConfig struct {
 	Name           string
 	Dir            string // for the data; the log is beside it
 	Client         string // the URL to listen on for clients
-	Advertise      string // the URL that clients are told of: the proxy's
+	Advertise      string // the URL for clients: the proxy's
 	Peer           string // the URL to listen on for other members
 	InitialCluster string
 }

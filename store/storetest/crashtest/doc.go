@@ -29,6 +29,6 @@
 //	ledger.Check(t, s)
 //
 // examples/customstore has the first of these in full. The package writes and deletes
-// keys: do not use it on a store that anybody needs. It needs only the standard library
+// keys: do not use it on a store in use. It needs only the standard library
 // and this module.
 package crashtest

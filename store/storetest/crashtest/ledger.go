@@ -22,7 +22,7 @@ type Ledger struct {
 	line     []byte                              // an unfinished line
 	records  map[fixture.RecordName]*knownRecord // all announced ones
 	underway map[int]*announcedWrite             // by writer
-	doubts   []*announcedWrite                   // writes that may have happened
+	doubts   []*announcedWrite                   // writes in doubt
 	given    map[uint64]record                   // by revision
 	floor    uint64                              // revisions up to here may not be given again
 	returned uint64                              // highest revision of a returned write
@@ -36,7 +36,7 @@ type Ledger struct {
 // A problem is a violation, and the sentence it violates.
 type problem struct{ sentence, text string }
 
-// An announcedWrite is a write that began.
+// An announcedWrite is a begun write.
 type announcedWrite struct {
 	announcement
 	floor uint64 // the Ledger's at its begin
@@ -50,7 +50,7 @@ type knownRecord struct {
 	since    uint64 // lower bound of an unknown revision
 
 	counted uint64 // acknowledged calls
-	late    uint64 // calls in doubt that may still be recorded
+	late    uint64 // calls in doubt, possibly recorded later
 
 	deletion *announcedWrite // the acknowledged one, if absent
 	deleted  uint64          // its revision before the deletion
@@ -102,7 +102,7 @@ func (l *Ledger) read(text string) {
 	}
 	w := l.underway[a.Writer]
 	if a.Outcome == "" {
-		if w != nil { // of a process that was killed
+		if w != nil { // of a killed process
 			l.doubts = append(l.doubts, w)
 		}
 		l.underway[a.Writer] = &announcedWrite{a, l.floor, l.mark}

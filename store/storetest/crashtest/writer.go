@@ -26,8 +26,8 @@ import (
 // [Ledger] reads the lines; each is one call of Write.
 //
 // It goes on until the process is killed, ctx ends, or a write is in doubt: its server
-// was killed, for example, and nobody knows whether it happened. It returns the error of
-// that write, or that of ctx.
+// was killed, for example, and nobody knows whether it happened. It returns the write's
+// error, or the context's.
 //
 // All its identifiers begin with "crash-". It continues with the records it finds, so it
 // may be called repeatedly on the same data: one call at a time, each with another seed.

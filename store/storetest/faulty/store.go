@@ -48,8 +48,8 @@ var everyMethod = []Method{
 // A Store passes every call on to another store, until [Store.Break] makes calls fail.
 // It is safe for concurrent use.
 //
-// store.As finds a store.Loader, a store.Watcher, a store.UsageRecorder and a
-// store.Journal in it if the other store has them, and their calls fail on demand too. A Store is no
+// store.As finds a store.Loader, a store.Watcher, a store.UsageRecorder and a store.Journal in
+// it if the other store has them, and their calls fail on demand too. A Store is no
 // policy.ImmediateSource, because an ImmediateSource cannot fail.
 type Store struct {
 	store store.Store
