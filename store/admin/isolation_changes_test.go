@@ -74,9 +74,6 @@ var constructors = map[string]func(d *decoder) admin.Change{
 	"RemoveEntries":  func(d *decoder) admin.Change { return admin.RemoveEntries(d.id(), prefixesOf(d.entries())...) },
 	"ReplaceEntries": func(d *decoder) admin.Change { return admin.ReplaceEntries(d.id(), d.entries()...) },
 	"EditEntries":    func(d *decoder) admin.Change { return admin.EditEntries(d.id(), d.entries()...) },
-	"SetTrialList":   func(d *decoder) admin.Change { return admin.SetTrialList(d.id(), d.entries()...) },
-	"EndTrial":       func(d *decoder) admin.Change { return admin.EndTrial(d.id()) },
-	"EnforceTrial":   func(d *decoder) admin.Change { return admin.EnforceTrial(d.id()) },
 	"CreateKey": func(d *decoder) admin.Change { // that an ID is taken is no secret: see TestTakenID
 		return admin.CreateKey(admin.NewKey{ID: oneOf[apikey.ID](d, "", "new", "k"), Description: d.text(), Grants: d.grants(), Entries: d.entries()})
 	},
@@ -93,7 +90,10 @@ var constructors = map[string]func(d *decoder) admin.Change{
 	"Rotate": func(d *decoder) admin.Change {
 		return admin.Rotate(d.id(), oneOf(d, 0, time.Hour, -1, 100*day))
 	},
-	"EndSecret": func(d *decoder) admin.Change { return admin.EndSecret(d.id(), oneOf(d, secretIDs...), d.time()) },
+	"EndSecret":    func(d *decoder) admin.Change { return admin.EndSecret(d.id(), oneOf(d, secretIDs...), d.time()) },
+	"SetTrialList": func(d *decoder) admin.Change { return admin.SetTrialList(d.id(), d.entries()...) },
+	"EndTrial":     func(d *decoder) admin.Change { return admin.EndTrial(d.id()) },
+	"EnforceTrial": func(d *decoder) admin.Change { return admin.EnforceTrial(d.id()) },
 
 	"CreateOrganization":  func(d *decoder) admin.Change { return admin.CreateOrganization(d.requirement()) },
 	"SetName":             func(d *decoder) admin.Change { return admin.SetName(d.text()) },

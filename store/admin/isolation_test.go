@@ -78,15 +78,15 @@ var methods = map[string]func(w *isolated, d *decoder){
 		investigation, err := w.admin.Investigate(w.ctx, actor, organization, call)
 		w.say(investigation, err)
 	},
+	"Rotation": func(w *isolated, d *decoder) {
+		rotation, err := w.admin.Rotation(w.ctx, oneOf(d, "acme", "nowhere"), d.id(), oneOf(d, time.Hour, 0, -1))
+		w.say(rotation, err)
+	},
 	"Tighten": func(w *isolated, d *decoder) {
 		actor, organization := w.asks(d)
-		options := admin.TightenOptions{Budget: oneOf(d, 0, 1, -1), AllowIPv6: oneOf(d, false, true)}
+		options := admin.TightenOptions{Budget: oneOf(d, 0, 1, 5, -1), AllowIPv6: oneOf(d, false, true)}
 		tightening, err := w.admin.Tighten(w.ctx, actor, organization, d.id(), options)
 		w.say(tightening, err)
-	},
-	"Rotation": func(w *isolated, d *decoder) {
-		rotation, err := w.admin.Rotation(w.ctx, oneOf(d, "acme", "nowhere"), d.id(), oneOf(d, 0, time.Hour, -1))
-		w.say(rotation, err)
 	},
 	"Organization": func(w *isolated, d *decoder) {
 		organization, err := w.admin.Organization(w.ctx, oneOf(d, "acme", "nowhere"))

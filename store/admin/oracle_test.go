@@ -288,14 +288,13 @@ func (o *oracle) loses(id apikey.ID, address netip.Addr, proof policy.Verifier, 
 	return o.before.answer(id, address, proof, policy.Endpoint{}, "", at).Allows() && !o.after.answer(id, address, proof, policy.Endpoint{}, "", at).Allows()
 }
 
-// succeeded reports whether an overlap has ended that left time to hand over the new secret:
-// that one stands in (rules M4, M11).
+// succeeded reports whether an overlap has ended: the new secret stands in (rule M4). Somebody
+// has to bring it to a key other than the actor's, which takes the notice (rule M11).
 func (o *oracle) succeeded(id apikey.ID, at time.Time) bool {
-	handover := o.now.Add(o.notice)
-	if o.asker != nil && o.asker.key == id {
-		handover = o.now
+	if (o.asker == nil || id != o.asker.key) && at.Before(o.now.Add(o.notice)) {
+		return false
 	}
-	return at.After(o.now) && !at.Before(handover) && slices.ContainsFunc(o.handedOut(id), func(s string) bool { return live(o.after.keys[id], s, at) })
+	return at.After(o.now) && slices.ContainsFunc(o.handedOut(id), func(s string) bool { return live(o.after.keys[id], s, at) })
 }
 
 // ended are the secrets that the change has ended by a time.
