@@ -96,6 +96,7 @@ type keyText struct {
 	notBefore, until time.Time
 	ends             []time.Time // of its secrets
 	used             []string
+	tried            []accesslist.Entry
 }
 
 func (w *world) keyText(words []string) (text keyText) {
@@ -127,8 +128,10 @@ func (w *world) keyText(words []string) (text keyText) {
 			}
 			text.ends = append(text.ends, end)
 			require.Equal(w.t, fmt.Sprintf("s%d", len(text.ends)), name)
-		case "used":
-			text.used = append(text.used, value[1:])
+		case "used", "would":
+			text.used = append(text.used, name+value)
+		case "tried":
+			text.tried = append(text.tried, w.entries(value[1:])...)
 		default:
 			require.Empty(w.t, value, word)
 			text.grants = append(text.grants, grantOf(word))
@@ -165,8 +168,10 @@ func (w *world) corpusKey(id, words string) {
 	}
 	list, err := accesslist.List{}.With(text.entries...)
 	require.NoError(w.t, err)
+	trial, err := accesslist.List{}.With(text.tried...)
+	require.NoError(w.t, err)
 	key := apikey.Key{
-		ID: apikey.ID(id), Organization: organization, Grants: text.grants, AccessList: list, Disabled: text.off,
+		ID: apikey.ID(id), Organization: organization, Grants: text.grants, AccessList: list, TrialList: trial, Disabled: text.off,
 		NotBefore: text.notBefore, Expires: text.until, Created: w.now.AddDate(0, -6, 0),
 	}
 	if text.ends == nil {
@@ -191,12 +196,19 @@ func (w *world) corpusKey(id, words string) {
 // named is the name of a secret among those of the world.
 func named(id string, i int) apikey.ID { return apikey.ID(fmt.Sprintf("%s s%d", id, i+1)) }
 
-// corpusUsed records a call such as 203.0.113.7-24h:s2.
+// corpusUsed records a call such as used=203.0.113.7-24h:s2.
 func (w *world) corpusUsed(key apikey.Key, call string) {
 	w.t.Helper()
+	name, call, _ := strings.Cut(call, "=")
 	text, by, _ := strings.Cut(call, ":s")
 	address, ago, _ := strings.Cut(text, "-")
 	record := store.UsageRecord{Key: key.ID, Secret: key.Secrets[0].ID(), Usage: accesslist.Usage{Count: 1, Last: w.at("-" + ago)}}
+	if name == "would" {
+		record.WouldDeny = policy.OrganizationRequiresAccessList
+		if !key.TrialList.IsEmpty() {
+			record.WouldDeny = policy.AddressNotListed
+		}
+	}
 	if by == "2" {
 		record.Secret = key.Secrets[1].ID()
 	}
@@ -297,6 +309,11 @@ var changeKinds = map[string]func(w *world, id apikey.ID, words []string) admin.
 	"replace_entries": func(w *world, id apikey.ID, words []string) admin.Change {
 		return admin.ReplaceEntries(id, w.entries(strings.Join(words, " "))...)
 	},
+	"set_trial_list": func(w *world, id apikey.ID, words []string) admin.Change {
+		return admin.SetTrialList(id, w.entries(strings.Join(words, " "))...)
+	},
+	"end_trial":     func(_ *world, id apikey.ID, _ []string) admin.Change { return admin.EndTrial(id) },
+	"enforce_trial": func(_ *world, id apikey.ID, _ []string) admin.Change { return admin.EnforceTrial(id) },
 	"edit_entries": func(w *world, id apikey.ID, words []string) admin.Change {
 		return admin.EditEntries(id, w.entries(strings.Join(words, " "))...)
 	},

@@ -72,8 +72,12 @@ func TestM14WideOnTrial(t *testing.T) {
 	require.Equal(t, list(admin.OverBroad), kinds(refusal.Findings))
 	require.Equal(t, `The change is refused. Over-broad entries are added to the list of key "k": 10.0.0.0/7. To go ahead, accept over_broad with a reason.`, refusal.Message)
 
+	// Several new keys are one finding.
+	preview := w.preview(ann, admin.CreateKey(admin.NewKey{Entries: w.entries("12.0.0.0/7")}), admin.CreateKey(admin.NewKey{Entries: w.entries("14.0.0.0/7")}))
+	require.Equal(t, list(admin.OverBroad), kinds(preview.Findings))
+
 	// Both lists in one step, and several new keys.
-	preview := w.preview(ann, admin.AddEntries("k", w.entries("64.0.0.0/7")...), admin.SetTrialList("k", w.entries("32.0.0.0/7")...),
+	preview = w.preview(ann, admin.AddEntries("k", w.entries("64.0.0.0/7")...), admin.SetTrialList("k", w.entries("32.0.0.0/7")...),
 		admin.CreateKey(admin.NewKey{Entries: w.entries("12.0.0.0/7")}), admin.CreateKey(admin.NewKey{Entries: w.entries("14.0.0.0/7")}))
 	var entries []string
 	for _, finding := range preview.Findings {

@@ -2,6 +2,7 @@ package postgres_test
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"os"
 	osexec "os/exec"
 	"path/filepath"
@@ -30,10 +31,11 @@ func TestDiskFull(t *testing.T) {
 	pool.Reset()                              // a connection has the limit that there was when it began
 
 	var entries []accesslist.Entry
+	random := rand.New(rand.NewPCG(1, 2))
 	for i := range 50 {
 		entry, err := accesslist.ParseEntry(fmt.Sprintf("198.51.100.%d", i))
 		require.NoError(t, err)
-		entry.Comment = strings.Repeat("x", accesslist.MaxComment)
+		entry.Comment = incompressible(random, accesslist.MaxComment)
 		entries = append(entries, entry)
 	}
 	list, err := accesslist.New(entries...)
@@ -70,6 +72,17 @@ func TestDiskFull(t *testing.T) {
 	require.NoError(t, err)
 	_, err = s.Keys(ctx, "acme", store.PageRequest{})
 	require.NoError(t, err)
+}
+
+// incompressible returns a text of n letters and digits that the server cannot shorten
+// much before it stores it.
+func incompressible(random *rand.Rand, n int) string {
+	const characters = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+	text := make([]byte, n)
+	for i := range text {
+		text[i] = characters[random.IntN(len(characters))]
+	}
+	return string(text)
 }
 
 // limitFiles sets how long the server, and the processes that it makes from now on, may

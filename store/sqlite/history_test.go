@@ -72,7 +72,17 @@ func restoreInPlace(t testing.TB, s store.Store) func(testing.TB, store.Store) s
 // One process notices that a backup was restored under it, since its own latest write is
 // no longer there.
 func TestContractRestoredInPlace(t *testing.T) {
-	storetest.Run(t, func(t testing.TB) store.Store { return open(t, filepath.Join(inMemory(t), "keys.db")) }, storetest.Restore(restoreInPlace))
+	options := []storetest.Option{storetest.Restore(restoreInPlace)}
+	for prefix, n := range map[string]int{"S": 29, "L": 3, "W": 10, "U": 15, "E": 16} {
+		for i := range n {
+			switch sentence := fmt.Sprint(prefix, i+1); sentence {
+			case "S27", "W4", "W9", "W10": // those with cases of Restore
+			default:
+				options = append(options, storetest.Without(sentence, "TestContract has the same store"))
+			}
+		}
+	}
+	storetest.Run(t, func(t testing.TB) store.Store { return open(t, filepath.Join(inMemory(t), "keys.db")) }, options...)
 }
 
 // A backup is restored under a process whose own latest write is in it, while that of

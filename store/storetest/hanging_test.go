@@ -3,6 +3,7 @@ package storetest
 import (
 	"context"
 	"iter"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -131,7 +132,13 @@ func requireNamed(t *testing.T, make func() store.Store, title, want string) {
 // A store that hangs is left behind, in every case that calls the method, and the
 // failure names the method and the sentence.
 func TestHangingStoresAreLeft(t *testing.T) {
-	for method, change := range hanging {
+	leftOut := 0
+	for i, method := range slices.Sorted(maps.Keys(hanging)) {
+		change := hanging[method]
+		if i%stride != 0 {
+			leftOut++
+			continue
+		}
 		t.Run(method, func(t *testing.T) {
 			t.Parallel()
 			released := make(chan struct{})
@@ -145,6 +152,7 @@ func TestHangingStoresAreLeft(t *testing.T) {
 			requireNamed(t, make, "S2/a cancelled context", method+" has not returned")
 		})
 	}
+	sayLeftOut(t, leftOut, len(hanging))
 }
 
 // A Close that hangs fails before the first case, and at the end of one.

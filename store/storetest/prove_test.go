@@ -22,8 +22,9 @@ func (b brokenStore) caughtBy(t *testing.T) (caught []string) {
 	r, err := newRunner(func(testing.TB) store.Store { return b.make() }, b.options)
 	require.NoError(t, err)
 	r.limits = limits{whole: 5 * time.Second, patience: time.Second}
-	if b.only != "" { // on a busy machine no other case may run out of its time
-		r.limits = limits{whole: 30 * time.Second, patience: 10 * time.Second}
+	if b.only != "" { // on a busy machine no other case may run out of its time, after a wait in vain either
+		r.limits = limits{whole: 2 * time.Minute, patience: 10 * time.Second}
+		r.limitsAfterVain = r.limits
 	}
 	for _, c := range cases {
 		if c.sentence != b.sentence || !r.has(c.needs) {
@@ -39,7 +40,12 @@ func (b brokenStore) caughtBy(t *testing.T) (caught []string) {
 }
 
 func TestBrokenStoresAreCaught(t *testing.T) {
-	for _, b := range brokenStores {
+	leftOut := 0
+	for i, b := range brokenStores {
+		if i%stride != 0 {
+			leftOut++
+			continue
+		}
 		t.Run(b.sentence+" "+b.name, func(t *testing.T) {
 			t.Parallel() // those that are waited for in vain
 			caught := b.caughtBy(t)
@@ -48,6 +54,16 @@ func TestBrokenStoresAreCaught(t *testing.T) {
 				assert.Equal(t, []string{b.only}, caught, "no other case of %s is for a store that %s", b.sentence, b.name)
 			}
 			t.Logf("caught by %q", caught)
+		})
+	}
+	sayLeftOut(t, leftOut, len(brokenStores))
+}
+
+// sayLeftOut skips a test of its own, which shows in the output.
+func sayLeftOut(t *testing.T, n, of int) {
+	if n > 0 {
+		t.Run("the others", func(t *testing.T) {
+			t.Skipf("%d of %d stores: left to the run without the race detector", n, of)
 		})
 	}
 }

@@ -2,7 +2,6 @@ package storetest
 
 import (
 	"fmt"
-	"maps"
 	"slices"
 	"sync"
 
@@ -126,14 +125,17 @@ func (t *timeline) check(at instant) error {
 			return fmt.Errorf("it has %v, which was never written", name)
 		}
 	}
-	for _, name := range slices.SortedFunc(maps.Keys(t.versions), fixture.CompareNames) {
-		got := at.revisions[name]
-		could := possible(t.versions[name], at.mark)
-		if !slices.Contains(could, got) {
-			return fmt.Errorf("it has %v with revision %d, and the store had %d (zero: none)", name, got, could)
+	var wrong []fixture.RecordName
+	for name, versions := range t.versions {
+		if !slices.Contains(possible(versions, at.mark), at.revisions[name]) {
+			wrong = append(wrong, name)
 		}
 	}
-	return nil
+	if len(wrong) == 0 {
+		return nil
+	}
+	first := slices.MinFunc(wrong, fixture.CompareNames)
+	return fmt.Errorf("it has %v with revision %d, and the store had %d (zero: none)", first, at.revisions[first], possible(t.versions[first], at.mark))
 }
 
 // possible returns every revision that a record may have had when the store was at `at`;
