@@ -241,13 +241,11 @@ func hanging(block <-chan struct{}, asked *atomic.Int64) policy.Source {
 func TestLine3SourceThatHangsIgnoringItsContext(t *testing.T) {
 	f := openFixture(t)
 	block := make(chan struct{})
-	defer close(block)
-	began := time.Now()
+	defer close(block) // so Decide returns without its answer
 	d := f.decide(hanging(block, nil), policy.WithTimeout(20*time.Millisecond))
 	requireDenied(t, d, policy.Unavailable)
 	require.ErrorIs(t, d.Cause, context.DeadlineExceeded)
 	require.ErrorContains(t, d.Cause, "the source did not answer within 20ms")
-	require.Less(t, time.Since(began), 10*time.Second)
 }
 
 // A source that hangs costs a bounded number of goroutines, and has a bounded number of

@@ -181,15 +181,16 @@ func AddToDocument(id apikey.ID, document []byte, more store.KeyUsage, readKey f
 			return nil, err
 		}
 		if key != nil {
-			pruneUsage(&usage, *key)
+			PruneUsage(&usage, *key)
 		}
 	}
 	AddUsage(&usage, more)
 	return EncodeUsage(usage)
 }
 
-// pruneUsage removes usage of entries and secrets that the key does not have.
-func pruneUsage(usage *store.KeyUsage, key apikey.Key) {
+// PruneUsage removes usage of entries and secrets that the key does not have (U5). Without it
+// the usage of a key grows with every change of its list.
+func PruneUsage(usage *store.KeyUsage, key apikey.Key) {
 	maps.DeleteFunc(usage.Entries, func(entry netip.Prefix, _ accesslist.Usage) bool {
 		_, has := key.AccessList.Find(entry)
 		return !has

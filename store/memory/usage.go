@@ -2,12 +2,14 @@ package memory
 
 import (
 	"context"
-	"slices"
 
 	"github.com/sallyport-go/sallyport/apikey"
 	"github.com/sallyport-go/sallyport/store"
 	"github.com/sallyport-go/sallyport/store/adapter"
 )
+
+// keptUsage is the number of entries and of secrets beyond those of a key whose usage is kept.
+const keptUsage = 1000
 
 // RecordUsage implements [store.UsageRecorder].
 func (s *Store) RecordUsage(ctx context.Context, batch map[apikey.ID]store.KeyUsage) error {
@@ -20,13 +22,19 @@ func (s *Store) RecordUsage(ctx context.Context, batch map[apikey.ID]store.KeyUs
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for id, more := range batch {
-		if s.records.Key(id) == nil { // U3
+		key := s.records.Key(id)
+		if key == nil { // U3
 			continue
 		}
-		if s.usage[id] == nil {
-			s.usage[id] = &store.KeyUsage{}
+		usage := s.usage[id]
+		if usage == nil {
+			usage = &store.KeyUsage{}
+			s.usage[id] = usage
 		}
-		adapter.AddUsage(s.usage[id], more)
+		adapter.AddUsage(usage, more)
+		if len(usage.Entries) > key.AccessList.Len()+keptUsage || len(usage.Secrets) > len(key.Secrets)+keptUsage {
+			adapter.PruneUsage(usage, *key)
+		}
 	}
 	return nil
 }
@@ -73,7 +81,5 @@ func (s *Store) Observation(ctx context.Context) (store.Observation, error) {
 	}
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	o := s.observation
-	o.Reports, o.Gaps = slices.Clone(o.Reports), slices.Clone(o.Gaps)
-	return o, nil
+	return s.observation.Clone(), nil
 }
