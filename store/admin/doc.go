@@ -128,7 +128,7 @@
 //   - M23. Narrowing in an emergency is never in the way: only M3 and M12 refuse to disable a
 //     key, to end a secret, or to rotate without an overlap. This holds if every change of the
 //     call is one of these, or changes words only: descriptions, labels, names. Beside any
-//     other change they are judged like it.
+//     other change they are judged like it, in each step.
 //   - M26. Several changes are judged as a whole, and applied in one write where they are of one
 //     record. Otherwise they are applied in order up to the first refusal, and the result says
 //     which were made.

@@ -386,6 +386,22 @@ func TestM23Emergency(t *testing.T) {
 	w.key("k", "203.0.113.7", "reader")
 	w.used("k", "203.0.113.7", time.Minute, 9)
 	w.refuse(admin.Refused, ann, plain, admin.SetGrants("k"), admin.DisableKey("k"))
+	w.key("l", "203.0.113.7", "reader")
+	preview := w.preview(ann, admin.AddEntries("l", w.entries("192.0.2.1")...), admin.DisableKey("k"))
+	require.Equal(t, list(admin.BreaksKey), kinds(preview.Findings), "no step is an emergency of its own")
+
+	// So is each step of it: the last usable key is not lost to what others do between two.
+	f = newFaulty()
+	busy = worldOf(t, f, f.Store)
+	busy.key("k", "203.0.113.7", "reader")
+	busy.key("other", "203.0.113.7", "reader")
+	busy.key("off", "203.0.113.7", "reader")
+	busy.edit("off", func(k *apikey.Key) { k.Disabled = true })
+	f.overtake(func() { busy.edit("other", func(k *apikey.Key) { k.Disabled = true }) })
+	result, err := busy.admin.Apply(busy.ctx, ann, "acme", plain, admin.AddEntries("off", w.entries("192.0.2.1")...), admin.DisableKey("k"))
+	requireClass(t, admin.Refused, err)
+	require.Equal(t, 1, result.Made)
+	require.False(t, busy.stored("k").Disabled)
 
 	w = newWorld(t)
 	w.key("k", "203.0.113.7", "owner")

@@ -371,7 +371,7 @@ func compareWorld(t *testing.T, c *chooser, tally map[string]int, name string) {
 			break
 		}
 		after := s.records()
-		all, steps = append(all, after), append(steps, s.oracle(by, before, after, step))
+		all, steps = append(all, after), append(steps, s.oracle(by, before, after, changes)) // rule M23 is of the call
 		if by != nil && by.secret != "" && len(steps[len(steps)-1].handedOut(by.key)) > 0 {
 			next := *by // it goes on with its new secret
 			next.secret, by = steps[len(steps)-1].handedOut(by.key)[0], &next

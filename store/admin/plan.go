@@ -78,7 +78,8 @@ func (a *Admin) plan(ctx context.Context, actor Actor, request *keyRequest, orga
 	if err != nil {
 		return nil, err
 	}
-	for _, change := range changes {
+	p.changes = together(changes)
+	for _, change := range p.changes {
 		if err := p.make(ctx, change); err != nil {
 			return nil, err
 		}
@@ -112,6 +113,19 @@ func check(changes []Change) error {
 		}
 	}
 	return nil
+}
+
+// together returns the changes of one call as each of their steps is judged: as an emergency
+// only if all of them are one (rule M23).
+func together(changes []Change) []Change {
+	if !slices.ContainsFunc(changes, func(c Change) bool { return !c.narrows && !c.words }) {
+		return changes
+	}
+	changes = slices.Clone(changes)
+	for i := range changes {
+		changes[i].narrows = false
+	}
+	return changes
 }
 
 // maxTurns bounds how often one call comes back to the organization: each time all keys are
