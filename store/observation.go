@@ -3,6 +3,7 @@ package store
 import (
 	"cmp"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -204,7 +205,7 @@ type Coverage struct {
 
 	// Missing is the length of all gaps in the time asked for. The time before the first
 	// recorder is one and, if none runs now, the time after the last. While a recorder runs,
-	// the time from Until on is late and not missing.
+	// the time from Until on is late and not missing. It is at most the longest Duration.
 	Missing time.Duration
 
 	// Lost is the number of calls known to be lost in these gaps.
@@ -249,7 +250,7 @@ func (o Observation) Coverage(from, now time.Time) Coverage {
 			end = now
 		}
 		if begin.Before(end) {
-			c.Missing += end.Sub(begin)
+			c.Missing += min(end.Sub(begin), math.MaxInt64-c.Missing)
 			c.Lost += g.Lost
 		}
 	}

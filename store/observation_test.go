@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"net/netip"
 	"testing"
@@ -46,6 +47,14 @@ func (r *run) ended(at float64, lost uint64) store.Report {
 
 func gap(from, to float64, lost uint64) store.Gap {
 	return store.Gap{From: after(from), To: after(to), Lost: lost}
+}
+
+// Gaps longer than a Duration together are no less missing (rule M16).
+func TestM16MissingForAges(t *testing.T) {
+	o := store.Observation{Since: after(0), Until: after(60), Gaps: []store.Gap{gap(10, 20, 0)},
+		Reports: []store.Report{{Recorder: "a", From: after(0), Since: after(0), Until: after(60), At: after(60)}}}
+	coverage := o.Coverage(time.Date(1601, 1, 1, 0, 0, 0, 0, time.UTC), after(60))
+	assert.Equal(t, time.Duration(math.MaxInt64), coverage.Missing)
 }
 
 // Rule M16: from reports to gaps, and what is missing from noon to a moment.
