@@ -13,7 +13,8 @@ import (
 // Rotate gives a key a new secret, returned in the [Result]. The earlier one stays valid for
 // the overlap, or until its own end if that is earlier (rule K4). With an overlap of 0 every
 // earlier secret ends at once, as right after a leak: only SelfLockout and LastManager can
-// refuse that (rule M23). A longer overlap is no emergency: if it is shorter than the notice,
+// refuse that (rule M23). If all of them have ended before, the new one revives the key, and
+// Opens can refuse it as well. A longer overlap is no emergency: if it is shorter than the notice,
 // and not of the actor's own key, calls with the earlier secret in the window are BreaksKey
 // (rule M11).
 //

@@ -126,7 +126,7 @@
 //   - M22. Acceptance is by name, with a reason of 1 to [MaxReason] characters, and covers the
 //     keys of the preview. The event has both. There is no force.
 //   - M23. Narrowing in an emergency is never in the way: only M3 and M12 refuse to disable a
-//     key, to end a secret, or to rotate without an overlap. This holds if every change of the
+//     key, to end a secret, or to rotate a key with a live secret without an overlap. This holds if every change of the
 //     call is one of these, or changes words only: descriptions, labels, names. Beside any
 //     other change they are judged like it, in each step.
 //   - M26. Several changes are judged as a whole, and applied in one write where they are of one

@@ -381,6 +381,22 @@ func TestM23Emergency(t *testing.T) {
 	people.key("k", "203.0.113.7", "owner")
 	people.apply(ann, plain, admin.DisableKey("k"))
 
+	// A rotation lets an open key be used for longer than before: it is told, and not in the
+	// way. A key that was not to be used any more is opened by it, and that is no narrowing.
+	for _, test := range []struct {
+		end   time.Duration
+		needs []admin.Kind
+	}{{day, nil}, {-day, list(admin.Opens)}} {
+		w := newWorld(t)
+		w.key("k", "", "reader")
+		w.edit("k", func(k *apikey.Key) { k.Secrets[0].Expires = start.Add(test.end) })
+		preview := w.preview(ann, admin.Rotate("k", 0))
+		require.Equal(t, list(admin.Opens), kinds(preview.Findings))
+		require.Equal(t, test.needs, preview.Needs())
+		require.Equal(t, list(admin.Opens), w.preview(ann, admin.Rotate("k", 0), admin.SetGrants("k")).Needs())
+		w.apply(ann, accept(test.needs...), admin.Rotate("k", 0))
+	}
+
 	// Together with a change that is no narrowing it is as any other.
 	w := newWorld(t)
 	w.key("k", "203.0.113.7", "reader")

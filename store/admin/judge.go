@@ -47,6 +47,7 @@ type judge struct {
 	totals  Totals
 	breaks  keyGroup
 	opens   keyGroup
+	opened  bool // one of them at once
 	manages witnesses
 	usable  witnesses
 	broad   []broadEntries
@@ -142,8 +143,9 @@ func (j *judge) key(c *comparison, usage store.KeyUsage) {
 		hashAll(j.listed, string(c.before.key.ID))
 		hashRevision(j.listed, c.before.key.Revision)
 	}
-	if _, opens := c.opens(); opens || c.empties() {
+	if opened, opens := c.opens(); opens || c.empties() {
 		j.opens.add(c.name())
+		j.opened = j.opened || !opened.at.After(j.evidence.Time)
 	}
 	if class == KeyBreaks && j.near(shown.at) {
 		j.breaks.add(c.name())
@@ -239,7 +241,7 @@ func (j *judge) findings() []Finding {
 			Text: fmt.Sprintf("%s in the last %s and would be denied: %s.", counted(j.breaks.count, "key was used", "keys were used"), spoken(j.rules.window), listing(j.breaks.keys, j.breaks.count))})
 	}
 	if j.opens.count > 0 {
-		found = append(found, Finding{Kind: Opens, Refuses: true, Acceptable: true, Keys: j.opens.keys, Count: j.opens.count,
+		found = append(found, Finding{Kind: Opens, Refuses: !j.narrows || j.opened, Acceptable: true, Keys: j.opens.keys, Count: j.opens.count,
 			Text: fmt.Sprintf("%s without entries would be open to every address while nothing requires a list: %s.", counted(j.opens.count, "key", "keys"), listing(j.opens.keys, j.opens.count))})
 	}
 	for _, broad := range j.broad {

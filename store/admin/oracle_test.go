@@ -211,7 +211,7 @@ func (o *oracle) near(at time.Time) bool {
 type effect struct {
 	class admin.KeyClass
 	at    time.Time
-	opens bool
+	opens string // now, or later
 }
 
 // effect decides rules M14 to M16 of one key.
@@ -259,7 +259,13 @@ func (o *oracle) effect(id apikey.ID) effect {
 	}
 	used := len(o.calls[id]) > 0
 	known := !slices.ContainsFunc(o.calls[id], func(c pastCall) bool { return !c.address.IsValid() })
-	opens := len(opened) > 0 || o.emptied(id)
+	opens := ""
+	switch {
+	case o.emptied(id), len(opened) > 0 && opened[0].Equal(o.now):
+		opens = "now"
+	case len(opened) > 0:
+		opens = "later"
+	}
 	switch {
 	case len(lost) == 0 && len(opened) > 0:
 		return effect{admin.KeyOpens, opened[0], opens}
@@ -396,6 +402,7 @@ func (o *oracle) judge() (findings []found, effects map[apikey.ID]string) {
 	maps.Copy(all, o.after.keys)
 	findings = o.self()
 	var broken, opened []apikey.ID
+	openedNow := false
 	var wide []found
 	for _, id := range slices.Sorted(maps.Keys(all)) {
 		e := o.effect(id)
@@ -406,8 +413,8 @@ func (o *oracle) judge() (findings []found, effects map[apikey.ID]string) {
 		if e.class == admin.KeyBreaks && o.near(e.at) && !told {
 			broken = append(broken, id)
 		}
-		if e.opens {
-			opened = append(opened, id)
+		if e.opens != "" {
+			opened, openedNow = append(opened, id), openedNow || e.opens == "now"
 		}
 		if entries := o.wide(id); entries != nil {
 			wide = append(wide, found{admin.OverBroad, "refuses", []apikey.ID{id}, entries, o.now})
@@ -420,7 +427,11 @@ func (o *oracle) judge() (findings []found, effects map[apikey.ID]string) {
 		findings = append(findings, found{admin.BreaksKey, verb, broken, nil, o.now})
 	}
 	if opened != nil {
-		findings = append(findings, found{admin.Opens, "refuses", opened, nil, o.now})
+		verb := "refuses"
+		if o.narrows && !openedNow { // rule M23
+			verb = "reports"
+		}
+		findings = append(findings, found{admin.Opens, verb, opened, nil, o.now})
 	}
 	return append(findings, wide...), effects
 }
