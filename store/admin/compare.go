@@ -297,10 +297,12 @@ func (c *comparison) empties() bool {
 }
 
 // losesUsed reports whether lost calls may be among those of the window, although none of the
-// known ones is. Usage shows neither the roles of a call, nor every address of a secret.
+// known ones is. Usage shows neither the roles of a call, nor every address of a secret, nor
+// the secret behind other proof.
 func (c *comparison) losesUsed(seen observed) bool {
+	other := seen.otherProof()
 	return seen.used() && (!seen.all || !seen.complete || c.everywhere || c.role) ||
-		slices.ContainsFunc(c.lost, func(lost call) bool { return lost.secret != "" && seen.usedSecret(lost.secret) })
+		slices.ContainsFunc(c.lost, func(lost call) bool { return lost.secret != "" && (other || seen.usedSecret(lost.secret)) })
 }
 
 // class classifies the key by its usage (rule M15), and returns the call to show. It is empty

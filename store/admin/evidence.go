@@ -102,6 +102,19 @@ func (o observed) usedSecret(id string) bool {
 	return slices.ContainsFunc(o.uses, func(use Use) bool { return use.Secret == id })
 }
 
+// otherProof reports whether the latest served call came with other proof than a secret's
+// text, such as HTTP Digest. Usage does not show which secret that was made with.
+func (o observed) otherProof() bool {
+	var proven time.Time
+	secret := false
+	for _, use := range o.uses {
+		if use.Secret != "" {
+			secret, proven = true, later(proven, use.Last)
+		}
+	}
+	return o.used() && !secret || slices.ContainsFunc(o.everyAddress(), func(use AddressUse) bool { return use.Last.After(proven) })
+}
+
 // everyAddress returns the addresses of served calls, ascending, with those known only as the
 // last of an entry, a secret or a call that would have been denied: these have a Count of 1.
 func (o observed) everyAddress() []AddressUse {

@@ -26,7 +26,7 @@ type records struct {
 type pastCall struct {
 	at      time.Time
 	address netip.Addr // invalid: nobody kept it
-	secret  string
+	secret  string     // empty: other proof
 }
 
 // An asker is the request of a key that asks for a change.
@@ -219,6 +219,9 @@ func (o *oracle) effect(id apikey.ID) effect {
 	if o.untouched(id) {
 		return effect{}
 	}
+	otherProof := slices.ContainsFunc(o.calls[id], func(c pastCall) bool { // the latest call: that is kept
+		return c.secret == "" && !slices.ContainsFunc(o.calls[id], func(d pastCall) bool { return d.secret != "" && !d.at.Before(c.at) })
+	})
 	var lost, gained, opened, broken, dead, role, secret []time.Time // when
 	for _, at := range o.instants {
 		passed, passes := false, false
@@ -244,7 +247,7 @@ func (o *oracle) effect(id apikey.ID) effect {
 			for _, ended := range o.ended(id, at) {
 				if o.loses(id, address, byOnly(ended), at) {
 					lost = append(lost, at)
-					if slices.ContainsFunc(o.calls[id], func(c pastCall) bool { return c.secret == ended }) {
+					if slices.ContainsFunc(o.calls[id], func(c pastCall) bool { return otherProof || c.secret == ended }) {
 						secret = append(secret, at)
 					}
 				}

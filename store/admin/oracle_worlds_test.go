@@ -192,6 +192,9 @@ func (c *chooser) key(s *smallWorld, id apikey.ID) {
 	nowhere := c.once(12)
 	for i := range c.n(4) {
 		call := pastCall{at: start.Add(-pick(c, time.Minute, day, 29*day, 31*day) - time.Duration(i)*time.Second), address: pick(c, smallAddresses...), secret: pick(c, key.Secrets...).ID()}
+		if !nowhere && c.once(6) {
+			call.secret = "" // other proof
+		}
 		record := store.UsageRecord{Key: id, Secret: call.secret, Usage: accesslist.Usage{Count: 1, Last: call.at, LastAddress: call.address}}
 		if nowhere {
 			call.address, record.Usage.LastAddress = netip.Addr{}, netip.Addr{}

@@ -23,7 +23,7 @@ type Rotation struct {
 }
 
 // A SecretUse is a secret of a key with its use. Calls with other proof, such as HTTP Digest,
-// are not in it.
+// are not in it: usage does not show their secret.
 type SecretUse struct {
 	SecretView
 	Live    bool       `json:"live"`
@@ -41,7 +41,8 @@ type SecretUse struct {
 
 // Rotation returns the secrets of a key with their last uses, and whether the earlier ones are
 // safe to end. An earlier secret is, if
-//   - the latest live secret was used;
+//   - the latest live secret was used, and no call with other proof came after its last use
+//     and that of the earlier one;
 //   - the earlier one was not used for the idle time, from its last use on or, if that is
 //     later, from when the latest was made;
 //   - usage was observed since the latest was made, within the bounds of [MaxMissing] and
@@ -72,6 +73,7 @@ func (a *Admin) Rotation(ctx context.Context, organization string, id apikey.ID,
 		begin = key.Secrets[latest].Created
 	}
 	usage, evidence := p.observed(ctx, key, begin)
+	other := observedOf(usage, evidence).otherProof()
 	rotation := Rotation{Key: key.ID, Revision: key.Revision, Secrets: make([]SecretUse, 0, len(key.Secrets)), Evidence: evidence}
 	for i, view := range secretViews(key.Secrets) {
 		kept := usage.Secrets[view.ID]
@@ -85,7 +87,7 @@ func (a *Admin) Rotation(ctx context.Context, organization string, id apikey.ID,
 		case i == latest:
 			secret.Why = "It is the latest secret. Rotate the key first."
 		default:
-			secret.Why = secret.inUse(rotation.Secrets[latest], evidence, idle)
+			secret.Why = secret.inUse(rotation.Secrets[latest], evidence, other, idle)
 			secret.SafeToEnd = secret.Why == ""
 		}
 	}
@@ -93,7 +95,7 @@ func (a *Admin) Rotation(ctx context.Context, organization string, id apikey.ID,
 }
 
 // inUse notes since when an earlier secret is idle, and returns why it is not safe to end.
-func (s *SecretUse) inUse(latest SecretUse, evidence Evidence, idle time.Duration) string {
+func (s *SecretUse) inUse(latest SecretUse, evidence Evidence, other bool, idle time.Duration) string {
 	switch {
 	case latest.Created.IsZero():
 		return "It is not known when the latest secret was made."
@@ -108,6 +110,8 @@ func (s *SecretUse) inUse(latest SecretUse, evidence Evidence, idle time.Duratio
 	switch until := s.IdleSince.Add(idle); {
 	case len(gaps) > 0:
 		return strings.Join(gaps, " ")
+	case other:
+		return "The last call came with other proof than a secret, such as HTTP Digest. Whether it was made with this secret is not known."
 	case latest.Count == 0:
 		return "The latest secret was not used yet."
 	case until.After(evidence.Until) && s.IdleSince.Equal(s.Last): // later calls are not known yet

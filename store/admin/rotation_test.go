@@ -35,6 +35,34 @@ func (w *world) proved(id string, secret int, ago time.Duration) {
 		Usage: accesslist.Usage{Count: 2, Last: w.now.Add(-ago), LastAddress: netip.MustParseAddr("::ffff:203.0.113.7")}})))
 }
 
+// otherwise records calls with other proof than a secret, such as HTTP Digest.
+func (w *world) otherwise(id, address string, ago time.Duration) {
+	w.t.Helper()
+	require.NoError(w.t, w.memory.RecordUsage(w.ctx, adapter.UsageBatch(store.UsageRecord{Key: apikey.ID(id),
+		Usage: accesslist.Usage{Count: 2, Last: w.now.Add(-ago), LastAddress: netip.MustParseAddr(address)}})))
+}
+
+// Other proof may be of any secret, whose end breaks calls then, perhaps (rule M15).
+func TestM15OtherProof(t *testing.T) {
+	w := newWorld(t)
+	w.key("boss", "198.51.100.1", "owner")
+	w.key("k", "203.0.113.7", "reader")
+	class := func(change admin.Change) admin.KeyClass { return classes(w.preview(ann, change))["k"] }
+	end := func(i int) admin.Change { return admin.EndSecret("k", w.stored("k").Secrets[i].ID(), time.Time{}) }
+	require.Equal(t, admin.KeyUnused, class(admin.Rotate("k", time.Minute)))
+	w.otherwise("k", "203.0.113.7", 2*day)
+	require.Equal(t, admin.KeyMayBreak, class(admin.Rotate("k", 0)))
+	require.Equal(t, admin.KeyMayBreak, class(admin.Rotate("k", time.Minute)))
+	require.Empty(t, class(admin.Rotate("k", 2*time.Hour)))
+	w.rotated("k", 3*day)
+	require.Equal(t, admin.KeyMayBreak, class(end(0)))
+	w.proved("k", 1, day) // what was earlier is not known
+	require.Equal(t, admin.KeyUnused, class(end(0)))
+	require.Equal(t, admin.KeyBreaks, class(end(1)))
+	w.otherwise("k", "203.0.113.7", time.Hour)
+	require.Equal(t, admin.KeyMayBreak, class(end(0)))
+}
+
 // An earlier secret is safe to end once it is out of use, the latest one is in use, and both
 // is known from observation without a gap (rules K4, M16).
 func TestM16Rotation(t *testing.T) {
@@ -71,6 +99,12 @@ func TestM16Rotation(t *testing.T) {
 		{name: "later calls are not known yet", made: 3 * day, used: []time.Duration{day, time.Hour}, edit: func(w *world) {
 			w.report(store.Report{Recorder: "second", Since: start.Add(-9 * day), Until: start.Add(-time.Second), At: start})
 		}, since: day, why: "It was used at 2026-02-28T12:00:00Z. Without further use it is safe to end at 2026-03-01T12:00:00Z."},
+		{name: "other proof", made: 3 * day, used: []time.Duration{2 * day, 2 * time.Hour}, edit: func(w *world) { w.otherwise("k", "203.0.113.7", time.Hour) },
+			since: 2 * day, why: "The last call came with other proof than a secret, such as HTTP Digest. Whether it was made with this secret is not known."},
+		{name: "other proof before", made: 3 * day, used: []time.Duration{5 * day, -1}, edit: func(w *world) {
+			w.otherwise("k", "203.0.113.7", 4*day)
+			w.proved("k", 1, time.Hour)
+		}, since: 3 * day},
 		{name: "a gap before", made: 3 * day, used: []time.Duration{2 * day, time.Hour}, edit: func(w *world) {
 			w.report(store.Report{Recorder: "second", Since: start.Add(-9 * day), Until: start.Add(-5 * day), At: start.Add(-5 * day), Ended: true})
 		}, since: 2 * day},
