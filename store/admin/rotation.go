@@ -41,8 +41,9 @@ type SecretUse struct {
 
 // Rotation returns the secrets of a key with their last uses, and whether the earlier ones are
 // safe to end. An earlier secret is, if
-//   - the latest live secret was used, and no call with other proof came after its last use
-//     and that of the earlier one;
+//   - the latest live secret does not end first;
+//   - it was used, and no call with other proof came after its last use and that of the
+//     earlier one;
 //   - the earlier one was not used for the idle time, from its last use on or, if that is
 //     later, from when the latest was made;
 //   - usage was observed since the latest was made, within the bounds of [MaxMissing] and
@@ -108,6 +109,8 @@ func (s *SecretUse) inUse(latest SecretUse, evidence Evidence, other bool, idle 
 	}
 	gaps := evidence.gaps()
 	switch until := s.IdleSince.Add(idle); {
+	case sooner(latest.Expires, s.Expires):
+		return fmt.Sprintf("The latest secret ends first, at %s. The key would have none then.", latest.Expires.UTC().Format(time.RFC3339))
 	case len(gaps) > 0:
 		return strings.Join(gaps, " ")
 	case other:

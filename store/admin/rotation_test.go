@@ -105,6 +105,9 @@ func TestM16Rotation(t *testing.T) {
 			w.otherwise("k", "203.0.113.7", 4*day)
 			w.proved("k", 1, time.Hour)
 		}, since: 3 * day},
+		{name: "the latest ends first", made: 3 * day, used: []time.Duration{2 * day, time.Hour}, edit: func(w *world) {
+			w.apply(ann, accept(admin.BreaksKey), admin.EndSecret("k", w.stored("k").Secrets[1].ID(), start.Add(5*time.Minute)))
+		}, since: 2 * day, why: "The latest secret ends first, at 2026-03-01T12:05:00Z. The key would have none then."},
 		{name: "a gap before", made: 3 * day, used: []time.Duration{2 * day, time.Hour}, edit: func(w *world) {
 			w.report(store.Report{Recorder: "second", Since: start.Add(-9 * day), Until: start.Add(-5 * day), At: start.Add(-5 * day), Ended: true})
 		}, since: 2 * day},

@@ -37,7 +37,8 @@ type Tightening struct {
 	Observed []AddressUse `json:"observed"`
 	LeftOut  []AddressUse `json:"leftOut"`
 
-	// Gaps says in sentences why Observed may lack addresses. Empty: it lacks none.
+	// Gaps says in sentences why Observed may lack addresses. Empty: it lacks none, within the
+	// bounds of MaxMissing and MaxLate.
 	Gaps []string `json:"gaps"`
 
 	Entries []EntryView `json:"entries"` // suggested, at least one
