@@ -105,14 +105,18 @@ func (o observed) usedSecret(id string) bool {
 // otherProof reports whether the latest served call came with other proof than a secret's
 // text, such as HTTP Digest. Usage does not show which secret that was made with.
 func (o observed) otherProof() bool {
-	var proven time.Time
+	var proven, last time.Time
 	secret := false
 	for _, use := range o.uses {
 		if use.Secret != "" {
 			secret, proven = true, later(proven, use.Last)
 		}
+		last = later(last, use.Last)
 	}
-	return o.used() && !secret || slices.ContainsFunc(o.everyAddress(), func(use AddressUse) bool { return use.Last.After(proven) })
+	for _, use := range o.addresses {
+		last = later(last, use.Last)
+	}
+	return o.used() && !secret || last.After(proven)
 }
 
 // everyAddress returns the addresses of served calls, ascending, with those known only as the
