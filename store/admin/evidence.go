@@ -111,7 +111,6 @@ func (o observed) otherProof() bool {
 		if use.Secret != "" {
 			secret, proven = true, later(proven, use.Last)
 		}
-		last = later(last, use.Last)
 	}
 	for _, use := range o.addresses {
 		last = later(last, use.Last)

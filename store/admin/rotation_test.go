@@ -61,6 +61,10 @@ func TestM15OtherProof(t *testing.T) {
 	require.Equal(t, admin.KeyBreaks, class(end(1)))
 	w.otherwise("k", "203.0.113.7", time.Hour)
 	require.Equal(t, admin.KeyMayBreak, class(end(0)))
+
+	w.key("l", "203.0.113.7", "reader")
+	require.NoError(t, w.memory.RecordUsage(w.ctx, map[apikey.ID]store.KeyUsage{"l": {Addresses: map[netip.Addr]store.AddressUsage{netip.MustParseAddr("203.0.113.7"): {Count: 1}}}}))
+	require.Equal(t, admin.KeyMayBreak, classes(w.preview(ann, admin.Rotate("l", time.Minute)))["l"], "at an unknown time")
 }
 
 // An earlier secret is safe to end once it is out of use, the latest one is in use, and both
