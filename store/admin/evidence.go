@@ -121,10 +121,13 @@ func (o observed) otherProof() bool {
 // everyAddress returns the addresses of served calls, ascending, with those known only as the
 // last of an entry, a secret or a call that would have been denied: these have a Count of 1.
 func (o observed) everyAddress() []AddressUse {
-	all := slices.Clone(o.addresses)
+	all, known := slices.Clone(o.addresses), make(map[netip.Addr]bool, len(o.addresses))
+	for _, use := range all {
+		known[use.Address] = true
+	}
 	add := func(address netip.Addr, last time.Time) {
-		if address.IsValid() && !slices.ContainsFunc(all, func(use AddressUse) bool { return use.Address == address }) {
-			all = append(all, AddressUse{Address: address, Count: 1, Last: last})
+		if address.IsValid() && !known[address] {
+			all, known[address] = append(all, AddressUse{Address: address, Count: 1, Last: last}), true
 		}
 	}
 	for _, use := range o.uses {

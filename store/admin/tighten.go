@@ -133,6 +133,7 @@ func (a *Admin) suggest(ctx context.Context, actor Actor, organization string, i
 	}
 	if p.call != nil && p.call.key == id && options.lists(p.call.client) {
 		covered = append(covered, p.call.client)
+		slices.SortFunc(covered, netip.Addr.Compare)
 	}
 	list, err := accesslist.Suggest(slices.Values(covered), options.Budget)
 	if err != nil {
@@ -151,7 +152,7 @@ func (o TightenOptions) lists(client netip.Addr) bool {
 }
 
 // inside narrows suggested entries to what a list admits, and for how long. An open list
-// admits everything; any other admits the addresses seen.
+// admits everything; any other admits the addresses seen, which are in ascending order.
 func inside(suggested, list accesslist.List, seen []netip.Addr, now time.Time) (entries []accesslist.Entry) {
 	present := slices.DeleteFunc(slices.Collect(list.All()), func(e accesslist.Entry) bool { return e.ExpiredAt(now) })
 	for entry := range suggested.All() {
@@ -165,13 +166,18 @@ func inside(suggested, list accesslist.List, seen []netip.Addr, now time.Time) (
 			entries = append(entries, entry)
 		}
 		for _, within := range present { // what the list admits of the entry, or for longer
-			used := slices.ContainsFunc(seen, within.Prefix().Contains)
-			if used && contains(entry, within) && (!listed || sooner(entry.Expires, within.Expires)) {
+			if contains(entry, within) && (!listed || sooner(entry.Expires, within.Expires)) && used(within, seen) {
 				entries = append(entries, within)
 			}
 		}
 	}
 	return entries
+}
+
+// used reports whether an entry covers one of some addresses in ascending order.
+func used(entry accesslist.Entry, seen []netip.Addr) bool {
+	first, _ := slices.BinarySearchFunc(seen, entry.Prefix().Addr(), netip.Addr.Compare)
+	return first < len(seen) && entry.Prefix().Contains(seen[first])
 }
 
 func contains(outer, inner accesslist.Entry) bool {
