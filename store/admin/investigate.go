@@ -97,8 +97,9 @@ type Investigation struct {
 // M1).
 //
 // A remedy is proposed only if Evaluate allows the same call on the records that it leaves.
-// With a Rotate, proposed if no secret of the key is live, the call is made again with the new
-// one (rule M4). Not proposed are
+// With a Rotate, proposed if no secret of the key is live at that time, the call is made again
+// with the new one (rule M4). A secret that is live now keeps its end; two of them end at once,
+// as the text says. Not proposed are
 //   - what would open the key to every address: removing entries, or NotRequired;
 //   - an entry for a possible proxy;
 //   - grants for all projects, and a role where neither the endpoint nor the key has one;
@@ -106,7 +107,7 @@ type Investigation struct {
 //
 // A key of another organization is unknown here: Reason is unknown_key, whatever a call with
 // it is answered. Errors are those of [Admin.Preview]: NotFound for the organization, Invalid
-// for a Secret that can be no ID, and Unavailable if the key, the events or a preview cannot be
+// for a Secret that can be no ID or a year outside 1 to 9999, and Unavailable if the key, the events or a preview cannot be
 // read. Without usage the Evidence says so.
 func (a *Admin) Investigate(ctx context.Context, actor Actor, organization string, call Call) (Investigation, error) {
 	if err := actor.may(organization, nil); err != nil {
@@ -115,7 +116,13 @@ func (a *Admin) Investigate(ctx context.Context, actor Actor, organization strin
 	if call.Secret != "" && !isHex(call.Secret, 8) {
 		return Investigation{}, invalid("A secret is named by its ID: 8 hexadecimal digits, as the log line of the call shows them.")
 	}
+	if year := call.Time.UTC().Year(); year < 1 || year > 9999 {
+		return Investigation{}, invalid("The call is in the year %d: 1 to 9999 are possible.", year)
+	}
 	q := &inquiry{admin: a, actor: actor, now: moment(a.clock()), call: call}
+	if err := q.checkActor(ctx, organization); err != nil {
+		return Investigation{}, err
+	}
 	if call.Time.IsZero() {
 		q.call.Time = q.now
 	}
@@ -153,6 +160,18 @@ type records struct {
 	side               // the key is nil for an unknown one
 	handedOut []string // IDs of the key's new secrets
 	assumed   bool     // the proof is taken for granted
+}
+
+// checkActor judges a key that asks by the present records, as a preview does.
+func (q *inquiry) checkActor(ctx context.Context, organization string) error {
+	if q.actor.request == nil {
+		return nil
+	}
+	p := &plan{admin: q.admin, actor: q.actor, call: q.actor.request, organization: organization, now: q.now}
+	if err := p.read(ctx); err != nil {
+		return err
+	}
+	return p.checkActor(ctx)
 }
 
 // read reads the key and its organization.

@@ -182,6 +182,43 @@ func TestInvestigateTheFuture(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, []string{"add_entries", "add_entries", "suspend_requirement", "set_requirement"}, proposed(found))
 	require.Equal(t, call.Time.Add(admin.DefaultSuspension), found.Remedies[2].Proposals[0].Until)
+
+	for year, possible := range map[int]bool{-1: false, 1: true, 9999: true, 10000: false} { // those of JSON
+		call.Time = time.Date(year, 12, 31, 23, 0, 0, 0, time.UTC)
+		found, err = w.admin.Investigate(w.ctx, ann, "free", call)
+		if !possible {
+			requireClass(t, admin.Invalid, err)
+			continue
+		}
+		require.NoError(t, err)
+		_, err = json.Marshal(found)
+		require.NoError(t, err)
+	}
+}
+
+// For a call to come the key is rotated before its secret ends, and calls until then go on.
+func TestInvestigateASecretThatWillEnd(t *testing.T) {
+	w := newWorld(t)
+	w.key("k", "203.0.113.7", "reader")
+	w.used("k", "203.0.113.7", time.Hour, 5)
+	ends := w.now.Add(time.Hour)
+	w.edit("k", func(k *apikey.Key) { k.Secrets[0].Expires = ends })
+	call := read("203.0.113.7")
+	call.Time = w.now.Add(3 * time.Hour)
+	found := w.investigate(ann, call)
+	require.Equal(t, []string{"rotate"}, proposed(found))
+	require.Equal(t, "Rotate the key, and give the caller the new secret.", found.Remedies[0].String())
+	require.Empty(t, found.Remedies[0].Preview.Findings)
+	w.apply(ann, admin.ApplyOptions{Token: found.Remedies[0].Preview.Token}, found.Remedies[0].Changes()...)
+	secrets := w.stored("k").Secrets
+	require.Len(t, secrets, 2)
+	require.True(t, secrets[0].Expires.Equal(ends))
+
+	w.edit("k", func(k *apikey.Key) { k.Secrets[1].Expires = ends }) // a key has two at most
+	found = w.investigate(ann, call)
+	require.Equal(t, []string{"rotate"}, proposed(found))
+	require.Equal(t, "Rotate the key, which ends its two live secrets at once, and give the caller the new secret.", found.Remedies[0].String())
+	require.Equal(t, []admin.Kind{admin.BreaksKey}, kinds(found.Remedies[0].Preview.Findings))
 }
 
 // What is known of the proof is compared on line 5, for the operator.
@@ -286,9 +323,12 @@ func TestInvestigateByAKey(t *testing.T) {
 	requireClass(t, admin.Forbidden, err)
 	_, err = w.admin.Investigate(w.ctx, ann, "nobody", read("203.0.113.7"))
 	requireClass(t, admin.NotFound, err)
+	w.edit("k", func(k *apikey.Key) { k.AccessList = w.list("203.0.113.7") })
 	w.edit("self", func(k *apikey.Key) { k.Disabled = true })
-	_, err = w.admin.Investigate(w.ctx, self, "acme", read("203.0.113.7"))
-	requireClass(t, admin.Forbidden, err)
+	for _, address := range []string{"203.0.113.7", "192.0.2.9"} { // allowed, and denied with remedies
+		_, err = w.admin.Investigate(w.ctx, self, "acme", read(address))
+		requireClass(t, admin.Forbidden, err)
+	}
 }
 
 // organizationOf changes a stored organization behind the Admin's back.
@@ -322,9 +362,13 @@ func TestInvestigateUnavailable(t *testing.T) {
 	f.fail("Usage", false)
 	require.True(t, w.investigate(ann, read("192.0.2.9")).Evidence.Unread)
 
+	f.fail("Organization", false)
+	_, err := w.admin.Investigate(w.ctx, w.by("boss", "198.51.100.1"), "acme", read("203.0.113.7"))
+	requireClass(t, admin.Unavailable, err)
+
 	looked := &looking{Store: f.Store, err: errFault}
 	other := worldLike(w, looked)
-	_, err := other.Investigate(w.ctx, ann, "acme", read("192.0.2.9"))
+	_, err = other.Investigate(w.ctx, ann, "acme", read("192.0.2.9"))
 	requireClass(t, admin.Unavailable, err)
 
 	// Remedies of records that are changed meanwhile are left out.

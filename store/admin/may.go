@@ -196,6 +196,8 @@ func (p Permissions) String() string {
 		from = "any address with a live entry"
 	case p.AnyListed:
 		from = "any address"
+	case p.Address.Zone() != "":
+		from = plain.Quote(from) // a zone is any text
 	}
 	fmt.Fprintf(&b, "key %q of organization %s, from %s, at %s: %s", p.Key, plain.Quote(p.Organization), from, p.Time.Format(time.RFC3339), p.Reason)
 	if p.Entry != nil && !p.AnyListed {
