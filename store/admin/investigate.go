@@ -67,7 +67,7 @@ type Investigation struct {
 
 	// Changed are the events of the key and of the organization since Time, the newest first,
 	// if Time is past: the call met other records then. MoreChanged is true if there may be
-	// others. For an unknown key they are all events kept of it, such as its deletion. Only
+	// others, as where the journal forgot events. For an unknown key they are all events kept of it, such as its deletion. Only
 	// Journaled is it known: the store is a store.Journal. Writes past this package have no
 	// events.
 	Changed     []store.Event `json:"changed"`
@@ -248,6 +248,9 @@ func (q *inquiry) changes(ctx context.Context, found *Investigation) error {
 		others, moreOthers, err = q.since(ctx, store.EventRequest{Organization: found.Organization}, since, func(e store.Event) bool { return e.Key == "" })
 		events, more = append(events, others...), more || moreOthers
 	}
+	if err == nil && known && !more {
+		more, err = q.forgotten(ctx, since)
+	}
 	if err != nil {
 		return unread(err)
 	}
@@ -284,6 +287,21 @@ func (q *inquiry) since(ctx context.Context, request store.EventRequest, since t
 		request.After = page.Next
 	}
 	return events, true, nil
+}
+
+// forgotten reports whether the journal may have forgotten events since a time: some are gone,
+// and none before it is kept.
+func (q *inquiry) forgotten(ctx context.Context, since time.Time) (bool, error) {
+	oldest, err := q.admin.journal.Events(ctx, store.EventRequest{Limit: 1})
+	if err != nil || len(oldest.Events) > 0 && oldest.Events[0].Time.Before(since) {
+		return false, err
+	}
+	first := store.Position{History: oldest.Next.History, Revision: 1}
+	_, err = q.admin.journal.Events(ctx, store.EventRequest{After: first, Limit: 1})
+	if errors.Is(err, store.ErrCompacted) {
+		return true, nil
+	}
+	return false, err
 }
 
 // evidence notes the denials of the key.
@@ -348,7 +366,7 @@ func (i Investigation) String() string {
 	case !i.Journaled:
 		b.WriteString("Changed since: unknown, because the store keeps no events.\n")
 	case i.MoreChanged:
-		b.WriteString("Changed since: more than is listed.\n")
+		b.WriteString("Changed since: maybe more than is listed.\n")
 	}
 	return b.String()
 }

@@ -16,6 +16,31 @@ import (
 	"github.com/sallyport-go/sallyport/store/admin"
 )
 
+// For a call to come the key is rotated before its secret ends, and calls until then go on.
+func TestInvestigateASecretThatWillEnd(t *testing.T) {
+	w := newWorld(t)
+	w.key("k", "203.0.113.7", "reader")
+	w.used("k", "203.0.113.7", time.Hour, 5)
+	ends := w.now.Add(time.Hour)
+	w.edit("k", func(k *apikey.Key) { k.Secrets[0].Expires = ends })
+	call := read("203.0.113.7")
+	call.Time = w.now.Add(3 * time.Hour)
+	found := w.investigate(ann, call)
+	require.Equal(t, []string{"rotate"}, proposed(found))
+	require.Equal(t, "Rotate the key, and give the caller the new secret.", found.Remedies[0].String())
+	require.Empty(t, found.Remedies[0].Preview.Findings)
+	w.apply(ann, admin.ApplyOptions{Token: found.Remedies[0].Preview.Token}, found.Remedies[0].Changes()...)
+	secrets := w.stored("k").Secrets
+	require.Len(t, secrets, 2)
+	require.True(t, secrets[0].Expires.Equal(ends))
+
+	w.edit("k", func(k *apikey.Key) { k.Secrets[1].Expires = ends }) // a key has two at most
+	found = w.investigate(ann, call)
+	require.Equal(t, []string{"rotate"}, proposed(found))
+	require.Equal(t, "Rotate the key, which ends its two live secrets at once, and give the caller the new secret.", found.Remedies[0].String())
+	require.Equal(t, []admin.Kind{admin.BreaksKey}, kinds(found.Remedies[0].Preview.Findings))
+}
+
 // Over random worlds: each remedy, applied, makes Evaluate allow the call, and there is one
 // wherever changes can mend it, of the least number of them.
 func TestRemediesMend(t *testing.T) {
