@@ -154,12 +154,12 @@ func run(ctx context.Context, database string, proxies []netip.Prefix, api, oper
 	case <-ctx.Done():
 	case err = <-failed:
 	}
-	ending, cancelEnding := context.WithTimeout(context.Background(), 20*time.Second) // for requests to finish
+	ending, cancelEnding := context.WithTimeout(context.Background(), 30*time.Second) // for requests to finish
 	defer cancelEnding()
 	return errors.Join(err, publicServer.Shutdown(ending), privateServer.Shutdown(ending), publicServer.Close(), privateServer.Close())
 }
 
 func newServer(handler http.Handler) *http.Server {
 	return &http.Server{Handler: handler, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 15 * time.Second,
-		WriteTimeout: 15 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 1 << 16}
+		WriteTimeout: 30 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 1 << 16}
 }

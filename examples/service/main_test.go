@@ -270,6 +270,7 @@ func TestTimeouts(t *testing.T) {
 	for _, timeout := range []time.Duration{server.ReadHeaderTimeout, server.ReadTimeout, server.WriteTimeout, server.IdleTimeout} {
 		require.Positive(t, timeout)
 	}
+	require.Greater(t, server.WriteTimeout, server.ReadTimeout+changing, "the secrets of a slowly sent order could not be answered")
 }
 
 // A handler outside of the guard serves nothing.

@@ -163,6 +163,9 @@ type newSecret struct {
 	Secret string    `json:"secret"`
 }
 
+// changing is the longest time that a change takes, once its order is read.
+const changing = 10 * time.Second
+
 // change previews an order or applies it. The client's hanging up does not stop it half-way.
 func (m management) change(r *http.Request, actor admin.Actor, organization string) (any, error) {
 	var asked order
@@ -180,7 +183,7 @@ func (m management) change(r *http.Request, actor admin.Actor, organization stri
 	if !asked.Apply {
 		return m.admin.Preview(r.Context(), actor, organization, changes...)
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), changing)
 	defer cancel()
 	terms := admin.ApplyOptions{Token: asked.Token, Accept: asked.Accept, Reason: asked.Reason}
 	result, err := m.admin.Apply(ctx, actor, organization, terms, changes...)
