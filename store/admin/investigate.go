@@ -32,7 +32,8 @@ type Call struct {
 	// the key's live secrets was proven.
 	Secret string
 
-	// Unproven means that the caller's secret did not match: line 5 answers.
+	// Unproven means that the caller's secret did not match: line 5 answers, until the caller
+	// has a new one.
 	Unproven bool
 
 	// PossibleProxy means that the decision has this kind: Client may be a proxy, whose entry
@@ -81,8 +82,8 @@ type Investigation struct {
 	Obstacles []policy.Reason `json:"obstacles"`
 
 	// Remedies are the single changes after which Again is allowed. Where no single change
-	// suffices, the shortest combination is the only one. Empty: the call is allowed, or no
-	// change of the key or the organization lets it pass.
+	// suffices, the shortest combination is the only one. Empty: the call is allowed, or none
+	// is proposed.
 	Remedies []Remedy `json:"remedies"`
 
 	// Denials are calls with the key denied in the window, those for Reason first. They and
@@ -341,7 +342,7 @@ func (i Investigation) String() string {
 	case i.Again.Allows():
 		fmt.Fprintf(&b, "Made again, it is allowed: %s.\n", i.Again)
 	case len(i.Remedies) == 0:
-		fmt.Fprintf(&b, "Made again, it is denied, and no change lets it pass: %s.\n", i.obstacles())
+		fmt.Fprintf(&b, "Made again, it is denied, and no change is proposed: %s.\n", i.obstacles())
 	default:
 		fmt.Fprintf(&b, "Made again, it is denied: %s. It passes after\n", i.obstacles())
 		for _, remedy := range i.Remedies {

@@ -81,7 +81,7 @@ func TestInvestigateAnUnknownKey(t *testing.T) {
 		require.Zero(t, found.KeyRevision)
 		require.Zero(t, found.Evidence)
 		require.Contains(t, found.String(), "The organization has no such key.\n"+
-			"Made again, it is denied, and no change lets it pass: unknown_key.\nChanged since: 2026-03-01T12:00:00Z key.deleted by person")
+			"Made again, it is denied, and no change is proposed: unknown_key.\nChanged since: 2026-03-01T12:00:00Z key.deleted by person")
 	}
 
 	var answers []string

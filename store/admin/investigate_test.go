@@ -95,6 +95,8 @@ func TestInvestigate(t *testing.T) {
 		"many roles":       {[]change{roles(slices.Repeat([]string{"auditor"}, 12)...)}, "role_missing", strings.TrimSpace(strings.Repeat("add_grants ", 10))},
 		"unproven":         {[]change{unproven, from("192.0.2.9")}, "wrong_secret address_not_listed", ""},
 		"unproven, else":   {[]change{unproven}, "wrong_secret", ""},
+		"unproven, ended":  {[]change{unproven, ended}, "wrong_secret", "rotate"}, // the caller was given an ended one
+		"unproven, both":   {[]change{unproven, ended, from("192.0.2.9")}, "wrong_secret address_not_listed", "rotate+add_entries"},
 		"secret ended":     {[]change{ended}, "wrong_secret", "rotate"},
 		"ended, elsewhere": {[]change{ended, from("192.0.2.9")}, "wrong_secret address_not_listed", "rotate+add_entries"},
 		"three":            {[]change{disable, from("192.0.2.9"), project}, "key_disabled address_not_listed project_not_granted", "enable_key+add_entries+add_grants"},

@@ -5,6 +5,7 @@ import (
 	"math/bits"
 	"math/rand/v2"
 	"net/netip"
+	"slices"
 	"testing"
 	"time"
 
@@ -113,12 +114,17 @@ func (w *world) requireMends(key apikey.Key, organization policy.Organization, c
 	subject, _, err := w.memory.Lookup(w.ctx, key.ID)
 	require.NoError(w.t, err)
 	after, mended := subject.Key(), subject.Organization()
+	call.Unproven = call.Unproven && !rotates(remedy) // the caller has the new secret
 	d := decide(after, mended, call, again)
 	require.True(w.t, d.Allowed(), "%s\n%s", remedy, d)
 	require.Equal(w.t, remedy.After, d.Reason)
 	for _, proposal := range remedy.Proposals {
 		requireValues(w.t, proposal, after, mended)
 	}
+}
+
+func rotates(remedy admin.Remedy) bool {
+	return slices.ContainsFunc(remedy.Proposals, func(p admin.Proposal) bool { return p.Kind == "rotate" })
 }
 
 // requireValues checks that the values of a proposal are those of the records after it.
@@ -177,6 +183,8 @@ func leastMends(key apikey.Key, organization policy.Organization, call admin.Cal
 	case len(key.Grants) > 0:
 		role = key.Grants[0].Role
 	}
+	const newSecret = 4
+	ended := liveSecret(true).Verify(key, at) != nil // otherwise a new secret is no mend: there is one to use
 	mends := []func(*apikey.Key, *policy.Organization){
 		func(k *apikey.Key, _ *policy.Organization) { k.Disabled = false },
 		func(_ *apikey.Key, o *policy.Organization) { o.Disabled = false },
@@ -202,6 +210,8 @@ func leastMends(key apikey.Key, organization policy.Organization, call admin.Cal
 	least := -1
 	for set := range uint(1) << len(mends) {
 		after, of := key.Clone(), organization
+		call := call
+		call.Unproven = call.Unproven && !(ended && set&(1<<newSecret) != 0)
 		for i, mend := range mends {
 			if set&(1<<i) != 0 {
 				mend(&after, &of)
