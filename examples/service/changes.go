@@ -1,7 +1,9 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/netip"
@@ -70,7 +72,7 @@ func readChange(organization string, data json.RawMessage) (admin.Change, error)
 	if err := json.Unmarshal(data, &given); err != nil {
 		return admin.Change{}, err
 	}
-	if err := json.Unmarshal(data, &f); err != nil {
+	if err := decode(bytes.NewReader(data), &f); err != nil { // a grant with a misspelt "project" would hold at the organization
 		return admin.Change{}, err
 	}
 	kind, ok := kinds[f.Kind]
@@ -79,7 +81,7 @@ func readChange(organization string, data json.RawMessage) (admin.Change, error)
 	}
 	for name := range strings.FieldsSeq("?kind ?key ?revision " + kind.fields) {
 		name, optional := strings.CutPrefix(name, "?")
-		if _, ok := given[name]; !ok && !optional {
+		if text := given[name]; !optional && (text == nil || string(text) == "null") {
 			return admin.Change{}, fmt.Errorf("%s needs %q", f.Kind, name)
 		}
 		delete(given, name)
@@ -88,11 +90,16 @@ func readChange(organization string, data json.RawMessage) (admin.Change, error)
 		return admin.Change{}, fmt.Errorf("%s has no %.40q", f.Kind, name)
 	}
 	for _, grant := range f.Grants { // rule K5: nobody else knows roles and projects
-		if !slices.Contains(roles, grant.Role) || grant.Project != "" && !hasProject(organization, grant.Project) {
+		known := slices.Contains(roles, grant.Role) && (grant.Project == "" || hasProject(organization, grant.Project))
+		if !known && f.Kind != "remove_grants" { // of a closed project
 			return admin.Change{}, fmt.Errorf("there is no role %.40q, or no project %.40q", grant.Role, grant.Project)
 		}
 	}
-	return kind.change(f).At(f.Revision), nil
+	change := kind.change(f)
+	if change.Key() != f.Key { // it is of the organization, and so of all keys
+		return admin.Change{}, fmt.Errorf("%s has no %q", f.Kind, "key")
+	}
+	return change.At(f.Revision), nil
 }
 
 func (f fields) grants() (grants []apikey.Grant) {
@@ -131,10 +138,10 @@ func decode(from io.Reader, into any) error {
 	decoder := json.NewDecoder(from)
 	decoder.DisallowUnknownFields()
 	if err := decoder.Decode(into); err != nil {
-		return invalid("The body cannot be read: %v.", err)
+		return err
 	}
 	if _, err := decoder.Token(); err != io.EOF {
-		return invalid("The body goes on after its JSON.")
+		return errors.New("it goes on after its JSON")
 	}
 	return nil
 }

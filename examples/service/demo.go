@@ -98,8 +98,8 @@ func showAdministration(ctx context.Context, out io.Writer, owner, ann caller) e
 // A caller calls the service as a proxy hands its requests on.
 type caller struct {
 	name, base, client string
-	secret             string // of a program
-	person             string // or who has signed in
+	secret             string // of a key, or none
+	person             string // who has signed in, or nobody
 }
 
 func (c caller) do(ctx context.Context, method, path, body string) (status string, answer []byte, err error) {
@@ -110,7 +110,8 @@ func (c caller) do(ctx context.Context, method, path, body string) (status strin
 	r.Header.Set("X-Forwarded-For", c.client)
 	if c.person != "" {
 		r.Header.Set(signedIn, c.person)
-	} else {
+	}
+	if c.secret != "" {
 		r.Header.Set("Authorization", "Bearer "+c.secret)
 	}
 	response, err := http.DefaultClient.Do(r)

@@ -6,7 +6,8 @@
 //	go run . -proxy 127.0.0.1/32
 //
 // is for a proxy on the same machine. It terminates TLS and appends to X-Forwarded-For. With
-// the same header, curl then asks /doctor/projects/atlas on port 8081 how a client is judged.
+// that header, and X-Forwarded-User: olga@service.example, curl then asks
+// /doctor/projects/atlas on port 8081 how a client is judged.
 // -demo calls the service and ends.
 //
 // # What to copy
@@ -16,7 +17,7 @@
 //     from the record, and the handler serves the judged record.
 //   - manage.go and changes.go, the administration. Edit the roles of its two endpoints in
 //     main.go, and the kinds of changes.
-//   - people.go stands for your accounts and their sign-in. Replace byPerson.
+//   - people.go stands for your accounts and their sign-in. Replace sender.
 //   - setup.go, the first key of a customer. Call setUp from your sign-up.
 //
 // # The administration
@@ -46,8 +47,10 @@
 //   - Owners change their own organization, from a listed address only. Auditors read. People
 //     change the organizations of their account.
 //   - Roles and projects must exist (rule K5).
-//   - A change with an unknown field, or without a needed one, is refused.
+//   - A change with an unknown field, or without a needed one, is refused. null is none.
 //   - A client's hanging up does not stop a change half-way.
 //   - A new key may be given its ID. Sent twice, the order then creates one key.
-//   - People's browsers send no changes for other sites.
+//   - Browsers send no changes for other sites, neither people's nor those with a key's
+//     Basic credentials.
+//   - Only operators of the service see the doctor and the counters.
 package main

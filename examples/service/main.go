@@ -124,13 +124,18 @@ func run(ctx context.Context, database string, proxies []netip.Prefix, api, oper
 	managing := policyhttp.PathOrganization("organization")
 	readKeys := guard.Route(policy.Endpoint{Name: "keys.read", Roles: []string{"owner", "auditor"}}, managing)
 	changeKeys := guard.Route(policy.Endpoint{Name: "keys.change", Roles: []string{"owner"}, RequiresAccessList: true}, managing)
-	sameOrigin := http.NewCrossOriginProtection() // browsers send a session with what another site asks for
+	sameOrigin := http.NewCrossOriginProtection() // browsers send a session, and Basic credentials, with what another site asks for
 	manage := management{administration, keys, copied}
-	manage.routes(public, byKey, readKeys.Protect, changeKeys.Protect)
+	manage.routes(public, byKey, readKeys.Protect, func(h http.Handler) http.Handler { return sameOrigin.Handler(changeKeys.Protect(h)) })
 	manage.routes(private, byPerson, sameOrigin.Handler, sameOrigin.Handler)
-	isOperator := func(*http.Request) bool { return true } // everybody on this machine; elsewhere check a session or a token
 	private.Handle("GET /doctor/projects/{project}", guard.Doctor(isOperator, show))
-	private.HandleFunc("GET /counters", func(w http.ResponseWriter, _ *http.Request) { write(w, json.RawMessage(counters.String())) })
+	private.HandleFunc("GET /counters", func(w http.ResponseWriter, r *http.Request) {
+		if !isOperator(r) {
+			http.NotFound(w, r)
+			return
+		}
+		write(w, json.RawMessage(counters.String()))
+	})
 
 	publicListener, err := net.Listen("tcp", api)
 	if err != nil {
@@ -149,12 +154,12 @@ func run(ctx context.Context, database string, proxies []netip.Prefix, api, oper
 	case <-ctx.Done():
 	case err = <-failed:
 	}
-	ending, cancelEnding := context.WithTimeout(context.Background(), 20*time.Second) // for requests to finish
+	ending, cancelEnding := context.WithTimeout(context.Background(), 30*time.Second) // for requests to finish
 	defer cancelEnding()
 	return errors.Join(err, publicServer.Shutdown(ending), privateServer.Shutdown(ending), publicServer.Close(), privateServer.Close())
 }
 
 func newServer(handler http.Handler) *http.Server {
 	return &http.Server{Handler: handler, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 15 * time.Second,
-		WriteTimeout: 15 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 1 << 16}
+		WriteTimeout: 30 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 1 << 16}
 }

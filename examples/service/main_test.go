@@ -166,15 +166,21 @@ func TestUndeclaredProxy(t *testing.T) {
 	require.Contains(t, body, `"parameters":["127.0.0.1"]`)
 }
 
+// The doctor tells which keys exist, and the counters are of all organizations: customers, who
+// sign in at the same listener, get neither.
 func TestOperators(t *testing.T) {
 	_, operators, _, secret := start(t, loopback)
 	require.True(t, strings.HasPrefix(operators, "127.0.0.1:"), operators)
-	status, body := get(t, operators+"/doctor/projects/atlas", secret, "192.0.2.1")
-	require.Equal(t, 200, status)
-	require.Contains(t, body, "address_not_listed")
-	status, body = get(t, operators+"/counters", apikey.Secret{}, "")
-	require.Equal(t, 200, status)
-	require.Contains(t, body, `"address_not_listed":1`)
+	asking := caller{base: operators, client: "192.0.2.1", secret: secret.Reveal()}
+	for _, person := range []string{"", "ann@acme.example", "gus@globex.example"} {
+		asking.person = person
+		for _, path := range []string{"/doctor/projects/atlas", "/counters"} {
+			require.NotContains(t, asking.must(t, http.MethodGet, path, "", 404), "address_not_listed")
+		}
+	}
+	asking.person = "olga@service.example"
+	require.Contains(t, asking.must(t, http.MethodGet, "/doctor/projects/atlas", "", 200), "address_not_listed")
+	require.Contains(t, asking.must(t, http.MethodGet, "/counters", "", 200), `"address_not_listed":1`)
 }
 
 // A failure at each step of the start ends the service, and leaves nothing open: the
@@ -264,6 +270,7 @@ func TestTimeouts(t *testing.T) {
 	for _, timeout := range []time.Duration{server.ReadHeaderTimeout, server.ReadTimeout, server.WriteTimeout, server.IdleTimeout} {
 		require.Positive(t, timeout)
 	}
+	require.Greater(t, server.WriteTimeout, server.ReadTimeout+changing, "the secrets of a slowly sent order could not be answered")
 }
 
 // A handler outside of the guard serves nothing.

@@ -112,18 +112,24 @@ func (m management) listKeys(r *http.Request, _ admin.Actor, organization string
 	return map[string]any{"keys": page.Items, "next": page.Next}, err
 }
 
+var errCursor = invalid("The cursor is not known, or not any more. Begin with the first page.")
+
 // listEvents answers the journal, the newest event first. It takes ?cursor, and ?key for the
 // events of one key, also of a deleted one.
 func (m management) listEvents(r *http.Request, _ admin.Actor, organization string) (any, error) {
 	query := r.URL.Query()
 	request := store.EventRequest{Organization: organization, Key: apikey.ID(query.Get("key")), Newest: true}
-	if revision, history, ok := strings.Cut(query.Get("cursor"), "-"); ok {
-		request.After.History = history
-		request.After.Revision, _ = strconv.ParseUint(revision, 10, 64) // 0 begins anew
+	if cursor := query.Get("cursor"); cursor != "" {
+		revision, history, _ := strings.Cut(cursor, "-")
+		n, err := strconv.ParseUint(revision, 10, 64)
+		if err != nil || history == "" {
+			return nil, errCursor
+		}
+		request.After = store.Position{Revision: n, History: history}
 	}
 	page, err := m.journal.Events(r.Context(), request)
 	if errors.Is(err, store.ErrCompacted) {
-		return nil, invalid("The cursor is not known any more. Begin with the first page.")
+		return nil, errCursor
 	}
 	next := ""
 	if page.More {
@@ -157,24 +163,27 @@ type newSecret struct {
 	Secret string    `json:"secret"`
 }
 
+// changing is the longest time that a change takes, once its order is read.
+const changing = 10 * time.Second
+
 // change previews an order or applies it. The client's hanging up does not stop it half-way.
 func (m management) change(r *http.Request, actor admin.Actor, organization string) (any, error) {
 	var asked order
 	if err := decode(r.Body, &asked); err != nil {
-		return nil, err
+		return nil, invalid("The body cannot be read: %.200v.", err)
 	}
 	var changes []admin.Change
 	for i, data := range asked.Changes {
 		change, err := readChange(organization, data)
 		if err != nil {
-			return nil, invalid("Change %d cannot be read: %v.", i+1, err)
+			return nil, invalid("Change %d cannot be read: %.400v.", i+1, err)
 		}
 		changes = append(changes, change)
 	}
 	if !asked.Apply {
 		return m.admin.Preview(r.Context(), actor, organization, changes...)
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), changing)
 	defer cancel()
 	terms := admin.ApplyOptions{Token: asked.Token, Accept: asked.Accept, Reason: asked.Reason}
 	result, err := m.admin.Apply(ctx, actor, organization, terms, changes...)

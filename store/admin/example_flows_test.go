@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"sync/atomic"
 	"time"
 
 	"github.com/sallyport-go/sallyport/apikey"
@@ -24,7 +25,7 @@ import (
 
 // A company sells an API: it has a store, decides from a replica, counts usage, and manages.
 type company struct {
-	now     time.Time // of every clock
+	elapsed atomic.Int64 // nanoseconds since the first morning, by every clock
 	store   *memory.Store
 	replica *replica.Replica
 	usage   *usage.Recorder
@@ -34,8 +35,8 @@ type company struct {
 }
 
 func newCompany() *company {
-	c := &company{now: time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC), store: memory.New()}
-	clock := func() time.Time { return c.now }
+	c := &company{store: memory.New()}
+	clock := c.now
 	c.replica = must(replica.New(c.store))
 	c.usage = usage.New(c.store, usage.WithClock(clock))
 	c.engine = policy.New(c.replica, policy.WithClock(clock), policy.WithObserver(c.usage.Observe))
@@ -44,6 +45,12 @@ func newCompany() *company {
 	c.ann = admin.ByPerson("ann@company.example", "Ann", netip.MustParseAddr("198.51.100.77")).Via(store.ViaConsole, "")
 	return c
 }
+
+func (c *company) now() time.Time {
+	return time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC).Add(time.Duration(c.elapsed.Load()))
+}
+
+func (c *company) pass(d time.Duration) { c.elapsed.Add(int64(d)) }
 
 func (c *company) close() {
 	err := errors.Join(c.usage.Close(context.Background()), c.replica.Close(), c.store.Close())
@@ -102,7 +109,7 @@ func Example_onboarding() {
 	// The customer's program makes the next key. It is the actor of the call that carries it.
 	owner := must(admin.ByKey(c.call("acme-first", shown, "198.51.100.5", "owner")))
 	result = must(c.admin.Apply(ctx, owner.Via(store.ViaAPI, ""), "acme", admin.ApplyOptions{}, admin.CreateKey(admin.NewKey{
-		ID: "nightly", Grants: []apikey.Grant{{Role: "reader"}}, Entries: entriesOf("203.0.113.7"), Expires: c.now.AddDate(1, 0, 0)})))
+		ID: "nightly", Grants: []apikey.Grant{{Role: "reader"}}, Entries: entriesOf("203.0.113.7"), Expires: c.now().AddDate(1, 0, 0)})))
 	fmt.Println("reads:", c.call("nightly", result.Secrets[0].Secret, "203.0.113.7", "reader").Reason)
 
 	for _, event := range must(c.store.Events(ctx, store.EventRequest{Organization: "acme"})).Events {
@@ -179,7 +186,7 @@ func Example_requireAccessLists() {
 	fmt.Println("billing is", c.call("billing", billing, "192.0.2.50", "reader").Reason)
 
 	// Some days later: the calls that would have been refused.
-	c.now = c.now.AddDate(0, 0, 3)
+	c.pass(3 * 24 * time.Hour)
 	require := admin.SetRequirement(policy.Required)
 	for _, key := range must(c.admin.Preview(ctx, c.ann, "acme", require)).Keys {
 		for _, denied := range key.WouldDeny {

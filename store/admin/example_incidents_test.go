@@ -29,15 +29,15 @@ func Example_rotateWithoutOutage() {
 	fmt.Println("new:", c.call("report", fresh, "203.0.113.7", "reader").Reason)
 
 	// The page of the key: when and where was each secret used last?
-	c.now = c.now.Add(6 * time.Hour)
+	c.pass(6 * time.Hour)
 	c.call("report", fresh, "203.0.113.7", "reader")
 	for i, secret := range must(c.admin.Rotation(ctx, "acme", "report", 24*time.Hour)).Secrets {
-		fmt.Printf("secret %d: %d calls, the last %v ago from %v. %s\n", i+1, secret.Count, c.now.Sub(secret.Last), secret.Address, secret.Why)
+		fmt.Printf("secret %d: %d calls, the last %v ago from %v. %s\n", i+1, secret.Count, c.now().Sub(secret.Last), secret.Address, secret.Why)
 	}
 
 	// The next day nobody has used the old one, and that is observed. If nothing is done, it
 	// ends by the clock.
-	c.now = c.now.Add(19 * time.Hour)
+	c.pass(19 * time.Hour)
 	c.call("report", fresh, "203.0.113.7", "reader")
 	rotation := must(c.admin.Rotation(ctx, "acme", "report", 24*time.Hour))
 	if unused := rotation.Secrets[0]; unused.SafeToEnd {
@@ -73,14 +73,14 @@ func Example_investigateRefusal() {
 
 	// Would this entry be enough? Evaluate answers on the records after the change.
 	entry := entriesOf("203.0.113.99")[0]
-	entry.Comment, entry.Expires = "ticket 815", c.now.Add(24*time.Hour)
+	entry.Comment, entry.Expires = "ticket 815", c.now().Add(24*time.Hour)
 	remedy := admin.AddEntries("report", entry)
 	preview := must(c.admin.Preview(ctx, c.ann, "acme", remedy))
 	fmt.Println("from", preview.Keys[0].Address, preview.Keys[0].Before, "then", preview.Keys[0].After)
 
 	must(c.admin.Apply(ctx, c.ann, "acme", admin.ApplyOptions{Token: preview.Token, Reason: "ticket 815"}, remedy))
 	fmt.Println("today:", c.call("report", secret, "203.0.113.99", "reader").Reason)
-	c.now = c.now.Add(24 * time.Hour)
+	c.pass(24 * time.Hour)
 	fmt.Println("tomorrow:", c.call("report", secret, "203.0.113.99", "reader").Reason)
 	// Output:
 	// IP_ADDRESS_NOT_ON_ACCESS_LIST [203.0.113.99]
@@ -105,7 +105,7 @@ func Example_breakGlass() {
 
 	// A key cannot suspend what restricts it. A person can, with a reason, for a day at most.
 	key := must(admin.ByKey(c.call("deploy", deploy, "198.51.100.1", "owner")))
-	suspend := admin.SuspendRequirement(c.now.Add(30 * time.Minute))
+	suspend := admin.SuspendRequirement(c.now().Add(30 * time.Minute))
 	_, err := c.admin.Apply(ctx, key, "acme", open, suspend)
 	fmt.Println("a key:", admin.ClassOf(err))
 	_, err = c.admin.Apply(ctx, c.ann, "acme", admin.ApplyOptions{}, suspend)
@@ -115,14 +115,14 @@ func Example_breakGlass() {
 	// Decisions have the answer without the suspension, to see who depends on it.
 	decision := c.call("worker", worker, "192.0.2.50", "reader")
 	fmt.Println("suspended:", decision.Reason, "would be", decision.WouldDeny)
-	c.now = c.now.Add(30 * time.Minute)
+	c.pass(30 * time.Minute)
 	fmt.Println("afterwards:", c.call("worker", worker, "192.0.2.50", "reader").Reason)
 
 	// For one program an entry or a key with an end is narrower.
 	result = must(c.admin.Apply(ctx, c.ann, "acme", admin.ApplyOptions{Reason: "incident 42"}, admin.CreateKey(admin.NewKey{
-		ID: "temporary", Grants: []apikey.Grant{{Role: "reader"}}, Entries: entriesOf("192.0.2.50"), Expires: c.now.Add(time.Hour)})))
+		ID: "temporary", Grants: []apikey.Grant{{Role: "reader"}}, Entries: entriesOf("192.0.2.50"), Expires: c.now().Add(time.Hour)})))
 	fmt.Println("for an hour:", c.call("temporary", result.Secrets[0].Secret, "192.0.2.50", "reader").Reason)
-	c.now = c.now.Add(time.Hour)
+	c.pass(time.Hour)
 	fmt.Println("afterwards:", c.call("temporary", result.Secrets[0].Secret, "192.0.2.50", "reader").Reason)
 	// Output:
 	// required: organization_requires_access_list
@@ -172,9 +172,9 @@ func Example_leakedKey() {
 	fmt.Println("replaced:", c.call("report-2", result.Secrets[0].Secret, "203.0.113.7", "reader").Reason)
 
 	// A week later: the last try is long ago, so the key goes. Its events stay.
-	c.now = c.now.AddDate(0, 0, 8)
+	c.pass(8 * 24 * time.Hour)
 	tried := must(c.store.Usage(ctx, "report"))["report"].Denials[policy.KeyDisabled]
-	if c.now.Sub(tried.Last) > 7*24*time.Hour {
+	if c.now().Sub(tried.Last) > 7*24*time.Hour {
 		must(c.admin.Apply(ctx, c.ann, "acme", admin.ApplyOptions{Reason: "nobody tries it any more"}, admin.DeleteKey("report")))
 	}
 	newest := must(c.store.Events(ctx, request)).Events[0]

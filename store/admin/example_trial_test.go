@@ -19,7 +19,7 @@ func ExampleAdmin_Tighten() {
 	for _, client := range strings.Fields("192.0.2.16 192.0.2.17 192.0.2.18 192.0.2.16") {
 		c.call("report", secret, client, "reader")
 	}
-	c.now = c.now.AddDate(0, 0, 20)
+	c.pass(20 * 24 * time.Hour)
 	c.call("report", secret, "192.0.2.17", "reader")
 
 	tightening := must(c.admin.Tighten(ctx, c.ann, "acme", "report", admin.TightenOptions{Budget: 1}))
@@ -58,7 +58,7 @@ func ExampleSetTrialList() {
 		fmt.Println(client, "is", c.call("report", secret, client, "reader").Reason)
 	}
 
-	c.now = c.now.AddDate(0, 0, 7)
+	c.pass(7 * 24 * time.Hour)
 	key := must(c.admin.Preview(ctx, c.ann, "acme", admin.EnforceTrial("report"))).Keys[0]
 	for _, denied := range key.WouldDeny {
 		fmt.Println(key.Key, key.Class, "by", denied.Reason, "at", denied.Address)
@@ -93,7 +93,7 @@ func ExampleAdmin_Rotation() {
 	defer c.close()
 	c.customer(policy.NotRequired)
 	must(c.admin.Apply(ctx, c.ann, "acme", admin.ApplyOptions{}, admin.Rotate("report", 7*24*time.Hour)))
-	c.now = c.now.Add(48 * time.Hour)
+	c.pass(48 * time.Hour)
 	must(0, c.usage.Flush(ctx))
 	for _, secret := range must(c.admin.Rotation(ctx, "acme", "report", 0)).Secrets {
 		fmt.Println(secret.SafeToEnd, secret.Why)

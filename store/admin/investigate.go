@@ -32,7 +32,8 @@ type Call struct {
 	// the key's live secrets was proven.
 	Secret string
 
-	// Unproven means that the caller's secret did not match: line 5 answers.
+	// Unproven means that the caller's secret did not match: line 5 answers, until the caller
+	// has a new one.
 	Unproven bool
 
 	// PossibleProxy means that the decision has this kind: Client may be a proxy, whose entry
@@ -67,7 +68,7 @@ type Investigation struct {
 
 	// Changed are the events of the key and of the organization since Time, the newest first,
 	// if Time is past: the call met other records then. MoreChanged is true if there may be
-	// others. For an unknown key they are all events kept of it, such as its deletion. Only
+	// others, as where the journal forgot events. For an unknown key they are all events kept of it, such as its deletion. Only
 	// Journaled is it known: the store is a store.Journal. Writes past this package have no
 	// events.
 	Changed     []store.Event `json:"changed"`
@@ -81,8 +82,8 @@ type Investigation struct {
 	Obstacles []policy.Reason `json:"obstacles"`
 
 	// Remedies are the single changes after which Again is allowed. Where no single change
-	// suffices, the shortest combination is the only one. Empty: the call is allowed, or no
-	// change of the key or the organization lets it pass.
+	// suffices, the shortest combination is the only one. Empty: the call is allowed, or none
+	// is proposed.
 	Remedies []Remedy `json:"remedies"`
 
 	// Denials are calls with the key denied in the window, those for Reason first. They and
@@ -97,8 +98,9 @@ type Investigation struct {
 // M1).
 //
 // A remedy is proposed only if Evaluate allows the same call on the records that it leaves.
-// With a Rotate, proposed if no secret of the key is live, the call is made again with the new
-// one (rule M4). Not proposed are
+// With a Rotate, proposed if no secret of the key is live at that time, the call is made again
+// with the new one (rule M4). A secret that is live now keeps its end; two of them end at once,
+// as the text says. Not proposed are
 //   - what would open the key to every address: removing entries, or NotRequired;
 //   - an entry for a possible proxy;
 //   - grants for all projects, and a role where neither the endpoint nor the key has one;
@@ -106,7 +108,7 @@ type Investigation struct {
 //
 // A key of another organization is unknown here: Reason is unknown_key, whatever a call with
 // it is answered. Errors are those of [Admin.Preview]: NotFound for the organization, Invalid
-// for a Secret that can be no ID, and Unavailable if the key, the events or a preview cannot be
+// for a Secret that can be no ID or a year outside 1 to 9999, and Unavailable if the key, the events or a preview cannot be
 // read. Without usage the Evidence says so.
 func (a *Admin) Investigate(ctx context.Context, actor Actor, organization string, call Call) (Investigation, error) {
 	if err := actor.may(organization, nil); err != nil {
@@ -115,7 +117,13 @@ func (a *Admin) Investigate(ctx context.Context, actor Actor, organization strin
 	if call.Secret != "" && !isHex(call.Secret, 8) {
 		return Investigation{}, invalid("A secret is named by its ID: 8 hexadecimal digits, as the log line of the call shows them.")
 	}
+	if year := call.Time.UTC().Year(); year < 1 || year > 9999 {
+		return Investigation{}, invalid("The call is in the year %d: 1 to 9999 are possible.", year)
+	}
 	q := &inquiry{admin: a, actor: actor, now: moment(a.clock()), call: call}
+	if err := q.checkActor(ctx, organization); err != nil {
+		return Investigation{}, err
+	}
 	if call.Time.IsZero() {
 		q.call.Time = q.now
 	}
@@ -153,6 +161,18 @@ type records struct {
 	side               // the key is nil for an unknown one
 	handedOut []string // IDs of the key's new secrets
 	assumed   bool     // the proof is taken for granted
+}
+
+// checkActor judges a key that asks by the present records, as a preview does.
+func (q *inquiry) checkActor(ctx context.Context, organization string) error {
+	if q.actor.request == nil {
+		return nil
+	}
+	p := &plan{admin: q.admin, actor: q.actor, call: q.actor.request, organization: organization, now: q.now}
+	if err := p.read(ctx); err != nil {
+		return err
+	}
+	return p.checkActor(ctx)
 }
 
 // read reads the key and its organization.
@@ -229,6 +249,9 @@ func (q *inquiry) changes(ctx context.Context, found *Investigation) error {
 		others, moreOthers, err = q.since(ctx, store.EventRequest{Organization: found.Organization}, since, func(e store.Event) bool { return e.Key == "" })
 		events, more = append(events, others...), more || moreOthers
 	}
+	if err == nil && known && !more {
+		more, err = q.forgotten(ctx, since)
+	}
 	if err != nil {
 		return unread(err)
 	}
@@ -265,6 +288,21 @@ func (q *inquiry) since(ctx context.Context, request store.EventRequest, since t
 		request.After = page.Next
 	}
 	return events, true, nil
+}
+
+// forgotten reports whether the journal may have forgotten events since a time: some are gone,
+// and none before it is kept.
+func (q *inquiry) forgotten(ctx context.Context, since time.Time) (bool, error) {
+	oldest, err := q.admin.journal.Events(ctx, store.EventRequest{Limit: 1})
+	if err != nil || len(oldest.Events) > 0 && oldest.Events[0].Time.Before(since) {
+		return false, err
+	}
+	first := store.Position{History: oldest.Next.History, Revision: 1}
+	_, err = q.admin.journal.Events(ctx, store.EventRequest{After: first, Limit: 1})
+	if errors.Is(err, store.ErrCompacted) {
+		return true, nil
+	}
+	return false, err
 }
 
 // evidence notes the denials of the key.
@@ -304,7 +342,7 @@ func (i Investigation) String() string {
 	case i.Again.Allows():
 		fmt.Fprintf(&b, "Made again, it is allowed: %s.\n", i.Again)
 	case len(i.Remedies) == 0:
-		fmt.Fprintf(&b, "Made again, it is denied, and no change lets it pass: %s.\n", i.obstacles())
+		fmt.Fprintf(&b, "Made again, it is denied, and no change is proposed: %s.\n", i.obstacles())
 	default:
 		fmt.Fprintf(&b, "Made again, it is denied: %s. It passes after\n", i.obstacles())
 		for _, remedy := range i.Remedies {
@@ -329,7 +367,7 @@ func (i Investigation) String() string {
 	case !i.Journaled:
 		b.WriteString("Changed since: unknown, because the store keeps no events.\n")
 	case i.MoreChanged:
-		b.WriteString("Changed since: more than is listed.\n")
+		b.WriteString("Changed since: maybe more than is listed.\n")
 	}
 	return b.String()
 }

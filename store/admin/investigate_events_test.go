@@ -81,7 +81,7 @@ func TestInvestigateAnUnknownKey(t *testing.T) {
 		require.Zero(t, found.KeyRevision)
 		require.Zero(t, found.Evidence)
 		require.Contains(t, found.String(), "The organization has no such key.\n"+
-			"Made again, it is denied, and no change lets it pass: unknown_key.\nChanged since: 2026-03-01T12:00:00Z key.deleted by person")
+			"Made again, it is denied, and no change is proposed: unknown_key.\nChanged since: 2026-03-01T12:00:00Z key.deleted by person")
 	}
 
 	var answers []string
@@ -137,7 +137,7 @@ func TestInvestigateBoundsEvents(t *testing.T) {
 	require.Len(t, found.Changed, admin.MaxChanged)
 	require.True(t, found.MoreChanged)
 	require.Equal(t, w.stored("k").Revision, found.Changed[0].Revision)
-	require.Contains(t, found.String(), "Changed since: more than is listed.\n")
+	require.Contains(t, found.String(), "Changed since: maybe more than is listed.\n")
 
 	call.Time = w.now.Add(-time.Second) // the last page of it has earlier ones
 	j.size = 3
@@ -155,6 +155,46 @@ func TestInvestigateBoundsEvents(t *testing.T) {
 		_, err := w.admin.Investigate(w.ctx, ann, "acme", call)
 		requireClass(t, admin.Unavailable, err)
 		require.True(t, errors.Is(err, errFault))
+	}
+}
+
+// Events that were forgotten may have been after the call, unless an earlier one is kept.
+func TestInvestigateForgottenEvents(t *testing.T) {
+	j := &journal{Store: memory.New()}
+	w := worldOf(t, j, j.Store)
+	w.organization("other", policy.NotRequired)
+	w.key("k", "203.0.113.7", "reader")
+	change := func(organization, name string) time.Time {
+		w.now = w.now.Add(time.Hour)
+		_, err := w.admin.Apply(w.ctx, ann, organization, plain, admin.SetName(name))
+		require.NoError(t, err)
+		return w.now
+	}
+	more := func(at time.Time) bool {
+		call := read("192.0.2.9")
+		call.Time = at
+		found := w.investigate(ann, call)
+		require.Equal(t, found.MoreChanged, strings.Contains(found.String(), "Changed since: maybe more than is listed.\n"))
+		return found.MoreChanged
+	}
+	first := change("acme", "first")
+	change("acme", "second")
+	require.False(t, more(first.Add(-time.Minute)), "nothing was forgotten")
+
+	position := w.position()
+	last := change("other", "third")
+	_, err := j.Write(w.ctx, store.Write{Forget: &position})
+	require.NoError(t, err)
+	w.now = w.now.Add(time.Hour)
+	require.True(t, more(first.Add(time.Minute)))
+	require.False(t, more(last.Add(time.Minute)), "an earlier event is kept")
+
+	call := read("192.0.2.9")
+	call.Time = first
+	for n := range 4 {
+		j.left, j.err = n, errFault
+		_, err := w.admin.Investigate(w.ctx, ann, "acme", call)
+		requireClass(t, admin.Unavailable, err)
 	}
 }
 

@@ -95,6 +95,8 @@ func TestInvestigate(t *testing.T) {
 		"many roles":       {[]change{roles(slices.Repeat([]string{"auditor"}, 12)...)}, "role_missing", strings.TrimSpace(strings.Repeat("add_grants ", 10))},
 		"unproven":         {[]change{unproven, from("192.0.2.9")}, "wrong_secret address_not_listed", ""},
 		"unproven, else":   {[]change{unproven}, "wrong_secret", ""},
+		"unproven, ended":  {[]change{unproven, ended}, "wrong_secret", "rotate"}, // the caller was given an ended one
+		"unproven, both":   {[]change{unproven, ended, from("192.0.2.9")}, "wrong_secret address_not_listed", "rotate+add_entries"},
 		"secret ended":     {[]change{ended}, "wrong_secret", "rotate"},
 		"ended, elsewhere": {[]change{ended, from("192.0.2.9")}, "wrong_secret address_not_listed", "rotate+add_entries"},
 		"three":            {[]change{disable, from("192.0.2.9"), project}, "key_disabled address_not_listed project_not_granted", "enable_key+add_entries+add_grants"},
@@ -182,6 +184,18 @@ func TestInvestigateTheFuture(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, []string{"add_entries", "add_entries", "suspend_requirement", "set_requirement"}, proposed(found))
 	require.Equal(t, call.Time.Add(admin.DefaultSuspension), found.Remedies[2].Proposals[0].Until)
+
+	for year, possible := range map[int]bool{-1: false, 1: true, 9999: true, 10000: false} { // those of JSON
+		call.Time = time.Date(year, 12, 31, 23, 0, 0, 0, time.UTC)
+		found, err = w.admin.Investigate(w.ctx, ann, "free", call)
+		if !possible {
+			requireClass(t, admin.Invalid, err)
+			continue
+		}
+		require.NoError(t, err)
+		_, err = json.Marshal(found)
+		require.NoError(t, err)
+	}
 }
 
 // What is known of the proof is compared on line 5, for the operator.
@@ -286,9 +300,12 @@ func TestInvestigateByAKey(t *testing.T) {
 	requireClass(t, admin.Forbidden, err)
 	_, err = w.admin.Investigate(w.ctx, ann, "nobody", read("203.0.113.7"))
 	requireClass(t, admin.NotFound, err)
+	w.edit("k", func(k *apikey.Key) { k.AccessList = w.list("203.0.113.7") })
 	w.edit("self", func(k *apikey.Key) { k.Disabled = true })
-	_, err = w.admin.Investigate(w.ctx, self, "acme", read("203.0.113.7"))
-	requireClass(t, admin.Forbidden, err)
+	for _, address := range []string{"203.0.113.7", "192.0.2.9"} { // allowed, and denied with remedies
+		_, err = w.admin.Investigate(w.ctx, self, "acme", read(address))
+		requireClass(t, admin.Forbidden, err)
+	}
 }
 
 // organizationOf changes a stored organization behind the Admin's back.
@@ -322,9 +339,13 @@ func TestInvestigateUnavailable(t *testing.T) {
 	f.fail("Usage", false)
 	require.True(t, w.investigate(ann, read("192.0.2.9")).Evidence.Unread)
 
+	f.fail("Organization", false)
+	_, err := w.admin.Investigate(w.ctx, w.by("boss", "198.51.100.1"), "acme", read("203.0.113.7"))
+	requireClass(t, admin.Unavailable, err)
+
 	looked := &looking{Store: f.Store, err: errFault}
 	other := worldLike(w, looked)
-	_, err := other.Investigate(w.ctx, ann, "acme", read("192.0.2.9"))
+	_, err = other.Investigate(w.ctx, ann, "acme", read("192.0.2.9"))
 	requireClass(t, admin.Unavailable, err)
 
 	// Remedies of records that are changed meanwhile are left out.

@@ -17,8 +17,9 @@ import (
 )
 
 // Permissions are the answers to a key's calls, from one address at one time. See [May]. They
-// are for operators. To show them to the key's own program, after its proof, leave out Entry:
-// its comment and the list are not the program's. The names in their JSON do not change.
+// are for operators. To show them to the key's own program, after its proof, leave out Entry,
+// and with AnyListed Address: its comment and the list are not the program's. The names in
+// their JSON do not change.
 type Permissions struct {
 	Key          apikey.ID  `json:"key"`
 	Organization string     `json:"organization"`
@@ -196,6 +197,8 @@ func (p Permissions) String() string {
 		from = "any address with a live entry"
 	case p.AnyListed:
 		from = "any address"
+	case p.Address.Zone() != "":
+		from = plain.Quote(from) // a zone is any text
 	}
 	fmt.Fprintf(&b, "key %q of organization %s, from %s, at %s: %s", p.Key, plain.Quote(p.Organization), from, p.Time.Format(time.RFC3339), p.Reason)
 	if p.Entry != nil && !p.AnyListed {

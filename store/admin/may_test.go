@@ -139,6 +139,11 @@ func TestMayDenies(t *testing.T) {
 	}
 	zoned := admin.May(policy.NewSubject(&key, &organization), calls, netip.MustParseAddr("fe80::1%eth0"), w.now)
 	require.Equal(t, policy.InvalidRequest, zoned.Reason)
+	require.Contains(t, zoned.String(), `, from "fe80::1%eth0", at`)
+	hostile := netip.MustParseAddr("fe80::1").WithZone("eth0\nallow" + strings.Repeat("\x1b", 1<<16))
+	text := admin.May(policy.NewSubject(&key, &organization), nil, hostile, w.now).String()
+	require.Contains(t, text, `from "fe80::1%eth0\nallow\x1b`)
+	require.Less(t, len(text), 1000)
 	none, err := json.Marshal(admin.May(policy.NewSubject(&key, &organization), nil, client, w.now).Places)
 	require.NoError(t, err)
 	require.JSONEq(t, `[{"endpoints": []}, {"allProjects": true, "endpoints": []}]`, string(none))

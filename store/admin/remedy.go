@@ -80,8 +80,9 @@ var (
 
 // Verify implements [policy.Verifier]. Its errors are for the operator.
 func (c claim) Verify(key apikey.Key, now time.Time) error {
+	given := func(s apikey.StoredSecret) bool { return slices.Contains(c.handedOut, s.ID()) && isLive(s, now) }
 	switch {
-	case c.assumed:
+	case c.assumed || slices.ContainsFunc(key.Secrets, given):
 		return nil
 	case c.unproven:
 		return errUnproven
@@ -91,7 +92,7 @@ func (c claim) Verify(key apikey.Key, now time.Time) error {
 		}
 		return nil
 	}
-	if (proof{secret: c.secret, handedOut: c.handedOut}).Verify(key, now) != nil {
+	if (proof{secret: c.secret}).Verify(key, now) != nil {
 		for _, s := range key.Secrets {
 			if s.ID() == c.secret {
 				return fmt.Errorf("the secret %s of the key has ended: %s", c.secret, shown(s.Expires))
@@ -225,7 +226,7 @@ func (q *inquiry) proposals() []Proposal {
 		{Text: "Let the key be valid until " + shown(until) + ".", Change: SetValidity(id, key.NotBefore, until), NotBefore: key.NotBefore.UTC(), Expires: until},
 	}
 	if (anySecret{}).Verify(*key, q.retry) != nil { // otherwise a caller has a secret to use
-		all = append(all, Proposal{Text: "Rotate the key, and give the caller the new secret.", Change: Rotate(id, 0)})
+		all = append(all, q.rotation())
 	}
 	all = slices.Concat(all, q.entries(until), q.grants(), []Proposal{
 		{Text: "Suspend the requirement of the organization until " + shown(suspended) + ".", Change: SuspendRequirement(suspended), Until: suspended},
@@ -235,6 +236,20 @@ func (q *inquiry) proposals() []Proposal {
 		all[i].Kind = all[i].Change.kind
 	}
 	return slices.DeleteFunc(all, func(p Proposal) bool { return q.actor.request != nil && p.Change.keyless != "" })
+}
+
+// rotation proposes a new secret. One that is live until a call to come keeps its end.
+func (q *inquiry) rotation() Proposal {
+	id, overlap, live := q.call.Key, q.retry.Sub(q.now), 0
+	for _, s := range q.found.key.Secrets {
+		if isLive(s, q.now) {
+			live++
+		}
+	}
+	if live > 1 { // and a key has no third
+		return Proposal{Text: "Rotate the key, which ends its two live secrets at once, and give the caller the new secret.", Change: Rotate(id, 0)}
+	}
+	return Proposal{Text: "Rotate the key, and give the caller the new secret.", Change: Rotate(id, overlap)}
 }
 
 // entries proposes the client's address: an entry of its own, temporary or lasting, or the

@@ -5,6 +5,7 @@ import (
 	"math/bits"
 	"math/rand/v2"
 	"net/netip"
+	"slices"
 	"testing"
 	"time"
 
@@ -15,6 +16,31 @@ import (
 	"github.com/sallyport-go/sallyport/policy"
 	"github.com/sallyport-go/sallyport/store/admin"
 )
+
+// For a call to come the key is rotated before its secret ends, and calls until then go on.
+func TestInvestigateASecretThatWillEnd(t *testing.T) {
+	w := newWorld(t)
+	w.key("k", "203.0.113.7", "reader")
+	w.used("k", "203.0.113.7", time.Hour, 5)
+	ends := w.now.Add(time.Hour)
+	w.edit("k", func(k *apikey.Key) { k.Secrets[0].Expires = ends })
+	call := read("203.0.113.7")
+	call.Time = w.now.Add(3 * time.Hour)
+	found := w.investigate(ann, call)
+	require.Equal(t, []string{"rotate"}, proposed(found))
+	require.Equal(t, "Rotate the key, and give the caller the new secret.", found.Remedies[0].String())
+	require.Empty(t, found.Remedies[0].Preview.Findings)
+	w.apply(ann, admin.ApplyOptions{Token: found.Remedies[0].Preview.Token}, found.Remedies[0].Changes()...)
+	secrets := w.stored("k").Secrets
+	require.Len(t, secrets, 2)
+	require.True(t, secrets[0].Expires.Equal(ends))
+
+	w.edit("k", func(k *apikey.Key) { k.Secrets[1].Expires = ends }) // a key has two at most
+	found = w.investigate(ann, call)
+	require.Equal(t, []string{"rotate"}, proposed(found))
+	require.Equal(t, "Rotate the key, which ends its two live secrets at once, and give the caller the new secret.", found.Remedies[0].String())
+	require.Equal(t, []admin.Kind{admin.BreaksKey}, kinds(found.Remedies[0].Preview.Findings))
+}
 
 // Over random worlds: each remedy, applied, makes Evaluate allow the call, and there is one
 // wherever changes can mend it, of the least number of them.
@@ -88,12 +114,17 @@ func (w *world) requireMends(key apikey.Key, organization policy.Organization, c
 	subject, _, err := w.memory.Lookup(w.ctx, key.ID)
 	require.NoError(w.t, err)
 	after, mended := subject.Key(), subject.Organization()
+	call.Unproven = call.Unproven && !rotates(remedy) // the caller has the new secret
 	d := decide(after, mended, call, again)
 	require.True(w.t, d.Allowed(), "%s\n%s", remedy, d)
 	require.Equal(w.t, remedy.After, d.Reason)
 	for _, proposal := range remedy.Proposals {
 		requireValues(w.t, proposal, after, mended)
 	}
+}
+
+func rotates(remedy admin.Remedy) bool {
+	return slices.ContainsFunc(remedy.Proposals, func(p admin.Proposal) bool { return p.Kind == "rotate" })
 }
 
 // requireValues checks that the values of a proposal are those of the records after it.
@@ -152,6 +183,8 @@ func leastMends(key apikey.Key, organization policy.Organization, call admin.Cal
 	case len(key.Grants) > 0:
 		role = key.Grants[0].Role
 	}
+	const newSecret = 4
+	ended := liveSecret(true).Verify(key, at) != nil // otherwise a new secret is no mend: there is one to use
 	mends := []func(*apikey.Key, *policy.Organization){
 		func(k *apikey.Key, _ *policy.Organization) { k.Disabled = false },
 		func(_ *apikey.Key, o *policy.Organization) { o.Disabled = false },
@@ -177,6 +210,8 @@ func leastMends(key apikey.Key, organization policy.Organization, call admin.Cal
 	least := -1
 	for set := range uint(1) << len(mends) {
 		after, of := key.Clone(), organization
+		call := call
+		call.Unproven = call.Unproven && !(ended && set&(1<<newSecret) != 0)
 		for i, mend := range mends {
 			if set&(1<<i) != 0 {
 				mend(&after, &of)
