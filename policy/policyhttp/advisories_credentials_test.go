@@ -34,9 +34,12 @@ func TestCVE_2022_24912_SecretsAreNotCompared(t *testing.T) {
 	s := newService(t)
 	var first string
 	for n := range len(s.secret.Reveal()) {
-		_, other, err := apikey.Rotate(s.key, 0)
-		require.NoError(t, err)
-		text := s.secret.Reveal()[:n] + other.Reveal()[n:]
+		text := s.secret.Reveal()
+		for text == s.secret.Reveal() { // two secrets may end with the same characters
+			_, other, err := apikey.Rotate(s.key, 0)
+			require.NoError(t, err)
+			text = text[:n] + other.Reveal()[n:]
+		}
 		answer := dump(s.serve(withBearer(text))) + dump(s.serve(withBasic(string(s.key.ID), text)))
 		if first == "" {
 			first = answer
