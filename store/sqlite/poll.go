@@ -89,12 +89,13 @@ func (s *Store) await() (woken <-chan struct{}, stop func()) {
 	p := &s.poller
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.Waiting() == 0 {
+	first := p.Waiting() == 0
+	woken, leave := p.Wait() // before the poller starts: it wakes the watchers that are there
+	if first {
 		var ctx context.Context
 		ctx, p.stop = context.WithCancel(s.life)
 		go s.poll(ctx)
 	}
-	woken, leave := p.Wait()
 	return woken, func() {
 		p.mu.Lock()
 		defer p.mu.Unlock()
