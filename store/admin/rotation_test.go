@@ -62,6 +62,13 @@ func TestM15OtherProof(t *testing.T) {
 	w.otherwise("k", "203.0.113.7", time.Hour)
 	require.Equal(t, admin.KeyMayBreak, class(end(0)))
 
+	w.key("m", "203.0.113.7", "reader")
+	w.rotated("m", 3*day)
+	w.proved("m", 1, day)
+	require.NoError(t, w.memory.RecordUsage(w.ctx, adapter.UsageBatch(store.UsageRecord{Key: "m", Entry: netip.MustParsePrefix("203.0.113.7/32"),
+		Usage: accesslist.Usage{Count: 1, Last: w.now.Add(-time.Hour), LastAddress: netip.MustParseAddr("203.0.113.7")}})))
+	require.Equal(t, admin.KeyMayBreak, classes(w.preview(ann, admin.EndSecret("m", w.stored("m").Secrets[0].ID(), time.Time{})))["m"], "an entry's use is no secret's")
+
 	w.key("l", "203.0.113.7", "reader")
 	require.NoError(t, w.memory.RecordUsage(w.ctx, map[apikey.ID]store.KeyUsage{"l": {Addresses: map[netip.Addr]store.AddressUsage{netip.MustParseAddr("203.0.113.7"): {Count: 1}}}}))
 	require.Equal(t, admin.KeyMayBreak, classes(w.preview(ann, admin.Rotate("l", time.Minute)))["l"], "at an unknown time")
