@@ -17,6 +17,11 @@ type Resource struct {
 	// Project is the project, "" for the organization itself.
 	Project string
 
+	// OfKey says that the resource is the organization of the calling key, whatever
+	// Organization and Project say: for endpoints such as "list my organizations". The
+	// judged resource has it as its Organization.
+	OfKey bool
+
 	// Value is the record read by a Resolver, for the handler: it serves the judged record
 	// and does not read it again. The rules do not look at it.
 	Value any
@@ -52,6 +57,9 @@ var errLongName = fmt.Errorf("policy: the resource has an organization or a proj
 // returns the reason for a denial, or zero.
 func (d *Decision) resolve(ctx context.Context, resolver Resolver) (Reason, error) {
 	resource, err := resolver.Resolve(ctx)
+	if resource.OfKey {
+		resource = Resource{Organization: d.subject.organization.ID, Value: resource.Value}
+	}
 	switch {
 	case err != nil:
 		return Unavailable, fmt.Errorf("policy: the resource could not be resolved: %w", err)

@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sallyport-go/sallyport/policy"
+	"github.com/sallyport-go/sallyport/policy/policyhttp"
 )
 
 // captureDefaultLog returns what is written to slog's default log during the test.
@@ -109,4 +110,23 @@ func TestDenyWritesOnlyAHint(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, answer.Body.Close())
 	require.Equal(t, 401, answer.StatusCode)
+}
+
+// A guard WithDeny judges as before, and answers in another way.
+func TestWithDeny(t *testing.T) {
+	s := newService(t)
+	s.start()
+	guard, err := policyhttp.New(s.config)
+	require.NoError(t, err)
+	serve := func(g *policyhttp.Guard) *httptest.ResponseRecorder {
+		w := httptest.NewRecorder()
+		g.Protect(policy.Endpoint{}, policyhttp.PathOrganization("org"), http.NotFoundHandler()).ServeHTTP(w, request())
+		return w
+	}
+	other := guard.WithDeny(func(w http.ResponseWriter, _ *http.Request, _ policy.Decision) { w.WriteHeader(http.StatusTeapot) })
+	require.Equal(t, 418, serve(other).Code)
+	require.Equal(t, 401, serve(guard).Code)
+	require.Contains(t, serve(other.WithDeny(nil)).Header().Get("Content-Type"), "problem+json")
+	var none *policyhttp.Guard
+	require.Equal(t, 503, serve(none.WithDeny(nil)).Code)
 }

@@ -93,6 +93,19 @@ func New(config Config) (*Guard, error) {
 	return g, nil
 }
 
+// WithDeny returns a guard with another [Config].Deny and all else of g, the state of the
+// schemes included: for a handler with denied answers of its own. nil is WriteProblem. Of a nil
+// or zero Guard it returns the zero Guard.
+func (g *Guard) WithDeny(deny func(w http.ResponseWriter, r *http.Request, d policy.Decision)) *Guard {
+	if g == nil {
+		return &Guard{}
+	}
+	if deny == nil {
+		deny = WriteProblem
+	}
+	return &Guard{engine: g.engine, issuer: g.issuer, address: g.address, schemes: g.schemes, headers: g.headers, realm: g.realm, form: g.form, deny: deny}
+}
+
 // accept keeps the schemes with their headers and names, which requests are compared with.
 func (g *Guard) accept(schemes []Scheme) {
 	for _, scheme := range schemes {

@@ -1,0 +1,3 @@
+package adminhttp
+
+func (h *handler) documentedRoutes() []route { return nil }
