@@ -172,6 +172,9 @@ func (c *Config) mistakes() (mistakes []error) {
 	if c.MemberRole != "" && apikey.ValidateName("role", c.MemberRole) != nil {
 		add("MemberRole %.100q is no role: want the name of one", c.MemberRole)
 	}
+	if slices.Contains(c.Roles.Manage, c.MemberRole) {
+		add("MemberRole %.100q is in Roles.Manage, so whoever manages a project could manage the organization: want another role", c.MemberRole)
+	}
 	if slices.Contains(c.Accept, admin.SelfLockout) {
 		add("Accept has %q: leave it out, only a key that ends itself can accept it", admin.SelfLockout)
 	}

@@ -41,6 +41,8 @@ type route struct {
 	// serve answers a call whose caller may make it.
 	serve func(w http.ResponseWriter, c *call)
 
+	prefix string // of the documented API, for links
+
 	// In the handler:
 	segments []string
 	own      bool         // of our own API
@@ -55,8 +57,7 @@ type call struct {
 	project      string          // judged; empty on a route without {group}
 	decision     policy.Decision // on a key; zero for a person
 	person       admin.Person    // zero for a key
-	base         string          // of absolute links: scheme and host
-	accepts      string          // the media type of a documented answer
+	base, prefix string          // of absolute links: scheme and host, and the API's path
 }
 
 // A handler serves both APIs.
@@ -197,7 +198,7 @@ func (h *handler) byKey(w http.ResponseWriter, r *http.Request, t *route) {
 	decision, _ := policyhttp.DecisionOf(r.Context())
 	actor, _ := admin.ByKey(decision) // allowed
 	resource := decision.Resource()
-	c := &call{Request: r, decision: decision, actor: actor.Via(store.ViaAPI, ""), organization: resource.Organization, project: resource.Project, base: h.base(r)}
+	c := &call{Request: r, decision: decision, actor: actor.Via(store.ViaAPI, ""), organization: resource.Organization, project: resource.Project, base: h.base(r), prefix: t.prefix}
 	if t.access == listOf && string(decision.KeyID()) != r.PathValue("key") && !hasRole(decision.Subject().Key().Grants, h.Roles.Manage, "") {
 		writeError(w, r, &apiError{status: http.StatusForbidden, code: "API_KEY_ACCESS_LIST_ACCESS_DENIED", detail: "The API key may not see or change the access list of another API key.", parameters: []string{cut(r.PathValue("key"))}})
 		return
