@@ -49,7 +49,7 @@ type eventRow struct {
 	Fields      []fieldChange
 }
 
-// A fieldChange is a field of a record before and after, as JSON.
+// A fieldChange is a field of a record before and after.
 type fieldChange struct{ Name, Before, After string }
 
 // A dateLayout is that of an input element of the type date. A day is one of UTC.
@@ -152,6 +152,9 @@ func newEventRow(e store.Event) eventRow {
 	}
 	if e.Entry.IsValid() {
 		row.Entry = e.Entry.String()
+		if e.Entry.IsSingleIP() {
+			row.Entry = e.Entry.Addr().String()
+		}
 	}
 	for _, accepted := range e.Accepted {
 		row.Accepted = append(row.Accepted, words(accepted))
@@ -172,7 +175,16 @@ func fieldChanges(before, after json.RawMessage) (changes []fieldChange) {
 	}
 	slices.Sort(names)
 	for _, name := range names {
-		changes = append(changes, fieldChange{plain.Cut(name, maxText), plain.Cut(old[name], maxText), plain.Cut(now[name], maxText)})
+		changes = append(changes, fieldChange{plain.Cut(name, maxText), valueText(old[name]), valueText(now[name])})
 	}
 	return changes
+}
+
+// valueText returns a JSON string as its text, and any other value as it is.
+func valueText(value json.RawMessage) string {
+	var text string
+	if json.Unmarshal(value, &text) == nil {
+		return plain.Cut(text, maxText)
+	}
+	return plain.Cut(value, maxText)
 }

@@ -31,7 +31,6 @@ type answer struct {
 type page struct {
 	*visit
 	answer
-	SignInLink string
 }
 
 // Files of the pages. Every template in files "_*.html" is a partial and known to each page:
@@ -74,7 +73,7 @@ func (c *console) show(w http.ResponseWriter, v *visit, a answer) {
 		return
 	}
 	var b bytes.Buffer
-	if err := c.templates[a.Page].ExecuteTemplate(&b, "layout", &page{visit: v, answer: a, SignInLink: c.SignIn}); err != nil {
+	if err := c.templates[a.Page].ExecuteTemplate(&b, "layout", &page{v, a}); err != nil {
 		c.Observe(v.r.Context(), fmt.Errorf("store/admin/console: page %s: %w", a.Page, err))
 		http.Error(w, "The page could not be made.", http.StatusInternalServerError)
 		return
@@ -152,14 +151,6 @@ func (p *page) Who() string {
 		return plain.Cut(p.person.Name, 60)
 	}
 	return plain.Cut(p.person.ID, 60)
-}
-
-// SignOutPath returns the path that ends the session, if somebody is signed in.
-func (p *page) SignOutPath() string {
-	if p.person.ID == "" {
-		return ""
-	}
-	return p.SignOut
 }
 
 // Organization returns the organization of the page, or nil.

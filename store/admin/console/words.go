@@ -14,7 +14,7 @@ import (
 // Stamp returns a time for the attribute datetime.
 func (p *page) Stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 
-// Clock returns a time for people, to the minute, in UTC.
+// Time returns a time for people, to the minute, in UTC.
 func (p *page) Time(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 UTC") }
 
 // Ago returns how far a time is from the time of the request, such as "3 minutes ago".
@@ -54,9 +54,7 @@ func count(n int, noun string) string {
 // Count is count, for templates.
 func (p *page) Count(n int, noun string) string { return count(n, noun) }
 
-// Words returns an identifier of the program as words: "not_yet_valid" is "not yet valid".
-func (p *page) Words(identifier fmt.Stringer) string { return words(identifier.String()) }
-
+// words returns an identifier of the program as words: "not_yet_valid" is "not yet valid".
 func words(identifier string) string { return strings.ReplaceAll(identifier, "_", " ") }
 
 // Address returns an address without the mapping of IPv4, or a dash.
