@@ -35,7 +35,7 @@ type Config struct {
 	ReadOnly bool            // refuse every change
 	Replicas []admin.Replica // copies to wait for after a change
 
-	// TrustedOrigins are origins, such as "https://console.example.com", whose forms are
+	// TrustedOrigins are origins such as "https://console.example.com". Their forms are
 	// accepted although the Host header differs, as behind a proxy that rewrites it.
 	TrustedOrigins []string
 
