@@ -86,7 +86,8 @@ func newWorld(t testing.TB, options ...func(*world)) *world {
 	for _, option := range options {
 		option(w)
 	}
-	w.admin, err = admin.New(w.store, admin.WithClock(clock), admin.WithIssuer(w.issuer), admin.WithManagers(manages))
+	w.admin, err = admin.New(w.store, admin.WithClock(clock), admin.WithIssuer(w.issuer), admin.WithManagers(manages),
+		admin.WithEvents(func(context.Context, []store.Event) error { return errBroken })) // asked only without a journal
 	require.NoError(t, err)
 	w.config.Admin, w.config.Store = w.admin, w.store
 	made, err := New(w.config)

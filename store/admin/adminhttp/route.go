@@ -80,9 +80,15 @@ func newHandler(config Config) *handler {
 		h.routes = h.documentedRoutes()
 	}
 	h.routes = append(h.routes, h.ownRoutes()...)
+	h.mount(h.routes)
+	return h
+}
+
+// mount prepares routes for requests.
+func (h *handler) mount(routes []route) {
 	documented, own := h.Guard.WithDeny(deny), h.Guard.WithDeny(policyhttp.WriteProblem)
-	for i := range h.routes {
-		t := &h.routes[i]
+	for i := range routes {
+		t := &routes[i]
 		t.segments = strings.Split(t.pattern, "/")
 		t.own = strings.HasPrefix(t.pattern, ownPrefix)
 		if h.Guard == nil {
@@ -94,7 +100,6 @@ func newHandler(config Config) *handler {
 		}
 		t.guarded = guard.Protect(h.endpoint(t), h.resource(t.access), http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { h.byKey(w, r, t) }))
 	}
-	return h
 }
 
 // endpoint is a route for the rules.
@@ -166,7 +171,7 @@ func (h *handler) serveOwn(w http.ResponseWriter, r *http.Request, t *route) {
 		}
 	}
 	if t.guarded == nil {
-		writeError(w, r, &apiError{status: http.StatusUnauthorized, code: "SIGN_IN_REQUIRED", detail: "Sign in first."})
+		writeError(w, r, &apiError{status: http.StatusForbidden, code: "SIGN_IN_REQUIRED", detail: "Sign in first."})
 		return
 	}
 	t.guarded.ServeHTTP(w, r)
@@ -274,7 +279,7 @@ func (h *handler) base(r *http.Request) string {
 	if r.TLS != nil {
 		scheme = "https"
 	}
-	return (&url.URL{Scheme: scheme, Host: r.Host}).String()
+	return scheme + "://" + r.Host
 }
 
 // hasRole reports whether a grant of one of the roles holds in a project, or with "" at the
