@@ -175,8 +175,10 @@ func (c *Config) mistakes() (mistakes []error) {
 	if slices.Contains(c.Roles.Manage, c.MemberRole) {
 		add("MemberRole %.100q is in Roles.Manage, so whoever manages a project could manage the organization: want another role", c.MemberRole)
 	}
-	if slices.Contains(c.Accept, admin.SelfLockout) {
-		add("Accept has %q: leave it out, only a key that ends itself can accept it", admin.SelfLockout)
+	for _, kind := range c.Accept {
+		if !slices.Contains(acceptable, kind) {
+			add("Accept has %.40q: want some of %q", kind, acceptable)
+		}
 	}
 	if c.MaxKeys < 0 {
 		add("MaxKeys is %d: want 0 for the default, or more", c.MaxKeys)
@@ -191,6 +193,10 @@ func (c *Config) mistakes() (mistakes []error) {
 	}
 	return mistakes
 }
+
+// acceptable are the findings that a program can accept for its clients. A self-lockout is
+// accepted by nobody but a key that ends itself.
+var acceptable = []admin.Kind{admin.BreaksKey, admin.LastManager, admin.OrganizationLockout, admin.Opens, admin.OverBroad}
 
 // withDefaults returns the configuration with its defaults, and slices of its own.
 func (c Config) withDefaults() Config {

@@ -13,14 +13,14 @@
 // The same resources are served under three prefixes: /api/public/v1.0 (Ops Manager),
 // /api/atlas/v1.0, and /api/atlas/v2 with its media types. The table of endpoints is in
 // endpoints.md beside this file. It is for programs: [Config].Guard judges each call, by the
-// [Roles] that the embedding program names. Who manages a project can create keys in it,
+// [Roles] that the embedding program names. A manager of a project can create keys in it,
 // assign any key of the organization to it, and give them its roles there.
 //
 // A key is an organization's key with its ID as id and publicKey, and its secret as
 // privateKey, shown once. Organizations and projects are orgs and groups. Their IDs may be any
 // names; the vendor's command line sends 24 hexadecimal digits only.
 //
-// What has no documented form is left out of answers, and kept by every change: comments and
+// Answers leave out, and every change keeps, comments and
 // expiries of entries, lists on trial, grants for all projects, labels, validity, and events
 // of other kinds. A requirement of report only is read as false, and false leaves it. A
 // running suspension is not shown, and true leaves it.

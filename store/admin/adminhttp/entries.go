@@ -75,18 +75,18 @@ func (h *handler) entries(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return h.entryPage(c, p, key)
-}
-
-func (h *handler) entryPage(c *call, p *page, key admin.KeyView) (any, error) {
 	usage, err := h.usageOf(c, key.ID)
 	if err != nil {
 		return nil, err
 	}
+	return c.entryPage(p, key, usage), nil
+}
+
+func (c *call) entryPage(p *page, key admin.KeyView, usage map[netip.Prefix]accesslist.Usage) pageBody {
 	for _, entry := range key.Entries {
 		p.add(func() any { return c.entryBody(key, entry, usage) })
 	}
-	return c.pageBody(p), nil
+	return c.pageBody(p)
 }
 
 // findEntry returns the entry in the path, by exact entry (rule A9).
@@ -119,8 +119,8 @@ func (h *handler) entry(c *call) (any, error) {
 	return c.entryBody(key, entry, usage), nil
 }
 
-// deleteEntry removes an entry. That its callers are denied from then on is the meaning of the
-// call; that the key is open without its last entry is not.
+// deleteEntry removes an entry. The call goes ahead if it denies callers, and not if it opens
+// the key.
 func (h *handler) deleteEntry(c *call) (any, error) {
 	key, entry, err := h.findEntry(c)
 	if err != nil {
@@ -223,6 +223,10 @@ func (h *handler) addEntries(c *call) (any, error) {
 		given[entry.Prefix()] = true
 		entries = append(entries, entry)
 	}
+	usage, err := h.usageOf(c, key.ID) // before the change: after it there is no failing any more
+	if err != nil {
+		return nil, err
+	}
 	result, err := h.apply(c, []admin.Kind{admin.OverBroad}, admin.AddEntries(key.ID, entries...))
 	if errors.Is(err, accesslist.ErrDuplicate) { // added meanwhile
 		err = alreadyListed(entries[0].String())
@@ -231,7 +235,7 @@ func (h *handler) addEntries(c *call) (any, error) {
 		return nil, err
 	}
 	p, _ := readPage(url.Values{}) // the query of this call is ignored
-	return h.entryPage(c, p, result.Keys[0])
+	return c.entryPage(p, result.Keys[0], usage), nil
 }
 
 func alreadyListed(entry string) *apiError {

@@ -183,8 +183,7 @@ func (h *handler) changeKey(c *call) (any, error) {
 	return c.keyBody(key), nil
 }
 
-// deleteKey deletes a key. That its callers are denied from then on is the meaning of the
-// call.
+// deleteKey deletes a key. The call goes ahead if it denies callers.
 func (h *handler) deleteKey(c *call) (any, error) {
 	key, err := h.findKey(c)
 	if err != nil {

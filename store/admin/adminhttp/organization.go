@@ -72,8 +72,8 @@ func (h *handler) settings(c *call) (any, error) {
 }
 
 // changeSettings sets whether keys need a list. Report only and a suspension have no documented
-// form: false leaves the former, and true the latter, as they are. That keys without a list
-// are open is the meaning of false; that their calls end is not that of true.
+// form: false leaves the former, and true the latter, as they are. The call
+// goes ahead if false opens keys without a list, and not if true ends their calls.
 func (h *handler) changeSettings(c *call) (any, error) {
 	in, err := readBody[struct {
 		Required *bool `json:"apiAccessListRequired"`
