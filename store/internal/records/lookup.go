@@ -154,7 +154,7 @@ func (l *lookups) ReadAhead(ids []apikey.ID) (sum int) {
 		if organization := r.organization.stored.Load(); organization != nil {
 			sum += int(organization.Requirement) + int(organization.ID[0])
 		}
-		sum += int(r.key.ID[0]) + r.key.AccessList.Len() + r.key.Expires.Nanosecond()
+		sum += int(r.words.first) + r.key.AccessList.Len() + r.key.Expires.Nanosecond() + r.key.NotBefore.Nanosecond() + r.key.TrialList.Len()
 	}
 	return sum
 }
