@@ -110,7 +110,7 @@ func (l *lookups) Lookup(id apikey.ID) (policy.Subject, bool, error) {
 		if group, slot := g.first(l.keys.mix(w, n)); slot < groupSize {
 			if r := group.slots[slot].Load(); r != nil && r.words == w && len(r.key.ID) == n {
 				organization := r.organization.stored.Load()
-				if organization != nil && group.slots[slot].Load() == r && l.keys.groups.Load() == g {
+				if organization != nil && l.keys.holds(r, place{g, group, slot}) {
 					return policy.NewSubject(&r.key, organization), true, nil
 				}
 			}
