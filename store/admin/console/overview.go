@@ -1,0 +1,87 @@
+package console
+
+import (
+	"time"
+
+	"github.com/sallyport-go/sallyport/apikey"
+	"github.com/sallyport-go/sallyport/policy"
+	"github.com/sallyport-go/sallyport/store"
+)
+
+type overviewBody struct {
+	Requirement     string
+	Organization    policy.Organization
+	Suspended       bool
+	Keys            int
+	More            bool // not all keys were counted
+	Listed, Without int  // keys with an access list, and without
+	UsageKnown      bool
+	Used            int // keys used in the window
+	WithoutUsed     int // of those without a list
+	Refused         int // keys with a call refused after the proof, in the window
+	RefusedCalls    uint64
+	WouldDeny       int       // keys with calls that would have been refused, in the window
+	Begin           time.Time // of the window
+	Coverage        store.Coverage
+}
+
+// showOverview shows the numbers of an organization.
+func showOverview(v *visit) (answer, error) {
+	o := *v.organization
+	body := overviewBody{Requirement: requirement(o, v.now), Organization: o, Suspended: o.SuspendedUntil.After(v.now), Begin: v.now.Add(-window)}
+	var err error
+	if body.Coverage, body.UsageKnown, err = v.coverage(); err != nil {
+		return answer{}, err
+	}
+	for request := (store.PageRequest{Limit: store.MaxUsageKeys}); ; {
+		page, err := v.Store.Keys(v.r.Context(), o.ID, request)
+		if err != nil {
+			return answer{}, err
+		}
+		usage, _, err := v.usageOf(v.r.Context(), page.Items)
+		if err != nil {
+			return answer{}, err
+		}
+		for _, key := range page.Items {
+			body.add(key, usage[key.ID])
+		}
+		request.Cursor = page.Next
+		body.More = page.Next != ""
+		if !body.More || body.Keys >= maxCount {
+			return answer{Page: "overview", Title: "Overview", Tab: "overview", Body: body}, nil
+		}
+	}
+}
+
+// add counts a key.
+func (b *overviewBody) add(key apikey.Key, usage store.KeyUsage) {
+	used := !usage.Last().Before(b.Begin)
+	b.Keys++
+	if used {
+		b.Used++
+	}
+	if key.AccessList.Len() > 0 {
+		b.Listed++
+	} else {
+		b.Without++
+		if used {
+			b.WithoutUsed++
+		}
+	}
+	refused := false
+	for _, denial := range usage.Denials {
+		if !denial.Last.Before(b.Begin) {
+			refused = true
+			b.RefusedCalls += denial.Count
+		}
+	}
+	if refused {
+		b.Refused++
+	}
+	for _, would := range usage.WouldDeny {
+		if !would.Last.Before(b.Begin) {
+			b.WouldDeny++
+			break
+		}
+	}
+}
