@@ -3,6 +3,7 @@ package console
 import (
 	"cmp"
 	"net/netip"
+	"net/url"
 	"slices"
 	"time"
 
@@ -37,6 +38,17 @@ type keyBody struct {
 	Timeline   timeline
 	Events     []eventRow
 	Journal    bool
+	Mine       string // the person's address, if it could be added
+	Preview    string // link for forms
+}
+
+// Edit returns the query of a form: what to do, and a value of the form.
+func (b keyBody) Edit(do string, pairs ...string) string {
+	query := url.Values{"do": {do}}
+	for i := 0; i+1 < len(pairs); i += 2 {
+		query.Set(pairs[i], pairs[i+1])
+	}
+	return "?" + query.Encode()
 }
 
 type labelRow struct{ Name, Value string }
@@ -113,6 +125,8 @@ func showKey(v *visit) (answer, error) {
 		return answer{}, err
 	}
 	body.Events, body.Journal = events.Rows, events.Journal
+	body.Preview = v.to("keys", string(key.ID), "preview")
+	body.Mine = v.mine(key)
 	title := key.Description
 	if title == "" {
 		title = string(key.ID)

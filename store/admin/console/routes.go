@@ -26,6 +26,13 @@ func routes() []route {
 		{http.MethodGet, "/o/{organization}/keys", admin.Read, showKeys},
 		{http.MethodGet, "/o/{organization}/keys/{key}", admin.Read, showKey},
 		{http.MethodGet, "/o/{organization}/events", admin.Read, showEvents},
+		{http.MethodGet, "/o/{organization}/create", admin.Manage, showEdit},
+		{http.MethodPost, "/o/{organization}/create/preview", admin.Manage, previewEdit},
+		{http.MethodPost, "/o/{organization}/create/apply", admin.Manage, applyEdit},
+		{http.MethodGet, "/o/{organization}/keys/{key}/edit", admin.Manage, showEdit},
+		{http.MethodPost, "/o/{organization}/keys/{key}/preview", admin.Manage, previewEdit},
+		{http.MethodPost, "/o/{organization}/keys/{key}/apply", admin.Manage, applyEdit},
+		{http.MethodGet, "/o/{organization}/keys/{key}/tighten", admin.Manage, showTighten},
 	}
 }
 
@@ -42,5 +49,7 @@ var tabs = []tab{
 // notices are what a page says after a redirect, by the code of its query parameter "done". A
 // code from elsewhere says nothing.
 var notices = map[string]string{
-	"saved": "Saved.",
+	"saved":    "Saved.",
+	"in-force": "Saved, and in force everywhere.",
+	"stored":   "Saved. Not every copy is known to have it yet: for some time calls may be answered as before.",
 }
