@@ -94,6 +94,9 @@ func (f *faulty) Events(ctx context.Context, r store.EventRequest) (store.EventP
 }
 
 func (f *faulty) Write(ctx context.Context, w store.Write) (uint64, error) {
+	if err := f.err("Write"); err != nil {
+		return 0, err
+	}
 	f.writes++
 	return f.Store.Write(ctx, w)
 }

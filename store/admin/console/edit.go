@@ -21,6 +21,7 @@ type edit struct {
 	work     work
 	form     url.Values
 	key      apikey.Key // as stored; zero: to be created
+	like     apikey.Key // whose values a new key begins with; zero: none
 	projects []Project
 }
 
@@ -83,6 +84,10 @@ func (v *visit) edit(form url.Values) (*edit, error) {
 		known := false
 		if e.work, known = works[do]; !known || do == "create" {
 			return nil, badChange
+		}
+	} else if like := v.r.URL.Query().Get("like"); like != "" {
+		if e.like, err = v.keyNamed(apikey.ID(like)); err != nil {
+			return nil, err
 		}
 	}
 	if e.work.Grants {
@@ -226,8 +231,6 @@ func (e *edit) showForm(status int, note string, wrong *wrongField) answer {
 	for i, f := range b.Fields {
 		if wrong != nil && wrong.name == f.Name {
 			b.Fields[i].Error = wrong.text
-		} else if wrong != nil && b.Note == "" {
-			b.Note = wrong.text
 		}
 	}
 	if wrong != nil {
@@ -248,6 +251,11 @@ func (e *edit) showPreview(m made, status int, note string) (answer, error) {
 	b.Action, b.Note, b.Preview, b.Sentence, b.Evidence = e.path("apply"), note, p, effect(p), completeness(p.Evidence)
 	b.Lines = difference(m.before, m.after)
 	b.Accept = acceptances(p, e.form["accept"])
+	for i, a := range b.Accept {
+		if advice := advices[a.Kind]; advice != "" {
+			b.Accept[i].Advice = advice
+		}
+	}
 	b.Reason = field{Name: "reason", Label: "Reason", Kind: "text", Value: e.form.Get("reason"), Hint: "One line, for the events.", Required: len(b.Accept) > 0}
 	for name, values := range e.form {
 		if slices.Contains(control, name) {
@@ -260,6 +268,12 @@ func (e *edit) showPreview(m made, status int, note string) (answer, error) {
 	slices.SortStableFunc(b.Hidden, func(a, b hidden) int { return strings.Compare(a.Name, b.Name) })
 	b.Hidden = append(b.Hidden, hidden{"token", p.Token})
 	return answer{Status: status, Page: "edit_preview", Title: e.work.Title, Tab: "keys", Body: b}, nil
+}
+
+// advices are what to do about a finding instead, where one key is changed.
+var advices = map[admin.Kind]string{
+	admin.BreaksKey: "Better: go back, and keep or add the addresses that its calls come from.",
+	admin.Opens:     "Better: go back, and keep at least one address on the list.",
 }
 
 // difference returns the lines removed, and then the lines added.

@@ -1,6 +1,7 @@
 package console
 
 import (
+	"net/http"
 	"net/url"
 	"slices"
 	"strings"
@@ -15,7 +16,7 @@ import (
 func (e *edit) list() (accesslist.List, error) {
 	list, err := e.parser().ParseText([]byte(e.form.Get("entries")))
 	if err != nil {
-		return list, &wrongField{"entries", plain.Cut(strings.ReplaceAll(err.Error(), "\n", "; "), maxText)}
+		return list, &wrongField{"entries", plain.Cut(strings.ReplaceAll(strings.TrimPrefix(err.Error(), "accesslist: "), "\n", "; "), maxText)}
 	}
 	return list, nil
 }
@@ -138,8 +139,8 @@ func (e *edit) grants() (all []grantChoice) {
 		if g.AllProjects {
 			value.Set("all", "1")
 		}
-		c := grantChoice{Grant: g, Value: value.Encode(), Where: where, Checked: slices.Contains(e.key.Grants, g)}
-		if e.form.Has("do") && e.visit.r.Method == "POST" || e.form.Has("id") {
+		c := grantChoice{Grant: g, Value: value.Encode(), Where: where, Checked: slices.Contains(e.key.Grants, g) || slices.Contains(e.like.Grants, g)}
+		if e.visit.r.Method == http.MethodPost {
 			c.Checked = slices.Contains(e.form["grant"], c.Value)
 		}
 		if !slices.ContainsFunc(all, func(o grantChoice) bool { return o.Grant == g }) {

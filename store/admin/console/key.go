@@ -79,7 +79,11 @@ type denialRow struct {
 
 // keyOf reads the key of the path. A key of another organization does not exist.
 func (v *visit) keyOf() (apikey.Key, error) {
-	id := apikey.ID(unsegment(v.r.PathValue("key")))
+	return v.keyNamed(apikey.ID(unsegment(v.r.PathValue("key"))))
+}
+
+// keyNamed reads a key of the organization.
+func (v *visit) keyNamed(id apikey.ID) (apikey.Key, error) {
 	if id.Validate() != nil {
 		return apikey.Key{}, notFound
 	}

@@ -17,6 +17,7 @@ type tightenBody struct {
 	Suggestion admin.Tightening
 	Lines      []line
 	Kept       int    // entries that stay
+	Covered    int    // observed addresses on the suggested list
 	Entries    string // of the form
 	Action     string // link
 	Back       string // link
@@ -58,6 +59,7 @@ func showTighten(v *visit) (answer, error) {
 		b.Lines = append(b.Lines, line{Added: true, Text: viewLine(entry)})
 	}
 	b.Kept = len(b.Suggestion.Entries) - len(b.Suggestion.Added)
+	b.Covered = len(b.Suggestion.Observed) - len(b.Suggestion.LeftOut)
 	var lines []string
 	for _, entry := range b.Suggestion.Entries {
 		lines = append(lines, viewLine(entry))

@@ -56,8 +56,8 @@ const (
 
 func createFields(e *edit) []field {
 	return []field{
-		{Name: "description", Label: "Description", Kind: "text", Value: e.value("description", ""), Hint: "What the key is for, and whose it is.", Required: true},
-		{Name: "entries", Label: "Addresses its calls come from", Kind: "textarea", Value: e.value("entries", ""), Hint: entryHint + ". Without any, the key is open to every address."},
+		{Name: "description", Label: "Description", Kind: "text", Value: e.value("description", e.like.Description), Hint: "What the key is for, and whose it is.", Required: true},
+		{Name: "entries", Label: "Addresses its calls come from", Kind: "textarea", Value: e.value("entries", listText(e.like.AccessList)), Hint: entryHint + ". Without any, the key is open to every address."},
 		{Name: "expires", Label: "Ends", Kind: "text", Value: e.value("expires", ""), Hint: timeHint},
 	}
 }
