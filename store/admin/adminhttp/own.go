@@ -2,6 +2,7 @@ package adminhttp
 
 import (
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 
@@ -35,6 +36,7 @@ const (
 )
 
 var operations = []operation{
+	{id: "getOpenAPI", method: "GET", pattern: "/openapi.json", access: anyKey, stream: (*handler).document},
 	{id: "getMe", method: "GET", pattern: "/me", access: anyKey, read: (*handler).me},
 	{id: "listOrganizations", method: "GET", pattern: "/organizations", access: anyKey, query: []string{"cursor", "limit"}, read: (*handler).ownOrganizations},
 	{id: "getOrganization", method: "GET", pattern: ownOrganization, access: read, read: (*handler).ownOrganization},
@@ -132,16 +134,17 @@ func (c *call) checkQuery(o *operation) error {
 	if o.change != nil {
 		known = append(known, "preview")
 	}
-	for name, values := range c.URL.Query() {
+	query, err := url.ParseQuery(c.URL.RawQuery)
+	if err != nil {
+		return badQuery("", "The query cannot be read: want & between parameters, and other signs percent-encoded.")
+	}
+	for name, values := range query {
 		switch {
 		case !slices.Contains(known, name):
 			return badQuery(cut(name), "The parameter "+quote(name)+" is not known here: want one of "+strings.Join(known, ", ")+".")
 		case len(values) > 1:
 			return badQuery(name, "The parameter "+name+" occurs twice: want it once.")
 		}
-	}
-	if strings.ContainsAny(c.URL.RawQuery, ";") { // left out by net/url
-		return badQuery("", "The query has a semicolon: want %3B in a value, and & between parameters.")
 	}
 	return nil
 }

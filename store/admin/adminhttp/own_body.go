@@ -44,9 +44,6 @@ func badBody(err error) error {
 	if err == nil {
 		return nil
 	}
-	if e, ok := errors.AsType[*apiError](err); ok {
-		return e
-	}
 	text := plain.Cut(err.Error(), 1000)
 	e := &apiError{status: http.StatusBadRequest, code: "INVALID_BODY", detail: "The body is refused. " + text + ".", cause: err}
 	if quoted, err := strconv.QuotedPrefix(text); err == nil {

@@ -2,14 +2,12 @@ package adminhttp
 
 import (
 	"context"
-	"errors"
 	"net/http"
 	"net/url"
 	"slices"
 	"strconv"
 	"strings"
 
-	"github.com/sallyport-go/sallyport/accesslist"
 	"github.com/sallyport-go/sallyport/apikey"
 	"github.com/sallyport-go/sallyport/store"
 	"github.com/sallyport-go/sallyport/store/admin"
@@ -93,7 +91,8 @@ func notMatching(detail string) *apiError {
 	return &apiError{status: http.StatusPreconditionFailed, code: "REVISION_CHANGED", detail: "The If-Match does not match. " + detail, parameters: []string{}}
 }
 
-// An outcome is the answer to a change that was made.
+// An outcome is the answer to a change. That to a previewed one has the preview, and nothing
+// made: one form, so that a generated client has one type.
 type outcome struct {
 	Made          int                      `json:"made"`          // number of changes
 	InForce       bool                     `json:"inForce"`       // false: stored, and in force within the bound of the replicas
@@ -145,7 +144,7 @@ func (h *handler) serveChange(w http.ResponseWriter, c *call, o *operation) erro
 		if err != nil {
 			return h.refused(w, c, t, err)
 		}
-		writeJSON(w, c.Request, http.StatusOK, json1, preview)
+		writeJSON(w, c.Request, http.StatusOK, json1, outcomeOf(admin.Result{Preview: preview}))
 		return nil
 	}
 	return h.makeChanges(w, c, o, t, changes)
@@ -191,9 +190,6 @@ func lastRevision(made *outcome) uint64 {
 // refused returns the error of a change. That of an outdated If-Match is 412, with the present
 // ETag.
 func (h *handler) refused(w http.ResponseWriter, c *call, t terms, err error) error {
-	if errors.Is(err, accesslist.ErrNotListed) && c.PathValue("entry") != "" {
-		return noOwnEntry(c)
-	}
 	if t.revision == 0 || admin.ClassOf(err) != admin.Conflict {
 		return err
 	}
@@ -210,11 +206,6 @@ func (h *handler) refused(w http.ResponseWriter, c *call, t terms, err error) er
 	}
 	w.Header().Set("ETag", etag(revision))
 	return notMatching("The record was changed since: look at it again.")
-}
-
-func noOwnEntry(c *call) error {
-	text := c.PathValue("entry")
-	return &apiError{status: http.StatusNotFound, code: "NOT_FOUND", detail: "The entry " + quote(text) + " is not on the access list.", parameters: []string{cut(text)}}
 }
 
 // severalChanges are changes of any records of the organization, judged as a whole.

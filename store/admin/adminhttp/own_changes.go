@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
+	"net/http"
 	"net/netip"
 	"slices"
 	"time"
@@ -320,13 +321,30 @@ func (h *handler) enforceTrial(_ *call, b *body) ([]admin.Change, error) {
 	return bare(b, admin.EnforceTrial(apikey.ID(b.key)))
 }
 
+// pathEntry returns the entry in the path, by exact entry (rule A9).
+func (h *handler) pathEntry(c *call) (accesslist.Entry, error) {
+	key, err := h.pathKey(c)
+	if err != nil {
+		return accesslist.Entry{}, err
+	}
+	text := c.PathValue("entry")
+	asked, err := (accesslist.Parser{AllowIPv6: true}).ParseEntry(text)
+	for _, view := range key.Entries {
+		if entry := entryOf(view); err == nil && entry.Prefix() == asked.Prefix() {
+			return entry, nil
+		}
+	}
+	return accesslist.Entry{}, &apiError{status: http.StatusNotFound, code: "NOT_FOUND", detail: "The entry " + quote(text) + " is not on the access list.", parameters: []string{cut(text)}}
+}
+
 // editEntry sets the comment and the expiry of the entry in the path. One that is left out is
 // taken away.
 func (h *handler) editEntry(c *call, b *body) ([]admin.Change, error) {
-	entry, err := (accesslist.Parser{AllowIPv6: true}).ParseEntry(c.PathValue("entry"))
+	entry, err := h.pathEntry(c)
 	if err != nil {
-		return nil, noOwnEntry(c)
+		return nil, err
 	}
+	entry.Comment, entry.Expires = "", time.Time{}
 	if err := b.read(
 		strictjson.Field{Name: "comment", Read: strictjson.Text(&entry.Comment)},
 		strictjson.Field{Name: "expires", Read: strictjson.Time(&entry.Expires)},
@@ -336,11 +354,11 @@ func (h *handler) editEntry(c *call, b *body) ([]admin.Change, error) {
 	return one(admin.EditEntries(apikey.ID(b.key), entry))
 }
 
-// removeEntry removes the entry in the path, by exact entry (rule A9).
+// removeEntry removes the entry in the path.
 func (h *handler) removeEntry(c *call, b *body) ([]admin.Change, error) {
-	entry, err := (accesslist.Parser{AllowIPv6: true}).ParseEntry(c.PathValue("entry"))
+	entry, err := h.pathEntry(c)
 	if err != nil {
-		return nil, noOwnEntry(c)
+		return nil, err
 	}
 	return bare(b, admin.RemoveEntries(apikey.ID(b.key), entry.Prefix()))
 }

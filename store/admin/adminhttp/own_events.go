@@ -120,17 +120,18 @@ func (h *handler) followEvents(w http.ResponseWriter, c *call) {
 // follow sends pages of events until ctx is done or the journal fails.
 func (h *handler) follow(ctx context.Context, request store.EventRequest, pages chan<- store.EventPage) error {
 	defer close(pages)
-	for page, err := range store.FollowEvents(ctx, h.Store, request) {
+	var page store.EventPage
+	var err error
+	for page, err = range store.FollowEvents(ctx, h.Store, request) {
 		if err != nil {
-			return err
+			break
 		}
 		select {
 		case pages <- page:
-		case <-ctx.Done():
-			return ctx.Err()
+		case <-ctx.Done(): // the next round has its error
 		}
 	}
-	return nil
+	return err
 }
 
 // An eventStream writes Server-Sent Events.
