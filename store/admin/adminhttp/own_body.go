@@ -68,8 +68,8 @@ func entriesField(to *[]accesslist.Entry, required bool) strictjson.Field {
 	return strictjson.Field{Name: "entries", Required: required, Read: strictjson.Slice(to, readEntry)}
 }
 
-// readEntry reads an entry. The members of an answer that nobody sets are taken and not read,
-// so that clients can send back what they read. Entries are IPv4 (rule A5).
+// readEntry reads an entry. added and expired are ignored: clients send back whole entries.
+// Entries are IPv4 (rule A5).
 func readEntry(v strictjson.Value) (accesslist.Entry, error) {
 	var address, comment string
 	var expires time.Time

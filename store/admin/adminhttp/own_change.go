@@ -4,7 +4,6 @@ import (
 	"context"
 	"net/http"
 	"net/url"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -21,6 +20,8 @@ const (
 	headerAccept = headerTerms + "Accept" // kinds of findings, with commas between
 	headerReason = headerTerms + "Reason"
 )
+
+const createsKey = "create_key" // an admin.Change.Kind
 
 // terms are how a change is to be made.
 type terms struct {
@@ -91,8 +92,8 @@ func notMatching(detail string) *apiError {
 	return &apiError{status: http.StatusPreconditionFailed, code: "REVISION_CHANGED", detail: "The If-Match does not match. " + detail, parameters: []string{}}
 }
 
-// An outcome is the answer to a change. That to a previewed one has the preview, and nothing
-// made: one form, so that a generated client has one type.
+// An outcome is the answer to a change. To a preview it has nothing made: one form, so that a
+// generated client has one type.
 type outcome struct {
 	Made          int                      `json:"made"`          // number of changes
 	InForce       bool                     `json:"inForce"`       // false: stored, and in force within the bound of the replicas
@@ -134,9 +135,18 @@ func (h *handler) serveChange(w http.ResponseWriter, c *call, o *operation) erro
 	if err != nil {
 		return err
 	}
+	creates := 0
 	for i := range changes {
 		if t.revision != 0 {
 			changes[i] = changes[i].At(t.revision)
+		}
+		if changes[i].Kind() == createsKey {
+			creates++
+		}
+	}
+	if creates > 0 {
+		if err := h.checkMaxKeys(c, creates); err != nil {
+			return err
 		}
 	}
 	if t.preview {
@@ -187,7 +197,7 @@ func lastRevision(made *outcome) uint64 {
 	return made.Organizations[0].Revision
 }
 
-// refused returns the error of a change. That of an outdated If-Match is 412, with the present
+// refused returns the error of a change. For an outdated If-Match it is 412, with the present
 // ETag.
 func (h *handler) refused(w http.ResponseWriter, c *call, t terms, err error) error {
 	if t.revision == 0 || admin.ClassOf(err) != admin.Conflict {
@@ -206,21 +216,4 @@ func (h *handler) refused(w http.ResponseWriter, c *call, t terms, err error) er
 	}
 	w.Header().Set("ETag", etag(revision))
 	return notMatching("The record was changed since: look at it again.")
-}
-
-// severalChanges are changes of any records of the organization, judged as a whole.
-func (h *handler) severalChanges(c *call, b *body) ([]admin.Change, error) {
-	parts, err := readParts(b)
-	if err != nil {
-		return nil, err
-	}
-	var changes []admin.Change
-	for i, value := range parts {
-		made, err := h.readPart(c, value)
-		if err != nil {
-			return nil, inPart(i, err)
-		}
-		changes = slices.Concat(changes, made)
-	}
-	return changes, nil
 }

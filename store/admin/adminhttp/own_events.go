@@ -167,8 +167,8 @@ func (s *eventStream) run(ctx context.Context, pages <-chan store.EventPage, end
 	return nil
 }
 
-// page writes a page. The id of its last event is the cursor behind the page, and that of the
-// others that of the page before, so that a client that stops within a page reads it again.
+// page writes a page. Only its last event has an id, the cursor behind the page: a client that
+// stops within a page reads it again.
 func (s *eventStream) page(page store.EventPage) {
 	var b strings.Builder
 	s.cursor = cursorOf(page.Next)

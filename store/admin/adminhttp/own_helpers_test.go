@@ -106,9 +106,6 @@ var ownBodies = map[string]string{
 	"makeChanges":        `{"changes":[{"kind":"edit_key","key":"` + worker + `","description":"f"},{"kind":"edit_key","key":"` + viewer + `","description":"g"}]}`,
 }
 
-// accepts are the findings of these good bodies.
-var accepts = map[string]string{"deleteKey": "breaks_key", "removeEntry": "breaks_key", "setRequirement": ""}
-
 // path is the path of an operation in acme, about the worker.
 func (w *ownWorld) path(o operation) string {
 	values := ours()

@@ -21,8 +21,8 @@ import (
 // maxPages bounds the pages of a store read for one page of a filtered list.
 const maxPages = 20
 
-// A meBody says who calls. A key is told what it may do from where it calls, and not its list
-// (rule D1).
+// A meBody says who calls. It has the permissions of a key from its present address, and not its
+// list (rule D1).
 type meBody struct {
 	Actor        admin.Actor        `json:"actor"`
 	Organization string             `json:"organization,omitempty"` // of a key
@@ -286,7 +286,7 @@ type decisionBody struct {
 	Message     string        `json:"message,omitempty"` // likewise
 }
 
-// decide judges a call of a proven key. No observer is told, so it is never counted as usage.
+// decide judges a call of a proven key. There is no observer, so it is never counted as usage.
 // A key of another organization is an unknown one.
 func (h *handler) decide(c *call) (any, error) {
 	in, err := h.readCall(c)

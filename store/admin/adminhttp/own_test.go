@@ -5,16 +5,13 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
-	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/sallyport-go/sallyport/apikey"
 	"github.com/sallyport-go/sallyport/policy"
-	"github.com/sallyport-go/sallyport/store/admin"
 )
 
 // Every operation works for who may call it, answers as its description says, and needs
@@ -283,102 +280,6 @@ type brokenBody struct{}
 func (brokenBody) Read([]byte) (int, error) { return 0, errBroken }
 func (brokenBody) Close() error             { return nil }
 
-// Every route answers for another organization, and for another organization's key, like for
-// an absent one: the same to the byte but for the ID itself.
-func TestNothingOwnOfAnotherOrganization(t *testing.T) {
-	tried := 0
-	for _, o := range operations {
-		for _, by := range []string{"ann", owner} {
-			for name, foreign := range theirs() {
-				if !strings.Contains(o.pattern, "{"+name+"}") || name == "entry..." {
-					continue
-				}
-				tried++
-				w := newOwnWorld(t, o.id)
-				before := w.state()
-				var texts [2]string
-				for i, id := range []string{foreign, absent} {
-					values := ours()
-					values["secret"], values[name] = w.stored(worker).Secrets[0].ID(), id
-					answer := w.own(by, o.method, ownPrefix+fill(o.pattern, values), ownBodies[o.id])
-					require.Contains(t, []int{403, 404}, answer.Code, "%s %s: %s", o.id, by, answer.Body)
-					texts[i] = strings.ReplaceAll(answer.Body.String(), id, "ID")
-				}
-				require.Equal(t, texts[1], texts[0], "%s %s", o.id, by)
-				require.Equal(t, before, w.state())
-			}
-		}
-	}
-	require.Greater(t, tried, 60)
-
-	// And in a body: a key, a project.
-	w := newOwnWorld(t, "")
-	before := w.state()
-	for _, test := range []struct{ path, body string }{
-		{"/keys", `{"like":"KEY"}`},
-		{"/changes", `{"changes":[{"kind":"delete_key","key":"KEY"}]}`},
-		{"/decisions", `{"key":"KEY","address":"192.0.2.1","time":"2026-03-01T12:00:00Z"}`},
-		{"/investigations", `{"key":"KEY","address":"192.0.2.1"}`},
-		{"/decisions", `{"key":"` + worker + `","address":"192.0.2.1","project":"PROJECT"}`},
-	} {
-		var texts [2]string
-		for i, ids := range [][2]string{{stranger, beta}, {absent, absent}} {
-			answer := w.own("ann", "POST", ownOrg+test.path, strings.NewReplacer("KEY", ids[0], "PROJECT", ids[1]).Replace(test.body))
-			texts[i] = strings.NewReplacer(ids[0], "ID", ids[1], "ID").Replace(answer.Body.String())
-			require.NotEqual(t, 500, answer.Code)
-		}
-		require.Equal(t, texts[1], texts[0])
-	}
-	require.Equal(t, before, w.state())
-}
-
-// Who may do what: people by Person.May, keys by their roles.
-func TestRolesOfOperations(t *testing.T) {
-	for _, o := range operations {
-		if o.stream != nil && o.id != "getOpenAPI" {
-			continue
-		}
-		status := func(by string) int {
-			w := newOwnWorld(t, o.id)
-			before := w.state()
-			answer := w.own(by, o.method, w.path(o), ownBodies[o.id], headerAccept, "breaks_key", headerReason, "r")
-			if answer.Code >= 400 {
-				require.Equal(t, before, w.state())
-			}
-			return answer.Code / 100
-		}
-		for by, has := range map[string][]access{
-			"ann": {anyKey, read, manage}, "bob": {anyKey, read}, "max": {anyKey, manage}, "eve": {anyKey}, "zoe": {anyKey},
-			owner: {anyKey, read, manage}, viewer: {anyKey, read}, lead: {anyKey}, stranger: {anyKey},
-		} {
-			want := 4
-			if slices.Contains(has, o.access) {
-				want = 2
-			}
-			if strings.HasSuffix(o.pattern, "/suspension") && by == owner {
-				want = 4 // rule M20
-			}
-			require.Equal(t, want, status(by), "%s by %s", o.id, by)
-		}
-	}
-}
-
-// A page of another site changes nothing, and programs need no header of browsers.
-func TestOwnCrossOrigin(t *testing.T) {
-	for _, o := range operations {
-		if o.method == "GET" {
-			continue
-		}
-		w := newOwnWorld(t, o.id)
-		before := w.state()
-		for _, headers := range [][]string{{"Sec-Fetch-Site", "cross-site"}, {"Sec-Fetch-Site", "same-site"}, {"Origin", "https://evil.example"}} {
-			w.ownRefuses("ann", o.method, w.path(o), ownBodies[o.id], 403, "CROSS_ORIGIN_REQUEST", headers...)
-		}
-		require.Equal(t, before, w.state())
-		require.Less(t, w.own("ann", o.method, w.path(o)+map[bool]string{true: "?preview=true"}[o.change != nil], ownBodies[o.id], "Sec-Fetch-Site", "same-origin").Code, 300)
-	}
-}
-
 // A caller that hangs up does not stop a change half-way.
 func TestOwnHangingUp(t *testing.T) {
 	w := newOwnWorld(t, "")
@@ -388,93 +289,6 @@ func TestOwnHangingUp(t *testing.T) {
 	r.Body = &hangingBody{r.Body, hangUp}
 	require.Equal(t, 200, w.serve(r).Code)
 	require.Equal(t, "x", w.stored(worker).Description)
-}
-
-// A secret is shown once, where it is made.
-func TestSecretsAreShownOnce(t *testing.T) {
-	w := newOwnWorld(t, "")
-	answer := w.own("ann", "POST", ownOrg+"/keys", `{"id":"new","grants":[],"entries":[{"address":"192.0.2.1"}]}`)
-	require.Equal(t, 201, answer.Code)
-	require.Equal(t, "no-store", answer.Header().Get("Cache-Control"))
-	var made outcome
-	require.NoError(t, json.Unmarshal(answer.Body.Bytes(), &made))
-	require.Len(t, made.Secrets, 1)
-	id, _, err := w.issuer.Parse(made.Secrets[0].Secret)
-	require.NoError(t, err)
-	require.Equal(t, apikey.ID("new"), id)
-
-	w.ownRefuses("ann", "POST", ownOrg+"/keys", `{"id":"new","grants":[],"entries":[{"address":"192.0.2.1"}]}`, 409, "CONFLICT")
-	rotated := shows[outcome](w, "ann", "POST", ownOrg+"/keys/new/secrets", `{"overlapSeconds":3600}`)
-	require.NotEqual(t, made.Secrets[0].Secret, rotated.Secrets[0].Secret)
-	for _, path := range []string{"/keys/new", "/keys/new/secrets", "/keys", "/events", "/keys/new/usage"} {
-		text := w.own("ann", "GET", ownOrg+path, "").Body.String()
-		require.NotContains(t, text, made.Secrets[0].Secret)
-		require.NotContains(t, text, rotated.Secrets[0].Secret)
-	}
-	random := shows[outcome](w, "ann", "POST", ownOrg+"/keys", `{"grants":[],"entries":[{"address":"192.0.2.1"}]}`)
-	require.NotEmpty(t, random.Keys[0].ID)
-}
-
-// A key like another one has its grants, its list, its words and its end, and is not switched
-// off.
-func TestLike(t *testing.T) {
-	w := newOwnWorld(t, "")
-	w.edit(worker, func(k *apikey.Key) {
-		k.Disabled, k.Expires, k.Metadata = true, start.Add(time.Hour), &apikey.Metadata{Labels: map[string]string{"team": "a"}, ExternalID: "x"}
-	})
-	old := shows[admin.KeyView](w, "ann", "GET", ownWorker, "")
-	made := shows[outcome](w, "ann", "POST", ownOrg+"/keys", `{"id":"new","like":"`+worker+`","description":"instead"}`).Keys[0]
-	require.Equal(t, old.Grants, made.Grants)
-	require.Equal(t, old.Entries[0].Address, made.Entries[0].Address)
-	require.Len(t, made.Entries, len(old.Entries))
-	require.Empty(t, made.TrialEntries)
-	require.Equal(t, []any{"instead", "active", false, old.Expires, old.Labels, "x"}, []any{made.Description, made.Status, made.Disabled, made.Expires, made.Labels, made.ExternalID})
-	w.ownRefuses("ann", "POST", ownOrg+"/keys", `{"like":"`+absent+`"}`, 404, "NOT_FOUND")
-	w.ownRefuses("ann", "POST", ownOrg+"/keys", `{"like":"`+worker+`","labels":1}`, 400, "INVALID_BODY")
-
-	inPart := shows[outcome](w, "ann", "POST", ownOrg+"/changes", `{"changes":[{"kind":"create_key","key":"two","like":"`+worker+`"}]}`)
-	require.Equal(t, apikey.ID("two"), inPart.Keys[0].ID)
-}
-
-// The flow of C.5: a leaked key is disabled at once, with nothing in the way, replaced and
-// deleted.
-func TestLeakedKey(t *testing.T) {
-	w := newOwnWorld(t, "")
-	shows[outcome](w, "ann", "PATCH", ownWorker, `{"disabled":true}`, headerReason, "it%20leaked")
-	require.Equal(t, "disabled", shows[admin.KeyView](w, "ann", "GET", ownWorker, "").Status)
-	shows[outcome](w, "ann", "POST", ownOrg+"/keys", `{"like":"`+worker+`"}`)
-	shows[outcome](w, "ann", "DELETE", ownWorker, "")
-	w.ownRefuses("ann", "GET", ownWorker, "", 404, "NOT_FOUND")
-}
-
-// A key that would end its own call is refused, and ends itself only by name.
-func TestOwnLockout(t *testing.T) {
-	w := newOwnWorld(t, "")
-	p := w.ownRefuses(owner, "DELETE", ownOrg+"/keys/"+owner+"/list/entries/"+client, "", 409, "CHANGE_REFUSED")
-	require.Equal(t, admin.SelfLockout, p.Findings[0].Kind)
-	accept := []string{headerAccept, "self_lockout, last_manager,organization_lockout ,breaks_key,opens", headerReason, "r"}
-	w.ownRefuses(owner, "PATCH", ownOrg+"/keys/"+owner, `{"grants":[]}`, 409, "CHANGE_REFUSED", accept...)
-	w.put(created, acme, []string{client}, apikey.Grant{Role: manages})
-	shows[outcome](w, owner, "DELETE", ownOrg+"/keys/"+owner, "", accept...)
-}
-
-// Replicas that do not answer are said: the change is stored.
-func TestNotInForce(t *testing.T) {
-	w := newOwnWorld(t, "", func(w *world) { w.config.Replicas = []admin.Replica{nil} })
-	made := shows[outcome](w, "ann", "PATCH", ownWorker, `{"description":"x"}`)
-	require.False(t, made.InForce)
-	require.Equal(t, 1, made.Made)
-}
-
-// A list that was read can be written back as it is, and a change without an effect has no
-// event.
-func TestWritingBack(t *testing.T) {
-	w := newOwnWorld(t, "")
-	read := shows[map[string]json.RawMessage](w, "ann", "GET", ownWorker+"/list", "")
-	before := w.state()
-	made := shows[outcome](w, "ann", "PUT", ownWorker+"/list", `{"entries":`+string(read["entries"])+`}`)
-	require.Empty(t, made.Events)
-	require.Equal(t, before, w.state())
 }
 
 // Changes of several records are made in order up to the first refusal, with the secrets of
