@@ -82,6 +82,10 @@ var methods = map[string]func(w *isolated, d *decoder){
 		rotation, err := w.admin.Rotation(w.ctx, oneOf(d, "acme", "nowhere"), d.id(), oneOf(d, time.Hour, 0, -1))
 		w.say(rotation, err)
 	},
+	"Usage": func(w *isolated, d *decoder) {
+		usage, err := w.admin.Usage(w.ctx, oneOf(d, "acme", "nowhere"), d.id())
+		w.say(usage, err)
+	},
 	"Tighten": func(w *isolated, d *decoder) {
 		actor, organization := w.asks(d)
 		options := admin.TightenOptions{Budget: oneOf(d, 0, 1, 5, -1), AllowIPv6: oneOf(d, false, true)}

@@ -48,14 +48,11 @@ func writeError(w http.ResponseWriter, r *http.Request, e *apiError) {
 	if e.status == http.StatusServiceUnavailable {
 		w.Header().Set("Retry-After", "5")
 	}
-	parameters := append([]string{}, e.parameters...)
 	if isOwn(r.URL.Path) {
-		writeJSON(w, r, e.status, "application/problem+json", map[string]any{
-			"type": "about:blank", "title": http.StatusText(e.status), "status": e.status,
-			"detail": e.detail, "code": e.code, "parameters": parameters,
-		})
+		writeProblem(w, r, problemOf(e))
 		return
 	}
+	parameters := append([]string{}, e.parameters...)
 	w.Header().Set("X-Error-Code", e.code)
 	body := struct {
 		Fields     *badRequest `json:"badRequestDetail,omitempty"`

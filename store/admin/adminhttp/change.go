@@ -38,16 +38,19 @@ func (h *handler) apply(c *call, accept []admin.Kind, changes ...admin.Change) (
 	return result, nil
 }
 
-// settle waits until a change is in force. It is made, whatever fails here.
-func (h *handler) settle(ctx context.Context, result admin.Result) {
+// settle waits until a change is in force, and reports whether it is. It is made, whatever
+// fails here.
+func (h *handler) settle(ctx context.Context, result admin.Result) (inForce bool) {
 	if result.EventErr != nil {
 		h.logger().ErrorContext(ctx, "adminhttp: the events of a change may be lost", "error", result.EventErr)
 	}
 	ctx, cancel := context.WithTimeout(ctx, waiting)
 	defer cancel()
-	if err := admin.WaitFor(ctx, h.Replicas...); err != nil {
+	err := admin.WaitFor(ctx, h.Replicas...)
+	if err != nil {
 		h.logger().WarnContext(ctx, "adminhttp: a change is stored, and not known to be in force", "error", err)
 	}
+	return err == nil
 }
 
 // edit changes the key of the path, as it is now: what others change meanwhile is not lost.

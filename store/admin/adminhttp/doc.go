@@ -59,6 +59,49 @@
 //   - Strict-Transport-Security and rate limits are up to the embedding program.
 //   - privateKey is redacted to the ID of the newest secret.
 //
+// # Our own API
+//
+// Our own API is below /api/sallyport/v1, for programs with a key and for people of
+// [Config].Person. Its description in OpenAPI 3.1, for generators of clients, is at
+// /api/sallyport/v1/openapi.json, and openapi.json beside this file. It has what the documented
+// API has no words for: the requirement with its three values, suspensions, comments and
+// expiries, lists on trial and suggested ones, rotation with an overlap, usage, permissions,
+// investigations, decisions, several changes as a whole, and events.
+//
+// Every change can be previewed by the same call with ?preview=true: nothing is written, and
+// the answer has a preview with its findings and its token. The terms of a change are headers,
+// since not every client sends a body with DELETE, and URLs are kept in logs:
+//
+//	Sallyport-Token: 3402d48c0d8a4ae2fb24751e153acc21      of the preview
+//	Sallyport-Accept: breaks_key, opens                     findings to go ahead with
+//	Sallyport-Reason: the%20office%20moved                  percent-encoded UTF-8
+//	If-Match: "12"                                          the ETag of the record
+//
+// None of them is required. The token stands for the If-Match, too: send the same one with the
+// preview and the change. That of a suggested list needs the ETag of its answer, and that of a
+// remedy none. A change is answered with an outcome: the records as stored, their events, and
+// secrets in full, this once. Its inForce is false if it is stored, and not known to be in
+// force on Config.Replicas.
+//
+// Errors are problem+json (RFC 9457) with a code, and the class, the findings and the preview
+// of an [admin.Error]:
+//
+//	400  INVALID_CHANGE, INVALID_BODY with the fields, INVALID_HEADER, INVALID_QUERY_PARAMETER
+//	403  FORBIDDEN
+//	404  NOT_FOUND; another organization's records are answered like absent ones
+//	409  CHANGE_REFUSED for findings in the way, PREVIEW_CHANGED for a token, CONFLICT
+//	410  EVENTS_FORGOTTEN for a cursor
+//	412  REVISION_CHANGED for an If-Match, with the present ETag
+//	503  SERVICE_UNAVAILABLE
+//
+// Bodies are read to the letter: an unknown or repeated name, null, an unknown parameter of the
+// query and an unknown header Sallyport-... are refused, since each could be a misspelt word
+// that keeps a change from being made, or a bound from being set.
+//
+// Events are followed at .../events/stream as Server-Sent Events, after the cursor in next of
+// the events' page or in Last-Event-ID. A stream ends after 10 minutes, for its caller to be
+// judged again, and with the Shutdown of its http.Server.
+//
 // # Requests
 //
 // Links have the scheme and the host of the request, or [Config].BaseURL. No X-Forwarded

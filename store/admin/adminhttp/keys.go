@@ -128,12 +128,8 @@ func (h *handler) createKey(c *call) (any, error) {
 	if c.project != "" && h.MemberRole != "" {
 		grants = append(grants, apikey.Grant{Role: h.MemberRole})
 	}
-	count := 0
-	if err := h.eachKey(c, func(admin.KeyView) bool { count++; return count < h.MaxKeys }); err != nil {
+	if err := h.checkMaxKeys(c, 1); err != nil {
 		return nil, err
-	}
-	if count >= h.MaxKeys {
-		return nil, &apiError{status: http.StatusBadRequest, code: "MAX_API_KEYS_PER_ORG_EXCEEDED", detail: "The organization has as many API keys as it may have. Delete one first.", parameters: []string{c.organization}}
 	}
 	id, err := h.NewID()
 	if err != nil {
@@ -146,6 +142,18 @@ func (h *handler) createKey(c *call) (any, error) {
 	body := c.keyBody(result.Keys[0])
 	body.PrivateKey = result.Secrets[0].Secret.Reveal()
 	return body, nil
+}
+
+// checkMaxKeys refuses to create more keys than the organization may have.
+func (h *handler) checkMaxKeys(c *call, more int) error {
+	count := more
+	if err := h.eachKey(c, func(admin.KeyView) bool { count++; return count <= h.MaxKeys }); err != nil {
+		return err
+	}
+	if count > h.MaxKeys {
+		return &apiError{status: http.StatusBadRequest, code: "MAX_API_KEYS_PER_ORG_EXCEEDED", detail: "The organization has as many API keys as it may have. Delete one first.", parameters: []string{c.organization}}
+	}
+	return nil
 }
 
 // changeKey sets the description, or the roles where the call is, or both. Roles in a project

@@ -66,6 +66,7 @@ type handler struct {
 	journal     store.Journal       // nil: none
 	usage       store.UsageRecorder // nil: none
 	crossOrigin *http.CrossOriginProtection
+	shutdowns   shutdowns
 	routes      []route
 }
 

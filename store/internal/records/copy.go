@@ -16,11 +16,7 @@ type Copy struct {
 }
 
 // NewCopy returns a copy of an empty store.
-func NewCopy() *Copy {
-	c := new(Copy)
-	c.keys.init()
-	return c
-}
+func NewCopy() *Copy { return &Copy{lookups: lookups{keys: newTable()}} }
 
 // Apply takes the copy from one moment to a later one. The changes are those between two
 // marks of a feed (W6), in any order; marks are skipped. A concurrent Lookup returns a
