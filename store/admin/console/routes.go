@@ -26,6 +26,10 @@ func routes() []route {
 		{http.MethodGet, "/o/{organization}/keys", admin.Read, showKeys},
 		{http.MethodGet, "/o/{organization}/keys/{key}", admin.Read, showKey},
 		{http.MethodGet, "/o/{organization}/events", admin.Read, showEvents},
+		{http.MethodGet, "/o/{organization}/settings", admin.Read, showSettings},
+		{http.MethodGet, "/o/{organization}/investigate", admin.Read, showInvestigation},
+		{http.MethodPost, "/o/{organization}/preview", admin.Manage, previewChange},
+		{http.MethodPost, "/o/{organization}/apply", admin.Manage, applyChange},
 	}
 }
 
@@ -37,10 +41,14 @@ var tabs = []tab{
 	{"overview", "Overview", ""},
 	{"keys", "Keys", "keys"},
 	{"events", "Events", "events"},
+	{"investigate", "Investigate", "investigate"},
+	{"settings", "Settings", "settings"},
 }
 
 // notices are what a page says after a redirect, by the code of its query parameter "done". A
 // code from elsewhere says nothing.
 var notices = map[string]string{
-	"saved": "Saved.",
+	"saved":    "Saved.",
+	"in-force": "Saved, and in force everywhere.",
+	"stored":   "Saved. Not every copy is known to have it yet: for some time calls may be answered as before.",
 }
