@@ -2,7 +2,6 @@ package console
 
 import (
 	"net/netip"
-	"net/url"
 	"time"
 
 	"github.com/sallyport-go/sallyport/accesslist"
@@ -43,15 +42,6 @@ type withoutList struct {
 	Last             time.Time
 	Address          netip.Addr // of the last call
 	Count            uint64     // of all calls that are kept
-}
-
-// Query returns that of the investigation of the last call.
-func (w withoutList) Query() string {
-	query := url.Values{"key": {w.Key}}
-	if w.Address.IsValid() {
-		query.Set("address", w.Address.Unmap().String())
-	}
-	return query.Encode()
 }
 
 // showSettings shows the requirement, what it would refuse, and the forms that lead to a
