@@ -44,7 +44,7 @@ type editBody struct {
 	Back   string // link
 	Action string // link for the form
 	Note   string // why the form was not accepted
-	Hidden []hidden
+	Hidden []hiddenValue
 	Fields []field
 	Grants []grantChoice
 
@@ -57,8 +57,8 @@ type editBody struct {
 	Reason   field
 }
 
-// A hidden is a value carried along by a form.
-type hidden struct{ Name, Value string }
+// A hiddenValue is a value carried along by a form.
+type hiddenValue struct{ Name, Value string }
 
 // A line is one of a difference.
 type line struct {
@@ -218,9 +218,9 @@ func (e *edit) showForm(status int, note string, wrong *wrongField) answer {
 		b.Action = e.path("apply")
 	}
 	if e.key.ID == "" {
-		b.Hidden = []hidden{{"id", e.value("id", string(apikey.NewID()))}}
+		b.Hidden = []hiddenValue{{"id", e.value("id", string(apikey.NewID()))}}
 	} else {
-		b.Hidden = []hidden{{"do", e.work.Do}, {"revision", e.value("revision", strconv.FormatUint(e.key.Revision, 10))}}
+		b.Hidden = []hiddenValue{{"do", e.work.Do}, {"revision", e.value("revision", strconv.FormatUint(e.key.Revision, 10))}}
 	}
 	if e.work.Grants {
 		b.Grants = e.grants()
@@ -262,11 +262,11 @@ func (e *edit) showPreview(m made, status int, note string) (answer, error) {
 			continue
 		}
 		for _, value := range values {
-			b.Hidden = append(b.Hidden, hidden{name, value})
+			b.Hidden = append(b.Hidden, hiddenValue{name, value})
 		}
 	}
-	slices.SortStableFunc(b.Hidden, func(a, b hidden) int { return strings.Compare(a.Name, b.Name) })
-	b.Hidden = append(b.Hidden, hidden{"token", p.Token})
+	slices.SortStableFunc(b.Hidden, func(a, b hiddenValue) int { return strings.Compare(a.Name, b.Name) })
+	b.Hidden = append(b.Hidden, hiddenValue{"token", p.Token})
 	return answer{Status: status, Page: "edit_preview", Title: e.work.Title, Tab: "keys", Body: b}, nil
 }
 

@@ -3,7 +3,6 @@ package console
 import (
 	"context"
 	"net/http"
-	"net/http/httptest"
 	"net/url"
 	"regexp"
 	"strconv"
@@ -20,10 +19,10 @@ import (
 	"github.com/sallyport-go/sallyport/store/admin"
 )
 
-// post sends a form and asserts the status and texts of the answer.
-func (s *site) post(target string, form url.Values, status int, texts ...string) string {
+// submits sends a form and asserts the status and texts of the answer.
+func (s *site) submits(target string, form url.Values, status int, texts ...string) string {
 	s.Helper()
-	w := s.send(target, form)
+	w := s.post(target, form)
 	require.Equal(s, status, w.Code, w.Body)
 	for _, text := range texts {
 		require.Contains(s, w.Body.String(), text)
@@ -32,14 +31,6 @@ func (s *site) post(target string, form url.Values, status int, texts ...string)
 		return w.Header().Get("Location")
 	}
 	return w.Body.String()
-}
-
-func (s *site) send(target string, form url.Values) *httptest.ResponseRecorder {
-	s.Helper()
-	r := httptest.NewRequest(http.MethodPost, "/p"+target, strings.NewReader(form.Encode()))
-	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	r.Header.Set("Sec-Fetch-Site", "same-origin")
-	return s.do(r)
 }
 
 var (
@@ -64,7 +55,7 @@ func (s *site) edits(do string, pairs ...string) (string, url.Values) {
 		form.Add(pairs[i], pairs[i+1])
 	}
 	before := s.store.writes
-	page := s.post("/o/acme/keys/k1/preview", form, http.StatusOK, "Nothing is changed yet", works[do].Button)
+	page := s.submits("/o/acme/keys/k1/preview", form, http.StatusOK, "Nothing is changed yet", works[do].Button)
 	require.Equal(s, before, s.store.writes)
 	return page, carried(page)
 }
@@ -74,12 +65,12 @@ func (s *site) makes(do string, pairs ...string) {
 	s.Helper()
 	page, form := s.edits(do, pairs...)
 	if strings.Contains(page, "To accept by name") {
-		s.post("/o/acme/keys/k1/apply", form, http.StatusConflict, "Something is in the way")
+		s.submits("/o/acme/keys/k1/apply", form, http.StatusConflict, "Something is in the way")
 		form["accept"] = offered(page)
-		s.post("/o/acme/keys/k1/apply", form, http.StatusUnprocessableEntity, "needs a reason")
+		s.submits("/o/acme/keys/k1/apply", form, http.StatusUnprocessableEntity, "needs a reason")
 	}
 	form.Set("reason", "as asked")
-	location := s.post("/o/acme/keys/k1/apply", form, http.StatusSeeOther)
+	location := s.submits("/o/acme/keys/k1/apply", form, http.StatusSeeOther)
 	require.Contains(s, location, "?done=saved")
 }
 
@@ -131,7 +122,7 @@ func TestEveryChangeOfAKeyIsPreviewedAndMade(t *testing.T) {
 
 	page := s.shows("/o/acme/keys/k1", http.StatusOK, "Add my address, 198.51.100.9", "/keys/k1/edit?do=add")
 	mine := carried(page)
-	s.post("/o/acme/keys/k1/preview", mine, http.StatusOK, "added: </span>198.51.100.9</ins>")
+	s.submits("/o/acme/keys/k1/preview", mine, http.StatusOK, "added: </span>198.51.100.9</ins>")
 
 	s.makes("trial", "entries", "203.0.113.0/24")
 	s.shows("/o/acme/keys/k1/edit?do=trial", http.StatusOK, ">203.0.113.0/24</textarea>")
@@ -149,9 +140,9 @@ func TestEveryChangeOfAKeyIsPreviewedAndMade(t *testing.T) {
 
 	s.shows("/o/acme/keys/k1/edit?do=disable", http.StatusOK, "Switch it off now")
 	form := carried(s.shows("/o/acme/keys/k1/edit?do=disable", http.StatusOK))
-	s.post("/o/acme/keys/k1/apply", form, http.StatusSeeOther) // one confirmation
+	s.submits("/o/acme/keys/k1/apply", form, http.StatusSeeOther) // one confirmation
 	require.True(t, s.k1().Disabled)
-	s.post("/o/acme/keys/k1/apply", form, http.StatusConflict, "Look at it again")
+	s.submits("/o/acme/keys/k1/apply", form, http.StatusConflict, "Look at it again")
 	s.shows("/o/acme/keys/k1", http.StatusOK, "Every call is refused", `create?like=k1">Make a replacement`)
 	s.shows("/o/acme/create?like=k1", http.StatusOK, ">203.0.113.7</textarea>", `value="&lt;b&gt;second`)
 	s.shows("/o/acme/create?like=foreign", http.StatusNotFound)
@@ -161,8 +152,8 @@ func TestEveryChangeOfAKeyIsPreviewedAndMade(t *testing.T) {
 	page, form = s.edits("delete")
 	form["accept"], form["reason"] = offered(page), []string{"not used any more"}
 	require.Equal(t, []string{"organization_lockout"}, form["accept"])
-	require.Equal(t, "./../../../../o/acme/keys?done=saved", s.post("/o/acme/keys/k1/apply", form, http.StatusSeeOther))
-	s.post("/o/acme/keys/k1/apply", form, http.StatusNotFound)
+	require.Equal(t, "./../../../../o/acme/keys?done=saved", s.submits("/o/acme/keys/k1/apply", form, http.StatusSeeOther))
+	s.submits("/o/acme/keys/k1/apply", form, http.StatusNotFound)
 }
 
 func TestCreateAKey(t *testing.T) {
@@ -174,8 +165,8 @@ func TestCreateAKey(t *testing.T) {
 	form.Set("entries", "203.0.113.9 # runner")
 	form.Set("expires", "2027-01-01")
 	form.Set("grant", "project=&role=reader")
-	form = carried(s.post("/o/acme/create/preview", form, http.StatusOK, "role reader in the organization", "203.0.113.9 # runner"))
-	page := s.post("/o/acme/create/apply", form, http.StatusOK, "Copy the secret now", "Authorization: Bearer sp_")
+	form = carried(s.submits("/o/acme/create/preview", form, http.StatusOK, "role reader in the organization", "203.0.113.9 # runner"))
+	page := s.submits("/o/acme/create/apply", form, http.StatusOK, "Copy the secret now", "Authorization: Bearer sp_")
 	id := apikey.ID(form.Get("id"))
 	key, err := s.store.Store.Key(t.Context(), id)
 	require.NoError(t, err)
@@ -186,24 +177,24 @@ func TestCreateAKey(t *testing.T) {
 
 	// A reload makes no second key, shows no secret, and leads to the key.
 	writes := s.store.writes
-	again := s.post("/o/acme/create/apply", form, http.StatusConflict, "The key exists already", "/keys/"+string(id))
+	again := s.submits("/o/acme/create/apply", form, http.StatusConflict, "The key exists already", "/keys/"+string(id))
 	require.Equal(t, writes, s.store.writes)
 	require.NotContains(t, again, "sp_")
 	require.NotEqual(t, form.Get("id"), carried(s.shows("/o/acme/create", http.StatusOK)).Get("id"))
 
 	// The ID of a key of others leads nowhere.
 	form.Set("id", "foreign")
-	again = s.post("/o/acme/create/apply", form, http.StatusConflict, "Look at it again")
+	again = s.submits("/o/acme/create/apply", form, http.StatusConflict, "Look at it again")
 	require.NotContains(t, again, "keys/foreign")
 
 	// Without a list the key is open: only if accepted.
 	form = carried(s.shows("/o/acme/create", http.StatusOK))
 	form.Set("description", "open")
-	form = carried(s.post("/o/acme/create/preview", form, http.StatusOK, "To accept by name", `value="opens"`))
-	s.post("/o/acme/create/apply", form, http.StatusConflict, "Something is in the way")
+	form = carried(s.submits("/o/acme/create/preview", form, http.StatusOK, "To accept by name", `value="opens"`))
+	s.submits("/o/acme/create/apply", form, http.StatusConflict, "Something is in the way")
 	form.Set("accept", "opens")
 	form.Set("reason", "moves around")
-	s.post("/o/acme/create/apply", form, http.StatusOK, "Copy the secret now")
+	s.submits("/o/acme/create/apply", form, http.StatusOK, "Copy the secret now")
 
 	for name, value := range map[string]string{"description": " ", "entries": "10.0.0.1/8", "expires": "tomorrow", "grant": "role=admin", "id": ""} {
 		wrong := url.Values{"id": {"k9"}, "description": {"d"}, "entries": {"10.0.0.1"}}
@@ -212,23 +203,23 @@ func TestCreateAKey(t *testing.T) {
 		if name == "id" {
 			status = http.StatusBadRequest
 		}
-		s.post("/o/acme/create/preview", wrong, status, `role="alert"`)
-		s.post("/o/acme/create/apply", wrong, status)
+		s.submits("/o/acme/create/preview", wrong, status, `role="alert"`)
+		s.submits("/o/acme/create/apply", wrong, status)
 	}
-	s.post("/o/acme/create/preview", url.Values{"id": {"no id"}, "description": {"d"}}, http.StatusUnprocessableEntity, `role="alert"`)
+	s.submits("/o/acme/create/preview", url.Values{"id": {"no id"}, "description": {"d"}}, http.StatusUnprocessableEntity, `role="alert"`)
 }
 
 func TestRotate(t *testing.T) {
 	s := newSite(t)
 	_, form := s.edits("rotate", "overlap", "24h")
-	page := s.post("/o/acme/keys/k1/apply", form, http.StatusOK, "The key has a new secret", "Two secrets are live", "Saved.")
+	page := s.submits("/o/acme/keys/k1/apply", form, http.StatusOK, "The key has a new secret", "Two secrets are live", "Saved.")
 	require.Contains(t, page, "Bearer sp_k1_")
-	require.NotContains(t, s.post("/o/acme/keys/k1/apply", form, http.StatusConflict, "Look at it again"), "sp_k1_")
+	require.NotContains(t, s.submits("/o/acme/keys/k1/apply", form, http.StatusConflict, "Look at it again"), "sp_k1_")
 	require.Len(t, s.k1().Secrets, 2)
 
 	form = carried(s.shows("/o/acme/keys/k1/edit?do=rotate", http.StatusOK))
 	form.Set("overlap", "1h") // two are live already
-	s.post("/o/acme/keys/k1/preview", form, http.StatusConflict, "Look at it again")
+	s.submits("/o/acme/keys/k1/preview", form, http.StatusConflict, "Look at it again")
 
 	first := s.k1().Secrets[0].ID()
 	s.shows("/o/acme/keys/k1", http.StatusOK, "edit?do=end&amp;secret="+first)
@@ -236,7 +227,7 @@ func TestRotate(t *testing.T) {
 	s.makes("end", "secret", first)
 	require.False(t, s.k1().Secrets[0].Expires.After(day0))
 	_, form = s.edits("rotate", "overlap", "0")
-	s.post("/o/acme/keys/k1/apply", form, http.StatusOK, "Every earlier secret has ended")
+	s.submits("/o/acme/keys/k1/apply", form, http.StatusOK, "Every earlier secret has ended")
 }
 
 func TestTighten(t *testing.T) {
@@ -252,10 +243,10 @@ func TestTighten(t *testing.T) {
 	page := s.shows("/o/acme/keys/k1/tighten?budget=3", http.StatusOK, "removed: </span>203.0.113.7</del>", "removed: </span>198.51.100.0/24 expires=", "added: </span>198.51.100.3", "Left out", "192.0.2.5")
 	form := carried(page)
 	form.Set("do", "replace")
-	form = carried(s.post("/o/acme/keys/k1/preview", form, http.StatusOK, "Replace the access list?"))
+	form = carried(s.submits("/o/acme/keys/k1/preview", form, http.StatusOK, "Replace the access list?"))
 	form.Set("accept", "breaks_key")
 	form.Set("reason", "tightened")
-	s.post("/o/acme/keys/k1/apply", form, http.StatusSeeOther)
+	s.submits("/o/acme/keys/k1/apply", form, http.StatusSeeOther)
 	list := s.k1().AccessList
 	require.Equal(t, 1, list.Len())
 	require.True(t, list.Contains(addr("198.51.100.3"), day0))
@@ -278,15 +269,15 @@ func TestRefusedEdits(t *testing.T) {
 		form := carried(s.shows("/o/acme/keys/k1/edit?do="+do, http.StatusOK))
 		form.Set(pairs[0], pairs[1])
 		before := s.store.writes
-		s.post("/o/acme/keys/k1/preview", form, http.StatusUnprocessableEntity, `role="alert"`)
-		s.post("/o/acme/keys/k1/apply", form, http.StatusUnprocessableEntity, `role="alert"`)
+		s.submits("/o/acme/keys/k1/preview", form, http.StatusUnprocessableEntity, `role="alert"`)
+		s.submits("/o/acme/keys/k1/apply", form, http.StatusUnprocessableEntity, `role="alert"`)
 		require.Equal(t, before, s.store.writes, do)
 	}
 	require.Equal(t, "a: b", (&wrongField{"a", "b"}).Error())
-	s.post("/o/acme/keys/k1/preview", url.Values{"do": {"add"}, "revision": {strconv.FormatUint(s.k1().Revision, 10)}, "entries": {"203.0.113.7"}}, http.StatusUnprocessableEntity, "203.0.113.7") // twice
+	s.submits("/o/acme/keys/k1/preview", url.Values{"do": {"add"}, "revision": {strconv.FormatUint(s.k1().Revision, 10)}, "entries": {"203.0.113.7"}}, http.StatusUnprocessableEntity, "203.0.113.7") // twice
 	for _, form := range []url.Values{{"do": {"nonsense"}}, {"do": {"create"}}, {"do": {"delete"}}, {"do": {"delete"}, "revision": {"0"}}, {"do": {"delete"}, "revision": {"x"}}} {
-		s.post("/o/acme/keys/k1/preview", form, http.StatusBadRequest)
-		s.post("/o/acme/keys/k1/apply", form, http.StatusBadRequest)
+		s.submits("/o/acme/keys/k1/preview", form, http.StatusBadRequest)
+		s.submits("/o/acme/keys/k1/apply", form, http.StatusBadRequest)
 	}
 
 	s.shows("/o/acme/keys/k1/edit?do=nonsense", http.StatusBadRequest)
@@ -296,13 +287,13 @@ func TestRefusedEdits(t *testing.T) {
 	// Without a preview nothing but an emergency is made.
 	_, form := s.edits("delete")
 	form.Del("token")
-	s.post("/o/acme/keys/k1/apply", form, http.StatusOK, "Nothing is changed yet")
+	s.submits("/o/acme/keys/k1/apply", form, http.StatusOK, "Nothing is changed yet")
 
 	// A key changed since the form is a conflict.
 	_, form = s.edits("describe", "description", "mine")
 	s.apply("acme", admin.Describe("k1", "theirs"))
-	s.post("/o/acme/keys/k1/apply", form, http.StatusConflict, "Look at it again")
-	s.post("/o/acme/keys/k1/preview", form, http.StatusConflict)
+	s.submits("/o/acme/keys/k1/apply", form, http.StatusConflict, "Look at it again")
+	s.submits("/o/acme/keys/k1/preview", form, http.StatusConflict)
 	require.Equal(t, "theirs", s.k1().Description)
 
 	// An organization changed since the preview: the token no longer holds.
@@ -310,10 +301,10 @@ func TestRefusedEdits(t *testing.T) {
 	s.apply("acme", admin.SetRequirement(policy.ReportOnly))
 	form.Set("accept", "opens")
 	form.Set("reason", "x")
-	s.post("/o/acme/keys/k1/apply", form, http.StatusConflict, "Since the preview", "Nothing was changed")
+	s.submits("/o/acme/keys/k1/apply", form, http.StatusConflict, "Since the preview", "Nothing was changed")
 
 	form = url.Values{"do": {"disable"}, "revision": {"1"}}
-	s.post("/o/acme/keys/foreign/apply", form, http.StatusNotFound)
+	s.submits("/o/acme/keys/foreign/apply", form, http.StatusNotFound)
 	s.person.May = func(_ string, access admin.Access) bool { return access == admin.Read }
 	for _, target := range []string{"/o/acme/keys/k1/edit", "/o/acme/keys/k1/tighten", "/o/acme/create"} {
 		s.shows(target, http.StatusForbidden)
@@ -321,7 +312,7 @@ func TestRefusedEdits(t *testing.T) {
 	require.NotContains(t, s.shows("/o/acme/keys/k1", http.StatusOK), "/edit?do=")
 	s.person.May = func(string, admin.Access) bool { return true }
 	s.config.ReadOnly = true
-	s.post("/o/acme/keys/k1/apply", form, http.StatusForbidden, "Read only")
+	s.submits("/o/acme/keys/k1/apply", form, http.StatusForbidden, "Read only")
 	require.NotContains(t, s.shows("/o/acme/keys", http.StatusOK), "Create a key")
 	require.False(t, s.k1().Disabled)
 }
@@ -330,23 +321,18 @@ func TestEditsWithAFailingStore(t *testing.T) {
 	s := newSite(t)
 	_, form := s.edits("describe", "description", "x")
 	s.store.fail = "Write"
-	s.post("/o/acme/keys/k1/apply", form, http.StatusServiceUnavailable, "Nothing is known to be changed")
+	s.submits("/o/acme/keys/k1/apply", form, http.StatusServiceUnavailable, "Nothing is known to be changed")
 	s.store.fail, s.store.keys = "second Key", 0
-	s.post("/o/acme/keys/k1/preview", form, http.StatusServiceUnavailable)
+	s.submits("/o/acme/keys/k1/preview", form, http.StatusServiceUnavailable)
 	s.store.fail = ""
 	require.Equal(t, "first", s.k1().Description)
 	s.config.Projects = func(context.Context, string) ([]Project, error) { return nil, errFault }
 	s.shows("/o/acme/create", http.StatusServiceUnavailable)
 	s.shows("/o/acme/keys/k1/edit?do=grants", http.StatusServiceUnavailable)
 	for _, target := range []string{"/o/acme/create/preview", "/o/acme/create/apply"} {
-		s.post(target, url.Values{"id": {"k7"}}, http.StatusServiceUnavailable)
+		s.submits(target, url.Values{"id": {"k7"}}, http.StatusServiceUnavailable)
 	}
 }
-
-// A replica that answers Sync with this error.
-type replica struct{ err error }
-
-func (r replica) Sync(context.Context) error { return r.err }
 
 func TestAChangeSaysWhetherItIsInForce(t *testing.T) {
 	for _, end := range []struct {
@@ -356,7 +342,7 @@ func TestAChangeSaysWhetherItIsInForce(t *testing.T) {
 		s := newSite(t)
 		s.config.Replicas = []admin.Replica{replica{end.err}}
 		form := carried(s.shows("/o/acme/keys/k1/edit?do=disable", http.StatusOK))
-		require.Contains(t, s.post("/o/acme/keys/k1/apply", form, http.StatusSeeOther), "?done="+end.code)
+		require.Contains(t, s.submits("/o/acme/keys/k1/apply", form, http.StatusSeeOther), "?done="+end.code)
 		s.shows("/o/acme/keys/k1?done="+end.code, http.StatusOK, `role="status"`)
 	}
 	s := newSite(t)
@@ -364,7 +350,7 @@ func TestAChangeSaysWhetherItIsInForce(t *testing.T) {
 	s.config.Admin, err = admin.New(bare{s.store}, admin.WithPeopleManaging(), admin.WithEvents(func(context.Context, []store.Event) error { return errFault }))
 	require.NoError(t, err)
 	form := carried(s.shows("/o/acme/keys/k1/edit?do=disable", http.StatusOK))
-	s.post("/o/acme/keys/k1/apply", form, http.StatusSeeOther)
+	s.submits("/o/acme/keys/k1/apply", form, http.StatusSeeOther)
 	require.ErrorIs(t, s.told[0], errFault)
 }
 
@@ -383,19 +369,4 @@ func TestMyAddress(t *testing.T) {
 	six, err := accesslist.Parser{AllowIPv6: true}.Parse("2001:db8::/48")
 	require.NoError(t, err)
 	require.Equal(t, accesslist.Parser{AllowIPv6: true}, (&edit{key: apikey.Key{AccessList: six}}).parser())
-}
-
-func TestSentencesOfAPreview(t *testing.T) {
-	require.Equal(t, "No call is answered differently. 1 key was judged.", effect(admin.Preview{Totals: admin.Totals{Unchanged: 1}}))
-	require.Equal(t, "No call is answered differently. 0 keys were judged.", effect(admin.Preview{}))
-	require.Equal(t, "The answer changes for 3 keys: 2 break, 1 opens to every address. For 0 it stays.", effect(admin.Preview{Totals: admin.Totals{Breaks: 2, Opens: 1}}))
-	require.Contains(t, completeness(admin.Evidence{Unread: true}), "could not be read")
-	require.Contains(t, completeness(admin.Evidence{}), "never observed")
-	require.Contains(t, completeness(admin.Evidence{Time: day0, Until: day0}), "is complete")
-	require.Contains(t, completeness(admin.Evidence{Time: day0, Until: day0, Lost: 1}), "is incomplete")
-	for _, kind := range []admin.Kind{admin.BreaksKey, admin.Opens, admin.OverBroad, admin.LastManager, admin.OrganizationLockout, admin.SelfLockout} {
-		label, advice := accepting(kind, 2)
-		require.Contains(t, label, "Go ahead")
-		require.NotEmpty(t, advice)
-	}
 }

@@ -23,24 +23,36 @@ type overviewBody struct {
 	WouldDeny       int       // keys with calls that would have been refused, in the window
 	Begin           time.Time // of the window
 	Coverage        store.Coverage
+	Would           []withoutList // would be refused for want of a list, in the window
+	Switched        time.Time     // of the last change of the requirement, within switchedRecently; zero: none
+	Denied          []withoutList // refused for want of a list since then
 }
 
 // showOverview shows the numbers of an organization.
 func showOverview(v *visit) (answer, error) {
+	body, err := v.overview()
+	return answer{Page: "overview", Title: "Overview", Tab: "overview", Body: body}, err
+}
+
+// overview counts the keys of the organization.
+func (v *visit) overview() (overviewBody, error) {
 	o := *v.organization
 	body := overviewBody{Requirement: requirement(o, v.now), Organization: o, Suspended: o.SuspendedUntil.After(v.now), Begin: v.now.Add(-window)}
 	var err error
 	if body.Coverage, body.UsageKnown, err = v.coverage(); err != nil {
-		return answer{}, err
+		return overviewBody{}, err
+	}
+	if body.Switched, err = v.switched(); err != nil {
+		return overviewBody{}, err
 	}
 	for request := (store.PageRequest{Limit: store.MaxUsageKeys}); ; {
 		page, err := v.Store.Keys(v.r.Context(), o.ID, request)
 		if err != nil {
-			return answer{}, err
+			return overviewBody{}, err
 		}
 		usage, _, err := v.usageOf(v.r.Context(), page.Items)
 		if err != nil {
-			return answer{}, err
+			return overviewBody{}, err
 		}
 		for _, key := range page.Items {
 			body.add(key, usage[key.ID])
@@ -48,7 +60,7 @@ func showOverview(v *visit) (answer, error) {
 		request.Cursor = page.Next
 		body.More = page.Next != ""
 		if !body.More || body.Keys >= maxCount {
-			return answer{Page: "overview", Title: "Overview", Tab: "overview", Body: body}, nil
+			return body, nil
 		}
 	}
 }
@@ -64,6 +76,7 @@ func (b *overviewBody) add(key apikey.Key, usage store.KeyUsage) {
 		b.Listed++
 	} else {
 		b.Without++
+		b.withoutList(key, usage)
 		if used {
 			b.WithoutUsed++
 		}

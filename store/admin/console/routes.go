@@ -33,6 +33,10 @@ func routes() []route {
 		{http.MethodPost, "/o/{organization}/keys/{key}/preview", admin.Manage, previewEdit},
 		{http.MethodPost, "/o/{organization}/keys/{key}/apply", admin.Manage, applyEdit},
 		{http.MethodGet, "/o/{organization}/keys/{key}/tighten", admin.Manage, showTighten},
+		{http.MethodGet, "/o/{organization}/settings", admin.Read, showSettings},
+		{http.MethodGet, "/o/{organization}/investigate", admin.Read, showInvestigation},
+		{http.MethodPost, "/o/{organization}/preview", admin.Manage, previewChange},
+		{http.MethodPost, "/o/{organization}/apply", admin.Manage, applyChange},
 	}
 }
 
@@ -44,6 +48,8 @@ var tabs = []tab{
 	{"overview", "Overview", ""},
 	{"keys", "Keys", "keys"},
 	{"events", "Events", "events"},
+	{"investigate", "Investigate", "investigate"},
+	{"settings", "Settings", "settings"},
 }
 
 // notices are what a page says after a redirect, by the code of its query parameter "done". A
