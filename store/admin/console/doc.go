@@ -1,6 +1,7 @@
 // Package console is a web console for people who manage API keys: an [http.Handler] with
-// pages of organizations, their keys and events. It is rendered on the server from embedded
-// templates, and has one style sheet, no script and no font.
+// pages of organizations, their keys and events, of why a call was refused, and of every change
+// before it is made. It is rendered on the server from embedded templates, and has one style
+// sheet, no script and no font.
 //
 // Mount it under any prefix. All links are relative, so no option names the prefix:
 //
