@@ -47,6 +47,18 @@ func TestResolvedResourceIsHandedOn(t *testing.T) {
 	require.Equal(t, 2, resolver.calls, "once for each decision")
 }
 
+// The resource of the key is its own organization and no project, whatever else is said.
+func TestResourceOfTheKey(t *testing.T) {
+	f := newFixture(t)
+	f.resolveBy(&countingResolver{resource: policy.Resource{OfKey: true, Organization: "globex", Project: "alpha", Value: "record"}})
+	for _, d := range []policy.Decision{f.decide(f.source()), f.evaluate()} {
+		require.True(t, d.Allowed(), "%v", d)
+		require.Equal(t, policy.Resource{Organization: "acme", Value: "record"}, d.Resource())
+	}
+	f.resolveBy(&countingResolver{resource: policy.Resource{OfKey: true}, err: errors.New("down")})
+	require.Equal(t, policy.Unavailable, f.evaluate().Reason)
+}
+
 // A guessed or stolen key causes no call of the resolver: it is asked after line 11.
 func TestResolverIsNotAskedForDenialsBefore(t *testing.T) {
 	for reason, change := range map[policy.Reason]func(*fixture) policy.Source{
