@@ -35,9 +35,13 @@
 //   - apiAccessListRequired false opens the keys without a list.
 //
 // The events of these calls have the accepted finding and a reason. All else is refused, and
-// nothing is changed: removing the last entry, the first entry of a key that is called from
-// elsewhere, a requirement that would deny a used key, the last manager, and every lockout of
-// the calling key. [Config].Accept lets documented calls go ahead with more.
+// nothing is changed:
+//   - a last entry removed;
+//   - a first entry or a requirement, where it would deny calls seen in the window;
+//   - a last manager lost;
+//   - every lockout of the calling key.
+//
+// [Config].Accept lets documented calls go ahead with more.
 //
 // Refusals are
 //   - 400 CANNOT_REMOVE_CALLER_FROM_ACCESS_LIST, with the caller's address;
@@ -78,8 +82,8 @@
 //	If-Match: "12"                                          the ETag of the record
 //
 // None of them is required. The token stands for the If-Match, too: send the same one with the
-// preview and the change. That of a suggested list needs the ETag of its answer, and that of a
-// remedy none. A change is answered with an outcome: the records as stored, their events, and
+// preview and the change. With the token of a suggested list, send the ETag of the suggestion;
+// with that of a remedy, no If-Match. A change is answered with an outcome: the records as stored, their events, and
 // secrets in full, this once. Its inForce is false if it is stored, and not known to be in
 // force on Config.Replicas.
 //

@@ -44,10 +44,7 @@ func (c *call) entryBody(key admin.KeyView, entry admin.EntryView, usage map[net
 }
 
 // prefixOf returns the block of an entry.
-func prefixOf(entry admin.EntryView) netip.Prefix {
-	parsed, _ := (accesslist.Parser{AllowIPv6: true}).ParseEntry(entry.Address) // of a stored entry
-	return parsed.Prefix()
-}
+func prefixOf(view admin.EntryView) netip.Prefix { return entryOf(view).Prefix() }
 
 // seconds returns a time as documented, empty for the zero time.
 func seconds(t time.Time) string {
@@ -94,13 +91,21 @@ func (h *handler) findEntry(c *call) (key admin.KeyView, entry admin.EntryView, 
 	if key, err = h.findKey(c); err != nil {
 		return key, entry, err
 	}
-	text := c.PathValue("entry")
-	asked, err := (accesslist.Parser{AllowIPv6: true}).ParseEntry(text)
+	entry, found := c.listed(key)
+	if !found {
+		err = noEntry(c.PathValue("entry"), key.ID)
+	}
+	return key, entry, err
+}
+
+// listed returns the entry of a list that the path names.
+func (c *call) listed(key admin.KeyView) (admin.EntryView, bool) {
+	asked, err := (accesslist.Parser{AllowIPv6: true}).ParseEntry(c.PathValue("entry"))
 	i := slices.IndexFunc(key.Entries, func(e admin.EntryView) bool { return err == nil && prefixOf(e) == asked.Prefix() })
 	if i < 0 {
-		return key, entry, noEntry(text, key.ID)
+		return admin.EntryView{}, false
 	}
-	return key, key.Entries[i], nil
+	return key.Entries[i], true
 }
 
 func noEntry(text string, key apikey.ID) *apiError {

@@ -29,7 +29,7 @@ func FuzzHandler(f *testing.F) {
 		theirs := w.stored(stranger)
 		parsed, err := url.Parse(path)
 		if err != nil || strings.ContainsAny(method, " \t\r\n") || method == "" {
-			t.Skip()
+			return // no request has these
 		}
 		parsed.RawQuery, parsed.Scheme, parsed.Host = query, "", ""
 		r := httptest.NewRequest(http.MethodGet, "/", strings.NewReader(body))

@@ -17,15 +17,12 @@ func readBody[T any](c *call) (into T, err error) {
 	if contentType := c.Header.Get("Content-Type"); contentType != "" {
 		name, _, err := mime.ParseMediaType(contentType)
 		if _, versioned := versionOf(name); err != nil || name != json1 && !versioned {
-			return into, &apiError{status: http.StatusUnsupportedMediaType, code: "UNSUPPORTED_MEDIA_TYPE", detail: "The body is " + quote(contentType) + ": want " + json1 + ".", parameters: []string{cut(contentType)}}
+			return into, notJSON(contentType)
 		}
 	}
-	data, err := io.ReadAll(http.MaxBytesReader(nil, c.Body, maxBody))
-	if _, large := errors.AsType[*http.MaxBytesError](err); large {
-		return into, &apiError{status: http.StatusRequestEntityTooLarge, code: "REQUEST_TOO_LARGE", detail: "The body has more than 1 MiB."}
-	}
+	data, err := c.readAll("INVALID_JSON")
 	if err != nil {
-		return into, &apiError{status: http.StatusBadRequest, code: "INVALID_JSON", detail: "The body could not be read.", cause: err}
+		return into, err
 	}
 	err = json.Unmarshal(data, &into)
 	if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok && wrong.Field != "" {
@@ -35,6 +32,22 @@ func readBody[T any](c *call) (into T, err error) {
 		return into, &apiError{status: http.StatusBadRequest, code: "INVALID_JSON", detail: "The body is not the JSON of this call.", cause: err}
 	}
 	return into, nil
+}
+
+// readAll reads the body within its bound. The code is that of a body that cannot be read.
+func (c *call) readAll(code string) ([]byte, error) {
+	data, err := io.ReadAll(http.MaxBytesReader(nil, c.Body, maxBody))
+	if _, large := errors.AsType[*http.MaxBytesError](err); large {
+		return nil, &apiError{status: http.StatusRequestEntityTooLarge, code: "REQUEST_TOO_LARGE", detail: "The body has more than 1 MiB."}
+	}
+	if err != nil {
+		return nil, &apiError{status: http.StatusBadRequest, code: code, detail: "The body could not be read.", cause: err}
+	}
+	return data, nil
+}
+
+func notJSON(contentType string) *apiError {
+	return &apiError{status: http.StatusUnsupportedMediaType, code: "UNSUPPORTED_MEDIA_TYPE", detail: "The body is " + quote(contentType) + ": want " + json1 + ".", parameters: []string{cut(contentType)}}
 }
 
 // kindOf returns the wanted kind of a field in the words of JSON.

@@ -154,8 +154,8 @@ func (h *handler) groupPage(c *call, shows func(Project) bool) (any, error) {
 	return c.pageBody(p), nil
 }
 
-// clientAddress answers with the address that the guard resolved, for clients that put their
-// own address on a list.
+// clientAddress answers with the caller's address, as the guard resolved it. Clients put it on a
+// list.
 func (h *handler) clientAddress(c *call) (any, error) {
 	return map[string]string{"currentIpv4Address": c.decision.Client().String()}, nil
 }

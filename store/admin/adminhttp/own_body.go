@@ -1,8 +1,6 @@
 package adminhttp
 
 import (
-	"errors"
-	"io"
 	"mime"
 	"net/http"
 	"net/netip"
@@ -21,19 +19,16 @@ import (
 
 // readObject reads the body of a request. No body is an object without fields.
 func (c *call) readObject() (strictjson.Value, error) {
-	data, err := io.ReadAll(http.MaxBytesReader(nil, c.Body, maxBody))
-	if _, large := errors.AsType[*http.MaxBytesError](err); large {
-		return nil, &apiError{status: http.StatusRequestEntityTooLarge, code: "REQUEST_TOO_LARGE", detail: "The body has more than 1 MiB."}
-	}
+	data, err := c.readAll("INVALID_BODY")
 	if err != nil {
-		return nil, &apiError{status: http.StatusBadRequest, code: "INVALID_BODY", detail: "The body could not be read.", cause: err}
+		return nil, err
 	}
 	if len(data) == 0 {
 		return strictjson.Value("{}"), nil
 	}
 	contentType := c.Header.Get("Content-Type")
 	if name, _, err := mime.ParseMediaType(contentType); err != nil || name != json1 {
-		return nil, &apiError{status: http.StatusUnsupportedMediaType, code: "UNSUPPORTED_MEDIA_TYPE", detail: "The body is " + quote(contentType) + ": want " + json1 + ".", parameters: []string{cut(contentType)}}
+		return nil, notJSON(contentType)
 	}
 	value, err := strictjson.Parse(data)
 	return value, badBody(err)

@@ -241,13 +241,10 @@ func (h *handler) pathEntry(c *call) (accesslist.Entry, error) {
 	if err != nil {
 		return accesslist.Entry{}, err
 	}
-	text := c.PathValue("entry")
-	asked, err := (accesslist.Parser{AllowIPv6: true}).ParseEntry(text)
-	for _, view := range key.Entries {
-		if entry := entryOf(view); err == nil && entry.Prefix() == asked.Prefix() {
-			return entry, nil
-		}
+	if view, found := c.listed(key); found {
+		return entryOf(view), nil
 	}
+	text := c.PathValue("entry")
 	return accesslist.Entry{}, &apiError{status: http.StatusNotFound, code: "NOT_FOUND", detail: "The entry " + quote(text) + " is not on the access list.", parameters: []string{cut(text)}}
 }
 

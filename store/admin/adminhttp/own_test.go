@@ -399,7 +399,7 @@ func FuzzOwnAPI(f *testing.F) {
 		r := httptest.NewRequest(http.MethodGet, "/", strings.NewReader(body))
 		parsed := *r.URL
 		if strings.ContainsAny(method, " \t\r\n") || method == "" || strings.Contains(path, "/stream") {
-			t.Skip()
+			return // no request has these, and a stream has tests of its own
 		}
 		parsed.Path, parsed.RawQuery = path, query
 		r.Method, r.URL = method, &parsed

@@ -2,7 +2,7 @@ package adminhttp
 
 import (
 	"net/http"
-	"net/url"
+	"path"
 	"slices"
 	"strings"
 
@@ -28,11 +28,10 @@ const (
 	projectManage                   // in the project {group}
 )
 
-// A route is one endpoint. Its pattern has segments in braces for path values: {org}, {group},
-// {key}; {entry...} takes all that is left of the path.
+// A route is one endpoint.
 type route struct {
 	method  string // GET answers HEAD as well
-	pattern string
+	pattern string // of http.ServeMux, without method
 	access  access
 
 	// requiresList refuses keys without an access list, whatever their organization requires.
@@ -44,9 +43,8 @@ type route struct {
 	prefix string // of the documented API, for links
 
 	// In the handler:
-	segments []string
-	own      bool         // of our own API
-	guarded  http.Handler // for keys; nil: no guard
+	own     bool         // of our own API
+	guarded http.Handler // for keys; nil: no guard
 }
 
 // A call is a request by somebody who may make it.
@@ -68,10 +66,12 @@ type handler struct {
 	crossOrigin *http.CrossOriginProtection
 	shutdowns   shutdowns
 	routes      []route
+	mux         *http.ServeMux
 }
 
 func newHandler(config Config) *handler {
-	h := &handler{Config: config.withDefaults(), crossOrigin: http.NewCrossOriginProtection()}
+	h := &handler{Config: config.withDefaults(), crossOrigin: http.NewCrossOriginProtection(), mux: http.NewServeMux()}
+	h.mux.HandleFunc("/", noResource)
 	for _, origin := range h.TrustedOrigins {
 		_ = h.crossOrigin.AddTrustedOrigin(origin) // checked by New
 	}
@@ -88,9 +88,10 @@ func newHandler(config Config) *handler {
 // mount prepares routes for requests.
 func (h *handler) mount(routes []route) {
 	documented, own := h.Guard.WithDeny(deny), h.Guard.WithDeny(policyhttp.WriteProblem)
+	patterns := map[string][]*route{}
 	for i := range routes {
 		t := &routes[i]
-		t.segments = strings.Split(t.pattern, "/")
+		patterns[t.pattern] = append(patterns[t.pattern], t)
 		t.own = strings.HasPrefix(t.pattern, ownPrefix)
 		if h.Guard == nil {
 			continue
@@ -100,6 +101,9 @@ func (h *handler) mount(routes []route) {
 			guard = own
 		}
 		t.guarded = guard.Protect(h.endpoint(t), h.resource(t.access), http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { h.byKey(w, r, t) }))
+	}
+	for pattern, there := range patterns {
+		h.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) { h.serve(w, r, there) })
 	}
 }
 
@@ -136,17 +140,39 @@ func (h *handler) resource(a access) policyhttp.Resource {
 	return policyhttp.PathOrganization("org")
 }
 
-// ServeHTTP implements [http.Handler].
+// ServeHTTP implements [http.Handler]. The documentation links some paths with a slash at their
+// end, which is ignored.
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	setHeaders(w)
-	r = r.WithContext(r.Context()) // a copy, for the path values
-	path := strings.TrimSuffix(r.URL.EscapedPath(), "/")
-	t, methods := h.match(r, path)
-	switch {
-	case t == nil && len(methods) == 0:
-		writeError(w, r, &apiError{status: http.StatusNotFound, code: "RESOURCE_NOT_FOUND", detail: "Cannot find resource " + quote(r.URL.Path) + ".", parameters: []string{cut(r.URL.Path)}})
+	trimmed := *r.URL
+	if strings.HasSuffix(r.URL.EscapedPath(), "/") {
+		trimmed.Path, trimmed.RawPath = strings.TrimSuffix(r.URL.Path, "/"), strings.TrimSuffix(r.URL.RawPath, "/")
+	}
+	escaped := trimmed.EscapedPath()
+	if !strings.HasPrefix(escaped, "/") || path.Clean(escaped) != escaped { // ServeMux would redirect
+		noResource(w, r)
 		return
-	case t == nil:
+	}
+	r = r.WithContext(r.Context()) // a copy
+	r.URL = &trimmed
+	h.mux.ServeHTTP(w, r)
+}
+
+func noResource(w http.ResponseWriter, r *http.Request) {
+	writeError(w, r, &apiError{status: http.StatusNotFound, code: "RESOURCE_NOT_FOUND", detail: "Cannot find resource " + quote(r.URL.Path) + ".", parameters: []string{cut(r.URL.Path)}})
+}
+
+// serve answers a request for the routes of one pattern.
+func (h *handler) serve(w http.ResponseWriter, r *http.Request, routes []*route) {
+	var methods []string
+	i := slices.IndexFunc(routes, func(t *route) bool {
+		methods = append(methods, t.method)
+		if t.method == http.MethodGet {
+			methods = append(methods, http.MethodHead)
+		}
+		return t.method == r.Method || t.method == http.MethodGet && r.Method == http.MethodHead
+	})
+	if i < 0 {
 		w.Header().Set("Allow", strings.Join(methods, ", "))
 		writeError(w, r, &apiError{status: http.StatusMethodNotAllowed, code: "METHOD_NOT_ALLOWED", detail: "The method is not allowed here. Allowed are " + strings.Join(methods, ", ") + ".", parameters: []string{}})
 		return
@@ -155,11 +181,11 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		writeError(w, r, &apiError{status: http.StatusForbidden, code: "CROSS_ORIGIN_REQUEST", detail: "Another site's page sent this request. Changes are taken from the API's own origin, and from programs.", cause: err})
 		return
 	}
-	if t.own {
+	if t := routes[i]; t.own {
 		h.serveOwn(w, r, t)
-		return
+	} else {
+		t.guarded.ServeHTTP(w, r)
 	}
-	t.guarded.ServeHTTP(w, r)
 }
 
 // serveOwn answers a person, and anybody else as a key.
@@ -181,18 +207,8 @@ func (h *handler) serveOwn(w http.ResponseWriter, r *http.Request, t *route) {
 // byPerson answers a person. An organization without access is answered like an absent one.
 func (h *handler) byPerson(w http.ResponseWriter, r *http.Request, t *route, person admin.Person) {
 	c := &call{Request: r, person: person, actor: person.Actor().Via(store.ViaAPI, ""), organization: r.PathValue("org"), base: h.base(r)}
-	has := map[access]admin.Access{read: admin.Read, manage: admin.Manage, listOf: admin.Manage, projectRead: admin.Read, projectManage: admin.Manage}[t.access]
-	if group := r.PathValue("group"); group != "" {
-		project, found, err := h.Projects.Project(r.Context(), group)
-		if err != nil {
-			writeError(w, r, h.failed(r, err))
-			return
-		}
-		if found {
-			c.organization, c.project = project.Organization, project.ID
-		}
-	}
-	if t.access != anyKey && !person.Has(c.organization, has) {
+	needs, forPeople := map[access]admin.Access{read: admin.Read, manage: admin.Manage}[t.access]
+	if t.access != anyKey && !(forPeople && person.Has(c.organization, needs)) {
 		writeError(w, r, &apiError{status: http.StatusNotFound, code: "ORGANIZATION_NOT_FOUND", detail: "There is no such organization, or you may not do this in it."})
 		return
 	}
@@ -210,65 +226,6 @@ func (h *handler) byKey(w http.ResponseWriter, r *http.Request, t *route) {
 		return
 	}
 	t.serve(w, c)
-}
-
-// match returns the route of a path, and sets its path values. Without one of the method it
-// returns the methods of the path. A pattern with more literal segments goes first.
-func (h *handler) match(r *http.Request, path string) (best *route, methods []string) {
-	segments := strings.Split(path, "/")
-	for i := range segments {
-		segments[i], _ = url.PathUnescape(segments[i]) // an escaped path is well formed
-	}
-	most := -1
-	for i := range h.routes {
-		t := &h.routes[i]
-		literals, ok := t.matches(segments)
-		if !ok {
-			continue
-		}
-		if !slices.Contains(methods, t.method) {
-			methods = append(methods, t.method)
-			if t.method == http.MethodGet {
-				methods = append(methods, http.MethodHead)
-			}
-		}
-		if literals > most && (t.method == r.Method || t.method == http.MethodGet && r.Method == http.MethodHead) {
-			best, most = t, literals
-		}
-	}
-	if best == nil {
-		return nil, methods
-	}
-	for i, segment := range best.segments {
-		name, isValue := strings.CutPrefix(strings.TrimSuffix(segment, "}"), "{")
-		if rest, ok := strings.CutSuffix(name, "..."); ok {
-			r.SetPathValue(rest, strings.Join(segments[i:], "/"))
-		} else if isValue {
-			r.SetPathValue(name, segments[i])
-		}
-	}
-	return best, methods
-}
-
-// matches reports whether the pattern matches, and how many literal segments it has.
-func (t *route) matches(segments []string) (literals int, ok bool) {
-	for i, segment := range t.segments {
-		switch {
-		case i >= len(segments):
-			return 0, false
-		case strings.HasSuffix(segment, "...}"):
-			return literals, segments[i] != ""
-		case strings.HasPrefix(segment, "{"):
-			if segments[i] == "" {
-				return 0, false
-			}
-		case segment != segments[i]:
-			return 0, false
-		default:
-			literals++
-		}
-	}
-	return literals, len(segments) == len(t.segments)
 }
 
 // base returns the scheme and host of absolute links.
