@@ -110,6 +110,9 @@ func New(s store.Store, options ...Option) (*Admin, error) {
 	return a, nil
 }
 
+// Window returns how far back usage counts; see [WithWindow].
+func (a *Admin) Window() time.Duration { return a.rules.window }
+
 func ignore(context.Context, Notice) {}
 
 // Organization returns an organization.

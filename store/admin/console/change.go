@@ -15,8 +15,10 @@ import (
 	"github.com/sallyport-go/sallyport/store/admin"
 )
 
-// maxWait is how long a change waits for the replicas.
-const maxWait = 5 * time.Second
+const (
+	maxChange = 10 * time.Second // the longest time of a change
+	maxWait   = 5 * time.Second  // and then of the wait for the replicas
+)
 
 // A change is one or more changes of an organization or a key, carried by a form from the
 // preview to the write. Their texts are made from the values, and never read from the form.
@@ -64,21 +66,14 @@ func applyChange(v *visit) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	form := v.r.PostForm
-	options := admin.ApplyOptions{Token: form.Get("token"), Reason: strings.TrimSpace(form.Get("reason"))}
-	for _, kind := range form["accept"] {
-		options.Accept = append(options.Accept, admin.Kind(kind))
-	}
+	options := v.terms()
 	switch {
 	case options.Token == "":
 		return v.showChange(c, 0, "", "")
 	case options.Reason == "":
 		return v.showChange(c, http.StatusUnprocessableEntity, "Nothing was changed. A reason is missing below.", "Say why, in one line. It is kept with the change.")
 	}
-	result, err := v.Admin.Apply(v.r.Context(), v.actor(), v.organization.ID, options, c.changes...)
-	if result.EventErr != nil {
-		v.Observe(v.r.Context(), fmt.Errorf("store/admin/console: events: %w", result.EventErr))
-	}
+	result, err := v.apply(options, c.changes...)
 	if err == nil {
 		return v.changed(c), nil
 	}
@@ -101,6 +96,27 @@ func applyChange(v *visit) (answer, error) {
 		return answer{}, problem{Status: http.StatusServiceUnavailable, Title: "Partly done", Text: fmt.Sprintf("%d changes were made, and the next one failed. Look at the events for what was changed.", result.Made)}
 	}
 	return answer{}, err
+}
+
+// terms reads how a change is to be made from the form of a preview.
+func (v *visit) terms() admin.ApplyOptions {
+	form := v.r.PostForm
+	options := admin.ApplyOptions{Token: form.Get("token"), Reason: strings.TrimSpace(form.Get("reason"))}
+	for _, kind := range form["accept"] {
+		options.Accept = append(options.Accept, admin.Kind(kind))
+	}
+	return options
+}
+
+// apply makes changes. A browser that goes away does not stop them half-way.
+func (v *visit) apply(options admin.ApplyOptions, changes ...admin.Change) (admin.Result, error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(v.r.Context()), maxChange)
+	defer cancel()
+	result, err := v.Admin.Apply(ctx, v.actor(), v.organization.ID, options, changes...)
+	if result.EventErr != nil {
+		v.Observe(ctx, fmt.Errorf("store/admin/console: events: %w", result.EventErr))
+	}
+	return result, err
 }
 
 // actor returns the person, for changes by this console.

@@ -39,7 +39,7 @@ const (
 )
 
 // newTimeline draws the addresses last used in the window, and the refusals.
-func newTimeline(addresses []addressRow, denials []denialRow, now time.Time) timeline {
+func newTimeline(addresses []addressRow, denials []denialRow, now time.Time, window time.Duration) timeline {
 	t := timeline{Begin: now.Add(-window), Middle: now.Add(-window / 2)}
 	x := func(at time.Time) int {
 		part := float64(at.Sub(t.Begin)) / float64(window)

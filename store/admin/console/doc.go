@@ -9,8 +9,8 @@
 //
 // # Who may do what
 //
-// The package signs nobody in. [Config].Person returns who is behind a request, and what they
-// may do in which organization. Without a person every page is refused. An organization that
+// The package signs nobody in. [Config].Person returns who is behind a request, and their
+// accesses to organizations. Without a person every page is refused. An organization that
 // the person may not read is answered like an absent one. A request with an Authorization
 // header is refused: API keys cannot use the console.
 //

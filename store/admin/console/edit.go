@@ -2,7 +2,6 @@ package console
 
 import (
 	"errors"
-	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
@@ -128,17 +127,11 @@ func applyEdit(v *visit) (answer, error) {
 	if err != nil {
 		return e.failed(err)
 	}
-	options := admin.ApplyOptions{Token: e.form.Get("token"), Reason: strings.TrimSpace(e.form.Get("reason"))}
+	options := v.terms()
 	if options.Token == "" && !e.work.Emergency {
 		return e.showPreview(m, 0, "")
 	}
-	for _, kind := range e.form["accept"] {
-		options.Accept = append(options.Accept, admin.Kind(kind))
-	}
-	result, err := v.Admin.Apply(v.r.Context(), v.actor(), v.organization.ID, options, m.change)
-	if result.EventErr != nil {
-		v.Observe(v.r.Context(), fmt.Errorf("store/admin/console: events: %w", result.EventErr))
-	}
+	result, err := v.apply(options, m.change)
 	switch {
 	case err != nil && admin.ClassOf(err) == admin.Changed:
 		return e.showPreview(m, http.StatusConflict, "Nothing was changed. Since the preview something behind it has changed. This is the new preview: look at it again.")

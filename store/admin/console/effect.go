@@ -17,7 +17,7 @@ import (
 // step makes the change of a proposal again from its values, and sets its text. The project of
 // a grant must be one of the organization (rule K5).
 func (v *visit) step(key apikey.ID, p *admin.Proposal) (admin.Change, error) {
-	when := func(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 UTC") }
+	when := func(t time.Time) string { return t.UTC().Format(minute) }
 	switch p.Kind {
 	case "set_requirement":
 		p.Text = map[policy.Requirement]string{policy.NotRequired: "Require no access list.", policy.ReportOnly: "Report only.", policy.Required: "Require an access list."}[p.Requirement]

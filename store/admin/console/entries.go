@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/sallyport-go/sallyport/accesslist"
 	"github.com/sallyport-go/sallyport/apikey"
@@ -28,7 +29,7 @@ func newEntryFields(e *edit) []field {
 func makeAdd(e *edit) (made, error) {
 	added, err := e.list()
 	before := listLines(e.key.AccessList)
-	return made{admin.AddEntries(e.key.ID, entriesOf(added)...), before, append(slices.Clone(before), listLines(added)...)}, err
+	return made{admin.AddEntries(e.key.ID, slices.Collect(added.All())...), before, append(slices.Clone(before), listLines(added)...)}, err
 }
 
 func listFields(e *edit) []field {
@@ -37,7 +38,7 @@ func listFields(e *edit) []field {
 
 func makeReplace(e *edit) (made, error) {
 	list, err := e.list()
-	return made{admin.ReplaceEntries(e.key.ID, entriesOf(list)...), listLines(e.key.AccessList), listLines(list)}, err
+	return made{admin.ReplaceEntries(e.key.ID, slices.Collect(list.All())...), listLines(e.key.AccessList), listLines(list)}, err
 }
 
 func trialFields(e *edit) []field {
@@ -50,7 +51,7 @@ func trialFields(e *edit) []field {
 
 func makeTrial(e *edit) (made, error) {
 	list, err := e.list()
-	return made{admin.SetTrialList(e.key.ID, entriesOf(list)...), listLines(e.key.TrialList), listLines(list)}, err
+	return made{admin.SetTrialList(e.key.ID, slices.Collect(list.All())...), listLines(e.key.TrialList), listLines(list)}, err
 }
 
 // entry returns the entry of the list that the form names.
@@ -83,42 +84,33 @@ func makeEntry(e *edit) (made, error) {
 	if err != nil {
 		return made{}, err
 	}
-	before := []string{entryLine(entry)}
+	before := entryLines(entry)
 	entry.Comment = strings.TrimSpace(e.form.Get("comment"))
 	entry.Expires, err = e.time("expires")
-	return made{admin.EditEntries(e.key.ID, entry), before, []string{entryLine(entry)}}, err
+	return made{admin.EditEntries(e.key.ID, entry), before, entryLines(entry)}, err
 }
 
 func makeRemove(e *edit) (made, error) {
 	entry, err := e.entry()
-	return made{admin.RemoveEntries(e.key.ID, entry.Prefix()), []string{entryLine(entry)}, nil}, err
+	return made{admin.RemoveEntries(e.key.ID, entry.Prefix()), entryLines(entry), nil}, err
 }
 
-func entriesOf(list accesslist.List) (entries []accesslist.Entry) {
-	for entry := range list.All() {
-		entries = append(entries, entry)
+// entryLines returns entries as the lines of a list's text, without the time of adding: a form
+// cannot set it.
+func entryLines(entries ...accesslist.Entry) []string {
+	if len(entries) == 0 {
+		return nil
 	}
-	return entries
+	entries = slices.Clone(entries)
+	for i := range entries {
+		entries[i].Added = time.Time{}
+	}
+	list, _ := accesslist.New(entries...) // they are those of a list
+	text, _ := list.MarshalText()
+	return strings.Split(strings.TrimSpace(string(text)), "\n")
 }
 
-// entryLine returns an entry as a line, without the time of adding, which a form cannot set.
-func entryLine(entry accesslist.Entry) string {
-	text := entry.String()
-	if !entry.Expires.IsZero() {
-		text += " expires=" + formTime(entry.Expires)
-	}
-	if entry.Comment != "" {
-		text += " # " + entry.Comment
-	}
-	return text
-}
-
-func listLines(list accesslist.List) (lines []string) {
-	for entry := range list.All() {
-		lines = append(lines, entryLine(entry))
-	}
-	return lines
-}
+func listLines(list accesslist.List) []string { return entryLines(slices.Collect(list.All())...) }
 
 func listText(list accesslist.List) string { return strings.Join(listLines(list), "\n") }
 

@@ -100,8 +100,8 @@ func redirect(w http.ResponseWriter, location string) {
 	w.WriteHeader(http.StatusSeeOther)
 }
 
-// visit answers a request at a pattern with these routes. Nobody who is not signed in learns
-// which pages exist.
+// visit answers a request at a pattern with these routes. Without a person every path has
+// the same answer: nobody learns which pages exist.
 func (c *console) visit(w http.ResponseWriter, r *http.Request, routes []route) {
 	v := &visit{console: c, r: r, now: c.Clock().UTC()}
 	a, err := v.answer(w, routes)

@@ -118,12 +118,12 @@ func showKey(v *visit) (answer, error) {
 		body.Labels = append(body.Labels, labelRow{name, value})
 	}
 	slices.SortFunc(body.Labels, func(a, b labelRow) int { return cmp.Compare(a.Name, b.Name) })
-	evidence := accesslist.Evidence{Usage: body.Usage.Entries, Since: countedSince(coverage, v.now), Window: window}
+	evidence := accesslist.Evidence{Usage: body.Usage.Entries, Since: countedSince(coverage, v.now), Window: v.Admin.Window()}
 	body.Entries, body.Hidden = entryRows(key.AccessList, evidence, v.now)
 	body.Trial, body.TrialMore = entryRows(key.TrialList, accesslist.Evidence{}, v.now)
 	body.Addresses = addressRows(body.Usage, key.AccessList, v.now)
 	body.Denials, body.WouldDeny = denialRows(body.Usage.Denials), denialRows(body.Usage.WouldDeny)
-	body.Timeline = newTimeline(body.Addresses, body.Denials, v.now)
+	body.Timeline = newTimeline(body.Addresses, body.Denials, v.now, v.Admin.Window())
 	events, err := v.events(store.EventRequest{Organization: v.organization.ID, Key: key.ID, Newest: true, Limit: maxKeyEvents})
 	if err != nil {
 		return answer{}, err

@@ -3,7 +3,6 @@ package console
 import (
 	"context"
 	"net/url"
-	"time"
 
 	"github.com/sallyport-go/sallyport/apikey"
 	"github.com/sallyport-go/sallyport/store"
@@ -15,9 +14,6 @@ const (
 	maxSearch = 5_000  // records read for one page of a search
 	maxCount  = 10_000 // keys counted for an overview
 )
-
-// window is how far back usage is shown: that of package admin.
-const window = 30 * 24 * time.Hour
 
 // A turn has the links to other pages of a listing.
 type turn struct {
@@ -111,5 +107,5 @@ func (v *visit) coverage() (store.Coverage, bool, error) {
 	if err != nil {
 		return store.Coverage{}, true, err
 	}
-	return observation.Coverage(v.now.Add(-window), v.now), true, nil
+	return observation.Coverage(v.now.Add(-v.Admin.Window()), v.now), true, nil
 }

@@ -37,7 +37,7 @@ func showOverview(v *visit) (answer, error) {
 // overview counts the keys of the organization.
 func (v *visit) overview() (overviewBody, error) {
 	o := *v.organization
-	body := overviewBody{Requirement: requirement(o, v.now), Organization: o, Suspended: o.SuspendedUntil.After(v.now), Begin: v.now.Add(-window)}
+	body := overviewBody{Requirement: requirement(o, v.now), Organization: o, Suspended: o.SuspendedUntil.After(v.now), Begin: v.now.Add(-v.Admin.Window())}
 	var err error
 	if body.Coverage, body.UsageKnown, err = v.coverage(); err != nil {
 		return overviewBody{}, err

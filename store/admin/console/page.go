@@ -38,6 +38,7 @@ type page struct {
 //   - "when": a time in UTC, with how long ago. {{template "when" (in $ .Created)}}
 //   - "field": a form's field with label, hint and error, from a [field]
 //   - "preview": the table of an admin.Preview with its classes and totals
+//   - "terms": what a preview needs to be accepted, and the reason, in its form
 //   - "status": the status of a key as a word with a mark
 //   - "pages": the links to the first and the next page, from a [turn]
 //

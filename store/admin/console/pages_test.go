@@ -220,5 +220,18 @@ func TestPartials(t *testing.T) {
 	for _, part := range []string{"&lt;b&gt;open", "Breaks</span>", "192.0.2.1", `href="./../../o/acme/keys/open"`, "Open to every address", `role="alert"`} {
 		require.Contains(t, text, part)
 	}
-	require.True(t, newTimeline(nil, nil, day0).Empty())
+	require.True(t, newTimeline(nil, nil, day0, time.Hour).Empty())
+}
+
+// The pages have the window by which changes are judged.
+func TestTheWindowIsThatOfTheAdmin(t *testing.T) {
+	s := newSite(t)
+	s.use("k1", "203.0.113.7", 10*24*time.Hour)
+	require.Contains(t, s.shows("/o/acme", http.StatusOK), "<dt>Used in 30 days</dt><dd>1</dd>")
+	var err error
+	s.config.Admin, err = admin.New(s.store, admin.WithClock(s.config.Clock), admin.WithPeopleManaging(), admin.WithWindow(7*24*time.Hour))
+	require.NoError(t, err)
+	require.Contains(t, s.shows("/o/acme", http.StatusOK), "<dt>Used in 7 days</dt><dd>0</dd>")
+	s.use("k1", "203.0.113.7", 24*time.Hour)
+	s.shows("/o/acme/keys/k1", http.StatusOK, `>7 days ago</text>`, `>3 days ago</text>`)
 }

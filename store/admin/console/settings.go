@@ -61,7 +61,7 @@ func showSettings(v *visit) (answer, error) {
 	return answer{Page: "settings", Title: "Settings", Tab: "settings", Body: body}, nil
 }
 
-// withoutList lists a key without a list by the calls for which that mattered.
+// withoutList adds a key to the lists of calls refused, or almost refused, for want of a list.
 func (b *overviewBody) withoutList(key apikey.Key, usage store.KeyUsage) {
 	list := func(rows []withoutList, reasons map[policy.Reason]accesslist.Usage, since time.Time) []withoutList {
 		u, ok := reasons[policy.OrganizationRequiresAccessList]

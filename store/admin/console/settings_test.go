@@ -23,7 +23,12 @@ import (
 // post sends a form of the console.
 func (s *site) post(target string, form url.Values) *httptest.ResponseRecorder {
 	s.Helper()
-	r := httptest.NewRequest(http.MethodPost, "/p"+target, strings.NewReader(form.Encode()))
+	return s.postBy(s.Context(), target, form)
+}
+
+func (s *site) postBy(ctx context.Context, target string, form url.Values) *httptest.ResponseRecorder {
+	s.Helper()
+	r := httptest.NewRequestWithContext(ctx, http.MethodPost, "/p"+target, strings.NewReader(form.Encode()))
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	r.Header.Set("Sec-Fetch-Site", "same-origin")
 	return s.do(r)
@@ -316,6 +321,22 @@ func TestARestIsShownAgain(t *testing.T) {
 	require.Equal(t, http.StatusConflict, w.Code, w.Body)
 	require.Contains(t, w.Body.String(), "1 of 2 changes was made. The rest is below.")
 	require.Contains(t, w.Body.String(), "Switch the organization on, and so all of its keys?")
+}
+
+// Whoever closes the page does not stop changes half-way.
+func TestABrowserThatGoesAwayStopsNothing(t *testing.T) {
+	s := newSite(t)
+	s.force(admin.DisableKey("k1"), admin.DisableOrganization())
+	steps := url.Values{"key": {"k1"}, "steps": {`[{"kind":"enable_key"},{"kind":"enable_organization"}]`}}
+	_, form := s.previews(steps)
+	form.Set("reason", "x")
+	ctx, leave := context.WithCancel(t.Context())
+	s.config.Admin = s.adminOf(&meddling{faulty: s.store, then: leave})
+	require.Equal(t, http.StatusSeeOther, s.postBy(ctx, "/o/acme/apply", form).Code)
+	require.Error(t, ctx.Err())
+	organization, err := s.store.Organization(t.Context(), "acme")
+	require.NoError(t, err)
+	require.False(t, organization.Disabled)
 }
 
 // A meddling store has somebody else write after the first write.

@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/sallyport-go/sallyport/accesslist"
 	"github.com/sallyport-go/sallyport/apikey"
 	"github.com/sallyport-go/sallyport/store/admin"
 )
@@ -52,31 +53,26 @@ func showTighten(v *visit) (answer, error) {
 	case err != nil:
 		return answer{}, err
 	}
-	for _, entry := range b.Suggestion.Removed {
-		b.Lines = append(b.Lines, line{Text: viewLine(entry)})
+	for _, text := range viewLines(b.Suggestion.Removed) {
+		b.Lines = append(b.Lines, line{Text: text})
 	}
-	for _, entry := range b.Suggestion.Added {
-		b.Lines = append(b.Lines, line{Added: true, Text: viewLine(entry)})
+	for _, text := range viewLines(b.Suggestion.Added) {
+		b.Lines = append(b.Lines, line{Added: true, Text: text})
 	}
 	b.Kept = len(b.Suggestion.Entries) - len(b.Suggestion.Added)
 	b.Covered = len(b.Suggestion.Observed) - len(b.Suggestion.LeftOut)
-	var lines []string
-	for _, entry := range b.Suggestion.Entries {
-		lines = append(lines, viewLine(entry))
-	}
-	b.Entries = strings.Join(lines, "\n")
+	b.Entries = strings.Join(viewLines(b.Suggestion.Entries), "\n")
 	a.Body = b
 	return a, nil
 }
 
-// viewLine is entryLine for an entry as shown.
-func viewLine(entry admin.EntryView) string {
-	text := entry.Address
-	if !entry.Expires.IsZero() {
-		text += " expires=" + formTime(entry.Expires)
+// viewLines is entryLines for entries as shown.
+func viewLines(views []admin.EntryView) []string {
+	var entries []accesslist.Entry
+	for _, view := range views {
+		entry, _ := (accesslist.Parser{AllowIPv6: true}).ParseEntry(view.Address) // of a list
+		entry.Comment, entry.Expires = view.Comment, view.Expires
+		entries = append(entries, entry)
 	}
-	if entry.Comment != "" {
-		text += " # " + entry.Comment
-	}
-	return text
+	return entryLines(entries...)
 }

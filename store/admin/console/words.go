@@ -15,7 +15,10 @@ import (
 func (p *page) Stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 
 // Time returns a time for people, to the minute, in UTC.
-func (p *page) Time(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 UTC") }
+func (p *page) Time(t time.Time) string { return t.UTC().Format(minute) }
+
+// minute is the layout of a time for people, in UTC.
+const minute = "2006-01-02 15:04 UTC"
 
 // Ago returns how far a time is from the time of the request, such as "3 minutes ago".
 func (p *page) Ago(t time.Time) string {
@@ -28,6 +31,9 @@ func (p *page) Ago(t time.Time) string {
 	}
 	return span(d) + " ago"
 }
+
+// Window returns how far back usage is shown, such as "30 days".
+func (p *page) Window() string { return span(p.Admin.Window()) }
 
 // span returns a length of time in its largest unit.
 func span(d time.Duration) string {

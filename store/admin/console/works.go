@@ -2,6 +2,7 @@ package console
 
 import (
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -75,9 +76,7 @@ func makeKey(e *edit) (made, error) {
 		if err != nil {
 			return made{}, err
 		}
-		for entry := range list.All() {
-			n.Entries = append(n.Entries, entry)
-		}
+		n.Entries = slices.Collect(list.All())
 	}
 	var err error
 	if n.Expires, err = e.time("expires"); err != nil {
@@ -86,11 +85,8 @@ func makeKey(e *edit) (made, error) {
 	if n.Grants, err = e.granted(); err != nil {
 		return made{}, err
 	}
-	m := made{change: admin.CreateKey(n), after: append([]string{n.Description}, grantLines(n.Grants)...)}
-	for _, entry := range n.Entries {
-		m.after = append(m.after, entryLine(entry))
-	}
-	return m, nil
+	after := slices.Concat([]string{n.Description}, grantLines(n.Grants), entryLines(n.Entries...))
+	return made{change: admin.CreateKey(n), after: after}, nil
 }
 
 func describeFields(e *edit) []field {
@@ -183,7 +179,7 @@ func (e *edit) time(name string) (time.Time, error) {
 	if text == "" {
 		return time.Time{}, nil
 	}
-	for _, layout := range []string{time.DateOnly, "2006-01-02 15:04", "2006-01-02 15:04 UTC", time.RFC3339} {
+	for _, layout := range []string{time.DateOnly, "2006-01-02 15:04", minute, time.RFC3339} {
 		if t, err := time.Parse(layout, text); err == nil {
 			return t.UTC(), nil
 		}
@@ -203,7 +199,7 @@ func orNone(t time.Time) string {
 	if t.IsZero() {
 		return "none"
 	}
-	return t.UTC().Format("2006-01-02 15:04 UTC")
+	return t.UTC().Format(minute)
 }
 
 // mine returns the person's address if it could be added to the list of a key.
