@@ -187,6 +187,9 @@ func (i *Issuer) Issue(key Key) (Key, Secret, error) {
 	return i.issue(key.Clone(), i.now())
 }
 
+// DigestRealm returns the realm of the HTTP Digest credentials that the issuer makes, "" if it makes none.
+func (i *Issuer) DigestRealm() string { return i.orDefault().digestRealm }
+
 // now returns the time without a zone and a monotonic reading, so that it equals the one read back from a database.
 func (i *Issuer) now() time.Time { return i.clock().UTC().Round(0) }
 
