@@ -45,6 +45,9 @@ func TestIssuerMakesDigestCredentials(t *testing.T) {
 	require.NoError(t, err)
 	requireDigest(t, named.Secrets[0], "things", "my-own", secret)
 
+	require.Equal(t, "things", issuer.DigestRealm())
+	require.Empty(t, (*apikey.Issuer)(nil).DigestRealm())
+
 	// An issuer makes what it is configured to, whatever the earlier secrets have.
 	without, _ := rotate(t, nil, rotated, 0)
 	require.Equal(t, apikey.DigestCredentials{}, without.Secrets[0].Digest)
