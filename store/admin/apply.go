@@ -208,7 +208,7 @@ func (a *Admin) try(ctx context.Context, judged func() (*plan, error), options A
 			return p, result, err
 		}
 	}
-	return nil, Result{}, conflict("The records are being changed by others. Nothing was changed. Try again.")
+	return nil, Result{}, wrap(Conflict, store.ErrConflict, "The records are being changed by others. Nothing was changed. Try again.")
 }
 
 // changed is the error of a token that no longer holds.

@@ -142,7 +142,7 @@ func TestRetries(t *testing.T) {
 	}
 	f.writes = nil
 	_, err = w.admin.Apply(w.ctx, ann, "acme", plain, admin.Describe("k", "z"))
-	require.EqualError(t, err, "store/admin: conflict: The records are being changed by others. Nothing was changed. Try again.")
+	require.EqualError(t, err, "store/admin: conflict: The records are being changed by others. Nothing was changed. Try again. ("+store.ErrConflict.Error()+")")
 	require.Len(t, f.writes, 10)
 
 	// Nor when the caller has gone.

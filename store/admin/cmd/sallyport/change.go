@@ -1,0 +1,225 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sallyport-go/sallyport/store/admin"
+)
+
+// A changer is a command that changes an organization or a key.
+type changer struct {
+	*session
+	admin *admin.Admin
+
+	preview, yes  bool
+	accept        []string
+	reason, token string
+
+	needsReason bool
+	secrets     *secretSink // where new secrets go; nil: the change makes none
+}
+
+// kinds are the findings that can be accepted.
+var kinds = []string{string(admin.BreaksKey), string(admin.LastManager), string(admin.OrganizationLockout), string(admin.Opens), string(admin.OverBroad)}
+
+// changing adds the flags of a change to a command.
+func (s *session) changing(c *cobra.Command) *changer {
+	ch := &changer{session: s}
+	flags := c.Flags()
+	flags.BoolVar(&ch.preview, "preview", false, "show the effect and write nothing; exit status 1 if there are findings")
+	flags.BoolVar(&ch.yes, "yes", false, "do not ask; this accepts no finding")
+	flags.StringSliceVar(&ch.accept, "accept", nil, "accept findings of this `kind`; needs --reason")
+	flags.StringVar(&ch.reason, "reason", "", "why, in one line `text`, for the events")
+	flags.StringVar(&ch.token, "token", "", "apply only if the preview with this `token` still holds")
+	complete(c, "accept", kinds...)
+	return ch
+}
+
+// make previews changes, or asks and makes them. The text says what they do.
+func (ch *changer) make(ctx context.Context, organization, text string, changes ...admin.Change) error {
+	for _, kind := range ch.accept {
+		if !slices.Contains(kinds, kind) && kind != string(admin.SelfLockout) {
+			return usageError{fmt.Errorf("--accept %.40q is no kind of finding: want %s", kind, strings.Join(kinds, ", "))}
+		}
+	}
+	if ch.preview {
+		preview, err := ch.admin.Preview(ctx, ch.actor(), organization, changes...)
+		if err != nil {
+			return err
+		}
+		return ch.showPreview(text, preview)
+	}
+	if !ch.yes {
+		if err := ch.askFor(ctx, organization, text, changes); err != nil {
+			return err
+		}
+	}
+	if ch.needsReason && strings.TrimSpace(ch.reason) == "" {
+		return usageError{errors.New("why? want --reason TEXT, for the events")}
+	}
+	return ch.apply(ctx, organization, changes)
+}
+
+// apply makes the changes. It is not interrupted: it would not be known whether they were made.
+func (ch *changer) apply(ctx context.Context, organization string, changes []admin.Change) (err error) {
+	if err := ch.secrets.prepare(); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, ch.secrets.close()) }()
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), changing)
+	defer cancel()
+	options := admin.ApplyOptions{Token: ch.token, Reason: ch.reason}
+	for _, kind := range ch.accept {
+		options.Accept = append(options.Accept, admin.Kind(kind))
+	}
+	result, err := ch.admin.Apply(ctx, ch.actor(), organization, options, changes...)
+	failed := ch.secrets.write(ch.session, result.Secrets)
+	if err != nil {
+		if result.Made > 0 {
+			ch.err.printf("Only the first %d of %d changes were made.\n", result.Made, len(changes))
+		}
+		return errors.Join(ch.refused(err), failed)
+	}
+	if len(result.Events) == 0 {
+		ch.err.print("Nothing was changed: it was so before.\n")
+	}
+	for _, event := range result.Events {
+		ch.err.printf("Done: %s.\n", eventText(event))
+	}
+	return errors.Join(ch.showResult(result), failed)
+}
+
+// refused explains a refusal, or the new preview, on standard error, and returns the error.
+func (ch *changer) refused(err error) error {
+	refusal, ok := errors.AsType[*admin.Error](err)
+	if !ok || refusal.Preview == nil {
+		return err
+	}
+	told := *refusal.Preview
+	if refusal.Class == admin.Refused {
+		told.Findings = nil // they are in the error's text
+	}
+	if len(told.Findings)+len(told.Keys) > 0 {
+		ch.err.print(effectText(told, maxKeys))
+	}
+	var accept []string
+	for _, finding := range refusal.Findings {
+		if flag := "--accept " + string(finding.Kind); finding.Acceptable && !slices.Contains(accept, flag) {
+			accept = append(accept, flag)
+		}
+	}
+	if len(accept) > 0 {
+		ch.err.printf("To go ahead all the same: %s --reason TEXT\n", strings.Join(accept, " "))
+	}
+	return err
+}
+
+// showPreview prints a preview, and returns errNo if it has findings.
+func (ch *changer) showPreview(text string, preview admin.Preview) error {
+	err := show(ch.session, listing[admin.Preview]{
+		name: func(p admin.Preview) string { return p.Token },
+		detail: func(p admin.Preview) [][2]string {
+			return [][2]string{{"change", text}, {"effect", strings.TrimSuffix(effectText(p, admin.MaxListed), "\n")}, {"token", p.Token}}
+		},
+	}, preview)
+	if err == nil && len(preview.Findings) > 0 {
+		err = errNo
+	}
+	return err
+}
+
+// showResult prints the records as they are now. A secret has standard output to itself.
+func (ch *changer) showResult(result admin.Result) error {
+	switch {
+	case ch.secrets.onStdout():
+		return nil
+	case ch.output == "json":
+		return ch.json(result, "  ")
+	case ch.output == "jsonl":
+		return ch.json(result, "")
+	case ch.output == "name":
+		for _, o := range result.Organizations {
+			ch.out.print(oneLine(o.ID) + "\n")
+		}
+		for _, k := range result.Keys {
+			ch.out.print(oneLine(string(k.ID)) + "\n")
+		}
+		return nil
+	}
+	for _, o := range result.Organizations {
+		ch.out.details(organizations.detail(o))
+	}
+	for _, k := range result.Keys {
+		ch.out.details(keys.detail(k))
+	}
+	return nil
+}
+
+// maxKeys is the largest number of keys shown in a question.
+const maxKeys = 20
+
+// effectText says what changes would do: the findings, the keys, and how sure it is.
+func effectText(p admin.Preview, most int) string {
+	var b strings.Builder
+	for _, finding := range p.Findings {
+		verb := "reported"
+		if finding.Refuses {
+			verb = "refused"
+		}
+		fmt.Fprintf(&b, "%s: %s\n", verb, finding)
+	}
+	for i, effect := range p.Keys {
+		if i == most {
+			fmt.Fprintf(&b, "and %s more: see --preview\n", count(len(p.Keys)-most, "key", "keys"))
+			break
+		}
+		b.WriteString(keyEffectText(effect) + "\n")
+	}
+	if len(p.Keys) == 0 && len(p.Findings) == 0 {
+		b.WriteString("no call is answered otherwise\n")
+	}
+	if t := p.Totals; t.Breaks+t.MayBreak+t.Unused+t.Unknown > 0 {
+		b.WriteString(evidenceText(p.Evidence) + "\n")
+	}
+	return b.String()
+}
+
+func keyEffectText(e admin.KeyEffect) string {
+	id := string(e.Key)
+	if id == "" {
+		id = "(new)"
+	}
+	text := fmt.Sprintf("key %s: %s, %s then %s", id, strings.ReplaceAll(string(e.Class), "_", " "), e.Before, e.After)
+	if !e.At.IsZero() {
+		text += " from " + when(e.At)
+	}
+	if e.Address.IsValid() {
+		text += ", for calls from " + e.Address.String()
+	}
+	if e.AddressCount > 0 {
+		text += fmt.Sprintf(" (%s used)", count(e.AddressCount, "address", "addresses"))
+	}
+	if e.Description != "" {
+		text += fmt.Sprintf(" %q", e.Description)
+	}
+	return text
+}
+
+// evidenceText says how complete the usage is that a preview was judged by.
+func evidenceText(e admin.Evidence) string {
+	switch {
+	case e.Unread:
+		return "usage could not be read, so keys may be in use without being named"
+	case e.Until.IsZero():
+		return "usage was never observed, so keys may be in use without being named"
+	case e.Missing > admin.MaxMissing || e.Lost > 0:
+		return fmt.Sprintf("usage is known from %s to %s, with gaps: keys may be in use without being named", when(e.Begin), when(e.Until))
+	}
+	return fmt.Sprintf("usage is known from %s to %s", when(e.Begin), when(e.Until))
+}

@@ -1,0 +1,280 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sallyport-go/sallyport/apikey"
+	"github.com/sallyport-go/sallyport/policy"
+	"github.com/sallyport-go/sallyport/store/admin"
+)
+
+// A call is a call with a key, by flags.
+type call struct {
+	from     client
+	org      string
+	project  string
+	endpoint policy.Endpoint
+	at       instant
+}
+
+func (k *call) flags(c *cobra.Command) {
+	flags := c.Flags()
+	flags.Var(&k.from, "from", "address of the caller, as the service saw it")
+	flags.StringVar(&k.org, "org", "", "the called `organization`")
+	flags.StringVar(&k.project, "project", "", "the called `project`; none: the organization itself")
+	flags.StringVar(&k.endpoint.Name, "endpoint", "", "`name` of the endpoint")
+	flags.StringSliceVar(&k.endpoint.Roles, "role", nil, "the key needs one of these `roles`; none: the endpoint needs none")
+	flags.BoolVar(&k.endpoint.RequiresAccessList, "requires-list", false, "the endpoint refuses keys without an access list")
+	flags.Var(&k.at, "at", "when; now unless given")
+	must(c, "from", "org")
+}
+
+// must marks flags as required.
+func must(c *cobra.Command, flags ...string) {
+	for _, flag := range flags {
+		if err := c.MarkFlagRequired(flag); err != nil {
+			panic(err) // there is no such flag
+		}
+	}
+}
+
+// A decided is a decision and the caller's side of it.
+type decided struct {
+	Decision policy.Decision `json:"decision"`
+	Answer   answer          `json:"answer"`
+}
+
+type answer struct {
+	Status     int      `json:"status"`
+	Code       string   `json:"code,omitempty"`
+	Message    string   `json:"message,omitempty"`
+	Parameters []string `json:"parameters,omitempty"`
+}
+
+var decisions = listing[decided]{
+	name: func(d decided) string { return d.Decision.Reason.String() },
+	detail: func(d decided) [][2]string {
+		verdict := "denied"
+		if d.Decision.Allowed() {
+			verdict = "allowed"
+		}
+		pairs := [][2]string{{"answer", verdict + ", " + d.Decision.Reason.String()}}
+		if d.Decision.WouldDeny != 0 {
+			pairs = append(pairs, [2]string{"would deny", d.Decision.WouldDeny.String()})
+		}
+		if entry, ok := d.Decision.Entry(); ok {
+			pairs = append(pairs, [2]string{"entry", entryDetail(entry)})
+		}
+		if d.Decision.Cause != nil {
+			pairs = append(pairs, [2]string{"cause", d.Decision.Cause.Error()})
+		}
+		pairs = append(pairs, [2]string{"to the caller", strings.TrimSpace(fmt.Sprintf("%d %s", d.Answer.Status, d.Answer.Code))}, [2]string{"", d.Answer.Message})
+		return append(pairs, [2]string{"log line", d.Decision.String()})
+	},
+}
+
+func (s *session) decideCommand() *cobra.Command {
+	var k call
+	var issuing issuing
+	var secret string
+	c := &cobra.Command{Use: "decide KEY --from ADDRESS --org ORG", Short: "Decide a call with a key: exit status 0 if it is allowed", Args: cobra.ExactArgs(1)}
+	c.Long = `Decide a call with a key as the service would: exit status 0 if it is allowed, 1 if it is
+denied, 2 if that cannot be told. The right secret is assumed, unless --secret-file gives one
+to verify. Nothing is written or counted.`
+	c.RunE = func(c *cobra.Command, args []string) error {
+		request := policy.Request{Key: apikey.ID(args[0]), Client: k.from.Addr, Organization: k.org, Project: k.project, Endpoint: k.endpoint, Verifier: policy.AlreadyVerified{}}
+		if secret != "" {
+			if err := s.readSecret(&request, secret, issuing); err != nil {
+				return err
+			}
+		}
+		if err := s.use(c.Context()); err != nil {
+			return err
+		}
+		clock := s.env.now
+		if !k.at.IsZero() {
+			clock = func() time.Time { return k.at.Time }
+		}
+		d := policy.New(s.store, policy.WithClock(clock), policy.WithTimeout(reading)).Decide(c.Context(), request)
+		a := d.Answer()
+		if err := show(s, decisions, decided{d, answer{a.Status, a.Code, a.Message, a.Parameters}}); err != nil {
+			return err
+		}
+		switch {
+		case d.Allowed():
+			return nil
+		case d.Reason == policy.Unavailable || d.Reason == policy.InvalidRequest:
+			return fmt.Errorf("the call could not be judged: %w", errors.Join(d.Err(), d.Cause))
+		}
+		return errNo
+	}
+	k.flags(c)
+	c.Flags().StringVar(&secret, "secret-file", "", "verify the secret in this `file`, - for standard input")
+	issuing.flags(c)
+	return c
+}
+
+// readSecret reads the secret of a request, as the guard does.
+func (s *session) readSecret(request *policy.Request, path string, issuing issuing) error {
+	issuer, err := issuing.issuer(s)
+	if err != nil {
+		return err
+	}
+	text, err := s.readFile(path)
+	if err != nil {
+		return err
+	}
+	request.Verifier = nil
+	id, secret, err := issuer.Parse(strings.TrimSpace(string(text)))
+	switch {
+	case err != nil:
+		request.Err = policy.ErrInvalidCredentials
+	case id != request.Key:
+		return usageError{fmt.Errorf("the secret is that of key %s", id)}
+	}
+	request.Secret = secret
+	return nil
+}
+
+// maxFile is the size of the largest file read whole: a list with every bound used.
+const maxFile = 32 << 20
+
+// readFile reads a file, or standard input by the name -.
+func (s *session) readFile(path string) ([]byte, error) {
+	from := s.stdin
+	if path != "-" {
+		file, err := os.Open(path)
+		if err != nil {
+			return nil, err
+		}
+		defer func() { _ = file.Close() }() // it is only read
+		from = file
+	}
+	data, err := io.ReadAll(io.LimitReader(from, maxFile+1))
+	if err == nil && len(data) > maxFile {
+		err = fmt.Errorf("%s has more than %d bytes", path, maxFile)
+	}
+	return data, err
+}
+
+var investigations = listing[admin.Investigation]{
+	name: func(i admin.Investigation) string { return i.Again.String() },
+}
+
+func (s *session) explainCommand() *cobra.Command {
+	var k call
+	var id string
+	var unproven bool
+	c := &cobra.Command{Use: "explain KEY --from ADDRESS --org ORG", Short: "Say why a call is refused, and what would let it pass", Args: cobra.ExactArgs(1)}
+	c.Long = `Say which line of the order answers a call and why, what was changed since, and the changes
+after which the call would pass. Exit status 0 if it is allowed now, 1 if it is denied.`
+	c.RunE = func(c *cobra.Command, args []string) error {
+		a, err := s.admin(c.Context())
+		if err != nil {
+			return err
+		}
+		found, err := a.Investigate(c.Context(), s.actor(), k.org, admin.Call{Key: apikey.ID(args[0]), Client: k.from.Addr, Endpoint: k.endpoint,
+			Resource: policy.Resource{Organization: k.org, Project: k.project}, Time: k.at.Time, Secret: id, Unproven: unproven})
+		if err != nil {
+			return err
+		}
+		if s.output == "table" {
+			s.out.print(found.String())
+		} else if err := show(s, investigations, found); err != nil {
+			return err
+		}
+		if !found.Again.Allows() {
+			return errNo
+		}
+		return nil
+	}
+	k.flags(c)
+	c.Flags().StringVar(&id, "secret-id", "", "the `ID` of the proven secret, as the service's log has it")
+	c.Flags().BoolVar(&unproven, "unproven", false, "the caller's secret did not match")
+	return c
+}
+
+// endpoints are flags of the form NAME=ROLE,ROLE.
+func readEndpoints(texts []string) (endpoints []policy.Endpoint) {
+	for _, text := range texts {
+		name, roles, _ := strings.Cut(text, "=")
+		endpoints = append(endpoints, policy.Endpoint{Name: name, Roles: split(roles)})
+	}
+	return endpoints
+}
+
+// endpointsOf are an endpoint without roles, and one for each role of a key.
+func endpointsOf(key admin.KeyView) []policy.Endpoint {
+	endpoints := []policy.Endpoint{{Name: "(no role)"}}
+	roles := map[string]bool{}
+	for _, grant := range key.Grants {
+		roles[grant.Role] = true
+	}
+	for _, role := range slices.Sorted(maps.Keys(roles)) {
+		endpoints = append(endpoints, policy.Endpoint{Name: role, Roles: []string{role}})
+	}
+	return endpoints
+}
+
+var permissions = listing[admin.Permissions]{
+	name: func(p admin.Permissions) string { return p.Reason.String() },
+}
+
+func (s *session) mayCommand() *cobra.Command {
+	var from client
+	var org string
+	var endpoints []string
+	c := &cobra.Command{Use: "may KEY", Short: "Say what a key may do", Args: cobra.ExactArgs(1)}
+	c.Long = `Say what a key may do, in its organization and in each project that a grant names. Without
+--endpoint there is a row for each of its roles. Exit status 1 if every call is denied.`
+	c.RunE = func(c *cobra.Command, args []string) error {
+		a, err := s.admin(c.Context())
+		if err != nil {
+			return err
+		}
+		key, err := s.keyOf(c.Context(), a, args[0], org)
+		if err != nil {
+			return err
+		}
+		asked := readEndpoints(endpoints)
+		if len(asked) == 0 {
+			asked = endpointsOf(key)
+		}
+		may, err := a.May(c.Context(), key.Organization, key.ID, asked, from.Addr)
+		if err != nil {
+			return err
+		}
+		if s.output == "table" {
+			s.out.print(strings.ReplaceAll(may.String(), "\t", "  ") + "\n")
+		} else if err := show(s, permissions, may); err != nil {
+			return err
+		}
+		if !may.Reason.Allows() {
+			return errNo
+		}
+		return nil
+	}
+	c.Flags().Var(&from, "from", "address of the caller; any listed one unless given")
+	c.Flags().StringArrayVar(&endpoints, "endpoint", nil, "an endpoint, as `NAME=ROLE,ROLE`; repeat it for each")
+	c.Flags().StringVar(&org, "org", "", "the key's `organization`; found by the key unless given")
+	return c
+}
+
+// keyOf returns a key by its ID, and maybe its organization.
+func (s *session) keyOf(ctx context.Context, a *admin.Admin, id, organization string) (admin.KeyView, error) {
+	organization, err := s.organizationOf(ctx, apikey.ID(id), organization)
+	if err != nil {
+		return admin.KeyView{}, err
+	}
+	return a.Key(ctx, organization, apikey.ID(id))
+}

@@ -1,0 +1,48 @@
+// Sallyport is the command of an operator with a shell: it says why a call is refused, and
+// changes organizations and keys straight in their store, also while the service is down.
+//
+//	export SALLYPORT_STORE=sqlite:/var/lib/gate/keys.db
+//	sallyport explain k3vsg --from 203.0.113.7 --org acme
+//	sallyport org suspend acme --for 1h --reason "thrown by mistake"
+//
+// Every change goes through package store/admin: it is previewed, refused if it would lock
+// somebody out, and kept with an event. The actor is the system, under the name of the user
+// of the operating system. Do not use the command as an interface for programs that manage
+// keys: those embed store/admin, or call its API.
+//
+// # The store
+//
+// The flag --store, or the environment variable SALLYPORT_STORE, is one of
+//
+//	sqlite:/path/to/keys.db
+//	postgres://user@host/database     also ?schema=NAME; passwords by PGPASSWORD or ~/.pgpass
+//	etcd://host1,host2/prefix         TLS and user by ETCDCTL_CACERT, _CERT, _KEY and _USER
+//
+// An absent store is an error: only the command migrate makes one.
+//
+// # Exit statuses
+//
+//	0  yes, or done
+//	1  no: the call is denied, a preview has findings, the guard refused the change
+//	2  could not tell or do: wrong usage, a failure, a declined question
+//	3  the records were changed meanwhile: look again
+//
+// So `sallyport decide … && deploy` fails closed. An error is one line on standard error.
+//
+// # Changes
+//
+// On a terminal a change shows the store's address and the effect, and asks. Elsewhere it
+// needs --yes, which accepts no finding: each is accepted by --accept KIND, with a --reason.
+// --preview writes nothing. To apply exactly what was previewed, give the preview's --token.
+//
+// # Secrets
+//
+// A secret is printed alone on standard output, or written to a new file by --secret-file.
+// Everything else is on standard error. No secret is an argument. The secrets of a service
+// have its prefix, and its server key if it has one: give the same to the command.
+//
+// # Output
+//
+// -o is table, json, jsonl or name. A table wider than the terminal becomes a list. Text from
+// records is escaped. Colours are for terminals only, and not with NO_COLOR.
+package main

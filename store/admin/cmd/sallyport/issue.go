@@ -1,0 +1,84 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sallyport-go/sallyport/apikey"
+	"github.com/sallyport-go/sallyport/store"
+)
+
+// issuing says how the service makes its secrets, and so how the command must.
+type issuing struct {
+	prefix     string
+	serverKeys []string
+	realm      string
+}
+
+// flags adds those of a secret's form.
+func (i *issuing) flags(c *cobra.Command) {
+	c.Flags().StringVar(&i.prefix, "prefix", "", "`prefix` of the service's secrets (SALLYPORT_PREFIX)")
+	c.Flags().StringArrayVar(&i.serverKeys, "server-key", nil, "a server key of the service, as `ID=FILE` (SALLYPORT_SERVER_KEY); the first hashes new secrets")
+}
+
+// issuer returns the service's issuer. Without a server key it verifies only plain hashes.
+func (i issuing) issuer(s *session) (*apikey.Issuer, error) {
+	config := apikey.IssuerConfig{Prefix: i.prefix, Clock: s.env.now}
+	if config.Prefix == "" {
+		config.Prefix = s.env.getenv("SALLYPORT_PREFIX")
+	}
+	named := i.serverKeys
+	if len(named) == 0 {
+		named = split(s.env.getenv("SALLYPORT_SERVER_KEY"))
+	}
+	for _, text := range named {
+		id, path, _ := strings.Cut(text, "=")
+		data, err := os.ReadFile(path)
+		if err != nil {
+			return nil, fmt.Errorf("the server key cannot be read: %w", err)
+		}
+		key, err := apikey.NewServerKey(id, data)
+		if err != nil {
+			return nil, err
+		}
+		config.ServerKeys = append(config.ServerKeys, key)
+	}
+	config.AcceptUnkeyed = len(named) > 0
+	if i.realm != "" {
+		config.DigestRealm, config.DigestAlgorithms = i.realm, []apikey.DigestAlgorithm{apikey.DigestMD5, apikey.DigestSHA256}
+	}
+	return apikey.NewIssuer(config)
+}
+
+// like returns the issuer of a secret that replaces another one: with Digest credentials if
+// that has them. A service with a server key does not take a secret hashed without one, so
+// that is an error here.
+func (i issuing) like(s *session, key apikey.Key) (*apikey.Issuer, error) {
+	latest := key.Secrets[len(key.Secrets)-1]
+	if latest.ServerKey != "" && len(i.serverKeys) == 0 && s.env.getenv("SALLYPORT_SERVER_KEY") == "" {
+		return nil, fmt.Errorf("the secret of key %s is hashed under the server key %q: want --server-key %s=FILE, or the service may not take the new secret", key.ID, latest.ServerKey, latest.ServerKey)
+	}
+	if i.realm == "" {
+		i.realm = latest.Digest.Realm()
+	}
+	return i.issuer(s)
+}
+
+// fits returns an error if the service has a server key that was not given, by the secrets of
+// an organization's first keys.
+func (i issuing) fits(ctx context.Context, s *session, organization string) error {
+	page, err := s.store.Keys(ctx, organization, store.PageRequest{})
+	if err != nil {
+		return err
+	}
+	for _, key := range page.Items {
+		if _, err := i.like(s, key); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,233 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sallyport-go/sallyport/accesslist"
+	"github.com/sallyport-go/sallyport/apikey"
+	"github.com/sallyport-go/sallyport/store/admin"
+)
+
+// A keyChange makes the change of a key from the arguments after it. The text says what it does.
+type keyChange func(id apikey.ID, rest []string) (text string, change admin.Change, err error)
+
+// changeKey is a command that changes a key, its first argument.
+func (s *session) changeKey(use, short string, args cobra.PositionalArgs, change keyChange) *cobra.Command {
+	c := &cobra.Command{Use: use, Short: short, Args: args}
+	ch := s.changing(c)
+	org := ch.keyFlags(c)
+	c.RunE = func(c *cobra.Command, args []string) error {
+		text, made, err := change(apikey.ID(args[0]), args[1:])
+		if err != nil {
+			return err
+		}
+		return ch.makeOfKey(c.Context(), apikey.ID(args[0]), *org, text, nil, made)
+	}
+	return c
+}
+
+func (ch *changer) keyFlags(c *cobra.Command) (org *string) {
+	return c.Flags().String("org", "", "the key's `organization`; found by the key unless given")
+}
+
+// makeOfKey makes a change of a key. issuer makes the issuer of its new secret; nil: it has none.
+func (ch *changer) makeOfKey(ctx context.Context, id apikey.ID, organization, text string, issuer func(apikey.Key) (*apikey.Issuer, error), change admin.Change) (err error) {
+	if err := ch.secrets.check(ch); err != nil {
+		return err
+	}
+	if ch.admin, err = ch.session.admin(ctx); err != nil {
+		return err
+	}
+	if organization, err = ch.organizationOf(ctx, id, organization); err != nil {
+		return err
+	}
+	if issuer != nil {
+		key, err := ch.store.Key(ctx, id)
+		if err != nil {
+			return err
+		}
+		made, err := issuer(key)
+		if err != nil {
+			return err
+		}
+		if ch.admin, err = ch.newAdmin(admin.WithIssuer(made)); err != nil {
+			return err
+		}
+	}
+	return ch.make(ctx, organization, fmt.Sprintf("%s (organization %s)", text, organization), change)
+}
+
+func (s *session) keysCreate() *cobra.Command {
+	var key admin.NewKey
+	var org, project, id string
+	var roles, from []string
+	var all, ipv6 bool
+	var expires, notBefore instant
+	var issuing issuing
+	c := &cobra.Command{Use: "create --org ORG", Short: "Create a key, and print its secret", Args: cobra.NoArgs}
+	c.Long = `Create a key, and print its secret alone on standard output, or into --secret-file. A key
+without --from is open to every address where nothing requires a list: that is a finding.
+
+  SECRET=$(sallyport keys create --org acme --role reader --all-projects --from 203.0.113.0/24 --yes)`
+	ch := s.changing(c)
+	ch.secretFlags(c)
+	issuing.flags(c)
+	c.RunE = func(c *cobra.Command, _ []string) (err error) {
+		if err := ch.secrets.check(ch); err != nil {
+			return err
+		}
+		key.ID, key.Expires, key.NotBefore = apikey.ID(id), expires.Time, notBefore.Time
+		key.Grants = grants(roles, project, all)
+		if key.Entries, err = entries(from, ipv6, "", time.Time{}); err != nil {
+			return err
+		}
+		issuer, err := issuing.issuer(s)
+		if err != nil {
+			return err
+		}
+		if ch.admin, err = s.admin(c.Context(), admin.WithIssuer(issuer)); err != nil {
+			return err
+		}
+		if err := issuing.fits(c.Context(), s, org); err != nil {
+			return err
+		}
+		return ch.make(c.Context(), org, fmt.Sprintf("create a key in organization %s: %s, %s", org, count(len(key.Grants), "grant", "grants"), count(len(key.Entries), "entry", "entries")), admin.CreateKey(key))
+	}
+	flags := c.Flags()
+	flags.StringVar(&org, "org", "", "its `organization`")
+	flags.StringVar(&id, "id", "", "its `ID`; a random one unless given")
+	flags.StringVar(&key.Description, "description", "", "a `text` for people")
+	flags.StringVar(&key.ExternalID, "external-id", "", "the service's own `ID` of it")
+	flags.StringToStringVar(&key.Labels, "label", nil, "its labels, as `NAME=VALUE`")
+	flags.StringSliceVar(&from, "from", nil, "`addresses` and blocks on its access list")
+	flags.BoolVar(&ipv6, "ipv6", false, "allow IPv6 addresses on it")
+	flags.Var(&expires, "expires", "its end")
+	flags.Var(&notBefore, "not-before", "its begin")
+	flags.StringVar(&issuing.realm, "digest-realm", "", "make HTTP Digest credentials for this `realm`, too")
+	grantFlags(c, &roles, &project, &all)
+	must(c, "org")
+	return c
+}
+
+func grantFlags(c *cobra.Command, roles *[]string, project *string, all *bool) {
+	c.Flags().StringSliceVar(roles, "role", nil, "its `roles`, at the organization unless a project is given")
+	c.Flags().StringVar(project, "project", "", "the `project` where the roles hold")
+	c.Flags().BoolVar(all, "all-projects", false, "the roles hold in all projects")
+	c.MarkFlagsMutuallyExclusive("project", "all-projects")
+}
+
+func grants(roles []string, project string, all bool) (grants []apikey.Grant) {
+	for _, role := range roles {
+		grants = append(grants, apikey.Grant{Role: role, Project: project, AllProjects: all})
+	}
+	return grants
+}
+
+// entries reads addresses and blocks.
+func entries(texts []string, ipv6 bool, comment string, expires time.Time) ([]accesslist.Entry, error) {
+	if len(texts) == 0 {
+		return nil, nil
+	}
+	list, err := accesslist.Parser{AllowIPv6: ipv6}.Parse(texts...)
+	if err != nil {
+		return nil, usageError{errors.New(strings.ReplaceAll(err.Error(), "accesslist: ", ""))}
+	}
+	made := slices.Collect(list.All())
+	for i := range made {
+		made[i].Comment, made[i].Expires = comment, expires
+	}
+	return made, nil
+}
+
+func (s *session) keysDescribe() *cobra.Command {
+	return s.changeKey("describe KEY TEXT", "Set the description of a key", cobra.ExactArgs(2), func(id apikey.ID, rest []string) (string, admin.Change, error) {
+		return fmt.Sprintf("describe key %s as %q", id, rest[0]), admin.Describe(id, rest[0]), nil
+	})
+}
+
+func (s *session) keysGrant() *cobra.Command {
+	var roles []string
+	var project string
+	var all, remove bool
+	c := s.changeKey("grant KEY --role ROLE", "Give a key roles, or take them away", cobra.ExactArgs(1), func(id apikey.ID, _ []string) (string, admin.Change, error) {
+		made := grants(roles, project, all)
+		texts := grantsText(admin.KeyView{Grants: grantViews(made)}, ", ")
+		if remove {
+			return fmt.Sprintf("take from key %s: %s", id, texts), admin.RemoveGrants(id, made...), nil
+		}
+		return fmt.Sprintf("give key %s: %s", id, texts), admin.AddGrants(id, made...), nil
+	})
+	grantFlags(c, &roles, &project, &all)
+	c.Flags().BoolVar(&remove, "remove", false, "take the roles away")
+	must(c, "role")
+	return c
+}
+
+func grantViews(grants []apikey.Grant) (views []admin.GrantView) {
+	for _, grant := range grants {
+		views = append(views, admin.GrantView(grant))
+	}
+	return views
+}
+
+func (s *session) keysDisable() *cobra.Command {
+	return s.changeKey("disable KEY", "Switch a key off at once", cobra.ExactArgs(1), func(id apikey.ID, _ []string) (string, admin.Change, error) {
+		return fmt.Sprintf("switch key %s off", id), admin.DisableKey(id), nil
+	})
+}
+
+func (s *session) keysEnable() *cobra.Command {
+	return s.changeKey("enable KEY", "Switch a key on again", cobra.ExactArgs(1), func(id apikey.ID, _ []string) (string, admin.Change, error) {
+		return fmt.Sprintf("switch key %s on", id), admin.EnableKey(id), nil
+	})
+}
+
+func (s *session) keysRotate() *cobra.Command {
+	var overlap duration
+	var issuing issuing
+	c := &cobra.Command{Use: "rotate KEY --overlap 24h", Short: "Give a key a new secret, and print it", Args: cobra.ExactArgs(1)}
+	c.Long = `Give a key a new secret, and print it alone on standard output, or into --secret-file. The
+earlier secret stays valid for the overlap. With --overlap 0s, as after a leak, it ends at once.`
+	ch := s.changing(c)
+	ch.secretFlags(c)
+	issuing.flags(c)
+	org := ch.keyFlags(c)
+	c.RunE = func(c *cobra.Command, args []string) error {
+		id := apikey.ID(args[0])
+		text := fmt.Sprintf("rotate key %s, the earlier secret ends in %s", id, overlap)
+		issuer := func(key apikey.Key) (*apikey.Issuer, error) { return issuing.like(s, key) }
+		return ch.makeOfKey(c.Context(), id, *org, text, issuer, admin.Rotate(id, time.Duration(overlap)))
+	}
+	c.Flags().Var(&overlap, "overlap", "how long the earlier secret stays valid")
+	c.Flags().StringVar(&issuing.realm, "digest-realm", "", "make HTTP Digest credentials for this `realm`; that of the earlier secret unless given")
+	must(c, "overlap")
+	return c
+}
+
+func (s *session) keysEndSecret() *cobra.Command {
+	var at instant
+	c := s.changeKey("end-secret KEY SECRET-ID", "End a secret of a key", cobra.ExactArgs(2), func(id apikey.ID, rest []string) (string, admin.Change, error) {
+		if len(rest[0]) > maxSecretID {
+			return "", admin.Change{}, usageError{errors.New("that is no ID of a secret: want its 8 digits, as keys show has them, and never the secret itself")}
+		}
+		return fmt.Sprintf("end secret %s of key %s", rest[0], id), admin.EndSecret(id, rest[0], at.Time), nil
+	})
+	c.Flags().Var(&at, "at", "when; now unless given")
+	return c
+}
+
+// maxSecretID is more than the length of a secret's ID, and less than that of a secret.
+const maxSecretID = 16
+
+func (s *session) keysDelete() *cobra.Command {
+	return s.changeKey("delete KEY", "Delete a key with its list, grants and usage", cobra.ExactArgs(1), func(id apikey.ID, _ []string) (string, admin.Change, error) {
+		return fmt.Sprintf("delete key %s", id), admin.DeleteKey(id), nil
+	})
+}

@@ -1,0 +1,134 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io"
+	"os"
+	"os/signal"
+	"os/user"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/term"
+
+	"github.com/sallyport-go/sallyport/store"
+	"github.com/sallyport-go/sallyport/store/admin"
+)
+
+// The exit statuses.
+const (
+	yes     = 0
+	no      = 1
+	unknown = 2
+	changed = 3
+)
+
+func main() {
+	signal.Ignore(syscall.SIGPIPE) // a lost secret must be reported: see secretSink
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	os.Exit(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr, ofProcess()))
+}
+
+// An environment is what a run has besides its arguments and streams.
+type environment struct {
+	getenv   func(name string) string
+	now      func() time.Time
+	user     string                                    // of the operating system, for the events
+	terminal func(stream any) (width int, isTerm bool) // whether a stream is a terminal
+	open     opener
+}
+
+// ofProcess returns the environment of this process.
+func ofProcess() environment {
+	name := "unknown"
+	if u, err := user.Current(); err == nil {
+		name = u.Username
+	}
+	if before := os.Getenv("SUDO_USER"); before != "" && before != name {
+		name = before + " as " + name
+	}
+	return environment{getenv: os.Getenv, now: time.Now, user: name, terminal: terminal, open: openStore}
+}
+
+// terminal reports whether a stream is a terminal, and its width in columns, 0 if unknown.
+func terminal(stream any) (width int, isTerm bool) {
+	file, ok := stream.(*os.File)
+	if !ok || !term.IsTerminal(int(file.Fd())) {
+		return 0, false
+	}
+	width, _, _ = term.GetSize(int(file.Fd()))
+	return width, true
+}
+
+// run is the command: it returns its exit status.
+func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer, env environment) int {
+	s := newSession(stdin, stdout, stderr, env)
+	root := s.root()
+	root.SetArgs(args)
+	root.SetIn(stdin)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	command, err := root.ExecuteContextC(ctx)
+	for _, failed := range []error{s.close(), s.out.flush()} {
+		if failed != nil {
+			err = errors.Join(err, failed)
+		}
+	}
+	status, text := outcome(err)
+	if _, ok := errors.AsType[usageError](err); ok || status == unknown && !s.started {
+		text += "\nSee '" + command.CommandPath() + " --help'."
+	}
+	if text != "" && !errors.Is(err, syscall.EPIPE) {
+		s.err.strong("sallyport: ")
+		s.err.print(text + "\n")
+	}
+	if s.err.flush() != nil {
+		return max(status, unknown)
+	}
+	return status
+}
+
+// errNo is the answer no, which the output has told already.
+var errNo = errors.New("no")
+
+// A usageError is a wrong use of the command.
+type usageError struct{ error }
+
+// outcome returns the exit status of an error, and its text.
+func outcome(err error) (status int, text string) {
+	if err == nil {
+		return yes, ""
+	}
+	if err == errNo {
+		return no, ""
+	}
+	text = strings.TrimPrefix(err.Error(), "sallyport: ")
+	refusal, ok := errors.AsType[*admin.Error](err)
+	if !ok {
+		return unknown, text
+	}
+	text = strings.Replace(text, refusal.Error(), message(refusal), 1)
+	switch {
+	case refusal.Class == admin.Refused:
+		return no, text
+	case refusal.Class == admin.Changed, isStale(refusal):
+		return changed, text
+	}
+	return unknown, text
+}
+
+// message returns an error for an operator, with its cause.
+func message(e *admin.Error) string {
+	if e.Cause == nil {
+		return e.Message
+	}
+	return e.Message + " (" + e.Cause.Error() + ")"
+}
+
+// isStale reports whether an error says that the records were changed meanwhile.
+func isStale(e *admin.Error) bool {
+	return e.Class == admin.Conflict && (e.Preview != nil || errors.Is(e.Cause, store.ErrConflict))
+}

@@ -1,0 +1,171 @@
+package main
+
+import (
+	"fmt"
+	"iter"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sallyport-go/sallyport/policy"
+	"github.com/sallyport-go/sallyport/store"
+	"github.com/sallyport-go/sallyport/store/admin"
+)
+
+var organizations = listing[admin.OrganizationView]{
+	header: "ID NAME REQUIREMENT SUSPENDED_UNTIL SWITCH REVISION",
+	row: func(o admin.OrganizationView) []string {
+		return []string{o.ID, o.Name, requirementText(o.Requirement), when(o.SuspendedUntil), onOff(o.Disabled), strconv.FormatUint(o.Revision, 10)}
+	},
+	name: func(o admin.OrganizationView) string { return o.ID },
+	none: "There are no organizations.",
+	detail: func(o admin.OrganizationView) [][2]string {
+		return [][2]string{{"organization", o.ID}, {"name", o.Name}, {"access lists", requirementText(o.Requirement)},
+			{"suspended until", when(o.SuspendedUntil)}, {"switch", onOff(o.Disabled)}, {"revision", strconv.FormatUint(o.Revision, 10)}}
+	},
+}
+
+func onOff(disabled bool) string {
+	if disabled {
+		return "off"
+	}
+	return "on"
+}
+
+// requirementText and its inverse spell a requirement as the command line does.
+func requirementText(r policy.Requirement) string { return strings.ReplaceAll(r.String(), "_", "-") }
+
+func readRequirement(text string) (r policy.Requirement, err error) {
+	if r.UnmarshalText([]byte(strings.ReplaceAll(text, "-", "_"))) != nil {
+		err = usageError{fmt.Errorf("requirement %.40q: want not-required, report-only or required", text)}
+	}
+	return r, err
+}
+
+var requirements = []string{"not-required", "report-only", "required"}
+
+func (s *session) orgCommands() *cobra.Command {
+	return group("org", "Show organizations, and change what they require",
+		s.orgList(), s.orgShow(), s.orgCreate(), s.orgRequire(), s.orgSuspend(), s.orgResume())
+}
+
+func (s *session) orgList() *cobra.Command {
+	return &cobra.Command{Use: "list", Short: "List the organizations", Args: cobra.NoArgs, RunE: func(c *cobra.Command, _ []string) error {
+		if err := s.use(c.Context()); err != nil {
+			return err
+		}
+		return list(s, organizations, s.organizationViews(store.AllOrganizations(c.Context(), s.store)))
+	}}
+}
+
+// organizationViews are organizations as Admin.Organization shows them.
+func (s *session) organizationViews(all iter.Seq2[policy.Organization, error]) iter.Seq2[admin.OrganizationView, error] {
+	return func(yield func(admin.OrganizationView, error) bool) {
+		for o, err := range all {
+			view := admin.OrganizationView{ID: o.ID, Name: o.Name, Requirement: o.Requirement, Disabled: o.Disabled, Revision: o.Revision}
+			if o.SuspendedUntil.After(s.env.now()) {
+				view.SuspendedUntil = o.SuspendedUntil
+			}
+			if !yield(view, err) {
+				return
+			}
+		}
+	}
+}
+
+func (s *session) orgShow() *cobra.Command {
+	return &cobra.Command{Use: "show ORG", Short: "Show an organization", Args: cobra.ExactArgs(1), RunE: func(c *cobra.Command, args []string) error {
+		a, err := s.admin(c.Context())
+		if err != nil {
+			return err
+		}
+		o, err := a.Organization(c.Context(), args[0])
+		if err != nil {
+			return err
+		}
+		return show(s, organizations, o)
+	}}
+}
+
+// changeOf is a command that changes its organization, the first argument.
+func (s *session) changeOf(use, short string, n int, changes func(args []string) (text string, _ []admin.Change, err error)) (*cobra.Command, *changer) {
+	c := &cobra.Command{Use: use, Short: short, Args: cobra.ExactArgs(n)}
+	ch := s.changing(c)
+	c.RunE = func(c *cobra.Command, args []string) (err error) {
+		text, made, err := changes(args)
+		if err != nil {
+			return err
+		}
+		if ch.admin, err = s.admin(c.Context()); err != nil {
+			return err
+		}
+		return ch.make(c.Context(), args[0], text, made...)
+	}
+	return c, ch
+}
+
+func (s *session) orgCreate() *cobra.Command {
+	var name, require string
+	c, _ := s.changeOf("create ORG", "Create an organization", 1, func(args []string) (string, []admin.Change, error) {
+		requirement, err := readRequirement(require)
+		changes := []admin.Change{admin.CreateOrganization(requirement)}
+		if name != "" {
+			changes = append(changes, admin.SetName(name))
+		}
+		return fmt.Sprintf("create organization %s, access lists %s", args[0], require), changes, err
+	})
+	c.Flags().StringVar(&name, "name", "", "`name` for people")
+	c.Flags().StringVar(&require, "require", "required", "whether its keys need access lists: not-required, report-only or required")
+	complete(c, "require", requirements...)
+	return c
+}
+
+func (s *session) orgRequire() *cobra.Command {
+	c, _ := s.changeOf("require ORG not-required|report-only|required", "Set whether the keys of an organization need access lists", 2,
+		func(args []string) (string, []admin.Change, error) {
+			requirement, err := readRequirement(args[1])
+			return fmt.Sprintf("access lists of organization %s: %s", args[0], args[1]), []admin.Change{admin.SetRequirement(requirement)}, err
+		})
+	c.ValidArgsFunction = func(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+		if len(args) == 1 {
+			return requirements, cobra.ShellCompDirectiveNoFileComp
+		}
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	return c
+}
+
+func (s *session) orgSuspend() *cobra.Command {
+	length := duration(admin.DefaultSuspension)
+	var until instant
+	c, ch := s.changeOf("suspend ORG", "Suspend the requirement of access lists for a while", 1, func(args []string) (string, []admin.Change, error) {
+		if length <= 0 {
+			return "", nil, usageError{fmt.Errorf("--for %s: want a time above 0", length)}
+		}
+		end := until.Time
+		if end.IsZero() {
+			end = s.env.now().Add(time.Duration(length)).Truncate(time.Second)
+		}
+		return fmt.Sprintf("suspend the requirement of organization %s until %s", args[0], when(end)), []admin.Change{admin.SuspendRequirement(end)}, nil
+	})
+	c.Long = `Suspend the requirement of access lists: until the end, keys without a list may call again.
+Access lists stay in force. At the end the requirement applies again by itself. That keys
+without a list are open meanwhile is a finding, opens: accept it by its name.
+
+  sallyport org suspend acme --for 1h --reason "thrown by mistake"
+  sallyport org suspend acme --for 1h --reason "thrown by mistake" --yes --accept opens`
+	ch.needsReason = true
+	c.Flags().Var(&length, "for", "how long, at most 24h")
+	c.Flags().Var(&until, "until", "or until when: with --token, that of the preview")
+	c.MarkFlagsMutuallyExclusive("for", "until")
+	return c
+}
+
+func (s *session) orgResume() *cobra.Command {
+	c, _ := s.changeOf("resume ORG", "End a suspension now", 1, func(args []string) (string, []admin.Change, error) {
+		return fmt.Sprintf("resume the requirement of organization %s now", args[0]), []admin.Change{admin.ResumeRequirement()}, nil
+	})
+	return c
+}

@@ -1,0 +1,166 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sallyport-go/sallyport/apikey"
+	"github.com/sallyport-go/sallyport/store"
+	"github.com/sallyport-go/sallyport/store/admin"
+)
+
+// A session is one run of the command.
+type session struct {
+	env         environment
+	stdin       io.Reader
+	lines       *bufio.Reader // of stdin, for answers to questions
+	out, err    *printer
+	interactive bool // questions can be asked: standard input and standard error are terminals
+
+	address  string   // of the store
+	output   string   // the format
+	managers []string // the managing roles
+
+	started bool // the arguments were right
+	store   store.Store
+	shown   string // the store's address without its password
+	closing func() error
+}
+
+func newSession(stdin io.Reader, stdout, stderr io.Writer, env environment) *session {
+	_, asks := env.terminal(stdin)
+	_, told := env.terminal(stderr)
+	return &session{env: env, stdin: stdin, lines: bufio.NewReader(stdin), interactive: asks && told,
+		out: newPrinter(stdout, env), err: newPrinter(stderr, env)}
+}
+
+// root is the tree of commands.
+func (s *session) root() *cobra.Command {
+	root := group("sallyport", "Say why API keys are refused, and change them safely",
+		s.decideCommand(), s.explainCommand(), s.mayCommand(), s.orgCommands(), s.keyCommands())
+	root.Long = rootHelp
+	root.SilenceErrors, root.SilenceUsage = true, true
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
+	flags := root.PersistentFlags()
+	flags.StringVar(&s.address, "store", s.env.getenv("SALLYPORT_STORE"), "`address` of the store (SALLYPORT_STORE): sqlite:/path, postgres://… or etcd://h1,h2/prefix")
+	flags.StringVarP(&s.output, "output", "o", "table", "`format` of the output: table, json, jsonl or name")
+	flags.StringSliceVar(&s.managers, "managers", split(s.env.getenv("SALLYPORT_MANAGERS")), "managing `roles` (SALLYPORT_MANAGERS): a change that leaves no manager is refused; none: people manage")
+	root.PersistentPreRunE = func(c *cobra.Command, _ []string) error {
+		if err := errors.Join(c.ValidateRequiredFlags(), c.ValidateFlagGroups()); err != nil {
+			return usageError{err}
+		}
+		if !slices.Contains(formats, s.output) {
+			return usageError{fmt.Errorf("-o %.40q: want table, json, jsonl or name", s.output)}
+		}
+		s.started = true
+		return nil
+	}
+	complete(root, "output", formats...)
+	return root
+}
+
+const rootHelp = `Say why API keys are refused, and change organizations and keys safely, straight in
+their store: no service needs to run.
+
+  export SALLYPORT_STORE=sqlite:/var/lib/gate/keys.db   # or postgres://…, etcd://h1,h2/prefix
+
+Calls are refused, and why:
+  sallyport explain KEY --from ADDRESS --org ORG
+A requirement was switched on by mistake, and keys without an access list are refused:
+  sallyport org suspend ORG --for 1h --reason "thrown by mistake"
+A secret leaked:
+  sallyport keys disable KEY
+
+Exit status: 0 yes or done; 1 no (denied, findings, refused); 2 could not tell or do; 3 the
+records were changed meanwhile. Changes ask on a terminal, and need --yes elsewhere.`
+
+// group is a command that only has others.
+func group(name, short string, commands ...*cobra.Command) *cobra.Command {
+	c := &cobra.Command{Use: name, Short: short, Args: cobra.NoArgs, RunE: func(c *cobra.Command, _ []string) error {
+		return usageError{fmt.Errorf("which command of %q?", c.CommandPath())}
+	}}
+	c.AddCommand(commands...)
+	return c
+}
+
+// complete sets the words by which the shell completes a flag.
+func complete(c *cobra.Command, flag string, words ...string) {
+	err := c.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(words, cobra.ShellCompDirectiveNoFileComp))
+	if err != nil {
+		panic(err) // there is no such flag
+	}
+}
+
+func split(text string) []string {
+	return strings.FieldsFunc(text, func(r rune) bool { return r == ',' || r == ' ' })
+}
+
+// reading is how long the opening of the store, and changing how long a change may take.
+const (
+	reading  = 30 * time.Second
+	changing = 30 * time.Second
+)
+
+// use opens the store.
+func (s *session) use(ctx context.Context) error {
+	if s.address == "" {
+		return usageError{errors.New("which store? want --store sqlite:/path, postgres://… or etcd://h1,h2/prefix, or SALLYPORT_STORE")}
+	}
+	ctx, cancel := context.WithTimeout(ctx, reading)
+	defer cancel()
+	opened, err := s.env.open(ctx, s.address, s.env.getenv, false)
+	s.store, s.shown, s.closing = opened.Store, opened.shown, opened.close
+	return err
+}
+
+func (s *session) close() error {
+	if s.closing == nil {
+		return nil
+	}
+	return s.closing()
+}
+
+// admin opens the store, and returns its Admin.
+func (s *session) admin(ctx context.Context, options ...admin.Option) (*admin.Admin, error) {
+	if err := s.use(ctx); err != nil {
+		return nil, err
+	}
+	return s.newAdmin(options...)
+}
+
+// newAdmin returns an Admin of the opened store.
+func (s *session) newAdmin(options ...admin.Option) (*admin.Admin, error) {
+	options = append(options, admin.RequireJournal(), admin.WithClock(s.env.now))
+	if len(s.managers) > 0 {
+		options = append(options, admin.WithManagers(s.managers...))
+	} else {
+		options = append(options, admin.WithPeopleManaging())
+	}
+	return admin.New(s.store, options...)
+}
+
+// actor is the system, under the name of the user.
+func (s *session) actor() admin.Actor {
+	return admin.BySystem(s.env.user).Via(store.ViaCLI, "")
+}
+
+// organizationOf returns the organization of a key. One that was given is left to package
+// admin, which compares it.
+func (s *session) organizationOf(ctx context.Context, id apikey.ID, given string) (string, error) {
+	if given != "" {
+		return given, nil
+	}
+	key, err := s.store.Key(ctx, id)
+	if errors.Is(err, store.ErrNotFound) {
+		return "", fmt.Errorf("there is no key %q in %s", id, s.shown)
+	}
+	return key.Organization, err
+}
