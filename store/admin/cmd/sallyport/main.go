@@ -94,6 +94,9 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 // errNo is the answer no, which the output has told already.
 var errNo = errors.New("no")
 
+// A noError is the answer no, with its reason.
+type noError struct{ error }
+
 // A usageError is a wrong use of the command.
 type usageError struct{ error }
 
@@ -107,6 +110,9 @@ func outcome(err error) (status int, text string) {
 	}
 	text = strings.TrimPrefix(err.Error(), "sallyport: ")
 	refusal, ok := errors.AsType[*admin.Error](err)
+	if _, isNo := errors.AsType[noError](err); isNo {
+		return no, text
+	}
 	if !ok {
 		return unknown, text
 	}
@@ -120,12 +126,16 @@ func outcome(err error) (status int, text string) {
 	return unknown, text
 }
 
-// message returns an error for an operator, with its cause.
+// message returns an error for an operator, with a cause that says more.
 func message(e *admin.Error) string {
 	if e.Cause == nil {
 		return e.Message
 	}
-	return e.Message + " (" + e.Cause.Error() + ")"
+	cause := e.Cause.Error()
+	if _, text, ok := strings.Cut(cause, ": "); ok && strings.Contains(e.Message, text) {
+		return e.Message
+	}
+	return e.Message + " (" + cause + ")"
 }
 
 // isStale reports whether an error says that the records were changed meanwhile.

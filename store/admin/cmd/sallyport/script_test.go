@@ -22,7 +22,7 @@ var update = flag.Bool("update", false, "write what the commands print into test
 
 // The scripts in testdata are commands with what they print. A line is
 //
-//	$ a command      in quotes like a shell's; $TOKEN, $SECRET and $ID are the last ones printed
+//	$ a command      in quotes like a shell's; $TOKEN, $SECRET, $ID, $HEAD and $HISTORY are the last ones printed
 //	< a line         of its standard input
 //	@ 1h             the clock goes on
 //	! term 80        the streams are terminals of this width; 0: they are none
@@ -56,6 +56,7 @@ type script struct {
 	env              map[string]string
 	token, secret    string
 	id               string
+	head, history    string
 	dir              string
 	stdout, stderr   bytes.Buffer
 	opened, migrated int
@@ -139,10 +140,12 @@ func (s *script) run(command, stdin string) string {
 }
 
 var (
-	secretForm = regexp.MustCompile(`\b[a-z]+_[A-Za-z0-9._-]+_[0-9A-Za-z]{30,}`)
-	idForm     = regexp.MustCompile(`\b[0-9a-f]{8}\b`)
-	keyForm    = regexp.MustCompile(`\b[a-z2-7]{20}\b`)
-	tokenForm  = regexp.MustCompile(`\b[0-9a-f]{32}\b`)
+	secretForm  = regexp.MustCompile(`\b[a-z]+_[A-Za-z0-9._-]+_[0-9A-Za-z]{30,}`)
+	idForm      = regexp.MustCompile(`\b[0-9a-f]{8}\b`)
+	keyForm     = regexp.MustCompile(`\b[a-z2-7]{20}\b`)
+	hashForm    = regexp.MustCompile(`\b[0-9a-f]{64}\b`)
+	historyForm = regexp.MustCompile(`\b[A-Z2-7]{26}\b`)
+	tokenForm   = regexp.MustCompile(`\b[0-9a-f]{32}\b`)
 )
 
 // stable replaces what is random, and keeps it for the next commands.
@@ -150,6 +153,8 @@ func (s *script) stable(text string) string {
 	keep := func(form *regexp.Regexp, name string, into *string) {
 		text = form.ReplaceAllStringFunc(text, func(found string) string { *into = found; return name })
 	}
+	keep(hashForm, "HASH", &s.head)
+	keep(historyForm, "HISTORY", &s.history)
 	keep(secretForm, "SECRET", &s.secret)
 	keep(tokenForm, "TOKEN", &s.token)
 	keep(idForm, "ID", &s.id)
@@ -161,7 +166,7 @@ func (s *script) stable(text string) string {
 
 // words splits a command like a shell.
 func (s *script) words(command string) (words []string) {
-	command = strings.NewReplacer("$TOKEN", s.token, "$SECRET", s.secret, "$ID", s.id, "DIR/", s.dir+"/").Replace(command)
+	command = strings.NewReplacer("$TOKEN", s.token, "$SECRET", s.secret, "$ID", s.id, "$HEAD", s.head, "$HISTORY", s.history, "DIR/", s.dir+"/").Replace(command)
 	var word strings.Builder
 	quoted, begun := false, false
 	for _, r := range command {

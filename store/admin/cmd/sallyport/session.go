@@ -44,15 +44,31 @@ func newSession(stdin io.Reader, stdout, stderr io.Writer, env environment) *ses
 
 // root is the tree of commands.
 func (s *session) root() *cobra.Command {
-	root := group("sallyport", "Say why API keys are refused, and change them safely",
-		s.decideCommand(), s.explainCommand(), s.mayCommand(), s.orgCommands(), s.keyCommands())
+	root := group("sallyport", "Say why API keys are refused, and change them safely")
+	for _, part := range []struct {
+		title    string
+		commands []*cobra.Command
+	}{
+		{"Look:", []*cobra.Command{s.explainCommand(), s.decideCommand(), s.mayCommand(), s.usageCommand(), s.denialsCommand(), s.eventCommands(), s.doctorCommand()}},
+		{"Change:", []*cobra.Command{s.orgCommands(), s.keyCommands(), s.listCommands()}},
+		{"Move and keep:", []*cobra.Command{s.exportCommand(), s.verifyCommand(), s.importCommand(), s.migrateCommand()}},
+		{"Other:", []*cobra.Command{s.versionCommand(), s.manCommand()}},
+	} {
+		root.AddGroup(&cobra.Group{ID: part.title, Title: part.title})
+		for _, c := range part.commands {
+			c.GroupID = part.title
+		}
+		root.AddCommand(part.commands...)
+	}
+	root.SetHelpCommandGroupID("Other:")
+	root.SetCompletionCommandGroupID("Other:")
 	root.Long = rootHelp
 	root.SilenceErrors, root.SilenceUsage = true, true
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	flags := root.PersistentFlags()
-	flags.StringVar(&s.address, "store", s.env.getenv("SALLYPORT_STORE"), "`address` of the store (SALLYPORT_STORE): sqlite:/path, postgres://… or etcd://h1,h2/prefix")
+	flags.StringVar(&s.address, "store", "", "`address` of the store (SALLYPORT_STORE): sqlite:/path, postgres://… or etcd://h1,h2/prefix")
 	flags.StringVarP(&s.output, "output", "o", "table", "`format` of the output: table, json, jsonl or name")
-	flags.StringSliceVar(&s.managers, "managers", split(s.env.getenv("SALLYPORT_MANAGERS")), "managing `roles` (SALLYPORT_MANAGERS): a change that leaves no manager is refused; none: people manage")
+	flags.StringSliceVar(&s.managers, "managers", nil, "managing `roles` (SALLYPORT_MANAGERS): a change that leaves no manager is refused; none: people manage")
 	root.PersistentPreRunE = func(c *cobra.Command, _ []string) error {
 		if err := errors.Join(c.ValidateRequiredFlags(), c.ValidateFlagGroups()); err != nil {
 			return usageError{err}
@@ -112,6 +128,9 @@ const (
 // use opens the store.
 func (s *session) use(ctx context.Context) error {
 	if s.address == "" {
+		s.address = s.env.getenv("SALLYPORT_STORE") // no default of the flag, which help would print, with its password
+	}
+	if s.address == "" {
 		return usageError{errors.New("which store? want --store sqlite:/path, postgres://… or etcd://h1,h2/prefix, or SALLYPORT_STORE")}
 	}
 	ctx, cancel := context.WithTimeout(ctx, reading)
@@ -139,8 +158,12 @@ func (s *session) admin(ctx context.Context, options ...admin.Option) (*admin.Ad
 // newAdmin returns an Admin of the opened store.
 func (s *session) newAdmin(options ...admin.Option) (*admin.Admin, error) {
 	options = append(options, admin.RequireJournal(), admin.WithClock(s.env.now))
-	if len(s.managers) > 0 {
-		options = append(options, admin.WithManagers(s.managers...))
+	managers := s.managers
+	if len(managers) == 0 {
+		managers = split(s.env.getenv("SALLYPORT_MANAGERS"))
+	}
+	if len(managers) > 0 {
+		options = append(options, admin.WithManagers(managers...))
 	} else {
 		options = append(options, admin.WithPeopleManaging())
 	}

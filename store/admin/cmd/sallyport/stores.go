@@ -155,3 +155,11 @@ func found(ctx context.Context, client *clientv3.Client, prefix string) error {
 	}
 	return err
 }
+
+// hidePassword returns an address of a store without a password.
+func hidePassword(address string) string {
+	if parsed, err := url.Parse(address); err == nil {
+		return parsed.Redacted()
+	}
+	return "the store"
+}

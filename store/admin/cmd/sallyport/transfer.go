@@ -1,0 +1,177 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sallyport-go/sallyport/store/transfer"
+)
+
+// writeFile writes a new file that only its owner can read, or standard output if there is no
+// path. A file that could not be written whole is removed.
+func (s *session) writeFile(path string, write func(io.Writer) error) error {
+	if path == "" {
+		if s.out.term {
+			return usageError{errors.New("a terminal is no place for an export: want -f FILE, or a pipe")}
+		}
+		return write(s.out.w)
+	}
+	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if errors.Is(err, os.ErrExist) {
+		return fmt.Errorf("the file %q exists already: want a new one", path)
+	}
+	if err != nil {
+		return err
+	}
+	if err = write(file); err == nil {
+		err = file.Sync()
+	}
+	if err = errors.Join(err, file.Close()); err != nil {
+		return errors.Join(err, os.Remove(path))
+	}
+	return nil
+}
+
+func countsText(c transfer.Counts) string {
+	return fmt.Sprintf("%s, %s, %d of them with usage", count(c.Organizations, "organization", "organizations"), count(c.Keys, "key", "keys"), c.Usage)
+}
+
+func (s *session) exportCommand() *cobra.Command {
+	var path string
+	c := &cobra.Command{Use: "export", Short: "Write all records to a file, as a backup or for another store", Args: cobra.NoArgs}
+	c.Long = `Write all organizations, keys and their usage to a file: a backup, or for import into another
+store. The file has the hashes of the secrets: protect it like the store. Events are not in it;
+see events export.`
+	c.RunE = func(c *cobra.Command, _ []string) error {
+		if err := s.use(c.Context()); err != nil {
+			return err
+		}
+		return s.writeFile(path, func(w io.Writer) error {
+			counts, err := transfer.Export(c.Context(), s.store, w)
+			if err == nil {
+				s.err.print(countsText(counts) + "\n")
+			}
+			return err
+		})
+	}
+	c.Flags().StringVarP(&path, "file", "f", "", "a new `file`; standard output unless given")
+	return c
+}
+
+func (s *session) importCommand() *cobra.Command {
+	var path string
+	var preview, agreed bool
+	c := &cobra.Command{Use: "import -f FILE", Short: "Write the missing records of a file to the store", Args: cobra.NoArgs}
+	c.Long = `Write the missing records of an export to the store. Equal ones are skipped, so an interrupted
+import is run again. If the store has another record of the same name, nothing is written. It
+is no change of an organization: nothing is judged, and no events are kept. Nobody else should
+write to the store meanwhile.`
+	c.RunE = func(c *cobra.Command, _ []string) error {
+		if err := s.use(c.Context()); err != nil {
+			return err
+		}
+		file, err := os.Open(path)
+		if err != nil {
+			return err
+		}
+		defer func() { _ = file.Close() }() // it is only read
+		if preview {
+			return s.compare(c, file)
+		}
+		if !agreed {
+			if err := s.ask("write the missing records of " + path); err != nil {
+				return err
+			}
+			if err := s.confirm(c.Context()); err != nil {
+				return err
+			}
+		}
+		result, err := transfer.Import(c.Context(), s.store, file)
+		s.err.printf("In the file: %s.\nWritten: %s.\n", countsText(result.File), countsText(result.Written))
+		if errors.Is(err, transfer.ErrDiffers) {
+			return noError{err}
+		}
+		return err
+	}
+	c.Flags().StringVarP(&path, "file", "f", "", "the `file`")
+	c.Flags().BoolVar(&preview, "preview", false, "compare only, like verify")
+	c.Flags().BoolVar(&agreed, "yes", false, "do not ask")
+	must(c, "file")
+	return c
+}
+
+func (s *session) verifyCommand() *cobra.Command {
+	var path string
+	c := &cobra.Command{Use: "verify -f FILE", Short: "Compare the store with a file: exit status 1 if it differs", Args: cobra.NoArgs}
+	c.RunE = func(c *cobra.Command, _ []string) error {
+		if err := s.use(c.Context()); err != nil {
+			return err
+		}
+		file, err := os.Open(path)
+		if err != nil {
+			return err
+		}
+		defer func() { _ = file.Close() }() // it is only read
+		return s.compare(c, file)
+	}
+	c.Flags().StringVarP(&path, "file", "f", "", "the `file`")
+	must(c, "file")
+	return c
+}
+
+// compare compares the store with an export.
+func (s *session) compare(c *cobra.Command, file io.Reader) error {
+	counts, err := transfer.Verify(c.Context(), s.store, file)
+	if errors.Is(err, transfer.ErrDiffers) {
+		s.out.printf("%v\n", err)
+		return errNo
+	}
+	if err == nil {
+		s.out.printf("The store has all records of the file: %s.\n", countsText(counts))
+	}
+	return err
+}
+
+func (s *session) migrateCommand() *cobra.Command {
+	var preview, agreed bool
+	c := &cobra.Command{Use: "migrate", Short: "Make the store, or bring an older one up to date", Args: cobra.NoArgs}
+	c.Long = `Make the store if it is absent, or bring one of an earlier version up to date. Programs of an
+earlier version may be refused from then on: see the package of the store.`
+	c.RunE = func(c *cobra.Command, _ []string) error {
+		err := s.use(c.Context())
+		if _, wrong := errors.AsType[usageError](err); wrong {
+			return err
+		}
+		if err == nil {
+			s.out.printf("%s is up to date.\n", s.shown)
+			return nil
+		}
+		if preview {
+			s.out.printf("The store would be made, or changed: %v\n", err)
+			return errNo
+		}
+		s.shown = hidePassword(s.address)
+		if !agreed {
+			if err := s.ask("make the store or bring it up to date, because: " + err.Error()); err != nil {
+				return err
+			}
+			if err := s.confirm(c.Context()); err != nil {
+				return err
+			}
+		}
+		made, err := s.env.open(c.Context(), s.address, s.env.getenv, true)
+		if err != nil {
+			return err
+		}
+		s.closing = made.close
+		s.out.printf("%s is up to date.\n", made.shown)
+		return nil
+	}
+	c.Flags().BoolVar(&preview, "preview", false, "say what would be done, and write nothing; exit status 1 if there is anything")
+	c.Flags().BoolVar(&agreed, "yes", false, "do not ask")
+	return c
+}
