@@ -168,9 +168,9 @@ const maxKeys = 20
 func effectText(p admin.Preview, most int) string {
 	var b strings.Builder
 	for _, finding := range p.Findings {
-		verb := "reported"
+		verb := "mind"
 		if finding.Refuses {
-			verb = "refused"
+			verb = "in the way"
 		}
 		fmt.Fprintf(&b, "%s: %s\n", verb, finding)
 	}

@@ -133,7 +133,7 @@ func (p *printer) blocks(header []string, rows [][]string) {
 }
 
 // details prints names with their values, without the empty ones. A value may have several
-// lines.
+// lines, and a long one is broken between words where the terminal is narrow.
 func (p *printer) details(pairs [][2]string) {
 	width := 0
 	for _, pair := range pairs {
@@ -142,16 +142,45 @@ func (p *printer) details(pairs [][2]string) {
 		}
 	}
 	for _, pair := range pairs {
+		if pair[1] == "" {
+			continue
+		}
 		name := pair[0]
 		for value := range strings.SplitSeq(pair[1], "\n") {
-			if pair[1] == "" {
-				break
+			for _, part := range wrapped(escape(value), p.width-width-2) {
+				p.strong(name)
+				p.print(strings.Repeat(" ", width-len(name)+2) + part + "\n")
+				name = ""
 			}
-			p.strong(name)
-			p.print(strings.Repeat(" ", width-len(name)+2) + value + "\n")
-			name = ""
 		}
 	}
+}
+
+// minWidth is the narrowest column worth breaking text for.
+const minWidth = 20
+
+// wrapped breaks a text between words into parts of at most width characters, but for words
+// that are longer.
+func wrapped(text string, width int) (parts []string) {
+	if width < minWidth || utf8.RuneCountInString(text) <= width {
+		return []string{text}
+	}
+	part, n := "", 0
+	for word := range strings.SplitSeq(text, " ") {
+		length := utf8.RuneCountInString(word)
+		if part != "" && n+1+length > width {
+			parts = append(parts, part)
+			part, n = word, length
+			continue
+		}
+		if part != "" {
+			part += " "
+			n++
+		}
+		part += word
+		n += length
+	}
+	return append(parts, part)
 }
 
 // oneLine returns a text without unseen characters and line feeds.
