@@ -51,15 +51,16 @@ func (s *scanner) common(line []byte, r *Record) error {
 	return s.readForwarded(extra, r)
 }
 
-// commonTime wants an offset, which every server writes.
-func (s *scanner) commonTime(b []byte) (t time.Time, ok bool) {
-	if len(b) == len(timeLayout) && b[2] == '/' {
+// commonTime wants a zone, which every server writes.
+func (s *scanner) commonTime(b []byte) (time.Time, bool) {
+	const second = len("2006-01-02T15:04:05")
+	switch {
+	case len(b) == len(timeLayout) && b[len(timeLayout)-6] == ' ':
 		return s.clock.common(b)
-	}
-	if len(b) > len("2006-01-02T15:04:05") && b[4] == '-' {
+	case b[len(b)-1] == 'Z' || bytes.ContainsAny(b[second:], "+-"):
 		return s.clock.iso(b)
 	}
-	return t, false
+	return time.Time{}, false
 }
 
 // known returns nil for "-", which stands for nothing.

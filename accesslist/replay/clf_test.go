@@ -1,6 +1,7 @@
-package main
+package replay_test
 
 import (
+	"errors"
 	"net/netip"
 	"regexp"
 	"strconv"
@@ -9,6 +10,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/sallyport-go/sallyport/accesslist/replay"
 )
 
 // lines are as servers write them, and as accidents leave them. problem is part of
@@ -133,7 +136,7 @@ var lines = []struct {
 	{name: "empty", problem: "an empty line"},
 	{name: "a host name", line: `www.example.com - - [01/Jan/2026:10:00:00 +0000] "GET / HTTP/1.1" 200 1`, problem: `the client "www.example.com" is not an address`},
 	{name: "a socket", line: `unix: - - [01/Jan/2026:10:00:00 +0000] "GET / HTTP/1.1" 200 1`, problem: `the client "unix:" is not an address`},
-	{name: "two addresses", line: `192.0.2.1 192.0.2.9 - - [01/Jan/2026:10:00:00 +0000] "GET / HTTP/1.1" 200 1`, problem: `"192.0.2.1" and "192.0.2.9" before ident and user: want a virtual host and the client there, or -client first or second`},
+	{name: "two addresses", line: `192.0.2.1 192.0.2.9 - - [01/Jan/2026:10:00:00 +0000] "GET / HTTP/1.1" 200 1`, problem: `"192.0.2.1" and "192.0.2.9" before ident and user: want a virtual host and the client there, or the client field:1 or field:2`},
 	{name: "two addresses of IPv6", line: `2001:db8::1 2001:db8::2 - - [01/Jan/2026:10:00:00 +0000] "GET / HTTP/1.1" 200 1`, problem: `"2001:db8::1" and "2001:db8::2" before`},
 	{name: "no virtual host", line: `- 192.0.2.9 - - [01/Jan/2026:10:00:00 +0000] "GET / HTTP/1.1" 200 1`, problem: `"-" and "192.0.2.9" before`},
 	{name: "a list of addresses first", line: `198.51.100.1, 192.0.2.9 - - [01/Jan/2026:10:00:00 +0000] "GET / HTTP/1.1" 200 1`, problem: `"198.51.100.1," and "192.0.2.9" before`},
@@ -191,64 +194,68 @@ var lines = []struct {
 	{name: "two lines run together", line: `192.0.2.9 - - [01/Jan/2026:10:00:00 +0000] "GET / HTTP/1.1" 200 1 "-" "curl"192.0.2.9 - - `, problem: `"192.0.2.9 - - " after the agent`},
 }
 
-func TestParseLine(t *testing.T) {
+// readAs reads the last line of a log in a format that is given.
+func readAs(r *replay.Reader, log string) (got *replay.Record, err error) {
+	r.Reset(strings.NewReader(log + "\n"))
+	for range strings.Count(log, "\n") + 1 {
+		got, err = r.Read()
+	}
+	return got, err
+}
+
+func TestCommonLines(t *testing.T) {
+	r := replay.NewReader(nil)
+	r.Format = replay.Common
 	for _, tt := range lines {
 		t.Run(tt.name, func(t *testing.T) {
-			var p lineParser
-			for range 2 { // the second time from what it remembers
-				var got record
-				err := p.parse([]byte(tt.line), &got)
-				if tt.problem != "" {
-					require.ErrorContains(t, err, tt.problem)
-					require.NotContains(t, err.Error(), "\n")
-					continue
-				}
-				require.NoError(t, err)
-				require.Equal(t, netip.MustParseAddr(tt.client), got.client.Addr)
-				want, err := time.Parse(time.RFC3339, tt.time)
-				require.NoError(t, err)
-				require.Equal(t, want.UTC(), got.time)
+			got, err := readAs(r, tt.line)
+			if tt.problem != "" {
+				require.ErrorContains(t, err, tt.problem)
+				require.ErrorContains(t, err, "line 1: ")
+				var bad *replay.LineError
+				require.ErrorAs(t, err, &bad)
+				require.Equal(t, uint64(1), bad.Line)
+				return
 			}
+			require.NoError(t, err)
+			require.Equal(t, tt.client, got.Client.String())
+			want, err := time.Parse(time.RFC3339, tt.time)
+			require.NoError(t, err)
+			require.Equal(t, want.UTC(), got.Time)
 		})
 	}
 }
 
-// A parser that has read one line reads the next as if it were the first.
-func TestParserForgets(t *testing.T) {
-	var p lineParser
-	var got record
-	for range 2 {
-		for _, tt := range lines {
-			var fresh lineParser
-			var want record
-			wantErr := fresh.parse([]byte(tt.line), &want)
-			err := p.parse([]byte(tt.line), &got)
-			require.Equal(t, wantErr, err, tt.name)
-			if err == nil {
-				require.Equal(t, want, got, tt.name)
-			}
+// An error is short and of one line, wherever a long line goes wrong.
+func TestErrorsAreShort(t *testing.T) {
+	r := replay.NewReader(nil)
+	garbage := strings.Repeat("\xff\r\"", 1000)
+	short := func(log string) {
+		if _, err := readAs(r, log); err != nil {
+			require.Less(t, len(err.Error()), 500)
+			require.NotContains(t, err.Error(), "\n")
+			require.NotContains(t, err.Error(), "\xff")
 		}
 	}
-}
-
-// An error is short and of one line, wherever a long line goes wrong.
-func TestParseErrorIsShort(t *testing.T) {
-	garbage := strings.Repeat("\xff\n\"", 1000)
 	for _, tt := range lines {
+		r.Format = replay.Common
 		for i := range len(tt.line) + 1 {
-			var p lineParser
-			if err := p.parse([]byte(tt.line[:i]+garbage), new(record)); err != nil {
-				require.Less(t, len(err.Error()), 500)
-				require.NotContains(t, err.Error(), "\n")
-			}
+			short(tt.line[:i] + garbage)
+		}
+	}
+	for _, s := range samples {
+		r.Format = replay.Auto
+		for i := 0; i < len(s.line); i += 7 {
+			short(s.head + s.line + "\n" + s.line[:i] + garbage)
 		}
 	}
 }
 
 var (
-	slowHead = regexp.MustCompile(`(?s)^([^ ]*) (.*? )\[(.{26})\] (".*)$`)
+	slowHead = regexp.MustCompile(`(?s)^([^ ]*) (.*? )\[(.{19}[^\]]{0,16})\] (".*)$`)
 	slowMid  = regexp.MustCompile(`(?s)^[^ ]+ .+ $`)
 	slowTime = regexp.MustCompile(`^\d\d/(Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)/\d{4}:\d\d:\d\d:\d\d [+-]([01]\d|2[0-3])[0-5]\d$`)
+	slowISO  = regexp.MustCompile(`^\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d([.,]\d{1,9})?(Z|[+-]([01]\d|2[0-3]):?[0-5]\d)$`)
 	slowPort = regexp.MustCompile(`:\d{1,5}$`)
 	slowHost = regexp.MustCompile(`^[A-Za-z0-9_.-]*[A-Za-z_][A-Za-z0-9_.-]*$`)
 	slowTail = regexp.MustCompile(`(?s)^"([^"\\]|\\.)*" (\d{3}|-) (\d{1,19}|-)( "([^"\\]|\\.)*" "([^"\\]|\\.)*"( .*)?)?$`)
@@ -256,7 +263,7 @@ var (
 
 // slowAddress reads an address, with a port or without.
 func slowAddress(text string) (addr netip.Addr, port, ok bool) {
-	if len(text) > maxAddr {
+	if len(text) > 64 {
 		return netip.Addr{}, false, false
 	}
 	if addr, err := netip.ParseAddr(text); err == nil {
@@ -280,7 +287,7 @@ func isSlowHost(text string) bool {
 	return slowHost.MatchString(text)
 }
 
-// slowParse is lineParser.parse by other means.
+// slowParse reads a line of the Common and the Combined Log Format by other means.
 func slowParse(line []byte) (addr netip.Addr, when time.Time, status int, ok bool) {
 	first, rest, _ := strings.Cut(string(line), " ")
 	second, _, _ := strings.Cut(rest, " ")
@@ -295,7 +302,7 @@ func slowParse(line []byte) (addr netip.Addr, when time.Time, status int, ok boo
 		runes = append(runes, rune(b))
 	}
 	head := slowHead.FindStringSubmatch(string(runes))
-	if head == nil || !slowMid.MatchString(head[2]) || !slowTime.MatchString(head[3]) {
+	if head == nil || !slowMid.MatchString(head[2]) || !slowTime.MatchString(head[3]) && !slowISO.MatchString(head[3]) {
 		return addr, when, 0, false
 	}
 	tail := slowTail.FindStringSubmatch(head[4])
@@ -304,55 +311,45 @@ func slowParse(line []byte) (addr netip.Addr, when time.Time, status int, ok boo
 	}
 	client, _, _ := strings.Cut(string(line), " ")
 	addr, _, ok = slowAddress(client)
-	when, err := time.Parse("02/Jan/2006:15:04:05 -0700", head[3])
+	layout, year, text := "02/Jan/2006:15:04:05 -0700", head[3][7:11], head[3]
+	if slowISO.MatchString(text) {
+		layout, year = "2006-01-02T15:04:05Z07:00", text[:4]
+		text = strings.Replace(strings.Replace(text, " ", "T", 1), ",", ".", 1)
+		if n := len(text); text[n-1] != 'Z' && text[n-3] != ':' {
+			text = text[:n-2] + ":" + text[n-2:]
+		}
+	}
+	when, err := time.Parse(layout, text)
 	status, _ = strconv.Atoi(tail[2]) // "-" is 0
-	return addr, when.UTC(), status, ok && err == nil && head[3][7:11] >= "1970"
+	return addr, when.UTC(), status, ok && err == nil && year >= "1970"
 }
 
-func FuzzParseLine(f *testing.F) {
+func FuzzCommon(f *testing.F) {
 	for _, tt := range lines {
 		f.Add([]byte(tt.line))
 	}
-	f.Fuzz(func(t *testing.T, line []byte) {
-		addr, when, status, ok := slowParse(line)
-		var p lineParser
-		var got record
-		require.NoError(t, p.parse([]byte(lines[0].line), &got)) // so that it has something to remember
-		for range 2 {
-			err := p.parse(line, &got)
-			require.Equal(t, ok, err == nil, "%v", err)
-			if err != nil {
-				require.NotContains(t, err.Error(), "\n")
-				continue
-			}
-			require.Equal(t, addr, got.client.Addr)
-			require.Equal(t, when, got.time)
-			require.Equal(t, status, got.status)
-			require.True(t, got.client.IsValid())
-			require.False(t, got.time.IsZero())
-		}
-		for _, field := range []clientField{firstField, secondField, forwardedField} {
-			p := lineParser{field: field}
-			if err := p.parse(line, &got); err == nil {
-				require.True(t, got.client.IsValid())
-			}
-		}
-	})
-}
-
-func BenchmarkParseLine(b *testing.B) {
-	for _, tt := range lines[:9] {
-		b.Run(tt.name, func(b *testing.B) {
-			var p lineParser
-			var r record
-			line := []byte(tt.line)
-			b.SetBytes(int64(len(line)))
-			b.ReportAllocs()
-			for b.Loop() {
-				if err := p.parse(line, &r); err != nil {
-					b.Fatal(err)
-				}
-			}
-		})
+	for _, s := range samples {
+		f.Add([]byte(s.line))
 	}
+	r := replay.NewReader(nil)
+	r.Format = replay.Common
+	f.Fuzz(func(t *testing.T, line []byte) {
+		if strings.ContainsAny(string(line), "\r\n") || len(line) == 0 || strings.ContainsAny(string(line[:1]), "\x1f\xfd\x28\x04P7\xff\xfeB\xef{") {
+			t.Skip("several lines, another file, or the JSON of a log collector")
+		}
+		addr, when, status, ok := slowParse(line)
+		got, err := readAs(r, string(line))
+		if !ok {
+			// It may be a good line after the prefix of a collector.
+			if err == nil {
+				require.Contains(t, r.Log().ReadsAs, ", after ", "%q", line)
+			}
+			return
+		}
+		require.NoError(t, err)
+		require.Equal(t, addr, got.Client)
+		require.Equal(t, when, got.Time)
+		require.Equal(t, status, got.Status)
+		require.False(t, errors.Is(err, nil) && got.Time.IsZero())
+	})
 }
