@@ -46,6 +46,9 @@ func (c *addressCache) parse(b []byte) (clientAddress, bool) {
 	if string(b) == string(kept.text) {
 		return kept.addr, true
 	}
+	if !mayBeIPv6(b) {
+		return clientAddress{}, false
+	}
 	addr, ok := parseIPv6(string(b), colon)
 	if ok {
 		kept.text, kept.addr = append(kept.text[:0], b...), addr
@@ -88,6 +91,19 @@ func parseIPv6(s string, colon int) (clientAddress, bool) {
 	}
 	addr, err := netip.ParseAddr(inner)
 	return clientAddress{Addr: addr, port: port}, err == nil && addr.Is6()
+}
+
+// mayBeIPv6 tells most other texts apart without an allocation.
+func mayBeIPv6(b []byte) bool {
+	for _, c := range b {
+		switch {
+		case c == '%': // a zone follows
+			return true
+		case !isDigit(c) && (c|0x20 < 'a' || c|0x20 > 'f') && c != ':' && c != '.' && c != '[' && c != ']':
+			return false
+		}
+	}
+	return true
 }
 
 func isPort(b []byte) bool {

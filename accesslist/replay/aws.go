@@ -27,16 +27,16 @@ func (s *scanner) alb(line []byte, r *Record) error {
 	f.next()
 	f.next()
 	for range 3 { // trace, domain, certificate
-		f.quoted(false)
+		f.quoted()
 	}
 	f.number() // priority of the rule
 	f.next()   // creation of the request
 	for range 3 {
-		f.quoted(false) // actions, redirect, error
+		f.quoted() // actions, redirect, error
 	}
 	for f.rest != nil && !f.bad {
 		if f.rest[0] == '"' {
-			f.quoted(false)
+			f.quoted()
 		} else {
 			f.next()
 		}
@@ -74,11 +74,8 @@ func (s *scanner) balanced(f *fields, r *Record) error {
 	f.next() // the target's status
 	f.number()
 	f.number()
-	r.request(f.quoted(false))
-	r.Agent = f.quoted(false)
-	if string(r.Path) == "-" {
-		r.Method, r.Path = nil, nil
-	}
+	r.request(f.quoted())
+	r.Agent = f.quoted()
 	return f.done("client, target, three times, two statuses, two sizes, request and agent")
 }
 

@@ -162,10 +162,12 @@ func (s *scanner) commonClient(line []byte, r *Record) (rest []byte, err error) 
 		second, after, _ := bytes.Cut(rest, space)
 		addr, ok := s.clients.parse(second)
 		switch {
-		case ok && s.client.Field == "" && !isVirtualHost(first):
+		case ok && s.client.Field != "2" && !isVirtualHost(first):
 			return nil, fmt.Errorf("%s and %s before ident and user: want a virtual host and the client there, or the client field:1 or field:2", quoted(first), quoted(second))
 		case ok:
-			r.peer, r.named, r.first, r.second = second, second, addr, true
+			if r.peer, r.first, r.second = second, addr, true; s.client.Field == "2" {
+				r.named = second
+			}
 			return after, nil
 		}
 	}

@@ -215,6 +215,7 @@ func TestCommonLines(t *testing.T) {
 				var bad *replay.LineError
 				require.ErrorAs(t, err, &bad)
 				require.Equal(t, uint64(1), bad.Line)
+				require.Equal(t, bad.Err, errors.Unwrap(err))
 				return
 			}
 			require.NoError(t, err)

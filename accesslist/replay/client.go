@@ -114,7 +114,7 @@ func (s *scanner) choose(r *Record) error {
 	case s.client.Field != "" && r.named == nil:
 		return fmt.Errorf("no field %s: want a line with it, or another client", quoted([]byte(s.client.Field)))
 	case s.client.Field != "":
-		r.from, ok = s.clients.parse(r.named)
+		r.from, ok = s.clients.parse(unlisted(r.named))
 		if !ok {
 			return fmt.Errorf("the client %s is not an address: want IPv4 or IPv6 in the field %s", quoted(r.named), quoted([]byte(s.client.Field)))
 		}
@@ -178,12 +178,13 @@ func (s *scanner) hop(r *Record) {
 const maxHops = 16
 
 // nthFromRight returns an element of a comma-separated list. The elements may have spaces
-// around them, written as %20 by CloudFront, and the quotes of a JSON array of strings.
+// around them, written as %20 by CloudFront and as + by IIS, and the quotes of a JSON array of
+// strings.
 func nthFromRight(list []byte, n int) (element []byte, ok bool) {
 	for {
 		comma := bytes.LastIndexByte(list, ',')
 		if n--; n == 0 {
-			element = bytes.Trim(list[comma+1:], ` "`)
+			element = bytes.Trim(list[comma+1:], ` "+`)
 			element = bytes.TrimPrefix(element, []byte("%20"))
 			return element, len(element) > 0
 		}

@@ -23,25 +23,22 @@ func (s *scanner) envoy(line []byte, r *Record) error {
 	if r.Time, ok = s.clock.any(when[1 : len(when)-1]); !ok {
 		return fmt.Errorf("the time %s: want one such as [2006-01-02T15:04:05.000Z]", quoted(when))
 	}
-	r.request(f.quoted(false))
-	if string(r.Path) == "-" {
-		r.Method, r.Path = nil, nil
-	}
+	r.request(f.quoted())
 	r.Status = f.status()
 	f.next() // flags
 	istio := len(f.rest) > 0 && !isDigit(f.rest[0])
 	if istio {
 		f.next() // details, and the failure of the transport
 		f.next()
-		f.quoted(false)
+		f.quoted()
 	}
 	for range 4 {
 		f.number()
 	}
-	forwarded := f.quoted(false)
-	r.Agent = known(f.quoted(false))
+	forwarded := f.quoted()
+	r.Agent = known(f.quoted())
 	for range 3 {
-		f.quoted(false)
+		f.quoted()
 	}
 	if istio {
 		for range 3 {

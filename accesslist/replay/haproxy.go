@@ -52,7 +52,7 @@ func (s *scanner) haproxy(line []byte, r *Record) error {
 			f.rest = rest
 		}
 	}
-	r.request(f.quoted(false))
+	r.request(f.quoted())
 	for f.rest != nil && !f.bad {
 		f.next() // of option httpslog
 	}

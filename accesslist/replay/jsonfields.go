@@ -39,7 +39,8 @@ var knownFields = []jsonField{
 	{"request.client_ip", roleClient, "Caddy"},
 	{"httpRequest.remoteIp", roleClient, "Google Cloud"},
 	{"properties.clientIP", roleClient, "Azure Application Gateway"},
-	{"properties.clientIp", roleClient, "Azure Front Door"},
+	{"properties.socketIp", roleClient, "Azure Front Door"}, // its clientIp is from X-Forwarded-For, the caller's word
+	{"properties.clientIp", roleClient, "Azure"},
 	{"ClientIP", roleClient, "Cloudflare"},
 	{"ClientHost", roleClient, "Traefik"},
 	{"client_ip", roleClient, ""},
@@ -52,11 +53,9 @@ var knownFields = []jsonField{
 	{"identity.sourceIp", roleClient, "Amazon API Gateway"},
 
 	{"request.remote_ip", rolePeer, "Caddy"},
-	{"properties.socketIp", rolePeer, "Azure Front Door"},
 	{"ClientAddr", rolePeer, "Traefik"},
 	{"downstream_remote_address", rolePeer, "Envoy"},
-	{"realip_remote_addr", rolePeer, "nginx"},
-	{"remote_addr", rolePeer, "nginx"},
+	{"remote_addr", rolePeer, ""},
 	{"remoteAddr", rolePeer, ""},
 	{"request.remote_addr", rolePeer, ""},
 	{"http.remote_addr", rolePeer, ""},
@@ -66,7 +65,7 @@ var knownFields = []jsonField{
 	{"remote", rolePeer, ""},
 	{"source.ip", rolePeer, "Elastic Common Schema"},
 	{"network.peer.address", rolePeer, "OpenTelemetry"},
-	{"ip", rolePeer, "Amazon API Gateway"},
+	{"ip", rolePeer, ""},
 	{"clientip", rolePeer, ""},
 	{"c-ip", rolePeer, ""},
 

@@ -173,10 +173,7 @@ func appendUnescaped(to, text []byte) ([]byte, bool) {
 			return append(to, text...), true
 		}
 		to = append(to, text[:i]...)
-		if i+1 >= len(text) {
-			return to, false
-		}
-		c := text[i+1]
+		c := text[i+1] // there is one: it would escape the end of the string
 		text = text[i+2:]
 		switch c {
 		case '"', '\\', '/':

@@ -105,8 +105,8 @@ func (r *Reader) Read() (*Record, error) {
 		line, err := r.lines.next()
 		if err != nil && err != errTooLong {
 			if err != io.EOF {
-				err = fmt.Errorf("line %d and what follows cannot be read: %w", r.log.Lines+1, err)
-				r.log.Problem = err.Error()
+				r.log.Problem = fmt.Sprintf("line %d and what follows cannot be read: %v", r.log.Lines+1, err)
+				err = fmt.Errorf("replay: line %d and what follows cannot be read: %w", r.log.Lines+1, err)
 			}
 			r.failed = err
 			return nil, err
@@ -143,25 +143,36 @@ func (r *Reader) begin() error {
 		r.log.Problem = err.Error()
 		return r.failed
 	}
-	r.how = reading{}
 	r.scanner.client = r.Client
-	r.scanner.reset()
+	if r.how = r.recognized(&r.scanner); r.how.format == Auto && r.Client != (Client{}) {
+		// Lines without the client that is wanted: their own format says what is missing.
+		r.how = r.recognized(new(scanner))
+	}
+	if r.how.format != Auto {
+		r.log.ReadsAs = r.scanner.name(r.how)
+	}
+	return nil
+}
+
+// recognized returns the reading of most of the first lines; of format Auto if there is none.
+func (r *Reader) recognized(s *scanner) (most reading) {
+	s.reset()
+	defer s.reset()
 	counts := make(map[reading]int)
 	n := 0
 	for line := range bytes.Lines(r.lines.sample()) {
 		if n++; n > sampled {
 			break
 		}
-		how, err := r.scanner.recognize(bytes.TrimRight(line, "\r\n"), r.Format)
+		how, err := s.recognize(bytes.TrimRight(line, "\r\n"), r.Format)
 		if err != nil {
 			continue
 		}
-		if counts[how]++; counts[how] > counts[r.how] {
-			r.how = how
+		if counts[how]++; counts[how] > counts[most] {
+			most = how
 		}
 	}
-	r.scanner.reset()
-	return nil
+	return most
 }
 
 // sampled is the number of lines by which a format is recognized: that of most of them.
@@ -179,6 +190,7 @@ func (r *Reader) readLine(line []byte) error {
 			return err
 		}
 		r.how = how
+		r.log.ReadsAs = s.name(how)
 	}
 	if err := s.read(r.how, line, &r.record); err != nil {
 		return err
@@ -197,7 +209,7 @@ func (r *Reader) readLine(line []byte) error {
 		r.log.second++
 	}
 	if r.log.Requests == 0 {
-		r.log.ReadsAs = s.name(r.how)
+		r.log.ReadsAs = s.name(r.how) // with the field of the client, if it is JSON
 	}
 	return nil
 }
@@ -212,7 +224,10 @@ func (r *Reader) bad(line []byte, err error) error {
 		if r.other == nil {
 			r.other = new(scanner)
 		}
-		r.other.reset()
+		r.other.json.reset()
+		if r.scanner.columns.count > 0 {
+			r.other.columns = r.scanner.columns
+		}
 		if how, err := r.other.recognize(line, Auto); err == nil && how != r.how {
 			r.log.Changed, r.log.ChangedTo = r.log.Lines, r.other.name(how)
 		}

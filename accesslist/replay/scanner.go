@@ -70,25 +70,18 @@ func (f *fields) status() int {
 	return 0
 }
 
-// quoted returns a text in quotes, without them, and skips the space after it. A backslash
-// escapes the next byte if the format has it so.
-func (f *fields) quoted(backslash bool) []byte {
+// quoted returns a text in quotes, without them, and skips the space after it. No quotation
+// mark can be escaped in it.
+func (f *fields) quoted() []byte {
 	if len(f.rest) < 2 || f.rest[0] != '"' {
 		f.bad = true
 		return nil
 	}
-	var rest []byte
-	var ok bool
-	if backslash {
-		rest, ok = skipQuoted(f.rest)
-	} else if n := bytes.IndexByte(f.rest[1:], '"'); n >= 0 {
-		rest, ok = f.rest[n+2:], true
-	}
-	if !ok || len(rest) > 0 && rest[0] != ' ' {
+	text, rest, found := bytes.Cut(f.rest[1:], []byte{'"'})
+	if !found || len(rest) > 0 && rest[0] != ' ' {
 		f.bad = true
 		return nil
 	}
-	text := f.rest[1 : len(f.rest)-len(rest)-1]
 	if f.rest = nil; len(rest) > 1 {
 		f.rest = rest[1:]
 	}
@@ -117,15 +110,15 @@ func skipQuoted(b []byte) (rest []byte, ok bool) {
 	}
 }
 
-// request sets method and path from a request line: GET /path HTTP/1.1.
+// request sets method and path from a request line: GET /path HTTP/1.1. In their place there
+// may be "-", and what was sent instead of HTTP.
 func (r *Record) request(line []byte) {
-	method, rest, found := bytes.Cut(line, space)
-	if !found {
-		return // "-", or what was sent instead of HTTP
-	}
-	r.Method, r.Path = method, rest
+	method, rest, _ := bytes.Cut(line, space)
 	if i := bytes.LastIndexByte(rest, ' '); i >= 0 {
-		r.Path = rest[:i]
+		rest = rest[:i]
+	}
+	if len(rest) > 0 && string(method) != "-" {
+		r.Method, r.Path = method, rest
 	}
 }
 

@@ -1,10 +1,9 @@
 package replay
 
 import (
-	"errors"
 	"fmt"
-	"iter"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/sallyport-go/sallyport/accesslist"
@@ -66,13 +65,13 @@ func (r *Replay) suggest(p *Report) {
 	} else {
 		s.IPv6Unserved = r.seen.v6.calls()
 	}
-	list, err := accesslist.Suggest(prefixes(seen), r.options.Suggest)
-	if errors.Is(err, accesslist.ErrNoEntries) {
-		withhold("No call from an address that may be suggested was answered with success.")
-		return
+	prefixes := make([]netip.Prefix, len(seen))
+	for i, c := range seen {
+		prefixes[i] = c.Prefix
 	}
-	if err != nil { // of a block with an address of no client
-		withhold(fmt.Sprintf("The clients cannot be listed: %v.", err))
+	list, err := accesslist.Suggest(slices.Values(prefixes), r.options.Suggest)
+	if err != nil { // accesslist.ErrNoEntries: the budget and the addresses are good
+		withhold("No call from an address that may be suggested was answered with success.")
 		return
 	}
 	for status, n := range r.failed {
@@ -121,14 +120,4 @@ func (r *Replay) explained(list accesslist.List, seen []Address, s *Suggestion) 
 	}
 	whole, _ := accesslist.List{}.With(entries...) // valid entries of two lists, of one family each
 	return whole
-}
-
-func prefixes(seen []Address) iter.Seq[netip.Prefix] {
-	return func(yield func(netip.Prefix) bool) {
-		for _, c := range seen {
-			if !yield(c.Prefix) {
-				return
-			}
-		}
-	}
 }
