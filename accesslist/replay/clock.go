@@ -102,7 +102,7 @@ func monthOf(b []byte) int {
 
 // date returns the Unix time of the begin of a day, from 1970 on.
 func (c *clock) date(year, month, day int) (int64, bool) {
-	if day == c.day && month == c.month && year == c.year {
+	if day == c.day && month == c.month && year == c.year && day > 0 { // 0 before the first
 		return c.midnight, true
 	}
 	t := time.Date(year, time.Month(month), day, 0, 0, 0, 0, time.UTC)

@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"os"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -13,7 +14,6 @@ import (
 )
 
 func TestClock(t *testing.T) {
-	var c clock
 	for _, tt := range []struct{ text, want string }{
 		{"2026-01-02T15:04:05Z", "2026-01-02T15:04:05Z"},
 		{"2026-01-02 15:04:05", "2026-01-02T15:04:05Z"},
@@ -34,10 +34,11 @@ func TestClock(t *testing.T) {
 		{"", ""}, {"x", ""}, {".", ""}, {"1.", ""}, {"1.x", ""}, {"-1", ""}, {"1767366245123.x", ""}, {"9999999999999999999", ""}, {"12345678901234567890", ""},
 		{"2026-01-02", ""}, {"2026-01-02x15:04:05", ""}, {"2026-01-02T15:04:0", ""}, {"2026-02-30T15:04:05Z", ""}, {"2026-01-02T15:04:60Z", ""},
 		{"2026-01-02T15:04:05.Z", ""}, {"2026-01-02T15:04:05.1234567891Z", ""}, {"2026-01-02T15:04:05+1", ""}, {"2026-01-02T15:04:05+24:00", ""}, {"2026-01-02T15:04:05z", ""},
-		{"1969-12-31T00:00:00Z", ""}, {"2026-1-02T15:04:05Z", ""}, {"202x-01-02T15:04:05Z", ""},
+		{"1969-12-31T00:00:00Z", ""}, {"0000-00-00T00:00:00Z", ""}, {"2026-1-02T15:04:05Z", ""}, {"202x-01-02T15:04:05Z", ""},
 		{"02/Jan/2026:15:04", ""}, {"02/Foo/2026:15:04:05 +0000", ""}, {"31/Feb/2026:15:04:05 +0000", ""}, {"02/Jan/2026:25:04:05 +0000", ""},
 		{"02/Jan/2026:15:04:05.", ""}, {"02/Jan/2026:15:04:05x", ""}, {"02/Jan/2026:15:04:05 x", ""}, {"02/Jan/2026 15:04:05 +0000", ""},
 	} {
+		var c clock
 		for range 2 { // the second time from what it keeps
 			got, ok := c.any([]byte(tt.text))
 			require.Equal(t, tt.want != "", ok, tt.text)
@@ -47,6 +48,9 @@ func TestClock(t *testing.T) {
 		}
 	}
 }
+
+// rfc3339 is what logs have of RFC 3339; time.Parse takes more.
+var rfc3339 = regexp.MustCompile(`^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)$`)
 
 func FuzzClock(f *testing.F) {
 	for _, text := range []string{"2026-01-02T15:04:05.123Z", "2026-01-02 15:04:05+0100", "02/Jan/2026:15:04:05 -0700", "1767366245.25"} {
@@ -65,8 +69,9 @@ func FuzzClock(f *testing.F) {
 			want, err := time.Parse(time.RFC3339Nano, slow)
 			require.NoError(t, err)
 			require.Equal(t, want.UTC(), got)
-		} else if want, err := time.Parse(time.RFC3339Nano, text); err == nil {
-			require.Less(t, want.UTC().Year(), 1971, "everything that RFC 3339 permits from 1970 on: %q", text)
+		} else if rfc3339.MatchString(text) && text >= "1970" {
+			_, err := time.Parse(time.RFC3339Nano, text)
+			require.Error(t, err)
 		}
 		if got, ok := c.common([]byte(text)); ok && len(text) == len(timeLayout) {
 			if want, err := time.Parse(timeLayout, text); err == nil {

@@ -113,16 +113,16 @@ func (p printer) read(r *Report) {
 	}
 	title := "Left out"
 	for _, l := range []struct {
-		n    uint64
-		what string
+		n         uint64
+		one, many string
 	}{
-		{r.AlreadyRefused, "calls that the log says were refused"},
-		{r.LeftOut, "calls by choice"},
-		{r.NoClient, "requests without a client in the line"},
-		{r.Other, "lines that are no requests"},
+		{r.AlreadyRefused, "call that the log says was refused", "calls that the log says were refused"},
+		{r.LeftOut, "call by choice", "calls by choice"},
+		{r.NoClient, "request without a client in the line", "requests without a client in the line"},
+		{r.Other, "line that is no request", "lines that are no requests"},
 	} {
 		if l.n > 0 {
-			p.field(title, "%s %s", thousands(l.n), l.what)
+			p.field(title, "%s", count(l.n, l.one, l.many))
 			title = ""
 		}
 	}
