@@ -1,7 +1,6 @@
 package replay_test
 
 import (
-	"bytes"
 	"fmt"
 	"io"
 	"runtime"
@@ -62,21 +61,4 @@ func TestMemoryIsBounded(t *testing.T) {
 	perLine := (float64(after.TotalAlloc-before.TotalAlloc) - most) / lines
 	require.Less(t, perLine, 16.0)
 	t.Logf("%d lines: at most %d KiB in use, %.1f bytes allocated a line", lines, (log.most-before.HeapAlloc)>>10, perLine)
-}
-
-// The lines of a log allocate nothing in any format.
-func TestLinesAllocateNothing(t *testing.T) {
-	list := parse(t, "203.0.113.0/24", "2001:db8::/32")
-	for _, s := range samples {
-		t.Run(s.name, func(t *testing.T) {
-			allocations := func(lines int) float64 {
-				log := []byte(s.head + strings.Repeat(s.line+"\n", lines))
-				r, err := replay.New(list, replay.Options{Suggest: 5})
-				require.NoError(t, err)
-				return testing.AllocsPerRun(3, func() { r.Read("", bytes.NewReader(log)) })
-			}
-			few := allocations(200)
-			require.Less(t, allocations(2200)-few, 20.0)
-		})
-	}
 }

@@ -27,6 +27,7 @@
 //   - if a log cannot be read to its end,
 //   - if one line of a log has another format than the log,
 //   - if more than 1 % of the lines of a log were not read,
+//   - if more lines of a JSON log are other messages than requests,
 //   - if a log has ports, and IPv6 addresses that may end in one,
 //   - if the guard's log has the calls of several keys, or leaves out allowed calls.
 //

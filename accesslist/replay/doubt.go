@@ -42,6 +42,7 @@ const (
 	Incomplete    DoubtKind = "incomplete"     // a log could not be read to its end
 	FormatChanged DoubtKind = "format_changed" // lines of a log are in another format
 	BadLines      DoubtKind = "bad_lines"      // too many lines of a log were not read
+	OtherLines    DoubtKind = "other_lines"    // a JSON log has more other messages than requests
 	Proxy         DoubtKind = "proxy"          // the clients look like a proxy
 	Ports         DoubtKind = "ports"          // addresses may be addresses with a port
 	SeveralKeys   DoubtKind = "several_keys"   // the guard's log is of more than one key
@@ -69,6 +70,12 @@ func (r *Replay) doubts() []Doubt {
 	for _, l := range r.logs {
 		if l.Bad*100 > l.Lines*maxBadPercent {
 			add(BadLines, "%s: %s of %s could not be read. The first is %s.", l.name(), thousands(l.Bad), count(l.Lines, "line", "lines"), l.FirstBad[0])
+		}
+	}
+	for _, l := range r.logs {
+		if l.format == JSON && l.Other > l.Requests {
+			add(OtherLines, "%s: %s of %s are no requests by their fields: want a log of requests, or the client field:NAME if it is in a field of another name.",
+				l.name(), thousands(l.Other), count(l.Lines, "line", "lines"))
 		}
 	}
 	if text := r.origin.doubt(r.options.Client); text != "" {

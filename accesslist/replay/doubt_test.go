@@ -145,6 +145,33 @@ func TestNoFalseConclusionInAnyFormat(t *testing.T) {
 	}
 }
 
+// The client in another field is another format, whatever share of the lines has it.
+func TestJSONFieldsChange(t *testing.T) {
+	var log strings.Builder
+	line := func(i int, field, client string) {
+		fmt.Fprintf(&log, `{"ts":%d,"msg":"request","status":200,"%s":"%s"}`+"\n", timeOf(i, 1000, days).Unix(), field, client)
+	}
+	for i := range 1000 {
+		line(i, "remote_addr", "203.0.113.7")
+	}
+	list := parse(t, "203.0.113.7", "192.0.2.1")
+	require.Empty(t, reported(t, log.String(), list, replay.Options{Suggest: 3}).Doubts)
+	line(1000, "client_ip", "192.0.2.1")
+	p := reported(t, log.String(), list, replay.Options{Suggest: 3})
+	requireNothingConcluded(t, p, replay.FormatChanged, "The log reads as JSON, client in remote_addr, and line 1,001 of it as JSON, client in client_ip. ")
+	require.Equal(t, uint64(1), p.BadLines)
+
+	// A client that no known field has makes another message of a request.
+	for i := range 1001 {
+		fmt.Fprintf(&log, `{"ts":%d,"msg":"request","peer":"192.0.2.1"}`+"\n", timeOf(i, 1000, days).Unix())
+	}
+	p = reported(t, log.String(), list, replay.Options{Suggest: 3})
+	require.Equal(t, uint64(1001), p.Other)
+	require.Equal(t, []replay.DoubtKind{replay.FormatChanged, replay.OtherLines}, kinds(p))
+	requireNothingConcluded(t, p, replay.FormatChanged, "")
+	require.Contains(t, p.Doubts[1].Text, "The log: 1,001 of 2,002 lines are no requests by their fields: ")
+}
+
 func TestSeveralKeys(t *testing.T) {
 	guard := formatLines[len(formatLines)-1]
 	log := ""

@@ -59,11 +59,12 @@ type Log struct {
 	// FirstBad are the errors of the first bad lines.
 	FirstBad []string `json:"firstBad,omitempty"`
 
-	// Changed is the first bad line that reads as another format, and how; zero if there is
-	// none. Such lines are bad, since the client may be another machine in them.
+	// Changed is the first bad line that reads as another format, or as JSON with the client
+	// in another field, and how; zero if there is none. Such lines are bad, since the client may be another machine in them.
 	Changed   uint64 `json:"changed,omitempty"`
 	ChangedTo string `json:"changedTo,omitempty"`
 
+	format      Format // as recognized
 	ports, ends uint64 // addresses with a port; IPv6 that may have one, see clientAddress
 	second      uint64 // requests with the client in the second field
 }
@@ -144,14 +145,21 @@ func (r *Reader) begin() error {
 		return r.failed
 	}
 	r.scanner.client = r.Client
-	if r.how = r.recognized(&r.scanner); r.how.format == Auto && r.Client != (Client{}) {
+	how := r.recognized(&r.scanner)
+	if how.format == Auto && r.Client != (Client{}) {
 		// Lines without the client that is wanted: their own format says what is missing.
-		r.how = r.recognized(new(scanner))
+		how = r.recognized(new(scanner))
 	}
-	if r.how.format != Auto {
-		r.log.ReadsAs = r.scanner.name(r.how)
-	}
+	r.recognize(how)
 	return nil
+}
+
+// recognize notes how the log is read.
+func (r *Reader) recognize(how reading) {
+	r.how, r.log.format = how, how.format
+	if how.format != Auto {
+		r.log.ReadsAs = r.scanner.name(how)
+	}
 }
 
 // recognized returns the reading of most of the first lines; of format Auto if there is none.
@@ -189,8 +197,7 @@ func (r *Reader) readLine(line []byte) error {
 		if s.json.reset(); err != nil {
 			return err
 		}
-		r.how = how
-		r.log.ReadsAs = s.name(how)
+		r.recognize(how)
 	}
 	if err := s.read(r.how, line, &r.record); err != nil {
 		return err
@@ -228,8 +235,9 @@ func (r *Reader) bad(line []byte, err error) error {
 		if r.scanner.columns.count > 0 {
 			r.other.columns = r.scanner.columns
 		}
-		if how, err := r.other.recognize(line, Auto); err == nil && how != r.how {
-			r.log.Changed, r.log.ChangedTo = r.log.Lines, r.other.name(how)
+		how, err := r.other.recognize(line, Auto)
+		if name := r.other.name(how); err == nil && (how != r.how || r.Client == (Client{}) && name != r.log.ReadsAs) {
+			r.log.Changed, r.log.ChangedTo = r.log.Lines, name
 		}
 	}
 	r.log.Bad++
