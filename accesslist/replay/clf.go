@@ -185,12 +185,14 @@ func (s *scanner) commonClient(line []byte, r *Record) (rest []byte, err error) 
 	return rest, nil
 }
 
-// isVirtualHost reports whether b is a name, with or without a port, or an address with a
-// port. An address without a port is none: it may be the client, and what follows a proxy.
+// isVirtualHost reports whether b is a name, with or without a port, an address with a port,
+// or a port alone. An address without a port is none: it may be the client, and what follows a proxy.
 func isVirtualHost(b []byte) bool {
 	name := b
 	if i := bytes.LastIndexByte(b, ':'); i >= 0 && isPort(b[i+1:]) {
-		name = b[:i]
+		if name = b[:i]; len(name) == 0 {
+			return true // nginx's host of a request without one
+		}
 		if _, ok := parseIPv4(name); ok {
 			return true
 		}

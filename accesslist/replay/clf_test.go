@@ -92,6 +92,10 @@ var lines = []struct {
 		line:   `_ 192.0.2.9 - - [01/Jan/2026:10:00:00 +0000] "GET / HTTP/1.1" 200 1`,
 		client: "192.0.2.9", time: "2026-01-01T10:00:00Z",
 	}, {
+		name:   "nginx, a virtual host of a request without one",
+		line:   `:18080 192.0.2.9 - - [01/Jan/2026:10:00:00 +0000] "GARBAGE\x01\x02" 400 157 "-" "-"`,
+		client: "192.0.2.9", time: "2026-01-01T10:00:00Z",
+	}, {
 		name:   "a virtual host that is an address with a port",
 		line:   `192.0.2.1:443 192.0.2.9 - - [01/Jan/2026:10:00:00 +0000] "GET / HTTP/1.1" 200 1`,
 		client: "192.0.2.9", time: "2026-01-01T10:00:00Z",
@@ -283,7 +287,9 @@ func isSlowHost(text string) bool {
 		if _, err := strconv.ParseUint(port[1:], 10, 16); err != nil {
 			return false
 		}
-		text = strings.TrimSuffix(text, port)
+		if text = strings.TrimSuffix(text, port); text == "" {
+			return true
+		}
 	}
 	return slowHost.MatchString(text)
 }
