@@ -10,7 +10,8 @@ import (
 //	client:port [time] frontend backend/server 1/2/3/4/5 status bytes - - ---- 1/1/1/1/0 0/0 {…} {…} "request" …
 //	client:port [time] frontend backend/server 1/2/3 bytes -- 1/1/1/1/0 0/0
 //
-// The times have no zone: they are of the machine's clock.
+// The times have no zone: they are of the machine's clock. A connection that failed before a
+// request, as in the handshake of TLS, has another line and is none.
 func (s *scanner) haproxy(line []byte, r *Record) error {
 	f := fields{rest: line}
 	r.peer, r.withPort = f.next(), true
@@ -22,7 +23,9 @@ func (s *scanner) haproxy(line []byte, r *Record) error {
 	if r.Time, ok = s.clock.any(when[1 : len(when)-1]); !ok {
 		return fmt.Errorf("the time %s: want one such as [02/Jan/2006:15:04:05.000]", quoted(when))
 	}
-	f.next() // frontend
+	if frontend := f.next(); bytes.HasSuffix(frontend, []byte(":")) && bytes.IndexByte(frontend, '/') > 0 {
+		return errOther // frontend/listener: SSL handshake failure
+	}
 	f.next() // backend/server
 	timers := f.slashed()
 	if timers == 3 { // TCP has neither status nor request

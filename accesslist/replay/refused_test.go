@@ -42,7 +42,7 @@ var badLines = []struct {
 
 	{replay.HAProxy, "no time", `192.0.2.1:33317 06/Feb/2009:12:14:14.655 http-in static/srv1 0/0/5007 212 -- 0/0/0/0/3 0/0`, "want the time in brackets"},
 	{replay.HAProxy, "another time", `192.0.2.1:33317 [06/Foo/2009:12:14:14.655] http-in static/srv1 0/0/5007 212 -- 0/0/0/0/3 0/0`, `the time "[06/Foo/`},
-	{replay.HAProxy, "an error", `192.0.2.1:33317 [06/Feb/2009:12:14:14.655] http-in/1: SSL handshake failure`, "want five times"},
+	{replay.HAProxy, "other times", `192.0.2.1:33317 [06/Feb/2009:12:14:14.655] http-in static/srv1 10/0/x/69/109 200 2750 - - ---- 1/1/1/1/0 0/0 "GET / HTTP/1.1"`, "want five times"},
 	{replay.HAProxy, "cut off", `192.0.2.1:33317 [06/Feb/2009:12:14:14.655] http-in static/srv1 10/0/30/69/109 200 2750 - - ---- 1/1/1/1/0 0/0`, "and the request"},
 	{replay.HAProxy, "TCP cut off", `192.0.2.1:33317 [06/Feb/2009:12:14:14.655] http-in static/srv1 0/0/5007 212 -- 0/0/0/0/3`, "two groups of counts"},
 	{replay.HAProxy, "captured headers do not end", `192.0.2.1:33317 [06/Feb/2009:12:14:14.655] http-in static/srv1 10/0/30/69/109 200 2750 - - ---- 1/1/1/1/0 0/0 {a "GET / HTTP/1.1"`, "want the request after captured headers"},
@@ -132,6 +132,7 @@ func TestOtherLines(t *testing.T) {
 		`time=2026-01-02T15:04:05Z level=INFO msg="server started" address=:8080`,
 		`2026/01/02 15:04:05 INFO server started`,
 		`#Remark: nothing`,
+		`192.0.2.1:33317 [06/Feb/2009:12:14:14.655] http-in/1: SSL handshake failure`,
 		`Jan  2 15:04:05 web app[7]: {"time":"2026-01-02T15:04:05Z","level":"INFO","msg":"server started"}`,
 	} {
 		for range 2 {
