@@ -186,7 +186,8 @@ func (s *scanner) commonClient(line []byte, r *Record) (rest []byte, err error) 
 }
 
 // isVirtualHost reports whether b is a name, with or without a port, an address with a port,
-// or a port alone. An address without a port is none: it may be the client, and what follows a proxy.
+// or a port alone. An address without a port is none: it may be the client, and the next
+// field a proxy.
 func isVirtualHost(b []byte) bool {
 	name := b
 	if i := bytes.LastIndexByte(b, ':'); i >= 0 && isPort(b[i+1:]) {

@@ -1,13 +1,12 @@
-// Package replay reads access logs and says what an access list would have done to their
-// calls: which clients it would have refused, how many calls of each and when, which of its
-// entries served nobody, and which list would serve all clients. Use it to try a list, or a
-// requirement, before putting it into force.
+// Package replay tries an access list on access logs. It reports the clients that the list
+// would have refused, with their calls and times, the entries without a call, and a list to
+// serve all clients. Use it before putting a list or a requirement into force.
 //
-// It reads the logs of Apache, nginx, Caddy, Traefik, HAProxy, Envoy, IIS and the clouds'
-// load balancers, and this module's own audit log, with the prefixes that container runtimes
-// and syslog put before a line. The format is recognized, and said: see [Log.ReadsAs], and
-// formats.md for what is read of each. [Read] is for one log, [Replay] for several, and
-// [Reader] for the requests themselves.
+// It reads the logs of Apache, nginx, Caddy, Traefik, HAProxy, Envoy, IIS and of the clouds'
+// load balancers, and this module's own audit log, also after the prefixes of container
+// runtimes and syslog. The format is recognized and named ([Log.ReadsAs]); formats.md is a
+// table of what is read of each. [Read] is for one log, [Replay] for several, and [Reader]
+// for the requests themselves.
 //
 // It is no log analyzer: it keeps counts by client and nothing else, and reads logs of
 // requests only.

@@ -13,7 +13,7 @@ type Format uint8
 // The formats. Each is read with or without the prefix of a container runtime, of kubectl, of
 // Docker Compose, of syslog or of journald, and inside the JSON of a log collector.
 const (
-	// Auto recognizes the format by the first lines.
+	// Auto recognizes the format: that of most of the first 100 lines, in 64 KiB at most.
 	Auto Format = iota
 
 	// Guard is the log of this module's own guard: policyhttp.Log, through the JSON or the
@@ -36,7 +36,7 @@ const (
 	HAProxy    // option httplog, httpslog or tcplog
 	Envoy      // the default format of Envoy, or of Istio
 
-	formats // the number of formats
+	formats // the number of them
 )
 
 var formatTable = [formats]struct {

@@ -59,9 +59,11 @@ func (s *scanner) unwrap(w wrapper, line []byte) ([]byte, error) {
 		name, inside, ok = bytes.Cut(line, []byte(" | "))
 		name = bytes.TrimRight(name, " ")
 		ok = ok && len(name) > 0 && len(name) < 80 && !bytes.ContainsAny(name, " \"")
+		inside = perhapsAfterTime(inside)
 	case podPrefixed:
 		if inside, ok = bytes.CutPrefix(line, []byte("[pod/")); ok {
 			_, inside, ok = bytes.Cut(inside, []byte("] "))
+			inside = perhapsAfterTime(inside)
 		}
 	case syslogBSD:
 		inside, ok = afterTag(afterStamp(afterPriority(line)))
@@ -92,6 +94,14 @@ func afterTime(line []byte) ([]byte, bool) {
 	return line[len(line[:min(len(line), 40)])-len(rest):], true
 }
 
+// perhapsAfterTime skips a time, if it is there: collectors write one if asked.
+func perhapsAfterTime(line []byte) []byte {
+	if inside, ok := afterTime(line); ok {
+		return inside
+	}
+	return line
+}
+
 // afterPriority skips <134>, if it is there.
 func afterPriority(line []byte) []byte {
 	if len(line) < 4 || line[0] != '<' {
@@ -104,16 +114,21 @@ func afterPriority(line []byte) []byte {
 	return line[end+1:]
 }
 
-// afterStamp skips "Jan  2 15:04:05 " and returns nil if it is not there.
+// afterStamp skips "Jan  2 15:04:05 ", with a fraction or without, and returns nil if it is
+// not there.
 func afterStamp(line []byte) []byte {
-	const length = len("Jan  2 15:04:05 ")
-	if len(line) < length || monthOf(line) == 0 || line[3] != ' ' || line[6] != ' ' || line[length-1] != ' ' {
+	const length = len("Jan  2 15:04:05")
+	if len(line) < length || monthOf(line) == 0 || line[3] != ' ' || line[6] != ' ' {
 		return nil
 	}
-	if _, ok := parseClock(line[7:15]); !ok || line[4] != ' ' && !isDigit(line[4]) || !isDigit(line[5]) {
+	if _, ok := parseClock(line[7:length]); !ok || line[4] != ' ' && !isDigit(line[4]) || !isDigit(line[5]) {
 		return nil
 	}
-	return line[length:]
+	_, rest, ok := fraction(line[length:])
+	if !ok || len(rest) == 0 || rest[0] != ' ' {
+		return nil
+	}
+	return rest[1:]
 }
 
 // afterTag skips "host tag[1]: ".

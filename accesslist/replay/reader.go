@@ -60,7 +60,8 @@ type Log struct {
 	FirstBad []string `json:"firstBad,omitempty"`
 
 	// Changed is the first bad line that reads as another format, or as JSON with the client
-	// in another field, and how; zero if there is none. Such lines are bad, since the client may be another machine in them.
+	// in another field; zero if there is none. Such lines are bad, since the client may be
+	// another machine in them. ChangedTo is how the line reads.
 	Changed   uint64 `json:"changed,omitempty"`
 	ChangedTo string `json:"changedTo,omitempty"`
 

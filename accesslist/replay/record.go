@@ -45,9 +45,9 @@ const (
 	allowed
 )
 
-// Refused reports whether the log says that the call was refused for who made it: the
-// status is 401 or 403, or the guard denied the call. Such a call is no use of a key, and a
-// list that refuses it breaks nothing.
+// Refused reports whether the call was already refused by the server: the status is 401 or
+// 403, or the guard denied it. Such a call is no use of a key, and a list that refuses it
+// breaks nothing.
 func (r *Record) Refused() bool {
 	return r.Status == 401 || r.Status == 403 || r.allowed == denied
 }

@@ -36,7 +36,7 @@ type Options struct {
 	// Suggest is the most entries of a suggested list, up to MaxSuggest; 0 asks for none.
 	Suggest int
 
-	// IPv6 suggests IPv6 entries, too. A program sets it that has them in its lists (see
+	// IPv6 suggests IPv6 entries, too. Set it if lists may have them (see
 	// accesslist.Parser.AllowIPv6). Suggest must be 2 or more then.
 	IPv6 bool
 
@@ -64,9 +64,8 @@ func (o Options) check() error {
 // Read reads a log and reports what the list would have done to its calls. See [Replay] for
 // several logs.
 //
-// The error is of invalid options or an invalid list. A log that cannot be read to its end
-// is in the report, as are lines that were not read: look at [Report.Doubts] before
-// concluding anything.
+// Errors are invalid options and an invalid list. An unreadable end of the log and lines that
+// were not read are in the report: look at [Report.Doubts] before concluding anything.
 func Read(log io.Reader, list accesslist.List, options Options) (Report, error) {
 	r, err := New(list, options)
 	if err != nil {

@@ -77,6 +77,15 @@ var samples = []sample{
 		name: "journalctl", line: "Feb 07 23:59:59 web1 nginx[812]: " + combinedLine,
 		reads: common + ", after syslog", client: "203.0.113.7", time: "2026-02-07T23:59:59Z", status: 201, method: "POST", path: "/api/v1/backups", agent: "curl/8.5.0",
 	}, {
+		name: "journalctl -o short-precise", line: "Feb 07 23:59:59.123456 web1 nginx[812]: " + combinedLine,
+		reads: common + ", after syslog", client: "203.0.113.7", time: "2026-02-07T23:59:59Z", status: 201, method: "POST", path: "/api/v1/backups", agent: "curl/8.5.0",
+	}, {
+		name: "docker compose logs -t", line: "nginx-1  | 2026-02-07T23:59:59.123456789Z " + combinedLine,
+		reads: common + ", after the prefix of Docker Compose", client: "203.0.113.7", time: "2026-02-07T23:59:59Z", status: 201, method: "POST", path: "/api/v1/backups", agent: "curl/8.5.0",
+	}, {
+		name: "kubectl --prefix --timestamps", line: "[pod/nginx-7c5ddbdf54-x2x5c/nginx] 2026-02-07T23:59:59.123456789Z " + combinedLine,
+		reads: common + ", after the prefix of kubectl", client: "203.0.113.7", time: "2026-02-07T23:59:59Z", status: 201, method: "POST", path: "/api/v1/backups", agent: "curl/8.5.0",
+	}, {
 		name: "rsyslog with ISO time", line: "2026-02-07T23:59:59.123456+00:00 web1 nginx[812]: " + combinedLine,
 		reads: common + ", after syslog", client: "203.0.113.7", time: "2026-02-07T23:59:59Z", status: 201, method: "POST", path: "/api/v1/backups", agent: "curl/8.5.0",
 	}, {

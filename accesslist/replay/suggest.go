@@ -17,9 +17,9 @@ type Suggestion struct {
 	// Without Options.IPv6, its IPv6 entries are those of the present list, unchanged.
 	List accesslist.List `json:"entries"`
 
-	// Covers is the number of IPv4 addresses that it admits. Clients is the number of IPv4
-	// addresses seen or, if IPv4PrefixLength is not 32, of blocks of that length;
-	// IPv6Clients that of blocks of IPv6PrefixLength.
+	// Covers is the number of admitted IPv4 addresses. Clients is the number of IPv4
+	// addresses seen or, if IPv4PrefixLength is not 32, of blocks of that length.
+	// IPv6Clients is the number of blocks of IPv6PrefixLength.
 	Covers           uint64   `json:"covers"`
 	Clients          int      `json:"clients"`
 	IPv4PrefixLength int      `json:"ipv4PrefixLength"`
@@ -27,9 +27,8 @@ type Suggestion struct {
 	IPv6PrefixLength int      `json:"ipv6PrefixLength"`
 	OverBroad        []string `json:"overBroad"` // entries wider than /8, or /32 for IPv6 (rule A8)
 
-	// What the list does not serve: calls without success by status, in the order of the
-	// status, IPv6Clients with this many calls if IPv6 is not suggested, and calls from an
-	// address for which no entry is possible.
+	// Not served by the list: calls without success, in the order of the status; calls of
+	// IPv6Clients, if IPv6 is not suggested; calls from addresses without a possible entry.
 	Failed           []StatusCalls `json:"failed"`
 	IPv6Unserved     uint64        `json:"ipv6Unserved"`
 	ImpossibleClient uint64        `json:"impossibleClient"`

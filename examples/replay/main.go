@@ -1,7 +1,7 @@
-// Replay tries an access list on access logs: which clients would have been refused, which
-// entries served nobody and, with -suggest, which list would serve all clients. It is a thin
-// program over package accesslist/replay, whose documentation says which formats are read
-// and when a conclusion is withheld.
+// Replay tries an access list on access logs. It prints the clients that would have been
+// refused, the entries without a call and, with -suggest, a list to serve all clients. It is
+// a thin program over package accesslist/replay: see there for the formats, and for when a
+// conclusion is withheld.
 //
 //	go run ./examples/replay [flags] LIST [LOG ...]
 //
