@@ -44,7 +44,7 @@ func (s *scanner) unwrap(w wrapper, line []byte) ([]byte, error) {
 	case inJSON:
 		return s.unwrapJSON(line)
 	case containerd:
-		inside, ok = afterTime(line)
+		inside, ok = s.afterTime(line)
 		stream, rest, _ := bytes.Cut(inside, space)
 		tag, rest, found := bytes.Cut(rest, space)
 		ok = ok && found && (string(stream) == "stdout" || string(stream) == "stderr")
@@ -53,22 +53,22 @@ func (s *scanner) unwrap(w wrapper, line []byte) ([]byte, error) {
 		}
 		inside = rest
 	case timestamped:
-		inside, ok = afterTime(line)
+		inside, ok = s.afterTime(line)
 	case compose:
 		var name []byte
 		name, inside, ok = bytes.Cut(line, []byte(" | "))
 		name = bytes.TrimRight(name, " ")
 		ok = ok && len(name) > 0 && len(name) < 80 && !bytes.ContainsAny(name, " \"")
-		inside = perhapsAfterTime(inside)
+		inside = s.perhapsAfterTime(inside)
 	case podPrefixed:
 		if inside, ok = bytes.CutPrefix(line, []byte("[pod/")); ok {
 			_, inside, ok = bytes.Cut(inside, []byte("] "))
-			inside = perhapsAfterTime(inside)
+			inside = s.perhapsAfterTime(inside)
 		}
 	case syslogBSD:
 		inside, ok = afterTag(afterStamp(afterPriority(line)))
 	case syslogISO:
-		if inside, ok = afterTime(afterPriority(line)); ok {
+		if inside, ok = s.afterTime(afterPriority(line)); ok {
 			inside, ok = afterTag(inside)
 		}
 	case syslogFull:
@@ -81,22 +81,22 @@ func (s *scanner) unwrap(w wrapper, line []byte) ([]byte, error) {
 }
 
 // afterTime returns what follows a time of ISO 8601 with a T and a zone, and a space.
-func afterTime(line []byte) ([]byte, bool) {
+func (s *scanner) afterTime(line []byte) ([]byte, bool) {
 	const least = len("2006-01-02T15:04:05Z")
-	when, rest, found := bytes.Cut(line[:min(len(line), 40)], space)
+	begin := line[:min(len(line), 40)]
+	when, rest, found := bytes.Cut(begin, space)
 	if !found || len(when) < least || when[10] != 'T' || when[19] == ' ' {
 		return nil, false
 	}
-	var c clock
-	if _, ok := c.iso(when); !ok {
+	if _, ok := s.outerClock.iso(when); !ok {
 		return nil, false
 	}
-	return line[len(line[:min(len(line), 40)])-len(rest):], true
+	return line[len(begin)-len(rest):], true
 }
 
 // perhapsAfterTime skips a time, if it is there: collectors write one if asked.
-func perhapsAfterTime(line []byte) []byte {
-	if inside, ok := afterTime(line); ok {
+func (s *scanner) perhapsAfterTime(line []byte) []byte {
+	if inside, ok := s.afterTime(line); ok {
 		return inside
 	}
 	return line

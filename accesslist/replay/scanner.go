@@ -17,6 +17,7 @@ type scanner struct {
 	place       int        // of the forwarded list among the quoted fields after the agent; 0: unknown
 	columns     w3cColumns // of the last #Fields
 	withoutHead w3cColumns // of a file of CloudFront without #Fields
+	outerClock  clock      // of a log collector
 	json, outer jsonState  // outer is of a log collector
 	inner       []byte     // an unescaped line
 }
