@@ -1,4 +1,4 @@
-package clients
+package clients_test
 
 import (
 	"net/http"
@@ -20,7 +20,7 @@ func TestAtlasKeys(t *testing.T) {
 	require.Regexp(t, "^[0-9a-f]{24}$", made.ID)
 	require.Equal(t, made.ID, made.PublicKey)
 	require.Equal(t, []mongodbatlas.AtlasRole{{OrgID: org, RoleName: "ORG_MEMBER"}}, made.Roles)
-	require.Equal(t, http.StatusOK, s.bearer(t, made.PrivateKey, "/api/atlas/v1.0/orgs/"+org))
+	require.Equal(t, http.StatusOK, s.Bearer(t, made.PrivateKey, "/api/atlas/v1.0/orgs/"+org))
 
 	got, _, err := c.APIKeys.Get(ctx, org, made.ID)
 	require.NoError(t, err)
@@ -30,7 +30,7 @@ func TestAtlasKeys(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "new", got.Desc)
 	require.Equal(t, "ORG_READ_ONLY", got.Roles[0].RoleName)
-	stored, err := s.store.Key(ctx, apikey.ID(made.ID))
+	stored, err := s.Store.Key(ctx, apikey.ID(made.ID))
 	require.NoError(t, err)
 	require.Equal(t, []apikey.Grant{{Role: "ORG_READ_ONLY"}}, stored.Grants)
 
@@ -46,7 +46,7 @@ func TestAtlasKeys(t *testing.T) {
 
 	_, err = c.APIKeys.Delete(ctx, org, made.ID)
 	require.NoError(t, err)
-	require.Equal(t, http.StatusUnauthorized, s.bearer(t, made.PrivateKey, "/api/atlas/v1.0/orgs/"+org))
+	require.Equal(t, http.StatusUnauthorized, s.Bearer(t, made.PrivateKey, "/api/atlas/v1.0/orgs/"+org))
 	_, err = c.APIKeys.Delete(ctx, org, made.ID)
 	status, name := code(t, err)
 	require.Equal(t, http.StatusNotFound, status)
@@ -144,7 +144,7 @@ func TestAtlasProjects(t *testing.T) {
 	require.Len(t, keys, 2)
 	_, err = c.ProjectAPIKeys.Unassign(ctx, group, made.ID)
 	require.NoError(t, err)
-	stored, err := s.store.Key(ctx, apikey.ID(made.ID))
+	stored, err := s.Store.Key(ctx, apikey.ID(made.ID))
 	require.NoError(t, err)
 	require.Equal(t, []apikey.Grant{{Role: "ORG_MEMBER"}}, stored.Grants)
 }
@@ -166,7 +166,7 @@ func TestAtlasSettingsAndEvents(t *testing.T) {
 	_, err = c.Do(ctx, r, &settings)
 	require.NoError(t, err)
 	require.True(t, settings.Required)
-	stored, err := s.store.Organization(ctx, org)
+	stored, err := s.Store.Organization(ctx, org)
 	require.NoError(t, err)
 	require.Equal(t, policy.Required, stored.Requirement)
 

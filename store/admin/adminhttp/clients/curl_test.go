@@ -1,4 +1,4 @@
-package clients
+package clients_test
 
 import (
 	"encoding/json"
@@ -14,7 +14,7 @@ import (
 
 // curl runs curl as the documentation shows it, and returns the status of the last answer and
 // its body. The secret goes through curl's configuration on its standard input.
-func (s *service) curl(t *testing.T, arguments ...string) (status, body string) {
+func (s service) curl(t *testing.T, arguments ...string) (status, body string) {
 	t.Helper()
 	path, err := exec.LookPath("curl")
 	if err != nil && os.Getenv("SALLYPORT_CLIENTS") != "required" {
@@ -22,7 +22,7 @@ func (s *service) curl(t *testing.T, arguments ...string) (status, body string) 
 	}
 	require.NoError(t, err)
 	command := exec.CommandContext(t.Context(), path, append([]string{"--config", "-", "--digest", "--silent", "--show-error", "--write-out", "\n%{http_code}"}, arguments...)...)
-	command.Stdin = strings.NewReader(`user = "` + owner + ":" + s.secret.Reveal() + `"`)
+	command.Stdin = strings.NewReader(`user = "` + owner + ":" + s.Secret.Reveal() + `"`)
 	out, err := command.Output()
 	require.NoError(t, err)
 	i := strings.LastIndex(string(out), "\n")
@@ -34,7 +34,7 @@ func TestCurl(t *testing.T) {
 	for _, prefix := range []string{"/api/public/v1.0", "/api/atlas/v1.0", "/api/atlas/v2"} {
 		t.Run(prefix, func(t *testing.T) {
 			s := newService(t)
-			base := s.url + prefix + "/orgs/" + org
+			base := s.URL + prefix + "/orgs/" + org
 			jsonBody := []string{"--header", "Accept: application/json", "--header", "Content-Type: application/json"}
 			post := func(url, method, body string) (string, string) {
 				return s.curl(t, append(jsonBody, "--request", method, url, "--data", body)...)
@@ -59,7 +59,7 @@ func TestCurl(t *testing.T) {
 
 			status, body = post(base+"/settings", "PATCH", `{"apiAccessListRequired": true}`)
 			require.Equal(t, "200", status, body)
-			organization, err := s.store.Organization(t.Context(), org)
+			organization, err := s.Store.Organization(t.Context(), org)
 			require.NoError(t, err)
 			require.Equal(t, policy.Required, organization.Requirement)
 
@@ -68,7 +68,7 @@ func TestCurl(t *testing.T) {
 			status, body = s.curl(t, base+"/apiKeys/"+key.ID)
 			require.Equal(t, "404", status)
 			require.Contains(t, body, `"errorCode":"API_KEY_NOT_FOUND"`)
-			status, body = s.curl(t, s.url+"/api/private/ipinfo")
+			status, body = s.curl(t, s.URL+"/api/private/ipinfo")
 			require.Equal(t, "200", status)
 			require.JSONEq(t, `{"currentIpv4Address": "127.0.0.1"}`, body)
 		})
@@ -78,12 +78,12 @@ func TestCurl(t *testing.T) {
 // Somebody without a key, or with a wrong secret, gets the challenge and nothing else.
 func TestCurlWithoutAKey(t *testing.T) {
 	s := newService(t)
-	s.secret = newService(t).secret
-	status, body := s.curl(t, s.url+"/api/atlas/v1.0/orgs/"+org+"/apiKeys")
+	s.Secret = newService(t).Secret
+	status, body := s.curl(t, s.URL+"/api/atlas/v1.0/orgs/"+org+"/apiKeys")
 	require.Equal(t, "401", status)
 	require.NotContains(t, body, owner)
-	status, body = s.curl(t, "--request", "DELETE", s.url+"/api/atlas/v1.0/orgs/"+org+"/apiKeys/"+owner)
+	status, body = s.curl(t, "--request", "DELETE", s.URL+"/api/atlas/v1.0/orgs/"+org+"/apiKeys/"+owner)
 	require.Equal(t, "401", status, body)
-	_, err := s.store.Key(t.Context(), owner)
+	_, err := s.Store.Key(t.Context(), owner)
 	require.NoError(t, err)
 }
