@@ -41,3 +41,11 @@ func code(t *testing.T, err error) (status int, name string) {
 	require.ErrorAs(t, err, &answer)
 	return answer.HTTPCode, answer.ErrorCode
 }
+
+func keyInput(description string, roles ...string) *mongodbatlas.APIKeyInput {
+	return &mongodbatlas.APIKeyInput{Desc: description, Roles: roles}
+}
+
+func assignment(roles ...string) *mongodbatlas.AssignAPIKey {
+	return &mongodbatlas.AssignAPIKey{Roles: roles}
+}

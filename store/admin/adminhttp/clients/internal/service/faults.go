@@ -47,7 +47,7 @@ func (s *Store) Write(ctx context.Context, w store.Write) (uint64, error) {
 
 // A Call is a request as it arrived, and the status of its answer.
 type Call struct {
-	Method, Target string // Target as escaped by the client, with the query
+	Method, Target string // Target as it arrived
 	Scheme         string // of its credentials; empty: none
 	Body           string // as far as it was read
 	Header         http.Header
@@ -100,7 +100,7 @@ func (s *Service) Authorized() []string {
 func (s *Service) record(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		var body strings.Builder
-		call := Call{Method: r.Method, Target: r.URL.RequestURI(), Header: r.Header.Clone()}
+		call := Call{Method: r.Method, Target: r.RequestURI, Header: r.Header.Clone()}
 		call.Scheme, _, _ = strings.Cut(r.Header.Get("Authorization"), " ")
 		if r.ContentLength != 0 {
 			r.Body = struct {
