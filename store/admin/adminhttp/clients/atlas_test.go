@@ -53,7 +53,7 @@ func TestAtlasKeys(t *testing.T) {
 	require.Equal(t, "API_KEY_NOT_FOUND", name)
 }
 
-// What the vendor's client is told of a call that cannot be.
+// Refusals reach the vendor's client with status and documented code.
 func TestAtlasErrors(t *testing.T) {
 	s := newService(t)
 	c, ctx := s.sdk(t), t.Context()
@@ -133,6 +133,12 @@ func TestAtlasProjects(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, 1, found.TotalCount)
 	require.Equal(t, group, found.Results[0].ID)
+	all, _, err := c.Projects.GetAllProjects(ctx, nil)
+	require.NoError(t, err)
+	require.Equal(t, 1, all.TotalCount)
+	project, _, err := c.Projects.GetOneProject(ctx, group)
+	require.NoError(t, err)
+	require.Equal(t, &mongodbatlas.Project{ID: group, OrgID: org, Name: "Alpha", Links: project.Links}, project)
 
 	made, _, err := c.ProjectAPIKeys.Create(ctx, group, &mongodbatlas.APIKeyInput{Desc: "of the project", Roles: []string{"GROUP_READ_ONLY"}})
 	require.NoError(t, err)
@@ -144,9 +150,17 @@ func TestAtlasProjects(t *testing.T) {
 	require.Len(t, keys, 2)
 	_, err = c.ProjectAPIKeys.Unassign(ctx, group, made.ID)
 	require.NoError(t, err)
-	stored, err := s.Store.Key(ctx, apikey.ID(made.ID))
+	require.Equal(t, []apikey.Grant{{Role: "ORG_MEMBER"}}, s.Key(t, made.ID).Grants)
+
+	events, _, err := c.Events.ListProjectEvents(ctx, group, &mongodbatlas.EventListOptions{EventType: []string{"API_KEY_ADDED_TO_GROUP", "API_KEY_REMOVED_FROM_GROUP"}})
 	require.NoError(t, err)
-	require.Equal(t, []apikey.Grant{{Role: "ORG_MEMBER"}}, stored.Grants)
+	require.Len(t, events.Results, 2)
+	require.Equal(t, "API_KEY_REMOVED_FROM_GROUP", events.Results[0].EventTypeName)
+	one, _, err := c.Events.GetProjectEvent(ctx, group, events.Results[1].ID)
+	require.NoError(t, err)
+	require.Equal(t, "API_KEY_ADDED_TO_GROUP", one.EventTypeName)
+	require.Equal(t, group, one.GroupID)
+	require.Equal(t, made.ID, one.TargetPublicKey)
 }
 
 // Organizations, events, and the switch by the client's generic request.
@@ -157,12 +171,21 @@ func TestAtlasSettingsAndEvents(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, 1, found.TotalCount)
 	require.Equal(t, org, found.Results[0].ID)
+	one, _, err := c.Organizations.Get(ctx, org)
+	require.NoError(t, err)
+	require.Equal(t, "Acme", one.Name)
 
 	r, err := c.NewRequest(ctx, http.MethodPatch, "api/atlas/v1.0/orgs/"+org+"/settings", map[string]bool{"apiAccessListRequired": true})
 	require.NoError(t, err)
 	var settings struct {
 		Required bool `json:"apiAccessListRequired"`
 	}
+	_, err = c.Do(ctx, r, &settings)
+	require.NoError(t, err)
+	require.True(t, settings.Required)
+	settings.Required = false
+	r, err = c.NewRequest(ctx, http.MethodGet, "api/atlas/v1.0/orgs/"+org+"/settings", nil)
+	require.NoError(t, err)
 	_, err = c.Do(ctx, r, &settings)
 	require.NoError(t, err)
 	require.True(t, settings.Required)
@@ -181,7 +204,7 @@ func TestAtlasSettingsAndEvents(t *testing.T) {
 	require.Equal(t, owner, events.Results[0].APIKeyID)
 	require.Equal(t, made.ID, events.Results[1].TargetPublicKey)
 	require.Equal(t, "127.0.0.1", events.Results[1].RemoteAddress)
-	one, _, err := c.Events.GetOrganizationEvent(ctx, org, events.Results[0].ID)
+	event, _, err := c.Events.GetOrganizationEvent(ctx, org, events.Results[0].ID)
 	require.NoError(t, err)
-	require.Equal(t, events.Results[0].ID, one.ID)
+	require.Equal(t, events.Results[0], event)
 }

@@ -187,7 +187,7 @@ func TestCreationStopsHalfway(t *testing.T) {
 	require.ErrorIs(t, err, store.ErrNotFound)
 }
 
-// What the engine is told of a role that cannot be, and of a key that may not.
+// Refusals reach the engine with their documented code, after one try.
 func TestRefusals(t *testing.T) {
 	for name, test := range map[string]struct {
 		role  map[string]any
