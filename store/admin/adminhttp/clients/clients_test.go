@@ -27,7 +27,13 @@ func newService(t *testing.T) service {
 // sdk returns the vendor's client, with the owner's key and HTTP Digest.
 func (s service) sdk(t *testing.T) *mongodbatlas.Client {
 	t.Helper()
-	client, err := digest.NewTransport(owner, s.Secret.Reveal()).Client()
+	return s.sdkOf(t, owner, s.Secret.Reveal())
+}
+
+// sdkOf returns the vendor's client with a key and HTTP Digest.
+func (s service) sdkOf(t *testing.T, key, secret string) *mongodbatlas.Client {
+	t.Helper()
+	client, err := digest.NewTransport(key, secret).Client()
 	require.NoError(t, err)
 	sdk, err := mongodbatlas.New(client, mongodbatlas.SetBaseURL(s.URL+"/"))
 	require.NoError(t, err)

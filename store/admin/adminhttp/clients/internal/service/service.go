@@ -54,14 +54,17 @@ func New(t testing.TB) *Service {
 	}
 	list, err := accesslist.Parse("127.0.0.1")
 	require.NoError(t, err)
-	key, scheme := s.issue(t, apikey.Key{ID: Owner, Organization: Org, Description: "owner", AccessList: list,
+	issuer, scheme := newIssuer(t)
+	key, secret, err := issuer.Issue(apikey.Key{ID: Owner, Organization: Org, Description: "owner", AccessList: list,
 		Grants: []apikey.Grant{{Role: "ORG_OWNER"}, {Role: "GROUP_OWNER", Project: Group}}})
+	require.NoError(t, err)
 	_, err = s.Store.PutKey(t.Context(), key)
 	require.NoError(t, err)
+	s.Secret = secret
 
-	guard, err := policyhttp.New(policyhttp.Config{Engine: policy.New(s.Store), Schemes: []policyhttp.Scheme{scheme, policyhttp.Bearer()}})
+	guard, err := policyhttp.New(policyhttp.Config{Engine: policy.New(s.Store), Issuer: issuer, Schemes: []policyhttp.Scheme{scheme, policyhttp.Bearer()}})
 	require.NoError(t, err)
-	manager, err := admin.New(s.Store, admin.WithManagers("ORG_OWNER"))
+	manager, err := admin.New(s.Store, admin.WithIssuer(issuer), admin.WithManagers("ORG_OWNER"))
 	require.NoError(t, err)
 	handler, err := adminhttp.New(adminhttp.Config{
 		Admin: manager, Store: s.Store, Guard: guard,
@@ -79,19 +82,15 @@ func New(t testing.TB) *Service {
 	return s
 }
 
-// issue issues the owner's key, and returns HTTP Digest for it.
-func (s *Service) issue(t testing.TB, key apikey.Key) (apikey.Key, policyhttp.Scheme) {
+// newIssuer returns an issuer of secrets for HTTP Digest, and that scheme.
+func newIssuer(t testing.TB) (*apikey.Issuer, policyhttp.Scheme) {
 	t.Helper()
-	key, secret, err := (*apikey.Issuer)(nil).Issue(key)
+	algorithms := []apikey.DigestAlgorithm{apikey.DigestMD5}
+	issuer, err := apikey.NewIssuer(apikey.IssuerConfig{DigestAlgorithms: algorithms, DigestRealm: policyhttp.DefaultRealm})
 	require.NoError(t, err)
-	s.Secret = secret
-	var table digest.MemoryCredentials
-	credential, err := digest.NewCredential(key, secret, "", digest.MD5)
+	scheme, err := digest.New(digest.Config{Algorithms: algorithms})
 	require.NoError(t, err)
-	require.NoError(t, table.Add(key.ID, digest.MD5, credential))
-	scheme, err := digest.New(digest.Config{Credentials: &table, Algorithms: []digest.Algorithm{digest.MD5}})
-	require.NoError(t, err)
-	return key, scheme
+	return issuer, scheme
 }
 
 // Key returns a key as stored.
