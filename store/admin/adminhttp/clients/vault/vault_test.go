@@ -83,6 +83,24 @@ func TestOrganizationKey(t *testing.T) {
 	require.Equal(t, []string{"404 GET " + orgKeys + "/" + made.id + " Digest"}, e.Authorized())
 }
 
+// The engine works with a key that it made, by HTTP Digest, as long as the key is on its list.
+func TestOwnKey(t *testing.T) {
+	e := newEngine(t)
+	for name, address := range map[string]string{"here": "127.0.0.1", "elsewhere": "203.0.113.7"} {
+		e.write(t, "roles/"+name, byHand(map[string]any{"roles": []string{"ORG_OWNER"}, "ip_addresses": []string{address}}))
+	}
+	here, elsewhere := e.read(t, "here"), e.read(t, "elsewhere")
+	e.write(t, "config", map[string]any{"public_key": here.id, "private_key": here.secret})
+	require.NoError(t, e.revoke(t, e.read(t, "here")))
+
+	e.write(t, "config", map[string]any{"public_key": elsewhere.id, "private_key": elsewhere.secret})
+	response, err := e.handle(t, &logical.Request{Operation: logical.ReadOperation, Path: "creds/here"})
+	require.NoError(t, err)
+	require.ErrorContains(t, response.Error(), "IP_ADDRESS_NOT_ON_ACCESS_LIST")
+	require.Error(t, e.revoke(t, here))
+	require.Equal(t, policy.AddressListed, e.Decide(t, here.secret, "127.0.0.1"))
+}
+
 // A key of the organization that is assigned to a project.
 func TestAssignedKey(t *testing.T) {
 	e := newEngine(t)
