@@ -86,6 +86,7 @@ var methods = map[string]func(w *isolated, d *decoder){
 		usage, err := w.admin.Usage(w.ctx, oneOf(d, "acme", "nowhere"), d.id())
 		w.say(usage, err)
 	},
+	"View":   func(w *isolated, _ *decoder) { w.say(w.admin.View(policy.Organization{ID: "acme"}), nil) },
 	"Window": func(w *isolated, _ *decoder) { w.say(w.admin.Window(), nil) },
 	"Tighten": func(w *isolated, d *decoder) {
 		actor, organization := w.asks(d)
