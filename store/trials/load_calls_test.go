@@ -4,12 +4,10 @@ import (
 	"fmt"
 	"net/url"
 	"slices"
-	"strings"
 	"sync/atomic"
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/sallyport-go/sallyport/apikey"
 	"github.com/sallyport-go/sallyport/store"
 )
 
@@ -75,10 +73,8 @@ func (l *loaded) own() {
 		return ask{method: "PUT", path: ownOrg + "/requirement?preview=true", body: `{"requirement":"required"}`}
 	})
 	terms := []string{"Sallyport-Accept", "breaks_key, opens", "Sallyport-Reason", "a%20trial"}
-	for range 2 {
-		for _, to := range []string{"required", "report_only"} {
-			l.once("own: requirement "+to, ask{method: "PUT", path: ownOrg + "/requirement", body: `{"requirement":"` + to + `"}`, headers: terms})
-		}
+	for _, to := range []string{"required", "report_only", "required"} { // the last is the one of the pages
+		l.once("own: requirement "+to, ask{method: "PUT", path: ownOrg + "/requirement", body: `{"requirement":"` + to + `"}`, headers: terms})
 	}
 }
 
@@ -124,9 +120,10 @@ func (l *loaded) pages() {
 		{"edit, preview", ask{method: "POST", path: key + "/preview", body: form("do", "describe", "revision", revision, "description", "other")}},
 		{"tighten", ask{method: "GET", path: key + "/tighten"}},
 		{"settings", ask{method: "GET", path: consoleOrg + "/settings"}},
-		{"settings, preview", ask{method: "POST", path: consoleOrg + "/preview", body: form("steps", `[{"kind":"set_requirement","requirement":"required"}]`)}},
+		{"settings, preview", ask{method: "POST", path: consoleOrg + "/preview", body: form("steps", `[{"kind":"set_requirement","requirement":"report_only"}]`)}},
 		{"investigate", ask{method: "GET", path: consoleOrg + "/investigate"}},
-		{"investigate a call", ask{method: "GET", path: consoleOrg + "/investigate?key=" + string(crowdKey(4)) + "&address=192.0.2.7"}},
+		{"investigate, address not listed", ask{method: "GET", path: consoleOrg + "/investigate?key=" + string(crowdKey(4)) + "&address=192.0.2.7"}},
+		{"investigate, list required", ask{method: "GET", path: consoleOrg + "/investigate?key=" + string(crowdKey(0)) + "&address=192.0.2.7"}},
 	} {
 		figures = append(figures, l.asks("console: "+page.name, func(int) ask { return page.ask }))
 	}
@@ -147,5 +144,30 @@ func (l *loaded) lastCursor() (last string) {
 	}
 }
 
-var _ = strings.ToLower
-var _ apikey.ID
+// maxHeld bounds what one call holds at any moment, however many keys there are: a page of the
+// store is some 10 MB, and all keys of the crowd are ten times the bound.
+const maxHeld = 64 << 20
+
+// bounded asserts that the calls that read most keys hold a bounded part of them at once.
+func (l *loaded) bounded() {
+	var held, before uint64
+	for _, a := range []ask{
+		{method: "GET", path: documentedOrg + "/apiKeys"},
+		{method: "GET", path: fmt.Sprintf("%s/apiKeys?itemsPerPage=50&includeCount=false&pageNum=%d", documentedOrg, l.keys*9/10/50)},
+		{method: "GET", path: ownOrg + "/keys?search=nobody"},
+		{method: "PUT", path: ownOrg + "/requirement?preview=true", body: `{"requirement":"report_only"}`},
+		{method: "GET", path: consoleOrg + "/keys?cursor=" + l.lastCursor()},
+		{method: "GET", path: consoleOrg + "/keys?q=nobody"},
+		{method: "GET", path: consoleOrg},
+		{method: "GET", path: consoleOrg + "/settings"},
+	} {
+		before, held = heap(), 0
+		l.counted.during = func() { held = max(held, heap()) }
+		_, err := l.do(a)
+		l.counted.during = nil
+		require.NoError(l, err)
+		held -= min(held, before)
+		l.Logf("%-44s holds %d KiB at most", a.path[:min(len(a.path), 44)], held>>10)
+		require.Less(l, held, uint64(maxHeld), a.path)
+	}
+}

@@ -137,7 +137,7 @@ type countedStore struct {
 	journal  store.Journal
 	recorder store.UsageRecorder
 	calls    atomic.Int64
-	during   func() // in a call; nil: nothing
+	during   func() // after a call was counted; nil: nothing
 }
 
 func countCalls(t *testing.T, s store.Store) *countedStore {
@@ -172,8 +172,9 @@ func (c *countedStore) Key(ctx context.Context, id apikey.ID) (apikey.Key, error
 }
 
 func (c *countedStore) Keys(ctx context.Context, organization string, request store.PageRequest) (store.Page[apikey.Key], error) {
-	c.call()
-	return c.Store.Keys(ctx, organization, request)
+	page, err := c.Store.Keys(ctx, organization, request)
+	c.call() // while the page is held
+	return page, err
 }
 
 func (c *countedStore) Usage(ctx context.Context, ids ...apikey.ID) (map[apikey.ID]store.KeyUsage, error) {

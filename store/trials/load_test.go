@@ -31,7 +31,7 @@ import (
 func TestLoad(t *testing.T) {
 	for name, open := range map[string]func(t *testing.T) system{"sqlite": sqliteSystem, "postgres": postgresSystem} {
 		t.Run(name, func(t *testing.T) {
-			s, n := open(t).open(t), of(100_000, 2_000)
+			s, n := open(t).open(t), of(100_000, 1_500)
 			began := time.Now()
 			secret := seedCrowd(t, s, n)
 			t.Logf("%s: %d keys seeded in %v", name, n, time.Since(began).Round(time.Millisecond))
@@ -40,6 +40,7 @@ func TestLoad(t *testing.T) {
 			l.documented()
 			l.own()
 			l.pages()
+			l.bounded()
 		})
 	}
 }
@@ -136,7 +137,7 @@ func (l *loaded) measure(name string, call func(i int) error) figure {
 	runtime.ReadMemStats(&after)
 	f.calls, f.bytes = l.counted.calls.Load()-calls, after.TotalAlloc-before.TotalAlloc
 	var times []time.Duration
-	i, end := 2, time.Now().Add(time.Duration(of(1000, 20))*time.Millisecond)
+	i, end := 2, time.Now().Add(time.Duration(of(1000, 5))*time.Millisecond)
 	for len(times) == 0 || time.Now().Before(end) {
 		began := time.Now()
 		require.NoError(l, call(i), name)
@@ -153,7 +154,7 @@ func (l *loaded) together(first int, call func(i int) error) float64 {
 	l.Helper()
 	const callers = 4
 	began := time.Now()
-	end := began.Add(time.Duration(of(1000, 20)) * time.Millisecond)
+	end := began.Add(time.Duration(of(1000, 5)) * time.Millisecond)
 	var all sync.WaitGroup
 	var made [callers]int
 	var failed [callers]error

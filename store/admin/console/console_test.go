@@ -33,10 +33,14 @@ type faulty struct {
 	*memory.Store
 	fail   string
 	writes int
-	keys   int // calls of Key
+	keys   int            // calls of Key
+	calls  map[string]int // nil: they are not counted
 }
 
 func (f *faulty) err(call string) error {
+	if f.calls != nil {
+		f.calls[call]++
+	}
 	if f.fail == call {
 		return errFault
 	}
