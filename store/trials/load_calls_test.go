@@ -4,7 +4,9 @@ import (
 	"fmt"
 	"net/url"
 	"slices"
+	"strings"
 	"sync/atomic"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -33,6 +35,7 @@ func (l *loaded) documented() {
 	l.gets("documented: first page, without a count", documentedOrg+"/apiKeys?includeCount=false")
 	l.gets("documented: last page of keys", fmt.Sprintf("%s/apiKeys?pageNum=%d", documentedOrg, last))
 	l.gets("documented: last page, without a count", fmt.Sprintf("%s/apiKeys?includeCount=false&pageNum=%d", documentedOrg, last))
+	l.listing()
 	l.asks("documented: the list of a key", func(i int) ask {
 		return ask{method: "GET", path: documentedOrg + "/apiKeys/" + l.member(i) + "/accessList"}
 	})
@@ -48,6 +51,17 @@ func (l *loaded) documented() {
 	l.asks("documented: create a key", func(i int) ask {
 		return ask{method: "POST", path: documentedOrg + "/apiKeys", body: fmt.Sprintf(`{"desc":"created %d","roles":["MEMBER"]}`, i)}
 	})
+}
+
+// listing reads every page of keys, as clients do: by number, one after the other.
+func (l *loaded) listing() {
+	began, calls, number := time.Now(), l.counted.calls.Load(), 1
+	for more := true; more; number++ {
+		answer, err := l.do(ask{method: "GET", path: fmt.Sprintf("%s/apiKeys?itemsPerPage=500&pageNum=%d", documentedOrg, number)})
+		require.NoError(l, err)
+		more = strings.Contains(answer, `"rel":"next"`)
+	}
+	l.Logf("%-44s %v for %d pages, %d calls of the store", "documented: every page of keys", time.Since(began).Round(time.Millisecond), number-1, l.counted.calls.Load()-calls)
 }
 
 // own measures our own API.

@@ -69,6 +69,13 @@ func (f *faulty) Key(ctx context.Context, id apikey.ID) (apikey.Key, error) {
 	return f.Store.Key(ctx, id)
 }
 
+func (f *faulty) Lookup(ctx context.Context, id apikey.ID) (policy.Subject, bool, error) {
+	if err := f.err("Lookup"); err != nil {
+		return policy.Subject{}, false, err
+	}
+	return f.Store.Lookup(ctx, id)
+}
+
 func (f *faulty) Keys(ctx context.Context, organization string, r store.PageRequest) (store.Page[apikey.Key], error) {
 	if err := f.err("Keys"); err != nil {
 		return store.Page[apikey.Key]{}, err

@@ -67,6 +67,16 @@ func TestPagesOfManyKeys(t *testing.T) {
 	require.LessOrEqual(t, key["Key"], 2)
 }
 
+// Why a call was refused is known from its key and its organization: the remedies are previewed
+// when one is chosen.
+func TestInvestigateAmongManyKeys(t *testing.T) {
+	s := newSite(t)
+	s.crowd(0, 1200)
+	s.key("acme", admin.NewKey{ID: "open"})
+	s.apply("acme", admin.SetRequirement(policy.Required))
+	require.Zero(t, s.reads("/o/acme/investigate?key=open&address=192.0.2.7", "Suspend the requirement")["Keys"])
+}
+
 // describe keeps n events of the key.
 func (s *site) describe(n int) {
 	s.Helper()
