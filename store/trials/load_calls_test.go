@@ -158,9 +158,9 @@ func (l *loaded) lastCursor() (last string) {
 	}
 }
 
-// maxHeld bounds what one call holds at any moment, however many keys there are: a thousand of them
-// take some 4 MB, and all keys of the crowd some 300 MB.
-const maxHeld = 64 << 20
+// maxHeld bounds what one call holds at any moment, however many keys there are: a thousand of
+// them take some 4 MB, and all keys of the crowd some 300 MB.
+const maxHeld = 16 << 20
 
 // bounded makes the calls that read most keys. Each holds a bounded part of them at a time.
 func (l *loaded) bounded() {
