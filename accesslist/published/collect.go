@@ -19,6 +19,7 @@ type collector struct {
 	format    Format
 	ranges    []labelled // valid, of a wanted family, and not too wide
 	denied    []netipx.IPRange
+	unclear   string // a line that denies what cannot be read
 	labels    map[string]*label
 	left      [reasons]LeftOut
 	read4     int
@@ -209,27 +210,28 @@ func parseBlock(text string) (netipx.IPRange, bool) {
 		}
 		prefix = netip.PrefixFrom(addr, addr.BitLen())
 	}
-	if prefix != prefix.Masked() || prefix.Addr().IsUnspecified() && prefix.IsSingleIP() || prefix.Overlaps(mapped) {
-		return netipx.IPRange{}, false
-	}
-	return netipx.RangeOfPrefix(prefix), true
+	r := netipx.RangeOfPrefix(prefix)
+	return r, prefix == prefix.Masked() && isFit(r)
+}
+
+// isFit reports whether a range is valid, not the unspecified address alone, and has no
+// IPv4-mapped addresses, unless it is too wide anyway.
+func isFit(r netipx.IPRange) bool {
+	return r.IsValid() && !r.To().IsUnspecified() && (!r.Overlaps(mapped) || isTooWide(r))
 }
 
 // mapped are the IPv4-mapped IPv6 addresses (RFC 4291, section 2.5.5.2).
-var mapped = netip.MustParsePrefix("::ffff:0:0/96")
+var mapped = netipx.RangeOfPrefix(netip.MustParsePrefix("::ffff:0:0/96"))
 
 // parseRange makes the range between two addresses of one family.
 func parseRange(first, last string) (netipx.IPRange, bool) {
 	from, errFrom := netip.ParseAddr(first)
 	to, errTo := netip.ParseAddr(last)
 	r := netipx.IPRangeFrom(from, to)
-	if errFrom != nil || errTo != nil || !r.IsValid() || from.Zone() != "" || to.IsUnspecified() || r.Overlaps(netipx.RangeOfPrefix(mapped)) {
-		return netipx.IPRange{}, false
-	}
-	return r, true
+	return r, errFrom == nil && errTo == nil && from.Zone() == "" && isFit(r)
 }
 
-// isTooWide reports whether a range has more addresses than an IPv4 /6 or an IPv6 /16.
+// isTooWide reports whether a valid range has more addresses than an IPv4 /6 or an IPv6 /16.
 func isTooWide(r netipx.IPRange) bool {
 	if r.From().Is4() {
 		return as32(r.To())-as32(r.From()) >= 1<<26

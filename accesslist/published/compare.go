@@ -29,8 +29,8 @@ type Comparison struct {
 	// without one now covers, in part or whole: the provider merged or split the block.
 	ExpiriesLost []accesslist.Entry
 
-	// The same in addresses: gained, lost, and covered before and after. They are of the
-	// published entries alone, whatever Others cover, and expired or not.
+	// The same in addresses: gained, lost, and covered before and after, expired or not. Of
+	// Others only those count that the new edition has too.
 	AddressesAdded, AddressesRemoved, AddressesUnchanged Size
 
 	current accesslist.List
@@ -60,6 +60,9 @@ func (l List) Compare(current accesslist.List, owns func(accesslist.Entry) bool)
 		switch owned := owns == nil || owns(e); {
 		case !owned:
 			c.Others = append(c.Others, e)
+			if next[e.Prefix()] {
+				before = append(before, e)
+			}
 			continue
 		case next[e.Prefix()]:
 			c.Unchanged = append(c.Unchanged, e)

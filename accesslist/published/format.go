@@ -118,14 +118,14 @@ func recognize(data []byte, o Options) (Format, error) {
 
 // refuseForeign refuses what is never a list: pages and binary files.
 func refuseForeign(data []byte) error {
-	begins := strings.ToLower(string(data[:min(len(data), 16)]))
+	begins := string(data[:min(len(data), 16)])
 	for _, mark := range []struct{ bytes, name string }{
-		{"\x1f\x8b", "compressed (gzip)"}, {"pk\x03\x04", "compressed (zip)"}, {"bzh", "compressed (bzip2)"},
-		{"\xfd7zxz\x00", "compressed (xz)"}, {"\x28\xb5\x2f\xfd", "compressed (zstd)"}, {"%pdf", "PDF"},
+		{"\x1f\x8b", "compressed (gzip)"}, {"PK\x03\x04", "compressed (zip)"}, {"BZh", "compressed (bzip2)"},
+		{"\xfd7zXZ\x00", "compressed (xz)"}, {"\x28\xb5\x2f\xfd", "compressed (zstd)"}, {"%PDF", "PDF"},
 		{"<!doctype", "a web page"}, {"<html", "a web page"}, {"<head", "a web page"}, {"<body", "a web page"},
 		{"<!--", "a web page"}, {"<?xml", "XML"}, {"<error", "XML"},
 	} {
-		if strings.HasPrefix(begins, mark.bytes) {
+		if strings.HasPrefix(begins, mark.bytes) || strings.HasPrefix(strings.ToLower(begins), mark.bytes) {
 			return fmt.Errorf("published: %w: it is %s, %s: want the list itself", ErrNotList, mark.name, plain.Quote(data))
 		}
 	}

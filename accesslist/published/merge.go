@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
+	"math/bits"
 	"net/netip"
 	"slices"
 	"strings"
@@ -30,13 +31,13 @@ func (c *collector) list() (List, error) {
 	if err != nil {
 		return List{}, err
 	}
-	taken, filtered := c.separate()
+	taken, filtered, v4, v6 := c.separate()
 	prefixes, err := c.union(taken, filtered)
 	if err != nil {
 		return List{}, err
 	}
 	out := List{Format: c.format, Source: c.options.Source, Regions: regions, Services: services}
-	out.IPv4, out.IPv6 = c.counts(prefixes, taken)
+	out.IPv4, out.IPv6 = withEntries(v4, v6, prefixes)
 	if err := c.check(out, prefixes); err != nil {
 		return List{}, err
 	}
@@ -52,9 +53,10 @@ func (c *collector) list() (List, error) {
 	return out, nil
 }
 
-// separate returns the ranges taken, in order, and those that a filter leaves out. Duplicates
-// and covered ranges stay among the taken ones: their words are in the comments.
-func (c *collector) separate() (taken, filtered []labelled) {
+// separate returns the ranges that pass the filters, in order, and the others; and counts them.
+// Duplicates and covered ranges stay among those that pass: their words are in the comments.
+func (c *collector) separate() (taken, filtered []labelled, v4, v6 Count) {
+	v4.Read, v6.Read = c.read4, c.read6
 	for _, r := range c.ranges {
 		if r.label.filtered {
 			c.leaveRange(Filtered, r, netipx.IPRange{})
@@ -71,13 +73,18 @@ func (c *collector) separate() (taken, filtered []labelled) {
 		switch {
 		case i > 0 && r.IPRange == taken[i-1].IPRange:
 			c.leaveRange(Duplicate, r, netipx.IPRange{})
+			continue
 		case widest.IsValid() && widest.Contains(r.To()):
 			c.leaveRange(Covered, r, widest)
+			continue
+		case r.From().Is4():
+			v4.Taken++
 		default:
-			widest = r.IPRange
+			v6.Taken++
 		}
+		widest = r.IPRange
 	}
-	return taken, filtered
+	return taken, filtered, v4, v6
 }
 
 // union returns the blocks of the ranges taken. In a geofeed the most specific range decides
@@ -85,9 +92,9 @@ func (c *collector) separate() (taken, filtered []labelled) {
 func (c *collector) union(taken, filtered []labelled) ([]netip.Prefix, error) {
 	all := taken
 	if c.format == Geofeed && len(filtered) > 0 {
-		all = append(filtered, taken...) // of equal ranges the one taken decides
-		bits := func(r labelled) int { p, _ := r.Prefix(); return p.Bits() }
-		slices.SortStableFunc(all, func(a, b labelled) int { return bits(a) - bits(b) })
+		all = slices.Concat(taken, filtered) // of equal ranges the filtered one decides
+		length := func(r labelled) int { p, _ := r.Prefix(); return p.Bits() }
+		slices.SortStableFunc(all, func(a, b labelled) int { return length(a) - length(b) })
 	}
 	var b netipx.IPSetBuilder
 	for _, r := range all {
@@ -116,6 +123,8 @@ func (c *collector) check(l List, prefixes []netip.Prefix) error {
 		return fmt.Errorf("published: %w: of %d read, %s: want a list with ranges, other filters, or AllowIPv6", ErrNoRanges, c.read4+c.read6, c.leftOut())
 	case l.IPv4.Addresses > 1<<31 || l.IPv6.Addresses > 1<<60:
 		return fmt.Errorf("published: %w: it covers %d IPv4 addresses and %d IPv6 networks of /64: want at most half of all", ErrTooWide, l.IPv4.Addresses, l.IPv6.Addresses)
+	case c.unclear != "":
+		return fmt.Errorf("published: %w, or perhaps does: the line %s is not understood: want a list that admits only", ErrDenies, plain.Quote(c.unclear))
 	case len(c.denied) == 0:
 		return nil
 	}
@@ -180,6 +189,9 @@ func comment(source string, origins []string) string {
 func (l *label) text() string {
 	if l.words == nil {
 		words := append(slices.Clone(l.services), l.regions...)
+		words = slices.DeleteFunc(words, func(word string) bool { // outbound, beside outbound.aws
+			return slices.ContainsFunc(l.services, func(s string) bool { return strings.HasPrefix(s, word+".") })
+		})
 		if l.note != "" {
 			words = append(words, l.note)
 		}
@@ -189,22 +201,14 @@ func (l *label) text() string {
 	return *l.words
 }
 
-func (c *collector) counts(prefixes []netip.Prefix, taken []labelled) (v4, v6 Count) {
-	v4.Read, v6.Read = c.read4, c.read6
-	for _, r := range taken {
-		if r.From().Is4() {
-			v4.Taken++
-		} else {
-			v6.Taken++
-		}
-	}
+// withEntries adds the entries and addresses to the counts.
+func withEntries(v4, v6 Count, prefixes []netip.Prefix) (Count, Count) {
 	for _, prefix := range prefixes {
 		if prefix.Addr().Is4() {
 			v4.Entries++
-		} else {
-			v6.Entries++
 		}
 	}
+	v6.Entries = len(prefixes) - v4.Entries
 	size := sizeOf(prefixes)
 	v4.Addresses, v6.Addresses = size.IPv4, size.IPv6
 	return v4, v6
@@ -240,7 +244,8 @@ func sizeOf(prefixes []netip.Prefix) (size Size) {
 		case p.Bits() == 0:
 			size.IPv6 = math.MaxUint64
 		case p.Bits() <= 64:
-			size.IPv6 += 1 << (64 - p.Bits())
+			sum, carry := bits.Add64(size.IPv6, 1<<(64-p.Bits()), 0)
+			size.IPv6 = sum - carry // at most all of them
 		case size.IPv6 == 0 || part != high64(p.Addr()):
 			part = high64(p.Addr())
 			size.IPv6++

@@ -2,6 +2,7 @@ package published
 
 import (
 	"iter"
+	"net/netip"
 	"strings"
 )
 
@@ -24,9 +25,7 @@ func recognizeText(text string, o Options) Format {
 		}
 	}
 	switch {
-	case lines == 0:
-		return Text
-	case geofeeds == lines:
+	case 2*geofeeds > lines:
 		return Geofeed
 	case 2*ranges > lines:
 		return Ranges
@@ -72,8 +71,9 @@ func isGeofeed(line string) bool {
 		return false
 	}
 	country := strings.TrimSpace(fields[1])
-	_, ok := parseBlock(strings.TrimSpace(fields[0]))
-	return ok && (country == "" || len(country) == 2 && strings.Trim(strings.ToUpper(country), "ABCDEFGHIJKLMNOPQRSTUVWXYZ") == "")
+	address, _, _ := strings.Cut(strings.TrimSpace(fields[0]), "/")
+	_, err := netip.ParseAddr(address)
+	return err == nil && (country == "" || len(country) == 2 && strings.Trim(strings.ToUpper(country), "ABCDEFGHIJKLMNOPQRSTUVWXYZ") == "")
 }
 
 // isRangeLine reports whether a line is one range with a dash, perhaps after a name.

@@ -21,6 +21,9 @@ func readText(c *collector, data []byte) error {
 			continue
 		}
 		ranges, bad := readWords(words)
+		if denies && bad != "" && strings.Contains("0123456789", bad[:1]) && strings.ContainsAny(bad, "./") {
+			c.unclear = strings.TrimSpace(text) // such as 10.1, which is 10.1.0.0/16 to Apache
+		}
 		switch {
 		case denies && (bad == "" || strings.EqualFold(bad, "all") || len(ranges) > 0):
 			c.leave(Denied, number, strings.TrimSpace(text), "")
@@ -91,7 +94,7 @@ func firstRange(words []string) (netipx.IPRange, bool) {
 func splitName(text string) (name, rest string) {
 	colon := strings.LastIndexByte(text, ':')
 	name = strings.TrimSpace(text[:max(colon, 0)])
-	if strings.Trim(name, "0123456789abcdefABCDEF:.- ") == "" {
+	if strings.Trim(name, "0123456789abcdefABCDEF:.- ") == "" || strings.HasSuffix(name, ":") {
 		return "", text
 	}
 	return name, text[colon+1:]
