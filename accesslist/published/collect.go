@@ -24,8 +24,8 @@ type collector struct {
 	left      [reasons]LeftOut
 	read4     int
 	read6     int
-	tooMany   bool
-	positions int // addresses of JSON so far
+	tooMany   bool // ranges, valid or not: the rest need not be read
+	positions int  // addresses of JSON so far
 }
 
 // A labelled range is a range with its place in the document and the publisher's words for it.
@@ -120,6 +120,7 @@ func (c *collector) refuse(place int, text, part string) {
 		}
 	}
 	c.leave(Invalid, place, text, why)
+	c.tooMany = c.tooMany || c.left[Invalid].Count > c.options.MaxRanges
 }
 
 // leaveRange leaves out a range, if another covers it with that one.

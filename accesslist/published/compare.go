@@ -25,8 +25,8 @@ type Comparison struct {
 	// Others are entries of the list that came from elsewhere. They stay.
 	Others []accesslist.Entry
 
-	// ExpiriesLost are those of Removed that have an expiry, but whose addresses an entry
-	// without one now covers, in part or whole: the provider merged or split the block.
+	// ExpiriesLost are entries of Removed with an expiry, still covered in part or whole by an
+	// entry without one: the provider merged or split the block.
 	ExpiriesLost []accesslist.Entry
 
 	// The same in addresses: gained, lost, and covered before and after, expired or not. Of
@@ -35,13 +35,13 @@ type Comparison struct {
 
 	current accesslist.List
 	empty   bool // the new edition
-	lost    int  // entries of the list of which the edition has no address
+	lost    int  // entries of the list without any address in the edition
 	before  Size
 }
 
 // Owns reports whether an entry's comment says that it came from the list's source: it is the
-// source, or begins with the source and a colon. Who edits a comment and leaves that away
-// makes the entry his own.
+// source, or begins with the source and a colon. A comment edited to begin otherwise makes the
+// entry one of the Others.
 func (l List) Owns(e accesslist.Entry) bool {
 	return l.Source != "" && (e.Comment == l.Source || strings.HasPrefix(e.Comment, l.Source+":"))
 }

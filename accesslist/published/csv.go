@@ -71,7 +71,7 @@ func eachRecord(c *collector, data []byte, begin func([]string) (func(int, []str
 	if c.format == CSV {
 		r.Comma = separator(string(data))
 	}
-	for {
+	for !c.tooMany {
 		fields, err := r.Read()
 		switch {
 		case errors.Is(err, io.EOF):
@@ -91,6 +91,7 @@ func eachRecord(c *collector, data []byte, begin func([]string) (func(int, []str
 		line, _ := r.FieldPos(0)
 		record(line, fields)
 	}
+	return nil
 }
 
 // separator returns what separates the columns of the first line that is no comment.

@@ -22,14 +22,14 @@
 //
 //	format      document                              ranges                             region                  service
 //	aws         ip-ranges.json                        ip_prefix, ipv6_prefix             region                  service
-//	google      cloud.json, goog.json, googlebot.json ipv4Prefix, ipv6Prefix             scope                   service
+//	google      cloud.json, goog.json, crawlers' files ipv4Prefix, ipv6Prefix             scope                   service
 //	azure       ServiceTags_Public.json               addressPrefixes                    region                  name, systemService
 //	github      api.github.com/meta                   members with addresses             -                       the member: hooks, actions, …
 //	cloudflare  api.cloudflare.com/client/v4/ips      ipv4_cidrs, ipv6_cidrs, jdcloud_…  -                       the member
 //	fastly      public-ip-list                        addresses, ipv6_addresses          -                       -
 //	oracle      public_ip_ranges.json                 cidr                               region                  tags
 //	atlas       controlPlaneIPAddresses               lists under inbound, outbound      the cloud's region      outbound, outbound.aws, …
-//	json        any other JSON                        strings in arrays, or a member     a member, if named      the array's member, or one named
+//	json        any other JSON                        strings in arrays, or a member     a member, if named      the members around, or one named
 //	geofeed     RFC 8805                              the first field                    country, region         -
 //	csv         a header, comma, semicolon or tab     a column, or first and last        a column                a column
 //	ranges      first-last, first,last, name:f-l      from first to last                 -                       -
@@ -42,11 +42,11 @@
 // # Text
 //
 // A line of text is addresses and blocks, separated by space, comma, semicolon or bar. Each
-// may be a range (192.0.2.1-192.0.2.9), or have a netmask or an inverse one. Taken off are:
-// comments after # and //, and after a semicolon at the beginning or after a space; quotes and
-// brackets; a list mark; a dot at the end. The words around addresses in the configuration of
-// nginx (allow, set_real_ip_from), Apache (Require ip, Allow from), routers (permit, host) and
-// ipset (add NAME) are skipped.
+// may be a range (192.0.2.1-192.0.2.9), or have a netmask or an inverse one. Skipped are:
+//   - comments after #, and after // and ; at the beginning or after a space;
+//   - quotes, brackets, the mark of a list, a dot at the end;
+//   - the words of nginx (allow, set_real_ip_from), Apache (Require ip, Allow from), routers
+//     (permit, host) and ipset (add NAME).
 //
 // A line is taken as a whole or not at all: a word that is not understood may be "except". A
 // line that denies is left out as [Denied]. If it denies addresses that another line admits,
@@ -64,13 +64,17 @@
 //
 // # What is refused
 //
-// An error, and no entries, is returned for: a page, an error message, a compressed file, or
-// more invalid ranges than valid ones ([ErrNotList]); JSON that ends early ([ErrTruncated]);
-// too many bytes or ranges ([ErrTooLarge]); a filter by a word the list does not have
-// ([ErrUnknownWord]); nothing left ([ErrNoRanges]); half of all addresses ([ErrTooWide]).
-// [Comparison.List] refuses an edition that lost half ([ErrShrunk]).
-// Texts quoted in errors and in [List.LeftOut] are bounded.
+// Read returns an error and no entries for:
+//   - a page, an error message, a compressed file, or more invalid ranges than valid ones
+//     ([ErrNotList]);
+//   - JSON that ends early ([ErrTruncated]);
+//   - too many bytes or ranges ([ErrTooLarge]);
+//   - a filter by a word absent from the list ([ErrUnknownWord]);
+//   - nothing left ([ErrNoRanges]), or more than half of all addresses ([ErrTooWide]).
 //
-// A text list cut off between two lines is shorter and otherwise right. Only the reader's error and the
-// comparison with the last edition can show that.
+// [Comparison.List] refuses an edition that lost half ([ErrShrunk]). Texts quoted in errors
+// and in [List.LeftOut] are bounded.
+//
+// Text cut off between two lines is a shorter list and otherwise valid. Only the reader's error
+// and the comparison with the last edition show it.
 package published

@@ -81,7 +81,7 @@ func (f Format) index() int {
 	return slices.IndexFunc(formats, func(r reader) bool { return r.format == f })
 }
 
-// recognize returns the format of a document, which is the one required unless that is empty.
+// recognize returns the format of a document. It refuses another than the one required.
 func recognize(data []byte, o Options) (Format, error) {
 	if err := refuseForeign(data); err != nil {
 		return "", err
@@ -137,9 +137,13 @@ func refuseForeign(data []byte) error {
 
 // topMembers returns the members of a JSON object by name; none for an array.
 func topMembers(data []byte) (map[string]json.RawMessage, error) {
-	var value json.RawMessage
+	var members map[string]json.RawMessage
+	var value any = &members
+	if data[0] == '[' {
+		value = new(json.RawMessage)
+	}
 	decoder := json.NewDecoder(bytes.NewReader(data))
-	if err := decoder.Decode(&value); errors.Is(err, io.ErrUnexpectedEOF) {
+	if err := decoder.Decode(value); errors.Is(err, io.ErrUnexpectedEOF) {
 		return nil, fmt.Errorf("published: %w: the JSON ends after %d bytes: fetch it again", ErrTruncated, len(data))
 	} else if err != nil {
 		return nil, notJSON(err)
@@ -147,11 +151,7 @@ func topMembers(data []byte) (map[string]json.RawMessage, error) {
 	if rest := bytes.TrimSpace(data[decoder.InputOffset():]); len(rest) > 0 {
 		return nil, fmt.Errorf("published: %w: after the JSON comes %s: want one JSON value", ErrNotList, plain.Quote(rest))
 	}
-	var members map[string]json.RawMessage
-	if data[0] == '[' {
-		return nil, nil
-	}
-	return members, notJSON(json.Unmarshal(value, &members))
+	return members, nil
 }
 
 // notJSON wraps an error of encoding/json, which may quote the document; nil is nil.

@@ -211,8 +211,8 @@ func (r fuzzRange) last() int { return r.first + 1<<(32-r.length) - 1 }
 
 func address(i int) string { return fmt.Sprintf("198.51.%d.%d", i>>8, i&255) }
 
-// write writes the ranges: all of them as text of three kinds, or labelled in JSON, CSV and a
-// geofeed, of which those of the United States are asked for.
+// write writes the ranges as text of three kinds, or labelled in JSON, CSV and a geofeed. The
+// options then ask for those of the United States.
 func write(ranges []fuzzRange, kind uint8) (string, published.Options) {
 	var b strings.Builder
 	o := published.Options{Regions: []string{"US"}}

@@ -49,7 +49,7 @@ func readGoogle(c *collector, data []byte) error {
 	return notJSON(err)
 }
 
-// addBoth takes the two members of an object, of which one is usually absent.
+// addBoth takes the two members of an object. One is usually absent.
 func (c *collector) addBoth(v4, v6 string, l *label) {
 	if v6 == "" || v4 != "" {
 		c.addMember(v4, l)
@@ -91,8 +91,8 @@ func readGitHub(c *collector, data []byte) error {
 	return err
 }
 
-// addLists takes the members that are arrays of texts, in the order of their names, which
-// are services.
+// addLists takes the arrays of texts among members, in the order of their names. The names are
+// services.
 func (c *collector) addLists(members map[string]json.RawMessage) {
 	for _, name := range slices.Sorted(maps.Keys(members)) {
 		var texts []string
@@ -193,7 +193,7 @@ func readJSON(c *collector, data []byte) error {
 		}
 	}
 	w := jsonWalk{c, json.NewDecoder(bytes.NewReader(data))}
-	w.value("", false, &jsonObject{})
+	w.value("", nil, false, &jsonObject{})
 	return err
 }
 
@@ -214,25 +214,26 @@ type jsonObject struct {
 	region, service string
 }
 
-// value reads one value: a member's, or one in the array of a member.
-func (w jsonWalk) value(name string, inArray bool, in *jsonObject) {
+// value reads one value: that of a member, or one in the array of a member. The path has the
+// first names around it.
+func (w jsonWalk) value(name string, path []string, inArray bool, in *jsonObject) {
 	columns := w.options.Columns
 	token, _ := w.decoder.Token()
 	switch token := token.(type) {
 	case json.Delim:
 		if token == '[' {
 			for w.decoder.More() {
-				w.value(name, true, in)
+				w.value(name, path, true, in)
 			}
 		} else {
-			w.object()
+			w.object(path)
 		}
 		_, _ = w.decoder.Token() // the end
 	case string:
 		switch {
 		case columns.Address == "":
 			if inArray {
-				w.addMember(token, w.label(nil, []string{name}, ""))
+				w.addMember(token, w.label(nil, path, ""))
 			}
 		case strings.EqualFold(name, columns.Address):
 			in.addresses = append(in.addresses, token)
@@ -244,11 +245,13 @@ func (w jsonWalk) value(name string, inArray bool, in *jsonObject) {
 	}
 }
 
-func (w jsonWalk) object() {
+func (w jsonWalk) object(path []string) {
+	const names = 4
 	var found jsonObject
 	for w.decoder.More() {
-		name, _ := w.decoder.Token()
-		w.value(fmt.Sprint(name), false, &found)
+		token, _ := w.decoder.Token()
+		name := fmt.Sprint(token)
+		w.value(name, append(path[:len(path):len(path)], name)[:min(len(path)+1, names)], false, &found)
 	}
 	for _, text := range found.addresses {
 		w.addMember(text, w.label([]string{found.region}, []string{found.service}, ""))

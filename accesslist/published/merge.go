@@ -20,12 +20,12 @@ import (
 func (c *collector) list() (List, error) {
 	read := c.read4 + c.read6
 	switch {
-	case c.tooMany:
-		return List{}, fmt.Errorf("published: %w: it has more than %d ranges: want at most MaxRanges", ErrTooLarge, c.options.MaxRanges)
 	case c.left[Invalid].Count > read:
 		first := c.left[Invalid].Examples[0]
 		return List{}, fmt.Errorf("published: %w: read as %s it has %d valid ranges and %d invalid ones, first %s: want another Format or Columns",
 			ErrNotList, c.format, read, c.left[Invalid].Count, plain.Quote(first.Text))
+	case c.tooMany:
+		return List{}, fmt.Errorf("published: %w: it has more than %d ranges: want at most MaxRanges", ErrTooLarge, c.options.MaxRanges)
 	}
 	regions, services, err := c.filter()
 	if err != nil {

@@ -12,7 +12,7 @@ import (
 )
 
 // Bounds of a document, unless [Options] say otherwise. The largest lists at present have 5 MB
-// and 100,000 ranges.
+// and 100,000 ranges. A document at both bounds takes some 200 MB to read.
 const (
 	MaxBytes  = 32 << 20
 	MaxRanges = 1 << 18

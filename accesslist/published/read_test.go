@@ -76,6 +76,9 @@ func TestRefused(t *testing.T) {
 		"too many bytes":           {text: aws, options: published.Options{MaxBytes: 100}, err: published.ErrTooLarge, words: "it has more than 100 bytes: want at most MaxBytes"},
 		"too many ranges":          {text: aws, options: published.Options{MaxRanges: 7}, err: published.ErrTooLarge, words: "it has more than 7 ranges: want at most MaxRanges"},
 		"too many blocks":          {text: "198.51.100.1-198.51.100.254", options: published.Options{MaxRanges: 13}, err: published.ErrTooLarge, words: "its ranges make more than 13 blocks"},
+		"too many lines":           {text: strings.Repeat("203.0.113.7\n", 8) + strings.Repeat("x\n", 8) + "\x01", options: published.Options{MaxRanges: 7}, err: published.ErrTooLarge},
+		"too many invalid":         {text: "Example:1.2.3.4-1.2.3.5\n" + strings.Repeat("x\n", 1000), options: published.Options{MaxRanges: 7, Format: published.Ranges}, err: published.ErrNotList, words: "1 valid ranges and 8 invalid ones"},
+		"too many records":         {text: "ip,b\n" + strings.Repeat("x,\n", 1000), options: published.Options{MaxRanges: 7}, err: published.ErrNotList, words: "0 valid ranges and 8 invalid ones"},
 		"too many denied":          {text: "deny 198.51.100.1, 198.51.100.2\n203.0.113.7", options: published.Options{MaxRanges: 1}, err: published.ErrTooLarge, words: "more than 1 ranges"},
 		"half of IPv4":             {text: halfOfIPv4(), err: published.ErrTooWide, words: "it covers 2214592512 IPv4 addresses"},
 		"half of IPv6":             {text: halfOfIPv6(), options: published.Options{AllowIPv6: true}, err: published.ErrTooWide, words: "1153202979583557632 IPv6 networks of /64"},
@@ -236,6 +239,8 @@ func TestPlaces(t *testing.T) {
 	}{
 		{`{"a":{"where":"x","cidr":"203.0.113.7","in":[{"what":"y","cidr":["203.0.113.9"],"n":1}],"WHAT":"z"},"where":"w"}`,
 			published.Options{Columns: published.Columns{Address: "CIDR", Region: "where", Service: "what"}}, "203.0.113.7 json: z x, 203.0.113.9 json: y"},
+		{`{"version":7,"agents":{"prefixes_ipv4":["203.0.113.7"],"x":{"y":{"z":{"w":["203.0.113.9"]}}}}}`, published.Options{Services: []string{"agents"}},
+			"203.0.113.7 json: agents prefixes_ipv4, 203.0.113.9 json: agents x y z"},
 		{"Example Ltd:\n203.0.113.4-203.0.113.6\n203.0.113.4 - 203.0.113.6\n", published.Options{}, "203.0.113.4/31 ranges, 203.0.113.6 ranges, 1 invalid 1, 1 duplicate 3"},
 		{"203.0.113.7,203.0.113.9,DE\n203.0.113.16/30\n203.0.113.20,DE\n", published.Options{Format: published.Ranges}, "203.0.113.7 ranges, 203.0.113.8/31 ranges, 203.0.113.16/30 ranges, 1 invalid 3"},
 		{"\ufeff\n\n203.0.113.7\nx\n", published.Options{}, "203.0.113.7 text, 1 invalid 4"},

@@ -14,7 +14,9 @@ import (
 func readText(c *collector, data []byte) error {
 	number := 0
 	for text := range strings.Lines(string(data)) {
-		number++
+		if number++; c.tooMany {
+			break
+		}
 		words, note := splitLine(text)
 		words, denies := directive(words)
 		if len(words) == 0 && !denies {
@@ -49,7 +51,9 @@ func readText(c *collector, data []byte) error {
 func readRanges(c *collector, data []byte) error {
 	number := 0
 	for text := range strings.Lines(string(data)) {
-		number++
+		if number++; c.tooMany {
+			break
+		}
 		words, note := splitLine(text)
 		if len(words) == 0 {
 			continue
@@ -173,7 +177,7 @@ func directive(words []string) (rest []string, isDenied bool) {
 }
 
 // readWords reads words that are addresses, blocks, ranges, and netmasks after addresses. It
-// returns the first word that is none of them.
+// returns the first other word.
 func readWords(words []string) (ranges []netipx.IPRange, bad string) {
 	for i := 0; i < len(words); i++ {
 		rest := words[i+1:]
