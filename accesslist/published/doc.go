@@ -32,11 +32,12 @@
 //	json        any other JSON                        strings in arrays, or a member     a member, if named      the members around, or one named
 //	geofeed     RFC 8805                              the first field                    country, region         -
 //	csv         a header, comma, semicolon or tab     a column, or first and last        a column                a column
-//	ranges      first-last, first,last, name:f-l      from first to last                 -                       -
+//	ranges      first-last, name:first-last           from first to last                 -                       -
 //	text        one or several a line                 see below                          -                       -
 //
 // Cloudflare's ips-v4 and ips-v6 are text. Columns of CSV are named in [Options.Columns], or
-// guessed from usual names. Not read: XML, decimal integers for addresses (IP2Location), SPF,
+// guessed from usual names. A line "first,last" is a range only if [Ranges] is required, and
+// otherwise text with two addresses. Not read: XML, decimal integers for addresses (IP2Location), SPF,
 // RPSL, compressed files, UTF-16.
 //
 // # Text
@@ -49,8 +50,9 @@
 //     (permit, host) and ipset (add NAME).
 //
 // A line is taken as a whole or not at all: a word that is not understood may be "except". A
-// line that denies is left out as [Denied]. If it denies addresses that another line admits,
-// the list is refused ([ErrDenies]), because an access list has no such exceptions.
+// firewall's rule from one address to another is left out as [Invalid], a line that denies as
+// [Denied]. If a line denies addresses that another admits, the list is refused ([ErrDenies]),
+// because an access list has no such exceptions.
 //
 // # Never wider
 //

@@ -88,7 +88,7 @@ func (c *collector) separate() (taken, filtered []labelled, v4, v6 Count) {
 }
 
 // union returns the blocks of the ranges taken. In a geofeed the most specific range decides
-// about an address (RFC 8805, section 2.1.1.1).
+// about an address (RFC 8805, section 2.1.3).
 func (c *collector) union(taken, filtered []labelled) ([]netip.Prefix, error) {
 	all := taken
 	if c.format == Geofeed && len(filtered) > 0 {

@@ -86,6 +86,8 @@ func TestRefused(t *testing.T) {
 		"an exception":             {text: "deny 198.51.100.7;\nallow 198.51.100.0/24;\ndeny all;\n", err: published.ErrDenies, words: "published: denies addresses it admits: 198.51.100.7: want a list that admits only"},
 		"an exception in words":    {text: "Require ip 10.0.0.0/8\nRequire not ip 10.1\n", err: published.ErrDenies, words: `the line "Require not ip 10.1" is not understood`},
 		"an exception by its mark": {text: "198.51.100.0/24\n!198.51.100.0/28 # ours\n", err: published.ErrDenies},
+		"an exception of ranges":   {text: "198.51.100.0-198.51.100.255\n!198.51.100.4-198.51.100.9\n203.0.113.0-203.0.113.9", err: published.ErrDenies, words: "198.51.100.4-198.51.100.9"},
+		"an exception by a word":   {text: "198.51.100.0-198.51.100.255\ndeny 198.51.100.4\n203.0.113.0-203.0.113.9", err: published.ErrDenies, words: "198.51.100.4"},
 		"0.0.0.0 left over":        {text: "0.0.0.0/31,US,US-AL,,\n0.0.0.1,CA,CA-QC,,\n", options: published.Options{Regions: []string{"US"}}, words: "published: after the filters the list is not fit for an access list: accesslist: \"0.0.0.0/32\" is the unspecified address"},
 
 		"an unknown format":         {options: published.Options{Format: "x"}, words: `published: the format "x" is unknown: want one of [aws google azure`},
@@ -247,6 +249,11 @@ func TestPlaces(t *testing.T) {
 		{"\"ip\"\n203.0.113.7\n\nx\n", published.Options{}, "203.0.113.7 csv, 1 invalid 4"},
 		{"ip,,note\n203.0.113.7,,a\n", published.Options{}, "203.0.113.7 csv"},
 		{"ip|note\n203.0.113.7|a\n", published.Options{}, "203.0.113.7 csv"},
+		{"203.0.113.4-203.0.113.5\n203.0.113.7-203.0.113.8\n203.0.113.10,203.0.113.20\nBlock Ltd:203.0.113.30-203.0.113.31\ndeny x\n", published.Options{},
+			"203.0.113.4/31 ranges, 203.0.113.7 ranges, 203.0.113.8 ranges, 203.0.113.30/31 ranges: Block Ltd, 2 invalid 3"},
+		{"allow from 203.0.113.7 to 203.0.113.9\npermit ip host 203.0.113.11 host 203.0.113.13\npermit ip 203.0.113.0 0.0.0.3 203.0.113.8 0.0.0.3\n" +
+			"allow from 203.0.113.7 203.0.113.9\npermit ip 203.0.113.4 0.0.0.1\n203.0.113.12 to 203.0.113.13", published.Options{},
+			"203.0.113.4/31 text, 203.0.113.7 text, 203.0.113.9 text, 203.0.113.12/31 text, 3 invalid 1"},
 		{"203.0.113.7,ip\n203.0.113.9", published.Options{}, "203.0.113.7 text, 203.0.113.9 text"},
 		{"203.0.113.7,203.0.113.9\n203.0.113.11,,\n", published.Options{}, "203.0.113.7 text, 203.0.113.9 text, 203.0.113.11 text"},
 	} {

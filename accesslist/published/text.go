@@ -18,79 +18,107 @@ func readText(c *collector, data []byte) error {
 			break
 		}
 		words, note := splitLine(text)
-		words, denies := directive(words)
-		if len(words) == 0 && !denies {
+		text = strings.TrimSpace(text)
+		rest, denies := directive(words)
+		if len(rest) == 0 && !denies {
 			continue
 		}
-		ranges, bad := readWords(words)
+		ranges, bad := readWords(rest)
+		if bad == "" && isRule(words, rest) {
+			bad = words[0]
+		}
 		if denies && bad != "" && strings.Contains("0123456789", bad[:1]) && strings.ContainsAny(bad, "./") {
-			c.unclear = strings.TrimSpace(text) // such as 10.1, which is 10.1.0.0/16 to Apache
+			c.unclear = text // such as 10.1, which is 10.1.0.0/16 to Apache
 		}
 		switch {
 		case denies && (bad == "" || strings.EqualFold(bad, "all") || len(ranges) > 0):
-			c.leave(Denied, number, strings.TrimSpace(text), "")
+			c.leave(Denied, number, text, "")
 			for _, r := range ranges {
 				c.deny(r)
 			}
-		case bad != "" && len(words) > 1:
-			c.refuse(number, strings.TrimSpace(text), strings.Join(words, " "))
+		case bad != "" && len(rest) > 1:
+			c.refuse(number, text, strings.Join(rest, " "))
 		case bad != "":
-			c.refuse(number, strings.TrimSpace(text), bad)
+			c.refuse(number, text, bad)
 		default:
 			l := c.label(nil, nil, note)
 			for _, r := range ranges {
-				c.addRange(number, strings.TrimSpace(text), r, l)
+				c.addRange(number, text, r, l)
 			}
 		}
 	}
 	return nil
 }
 
+// isRule reports whether a line is the rule of a firewall from one address to another:
+// "allow from A to B", "permit ip A mask B mask". The second is not a client.
+func isRule(words, rest []string) bool {
+	if len(words) == len(rest) {
+		return false
+	}
+	isTo := func(word string) bool { return strings.EqualFold(word, "to") }
+	addresses := 0
+	for _, word := range rest {
+		if !isMask(word) {
+			addresses++
+		}
+	}
+	return slices.ContainsFunc(rest, isTo) || strings.EqualFold(words[0], "permit") && addresses > 1
+}
+
 // readRanges reads a range or a block a line, with a name before it or words after it:
-// "192.0.2.1 - 192.0.2.9", "192.0.2.1,192.0.2.9,DE", "Example Ltd:192.0.2.1-192.0.2.9".
+// "192.0.2.1 - 192.0.2.9", "Example Ltd:192.0.2.1-192.0.2.9". Only where the format is
+// required, two addresses without a dash are a range: "192.0.2.1,192.0.2.9,DE".
 func readRanges(c *collector, data []byte) error {
+	pairs := c.options.Format == Ranges
 	number := 0
 	for text := range strings.Lines(string(data)) {
 		if number++; c.tooMany {
 			break
 		}
 		words, note := splitLine(text)
+		text = strings.TrimSpace(text)
 		if len(words) == 0 {
 			continue
 		}
-		r, ok := firstRange(words)
-		if name, rest := splitName(text); !ok && name != "" {
-			words, _ = splitLine(rest)
-			r, ok = firstRange(words)
+		if rest, denies := directive(words[:1]); denies {
+			if r, ok := firstRange(append(rest, words[1:]...), pairs); ok {
+				c.leave(Denied, number, text, "")
+				c.deny(r)
+				continue
+			}
+		}
+		r, ok := firstRange(words, pairs)
+		if name, after := splitName(text); !ok && name != "" {
+			words, _ = splitLine(after)
+			r, ok = firstRange(words, pairs)
 			note = name
 		}
 		if !ok {
-			c.refuse(number, strings.TrimSpace(text), strings.TrimSpace(text))
+			c.refuse(number, text, text)
 			continue
 		}
-		c.addRange(number, strings.TrimSpace(text), r, c.label(nil, nil, note))
+		c.addRange(number, text, r, c.label(nil, nil, note))
 	}
 	return nil
 }
 
 // firstRange reads the range at the beginning of a line's words, or its only block.
-func firstRange(words []string) (netipx.IPRange, bool) {
-	if len(words) > 2 && isDash(words[1]) {
-		words = []string{words[0], words[2]}
-	}
-	if len(words) > 1 {
-		if r, ok := parseRange(words[0], words[1]); ok {
-			return r, true
-		}
-	}
-	if len(words) == 0 {
+func firstRange(words []string, pairs bool) (netipx.IPRange, bool) {
+	switch {
+	case len(words) == 0:
 		return netipx.IPRange{}, false
+	case len(words) > 2 && isDash(words[1]):
+		return parseRange(words[0], words[2])
 	}
 	if r, ok := parseDashed(words[0]); ok {
 		return r, true
 	}
-	r, ok := parseBlock(words[0])
-	return r, ok && len(words) == 1
+	if len(words) > 1 {
+		r, ok := parseRange(words[0], words[1])
+		return r, ok && pairs
+	}
+	return parseBlock(words[0])
 }
 
 // splitName splits "Example Ltd:192.0.2.1-192.0.2.9". The name is empty if there is none, as
