@@ -32,6 +32,7 @@ func FuzzRead(f *testing.F) {
 	}
 	f.Add([]byte("deny 203.0.113.7/32x\n10.0.0.0 255.0.0.0-10.0.0.1 to - netmask mask add"), uint8(13))
 	f.Add([]byte(`{"createDate":"","prefixes":[{"ip_prefix":"10.0.0.0/1","ipv6_prefix":"6"}]}`), uint8(0))
+	f.Add([]byte(`{"":{"":["192.0.2.1"]},"":[]}`), uint8(0))
 	f.Fuzz(func(t *testing.T, data []byte, format uint8) {
 		if len(data) > 1<<12 {
 			return
@@ -60,10 +61,15 @@ var likeAddress = regexp.MustCompile(`[0-9a-fA-F:.]+(/[0-9.]+)?`)
 
 func secondReading(data []byte, format published.Format) *netipx.IPSet {
 	text := string(data)
-	var value any
-	if json.Unmarshal(data, &value) == nil && format != published.Text {
-		var all []string
-		eachString(value, func(s string) { all = append(all, s) })
+	if json.Valid(data) && format != published.Text {
+		var all []string // also of a member given twice
+		for decoder := json.NewDecoder(strings.NewReader(text)); ; {
+			token, err := decoder.Token()
+			if err != nil {
+				break
+			}
+			all = append(all, fmt.Sprint(token))
+		}
 		text = strings.Join(all, "\n")
 	}
 	var b netipx.IPSetBuilder
@@ -117,21 +123,6 @@ func addMasked(b *netipx.IPSetBuilder, addr, mask netip.Addr) {
 		}
 		for i := range m {
 			m[i] = ^m[i]
-		}
-	}
-}
-
-func eachString(value any, yield func(string)) {
-	switch value := value.(type) {
-	case string:
-		yield(value)
-	case []any:
-		for _, v := range value {
-			eachString(v, yield)
-		}
-	case map[string]any:
-		for _, v := range value {
-			eachString(v, yield)
 		}
 	}
 }
