@@ -157,6 +157,11 @@ func TestRefusedEditions(t *testing.T) {
 	}
 }
 
+func TestCompareCountsEveryAddress(t *testing.T) {
+	c := read(t, "198.51.100.0/24").Compare(parse(t, "::/0"), nil)
+	assert.Equal(t, published.Size{IPv6: 1<<64 - 1}, c.AddressesRemoved)
+}
+
 // TestCompareKeepsTheClock shows that an entry's expiry still ends it after a refresh.
 func TestCompareKeepsTheClock(t *testing.T) {
 	next := read(t, "198.51.100.0/24")

@@ -85,23 +85,27 @@ func readAzure(c *collector, data []byte) error {
 // readGitHub reads the answer of /meta. Each member with an array of texts is a service,
 // except for keys; "domains" is an object.
 func readGitHub(c *collector, data []byte) error {
-	members, err := topMembers(bytes.TrimSpace(data))
+	members, _ := topMembers(bytes.TrimSpace(data)) // which recognize has read
 	delete(members, "ssh_keys")
-	c.addLists(members)
-	return err
+	return c.addLists(members)
 }
 
-// addLists takes the arrays of texts among members, in the order of their names. The names are
-// services.
-func (c *collector) addLists(members map[string]json.RawMessage) {
+// addLists takes the arrays among members, in the order of their names. The names are services.
+func (c *collector) addLists(members map[string]json.RawMessage) error {
 	for _, name := range slices.Sorted(maps.Keys(members)) {
+		if !bytes.HasPrefix(members[name], []byte("[")) {
+			continue
+		}
 		var texts []string
-		if json.Unmarshal(members[name], &texts) == nil {
-			for _, text := range texts {
-				c.addMember(text, c.label(nil, []string{name}, ""))
-			}
+		if err := json.Unmarshal(members[name], &texts); err != nil {
+			return notJSON(err)
+		}
+		l := c.label(nil, []string{name}, "")
+		for _, text := range texts {
+			c.addMember(text, l)
 		}
 	}
+	return nil
 }
 
 // readCloudflare reads the answer of /client/v4/ips.
@@ -111,13 +115,13 @@ func readCloudflare(c *collector, data []byte) error {
 		Errors  json.RawMessage            `json:"errors"`
 		Result  map[string]json.RawMessage `json:"result"`
 	}
-	err := json.Unmarshal(data, &document)
-	if err == nil && !document.Success {
+	if err := json.Unmarshal(data, &document); err != nil {
+		return notJSON(err)
+	}
+	if !document.Success {
 		return fmt.Errorf("published: %w: it says success is false, with the errors %s: fetch it again", ErrNotList, plain.Quote(document.Errors))
 	}
-	delete(document.Result, "etag")
-	c.addLists(document.Result)
-	return notJSON(err)
+	return c.addLists(document.Result)
 }
 
 // readFastly reads public-ip-list.
@@ -186,7 +190,7 @@ func readAtlas(c *collector, data []byte) error {
 // readJSON reads any JSON: the texts in arrays, or those under the member named. The document is
 // valid, which also bounds its depth.
 func readJSON(c *collector, data []byte) error {
-	members, err := topMembers(bytes.TrimSpace(data))
+	members, _ := topMembers(bytes.TrimSpace(data)) // which recognize has read
 	for _, name := range []string{"error", "errors", "message", "detail"} {
 		if text := members[name]; !isBlank(text) && c.options.Columns.Address == "" {
 			return fmt.Errorf("published: %w: it has the member %q, %s: if it is a list, name the member with addresses in Columns.Address", ErrNotList, name, plain.Quote(text))
@@ -194,7 +198,7 @@ func readJSON(c *collector, data []byte) error {
 	}
 	w := jsonWalk{c, json.NewDecoder(bytes.NewReader(data))}
 	w.value("", nil, false, &jsonObject{})
-	return err
+	return nil
 }
 
 // isBlank reports whether a member is absent or says nothing.

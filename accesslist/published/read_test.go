@@ -56,11 +56,19 @@ func TestRefused(t *testing.T) {
 		"an error in JSON":     {text: `{"message":"API rate limit exceeded for 203.0.113.9.","ips":["203.0.113.9"]}`, err: published.ErrNotList, words: `it has the member "message", "\"API rate limit exceeded for 203.0.113.9.\""`},
 		"Cloudflare's error":   {text: `{"result":null,"success":false,"errors":[{"code":1000,"message":"no"}]}`, err: published.ErrNotList, words: `success is false, with the errors "[{\"code\":1000,\"message\":\"no\"}]"`},
 		"deep JSON":            {text: strings.Repeat("[", 20_000) + strings.Repeat("]", 20_000), err: published.ErrNotList, words: "max depth"},
+		"JSON of mixed types":  {text: `{"hooks":["203.0.113.7",5]}`, err: published.ErrNotList, words: "cannot unmarshal number"},
+		"another type":         {text: `{"result":["203.0.113.7"],"success":true}`, err: published.ErrNotList, words: "cannot unmarshal array"},
 		"mostly not addresses": {text: `[{"ips":["203.0.113.7"],"urls":["a.example","b.example"]}]`, err: published.ErrNotList, words: "read as json it has 1 valid ranges and 2 invalid ones"},
 
 		"another format":             {text: aws, options: published.Options{Format: published.GitHub}, err: published.ErrNotList, words: "it has not the members of GitHub meta: want hooks"},
 		"another of the same member": {text: aws, options: published.Options{Format: published.Google}, err: published.ErrNotList, words: "read as google it has 0 valid ranges and 7 invalid ones"},
 		"text for JSON":              {text: "203.0.113.7", options: published.Options{Format: published.AWS}, err: published.ErrNotList, words: `"203.0.113.7" is no JSON: want AWS ip-ranges.json`},
+		"Atlas for Google":           {text: fromFile(t, "atlas-nested.json"), options: published.Options{Format: published.Google}, err: published.ErrNotList, words: "it has not the members of Google"},
+		"a country without a header": {text: "198.51.100.0/24,US\n", err: published.ErrNotList, words: "read as text"},
+		"numbers for countries":      {text: "198.51.100.0/24,12,x\n", err: published.ErrNotList, words: "read as text"},
+		"countries without blocks":   {text: "example.com,US,,\n", err: published.ErrNotList, words: "read as text"},
+		"only the first column":      {text: "start,b\n203.0.113.7,2\n", options: published.Options{Format: published.CSV}, err: published.ErrNotList, words: "no usual column"},
+		"only the last column":       {text: "end,b\n203.0.113.7,2\n", options: published.Options{Format: published.CSV}, err: published.ErrNotList, words: "no usual column"},
 		"JSON as text":               {text: aws, options: published.Options{Format: published.Text}, err: published.ErrNotList, words: "read as text"},
 		"text as geofeed":            {text: "allow 203.0.113.7;\n", options: published.Options{Format: published.Geofeed}, err: published.ErrNotList, words: "read as geofeed"},
 
@@ -72,6 +80,8 @@ func TestRefused(t *testing.T) {
 		"an unknown region":        {text: aws, options: published.Options{Regions: []string{"eu-west-9"}}, err: published.ErrUnknownWord, words: `published: the region "eu-west-9": unknown word: want one of GLOBAL, eu-west-1, us-east-1`},
 		"an unknown service":       {text: aws, options: published.Options{Services: []string{"S3", ""}}, err: published.ErrUnknownWord, words: `the service "": unknown word: want one of AMAZON, CLOUDFRONT, EC2, S3`},
 		"a filter without words":   {text: "203.0.113.7", options: published.Options{Services: []string{"S3"}}, err: published.ErrUnknownWord, words: "want no filter, since the list has no such words"},
+		"twenty words":             {text: manyServices(20), options: published.Options{Services: []string{"x"}}, err: published.ErrUnknownWord, words: "s19"},
+		"a word of no range":       {text: `{"regions":[{"region":"x","cidrs":[{"cidr":"no"}]},{"region":"y","cidrs":[{"cidr":"203.0.113.7"}]}]}`, options: published.Options{Regions: []string{"x"}}, err: published.ErrUnknownWord, words: "want one of y"},
 		"many words":               {text: manyServices(30), options: published.Options{Services: []string{"x"}}, err: published.ErrUnknownWord, words: "s19 and 10 more"},
 		"too many bytes":           {text: aws, options: published.Options{MaxBytes: 100}, err: published.ErrTooLarge, words: "it has more than 100 bytes: want at most MaxBytes"},
 		"too many ranges":          {text: aws, options: published.Options{MaxRanges: 7}, err: published.ErrTooLarge, words: "it has more than 7 ranges: want at most MaxRanges"},
@@ -254,6 +264,20 @@ func TestPlaces(t *testing.T) {
 		{"allow from 203.0.113.7 to 203.0.113.9\npermit ip host 203.0.113.11 host 203.0.113.13\npermit ip 203.0.113.0 0.0.0.3 203.0.113.8 0.0.0.3\n" +
 			"allow from 203.0.113.7 203.0.113.9\npermit ip 203.0.113.4 0.0.0.1\n203.0.113.12 to 203.0.113.13", published.Options{},
 			"203.0.113.4/31 text, 203.0.113.7 text, 203.0.113.9 text, 203.0.113.12/31 text, 3 invalid 1"},
+		{"203.0.113.7 -\n203.0.113.7 to\n203.0.113.7 mask\nadd x\n203.0.113.9 # -\nfe80::1%a-fe80::2%a\n\"\" 203.0.113.11 \"\"\n[] 203.0.113.13 \ndeny\n203.0.113.15\n;\n203.0.113.17 ;", published.Options{},
+			"203.0.113.9 text: -, 203.0.113.11 text, 203.0.113.13 text, 203.0.113.15 text, 203.0.113.17 text, 5 invalid 1, 1 denied 9"},
+		{"203.0.113.4-203.0.113.5 # see: x\n203.0.113.9 -\n203.0.113.12 - x\n203.0.113.17\n", published.Options{Format: published.Ranges}, "203.0.113.4/31 ranges: see: x, 203.0.113.17 ranges, 2 invalid 2"},
+		{"203.0.113.4-203.0.113.5\n203.0.113.9\n", published.Options{}, "203.0.113.4/31 text, 203.0.113.9 text"},
+		{"203.0.113.4 - 203.0.113.5\n", published.Options{}, "203.0.113.4/31 ranges"},
+		{"203.0.113.4 -\n203.0.113.5\n203.0.113.7\n", published.Options{}, "203.0.113.5 text, 203.0.113.7 text, 1 invalid 1"},
+		{"203.0.113.4/31,US,US-AL\n203.0.113.7,us,\n", published.Options{}, "203.0.113.4/31 geofeed: US US-AL, 203.0.113.7 geofeed: us"},
+		{"203.0.113.4/31,,\n", published.Options{}, "203.0.113.4/31 geofeed"},
+		{"# a,b\nip;note\n203.0.113.7; \"a; b\"\n", published.Options{}, "203.0.113.7 csv"},
+		{"cidr\n203.0.113.4/31\n", published.Options{}, "203.0.113.4/31 csv"},
+		{"start,end,ip\n203.0.113.4,203.0.113.5,203.0.113.9\n", published.Options{}, "203.0.113.9 csv"},
+		{fromFile(t, "aws.json"), published.Options{Columns: published.Columns{Address: "ip_prefix", Service: "service"}, Services: []string{"CLOUDFRONT"}}, "192.0.2.0/24 json: CLOUDFRONT, 1 invalid 7, 5 filtered 1"},
+		{`{"hooks":["203.0.113.7"],"web":null,"packages":{"a":["203.0.113.9"]}}`, published.Options{}, "203.0.113.7 github: hooks"},
+		{`{"ips":["203.0.113.7"],"name":"203.0.113.9","error":null}`, published.Options{}, "203.0.113.7 json: ips"},
 		{"203.0.113.7,ip\n203.0.113.9", published.Options{}, "203.0.113.7 text, 203.0.113.9 text"},
 		{"203.0.113.7,203.0.113.9\n203.0.113.11,,\n", published.Options{}, "203.0.113.7 text, 203.0.113.9 text, 203.0.113.11 text"},
 	} {
@@ -268,6 +292,49 @@ func TestPlaces(t *testing.T) {
 		}
 		assert.Equal(t, c.want, strings.Join(got, ", "), c.text)
 	}
+}
+
+// TestBounds has for each bound what is just inside of it.
+func TestBounds(t *testing.T) {
+	quarters := "0.0.0.0/8\n" + halfOfIPv4()[:strings.Index(halfOfIPv4(), "128.")]
+	for _, c := range []struct {
+		text    string
+		options published.Options
+		want    published.Count
+		left    string
+	}{
+		{text: "16.0.0.0/6\n20.0.0.0-23.255.255.255\n24.0.0.0-28.0.0.0\n", want: published.Count{Read: 3, Taken: 2, Entries: 1, Addresses: 1 << 27}, left: "1 too_wide"},
+		{text: "10.0.0.0 255.0.0.0\n11.0.0.0 254.0.0.0\n12.0.0.0 0.255.255.255\n13.0.0.0 1.255.255.255\n14.0.0.0 255.0.255.0\n15.0.0.0 0.255.0.255", want: published.Count{Read: 10, Taken: 10, Entries: 10, Addresses: 1<<25 + 8}},
+		{text: "203.0.113.1\n203.0.113.3\n203.0.113.5\n", options: published.Options{MaxRanges: 3}, want: published.Count{Read: 3, Taken: 3, Entries: 3, Addresses: 3}},
+		{text: "198.51.100.1-198.51.100.254", options: published.Options{MaxRanges: 14}, want: published.Count{Read: 1, Taken: 1, Entries: 14, Addresses: 254}},
+		{text: "203.0.113.7", options: published.Options{MaxBytes: 11}, want: published.Count{Read: 1, Taken: 1, Entries: 1, Addresses: 1}},
+		{text: quarters, want: published.Count{Read: 129, Taken: 128, Entries: 1, Addresses: 1 << 31}, left: "1 duplicate"},
+		{text: "203.0.113.7 2001:db8::1\n", want: published.Count{Read: 1, Taken: 1, Entries: 1, Addresses: 1}, left: "1 other_family"},
+	} {
+		list, err := published.Read(strings.NewReader(c.text), c.options)
+		require.NoError(t, err)
+		assert.Equal(t, c.want, list.IPv4, c.text)
+		assert.Equal(t, c.left, leftOut(list), c.text)
+	}
+	for text, want := range map[string]published.Count{
+		"2400::/16": {Read: 1, Taken: 1, Entries: 1, Addresses: 1 << 48},
+		"2401:0:0:1::-2402::\n2400::-2401::\n2001:db8::1":   {Read: 3, Taken: 2, Entries: 50, Addresses: 1<<48 + 1},
+		strings.Repeat("2001:db8::/64\n", 2):                {Read: 2, Taken: 1, Entries: 1, Addresses: 1},
+		"2001:db8::1\n2001:db8::3\n2001:db8:0:1::1":         {Read: 3, Taken: 3, Entries: 3, Addresses: 2},
+		halfOfIPv6()[:strings.Index(halfOfIPv6(), "3000:")]: {Read: 4096, Taken: 4096, Entries: 1, Addresses: 1 << 60},
+	} {
+		list, err := published.Read(strings.NewReader(text), published.Options{AllowIPv6: true})
+		require.NoError(t, err)
+		assert.Equal(t, want, list.IPv6)
+	}
+}
+
+func leftOut(l published.List) string {
+	var texts []string
+	for _, left := range l.LeftOut {
+		texts = append(texts, fmt.Sprint(left.Count, " ", left.Reason))
+	}
+	return strings.Join(texts, ", ")
 }
 
 // TestComments covers words unfit for a comment, and more origins than it names.
