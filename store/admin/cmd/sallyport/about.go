@@ -55,7 +55,6 @@ func readBuild() build {
 
 func (s *session) manCommand() *cobra.Command {
 	return &cobra.Command{Use: "man DIRECTORY", Short: "Write the man pages into a directory", Args: cobra.ExactArgs(1), RunE: func(c *cobra.Command, args []string) error {
-		s.started = true
 		date := s.env.now().UTC()
 		header := &doc.GenManHeader{Title: "SALLYPORT", Section: "1", Source: "sallyport", Manual: "sallyport", Date: &date}
 		c.Root().DisableAutoGenTag = true

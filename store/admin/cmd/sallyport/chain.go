@@ -25,7 +25,7 @@ import (
 //
 // previous is the SHA-256 of the line before, without its line feed, in hexadecimal. The hash
 // of the last line is the head. A line that is altered, left out, added or moved breaks the
-// chain. Whoever writes the whole file anew has another head: so keep the head elsewhere.
+// chain. A file written anew as a whole has another head: so keep the head elsewhere.
 const chainBegin = `{"sallyport":{"events":1}}`
 
 type chainLine struct {
@@ -172,7 +172,6 @@ func (s *session) eventsVerify() *cobra.Command {
 broken, or has another head than the one given. Without --head a file that was written anew as a
 whole is not noticed. No store is needed.`
 	c.RunE = func(_ *cobra.Command, args []string) error {
-		s.started = true
 		from := s.stdin
 		if args[0] != "-" {
 			file, err := os.Open(args[0])

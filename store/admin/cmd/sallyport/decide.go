@@ -105,7 +105,7 @@ to verify. Nothing is written or counted.`
 		if !k.at.IsZero() {
 			clock = func() time.Time { return k.at.Time }
 		}
-		d := policy.New(s.store, policy.WithClock(clock), policy.WithTimeout(reading)).Decide(c.Context(), request)
+		d := policy.New(s.store, policy.WithClock(clock), policy.WithTimeout(deciding)).Decide(c.Context(), request)
 		a := d.Answer()
 		if err := show(s, decisions, decided{d, answer{a.Status, a.Code, a.Message, a.Parameters}}); err != nil {
 			return err

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -25,12 +26,14 @@ func (i *issuing) flags(c *cobra.Command) {
 	c.Flags().StringArrayVar(&i.serverKeys, "server-key", nil, "a server key of the service, as `ID=FILE` (SALLYPORT_SERVER_KEY); the first hashes new secrets")
 }
 
+// begin returns the prefix of new secrets.
+func (i issuing) begin(s *session) string {
+	return cmp.Or(i.prefix, s.env.getenv("SALLYPORT_PREFIX"), apikey.DefaultPrefix)
+}
+
 // issuer returns the service's issuer. Without a server key it verifies only plain hashes.
 func (i issuing) issuer(s *session) (*apikey.Issuer, error) {
-	config := apikey.IssuerConfig{Prefix: i.prefix, Clock: s.env.now}
-	if config.Prefix == "" {
-		config.Prefix = s.env.getenv("SALLYPORT_PREFIX")
-	}
+	config := apikey.IssuerConfig{Prefix: i.begin(s), Clock: s.env.now}
 	named := i.serverKeys
 	if len(named) == 0 {
 		named = split(s.env.getenv("SALLYPORT_SERVER_KEY"))

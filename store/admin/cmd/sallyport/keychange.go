@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -98,7 +99,7 @@ without --from is open to every address where nothing requires a list: that is a
 		if err := issuing.fits(c.Context(), s, org); err != nil {
 			return err
 		}
-		return ch.make(c.Context(), org, fmt.Sprintf("create a key in organization %s: %s, %s", org, count(len(key.Grants), "grant", "grants"), count(len(key.Entries), "entry", "entries")), admin.CreateKey(key))
+		return ch.make(c.Context(), org, newKeyText(org, key, issuing.begin(s)), admin.CreateKey(key))
 	}
 	flags := c.Flags()
 	flags.StringVar(&org, "org", "", "its `organization`")
@@ -114,6 +115,20 @@ without --from is open to every address where nothing requires a list: that is a
 	grantFlags(c, &roles, &project, &all)
 	must(c, "org")
 	return c
+}
+
+// newKeyText says what a new key is.
+func newKeyText(organization string, key admin.NewKey, prefix string) string {
+	var from []string
+	for _, entry := range key.Entries {
+		from = append(from, entry.String())
+	}
+	id := "a key"
+	if key.ID != "" {
+		id = "key " + string(key.ID)
+	}
+	return fmt.Sprintf("create %s in organization %s, with a secret %s_…\nroles: %s\nfrom: %s", id, organization, prefix,
+		cmp.Or(grantsText(admin.KeyView{Grants: grantViews(key.Grants)}, ", "), "none"), cmp.Or(strings.Join(from, ", "), "every address"))
 }
 
 func grantFlags(c *cobra.Command, roles *[]string, project *string, all *bool) {
@@ -201,7 +216,7 @@ earlier secret stays valid for the overlap. With --overlap 0s, as after a leak, 
 	org := ch.keyFlags(c)
 	c.RunE = func(c *cobra.Command, args []string) error {
 		id := apikey.ID(args[0])
-		text := fmt.Sprintf("rotate key %s, the earlier secret ends in %s", id, overlap)
+		text := fmt.Sprintf("rotate key %s to a secret %s_…, the earlier one ends in %s", id, issuing.begin(s), overlap)
 		issuer := func(key apikey.Key) (*apikey.Issuer, error) { return issuing.like(s, key) }
 		return ch.makeOfKey(c.Context(), id, *org, text, issuer, admin.Rotate(id, time.Duration(overlap)))
 	}

@@ -63,10 +63,17 @@ func (s *session) listShow() *cobra.Command {
 		if trial {
 			shown = key.TrialEntries
 		}
+		if text && s.output != "table" {
+			return usageError{errors.New("--text is a format itself: want no -o beside it")}
+		}
 		if text {
 			return s.listText(shown)
 		}
-		return list(s, entryViews, each(shown))
+		views := entryViews
+		if trial {
+			views.none = "There is no list on trial."
+		}
+		return list(s, views, each(shown))
 	}
 	c.Flags().StringVar(&org, "org", "", "the key's `organization`; found by the key unless given")
 	c.Flags().BoolVar(&trial, "trial", false, "the list on trial instead")

@@ -28,7 +28,7 @@ const (
 func main() {
 	signal.Ignore(syscall.SIGPIPE) // a lost secret must be reported: see secretSink
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
+	context.AfterFunc(ctx, stop) // a second signal ends the process at once
 	os.Exit(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr, ofProcess()))
 }
 

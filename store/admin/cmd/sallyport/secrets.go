@@ -10,8 +10,8 @@ import (
 	"github.com/sallyport-go/sallyport/store/admin"
 )
 
-// A secretSink takes the secrets of a change: standard output, which then has nothing else,
-// or a new file that only its owner can read. A nil one takes none.
+// A secretSink takes the secrets of a change: standard output, with nothing beside them, or a
+// new file for its owner alone. A nil one takes none.
 type secretSink struct {
 	path string
 	file *os.File

@@ -29,7 +29,7 @@ type session struct {
 	output   string   // the format
 	managers []string // the managing roles
 
-	started bool // the arguments were right
+	started bool // the arguments were right, and the work began
 	store   store.Store
 	shown   string // the store's address without its password
 	closing func() error
@@ -119,9 +119,10 @@ func split(text string) []string {
 	return strings.FieldsFunc(text, func(r rune) bool { return r == ',' || r == ' ' })
 }
 
-// reading is how long the opening of the store, and changing how long a change may take.
+// How long the opening of the store, a decision, and a change may take.
 const (
-	reading  = 30 * time.Second
+	opening  = 10 * time.Second
+	deciding = 10 * time.Second
 	changing = 30 * time.Second
 )
 
@@ -133,10 +134,13 @@ func (s *session) use(ctx context.Context) error {
 	if s.address == "" {
 		return usageError{errors.New("which store? want --store sqlite:/path, postgres://… or etcd://h1,h2/prefix, or SALLYPORT_STORE")}
 	}
-	ctx, cancel := context.WithTimeout(ctx, reading)
+	ctx, cancel := context.WithTimeout(ctx, opening)
 	defer cancel()
 	opened, err := s.env.open(ctx, s.address, s.env.getenv, false)
 	s.store, s.shown, s.closing = opened.Store, opened.shown, opened.close
+	if errors.Is(err, context.DeadlineExceeded) {
+		return fmt.Errorf("%s does not answer within %s: %w", hidePassword(s.address), opening, err)
+	}
 	return err
 }
 
@@ -175,8 +179,8 @@ func (s *session) actor() admin.Actor {
 	return admin.BySystem(s.env.user).Via(store.ViaCLI, "")
 }
 
-// organizationOf returns the organization of a key. One that was given is left to package
-// admin, which compares it.
+// organizationOf returns the organization of a key, or the given one: package admin compares
+// that with the key's.
 func (s *session) organizationOf(ctx context.Context, id apikey.ID, given string) (string, error) {
 	if given != "" {
 		return given, nil
