@@ -1,0 +1,39 @@
+package browser
+
+import (
+	"os"
+	"path/filepath"
+	"sync"
+
+	"github.com/chromedp/chromedp"
+	"github.com/stretchr/testify/require"
+)
+
+var pictures struct {
+	mu        sync.Mutex
+	taken     map[string]bool
+	directory string
+}
+
+// take takes pictures of the page, by a name that no other page has.
+func (b *tab) take(name string) {
+	b.t.Helper()
+	pictures.mu.Lock()
+	if pictures.taken == nil {
+		pictures.taken = map[string]bool{}
+	}
+	again := pictures.taken[name]
+	pictures.taken[name] = true
+	pictures.mu.Unlock()
+	require.False(b.t, again, "the name %s is taken", name)
+	directory := os.Getenv("SALLYPORT_SCREENSHOTS")
+	if directory == "" {
+		directory = b.t.TempDir()
+	}
+	for _, v := range []view{desktop, desktopDark, phone} {
+		b.look(v)
+		png := run(b, chromedp.FullScreenshot(100))
+		require.NoError(b.t, os.WriteFile(filepath.Join(directory, name+"-"+v.name+".png"), png, 0o644))
+	}
+	b.look(desktop)
+}
