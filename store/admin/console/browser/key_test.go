@@ -62,6 +62,27 @@ func TestKeyIsCreated(t *testing.T) {
 	require.NotContains(t, b.read().text, secret.Reveal())
 }
 
+// Keys are found by a label, by their status and by their lists.
+func TestKeysAreSearched(t *testing.T) {
+	t.Parallel()
+	s := newService(t)
+	b := newTab(t, s)
+	b.enter("Acme Rockets")
+	b.follow("5 keys")
+	b.fill("Description, ID, label or external ID", "team=plat")
+	b.press("Search")
+	b.row("Deployment pipeline", "deploy", "203.0.113.7")
+	b.unwanted("Grafana data source", "Nightly report")
+	b.follow("Clear")
+	b.choose("Status", "Switched off")
+	b.press("Search")
+	b.row("CI before the move", "old-ci")
+	b.unwanted("Deployment pipeline")
+	b.choose("Access list", "Without a list")
+	b.press("Search")
+	b.wants("Keys", "No key found")
+}
+
 // A list is narrowed to the addresses that calls came from.
 func TestListIsTightened(t *testing.T) {
 	t.Parallel()

@@ -141,3 +141,16 @@ func TestScriptsAreOff(t *testing.T) {
 	b.do(chromedp.Navigate(origin + "/"))
 	require.Equal(t, "run", run(b, chromedp.Title()))
 }
+
+// Requests to the outside do not leave the machine, and are seen: what the other tests rely on.
+func TestOutsideIsOutOfReach(t *testing.T) {
+	t.Parallel()
+	origin := serveAt(t, "127.0.0.1", func() string { return "<img src=http://" + outsider + "/picture.png>" })
+	b := newTab(t, newService(t), origin, "http://"+outsider)
+	b.do(chromedp.Navigate(origin + "/"))
+	require.Contains(t, strings.Join(b.reports(), "\n"), "http://"+outsider+"/picture.png")
+	require.Contains(t, b.urls, "http://"+outsider+"/picture.png")
+	chrome.mu.Lock()
+	defer chrome.mu.Unlock()
+	require.Contains(t, chrome.strayed, "GET http://"+outsider+"/picture.png HTTP/1.1")
+}

@@ -1,11 +1,13 @@
 package browser
 
 import (
+	"bytes"
+	"image/png"
 	"os"
 	"path/filepath"
 	"sync"
 
-	"github.com/chromedp/chromedp"
+	"github.com/chromedp/cdproto/page"
 	"github.com/stretchr/testify/require"
 )
 
@@ -30,10 +32,14 @@ func (b *tab) take(name string) {
 	if directory == "" {
 		directory = b.t.TempDir()
 	}
+	yes := true // the whole page, and not only what is in the window
 	for _, v := range []view{desktop, desktopDark, phone} {
 		b.look(v)
-		png := run(b, chromedp.FullScreenshot(100))
-		require.NoError(b.t, os.WriteFile(filepath.Join(directory, name+"-"+v.name+".png"), png, 0o644))
+		picture := call(b, page.CaptureScreenshot, page.CaptureScreenshotParams{CaptureBeyondViewport: &yes, OptimizeForSpeed: &yes})
+		size, err := png.DecodeConfig(bytes.NewReader(picture.Data))
+		require.NoError(b.t, err)
+		require.Equal(b.t, int(v.width), size.Width)
+		require.NoError(b.t, os.WriteFile(filepath.Join(directory, name+"-"+v.name+".png"), picture.Data, 0o644))
 	}
 	b.look(desktop)
 }

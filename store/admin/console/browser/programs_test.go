@@ -18,7 +18,7 @@ import (
 
 // patience is how long a program may take for what takes it a moment. Nothing is measured by
 // it: it ends the tests of one that hangs.
-const patience = 20 * time.Second
+const patience = 2 * time.Minute
 
 // notInstalled skips a test, or fails it where nothing may be skipped.
 func notInstalled(t *testing.T, tool string) {
