@@ -2,7 +2,6 @@ package browser
 
 import (
 	"fmt"
-	"maps"
 	"net/url"
 	"os"
 	"regexp"
@@ -24,21 +23,20 @@ type stop struct {
 }
 
 // stops returns the forms of a page that lead to a preview, by their buttons.
-func (d *document) stops(path string) map[stop]*html.Node {
-	stops := map[stop]*html.Node{}
+func (d *document) stops(path string) (stops []stop, buttons []*html.Node) {
 	for i, f := range d.forms {
 		for _, button := range f.buttons {
 			if f.method == "post" && strings.HasSuffix(f.action, "/preview") {
-				stops[stop{path, f.action, i, textOf(button)}] = button
+				stops, buttons = append(stops, stop{path, f.action, i, textOf(button)}), append(buttons, button)
 			}
 		}
 	}
-	return stops
+	return stops, buttons
 }
 
 // A crawl follows every link of the console from its first page, and sends every form that
-// leads to a preview. Of pages of the same route and the same work it chooses those to be
-// inspected that have an element, with its class, role and type, that the others do not have.
+// leads to a preview. Of the pages of a route it chooses those to be inspected that have an
+// element with other attributes, or other headings, than those before.
 type crawl struct {
 	b        *tab
 	routes   []*regexp.Regexp
@@ -114,10 +112,11 @@ func (b *tab) open(s stop) {
 		return
 	}
 	d := b.read()
-	button := d.stops(s.path)[s]
-	require.NotNil(b.t, button, "%s has no form to %s", s.path, s.action)
+	stops, buttons := d.stops(s.path)
+	i := slices.Index(stops, s)
+	require.GreaterOrEqual(b.t, i, 0, "%s has no form to %s", s.path, s.action)
 	b.fillIn(d.forms[s.form])
-	x, y := b.middle(control{role: "button", name: s.button, node: d.nodes[button]})
+	x, y := b.middle(control{role: "button", name: s.button, node: d.nodes[buttons[i]]})
 	b.loadsOneOf([]int64{200, 409, 422}, chromedp.MouseClickXY(x, y)) // not every change can be made
 }
 
@@ -162,7 +161,7 @@ func (c *crawl) reach(s stop) {
 	b.t.Helper()
 	b.open(s)
 	d := b.read()
-	b.wantSound(s.path)
+	b.wantSound(s.path, d)
 	at, err := url.Parse(b.s.url + s.path)
 	require.NoError(b.t, err)
 	method, here := "GET", at
@@ -180,48 +179,57 @@ func (c *crawl) reach(s stop) {
 	if do != "" {
 		c.works[method+" "+do] = true
 	}
-	c.choose(s, route, do, d.shape())
-	if method == "POST" {
-		here = at // the links of a preview are those of its page, one level up
-		return
+	if c.isNew(route, d.shape()) {
+		c.chosen = append(c.chosen, s)
+		c.pictures = append(c.pictures, c.name(route, do))
 	}
 	for _, link := range d.links {
 		to, err := here.Parse(link)
 		require.NoError(b.t, err)
 		to.Fragment = ""
 		require.Equal(b.t, at.Host, to.Host, "a link of %s", s.path)
-		if strings.HasPrefix(to.Path, prefix) {
+		if strings.HasPrefix(to.Path, prefix) && !strings.HasPrefix(link, "#") {
 			c.add(stop{path: to.RequestURI()})
 		}
 	}
-	for s := range d.stops(s.path) {
-		c.add(s)
-	}
-}
-
-// choose adds a page to those to be inspected, if it has an element that no other page of its
-// route and work has.
-func (c *crawl) choose(s stop, route, do string, shape []string) {
-	kind, fresh := route+" "+do, false
-	for _, element := range shape {
-		fresh = fresh || !c.shapes[kind+element]
-		c.shapes[kind+element] = true
-	}
-	if fresh {
-		c.chosen = append(c.chosen, s)
-		c.pictures = append(c.pictures, c.name(route, do))
-	}
-}
-
-// shape returns the elements of a document, with their classes and roles.
-func (d *document) shape() []string {
-	shape := map[string]bool{}
-	for n := range d.tree.Descendants() {
-		if n.Type == html.ElementNode {
-			shape[strings.Join([]string{n.Data, attribute(n, "class"), attribute(n, "role"), attribute(n, "type")}, ".")] = true
+	if method == "GET" {
+		stops, _ := d.stops(s.path)
+		for _, s := range stops {
+			c.add(s)
 		}
 	}
-	return slices.Sorted(maps.Keys(shape))
+}
+
+// isNew reports whether a page has something that no page of its route had before.
+func (c *crawl) isNew(route string, shape []string) (found bool) {
+	for _, element := range shape {
+		found = found || !c.shapes[route+element]
+		c.shapes[route+element] = true
+	}
+	return found
+}
+
+// shape returns the elements of a document with what a style or a screen reader makes
+// something of, and the order of its headings.
+func (d *document) shape() (shape []string) {
+	headings := "headings"
+	for n := range d.tree.Descendants() {
+		if n.Type != html.ElementNode {
+			continue
+		}
+		element := n.Data
+		for _, a := range n.Attr {
+			element += " " + a.Key
+			if a.Key == "class" || a.Key == "role" || a.Key == "type" {
+				element += "=" + a.Val
+			}
+		}
+		shape = append(shape, element)
+		if len(n.Data) == 2 && n.Data[0] == 'h' && n.Data[1] <= '6' && !strings.HasSuffix(headings, n.Data) {
+			headings += n.Data
+		}
+	}
+	return append(shape, headings)
 }
 
 // name returns a name for the pictures of a page.

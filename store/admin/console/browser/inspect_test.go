@@ -13,7 +13,7 @@ import (
 // has.
 func (b *tab) inspect(name string) {
 	b.t.Helper()
-	b.wantSound(name)
+	b.wantSound(name, b.read())
 	b.scripts(true)
 	run(b, chromedp.Evaluate[chromedp.Void](axeSource(b.t)))
 	for _, v := range views {
@@ -25,9 +25,8 @@ func (b *tab) inspect(name string) {
 }
 
 // wantSound checks what no style changes.
-func (b *tab) wantSound(name string) {
+func (b *tab) wantSound(name string, d *document) {
 	b.t.Helper()
-	d := b.read()
 	require.Len(b.t, d.headings, 1, "%s: headings of the first level", name)
 	require.Empty(b.t, d.unlabelled, "%s: inputs without a label", name)
 	require.Zero(b.t, d.scripts, "%s: scripts and styles in the page", name)

@@ -2,6 +2,7 @@ package browser
 
 import (
 	"bytes"
+	"cmp"
 	"image/png"
 	"os"
 	"path/filepath"
@@ -12,9 +13,8 @@ import (
 )
 
 var pictures struct {
-	mu        sync.Mutex
-	taken     map[string]bool
-	directory string
+	mu    sync.Mutex
+	taken map[string]string // by name: the test
 }
 
 // take takes pictures of the page, by a name that no other page has.
@@ -22,12 +22,12 @@ func (b *tab) take(name string) {
 	b.t.Helper()
 	pictures.mu.Lock()
 	if pictures.taken == nil {
-		pictures.taken = map[string]bool{}
+		pictures.taken = map[string]string{}
 	}
-	again := pictures.taken[name]
-	pictures.taken[name] = true
+	by := cmp.Or(pictures.taken[name], b.t.Name())
+	pictures.taken[name] = by
 	pictures.mu.Unlock()
-	require.False(b.t, again, "the name %s is taken", name)
+	require.Equal(b.t, b.t.Name(), by, "the picture %s is another test's", name)
 	directory := os.Getenv("SALLYPORT_SCREENSHOTS")
 	if directory == "" {
 		directory = b.t.TempDir()
