@@ -1,6 +1,6 @@
 // Package browser is a test module and has nothing to import. It tests package console in a
-// real browser, Debian's Chromium, driven by github.com/chromedp/chromedp. The console is
-// mounted under a prefix by a real nginx. [install.sh] installs what is missing on Debian.
+// real browser, Debian's chromium-headless-shell, driven by github.com/chromedp/chromedp. A
+// real nginx mounts the console under a prefix. [install.sh] installs what is missing on Debian.
 //
 //	./install.sh && go test .
 //

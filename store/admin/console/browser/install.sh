@@ -12,7 +12,7 @@ has() { command -v "$1" >/dev/null 2>&1; }
 
 packages=
 has nginx || packages="$packages nginx"
-has chromium-headless-shell || has chromium || packages="$packages chromium-headless-shell"
+has chromium-headless-shell || packages="$packages chromium-headless-shell"
 has node && has npm || packages="$packages nodejs npm"
 if [ -n "$packages" ]; then
 	echo "installing from Debian's packages:$packages"

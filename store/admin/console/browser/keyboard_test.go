@@ -72,7 +72,7 @@ func TestKeyboardAlone(t *testing.T) {
 			b := newTab(t, s)
 			b.look(v)
 			b.visit("/team/login")
-			b.do(chromedp.KeyEvent(kb.Tab), chromedp.KeyEvent("rocket"))
+			b.do(chromedp.KeyEvent(kb.Tab + "ann" + kb.Tab + "rocket"))
 			b.enterKey(200)
 
 			// The first link goes to the content.

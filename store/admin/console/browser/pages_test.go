@@ -66,8 +66,7 @@ func TestEveryProblem(t *testing.T) {
 	}
 	problem(403, "o/acme/keys", "Sign in first", "problem-signed-out")
 	b.follow("Sign in")
-	b.fill("Password", "rocket")
-	b.press("Sign in")
+	b.logIn()
 	problem(404, "o/nobody", "Not found", "problem-not-found")
 	problem(403, "o/globex/keys/globex-sync/edit?do=delete", "Not permitted", "problem-not-permitted")
 	problem(400, "o/acme/keys/deploy/edit?do=nothing", "Not a change", "problem-not-a-change")

@@ -30,18 +30,16 @@ func notInstalled(t *testing.T, tool string) {
 	t.Skip(text)
 }
 
-// program returns the path of the first command that is installed. Debian puts servers into
-// /usr/sbin, which only root's PATH has.
-func program(t *testing.T, names ...string) string {
+// program returns the path of a command. Debian puts servers into /usr/sbin, which only root's
+// PATH has.
+func program(t *testing.T, name string) string {
 	t.Helper()
-	for _, name := range names {
-		for _, candidate := range []string{name, "/usr/sbin/" + name} {
-			if path, err := exec.LookPath(candidate); err == nil {
-				return path
-			}
+	for _, candidate := range []string{name, "/usr/sbin/" + name} {
+		if path, err := exec.LookPath(candidate); err == nil {
+			return path
 		}
 	}
-	notInstalled(t, names[0])
+	notInstalled(t, name)
 	return ""
 }
 

@@ -160,12 +160,12 @@ func showLogin(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Security-Policy", "default-src 'none'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'")
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	_, _ = w.Write([]byte(`<!doctype html><html lang="en"><meta name="viewport" content="width=device-width"><title>Sign in</title>
-<main><h1>Sign in</h1><form method="post"><p><label>Password <input name="password" type="password"></label></p><button>Sign in</button></form></main></html>`))
+<main><h1>Sign in</h1><form method="post"><p><label>User <input name="user" autocomplete="username"></label></p><p><label>Password <input name="password" type="password" autocomplete="current-password"></label></p><button>Sign in</button></form></main></html>`))
 }
 
 func (s *service) signIn(w http.ResponseWriter, r *http.Request) {
-	if r.PostFormValue("password") != "rocket" {
-		http.Error(w, "wrong password", http.StatusForbidden)
+	if r.PostFormValue("user") != "ann" || r.PostFormValue("password") != "rocket" {
+		http.Error(w, "wrong user or password", http.StatusForbidden)
 		return
 	}
 	session := rand.Text()

@@ -64,6 +64,8 @@ func startChrome(path string) {
 	allocator, cancel := chromedp.NewExecAllocator(context.Background(), append(chromedp.DefaultExecAllocatorOptions[:],
 		chromedp.ExecPath(path), chromedp.Env("LANGUAGE=en_US", "LC_ALL=en_US.UTF-8"), chromedp.NoSandbox, chromedp.DisableGPU, chromedp.WSURLReadTimeout(patience),
 		chromedp.Flag("disable-component-update", true), chromedp.Flag("disable-quic", true), chromedp.Flag("no-pings", true), chromedp.Flag("lang", "en-US"),
+		// One process for all origins, so that the tab of a page sees the frames of others.
+		chromedp.Flag("disable-features", "Translate,IsolateOrigins,site-per-process"), chromedp.Flag("disable-site-isolation-trials", true),
 		chromedp.ProxyServer("http://"+chrome.outside.Addr().String()),
 		chromedp.Flag("host-resolver-rules", "MAP * ~NOTFOUND, EXCLUDE localhost, EXCLUDE 127.0.0.1"))...)
 	ctx, end := chromedp.NewContext(allocator)
@@ -103,7 +105,7 @@ type tab struct {
 // newTab opens a tab, without JavaScript.
 func newTab(t *testing.T, s *service, elsewhere ...string) *tab {
 	t.Helper()
-	path := program(t, "chromium-headless-shell", "chromium")
+	path := program(t, "chromium-headless-shell") // the whole Chromium calls its maker
 	chrome.once.Do(func() { startChrome(path) })
 	require.NoError(t, chrome.err)
 	b := &tab{t: t, s: s, elsewhere: elsewhere}
