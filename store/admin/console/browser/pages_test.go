@@ -10,6 +10,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sallyport-go/sallyport/accesslist"
+	"github.com/sallyport-go/sallyport/apikey"
+	"github.com/sallyport-go/sallyport/policy"
 	"github.com/sallyport-go/sallyport/store/admin"
 )
 
@@ -23,6 +25,12 @@ func TestEveryPage(t *testing.T) {
 	s.apply("acme", admin.Rotate("deploy", 7*day))
 	s.apply("acme", admin.SetTrialList("grafana", entry))
 	s.apply("acme", admin.SetValidity("intern", time.Now().Add(day), time.Now().Add(30*day)))
+	// Words without a blank, as long as they may be.
+	long, err := accesslist.ParseEntry("203.0.113.91")
+	require.NoError(t, err)
+	long.Comment = strings.Repeat("x", 200)
+	s.apply("umbrella", admin.CreateOrganization(policy.NotRequired), admin.SetName(strings.Repeat("o", 100)))
+	s.apply("umbrella", admin.CreateKey(admin.NewKey{ID: apikey.ID(strings.Repeat("k", apikey.MaxID)), Description: strings.Repeat("w", 200), Entries: []accesslist.Entry{long}}))
 	b := newTab(t, s)
 	b.signIn()
 	c := newCrawl(b)

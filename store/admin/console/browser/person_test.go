@@ -90,7 +90,7 @@ func (b *tab) find(name string, roles ...string) control {
 	return found[0]
 }
 
-// click clicks into the middle of a control, which must be what is seen there.
+// click clicks into the middle of a control.
 func (b *tab) click(c control) {
 	b.t.Helper()
 	x, y := b.middle(c)
