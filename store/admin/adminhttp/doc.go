@@ -20,6 +20,10 @@
 // privateKey, shown once. Organizations and projects are orgs and groups. Their IDs may be any
 // names; the vendor's command line sends 24 hexadecimal digits only.
 //
+// Its clients sign in with HTTP Digest; a guard of its own schemes takes Bearer and Basic, too.
+// For Digest the issuer of the Admin makes credentials with each secret, for the realm of the
+// guard: see the example Digest. Keys of before sign in with Digest once they were rotated.
+//
 // Answers leave out, and every change keeps, comments and
 // expiries of entries, lists on trial, grants for all projects, labels, validity, and events
 // of other kinds. A requirement of report only is read as false, and false leaves it. A
@@ -58,8 +62,11 @@
 //     So is an organization: 403 USER_UNAUTHORIZED.
 //   - envelope=true is refused. v2 has the version 2023-01-01 of each resource, and answers
 //     requests for it or a later one. Without a versioned Accept it answers as well.
-//   - An event has one of the documented types. A journal of over 100,000 events has no
-//     totalCount.
+//   - An event has one of the documented types.
+//   - A list of over 10,000 keys or events has no totalCount, except on its last pages.
+//   - A page of keys begins where the page before it ended, if that was read within the last
+//     minute by the same process. The totalCount is the one counted then. Up to 1,000 keys,
+//     each call reads all that is before its page, as it is now.
 //   - Strict-Transport-Security and rate limits are up to the embedding program.
 //   - privateKey is redacted to the ID of the newest secret.
 //
