@@ -1,4 +1,4 @@
-package trials
+package trials_test
 
 import (
 	"context"

@@ -1,6 +1,6 @@
 //go:build !linux
 
-package clients
+package clients_test
 
 import "syscall"
 
