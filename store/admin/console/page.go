@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"path"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/sallyport-go/sallyport/internal/plain"
@@ -45,9 +46,9 @@ type page struct {
 //go:embed templates/*.html
 var files embed.FS
 
-// templates parses the templates. The files are part of the program, so an error is one of
-// the program.
-func templates() map[string]*template.Template {
+// templates returns the templates by page. The files are part of the program, so an error is
+// one of the program.
+var templates = sync.OnceValue(func() map[string]*template.Template {
 	functions := template.FuncMap{"in": func(p *page, value any) partial { return partial{p, value} }, "cut": func(text string) string { return plain.Cut(text, maxText) }}
 	shared := template.Must(template.New("").Funcs(functions).ParseFS(files, "templates/_*.html"))
 	names, _ := fs.Glob(files, "templates/[a-z]*.html")
@@ -56,7 +57,7 @@ func templates() map[string]*template.Template {
 		pages[strings.TrimSuffix(path.Base(name), ".html")] = template.Must(template.Must(shared.Clone()).ParseFS(files, name))
 	}
 	return pages
-}
+})
 
 // A partial is the data of a partial: the page and a value.
 type partial struct {
