@@ -27,8 +27,8 @@ var (
 	void     = strings.Fields("meta link input br")
 	elements = strings.Fields("html head title body a header nav main footer section div span p h1 h2 h3 ul ol li dl dt dd table caption thead tbody tr th td " +
 		"form fieldset legend label select option textarea button details summary del ins strong code pre time svg text line meta link input br")
-	attributes = strings.Fields("lang charset name content rel href id class role tabindex method action type value for rows required checked selected spellcheck autocomplete maxlength " +
-		"datetime scope colspan data-label viewBox x y x1 y1 x2 y2 dy aria-label aria-labelledby aria-describedby aria-current aria-hidden aria-invalid")
+	attributes = strings.Fields("lang charset name content rel href id class role tabindex method action type value for rows required checked selected spellcheck autocomplete maxlength formnovalidate " +
+		"datetime formnovalidate scope colspan data-label viewBox x y x1 y1 x2 y2 dy aria-label aria-labelledby aria-describedby aria-current aria-hidden aria-invalid")
 )
 
 // parse reads a page. Every element must be known, and closed in order.

@@ -24,7 +24,7 @@ const minute = "2006-01-02 15:04 UTC"
 func (p *page) Ago(t time.Time) string {
 	d := p.now.Sub(t)
 	switch {
-	case d < 0:
+	case d <= -time.Second: // a request reads the clock more than once
 		return "in " + span(-d)
 	case d < time.Minute:
 		return "just now"
@@ -34,6 +34,9 @@ func (p *page) Ago(t time.Time) string {
 
 // Window returns how far back usage is shown, such as "30 days".
 func (p *page) Window() string { return span(p.Admin.Window()) }
+
+// Span is span, for templates.
+func (p *page) Span(d time.Duration) string { return span(d) }
 
 // span returns a length of time in its largest unit.
 func span(d time.Duration) string {
