@@ -3,6 +3,7 @@ package console
 import (
 	"context"
 	"net/url"
+	"time"
 
 	"github.com/sallyport-go/sallyport/apikey"
 	"github.com/sallyport-go/sallyport/store"
@@ -96,9 +97,9 @@ func (v *visit) usageOf(ctx context.Context, keys []apikey.Key) (usage map[apike
 	return usage, known, nil
 }
 
-// coverage returns how completely usage was observed in the window, and false if the store
-// records none.
-func (v *visit) coverage() (store.Coverage, bool, error) {
+// coverage returns how completely usage was observed for a length of time until now, and false if
+// the store records none.
+func (v *visit) coverage(length time.Duration) (store.Coverage, bool, error) {
 	recorder, ok := store.As[store.UsageRecorder](v.Store)
 	if !ok {
 		return store.Coverage{}, false, nil
@@ -107,5 +108,5 @@ func (v *visit) coverage() (store.Coverage, bool, error) {
 	if err != nil {
 		return store.Coverage{}, true, err
 	}
-	return observation.Coverage(v.now.Add(-v.Admin.Window()), v.now), true, nil
+	return observation.Coverage(v.now.Add(-length), v.now), true, nil
 }

@@ -41,6 +41,8 @@ type page struct {
 //   - "preview": the table of an admin.Preview with its classes and totals
 //   - "terms": what a preview needs to be accepted, and the reason, in its form
 //   - "status": the status of a key as a word with a mark
+//   - "denials": the rows of a table of refusals by reason
+//   - "grants", "permissions": what a key may do, from its grants and an admin.Permissions
 //   - "pages": the links to the first and the next page, from a [turn]
 //
 //go:embed templates/*.html

@@ -38,6 +38,9 @@ func (p *page) Window() string { return span(p.Admin.Window()) }
 // Span is span, for templates.
 func (p *page) Span(d time.Duration) string { return span(d) }
 
+// Quiet returns how long nobody may have tried a key before its deletion is suggested.
+func (p *page) Quiet() string { return span(quiet) }
+
 // span returns a length of time in its largest unit.
 func span(d time.Duration) string {
 	const day = 24 * time.Hour
