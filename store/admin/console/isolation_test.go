@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -107,6 +108,10 @@ func (s *site) others() (ids [][2]string, texts []string) {
 	return ids, []string{"zorg", "192.0.2.20", "Gus", secret}
 }
 
+// ofIDs are the places for IDs. Every other place, a new one too, is tried with those of an
+// organization and a key.
+var ofIDs = []string{"organization in the path", "key in the path", "key", "like", "id", "q", "secret", "entry", "grant", "steps", "back", "project", "cursor", "history", "revision", "token"}
+
 // A session of one organization that reaches another's: every route, with every ID of others in
 // every place that a link or a form has. The answer is the same as for an ID of nothing, has
 // nothing of theirs, and changes nothing of theirs.
@@ -116,7 +121,7 @@ func TestNothingOfAnotherOrganization(t *testing.T) {
 	for _, further := range []string{"organization in the path", "key in the path", "cursor", "history", "back"} { // the lists of that world have one page, and no call is refused
 		places[further] = true
 	}
-	for _, known := range []string{"key", "like", "id", "q", "revision", "secret", "entry", "grant", "steps", "back", "project", "token"} {
+	for _, known := range ofIDs {
 		require.Contains(t, places, known)
 	}
 	for _, r := range routes() {
@@ -126,6 +131,9 @@ func TestNothingOfAnotherOrganization(t *testing.T) {
 				continue
 			}
 			for n := range 6 {
+				if n > 1 && !slices.Contains(ofIDs, place) {
+					break
+				}
 				var pages [2]string
 				for i := range pages {
 					if w == nil || strings.HasSuffix(r.Pattern, "/apply") { // it changes acme
@@ -134,13 +142,14 @@ func TestNothingOfAnotherOrganization(t *testing.T) {
 					pages[i] = w.tries(r, place, w.ids[n][i])
 					tried++
 				}
-				if place != "id" && n < 5 && pages[0] != pages[1] { // a new key's ID is one of the whole store, and a cursor names a place and no record
+				// A new key's ID is one of the whole store. A revision and a cursor name no record.
+				if place != "id" && place != "revision" && n < 5 && pages[0] != pages[1] {
 					require.Equal(t, random.ReplaceAllString(pages[1], "RANDOM"), random.ReplaceAllString(pages[0], "RANDOM"), "%s %s", r.Pattern, place)
 				}
 			}
 		}
 	}
-	require.Greater(t, tried, 2000)
+	require.Greater(t, tried, 1500)
 }
 
 // An isolated is a site whose globex must stay as it is, and unseen.
@@ -176,17 +185,24 @@ func (w *isolated) tries(r route, place, id string) string {
 	}
 	answer := w.visits(r, organization, key, form)
 	require.Less(w, answer.Code, 500, "%s %s=%s", r.Pattern, place, id)
-	for _, text := range w.theirs {
-		if text != id {
-			require.NotContains(w, answer.Body.String(), text, "%s %s=%s", r.Pattern, place, id)
-		}
-	}
+	require.Empty(w, leaked(answer.Body.String(), id, w.theirs), "%s %s=%s", r.Pattern, place, id)
 	require.Equal(w, w.before, w.stateOf("globex"), "%s %s=%s", r.Pattern, place, id)
 	return strings.ReplaceAll(fmt.Sprint(answer.Code, answer.Header(), answer.Body), id, "ID")
 }
 
 // random are the IDs of secrets and new keys, secrets and tokens.
 var random = regexp.MustCompile(`sp_\w+|\b[0-9a-f]{8,}\b|\b[a-z0-9]{20}\b`)
+
+// leaked returns the first of some texts in a page, if it was not sent. Random characters can spell
+// a word.
+func leaked(page, sent string, theirs []string) string {
+	for _, text := range theirs {
+		if strings.Contains(page, text) && !strings.Contains(sent, text) && (random.MatchString(text) || strings.Contains(random.ReplaceAllString(page, ""), text)) {
+			return text
+		}
+	}
+	return ""
+}
 
 // stateOf returns all records and events of an organization.
 func (s *site) stateOf(organization string) string {
