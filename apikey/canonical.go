@@ -42,6 +42,14 @@ func readCanonical(data []byte) (read Key, ok bool) {
 		}
 		secret.FormerID = c.OptionalText(`,"formerId":`)
 		secret.Created, secret.Expires = c.OptionalTime(`,"created":`), c.OptionalTime(`,"expires":`)
+		if c.Next(`,"digest":`) {
+			var err error
+			realm, md5, sha256 := c.Text(`,"digest":{"realm":`), c.OptionalText(`,"md5":`), c.OptionalText(`,"sha256":`)
+			if secret.Digest, err = NewDigestCredentials(realm, md5, sha256); err != nil {
+				return Key{}, false
+			}
+			c.Need(`}`)
+		}
 		c.Need(`}`)
 		read.Secrets = append(read.Secrets, secret)
 	}

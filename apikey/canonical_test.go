@@ -24,6 +24,10 @@ func checkCanonical(t *testing.T, data []byte) {
 		return
 	}
 	require.NoError(t, err, "%q", data)
+	require.True(t, want.Equal(got), "%q", data)
+	for n := range want.Secrets { // the addresses differ
+		want.Secrets[n].Digest, got.Secrets[n].Digest = DigestCredentials{}, DigestCredentials{}
+	}
 	require.Equal(t, want, got, "%q", data)
 }
 
@@ -36,11 +40,15 @@ func canonicalKeys(t testing.TB) (keys []Key) {
 	full, err := list.With(entry)
 	require.NoError(t, err)
 	at := time.Date(2026, 1, 2, 3, 4, 5, 123456789, time.UTC)
+	both, err := NewDigestCredentials("things", "01"+strings.Repeat("0", 30), "02"+strings.Repeat("0", 62))
+	require.NoError(t, err)
+	one, err := NewDigestCredentials("api", "", "03"+strings.Repeat("0", 62))
+	require.NoError(t, err)
 	plain := Key{ID: "k", Organization: "acme", Secrets: []StoredSecret{{Sum: [32]byte{1}}}}
 	rich := Key{
 		ID: "Key_1-b", Organization: "acme é", AccessList: full, Description: "for the backups", Disabled: true, Revision: 1<<64 - 1,
 		Grants:    []Grant{{Role: "reader"}, {Role: "writer", Project: "web"}, {Role: "admin", AllProjects: true}},
-		Secrets:   []StoredSecret{{ServerKey: "2026", Sum: [32]byte{1}, Created: at, Expires: at.AddDate(0, 1, 0)}, {Sum: [32]byte{2}, FormerID: "5ec2e700"}},
+		Secrets:   []StoredSecret{{ServerKey: "2026", Sum: [32]byte{1}, Created: at, Expires: at.AddDate(0, 1, 0), Digest: both}, {Sum: [32]byte{2}, FormerID: "5ec2e700", Digest: one}},
 		NotBefore: at, Expires: at.AddDate(1, 0, 0), Created: at, TrialList: list,
 		Metadata: &Metadata{Labels: map[string]string{"team": "web é", "z": ""}, ExternalID: "cus_1"},
 	}
@@ -76,6 +84,8 @@ func TestCanonicalJSON(t *testing.T) {
 			`"revision":`: `"revision":-`, `"grants":[]`: `"grants":[{"role":"reader"},{"role":"reader"}]`, `"id":"k"`: `"id":7`,
 			`"labels":{`: `"labels":{"z":"","z":"",`, `"team":"web"`: `"team":7`, `"labels":{"team":"web"}`: `"labels":{}`, `"externalId":"cus_1"`: `"externalId":""`,
 			`"team"`: `"te\u0061m"`, `"trialList":[`: `"trialList":[],"x":[`, `"trialList":[{`: `"trialList":[[{`, `,"revision"`: `,"trialList":[],"revision"`,
+			`"realm":"things"`: `"realm":"th\u0069ngs"`, `"md5":"01`: `"md5":"0A`, `"sha256":"02`: `"sha256":"0`, `,"md5":`: `,"x":"","md5":`,
+			`"digest":{"realm":"api","sha256"`: `"digest":{"sha256":"","realm":"api","md5"`, `"md5":"0100`: `"md5":"`,
 			`"description":""`: `"description":"\u003c"`, `"organization":"acme"`: `"organization":"ac` + "\xff" + `me"`, `"192.0.2.1"`: `"192.0.2.1\u002f"`,
 		} {
 			checkCanonical(t, []byte(strings.Replace(string(data), old, changed, 1)))

@@ -9,7 +9,7 @@
 // # The parts
 //
 // A [Key] is the record of one program's access: its owner, its grants, its addresses and its time. It holds one or two
-// [StoredSecret] values, which are hashes. A [Secret] is the text itself, in the hands of a caller. It exists at two
+// [StoredSecret] values, which are hashes, with [DigestCredentials] if its service offers HTTP Digest. A [Secret] is the text itself, in the hands of a caller. It exists at two
 // moments only: [New], [Issue] and [Rotate] return one to be shown once, and [Parse] reads the one in a request.
 //
 // The text of a secret is made to be recognized (rule K2):

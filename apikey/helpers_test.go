@@ -60,7 +60,10 @@ func invalidList(t testing.TB) accesslist.List {
 // fullKey has something in every field.
 func fullKey(t testing.TB) apikey.Key {
 	t.Helper()
-	issuer := newIssuer(t, apikey.IssuerConfig{ServerKeys: []apikey.ServerKey{serverKey(t, "k1")}})
+	issuer := newIssuer(t, apikey.IssuerConfig{
+		ServerKeys:  []apikey.ServerKey{serverKey(t, "k1")},
+		DigestRealm: "things", DigestAlgorithms: []apikey.DigestAlgorithm{apikey.DigestMD5, apikey.DigestSHA256},
+	})
 	key, _ := newKey(t, issuer)
 	key, _ = rotate(t, issuer, key, time.Hour)
 	list, err := accesslist.Parse("203.0.113.7", "198.51.100.0/24")

@@ -33,6 +33,15 @@ type IssuerConfig struct {
 	// to server keys. Without ServerKeys [NewIssuer] refuses it: perhaps they were not loaded.
 	AcceptUnkeyed bool
 
+	// DigestAlgorithms makes Issue, New and Rotate add HTTP Digest credentials to every new secret, for these algorithms and
+	// DigestRealm; see [DigestCredentials]. A key can use Digest only if its secret was made by such an issuer. List every
+	// algorithm that the service offers: the client chooses. None: new secrets have no credentials.
+	DigestAlgorithms []DigestAlgorithm
+
+	// DigestRealm is the realm of the service's challenges; see [ValidateRealm]. Required with DigestAlgorithms, empty
+	// without. Credentials of another realm are worthless: after a change of the realm keys are rotated.
+	DigestRealm string
+
 	// Clock is the clock of Issue, New and Rotate. nil means time.Now.
 	Clock func() time.Time
 }
@@ -44,6 +53,9 @@ type Issuer struct {
 	prefixes []string    // each with the _ behind it; the first begins new secrets
 	hashes   []hashUnder // the first hashes new secrets
 	clock    func() time.Time
+
+	digestAlgorithms []DigestAlgorithm
+	digestRealm      string
 }
 
 // hashUnder is one way to hash a secret. A server key ID of "" stands for plain SHA-256.
@@ -63,11 +75,13 @@ func (i *Issuer) orDefault() *Issuer {
 }
 
 // NewIssuer returns an issuer. The error joins everything wrong with the configuration: an invalid prefix, two prefixes
-// of which one begins with the other and a _, a zero ServerKey or two with the same ID, AcceptUnkeyed without ServerKeys.
+// of which one begins with the other and a _, a zero ServerKey or two with the same ID, AcceptUnkeyed without ServerKeys,
+// an invalid Digest algorithm or one given twice, an invalid realm, and one of DigestAlgorithms and DigestRealm without the
+// other.
 func NewIssuer(config IssuerConfig) (*Issuer, error) {
 	var errs []error
 	report := func(format string, args ...any) { errs = append(errs, fmt.Errorf("apikey: "+format, args...)) }
-	i := &Issuer{clock: config.Clock}
+	i := &Issuer{clock: config.Clock, digestAlgorithms: slices.Clone(config.DigestAlgorithms), digestRealm: config.DigestRealm}
 	if i.clock == nil {
 		i.clock = time.Now
 	}
@@ -90,10 +104,30 @@ func NewIssuer(config IssuerConfig) (*Issuer, error) {
 	if config.AcceptUnkeyed || len(config.ServerKeys) == 0 {
 		i.hashes = append(i.hashes, hashUnder{sum: sha256.Sum256})
 	}
+	checkDigest(config, report)
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}
 	return i, nil
+}
+
+func checkDigest(config IssuerConfig, report func(format string, args ...any)) {
+	if len(config.DigestAlgorithms) == 0 {
+		if config.DigestRealm != "" {
+			report("DigestRealm without DigestAlgorithms: want both, or neither")
+		}
+		return
+	}
+	if problem := realmProblem(config.DigestRealm); problem != "" {
+		report("DigestRealm %s", problem)
+	}
+	for n, algorithm := range config.DigestAlgorithms {
+		if err := algorithm.Validate(); err != nil {
+			report("DigestAlgorithms[%d]: %w", n, err)
+		} else if slices.Contains(config.DigestAlgorithms[:n], algorithm) {
+			report("DigestAlgorithms[%d] is %s for the second time: want once", n, algorithm)
+		}
+	}
 }
 
 func (i *Issuer) addPrefixes(config IssuerConfig, report func(format string, args ...any)) {
@@ -153,6 +187,9 @@ func (i *Issuer) Issue(key Key) (Key, Secret, error) {
 	return i.issue(key.Clone(), i.now())
 }
 
+// DigestRealm returns the realm of the HTTP Digest credentials that the issuer makes, "" if it makes none.
+func (i *Issuer) DigestRealm() string { return i.orDefault().digestRealm }
+
 // now returns the time without a zone and a monotonic reading, so that it equals the one read back from a database.
 func (i *Issuer) now() time.Time { return i.clock().UTC().Round(0) }
 
@@ -170,7 +207,10 @@ func (i *Issuer) issue(issued Key, now time.Time) (Key, Secret, error) {
 	}
 	secret := newSecret(newText(i.prefixes[0], issued.ID), i)
 	hash := i.hashes[0]
-	issued.Secrets = append(issued.Secrets, StoredSecret{ServerKey: hash.serverKey, Sum: hash.sum(secret.view()), Created: now})
+	issued.Secrets = append(issued.Secrets, StoredSecret{
+		ServerKey: hash.serverKey, Sum: hash.sum(secret.view()), Created: now,
+		Digest: makeDigest(issued.ID, secret, i.digestRealm, i.digestAlgorithms),
+	})
 	if err := issued.Validate(); err != nil {
 		return Key{}, Secret{}, err
 	}
@@ -185,6 +225,9 @@ func Issue(key Key) (Key, Secret, error) { return (*Issuer)(nil).Issue(key) }
 //
 // Each earlier secret stays valid for the overlap from now, or until its own Expires if that is earlier. With an overlap
 // of 0 every earlier secret ends at once: that is always possible, and right after a leak.
+//
+// The new secret has Digest credentials if this issuer makes them, whatever the earlier secrets have: rotated by another
+// issuer, a key cannot use HTTP Digest any more after the overlap.
 //
 // Expired secrets are dropped. A key with two live secrets is refused with [ErrTwoSecrets] unless the overlap is 0; the
 // error has the end of the older one. A negative overlap and an invalid key are errors, too.

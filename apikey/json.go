@@ -37,23 +37,30 @@ type (
 		AllProjects bool   `json:"allProjects,omitzero"`
 	}
 	storedSecret struct {
-		ServerKey string    `json:"serverKey,omitzero"`
-		Sum       string    `json:"sum"`
-		FormerID  string    `json:"formerId,omitzero"`
-		Created   time.Time `json:"created,omitzero"`
-		Expires   time.Time `json:"expires,omitzero"`
+		ServerKey string       `json:"serverKey,omitzero"`
+		Sum       string       `json:"sum"`
+		FormerID  string       `json:"formerId,omitzero"`
+		Created   time.Time    `json:"created,omitzero"`
+		Expires   time.Time    `json:"expires,omitzero"`
+		Digest    storedDigest `json:"digest,omitzero"`
+	}
+	storedDigest struct {
+		Realm  string `json:"realm"`
+		MD5    string `json:"md5,omitzero"`
+		SHA256 string `json:"sha256,omitzero"`
 	}
 )
 
-// MarshalJSON returns the stored form of the key, for a database. It has the hashes of the secrets: do not show it to a
-// customer and do not accept it from one. Give a program's answers a form of their own.
+// MarshalJSON returns the stored form of the key, for a database. It has the hashes of the secrets, and their Digest
+// credentials, with which its reader can sign in: do not show it to a customer and do not accept it from one. Give a
+// program's answers a form of their own.
 //
 // It is an object with the names id, organization, description, disabled, accessList, grants (each role, project,
-// allProjects), secrets (each serverKey, sum in hexadecimal, formerId, created, expires), notBefore, expires, created, trialList, labels, externalId
-// and revision. Times are RFC 3339 in UTC with all their nanoseconds; a zero time, project, serverKey or formerId and an
-// empty trialList, labels or externalId are left out. Text in another
-// encoding than UTF-8 and years beyond four digits are errors, because they would not be read back the same. An otherwise
-// invalid key is written as it is.
+// allProjects), secrets (each serverKey, sum in hexadecimal, formerId, created, expires, digest with realm, md5 and sha256),
+// notBefore, expires, created, trialList, labels, externalId and revision. Times are RFC 3339 in UTC with all their
+// nanoseconds; a zero time, project, serverKey or formerId, an absent digest or hash of one, and an empty trialList, labels
+// or externalId are left out. Text in another encoding than UTF-8 and years beyond four digits are errors, because they
+// would not be read back the same. An otherwise invalid key is written as it is.
 func (k Key) MarshalJSON() ([]byte, error) {
 	stored := storedKey{
 		ID: k.ID, Organization: k.Organization, Description: k.Description, Disabled: k.Disabled, AccessList: k.AccessList,
@@ -71,7 +78,7 @@ func (k Key) MarshalJSON() ([]byte, error) {
 	}
 	for n, s := range k.Secrets {
 		stored.Secrets[n] = storedSecret{ServerKey: s.ServerKey, Sum: hex.EncodeToString(s.Sum[:]), FormerID: s.FormerID,
-			Created: s.Created.UTC(), Expires: s.Expires.UTC()}
+			Created: s.Created.UTC(), Expires: s.Expires.UTC(), Digest: digestForm(s.Digest)}
 		texts = append(texts, s.ServerKey, s.FormerID)
 	}
 	for _, text := range texts {
@@ -84,6 +91,11 @@ func (k Key) MarshalJSON() ([]byte, error) {
 		return nil, fmt.Errorf("apikey: a key cannot be stored: %w", err)
 	}
 	return data, nil
+}
+
+func digestForm(c DigestCredentials) storedDigest {
+	hashes := c.hashes()
+	return storedDigest{Realm: hashes.realm, MD5: hashes.md5, SHA256: hashes.sha256}
 }
 
 // UnmarshalJSON reads the output of [Key.MarshalJSON], exactly or not at all (rule A3). Errors, each with the name, are:
@@ -159,8 +171,22 @@ func readSecret(v strictjson.Value) (secret StoredSecret, err error) {
 		strictjson.Field{Name: "formerId", Read: strictjson.Text(&secret.FormerID)},
 		strictjson.Field{Name: "created", Read: strictjson.Time(&secret.Created)},
 		strictjson.Field{Name: "expires", Read: strictjson.Time(&secret.Expires)},
+		strictjson.Field{Name: "digest", Read: func(v strictjson.Value) error { return readDigest(&secret.Digest, v) }},
 	)
 	return secret, err
+}
+
+func readDigest(to *DigestCredentials, v strictjson.Value) error {
+	var realm, md5, sha256 string
+	err := v.Object(
+		strictjson.Field{Name: "realm", Required: true, Read: strictjson.Text(&realm)},
+		strictjson.Field{Name: "md5", Read: strictjson.Text(&md5)},
+		strictjson.Field{Name: "sha256", Read: strictjson.Text(&sha256)},
+	)
+	if err == nil {
+		*to, err = NewDigestCredentials(realm, md5, sha256)
+	}
+	return err
 }
 
 func readSum(to *[sha256.Size]byte, v strictjson.Value) error {

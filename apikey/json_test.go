@@ -184,7 +184,7 @@ func TestA3StrictReading(t *testing.T) {
 		"null accessList":          {replaced(`"accessList": []`, `"accessList": null`), `"accessList" is null`},
 		"null secrets":             {`{"id":"k","organization":"acme","disabled":false,"accessList":[],"secrets": null}`, `"secrets" is null`},
 		"null expires":             {replaced(`"2027-01-01T01:00:00+01:00"`, ` null `), `"expires" is null`},
-		"null secret":              {replaced(`{"sum": "`+sumB+`", "formerId": "5ec2e700"}`, `null`), `"secrets": number 2: null: want an object with "serverKey", "sum", "formerId", "created", "expires"`},
+		"null secret":              {replaced(`{"sum": "`+sumB+`", "formerId": "5ec2e700"}`, `null`), `"secrets": number 2: null: want an object with "serverKey", "sum", "formerId", "created", "expires", "digest"`},
 		"null former ID":           {replaced(`"5ec2e700"`, `null`), `"secrets": number 2: "formerId" is null`},
 		"bad former ID":            {replaced(`"5ec2e700"`, `"secret"`), `FormerID "secret" of Secrets[1]`},
 		"null expires of a secret": {replaced(`"2026-05-17T13:00:00.000000001Z"`, `null`), `"secrets": number 1: "expires" is null: want a value, or leave it out`},

@@ -100,7 +100,7 @@ func (k Key) Status(now time.Time) Status {
 // Entries returns the number of entries of both lists. [MaxEntries] and store.MaxEntries are bounds on it.
 func (k Key) Entries() int { return k.AccessList.Len() + k.TrialList.Len() }
 
-// Clone returns a copy with Grants, Secrets and Metadata of its own. Access lists are immutable and stay shared.
+// Clone returns a copy with Grants, Secrets and Metadata of its own. Access lists and Digest credentials are immutable and stay shared.
 // Metadata with nothing in it becomes nil.
 func (k Key) Clone() Key {
 	k.Grants = slices.Clone(k.Grants)
@@ -121,5 +121,6 @@ func (k Key) Equal(o Key) bool {
 }
 
 func (s StoredSecret) equal(o StoredSecret) bool {
-	return s.ServerKey == o.ServerKey && s.Sum == o.Sum && s.FormerID == o.FormerID && s.Created.Equal(o.Created) && s.Expires.Equal(o.Expires)
+	return s.ServerKey == o.ServerKey && s.Sum == o.Sum && s.FormerID == o.FormerID && s.Created.Equal(o.Created) && s.Expires.Equal(o.Expires) &&
+		s.Digest.Equal(o.Digest)
 }

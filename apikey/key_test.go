@@ -167,6 +167,8 @@ func TestCloneSharesNothing(t *testing.T) {
 	require.Equal(t, key, clone)
 	clone.Grants[0].Role = "other"
 	clone.Secrets[0].Sum[0]++
+	clone.Secrets[1].Digest = apikey.DigestCredentials{}
+	require.False(t, key.Secrets[1].Digest.IsZero())
 	clone.Metadata.Labels["team"], clone.Metadata.ExternalID = "other", "other"
 	require.Equal(t, "cus_1", key.ExternalID())
 	team, ok := key.Label("team")
@@ -219,6 +221,8 @@ func TestEqual(t *testing.T) {
 		"a secret's FormerID":  func(k *apikey.Key) { k.Secrets[0].FormerID = "5ec2e700" },
 		"a secret's Created":   func(k *apikey.Key) { k.Secrets[0].Created = time.Time{} },
 		"a secret's Expires":   func(k *apikey.Key) { k.Secrets[0].Expires = time.Time{} },
+		"a secret's Digest":    func(k *apikey.Key) { k.Secrets[0].Digest = k.Secrets[1].Digest },
+		"no Digest":            func(k *apikey.Key) { k.Secrets[0].Digest = apikey.DigestCredentials{} },
 		"NotBefore":            func(k *apikey.Key) { k.NotBefore = time.Time{} },
 		"Expires":              func(k *apikey.Key) { k.Expires = k.Expires.Add(1) },
 		"Created":              func(k *apikey.Key) { k.Created = time.Time{} },

@@ -143,7 +143,7 @@ func TestK2ServerKeyIsRedactedEverywhere(t *testing.T) {
 }
 
 func TestK2RedactedTextIsTheSameForZero(t *testing.T) {
-	_, secret := newKey(t, nil)
+	key, secret := newKey(t, digestIssuer(t, "things"))
 	type redacting interface {
 		fmt.Stringer
 		fmt.GoStringer
@@ -151,7 +151,7 @@ func TestK2RedactedTextIsTheSameForZero(t *testing.T) {
 		json.Marshaler
 		MarshalText() ([]byte, error)
 	}
-	for _, v := range []redacting{secret, apikey.Secret{}, serverKey(t, "k1"), apikey.ServerKey{}} {
+	for _, v := range []redacting{secret, apikey.Secret{}, serverKey(t, "k1"), apikey.ServerKey{}, key.Secrets[0].Digest, apikey.DigestCredentials{}} {
 		require.Equal(t, "[redacted]", v.String())
 		require.Equal(t, "[redacted]", v.GoString())
 		require.Equal(t, "[redacted]", v.LogValue().String())

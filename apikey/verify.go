@@ -26,6 +26,9 @@ type StoredSecret struct {
 	// Expires is the end of the overlap with a newer secret (rule K4). From that instant on this one is not accepted.
 	// Zero: accepted until the key is rotated.
 	Expires time.Time
+
+	// Digest has the HTTP Digest credentials of the secret. Zero: none, and the secret cannot be used with Digest.
+	Digest DigestCredentials
 }
 
 // ID returns the first 8 hexadecimal digits of the hash, for example "9f86d081", or FormerID: hashed again, a secret keeps
@@ -92,7 +95,7 @@ func (s Secret) Verify(stored []StoredSecret, now time.Time) (index int, err err
 }
 
 // Rehash returns a stored secret hashed again, under the first server key of the issuer of s. ok is false if stored is
-// hashed under that one already, and if s does not match stored. ID, Created and Expires stay as they are.
+// hashed under that one already, and if s does not match stored. ID, Created, Expires and Digest stay as they are.
 //
 // Call it after [Secret.Verify], so that a server key can be dropped: only the text can be hashed again, and the caller
 // alone has it. policy.Decision.Rehashed does so for a decision. Expired secrets match, too.

@@ -127,8 +127,9 @@ func (d Decision) Entry() (accesslist.Entry, bool) {
 	return d.subject.key.AccessList.Match(d.request.client, d.now)
 }
 
-// SecretID returns the [apikey.StoredSecret.ID] of the verified secret (rule K4). It is ""
-// if none was verified, or another kind of proof.
+// SecretID returns the [apikey.StoredSecret.ID] of the secret that the verified proof was made
+// with (rule K4): the secret itself, or an HTTP Digest response. It is "" if none was
+// verified, or proof of another kind.
 func (d Decision) SecretID() string {
 	if verified := d.verified(); verified != nil {
 		return verified.ID()

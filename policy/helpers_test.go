@@ -128,4 +128,4 @@ func requireDenied(t testing.TB, d policy.Decision, reason policy.Reason) {
 // verifierFunc is a function as a Verifier.
 type verifierFunc func(apikey.Key, time.Time) error
 
-func (f verifierFunc) Verify(key apikey.Key, now time.Time) error { return f(key, now) }
+func (f verifierFunc) Verify(key apikey.Key, now time.Time) (int, error) { return -1, f(key, now) }

@@ -23,7 +23,8 @@ func (d Decision) Rehashed() (apikey.Key, bool) {
 	return key, true
 }
 
-// rehash is for an allowed call with a verified secret. Hashing again takes time, and only callers with a proven
+// rehash is for an allowed call with the proof of a secret. Without the text of one, as with
+// HTTP Digest, there is nothing to hash. Hashing again takes time, and only callers with a proven
 // secret can measure it (rule K3).
 func (d *Decision) rehash(r *Request) {
 	if rehashed, ok := r.Secret.Rehash(d.subject.key.Secrets[d.secret]); ok {

@@ -107,12 +107,16 @@ type Endpoint struct {
 
 // A Verifier checks a proof other than a secret's text.
 type Verifier interface {
-	// Verify returns nil if the proof holds for the key at now, and otherwise the reason. The
-	// key is a copy without Grants: they prove nothing, and to copy them would take time by
+	// Verify returns no error if the proof holds for the key at now, and otherwise the reason.
+	// secret is the index in key.Secrets of the secret that the proof was made with, for
+	// Decision.SecretID; -1 stands for proof of another kind. An index beyond the secrets is
+	// answered like an error.
+	//
+	// The key is a copy without Grants: they prove nothing, and to copy them would take time by
 	// their number (rule K3). For an unknown key it is called with the zero Key and should
-	// take as long as for an existing one; its result is then ignored. It must be safe for
+	// take as long as for an existing one; its results are then ignored. It must be safe for
 	// concurrent use.
-	Verify(key apikey.Key, now time.Time) error
+	Verify(key apikey.Key, now time.Time) (secret int, err error)
 }
 
 // AlreadyVerified is the Verifier for a key whose possession was verified before, for
@@ -120,8 +124,8 @@ type Verifier interface {
 // verifies nothing and believes the key ID.
 type AlreadyVerified struct{}
 
-// Verify implements [Verifier]. It returns nil.
-func (AlreadyVerified) Verify(apikey.Key, time.Time) error { return nil }
+// Verify implements [Verifier]. It returns -1 and no error.
+func (AlreadyVerified) Verify(apikey.Key, time.Time) (secret int, err error) { return -1, nil }
 
 // refused is lines 1 and 2, and line 3 for an unreadable request: they need no look-up.
 func (r *Request) refused() (Reason, error) {
@@ -200,7 +204,7 @@ func shown(key *apikey.Key) (copied apikey.Key) {
 	return copied
 }
 
-// verify returns the index of the verified secret, -1 for another kind of proof, and an
+// verify returns the index of the verified secret, -1 for proof of another kind, and an
 // error if nothing was verified. It does the same work without a key (nil).
 func (r *Request) verify(key *apikey.Key, now time.Time) (secret int32, err error) {
 	if r.Verifier == nil || r.Err != nil {
@@ -214,5 +218,12 @@ func (r *Request) verify(key *apikey.Key, now time.Time) (secret int32, err erro
 		}
 		return int32(index), err
 	}
-	return -1, r.Verifier.Verify(shown(key), now)
+	index, err := r.Verifier.Verify(shown(key), now)
+	switch {
+	case err != nil || key == nil:
+		return -1, err
+	case index < -1 || index >= len(key.Secrets):
+		return -1, fmt.Errorf("policy: the Verifier returned secret %d of %d: want an index of key.Secrets, or -1", index, len(key.Secrets))
+	}
+	return int32(index), nil
 }

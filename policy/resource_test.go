@@ -218,5 +218,7 @@ func TestLines6To8AreTheKeysStatus(t *testing.T) {
 }
 
 func TestAlreadyVerifiedHolds(t *testing.T) {
-	require.NoError(t, policy.AlreadyVerified{}.Verify(apikey.Key{}, noon))
+	secret, err := policy.AlreadyVerified{}.Verify(apikey.Key{}, noon)
+	require.NoError(t, err)
+	require.Equal(t, -1, secret)
 }

@@ -23,12 +23,12 @@ type countingVerifier struct {
 	err  error
 }
 
-func (p *countingVerifier) Verify(key apikey.Key, now time.Time) error {
+func (p *countingVerifier) Verify(key apikey.Key, now time.Time) (int, error) {
 	if !now.Equal(noon) {
-		return errors.New("another time")
+		return -1, errors.New("another time")
 	}
 	p.keys = append(p.keys, key)
-	return p.err
+	return -1, p.err
 }
 
 // Rule K3: an unknown key costs the same verification as a wrong proof.
@@ -242,3 +242,35 @@ func TestK2NoSecretIsTold(t *testing.T) {
 	requireNoSecret(t, d, f.request.Secret)
 	require.True(t, strings.Contains(d.String(), "[redacted]"), "the panic's value was told: %s", d)
 }
+
+// A Verifier says which secret its proof was made with. One that does not exist is no proof.
+func TestVerifierNamesTheSecret(t *testing.T) {
+	for index, want := range map[int]string{-2: "", -1: "", 0: "0", 1: "1", 2: ""} {
+		f := newFixture(t)
+		other, _ := newSecret(t, "key-1")
+		f.key.Secrets = append(f.key.Secrets, other)
+		f.key.Secrets[0].ServerKey = "earlier"
+		f.verifyBy(secretVerifier(index))
+		d := f.decide(f.source())
+		switch {
+		case index < -1 || index > 1:
+			requireDenied(t, d, policy.WrongSecret)
+			require.ErrorContains(t, d.Cause, fmt.Sprintf("the Verifier returned secret %d of 2", index))
+		default:
+			require.True(t, d.Allowed(), "%v", d)
+			_, rehashed := d.Rehashed()
+			require.False(t, rehashed, "its text was not shown")
+		}
+		if want != "" {
+			want = f.key.Secrets[index].ID()
+			require.Contains(t, d.Explain(), "verified by secret "+want)
+		}
+		require.Equal(t, want, d.SecretID(), index)
+		requireDenied(t, f.decide(&memory{}), policy.UnknownKey)
+	}
+}
+
+// secretVerifier takes every call for a proof of the secret with this index.
+type secretVerifier int
+
+func (v secretVerifier) Verify(apikey.Key, time.Time) (int, error) { return int(v), nil }

@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/sallyport-go/sallyport/apikey"
 	"github.com/sallyport-go/sallyport/policy"
 	"github.com/sallyport-go/sallyport/store"
 )
@@ -248,6 +249,16 @@ func TestWriteValidate(t *testing.T) {
 		require.ErrorContains(t, err, want)
 		assert.True(t, strings.HasPrefix(err.Error(), "store: Write: "), err)
 		assert.Less(t, len(err.Error()), 1000)
+	}
+	md5, sha256 := strings.Repeat("0a", 16), strings.Repeat("0b", 32)
+	digest, err := apikey.NewDigestCredentials("api", md5, sha256)
+	require.NoError(t, err)
+	key.Secrets[0].Digest = digest
+	require.NoError(t, sound().Validate())
+	for _, hash := range []string{md5, sha256} {
+		w := sound()
+		w.Events[1].Reason = "it was " + strings.ToUpper(hash)
+		require.ErrorContains(t, w.Validate(), "it has the hash of secret "+key.Secrets[0].ID())
 	}
 	hash := hex.EncodeToString(key.Secrets[0].Sum[:])
 	for name, text := range map[string]string{

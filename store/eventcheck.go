@@ -256,15 +256,17 @@ func (w Write) validateEvent(event Event) (size int, err error) {
 	return len(written), nil
 }
 
-// hashIn returns the ID of the written key's secret with its hash in the JSON, or "".
+// hashIn returns the ID of the written key's secret with its hash, or one of its Digest credentials, in the JSON, or "".
 func (w Write) hashIn(text []byte) string {
 	if w.PutKey == nil {
 		return ""
 	}
 	text = unescaped(bytes.ToLower(text))
 	for _, secret := range w.PutKey.Secrets {
-		if bytes.Contains(text, []byte(hex.EncodeToString(secret.Sum[:]))) {
-			return secret.ID()
+		for _, hash := range []string{hex.EncodeToString(secret.Sum[:]), secret.Digest.Hash(apikey.DigestMD5), secret.Digest.Hash(apikey.DigestSHA256)} {
+			if hash != "" && bytes.Contains(text, []byte(hash)) {
+				return secret.ID()
+			}
 		}
 	}
 	return ""

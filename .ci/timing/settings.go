@@ -56,8 +56,8 @@ const (
 	noRecord      = "no record"
 	aRecord       = "a record"
 	aLargeRecord  = "a large record"
-	andADigest    = "a record and a digest credential"
-	andTwoDigests = "a record and two digest credentials"
+	andADigest    = "a record with Digest credentials"
+	andTwoDigests = "a record with Digest credentials for two secrets"
 )
 
 func newSettings(keys int) (settings []*setting, err error) {
@@ -67,7 +67,7 @@ func newSettings(keys int) (settings []*setting, err error) {
 	}
 	quiet := policy.New(s.store)
 	logged := policy.New(s.store, policy.WithObserver(policyhttp.Log(slog.New(slog.NewJSONHandler(io.Discard, nil)), policyhttp.LogOptions{})))
-	httpDigest, err := digest.New(digest.Config{Credentials: &s.credentials, Algorithms: []digest.Algorithm{digest.SHA256}})
+	httpDigest, err := digest.New(digest.Config{Algorithms: []apikey.DigestAlgorithm{apikey.DigestSHA256}})
 	if err != nil {
 		return nil, err
 	}
@@ -97,12 +97,11 @@ func newSettings(keys int) (settings []*setting, err error) {
 
 // stored is the keys in the store, a third each plain, bare and large, and IDs of unknown ones.
 type stored struct {
-	store       *memory.Store
-	credentials digest.MemoryCredentials
+	store *memory.Store
 
 	plain   []apikey.ID // one secret, one grant, one entry
-	bare    []apikey.ID // the same without a digest credential
-	large   []apikey.ID // two secrets, both with digest credentials, ten grants and a hundred entries
+	bare    []apikey.ID // the same without Digest credentials
+	large   []apikey.ID // two secrets, both with Digest credentials, ten grants and a hundred entries
 	unknown []apikey.ID // absent; as many as plain
 }
 
@@ -119,26 +118,28 @@ func (s *stored) fill(keys int) error {
 	if err != nil {
 		return err
 	}
+	issuer, err := apikey.NewIssuer(apikey.IssuerConfig{DigestAlgorithms: []apikey.DigestAlgorithm{apikey.DigestSHA256}, DigestRealm: policyhttp.DefaultRealm})
+	if err != nil {
+		return err
+	}
 	for i := range keys {
-		key, secret, err := apikey.New(organization, apikey.Grant{Role: "reader"})
+		key, _, err := issuer.New(organization, apikey.Grant{Role: "reader"})
 		if err != nil {
 			return err
 		}
 		key.AccessList = short
-		secrets := []apikey.Secret{secret}
 		switch i % 3 {
 		case 0:
 			s.plain = append(s.plain, key.ID)
 			s.unknown = append(s.unknown, apikey.NewID())
 		case 1:
 			s.bare = append(s.bare, key.ID)
-			secrets = nil
+			key.Secrets[0].Digest = apikey.DigestCredentials{}
 		case 2:
 			s.large = append(s.large, key.ID)
-			if key, secret, err = apikey.Rotate(key, time.Hour); err != nil {
+			if key, _, err = issuer.Rotate(key, time.Hour); err != nil {
 				return err
 			}
-			secrets = append(secrets, secret)
 			key.AccessList = long
 			for i := range 9 {
 				key.Grants = append(key.Grants, apikey.Grant{Role: "writer", Project: fmt.Sprint("project", i)})
@@ -146,15 +147,6 @@ func (s *stored) fill(keys int) error {
 		}
 		if _, err := s.store.PutKey(ctx, key); err != nil {
 			return err
-		}
-		for _, secret := range secrets {
-			credential, err := digest.NewCredential(key, secret, "", digest.SHA256)
-			if err == nil {
-				err = s.credentials.Add(key.ID, digest.SHA256, credential)
-			}
-			if err != nil {
-				return err
-			}
 		}
 	}
 	return nil

@@ -271,7 +271,7 @@ func TestNothingTellsAnUnknownKeyFromAWrongSecret(t *testing.T) {
 // Missing credentials, and malformed ones.
 func TestCredentialsThatAreRefused(t *testing.T) {
 	s := newService(t)
-	httpDigest, err := digest.New(digest.Config{Credentials: new(digest.MemoryCredentials), Algorithms: []digest.Algorithm{digest.SHA256}})
+	httpDigest, err := digest.New(digest.Config{Algorithms: []apikey.DigestAlgorithm{apikey.DigestSHA256}})
 	require.NoError(t, err)
 	s.schemes = []policyhttp.Scheme{policyhttp.Bearer(), policyhttp.Basic(), httpDigest}
 	s.start()

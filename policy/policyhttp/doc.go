@@ -54,7 +54,8 @@
 //   - [KeyHeader]: the text of a secret in a header of its own, such as X-API-Key, for
 //     clients that cannot send Authorization.
 //   - HTTP Digest (RFC 7616) of package digest, for clients that know nothing else. It has
-//     a price, and keys opt in to it one by one: read its documentation first.
+//     a price, and only an issuer with DigestAlgorithms makes keys for it: read its
+//     documentation first.
 //   - A [Scheme] of the program's own, for keys of another format.
 //
 // Bearer and Basic are the default; the others are off unless configured. A secret in the

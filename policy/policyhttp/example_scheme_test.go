@@ -122,12 +122,12 @@ var errLegacySecret = errors.New("acme: the text is not that of the key")
 
 // Verify compares the hashes in constant time. For an unknown key (the zero Key) it does
 // the same: look a hash up, compare with that or with one of zeros (rule K3).
-func (p legacyProof) Verify(_ apikey.Key, _ time.Time) error {
+func (p legacyProof) Verify(_ apikey.Key, _ time.Time) (secret int, err error) {
 	stored, found := p.table[p.id]
 	if subtle.ConstantTimeCompare(p.sum[:], stored[:]) != 1 || !found {
-		return errLegacySecret
+		return -1, errLegacySecret
 	}
-	return nil
+	return -1, nil // none of the key's secrets
 }
 
 // Format shows nothing of the hash, whatever prints the request.

@@ -70,7 +70,7 @@ const DefaultRealm = "api"
 
 // New returns a Guard. The error joins everything wrong with the configuration: no engine,
 // an invalid address topology, an invalid scheme or one given twice, a realm refused by
-// [CheckRealm].
+// [apikey.ValidateRealm], or another one than that of the issuer's Digest credentials.
 func New(config Config) (*Guard, error) {
 	g := &Guard{
 		engine: config.Engine, issuer: config.Issuer, address: config.Address,
@@ -145,8 +145,10 @@ func (g *Guard) mistakes(schemes []Scheme) (mistakes []error) {
 			add("Config.Schemes[%d] reads %s like an earlier one: want each scheme once", i, strings.TrimSpace(scheme.Header()+" "+scheme.Name()))
 		}
 	}
-	if err := CheckRealm(g.realm); err != nil {
+	if err := apikey.ValidateRealm(g.realm); err != nil {
 		add("Config.Realm: %w", err)
+	} else if made := g.issuer.DigestRealm(); made != "" && made != g.realm {
+		add("Config.Realm is %q, and Config.Issuer makes Digest credentials for the realm %q: want the same", g.realm, made)
 	}
 	return mistakes
 }
@@ -155,18 +157,4 @@ func (g *Guard) mistakes(schemes []Scheme) (mistakes []error) {
 func isNil(scheme Scheme) bool {
 	v := reflect.ValueOf(scheme)
 	return scheme == nil || v.Kind() == reflect.Pointer && v.IsNil()
-}
-
-// maxRealm is the length of the longest realm, in bytes.
-const maxRealm = 128
-
-// CheckRealm returns why a realm cannot stand between the quotes of a challenge, or nil.
-// Clients do not agree whether an escape is hashed as it is, nor on an encoding other than
-// ASCII.
-func CheckRealm(realm string) error {
-	unfit := func(c rune) bool { return c < ' ' || c > '~' || c == '"' || c == '\\' }
-	if realm == "" || len(realm) > maxRealm || strings.ContainsFunc(realm, unfit) {
-		return fmt.Errorf("the realm is %.140q: want 1 to %d characters of ASCII without control characters, \" and \\", realm, maxRealm)
-	}
-	return nil
 }

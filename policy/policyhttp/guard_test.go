@@ -395,3 +395,13 @@ func TestSourceLeftBehind(t *testing.T) {
 	close(release)
 	require.Equal(t, s.key.ID, <-told)
 }
+
+// An issuer for another realm than the guard's would make credentials that nobody can use.
+func TestGuardAndIssuerHaveOneRealm(t *testing.T) {
+	issuer, err := apikey.NewIssuer(apikey.IssuerConfig{DigestAlgorithms: []apikey.DigestAlgorithm{apikey.DigestMD5}, DigestRealm: "api"})
+	require.NoError(t, err)
+	_, err = policyhttp.New(policyhttp.Config{Engine: policy.New(nil), Issuer: issuer})
+	require.NoError(t, err)
+	_, err = policyhttp.New(policyhttp.Config{Engine: policy.New(nil), Issuer: issuer, Realm: "things"})
+	require.ErrorContains(t, err, `Config.Realm is "things", and Config.Issuer makes Digest credentials for the realm "api": want the same`)
+}

@@ -150,21 +150,28 @@ func (r *keyRequest) after(before []apikey.StoredSecret, handedOut []string) pol
 	return policy.Request{
 		Key: r.key, Client: r.client, ClientFrom: r.origin, Endpoint: r.endpoint,
 		Organization: r.resource.Organization, Project: r.resource.Project,
-		Verifier: proof{secret: r.secret, before: before, handedOut: handedOut},
+		Verifier: verifier(proof{secret: r.secret, before: before, handedOut: handedOut}.check),
 	}
+}
+
+// verifier is the check of a proof as a [policy.Verifier].
+type verifier func(key apikey.Key, now time.Time) error
+
+func (v verifier) Verify(key apikey.Key, now time.Time) (secret int, err error) {
+	return -1, v(key, now)
 }
 
 // proof stands for a proof given once: with a request for a change, or with a call in the
 // usage.
 type proof struct {
-	secret    string // empty: other proof, such as HTTP Digest
+	secret    string // empty: other proof than a secret, such as a client certificate
 	before    []apikey.StoredSecret
 	handedOut []string
 }
 
-// Verify implements [policy.Verifier]. Other proof, such as HTTP Digest, may come from any of
-// the key's secrets: it holds unless the change ends one of them.
-func (p proof) Verify(key apikey.Key, now time.Time) error {
+// check is for a verifier. Other proof may have been made with any of the key's secrets: it
+// holds unless the change ends one of them.
+func (p proof) check(key apikey.Key, now time.Time) error {
 	live := func(id string) bool {
 		return slices.ContainsFunc(key.Secrets, func(s apikey.StoredSecret) bool { return s.ID() == id && isLive(s, now) })
 	}
@@ -182,11 +189,8 @@ func (p proof) Verify(key apikey.Key, now time.Time) error {
 	return nil
 }
 
-// anySecret is a proof by whichever secret is live.
-type anySecret struct{}
-
-// Verify implements [policy.Verifier].
-func (anySecret) Verify(key apikey.Key, now time.Time) error {
+// anySecret is for a verifier: a proof by whichever secret is live.
+func anySecret(key apikey.Key, now time.Time) error {
 	if slices.ContainsFunc(key.Secrets, func(s apikey.StoredSecret) bool { return isLive(s, now) }) {
 		return nil
 	}

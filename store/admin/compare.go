@@ -207,7 +207,7 @@ func (c *comparison) secrets(at time.Time, home netip.Addr) {
 		return
 	}
 	for _, secret := range c.before.key.Secrets {
-		if isLive(secret, at) && (proof{secret: secret.ID()}).Verify(*c.after.key, at) != nil {
+		if isLive(secret, at) && (proof{secret: secret.ID()}).check(*c.after.key, at) != nil {
 			c.keep(c.try(at, home, secret.ID(), nil))
 		}
 	}
@@ -239,7 +239,7 @@ func (c *comparison) grants(at time.Time, homes []netip.Addr) {
 
 // anyCall is a call by whichever secret is live.
 func anyCall(key *apikey.Key, address netip.Addr) policy.Request {
-	return policy.Request{Key: key.ID, Organization: key.Organization, Client: address, Verifier: anySecret{}}
+	return policy.Request{Key: key.ID, Organization: key.Organization, Client: address, Verifier: verifier(anySecret)}
 }
 
 // try returns a call with its answers.
@@ -254,7 +254,7 @@ func (c *comparison) try(at time.Time, address netip.Addr, secret string, grant 
 func (c *comparison) request(tried call) policy.Request {
 	request := anyCall(c.subject(), tried.address)
 	if tried.secret != "" {
-		request.Verifier = proof{secret: tried.secret}
+		request.Verifier = verifier(proof{secret: tried.secret}.check)
 	}
 	if grant := tried.grant; grant != nil {
 		request.Endpoint.Roles, request.Project = []string{grant.Role}, grant.Project

@@ -102,8 +102,8 @@ func (o observed) usedSecret(id string) bool {
 	return slices.ContainsFunc(o.uses, func(use Use) bool { return use.Secret == id })
 }
 
-// otherProof reports whether the latest served call came with other proof than a secret's
-// text, such as HTTP Digest. Usage does not show which secret that was made with.
+// otherProof reports whether the latest served call came with other proof than that of a
+// secret, such as a client certificate. Usage does not show what that depends on.
 func (o observed) otherProof() bool {
 	var proven, last time.Time
 	secret := false

@@ -54,11 +54,11 @@ type oracle struct {
 // verified is a proof that holds for some keys.
 type verified func(key apikey.Key, at time.Time) bool
 
-func (v verified) Verify(key apikey.Key, at time.Time) error {
+func (v verified) Verify(key apikey.Key, at time.Time) (int, error) {
 	if v(key, at) {
-		return nil
+		return -1, nil
 	}
-	return apikey.ErrWrongSecret
+	return -1, apikey.ErrWrongSecret
 }
 
 func live(key *apikey.Key, secret string, at time.Time) bool {

@@ -78,8 +78,8 @@ var (
 	errNoLiveSecret = errors.New("no secret of the key is live")
 )
 
-// Verify implements [policy.Verifier]. Its errors are for the operator.
-func (c claim) Verify(key apikey.Key, now time.Time) error {
+// check is for a verifier. Its errors are for the operator.
+func (c claim) check(key apikey.Key, now time.Time) error {
 	given := func(s apikey.StoredSecret) bool { return slices.Contains(c.handedOut, s.ID()) && isLive(s, now) }
 	switch {
 	case c.assumed || slices.ContainsFunc(key.Secrets, given):
@@ -87,12 +87,12 @@ func (c claim) Verify(key apikey.Key, now time.Time) error {
 	case c.unproven:
 		return errUnproven
 	case c.secret == "":
-		if (anySecret{}).Verify(key, now) != nil {
+		if anySecret(key, now) != nil {
 			return errNoLiveSecret
 		}
 		return nil
 	}
-	if (proof{secret: c.secret}).Verify(key, now) != nil {
+	if (proof{secret: c.secret}).check(key, now) != nil {
 		for _, s := range key.Secrets {
 			if s.ID() == c.secret {
 				return fmt.Errorf("the secret %s of the key has ended: %s", c.secret, shown(s.Expires))
@@ -225,7 +225,7 @@ func (q *inquiry) proposals() []Proposal {
 		{Text: "Let the key be valid at once.", Change: SetValidity(id, time.Time{}, key.Expires), Expires: key.Expires.UTC()},
 		{Text: "Let the key be valid until " + shown(until) + ".", Change: SetValidity(id, key.NotBefore, until), NotBefore: key.NotBefore.UTC(), Expires: until},
 	}
-	if (anySecret{}).Verify(*key, q.retry) != nil { // otherwise a caller has a secret to use
+	if anySecret(*key, q.retry) != nil { // otherwise a caller has a secret to use
 		all = append(all, q.rotation())
 	}
 	all = slices.Concat(all, q.entries(until), q.grants(), []Proposal{

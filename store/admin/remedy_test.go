@@ -164,13 +164,13 @@ func decide(key apikey.Key, organization policy.Organization, call admin.Call, a
 
 type liveSecret bool
 
-func (proven liveSecret) Verify(key apikey.Key, now time.Time) error {
+func (proven liveSecret) Verify(key apikey.Key, now time.Time) (int, error) {
 	for _, secret := range key.Secrets {
 		if bool(proven) && (secret.Expires.IsZero() || now.Before(secret.Expires)) {
-			return nil
+			return -1, nil
 		}
 	}
-	return errFault
+	return -1, errFault
 }
 
 // leastMends tries every set of mends on the records, and returns the size of the smallest one
@@ -184,7 +184,8 @@ func leastMends(key apikey.Key, organization policy.Organization, call admin.Cal
 		role = key.Grants[0].Role
 	}
 	const newSecret = 4
-	ended := liveSecret(true).Verify(key, at) != nil // otherwise a new secret is no mend: there is one to use
+	_, err := liveSecret(true).Verify(key, at)
+	ended := err != nil // otherwise a new secret is no mend: there is one to use
 	mends := []func(*apikey.Key, *policy.Organization){
 		func(k *apikey.Key, _ *policy.Organization) { k.Disabled = false },
 		func(_ *apikey.Key, o *policy.Organization) { o.Disabled = false },

@@ -22,8 +22,8 @@ type Rotation struct {
 	Evidence Evidence    `json:"evidence"` // since the latest secret was made, or for the idle time if that is not known
 }
 
-// A SecretUse is a secret of a key with its use. Calls with other proof, such as HTTP Digest,
-// are not in it: usage does not show their secret.
+// A SecretUse is a secret of a key with its use, by its text or by HTTP Digest. Calls with other
+// proof, such as a client certificate, are not in it.
 type SecretUse struct {
 	SecretView
 	Live    bool       `json:"live"`
@@ -114,7 +114,7 @@ func (s *SecretUse) inUse(latest SecretUse, evidence Evidence, other bool, idle 
 	case len(gaps) > 0:
 		return strings.Join(gaps, " ")
 	case other:
-		return "The last call came with other proof than a secret, such as HTTP Digest. Whether it was made with this secret is not known."
+		return "The last call came with other proof than a secret, such as a client certificate. Whether it was made with this secret is not known."
 	case latest.Count == 0:
 		return "The latest secret was not used yet."
 	case until.After(evidence.Until) && s.IdleSince.Equal(s.Last): // later calls are not known yet

@@ -35,7 +35,7 @@ func (w *world) proved(id string, secret int, ago time.Duration) {
 		Usage: accesslist.Usage{Count: 2, Last: w.now.Add(-ago), LastAddress: netip.MustParseAddr("::ffff:203.0.113.7")}})))
 }
 
-// otherwise records calls with other proof than a secret, such as HTTP Digest.
+// otherwise records calls with other proof than a secret, such as a client certificate.
 func (w *world) otherwise(id, address string, ago time.Duration) {
 	w.t.Helper()
 	require.NoError(w.t, w.memory.RecordUsage(w.ctx, adapter.UsageBatch(store.UsageRecord{Key: apikey.ID(id),
@@ -111,7 +111,7 @@ func TestM16Rotation(t *testing.T) {
 			w.report(store.Report{Recorder: "second", Since: start.Add(-9 * day), Until: start.Add(-time.Second), At: start})
 		}, since: day, why: "It was used at 2026-02-28T12:00:00Z. Without further use it is safe to end at 2026-03-01T12:00:00Z."},
 		{name: "other proof", made: 3 * day, used: []time.Duration{2 * day, 2 * time.Hour}, edit: func(w *world) { w.otherwise("k", "203.0.113.7", time.Hour) },
-			since: 2 * day, why: "The last call came with other proof than a secret, such as HTTP Digest. Whether it was made with this secret is not known."},
+			since: 2 * day, why: "The last call came with other proof than a secret, such as a client certificate. Whether it was made with this secret is not known."},
 		{name: "other proof before", made: 3 * day, used: []time.Duration{5 * day, -1}, edit: func(w *world) {
 			w.otherwise("k", "203.0.113.7", 4*day)
 			w.proved("k", 1, time.Hour)

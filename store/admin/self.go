@@ -51,7 +51,7 @@ func (j *judge) findSelf() (Finding, bool) {
 // other secret, counts as well.
 func (j *judge) earlierDenial(request policy.Request) (first time.Time, why policy.Reason) {
 	now, unchanged, other := j.evidence.Time, j.self.request.after(nil, nil), request
-	other.Verifier = anySecret{}
+	other.Verifier = verifier(anySecret)
 	for _, requests := range [][2]policy.Request{{unchanged, request}, {other, other}} {
 		before := side{j.self.before, j.before}
 		if !before.decide(requests[0], now).Allowed() {

@@ -66,6 +66,7 @@ type SecretView struct {
 	ID      string    `json:"id"`
 	Created time.Time `json:"created,omitzero"`
 	Expires time.Time `json:"expires,omitzero"`
+	Digest  bool      `json:"digest,omitzero"` // it has HTTP Digest credentials
 }
 
 func viewOrganization(o policy.Organization, now time.Time) OrganizationView {
@@ -112,7 +113,7 @@ func viewEntry(e accesslist.Entry, now time.Time) EntryView {
 func secretViews(secrets []apikey.StoredSecret) []SecretView {
 	views := make([]SecretView, 0, len(secrets))
 	for _, s := range secrets {
-		views = append(views, SecretView{s.ID(), s.Created.UTC(), s.Expires.UTC()})
+		views = append(views, SecretView{s.ID(), s.Created.UTC(), s.Expires.UTC(), !s.Digest.IsZero()})
 	}
 	return views
 }

@@ -3,6 +3,7 @@ package admin_test
 import (
 	"encoding/json"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -47,6 +48,16 @@ func TestViews(t *testing.T) {
 	require.NoError(t, err)
 	require.Contains(t, string(data), `"grants":[],"entries":[],"trialEntries":[]`)
 	require.Contains(t, string(data), `"labels":{}`)
+
+	md5 := strings.Repeat("0a", 16)
+	w.edit("k", func(k *apikey.Key) { k.Secrets[0].Digest, err = apikey.NewDigestCredentials("api", md5, "") })
+	require.NoError(t, err)
+	view, err = w.admin.Key(w.ctx, "acme", "k")
+	require.NoError(t, err)
+	data, err = json.Marshal(view)
+	require.NoError(t, err)
+	require.Contains(t, string(data), `"created":"2026-03-01T12:00:00Z","digest":true}`)
+	require.NotContains(t, string(data), md5)
 
 	organization, err := w.admin.Organization(w.ctx, "acme")
 	require.NoError(t, err)

@@ -108,7 +108,8 @@
 // the oldest first, does not miss them.
 //
 // Write access under the prefix lets anyone in; read access shows the hashes of the
-// secrets. With authentication, grant the program's role readwrite on the prefix
+// secrets, and with the Digest credentials of a key, if it has any, a reader can sign in. With
+// authentication, grant the program's role readwrite on the prefix
 // (--prefix=true). Read is enough for one that only looks up and watches an existing store.
 //
 // # Events

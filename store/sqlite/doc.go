@@ -34,7 +34,8 @@
 //
 // The file is created for its owner alone. SQLite's two files beside it, keys.db-wal and
 // keys.db-shm, get the same permissions. Write access lets anyone in; read access shows the
-// hashes of the secrets. Every process needs write access to the three files and their
+// hashes of the secrets, and with the Digest credentials of a key, if it has any, a reader can
+// sign in. Every process needs write access to the three files and their
 // directory, even for look-ups alone.
 //
 // # Several processes

@@ -30,6 +30,7 @@ const (
 	onLabels         = "S6/labels that differ in a byte are different"
 	onTrial          = "S6/a list on trial comes back beside the list"
 	eachOrganization = "S6/an organization comes back in every field"
+	onDigest         = "S6/Digest credentials come back with their secret"
 	eachTime         = "S6/each time is kept by itself"
 )
 
@@ -153,6 +154,35 @@ var brokenFields = []brokenStore{
 			clear(s.Sum[i+1:])
 		}
 	})},
+	{name: "cuts realms of Digest credentials", sentence: "S6", only: longest, make: onDigests(func(realm, md5, sha256 string) (string, string, string) {
+		return cutAt(64)(realm), md5, sha256
+	})},
+	{name: "folds the case of realms", sentence: "S6", only: onDigest, make: onDigests(func(realm, md5, sha256 string) (string, string, string) {
+		if realm == "API" {
+			realm = "api"
+		}
+		return realm, md5, sha256
+	})},
+	{name: "reads Digest hashes as numbers", sentence: "S6", only: onDigest, make: onDigests(func(realm, md5, sha256 string) (string, string, string) {
+		if md5 == "1e"+strings.Repeat("0", 30) {
+			md5 = "1" + strings.Repeat("0", 31)
+		}
+		return realm, md5, sha256
+	})},
+	{name: "keeps one hash of Digest credentials", sentence: "S6", make: onDigests(func(realm, md5, sha256 string) (string, string, string) {
+		if sha256 != "" {
+			md5 = ""
+		}
+		return realm, md5, sha256
+	})},
+	{name: "drops Digest credentials", sentence: "S6", make: onSecrets(func(s *apikey.StoredSecret) { s.Digest = apikey.DigestCredentials{} })},
+	{name: "gives the Digest credentials of a secret to the other", sentence: "S6", make: onKeys(func(key apikey.Key) apikey.Key {
+		key = key.Clone()
+		if len(key.Secrets) == 2 {
+			key.Secrets[0].Digest, key.Secrets[1].Digest = key.Secrets[1].Digest, key.Secrets[0].Digest
+		}
+		return key
+	})},
 	{name: "reads 1970 as no time", sentence: "S6", only: eachTime, make: onKeys(func(key apikey.Key) apikey.Key {
 		if key.NotBefore.Equal(time.Unix(0, 0)) {
 			key.NotBefore = time.Time{}
@@ -235,6 +265,14 @@ func onSecrets(change func(*apikey.StoredSecret)) func() store.Store {
 			change(&key.Secrets[i])
 		}
 		return key
+	})
+}
+
+func onDigests(change func(realm, md5, sha256 string) (string, string, string)) func() store.Store {
+	return onSecrets(func(s *apikey.StoredSecret) {
+		if !s.Digest.IsZero() {
+			s.Digest = fixture.Must(apikey.NewDigestCredentials(change(s.Digest.Realm(), s.Digest.Hash(apikey.DigestMD5), s.Digest.Hash(apikey.DigestSHA256))))
+		}
 	})
 }
 

@@ -25,6 +25,7 @@ var fieldCases = []testCase{
 	{sentence: "S6", name: "a list on trial comes back beside the list", run: onHardKeys(trialLists)},
 	{sentence: "S6", name: "labels that differ in a byte are different", run: onHardKeys(similarLabels)},
 	{sentence: "S6", name: "every byte of a hash comes back", run: onHardKeys(everyByte)},
+	{sentence: "S6", name: "Digest credentials come back with their secret", run: onHardKeys(everyDigest)},
 	{sentence: "S6", name: "each time is kept by itself", run: onHardKeys(everyTime)},
 	{sentence: "S14", name: "an organization created again has nothing of the deleted one", run: organizationAgain},
 }
@@ -34,7 +35,7 @@ const longestServerKey = 32
 
 // hardKeys returns keys for an organization. Each field has values that stores have lost.
 func hardKeys(organization string) (all []apikey.Key) {
-	for _, some := range []func(string) []apikey.Key{longTexts, hardTexts, similarGrants, manyGrants, longLists, everyBlock, trialLists, similarLabels, everyByte, everyTime} {
+	for _, some := range []func(string) []apikey.Key{longTexts, hardTexts, similarGrants, manyGrants, longLists, everyBlock, trialLists, similarLabels, everyByte, everyDigest, everyTime} {
 		all = append(all, some(organization)...)
 	}
 	return all
@@ -94,7 +95,10 @@ func longTexts(organization string) []apikey.Key {
 			key.Metadata.Labels[text(apikey.MaxLabelName, string(end))] = text(apikey.MaxName, string(end))
 		}
 		key.Secrets[0].ServerKey = long(longestServerKey, "A")
-		key.Secrets = append(key.Secrets, apikey.StoredSecret{ServerKey: long(longestServerKey, "B"), Sum: sha256.Sum256([]byte("second"))})
+		key.Secrets[0].Digest = fixture.Digest(long(apikey.MaxRealm, "A"), "first", "first")
+		key.Secrets = append(key.Secrets, apikey.StoredSecret{
+			ServerKey: long(longestServerKey, "B"), Sum: sha256.Sum256([]byte("second")), Digest: fixture.Digest(long(apikey.MaxRealm, "B"), "second", "second"),
+		})
 		key.AccessList = commented(text(accesslist.MaxComment, "a"), text(accesslist.MaxComment, "b"))
 		all = append(all, key)
 	}

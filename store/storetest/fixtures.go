@@ -18,8 +18,9 @@ func richKey(id apikey.ID, organization string) apikey.Key {
 		ID: id, Organization: organization, Disabled: true,
 		Description: `  It's "quoted" \n NULL; -- , ` + "`${x}` %s 🔑 e\u0301 \u00e9 \u3000日本  ",
 		Secrets: []apikey.StoredSecret{
-			{ServerKey: "2031-a", Sum: sha256.Sum256([]byte("old")), Created: fixture.Moment, Expires: fixture.Moment.Add(90 * time.Minute)},
-			{Sum: sha256.Sum256([]byte("new")), FormerID: "5ec2e700", Created: fixture.Moment.Add(time.Microsecond)},
+			{ServerKey: "2031-a", Sum: sha256.Sum256([]byte("old")), Created: fixture.Moment, Expires: fixture.Moment.Add(90 * time.Minute),
+				Digest: fixture.Digest(`It's %s <&> ${x}; --`, "old", "old")},
+			{Sum: sha256.Sum256([]byte("new")), FormerID: "5ec2e700", Created: fixture.Moment.Add(time.Microsecond), Digest: fixture.Digest("api", "", "new")},
 		},
 		NotBefore: time.Date(1969, 12, 31, 23, 59, 59, 999999000, time.UTC),
 		Expires:   time.Date(9999, 12, 31, 23, 59, 59, 999999000, time.UTC),

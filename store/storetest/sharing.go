@@ -23,7 +23,7 @@ func spoil(key apikey.Key) {
 		key.Grants[i] = apikey.Grant{Role: "spoilt", AllProjects: true}
 	}
 	for i := range key.Secrets {
-		key.Secrets[i] = apikey.StoredSecret{ServerKey: "spoilt", Sum: sha256.Sum256([]byte("spoilt"))}
+		key.Secrets[i] = apikey.StoredSecret{ServerKey: "spoilt", Sum: sha256.Sum256([]byte("spoilt")), Digest: fixture.Digest("spoilt", "spoilt", "spoilt")}
 	}
 	if key.Metadata != nil && key.Metadata.Labels != nil {
 		key.Metadata.ExternalID = "spoilt"

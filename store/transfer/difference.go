@@ -63,7 +63,8 @@ func keyDifference(a, b apikey.Key) string {
 }
 
 func sameSecret(a, b apikey.StoredSecret) bool {
-	return a.ServerKey == b.ServerKey && a.Sum == b.Sum && a.FormerID == b.FormerID && sameTime(a.Created, b.Created) && sameTime(a.Expires, b.Expires)
+	return a.ServerKey == b.ServerKey && a.Sum == b.Sum && a.FormerID == b.FormerID && sameTime(a.Created, b.Created) && sameTime(a.Expires, b.Expires) &&
+		a.Digest.Equal(b.Digest)
 }
 
 func sameList(a, b accesslist.List) bool {

@@ -14,7 +14,8 @@
 // a follower of the old one reads to its end, and then begins anew (E6).
 //
 // The file is sensitive. It has no secrets, but their hashes, the access lists, and the
-// addresses of use: protect it like the database. A secret hashed with a server key
+// addresses of use: protect it like the database. With the Digest credentials of a key, if it
+// has any, a reader of the file can sign in. A secret hashed with a server key
 // (apikey.ServerKey) can be verified after the move only with that key, and the key is
 // not in the file.
 //

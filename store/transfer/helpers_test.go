@@ -75,8 +75,10 @@ func richKey(id apikey.ID, organization string) apikey.Key {
 			{Role: "zeta é'", Project: "project/<1>"}, {Role: "alpha", AllProjects: true}, {Role: "zeta", AllProjects: true}, {Role: "zeta"}, {Role: "alpha", Project: "p"},
 		},
 		Secrets: []apikey.StoredSecret{
-			{ServerKey: "2031-a", Sum: sha256.Sum256([]byte("old")), Created: moment, Expires: moment.Add(90 * time.Minute)},
-			{Sum: sha256.Sum256([]byte("new" + id)), Created: moment.Add(time.Microsecond)},
+			{ServerKey: "2031-a", Sum: sha256.Sum256([]byte("old")), Created: moment, Expires: moment.Add(90 * time.Minute),
+				Digest: must(apikey.NewDigestCredentials(`</script> <&> ' ${x} %s`, strings.Repeat("0a", 16), strings.Repeat("f9", 32)))},
+			{Sum: sha256.Sum256([]byte("new" + id)), Created: moment.Add(time.Microsecond),
+				Digest: must(apikey.NewDigestCredentials("api", "", strings.Repeat("07", 32)))},
 		},
 		NotBefore: time.Date(1, 1, 1, 0, 0, 0, 1000, time.UTC),
 		Expires:   time.Date(9999, 12, 31, 23, 59, 59, 999999999, time.UTC),

@@ -137,6 +137,7 @@ func someOf(t *testing.T, of reflect.Type) reflect.Value {
 		time.Unix(1, 0), must(accesslist.Parse("192.0.2.1")), [sha256.Size]byte{1},
 		&apikey.Metadata{ExternalID: "x"}, map[string]string{"a": ""},
 		[]apikey.Grant{{Role: "reader"}}, []apikey.StoredSecret{{ServerKey: "a"}},
+		must(apikey.NewDigestCredentials("api", strings.Repeat("a", 32), "")),
 	} {
 		if value := reflect.ValueOf(some); value.Type() == of {
 			return value

@@ -12,9 +12,9 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/sallyport-go/sallyport/apikey"
 	"github.com/sallyport-go/sallyport/policy"
 	"github.com/sallyport-go/sallyport/policy/policyhttp"
-	"github.com/sallyport-go/sallyport/policy/policyhttp/digest"
 )
 
 // Names of scenarios that some clients fail.
@@ -83,10 +83,10 @@ type scenario struct {
 }
 
 var (
-	algorithmMD5    = []digest.Algorithm{digest.MD5}
-	algorithmSHA256 = []digest.Algorithm{digest.SHA256}
-	bothMD5First    = []digest.Algorithm{digest.MD5, digest.SHA256}
-	bothSHA256First = []digest.Algorithm{digest.SHA256, digest.MD5}
+	algorithmMD5    = []apikey.DigestAlgorithm{apikey.DigestMD5}
+	algorithmSHA256 = []apikey.DigestAlgorithm{apikey.DigestSHA256}
+	bothMD5First    = []apikey.DigestAlgorithm{apikey.DigestMD5, apikey.DigestSHA256}
+	bothSHA256First = []apikey.DigestAlgorithm{apikey.DigestSHA256, apikey.DigestMD5}
 )
 
 // awkward is a target with what clients like to change.
@@ -96,7 +96,7 @@ func scenarios() []scenario {
 	member := func(s *service) account { return s.member }
 	get := []call{{Method: "GET", Target: "/things"}}
 	onlyDigest := []string{"Digest"}
-	offered := func(name string, schemes []string, algorithms []digest.Algorithm) scenario {
+	offered := func(name string, schemes []string, algorithms []apikey.DigestAlgorithm) scenario {
 		return scenario{
 			name: name, table: challenges, schemes: onlyDigest, options: options{schemes: schemes, algorithms: algorithms},
 			who: member, calls: get, want: "200", check: served,

@@ -1,6 +1,7 @@
 package clients
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -34,7 +35,7 @@ type account struct{ user, secret string }
 type options struct {
 	config      policyhttp.Config
 	schemes     []string // in the order of the challenges; none: what a Guard accepts by itself
-	algorithms  []digest.Algorithm
+	algorithms  []apikey.DigestAlgorithm
 	listed      string       // the address that the member's key may call from; "": 127.0.0.1
 	listener    net.Listener // nil: some port of 127.0.0.1
 	staleAnswer bool         // the nonces of the first challenge expire before they are answered
@@ -76,17 +77,16 @@ const nowhere = "203.0.113.7"
 func newService(t testing.TB, o options) *service {
 	t.Helper()
 	s := new(service)
-	credentials := new(digest.MemoryCredentials)
 	if o.listed == "" {
 		o.listed = "127.0.0.1"
 	}
-	o.config.Engine = policy.New(s.keys(t, o, credentials), policy.WithObserver(observe))
+	o.config.Engine = policy.New(s.keys(t, o), policy.WithObserver(observe))
 	for _, name := range o.schemes {
 		o.config.Schemes = append(o.config.Schemes, map[string]func() policyhttp.Scheme{
 			"Bearer": policyhttp.Bearer,
 			"Basic":  policyhttp.Basic,
 			"Digest": func() policyhttp.Scheme {
-				scheme, err := digest.New(digest.Config{Credentials: credentials, Algorithms: o.algorithms, Clock: s.now})
+				scheme, err := digest.New(digest.Config{Algorithms: o.algorithms, Clock: s.now})
 				require.NoError(t, err)
 				return scheme
 			},
@@ -120,23 +120,24 @@ func newService(t testing.TB, o options) *service {
 }
 
 // keys makes the accounts, and returns the store of their keys.
-func (s *service) keys(t testing.TB, o options, credentials *digest.MemoryCredentials) *memory.Store {
+func (s *service) keys(t testing.TB, o options) *memory.Store {
 	t.Helper()
+	var issuing apikey.IssuerConfig
+	if len(o.algorithms) > 0 {
+		issuing = apikey.IssuerConfig{DigestAlgorithms: o.algorithms, DigestRealm: cmp.Or(o.config.Realm, policyhttp.DefaultRealm)}
+	}
+	issuer, err := apikey.NewIssuer(issuing)
+	require.NoError(t, err)
 	keys := memory.New()
-	_, err := keys.PutOrganization(t.Context(), policy.Organization{ID: "acme"})
+	_, err = keys.PutOrganization(t.Context(), policy.Organization{ID: "acme"})
 	require.NoError(t, err)
 	put := func(from string) (account, apikey.Key) {
-		key, secret, err := apikey.New("acme")
+		key, secret, err := issuer.New("acme")
 		require.NoError(t, err)
 		key.AccessList, err = accesslist.Parse(from)
 		require.NoError(t, err)
 		_, err = keys.PutKey(t.Context(), key)
 		require.NoError(t, err)
-		for _, algorithm := range o.algorithms {
-			credential, err := digest.NewCredential(key, secret, o.config.Realm, algorithm)
-			require.NoError(t, err)
-			require.NoError(t, credentials.Add(key.ID, algorithm, credential))
-		}
 		return account{string(key.ID), secret.Reveal()}, key
 	}
 	var key apikey.Key

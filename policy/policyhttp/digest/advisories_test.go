@@ -17,7 +17,7 @@ import (
 
 	"github.com/sallyport-go/sallyport/apikey"
 	"github.com/sallyport-go/sallyport/policy"
-	"github.com/sallyport-go/sallyport/policy/policyhttp/digest"
+	"github.com/sallyport-go/sallyport/policy/policyhttp"
 )
 
 // Each test here is a defeat of another program's Digest authentication, tried in vain on
@@ -34,12 +34,12 @@ func TestAdvisoryDigestReplayAcrossServers(t *testing.T) {
 			})
 			seen := make(map[string]bool)
 			for range 50 {
-				seen[one.client(digest.MD5).parameter("nonce")] = true
-				seen[other.client(digest.MD5).parameter("nonce")] = true
+				seen[one.client(apikey.DigestMD5).parameter("nonce")] = true
+				seen[other.client(apikey.DigestMD5).parameter("nonce")] = true
 			}
 			assert.Len(t, seen, 100, "no nonce is made twice, on whatever server")
 
-			client := one.client(digest.MD5)
+			client := one.client(apikey.DigestMD5)
 			captured := client.authorization("GET", "/")
 			assert.True(t, stale(t, other.send(authorized("/", captured))), "before it was used")
 			require.Equal(t, http.StatusOK, one.send(authorized("/", captured)).StatusCode)
@@ -55,7 +55,7 @@ func TestAdvisoryDigestReplayAcrossServers(t *testing.T) {
 // everybody in.
 func TestAdvisoryDigestReplay(t *testing.T) {
 	s := newDigestService(t, func(s *digestService) { s.digest.MaxNonces = 3 })
-	client := s.client(digest.SHA256)
+	client := s.client(apikey.DigestSHA256)
 	captured := client.authorization("GET", "/")
 	require.Equal(t, http.StatusOK, s.send(authorized("/", captured)).StatusCode)
 	d := s.route.Check(authorized("/", captured))
@@ -65,11 +65,11 @@ func TestAdvisoryDigestReplay(t *testing.T) {
 	// With another count the response is another.
 	assert.False(t, stale(t, s.send(authorized("/", strings.Replace(captured, "nc=00000001", "nc=00000002", 1)))))
 	assert.False(t, stale(t, s.send(authorized("/", strings.Replace(captured, `cnonce="`, `cnonce="0`, 1)))))
-	assert.False(t, stale(t, s.send(authorized("/", strings.Replace(captured, client.parameter("nonce"), s.client(digest.SHA256).parameter("nonce"), 1)))))
+	assert.False(t, stale(t, s.send(authorized("/", strings.Replace(captured, client.parameter("nonce"), s.client(apikey.DigestSHA256).parameter("nonce"), 1)))))
 
 	// Nor does it help to wait until the server has other things to remember.
 	for range 10 {
-		require.Equal(t, http.StatusOK, s.send(s.client(digest.SHA256).request("/")).StatusCode)
+		require.Equal(t, http.StatusOK, s.send(s.client(apikey.DigestSHA256).request("/")).StatusCode)
 		assert.True(t, stale(t, s.send(authorized("/", captured))))
 	}
 }
@@ -78,7 +78,7 @@ func TestAdvisoryDigestReplay(t *testing.T) {
 // or body of parameters.
 func TestAdvisoryDigestHeaderOfAnotherRequest(t *testing.T) {
 	s := newDigestService(t)
-	captured := s.client(digest.MD5).authorization("GET", "/things?id=1")
+	captured := s.client(apikey.DigestMD5).authorization("GET", "/things?id=1")
 	for _, target := range []string{"/things?id=2", "/things", "/things?id=1&admin=1", "/things?id=1#x", "/other"} {
 		assert.Equal(t, http.StatusBadRequest, s.send(authorized(target, captured)).StatusCode, target)
 		swapped := strings.Replace(captured, "/things?id=1", target, 1)
@@ -95,20 +95,14 @@ func TestAdvisoryDigestHeaderOfAnotherRequest(t *testing.T) {
 // a wrong response have the same answer but for the nonces, and the same look-ups are made
 // for all.
 func TestAdvisoryDigestKeyEnumeration(t *testing.T) {
-	var asked []apikey.ID
-	s := newDigestService(t, func(s *digestService) {
-		s.digest.Credentials = credentialsFunc(func(ctx context.Context, key apikey.ID, algorithm digest.Algorithm) ([]digest.Credential, error) {
-			asked = append(asked, key)
-			return s.credentials.Credentials(ctx, key, algorithm)
-		})
-	})
+	s := newDigestService(t)
 	nonce := regexp.MustCompile(`nonce="[^"]*"`)
 	describe := func(response *http.Response) string {
 		body, err := io.ReadAll(response.Body)
 		require.NoError(t, err)
 		return fmt.Sprintln(response.StatusCode, nonce.ReplaceAllString(fmt.Sprint(response.Header), "nonce"), string(body))
 	}
-	wrong := s.client(digest.SHA256)
+	wrong := s.client(apikey.DigestSHA256)
 	wrong.password += "x"
 	want := describe(s.send(wrong.request("/")))
 	require.Contains(t, want, "401")
@@ -120,13 +114,13 @@ func TestAdvisoryDigestKeyEnumeration(t *testing.T) {
 	assert.Equal(t, want, describe(s.send(unknown.request("/"))), "an unknown key, to a nonce that is none")
 	wrong.challenge = unknown.challenge
 	assert.Equal(t, want, describe(s.send(wrong.request("/"))), "to a nonce that is none")
-	s.credentials.Remove(s.key.ID)
+	s.optOut()
 	assert.Equal(t, want, describe(s.send(wrong.request("/"))), "a key that may not use Digest")
-	right := s.client(digest.SHA256)
+	right := s.client(apikey.DigestSHA256)
 	assert.Equal(t, want, describe(s.send(right.request("/"))), "the same with the right secret")
 
 	known, other := string(s.key.ID), unknown.user
-	assert.Equal(t, []apikey.ID{apikey.ID(known), apikey.ID(other), apikey.ID(other), apikey.ID(known), apikey.ID(known), apikey.ID(known)}, asked)
+	assert.Equal(t, []apikey.ID{apikey.ID(known), apikey.ID(other), apikey.ID(other), apikey.ID(known), apikey.ID(known), apikey.ID(known)}, s.looked)
 }
 
 // CVE-2026-46554 and its like: what was revoked lived on, in a cache or with a session. A
@@ -138,13 +132,13 @@ func TestAdvisoryDigestRevokedKeyLivesOn(t *testing.T) {
 		"expired":      func(s *digestService) { s.key.Expires = time.Now() },
 		"rotated away": func(s *digestService) {
 			var err error
-			s.key, _, err = apikey.Rotate(s.key, 0)
+			s.key, _, err = s.issuer().Rotate(s.key, 0)
 			require.NoError(t, err)
 		},
-		"opted out": func(s *digestService) { s.credentials.Remove(s.key.ID) },
+		"opted out": (*digestService).optOut,
 	} {
 		s := newDigestService(t)
-		client := s.client(digest.SHA256)
+		client := s.client(apikey.DigestSHA256)
 		require.Equal(t, http.StatusOK, s.send(client.request("/")).StatusCode)
 		revoke(s)
 		assert.Equal(t, http.StatusUnauthorized, s.send(client.request("/")).StatusCode, name)
@@ -155,26 +149,31 @@ func TestAdvisoryDigestRevokedKeyLivesOn(t *testing.T) {
 // another ID. The user name is hashed as it was sent, and the record has to have it too.
 func TestAdvisoryDigestCaseInsensitiveIDs(t *testing.T) {
 	s := newDigestService(t)
-	s.digest.Credentials = credentialsFunc(func(ctx context.Context, key apikey.ID, algorithm digest.Algorithm) ([]digest.Credential, error) {
-		return s.credentials.Credentials(ctx, apikey.ID(strings.ToLower(string(key))), algorithm)
-	})
-	s.start()
-	client := s.client(digest.SHA256)
-	require.Equal(t, http.StatusOK, s.send(client.request("/")).StatusCode)
+	organization := policy.Organization{ID: "acme"}
+	s.config.Engine = policy.New(policy.SourceFunc(func(_ context.Context, id apikey.ID) (policy.Subject, bool, error) {
+		return policy.NewSubject(&s.key, &organization), strings.EqualFold(string(id), string(s.key.ID)), nil
+	}))
+	guard, err := policyhttp.New(s.config)
+	require.NoError(t, err)
+	s.handler = guard.Protect(policy.Endpoint{}, func(*http.Request) (policy.Resource, error) {
+		return policy.Resource{Organization: "acme"}, nil
+	}, http.NotFoundHandler())
+	client := s.client(apikey.DigestSHA256)
+	require.Equal(t, http.StatusNotFound, s.send(client.request("/")).StatusCode)
 	client.user = strings.ToUpper(client.user)
-	assert.False(t, stale(t, s.send(client.request("/"))))
+	assert.Equal(t, http.StatusServiceUnavailable, s.send(client.request("/")).StatusCode, "the source contradicts itself")
 
 	// Signed with the one name and sent under the other.
 	client.user = strings.ToLower(client.user)
 	swapped := strings.Replace(client.authorization("GET", "/"), client.user, strings.ToUpper(client.user), 1)
-	assert.False(t, stale(t, s.send(authorized("/", swapped))))
+	assert.Equal(t, http.StatusServiceUnavailable, s.send(authorized("/", swapped)).StatusCode)
 }
 
 // A parser takes the first of two parameters and the proxy in front the last, or the other
 // way around: callers choose who they are.
 func TestAdvisoryDigestDoubledParameters(t *testing.T) {
 	s := newDigestService(t)
-	client := s.client(digest.MD5)
+	client := s.client(apikey.DigestMD5)
 	for _, more := range []string{`username="admin"`, `uri="/admin"`, `nc=00000002`, `USERNAME="admin"`, `username*=UTF-8''admin`} {
 		authorization := client.authorization("GET", "/")
 		assert.Equal(t, http.StatusBadRequest, s.send(authorized("/", authorization+", "+more)).StatusCode, more)

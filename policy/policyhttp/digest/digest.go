@@ -3,12 +3,25 @@
 // for a service with Digest. Do not use it for anybody else: Bearer and Basic over TLS are
 // the better choice.
 //
+// # The credentials
+//
+// A response is verified with the [apikey.DigestCredentials] in the key's record, which the
+// engine has looked up anyway: there is no other table and no other look-up. So the bounds of
+// the engine on time and number of look-ups hold, and the credentials follow the key through
+// every store, replica and export. An apikey.Issuer makes them with the secret:
+// apikey.IssuerConfig has the algorithms of [Config], and as DigestRealm the realm of
+// [policyhttp.Config]. They are rotated, expire and are deleted with their secret, and in an
+// overlap (rule K4) both secrets have theirs. Only those of a live secret count, and only for
+// the realm and an offered algorithm.
+//
 // # The price
 //
 // To check a response the service must keep the hash of user name, realm and secret, and a
-// client needs no more to make one. A reader of the stored [Credential] of a key can sign
-// in with it, while the stored SHA-256 of a secret proves nothing (rule K1). So a key has
-// to be opted in: one without a Credential is answered like a wrong secret.
+// client needs no more to make one. A reader of a key's record can sign in with it, while the
+// stored hash of a secret proves nothing (rule K1). No server key protects the credentials: a
+// writer of the record can make valid ones. So store, export and back up the keys of such an
+// issuer as carefully as passwords. Keys of an issuer without Digest do not pay this price;
+// a Digest response for one of them is answered like a wrong secret.
 //
 // # Not protected
 //
@@ -44,7 +57,6 @@ package digest
 
 import (
 	"context"
-	"crypto/fips140"
 	"crypto/md5"
 	"crypto/sha256"
 	"encoding/hex"
@@ -57,17 +69,7 @@ import (
 
 	"github.com/sallyport-go/sallyport/apikey"
 	"github.com/sallyport-go/sallyport/policy"
-	"github.com/sallyport-go/sallyport/policy/internal/lookup"
 	"github.com/sallyport-go/sallyport/policy/policyhttp"
-)
-
-// An Algorithm is the hash of Digest credentials, by its name in RFC 7616.
-type Algorithm string
-
-// The algorithms. -sess and SHA-512-256 are not supported; hardly any client knows them.
-const (
-	MD5    Algorithm = "MD5"
-	SHA256 Algorithm = "SHA-256"
 )
 
 // The defaults of [Config].
@@ -81,10 +83,6 @@ const minNonceKey = sha256.Size
 
 // Config configures [New].
 type Config struct {
-	// Credentials has the stored credentials of the keys. Required. A reader of its table can
-	// sign in with all of them; see [Credential].
-	Credentials Credentials
-
 	// Algorithms are the offered ones, with a challenge for each in this order. Required,
 	// since no order serves everybody. RFC 7616 section 3.7 wants the preferred one first, but
 	// many clients look at the first challenge only, or at the last, and give up if they
@@ -101,8 +99,9 @@ type Config struct {
 	// help to answer a challenge, or to find a secret of 160 random bits. In FIPS 140-only
 	// mode MD5 is refused.
 	//
-	// A key needs a credential for each algorithm: the client chooses.
-	Algorithms []Algorithm
+	// A key needs a hash for each algorithm, since the client chooses: give the issuer the same
+	// ones, in any order, as apikey.IssuerConfig.DigestAlgorithms.
+	Algorithms []apikey.DigestAlgorithm
 
 	// NonceLifetime is how long a nonce is accepted; DefaultNonceLifetime if it is zero. The
 	// answer to an older one has a new one, and the client tries again by itself.
@@ -148,7 +147,7 @@ func New(config Config) (policyhttp.Scheme, error) {
 	if err := errors.Join(config.mistakes()...); err != nil {
 		return nil, err
 	}
-	d := &digest{credentials: config.Credentials, algorithms: slices.Clone(config.Algorithms)}
+	d := &digest{algorithms: slices.Clone(config.Algorithms)}
 	lifetime, most, clock := config.NonceLifetime, config.MaxNonces, config.Clock
 	if lifetime == 0 {
 		lifetime = DefaultNonceLifetime
@@ -159,7 +158,6 @@ func New(config Config) (policyhttp.Scheme, error) {
 	if clock == nil {
 		clock = time.Now
 	}
-	d.gate = lookup.NewGate("Config.Credentials", policy.DefaultMaxLookups, policy.DefaultTimeout)
 	d.nonces = newNonces(config.NonceKey, config.ShareNonces, lifetime, most, clock)
 	return d, nil
 }
@@ -168,14 +166,11 @@ func (c *Config) mistakes() (mistakes []error) {
 	add := func(format string, args ...any) {
 		mistakes = append(mistakes, fmt.Errorf("digest: Config."+format, args...))
 	}
-	if c.Credentials == nil {
-		add("Credentials is nil: want where the credentials of keys are stored")
-	}
 	if len(c.Algorithms) == 0 {
-		add("Algorithms is empty: want MD5, SHA256 or both")
+		add("Algorithms is empty: want apikey.DigestMD5, apikey.DigestSHA256 or both")
 	}
 	for i, algorithm := range c.Algorithms {
-		if err := algorithm.check(); err != nil {
+		if err := algorithm.Validate(); err != nil {
 			add("Algorithms[%d]: %w", i, err)
 		} else if slices.Contains(c.Algorithms[:i], algorithm) {
 			add("Algorithms[%d] is %s for the second time: want once", i, algorithm)
@@ -196,31 +191,17 @@ func (c *Config) mistakes() (mistakes []error) {
 	return mistakes
 }
 
-// check returns nil if the algorithm can be used.
-func (a Algorithm) check() error { return a.checkIn(fips140.Enforced()) }
-
-// checkIn is check with or without the FIPS 140-only mode. There crypto/md5 panics.
-func (a Algorithm) checkIn(fips bool) error {
-	switch {
-	case a != MD5 && a != SHA256:
-		return fmt.Errorf("the algorithm is %.40q: want %q or %q", string(a), MD5, SHA256)
-	case a == MD5 && fips:
-		return errors.New("MD5 is not allowed in FIPS 140-only mode: want SHA-256")
-	}
-	return nil
-}
-
-// digits is how many hexadecimal digits a hash has.
-func (a Algorithm) digits() int {
-	if a == MD5 {
+// digitsOf is how many hexadecimal digits a hash has.
+func digitsOf(algorithm apikey.DigestAlgorithm) int {
+	if algorithm == apikey.DigestMD5 {
 		return 2 * md5.Size
 	}
 	return 2 * sha256.Size
 }
 
 // appendHash appends the hash of text in hexadecimal.
-func (a Algorithm) appendHash(to, text []byte) []byte {
-	if a == MD5 {
+func appendHash(to, text []byte, algorithm apikey.DigestAlgorithm) []byte {
+	if algorithm == apikey.DigestMD5 {
 		sum := md5.Sum(text)
 		return hex.AppendEncode(to, sum[:])
 	}
@@ -228,17 +209,10 @@ func (a Algorithm) appendHash(to, text []byte) []byte {
 	return hex.AppendEncode(to, sum[:])
 }
 
-// hashOf is H(A1) of RFC 7616 section 3.4.2. It stands for the password from then on.
-func (a Algorithm) hashOf(user, realm, password string) string {
-	return string(a.appendHash(nil, []byte(user+":"+realm+":"+password)))
-}
-
 // digest is the scheme.
 type digest struct {
-	credentials Credentials
-	algorithms  []Algorithm
-	nonces      *nonces
-	gate        *lookup.Gate // for credentials that are not in memory
+	algorithms []apikey.DigestAlgorithm
+	nonces     *nonces
 }
 
 func (d *digest) Header() string { return "Authorization" }
@@ -263,9 +237,9 @@ func (d *digest) Challenges(realm string, cause error) []string {
 	return challenges
 }
 
-// Read parses the credentials of a request, and looks up the stored ones to check them
-// with: for every key ID, whether or not the key exists.
-func (d *digest) Read(ctx context.Context, presented policyhttp.Presented) (policyhttp.Credentials, error) {
+// Read parses the credentials of a request. It looks nothing up: the engine hands the key's
+// record to the verifier, whether or not the key exists.
+func (d *digest) Read(_ context.Context, presented policyhttp.Presented) (policyhttp.Credentials, error) {
 	r := presented.Request
 	if r == nil {
 		return policyhttp.Credentials{}, fmt.Errorf("digest: %w: the call is not HTTP", policy.ErrNoCredentials)
@@ -281,18 +255,14 @@ func (d *digest) Read(ctx context.Context, presented policyhttp.Presented) (poli
 		return policyhttp.Credentials{}, invalid("the user name is not the ID of a key")
 	case !offered:
 		return shown, invalid("the algorithm is not among Config.Algorithms")
-	case !algorithm.isHash(h.response):
-		return policyhttp.Credentials{}, malformed("response is not a hash: want %d digits of 0-9 and a-f", algorithm.digits())
+	case !isHash(h.response, algorithm):
+		return policyhttp.Credentials{}, malformed("response is not a hash: want %d digits of 0-9 and a-f", digitsOf(algorithm))
 	case !sameTarget(h.uri, r):
 		return policyhttp.Credentials{}, malformed("uri is not the target of the request as it arrived here: want the same path and query, unchanged by proxies")
 	case h.realm != presented.Realm:
 		return shown, invalid("another realm: want %q", presented.Realm)
 	}
-	stored, err := d.lookup(ctx, shown.Key, algorithm)
-	if err != nil {
-		return policyhttp.Credentials{}, err
-	}
-	shown.Verifier = &response{nonces: d.nonces, header: h, method: r.Method, algorithm: algorithm, stored: stored}
+	shown.Verifier = &response{nonces: d.nonces, header: h, method: r.Method, algorithm: algorithm}
 	return shown, nil
 }
 
@@ -302,9 +272,9 @@ func invalid(format string, arguments ...any) error {
 }
 
 // algorithm returns the algorithm named by a client. None is MD5 (RFC 7616 section 3.4).
-func (d *digest) algorithm(name string) (_ Algorithm, offered bool) {
+func (d *digest) algorithm(name string) (_ apikey.DigestAlgorithm, offered bool) {
 	if name == "" {
-		name = string(MD5)
+		name = string(apikey.DigestMD5)
 	}
 	for _, algorithm := range d.algorithms {
 		if strings.EqualFold(name, string(algorithm)) {
@@ -315,8 +285,8 @@ func (d *digest) algorithm(name string) (_ Algorithm, offered bool) {
 }
 
 // isHash reports whether text is a hash as RFC 7616 writes it: in lower-case digits.
-func (a Algorithm) isHash(text string) bool {
-	return len(text) == a.digits() && strings.Trim(text, "0123456789abcdef") == ""
+func isHash(text string, algorithm apikey.DigestAlgorithm) bool {
+	return len(text) == digitsOf(algorithm) && strings.Trim(text, "0123456789abcdef") == ""
 }
 
 // sameTarget reports whether uri is the target of the request (RFC 7616 section 3.4.6). A
@@ -347,28 +317,4 @@ func cutAuthority(target string) (authority, path string) {
 		path = "/" + path
 	}
 	return authority, path
-}
-
-// lookup asks the embedding program for a key's credentials. Its errors, its panics and
-// invalid credentials wrap ErrUnavailable (line 3 of the rules). A caller who hangs up is not
-// waited for, and the look-up goes on; the gate bounds how many are under way.
-func (d *digest) lookup(ctx context.Context, key apikey.ID, algorithm Algorithm) (stored []Credential, err error) {
-	if memory, ok := d.credentials.(*MemoryCredentials); ok {
-		stored, err = memory.Credentials(ctx, key, algorithm)
-	} else {
-		stored, err = lookup.Do(ctx, d.gate, func(ctx context.Context) ([]Credential, error) {
-			return d.credentials.Credentials(ctx, key, algorithm)
-		})
-	}
-	for i := 0; i < len(stored) && err == nil; i++ {
-		err = stored[i].check(algorithm)
-	}
-	if err != nil {
-		return nil, unavailable(err)
-	}
-	return stored, nil
-}
-
-func unavailable(err error) error {
-	return fmt.Errorf("digest: %w: reading the stored credentials: %w", policy.ErrUnavailable, err)
 }

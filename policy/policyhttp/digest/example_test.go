@@ -13,26 +13,21 @@ import (
 	"github.com/sallyport-go/sallyport/policy/policyhttp/digest"
 )
 
-// A service whose clients were written for Digest. A key is opted in when its secret is
-// at hand, which is once.
+// A service whose clients were written for Digest. Its issuer makes the credentials with
+// each secret, and the guard finds them in the key's record.
 func Example() {
-	key, secret, err := apikey.New("acme")
+	const realm = "things"
+	algorithms := []apikey.DigestAlgorithm{apikey.DigestMD5, apikey.DigestSHA256}
+	issuer, err := apikey.NewIssuer(apikey.IssuerConfig{DigestAlgorithms: algorithms, DigestRealm: realm})
 	if err != nil {
 		panic(err)
 	}
-	var table digest.MemoryCredentials // or a table of the service's database
-	algorithms := []digest.Algorithm{digest.MD5, digest.SHA256}
-	for _, algorithm := range algorithms {
-		credential, err := digest.NewCredential(key, secret, "things", algorithm)
-		if err != nil {
-			panic(err)
-		}
-		if err := table.Add(key.ID, algorithm, credential); err != nil {
-			panic(err)
-		}
+	key, _, err := issuer.New("acme") // the secret is shown to its owner now
+	if err != nil {
+		panic(err)
 	}
 
-	scheme, err := digest.New(digest.Config{Credentials: &table, Algorithms: algorithms})
+	scheme, err := digest.New(digest.Config{Algorithms: algorithms})
 	if err != nil {
 		panic(err)
 	}
@@ -42,7 +37,7 @@ func Example() {
 	})
 	guard, err := policyhttp.New(policyhttp.Config{
 		Engine:  policy.New(keys),
-		Realm:   "things",
+		Realm:   realm,
 		Schemes: []policyhttp.Scheme{scheme, policyhttp.Bearer()},
 	})
 	if err != nil {

@@ -85,7 +85,7 @@ const maxSetBack = int64(time.Second)
 // A clock that is set back begins a new instance. The nonces made while it was ahead are
 // refused: they would live until the clock has come to their time again. To the clients it is
 // as if the service had been restarted.
-func (n *nonces) issue(algorithm Algorithm, realm string) string {
+func (n *nonces) issue(algorithm apikey.DigestAlgorithm, realm string) string {
 	n.mu.Lock()
 	now := n.now()
 	if now < n.latest {
@@ -105,7 +105,7 @@ func (n *nonces) issue(algorithm Algorithm, realm string) string {
 }
 
 // tag authenticates a nonce: nobody can make it without the key.
-func (n *nonces) tag(made []byte, algorithm Algorithm, realm string) (tag [nonceTagSize]byte) {
+func (n *nonces) tag(made []byte, algorithm apikey.DigestAlgorithm, realm string) (tag [nonceTagSize]byte) {
 	var room [256]byte // for the longest realm
 	// The parts cannot run into each other: the first two are of one length, and neither
 	// name of an algorithm begins with the other.
@@ -129,7 +129,7 @@ type nonceMAC struct {
 
 // read parses a nonce. It is false if no instance with this key made the text for the
 // algorithm and the realm.
-func (n *nonces) read(text string, algorithm Algorithm, realm string) (nonce, bool) {
+func (n *nonces) read(text string, algorithm apikey.DigestAlgorithm, realm string) (nonce, bool) {
 	var made [nonceSize]byte
 	if len(text) != nonceEncoding.EncodedLen(nonceSize) {
 		return nonce{}, false
@@ -147,7 +147,7 @@ func (n *nonces) read(text string, algorithm Algorithm, realm string) (nonce, bo
 // use takes a count of a nonce for a key, after its secret was verified. It returns nil
 // exactly once for the three, even concurrently; otherwise the error wraps
 // policy.ErrStaleNonce or policy.ErrReplayed.
-func (n *nonces) use(text string, algorithm Algorithm, realm string, key apikey.ID, count uint32) error {
+func (n *nonces) use(text string, algorithm apikey.DigestAlgorithm, realm string, key apikey.ID, count uint32) error {
 	shown, ok := n.read(text, algorithm, realm)
 	if !ok {
 		return errUnknownNonce

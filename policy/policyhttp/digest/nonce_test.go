@@ -36,12 +36,12 @@ func testNonces() *nonces {
 
 // use is n.use for the challenge that the tests issue.
 func use(n *nonces, text string, count uint32) error {
-	return n.use(text, SHA256, "api", "key", count)
+	return n.use(text, apikey.DigestSHA256, "api", "key", count)
 }
 
 func TestNonceIsUsedOncePerCount(t *testing.T) {
 	n := testNonces()
-	text := n.issue(SHA256, "api")
+	text := n.issue(apikey.DigestSHA256, "api")
 	require.NoError(t, use(n, text, 1))
 	assert.ErrorIs(t, use(n, text, 1), policy.ErrReplayed)
 	require.NoError(t, use(n, text, 2))
@@ -49,7 +49,7 @@ func TestNonceIsUsedOncePerCount(t *testing.T) {
 	assert.ErrorIs(t, use(n, text, math.MaxUint32), policy.ErrReplayed)
 	assert.Equal(t, errUncertain, use(n, text, 3), "too far behind to know")
 
-	require.NoError(t, use(n, n.issue(SHA256, "api"), 2), "npm urllib begins with 2")
+	require.NoError(t, use(n, n.issue(apikey.DigestSHA256, "api"), 2), "npm urllib begins with 2")
 }
 
 // Requests on several connections overtake each other. Each count is taken once, in
@@ -58,7 +58,7 @@ func TestNonceCountsMayOvertakeEachOther(t *testing.T) {
 	for seed := range uint64(50) {
 		random := rand.New(rand.NewPCG(seed, 4))
 		n := testNonces()
-		text := n.issue(SHA256, "api")
+		text := n.issue(apikey.DigestSHA256, "api")
 		require.NoError(t, use(n, text, 1000))
 		for _, i := range random.Perm(countWindow - 1) {
 			count := uint32(1000 - 1 - i)
@@ -72,17 +72,17 @@ func TestNonceCountsMayOvertakeEachOther(t *testing.T) {
 // A proof is of one algorithm and one realm; so is its nonce, and it is not another's.
 func TestNonceIsBound(t *testing.T) {
 	n := testNonces()
-	text := n.issue(SHA256, "api")
-	assert.Equal(t, errUnknownNonce, n.use(text, MD5, "api", "key", 1))
-	assert.Equal(t, errUnknownNonce, n.use(text, SHA256, "apis", "key", 1))
-	assert.Equal(t, errUnknownNonce, n.use(text, SHA256, "", "key", 1))
+	text := n.issue(apikey.DigestSHA256, "api")
+	assert.Equal(t, errUnknownNonce, n.use(text, apikey.DigestMD5, "api", "key", 1))
+	assert.Equal(t, errUnknownNonce, n.use(text, apikey.DigestSHA256, "apis", "key", 1))
+	assert.Equal(t, errUnknownNonce, n.use(text, apikey.DigestSHA256, "", "key", 1))
 	assert.Equal(t, errUnknownNonce, use(testNonces(), text, 1))
 	assert.NoError(t, use(n, text, 1))
 }
 
 func TestNonceCannotBeMade(t *testing.T) {
 	n := testNonces()
-	text := n.issue(SHA256, "api")
+	text := n.issue(apikey.DigestSHA256, "api")
 	require.Len(t, text, nonceEncoding.EncodedLen(nonceSize))
 	for i := range text {
 		for _, c := range []byte("Aa0-_=+/ ") {
@@ -113,14 +113,14 @@ func TestNonceCannotBeMade(t *testing.T) {
 func TestNonceExpires(t *testing.T) {
 	clock := newManualClock()
 	n := newNonces(nil, false, time.Minute, 10, clock.now)
-	used, unused := n.issue(SHA256, "api"), n.issue(SHA256, "api")
+	used, unused := n.issue(apikey.DigestSHA256, "api"), n.issue(apikey.DigestSHA256, "api")
 	require.NoError(t, use(n, used, 1))
 	clock.advance(time.Minute) // less the two nanoseconds by which the nonces are younger
 	require.NoError(t, use(n, used, 2))
 	clock.advance(2)
 	assert.Equal(t, errExpiredNonce, use(n, used, 3))
 	assert.Equal(t, errExpiredNonce, use(n, unused, 1))
-	assert.NoError(t, use(n, n.issue(SHA256, "api"), 1))
+	assert.NoError(t, use(n, n.issue(apikey.DigestSHA256, "api"), 1))
 }
 
 // Expired nonces take no room.
@@ -128,11 +128,11 @@ func TestNonceMemoryForgetsWhatHasExpired(t *testing.T) {
 	clock := newManualClock()
 	n := newNonces(nil, false, time.Minute, 10, clock.now)
 	for range 5 {
-		require.NoError(t, use(n, n.issue(SHA256, "api"), 1))
+		require.NoError(t, use(n, n.issue(apikey.DigestSHA256, "api"), 1))
 	}
 	fifth := n.latest
 	clock.advance(time.Duration(fifth-clock.now().UnixNano()) + time.Minute) // in which the fifth expires
-	require.NoError(t, use(n, n.issue(SHA256, "api"), 1))
+	require.NoError(t, use(n, n.issue(apikey.DigestSHA256, "api"), 1))
 	assert.Equal(t, 1, n.used.check(t))
 }
 
@@ -141,14 +141,14 @@ func TestNonceMemoryForgetsWhatHasExpired(t *testing.T) {
 func TestNonceClockRunsBackwards(t *testing.T) {
 	clock := newManualClock()
 	n := newNonces(nil, false, time.Minute, 2, clock.now)
-	before := n.issue(SHA256, "api")
+	before := n.issue(apikey.DigestSHA256, "api")
 	require.NoError(t, use(n, before, 1))
 	clock.advance(time.Hour)
-	require.NoError(t, use(n, n.issue(SHA256, "api"), 1), "the expired one is forgotten")
+	require.NoError(t, use(n, n.issue(apikey.DigestSHA256, "api"), 1), "the expired one is forgotten")
 	clock.advance(-time.Hour)
 	assert.ErrorIs(t, use(n, before, 1), policy.ErrStaleNonce)
 	for range 10 {
-		text := n.issue(SHA256, "api")
+		text := n.issue(apikey.DigestSHA256, "api")
 		require.NoError(t, use(n, text, 1))
 		require.ErrorIs(t, use(n, text, 1), policy.ErrReplayed)
 	}
@@ -159,12 +159,12 @@ func TestNonceMemoryIsBounded(t *testing.T) {
 	const most = 4
 	n := newNonces(nil, false, time.Hour, most, time.Now)
 	useAs := func(i int, text string, count uint32) error {
-		return n.use(text, SHA256, "api", apikey.ID(fmt.Sprint("key-", i)), count)
+		return n.use(text, apikey.DigestSHA256, "api", apikey.ID(fmt.Sprint("key-", i)), count)
 	}
-	old := n.issue(SHA256, "api") // answered too late
+	old := n.issue(apikey.DigestSHA256, "api") // answered too late
 	var texts []string
 	for i := range 10 * most {
-		text := n.issue(SHA256, "api")
+		text := n.issue(apikey.DigestSHA256, "api")
 		texts = append(texts, text)
 		require.NoError(t, useAs(i, text, 1))
 		require.LessOrEqual(t, n.used.check(t), most)
@@ -217,40 +217,40 @@ func (u *usedNonces) check(t *testing.T) int {
 func TestNonceMemoryHasAShareForEachKey(t *testing.T) {
 	clock := newManualClock()
 	n := newNonces(nil, false, time.Minute, 8*sharesOfKeys, clock.now)
-	unanswered, honest, mallory := n.issue(SHA256, "api"), n.issue(SHA256, "api"), n.issue(SHA256, "api")
-	require.NoError(t, n.use(honest, SHA256, "api", "honest", 1))
-	require.NoError(t, n.use(mallory, SHA256, "api", "mallory", 1))
+	unanswered, honest, mallory := n.issue(apikey.DigestSHA256, "api"), n.issue(apikey.DigestSHA256, "api"), n.issue(apikey.DigestSHA256, "api")
+	require.NoError(t, n.use(honest, apikey.DigestSHA256, "api", "honest", 1))
+	require.NoError(t, n.use(mallory, apikey.DigestSHA256, "api", "mallory", 1))
 	for range 100 * sharesOfKeys {
-		require.NoError(t, n.use(n.issue(SHA256, "api"), SHA256, "api", "mallory", 1))
+		require.NoError(t, n.use(n.issue(apikey.DigestSHA256, "api"), apikey.DigestSHA256, "api", "mallory", 1))
 		require.LessOrEqual(t, n.used.check(t), 1+8)
 	}
-	require.ErrorIs(t, n.use(honest, SHA256, "api", "honest", 1), policy.ErrReplayed)
-	require.NoError(t, n.use(honest, SHA256, "api", "honest", 2))
-	require.NoError(t, n.use(unanswered, SHA256, "api", "honest", 1))
-	require.Equal(t, errUncertain, n.use(mallory, SHA256, "api", "mallory", 2))
+	require.ErrorIs(t, n.use(honest, apikey.DigestSHA256, "api", "honest", 1), policy.ErrReplayed)
+	require.NoError(t, n.use(honest, apikey.DigestSHA256, "api", "honest", 2))
+	require.NoError(t, n.use(unanswered, apikey.DigestSHA256, "api", "honest", 1))
+	require.Equal(t, errUncertain, n.use(mallory, apikey.DigestSHA256, "api", "mallory", 2))
 
 	// The key's own mark lasts until what it covers has expired: no longer, since there are many
 	// keys, and no less.
 	require.NotNil(t, n.used.keys["mallory"].forgotten.of)
 	clock.advance(time.Minute)
-	late := n.issue(SHA256, "api")
+	late := n.issue(apikey.DigestSHA256, "api")
 	clock.advance(time.Minute - 1)
-	require.NoError(t, n.use(late, SHA256, "api", "honest", 1))
+	require.NoError(t, n.use(late, apikey.DigestSHA256, "api", "honest", 1))
 	assert.Equal(t, 1, n.used.check(t))
 	assert.NotContains(t, n.used.keys, apikey.ID("mallory"))
-	require.ErrorIs(t, n.use(mallory, SHA256, "api", "mallory", 3), policy.ErrStaleNonce)
+	require.ErrorIs(t, n.use(mallory, apikey.DigestSHA256, "api", "mallory", 3), policy.ErrStaleNonce)
 
 	// It lasts, too, while none of the key's nonces is remembered.
 	n = newNonces(nil, false, time.Minute, sharesOfKeys, clock.now)
-	first := n.issue(SHA256, "api")
+	first := n.issue(apikey.DigestSHA256, "api")
 	clock.advance(30 * time.Second)
-	second, third := n.issue(SHA256, "api"), n.issue(SHA256, "api")
-	require.NoError(t, n.use(second, SHA256, "api", "mallory", 1))
-	require.NoError(t, n.use(first, SHA256, "api", "mallory", 1))
+	second, third := n.issue(apikey.DigestSHA256, "api"), n.issue(apikey.DigestSHA256, "api")
+	require.NoError(t, n.use(second, apikey.DigestSHA256, "api", "mallory", 1))
+	require.NoError(t, n.use(first, apikey.DigestSHA256, "api", "mallory", 1))
 	clock.advance(30*time.Second + 1)
-	require.NoError(t, n.use(third, SHA256, "api", "honest", 1), "the first has expired")
+	require.NoError(t, n.use(third, apikey.DigestSHA256, "api", "honest", 1), "the first has expired")
 	require.Zero(t, n.used.keys["mallory"].n)
-	require.Equal(t, errUncertain, n.use(second, SHA256, "api", "mallory", 1))
+	require.Equal(t, errUncertain, n.use(second, apikey.DigestSHA256, "api", "mallory", 1))
 }
 
 // A clock that was ahead once: what was made meanwhile is refused when the clock is right
@@ -261,11 +261,11 @@ func TestNonceClockWasAhead(t *testing.T) {
 			clock := newManualClock()
 			n := newNonces(nil, false, time.Minute, 10, clock.now)
 			clock.advance(ahead)
-			used, unused := n.issue(SHA256, "api"), n.issue(SHA256, "api")
+			used, unused := n.issue(apikey.DigestSHA256, "api"), n.issue(apikey.DigestSHA256, "api")
 			require.NoError(t, use(n, used, 1))
 			clock.advance(-ahead)
 			assert.ErrorIs(t, use(n, unused, 1), policy.ErrStaleNonce, "before another is made")
-			fresh := n.issue(SHA256, "api")
+			fresh := n.issue(apikey.DigestSHA256, "api")
 			assert.ErrorIs(t, use(n, used, 2), policy.ErrStaleNonce)
 			assert.ErrorIs(t, use(n, unused, 1), policy.ErrStaleNonce)
 			require.NoError(t, use(n, fresh, 1))
@@ -287,14 +287,14 @@ func TestNonceStartedAhead(t *testing.T) {
 	other := newNonces(key, true, time.Minute, 10, clock.now)
 	clock.advance(time.Hour)
 	n := newNonces(key, true, time.Minute, 10, clock.now)
-	ahead := n.issue(SHA256, "api")
+	ahead := n.issue(apikey.DigestSHA256, "api")
 	require.NoError(t, use(n, ahead, 1))
 	clock.advance(-time.Hour)
-	own := n.issue(SHA256, "api")
+	own := n.issue(apikey.DigestSHA256, "api")
 	require.NoError(t, use(n, own, 1))
 	require.NoError(t, use(other, own, 1))
 	clock.advance(1)
-	require.NoError(t, use(n, other.issue(SHA256, "api"), 1))
+	require.NoError(t, use(n, other.issue(apikey.DigestSHA256, "api"), 1))
 	assert.ErrorIs(t, use(other, ahead, 2), policy.ErrStaleNonce)
 }
 
@@ -302,10 +302,10 @@ func TestNonceStartedAhead(t *testing.T) {
 func TestNonceClockIsSetBackALittle(t *testing.T) {
 	clock := newManualClock()
 	n := newNonces(nil, false, time.Minute, 100, clock.now)
-	text := n.issue(SHA256, "api")
+	text := n.issue(apikey.DigestSHA256, "api")
 	require.NoError(t, use(n, text, 1))
 	clock.advance(-time.Second / 2)
-	require.NoError(t, use(n, n.issue(SHA256, "api"), 1))
+	require.NoError(t, use(n, n.issue(apikey.DigestSHA256, "api"), 1))
 	require.NoError(t, use(n, text, 2))
 }
 
@@ -318,9 +318,9 @@ func TestNonceOfInstancesWithClocksApart(t *testing.T) {
 	fast := newNonces(key, true, time.Minute, 2, ahead.now)
 	clock.advance(1)
 	for range 5 {
-		require.NoError(t, use(one, fast.issue(SHA256, "api"), 1))
+		require.NoError(t, use(one, fast.issue(apikey.DigestSHA256, "api"), 1))
 		for _, slow := range []*nonces{one, other} {
-			text := slow.issue(SHA256, "api")
+			text := slow.issue(apikey.DigestSHA256, "api")
 			require.NoError(t, use(one, text, 1))
 			require.ErrorIs(t, use(one, text, 1), policy.ErrReplayed)
 			clock.advance(40 * time.Second)
@@ -336,9 +336,9 @@ func TestNonceOfInstancesWithClocksApart(t *testing.T) {
 // a round trip each time, and is no replay.
 func TestNonceMemoryOfOne(t *testing.T) {
 	n := newNonces(nil, false, time.Hour, 1, time.Now)
-	first, second := n.issue(SHA256, "api"), n.issue(SHA256, "api")
+	first, second := n.issue(apikey.DigestSHA256, "api"), n.issue(apikey.DigestSHA256, "api")
 	require.NoError(t, use(n, second, 1))
-	assert.Equal(t, nil, use(n, n.issue(SHA256, "api"), 1))
+	assert.Equal(t, nil, use(n, n.issue(apikey.DigestSHA256, "api"), 1))
 	assert.Equal(t, errUncertain, use(n, second, 2))
 	assert.Equal(t, errUncertain, use(n, first, 1), "made before one that was forgotten")
 }
@@ -346,10 +346,10 @@ func TestNonceMemoryOfOne(t *testing.T) {
 // A customer who has seen the nonce of another cannot use up its counts.
 func TestNonceCountsAreOfAKey(t *testing.T) {
 	n := testNonces()
-	text := n.issue(SHA256, "api")
-	require.NoError(t, n.use(text, SHA256, "api", "mallory", math.MaxUint32))
-	require.NoError(t, n.use(text, SHA256, "api", "alice", 1))
-	assert.ErrorIs(t, n.use(text, SHA256, "api", "alice", 1), policy.ErrReplayed)
+	text := n.issue(apikey.DigestSHA256, "api")
+	require.NoError(t, n.use(text, apikey.DigestSHA256, "api", "mallory", math.MaxUint32))
+	require.NoError(t, n.use(text, apikey.DigestSHA256, "api", "alice", 1))
+	assert.ErrorIs(t, n.use(text, apikey.DigestSHA256, "api", "alice", 1), policy.ErrReplayed)
 }
 
 // Instances that do not share their nonces answer to those of each other with new ones,
@@ -366,7 +366,7 @@ func TestNonceOfAnotherInstance(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			text := test.one.issue(SHA256, "api")
+			text := test.one.issue(apikey.DigestSHA256, "api")
 			assert.Equal(t, test.want, use(test.other, text, 1))
 			assert.ErrorIs(t, test.want, policy.ErrStaleNonce)
 			require.NoError(t, use(test.one, text, 1))
@@ -379,7 +379,7 @@ func TestNonceOfAnotherInstance(t *testing.T) {
 func TestNonceShared(t *testing.T) {
 	key, clock := bytes.Repeat([]byte{7}, 32), newManualClock()
 	one, other := newNonces(key, true, time.Minute, 2, clock.now), newNonces(key, true, time.Minute, 2, clock.now)
-	text := one.issue(SHA256, "api")
+	text := one.issue(apikey.DigestSHA256, "api")
 	require.NoError(t, use(one, text, 1))
 	require.NoError(t, use(other, text, 1), "the price")
 	assert.ErrorIs(t, use(one, text, 1), policy.ErrReplayed)
@@ -390,7 +390,7 @@ func TestNonceShared(t *testing.T) {
 	clock.advance(time.Second)
 	restarted := newNonces(key, true, time.Minute, 2, clock.now)
 	assert.Equal(t, errUncertain, use(restarted, text, 1))
-	assert.NoError(t, use(one, restarted.issue(SHA256, "api"), 1))
+	assert.NoError(t, use(one, restarted.issue(apikey.DigestSHA256, "api"), 1))
 
 	// The clock of one that is ahead: within a lifetime its nonces are accepted, and when
 	// they are forgotten, they do not take the others with them.
@@ -398,13 +398,13 @@ func TestNonceShared(t *testing.T) {
 	ahead.advance(50 * time.Second)
 	fast := newNonces(key, true, time.Minute, 2, ahead.now)
 	for range 5 {
-		require.NoError(t, use(one, fast.issue(SHA256, "api"), 1))
+		require.NoError(t, use(one, fast.issue(apikey.DigestSHA256, "api"), 1))
 	}
 	for range 5 {
-		require.NoError(t, use(one, one.issue(SHA256, "api"), 1))
+		require.NoError(t, use(one, one.issue(apikey.DigestSHA256, "api"), 1))
 	}
 	ahead.advance(2 * time.Minute)
-	assert.Equal(t, errExpiredNonce, use(one, fast.issue(SHA256, "api"), 1))
+	assert.Equal(t, errExpiredNonce, use(one, fast.issue(apikey.DigestSHA256, "api"), 1))
 }
 
 // No two nonces are the same, not even of one instant.
@@ -416,7 +416,7 @@ func TestNoncesAreDistinct(t *testing.T) {
 	for range 8 {
 		wait.Go(func() {
 			for range 200 {
-				text := n.issue(SHA256, "api")
+				text := n.issue(apikey.DigestSHA256, "api")
 				mu.Lock()
 				seen[text] = true
 				mu.Unlock()
@@ -431,7 +431,7 @@ func TestNoncesAreDistinct(t *testing.T) {
 func TestNonceConcurrently(t *testing.T) {
 	const copies, requests = 8, 50
 	n := testNonces()
-	text := n.issue(SHA256, "api")
+	text := n.issue(apikey.DigestSHA256, "api")
 	var accepted [requests + 1]atomic.Int32
 	var wait sync.WaitGroup
 	for range copies {
@@ -466,7 +466,7 @@ func checkNonces(t *testing.T, most int, steps []byte) {
 	other := newNonces(shared, true, time.Minute, 1, clock.now)
 	n := newNonces(shared, true, time.Minute, most, clock.now)
 	accepted := make(oracle)
-	texts := []string{n.issue(SHA256, "api")}
+	texts := []string{n.issue(apikey.DigestSHA256, "api")}
 	for len(steps) >= 2 {
 		step, argument := steps[0], steps[1]
 		steps = steps[2:]
@@ -476,11 +476,11 @@ func checkNonces(t *testing.T, most int, steps []byte) {
 		case step < 20:
 			clock.advance(-time.Duration(argument) * time.Second)
 		case step < 30:
-			texts = append(texts, other.issue(SHA256, "api"))
+			texts = append(texts, other.issue(apikey.DigestSHA256, "api"))
 		case step < 60:
-			texts = append(texts, n.issue(SHA256, "api"))
+			texts = append(texts, n.issue(apikey.DigestSHA256, "api"))
 		case step < 80:
-			text := n.issue(SHA256, "api")
+			text := n.issue(apikey.DigestSHA256, "api")
 			if err := use(n, text, uint32(argument)+1); err != nil {
 				t.Fatalf("a new nonce: %v", err)
 			}
@@ -489,7 +489,7 @@ func checkNonces(t *testing.T, most int, steps []byte) {
 			text := texts[int(step)*len(texts)/256]
 			key := apikey.ID([]string{"key", "another"}[argument%2])
 			count := uint32(argument/2) + 1
-			if err := n.use(text, SHA256, "api", key, count); err == nil && !accepted.first(text, key, count) {
+			if err := n.use(text, apikey.DigestSHA256, "api", key, count); err == nil && !accepted.first(text, key, count) {
 				t.Fatalf("count %d of %s was accepted twice", count, text)
 			}
 		}

@@ -39,7 +39,7 @@ func TestForgottenNoncesAreNotKept(t *testing.T) {
 	n := newNonces(nil, false, time.Minute, most, clock.now)
 	use := func(key apikey.ID) {
 		clock.advance(time.Microsecond)
-		require.NoError(t, n.use(n.issue(SHA256, "api"), SHA256, "api", key, 1))
+		require.NoError(t, n.use(n.issue(apikey.DigestSHA256, "api"), apikey.DigestSHA256, "api", key, 1))
 	}
 	for range most/sharesOfKeys + 1 {
 		use("first")

@@ -1,6 +1,7 @@
 package digest
 
 import (
+	"crypto/md5"
 	"crypto/sha256"
 	"crypto/subtle"
 	"errors"
@@ -10,11 +11,13 @@ import (
 	"time"
 
 	"github.com/sallyport-go/sallyport/apikey"
+	"github.com/sallyport-go/sallyport/policy/policyhttp"
 )
 
 // Why a response proves nothing. The errors are made in advance: neither takes longer.
 var (
-	errNoDigest      = errors.New("digest: the key has no credential of a live secret: want one that NewCredential made of it")
+	errNoDigest = errors.New("digest: no live secret of the key has credentials for the realm and the algorithm: " +
+		"want a key made or rotated by an issuer with IssuerConfig.DigestAlgorithms and this DigestRealm")
 	errWrongResponse = errors.New("digest: the response was not made with a live secret of the key, or not for this request")
 )
 
@@ -23,55 +26,58 @@ type response struct {
 	nonces    *nonces
 	header    header
 	method    string
-	algorithm Algorithm
-	stored    []Credential
+	algorithm apikey.DigestAlgorithm
 }
 
-// Format shows nothing of the response and the stored hashes, whatever prints the verifier
-// (rule K2).
+// Format shows nothing of the response, whatever prints the verifier (rule K2).
 func (p *response) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "digest:[redacted]") }
 
-// Verify compares the response with the expected one for each credential of a live secret
-// of the key, and takes the count of the nonce if one is right. For an unknown key, and for
-// one without credentials, it does the same work (rule K3): a key has at most two live
-// secrets, and a dummy stands in for a missing one.
-func (p *response) Verify(key apikey.Key, now time.Time) error {
-	hashes, live := [maxSecrets]string{noHash, noHash}, 0
-	for slot := range max(len(p.stored), maxSecrets) {
-		var credential Credential
-		if slot < len(p.stored) {
-			credential = p.stored[slot]
+// Verify compares the response with the expected one for each live secret of the key with
+// credentials for the realm and the algorithm, and takes the count of the nonce if one is
+// right. For an unknown key, and for one without credentials, it does the same work (rule
+// K3): a key has at most two live secrets, and a dummy stands in for a missing one.
+func (p *response) Verify(key apikey.Key, now time.Time) (secret int, err error) {
+	hashes, secrets, live := [maxSecrets]string{noHash, noHash}, [maxSecrets]int{}, 0
+	for slot := range max(len(key.Secrets), maxSecrets) {
+		stored := &dummy
+		if slot < len(key.Secrets) {
+			stored = &key.Secrets[slot]
 		}
-		if isLive(key.Secrets, credential.SecretID, now) && live < maxSecrets {
-			hashes[live] = credential.Hash
+		hash := stored.Digest.Hash(p.algorithm)
+		usable := hash != "" && stored.Digest.Realm() == p.header.realm && (stored.Expires.IsZero() || now.Before(stored.Expires))
+		if usable && slot < len(key.Secrets) && live < maxSecrets {
+			hashes[live], secrets[live] = hash, slot
 			live++
 		}
 	}
 
-	digits := p.algorithm.digits()
+	digits := digitsOf(p.algorithm)
 	var textRoom [512]byte
-	text := p.appendRest(textRoom[:digits]) // the hash of each credential goes before the rest
+	text := p.appendRest(textRoom[:digits]) // the hash of each secret goes before the rest
 	var shown, expected [2 * sha256.Size]byte
 	copy(shown[:], p.header.response)
-	right := 0
+	secret = -1
 	for i, hash := range hashes {
 		copy(text[:digits], hash)
-		p.algorithm.appendHash(expected[:0], text)
+		appendHash(expected[:0], text, p.algorithm)
 		match := subtle.ConstantTimeCompare(shown[:digits], expected[:digits])
-		right |= match & subtle.ConstantTimeLessOrEq(i+1, live)
+		secret = subtle.ConstantTimeSelect(match&subtle.ConstantTimeLessOrEq(i+1, live), secrets[i], secret)
 	}
 	switch {
 	case live == 0:
-		return errNoDigest
-	case right == 0 || key.ID != apikey.ID(p.header.username):
-		return errWrongResponse
+		return -1, errNoDigest
+	case secret < 0 || key.ID != apikey.ID(p.header.username):
+		return -1, errWrongResponse
 	}
 	// Only now, so that nobody else can use up the counts of a nonce. The ID is the record's:
 	// the header's would keep the whole header in memory.
-	return p.nonces.use(p.header.nonce, p.algorithm, p.header.realm, key.ID, p.header.count)
+	if err := p.nonces.use(p.header.nonce, p.algorithm, p.header.realm, key.ID, p.header.count); err != nil {
+		return -1, err
+	}
+	return secret, nil
 }
 
-// appendRest appends the text to hash behind a credential's hash (RFC 7616 section 3.4.1,
+// appendRest appends the text to hash behind the hash of a secret (RFC 7616 section 3.4.1,
 // with qop auth).
 func (p *response) appendRest(to []byte) []byte {
 	var room [512]byte
@@ -83,26 +89,16 @@ func (p *response) appendRest(to []byte) []byte {
 		to = append(to, part...)
 	}
 	to = append(to, ':')
-	return p.algorithm.appendHash(to, request)
-}
-
-// isLive reports whether a secret with this ID is stored and live now, by the rule of
-// [apikey.Secret.Verify]. It looks at a dummy for a missing one.
-func isLive(secrets []apikey.StoredSecret, id string, now time.Time) bool {
-	found := false
-	for slot := range max(len(secrets), maxSecrets) {
-		var secret apikey.StoredSecret
-		if slot < len(secrets) {
-			secret = secrets[slot]
-		}
-		live := secret.ID() == id && (secret.Expires.IsZero() || now.Before(secret.Expires))
-		found = found || live && slot < len(secrets)
-	}
-	return found
+	return appendHash(to, request, p.algorithm)
 }
 
 // maxSecrets is how many live secrets a valid key has at most (rule K4).
 const maxSecrets = 2
 
-// noHash stands for a missing credential.
-var noHash = strings.Repeat("0", 2*sha256.Size)
+// noHash stands for missing credentials, and dummy for a missing secret. It has something to
+// read, like a stored one.
+var (
+	noHash      = strings.Repeat("0", 2*sha256.Size)
+	noDigest, _ = apikey.NewDigestCredentials(policyhttp.DefaultRealm, noHash[:2*md5.Size], noHash)
+	dummy       = apikey.StoredSecret{Digest: noDigest}
+)

@@ -79,6 +79,7 @@ func (c *Copy) Apply(changes []store.Change) {
 	for _, r := range moved {
 		shared := *r
 		shared.organization = c.holder(r.organization.id)
+		shared.holdSecret() // and not the earlier record
 		c.keys.put(&shared)
 	}
 }

@@ -37,6 +37,7 @@ type lookups struct {
 type record struct {
 	organization *organization
 	key          apikey.Key
+	secret       [1]apikey.StoredSecret // of a key with one: apart it would take more memory
 }
 
 // newRecord copies a key. Names that many keys share are kept once: they are in the
@@ -50,7 +51,16 @@ func (l *lookups) newRecord(key apikey.Key, owner *organization) *record {
 	if len(r.key.Grants) == 1 {
 		r.key.Grants = l.shared(r.key.Grants[0])
 	}
+	r.holdSecret()
 	return r
+}
+
+// holdSecret has the key's only secret in the record.
+func (r *record) holdSecret() {
+	if len(r.key.Secrets) == 1 {
+		r.secret[0] = r.key.Secrets[0]
+		r.key.Secrets = r.secret[:]
+	}
 }
 
 // shared returns a slice with one grant, if possible the same for all keys that have no other.

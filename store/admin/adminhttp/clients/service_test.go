@@ -62,27 +62,25 @@ type service struct {
 func newService(t *testing.T) *service {
 	t.Helper()
 	s := &service{store: memory.New()}
-	var table digestscheme.MemoryCredentials
 	for _, id := range []string{org, another} {
 		_, err := s.store.PutOrganization(t.Context(), policy.Organization{ID: id, Name: "Acme"})
 		require.NoError(t, err)
 	}
 	list, err := accesslist.Parse("127.0.0.1")
 	require.NoError(t, err)
-	key, secret, err := (*apikey.Issuer)(nil).Issue(apikey.Key{ID: owner, Organization: org, Description: "owner", AccessList: list,
+	issuer, err := apikey.NewIssuer(apikey.IssuerConfig{DigestAlgorithms: []apikey.DigestAlgorithm{apikey.DigestMD5}, DigestRealm: policyhttp.DefaultRealm})
+	require.NoError(t, err)
+	key, secret, err := issuer.Issue(apikey.Key{ID: owner, Organization: org, Description: "owner", AccessList: list,
 		Grants: []apikey.Grant{{Role: "ORG_OWNER"}, {Role: "GROUP_OWNER", Project: group}}})
 	require.NoError(t, err)
 	_, err = s.store.PutKey(t.Context(), key)
 	require.NoError(t, err)
 	s.secret = secret
-	credential, err := digestscheme.NewCredential(key, secret, "", digestscheme.MD5)
+	scheme, err := digestscheme.New(digestscheme.Config{Algorithms: []apikey.DigestAlgorithm{apikey.DigestMD5}})
 	require.NoError(t, err)
-	require.NoError(t, table.Add(key.ID, digestscheme.MD5, credential))
-	scheme, err := digestscheme.New(digestscheme.Config{Credentials: &table, Algorithms: []digestscheme.Algorithm{digestscheme.MD5}})
+	guard, err := policyhttp.New(policyhttp.Config{Engine: policy.New(s.store), Issuer: issuer, Schemes: []policyhttp.Scheme{scheme, policyhttp.Bearer()}})
 	require.NoError(t, err)
-	guard, err := policyhttp.New(policyhttp.Config{Engine: policy.New(s.store), Schemes: []policyhttp.Scheme{scheme, policyhttp.Bearer()}})
-	require.NoError(t, err)
-	manager, err := admin.New(s.store, admin.WithManagers("ORG_OWNER"))
+	manager, err := admin.New(s.store, admin.WithIssuer(issuer), admin.WithManagers("ORG_OWNER"))
 	require.NoError(t, err)
 	handler, err := adminhttp.New(adminhttp.Config{
 		Admin: manager, Store: s.store, Guard: guard,
