@@ -124,7 +124,13 @@ func (a *Admin) Organization(ctx context.Context, organization string) (Organiza
 	if err != nil {
 		return OrganizationView{}, unread(err)
 	}
-	return viewOrganization(found, a.clock()), nil
+	return a.View(found), nil
+}
+
+// View returns an organization as [Admin.Organization] does, from a record of the store: one of a
+// page is not read again.
+func (a *Admin) View(organization policy.Organization) OrganizationView {
+	return viewOrganization(organization, a.clock())
 }
 
 // Key returns a key of the organization. A key of another organization is NotFound.

@@ -36,6 +36,10 @@ type Call struct {
 	// has a new one.
 	Unproven bool
 
+	// WithoutPreviews leaves Remedy.Preview empty: that of a change of the organization judges
+	// every key of it.
+	WithoutPreviews bool
+
 	// PossibleProxy means that the decision has this kind: Client may be a proxy, whose entry
 	// would admit all of its callers. No entry is proposed then.
 	PossibleProxy bool
@@ -93,9 +97,9 @@ type Investigation struct {
 }
 
 // Investigate says what answered a call, on what line and why, and which changes would let it
-// pass, each with its preview for the actor. To go ahead with one, Apply its Changes with the
-// token. The answers are those of policy.Evaluate, and nothing is written or counted (rule
-// M1).
+// pass, each with its preview for the actor unless the call is WithoutPreviews. To go ahead with
+// one, Apply its Changes with the token. The answers are those of policy.Evaluate, and nothing
+// is written or counted (rule M1).
 //
 // A remedy is proposed only if Evaluate allows the same call on the records that it leaves.
 // With a Rotate, proposed if no secret of the key is live at that time, the call is made again

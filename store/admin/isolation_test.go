@@ -75,6 +75,7 @@ var methods = map[string]func(w *isolated, d *decoder){
 		call.Resource.Organization = oneOf(d, "acme", "target-organization", "", "nowhere")
 		call.Resource.Project = oneOf(d, "", "p")
 		call.Secret, call.Unproven = oneOf(d, append([]string{""}, secretIDs...)...), oneOf(d, false, true)
+		call.WithoutPreviews = oneOf(d, false, true)
 		investigation, err := w.admin.Investigate(w.ctx, actor, organization, call)
 		w.say(investigation, err)
 	},
@@ -86,6 +87,7 @@ var methods = map[string]func(w *isolated, d *decoder){
 		usage, err := w.admin.Usage(w.ctx, oneOf(d, "acme", "nowhere"), d.id())
 		w.say(usage, err)
 	},
+	"View":   func(w *isolated, _ *decoder) { w.say(w.admin.View(policy.Organization{ID: "acme"}), nil) },
 	"Window": func(w *isolated, _ *decoder) { w.say(w.admin.Window(), nil) },
 	"Tighten": func(w *isolated, d *decoder) {
 		actor, organization := w.asks(d)

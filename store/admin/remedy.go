@@ -26,7 +26,7 @@ const maxRoles = 10
 type Remedy struct {
 	Proposals []Proposal    `json:"proposals"`
 	After     policy.Reason `json:"after"`   // the answer to the call after the changes
-	Preview   Preview       `json:"preview"` // of the changes, for the actor of the investigation
+	Preview   Preview       `json:"preview"` // of the changes, for the actor of the investigation; see Call.WithoutPreviews
 }
 
 // A Proposal is a change of a [Remedy], with the values in it for a program that makes it
@@ -121,19 +121,35 @@ func (q *inquiry) remedies(ctx context.Context, found *Investigation) ([]Remedy,
 		chosen = []Remedy{{Proposals: together}}
 	}
 	for _, remedy := range chosen {
-		p, err := q.admin.plan(ctx, q.actor, q.actor.request, found.Organization, remedy.Changes())
+		after, err := q.remedied(ctx, found.Organization, &remedy)
 		if err != nil {
 			if class := ClassOf(err); class == Unavailable || class == Forbidden {
 				return nil, err
 			}
 			continue // the records were changed meanwhile
 		}
-		if remedy.After = q.decide(q.planned(p), q.retry).Reason; remedy.After.Allows() {
-			remedy.Preview = p.preview()
+		if remedy.After = q.decide(after, q.retry).Reason; remedy.After.Allows() {
 			remedies = append(remedies, remedy)
 		}
 	}
 	return remedies, nil
+}
+
+// remedied returns the records after a remedy, and sets its preview.
+func (q *inquiry) remedied(ctx context.Context, organization string, remedy *Remedy) (records, error) {
+	if q.call.WithoutPreviews {
+		after := q.found
+		for _, change := range remedy.Changes() {
+			after = q.after(after, change)
+		}
+		return after, nil
+	}
+	p, err := q.admin.plan(ctx, q.actor, q.actor.request, organization, remedy.Changes())
+	if err != nil {
+		return records{}, err
+	}
+	remedy.Preview = p.preview()
+	return q.planned(p), nil
 }
 
 // after returns the records after a change, and the same ones if it is impossible.

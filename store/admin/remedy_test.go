@@ -73,6 +73,15 @@ func TestRemediesMend(t *testing.T) {
 		require.Equal(t, least >= 0, found.Again.Allows() || len(found.Remedies) > 0, "%d\n%s", least, found)
 		require.Equal(t, found.Again.Allows(), len(found.Obstacles) == 0)
 		sizes[least]++
+		call.WithoutPreviews = true
+		quick, err := w.admin.Investigate(w.ctx, ann, id, call)
+		require.NoError(t, err)
+		call.WithoutPreviews = false
+		require.Equal(t, proposed(found), proposed(quick))
+		for i, remedy := range quick.Remedies {
+			require.Equal(t, found.Remedies[i].After, remedy.After)
+			require.Zero(t, remedy.Preview)
+		}
 		for i, remedy := range found.Remedies {
 			require.Len(t, remedy.Proposals, least, found)
 			require.True(t, least == 1 || i == 0, "one combination")

@@ -112,6 +112,24 @@ func TestPreviewReadsOneOrganization(t *testing.T) {
 	}
 }
 
+// An investigation without previews reads no key but its own.
+func TestInvestigateAmongMany(t *testing.T) {
+	m := memory.New()
+	r := &reading{Store: m}
+	w := worldOf(t, r, m)
+	w.crowd(1200)
+	w.apply(ann, admin.ApplyOptions{Accept: []admin.Kind{admin.BreaksKey}, Reason: "agreed"}, admin.SetRequirement(policy.Required))
+	call := read("203.0.113.7")
+	call.Key = "k000000" // without a list
+	r.keys = 0
+	found := w.investigate(ann, call)
+	require.Equal(t, []string{"add_entries", "add_entries", "suspend_requirement", "set_requirement"}, proposed(found))
+	require.Equal(t, 2*1200, r.keys)
+	call.WithoutPreviews, r.keys = true, 0
+	require.Equal(t, proposed(found), proposed(w.investigate(ann, call)))
+	require.Zero(t, r.keys)
+}
+
 // The window is named in days where it is some.
 func TestWindowInWords(t *testing.T) {
 	for window, words := range map[time.Duration]string{day: "1 day", 36 * time.Hour: "36h0m0s", 7 * day: "7 days"} {

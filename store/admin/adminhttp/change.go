@@ -13,9 +13,9 @@ import (
 )
 
 const (
-	changing = 10 * time.Second // the longest time of a change, once its body is read
-	waiting  = 2 * time.Second  // the longest time for the replicas after it
-	attempts = 4                // of a change that met another one of the same key
+	changing = time.Minute     // the longest time of a change, once its body is read: it may judge 100,000 keys
+	waiting  = 2 * time.Second // the longest time for the replicas after it
+	attempts = 4               // of a change that met another one of the same key
 )
 
 // saysSo is the reason in the events of documented calls that go ahead with a finding.

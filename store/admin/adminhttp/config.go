@@ -62,7 +62,8 @@ type Config struct {
 	OpenEntryEndpoints bool
 
 	// MaxKeys is the largest number of keys in an organization: DefaultMaxKeys if it is 0.
-	// Calls at the same moment may exceed it.
+	// Calls at the same moment may exceed it, and from 1,000 keys on so may several processes
+	// within a minute: so often each of them counts the keys.
 	MaxKeys int
 
 	// NewID makes the ID of a new key. nil: 24 random hexadecimal digits, the form that

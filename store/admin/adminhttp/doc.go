@@ -58,8 +58,11 @@
 //     So is an organization: 403 USER_UNAUTHORIZED.
 //   - envelope=true is refused. v2 has the version 2023-01-01 of each resource, and answers
 //     requests for it or a later one. Without a versioned Accept it answers as well.
-//   - An event has one of the documented types. A journal of over 100,000 events has no
-//     totalCount.
+//   - An event has one of the documented types.
+//   - A list of over 10,000 keys or events has no totalCount, except on its last pages.
+//   - A page of keys begins where the page before it ended, if that was read within the last
+//     minute by the same process. The totalCount is the one counted then. Up to 1,000 keys,
+//     each call reads all that is before its page, as it is now.
 //   - Strict-Transport-Security and rate limits are up to the embedding program.
 //   - privateKey is redacted to the ID of the newest secret.
 //

@@ -14,14 +14,9 @@ import (
 	"github.com/sallyport-go/sallyport/store/admin"
 )
 
-const (
-	// maxScanned bounds the events read for a totalCount. A page of a longer journal has none.
-	maxScanned = 100_000
-
-	// clocks is how far the clocks of the processes that write events may be apart: the
-	// order of events is that of the writes.
-	clocks = time.Hour
-)
+// clocks is how far the clocks of the processes that write events may be apart: the order of
+// events is that of the writes.
+const clocks = time.Hour
 
 // An eventBody is an event in the documented form.
 type eventBody struct {
@@ -192,8 +187,8 @@ func (h *handler) events(c *call) (any, error) {
 		if !q.min.IsZero() && e.Time.Before(q.min.Add(-clocks)) {
 			break
 		}
-		if scanned++; scanned > maxScanned && p.more() {
-			p.uncounted = true
+		if scanned++; scanned > maxCounted && p.more() {
+			p.total = -1
 			break
 		}
 		name := documentedName(e, c.project)

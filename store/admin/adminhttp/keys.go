@@ -3,6 +3,7 @@ package adminhttp
 import (
 	"net/http"
 	"slices"
+	"time"
 
 	"github.com/sallyport-go/sallyport/apikey"
 	"github.com/sallyport-go/sallyport/internal/plain"
@@ -70,16 +71,64 @@ func (h *handler) keys(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	err = h.eachKey(c, func(key admin.KeyView) bool {
-		if c.project != "" && !inProject(key, c.project) {
-			return true
-		}
-		return p.add(func() any { return c.keyBody(key) })
-	})
+	at, now := keyPage{c.organization, c.project, p.size, p.number}, time.Now()
+	from, _ := h.bookmarks.get(at, now)
+	next, err := h.readKeys(c, p, from)
 	if err != nil {
 		return nil, err
 	}
+	if at.number++; next.read >= exactly {
+		h.bookmarks.put(at, next, now)
+	}
 	return c.pageBody(p), nil
+}
+
+// readKeys reads a page from a bookmark, and counts the list if that is asked for and not known.
+// It returns where the next page begins.
+func (h *handler) readKeys(c *call, p *page, from bookmark) (next bookmark, err error) {
+	p.seen, p.total = from.seen, from.total
+	for at := from; ; {
+		found, err := h.Admin.Keys(c.Context(), c.organization, store.PageRequest{Cursor: at.cursor, Limit: c.keysToRead(p)})
+		if err != nil {
+			return next, err
+		}
+		for _, key := range found.Items {
+			if c.project == "" || inProject(key, c.project) {
+				p.add(func() any { return c.keyBody(key) })
+			}
+		}
+		behind := bookmark{cursor: found.Next, read: at.read + len(found.Items), seen: p.seen}
+		switch {
+		case next.cursor != "":
+		case p.seen > p.end():
+			next = at
+		case p.seen == p.end():
+			next = behind
+			p.follows = c.project == "" && found.Next != ""
+		}
+		switch at = behind; {
+		case at.cursor == "":
+			p.total = p.seen
+		case !p.more(), p.counts && p.total == 0 && at.read <= maxCounted:
+			continue
+		case p.counts && p.total == 0:
+			p.total = -1
+		}
+		next.total = p.total
+		return next, nil
+	}
+}
+
+// keysToRead returns how many keys to read next, so that a page of the store begins where one of
+// the organization does. Which keys are in a project is known when they are read.
+func (c *call) keysToRead(p *page) int {
+	switch {
+	case c.project == "" && p.seen < p.begin():
+		return min(maxPage, p.begin()-p.seen)
+	case c.project == "" && p.seen == p.begin():
+		return p.size
+	}
+	return maxPage
 }
 
 func inProject(key admin.KeyView, project string) bool {
@@ -144,14 +193,21 @@ func (h *handler) createKey(c *call) (any, error) {
 	return body, nil
 }
 
-// checkMaxKeys refuses to create more keys than the organization may have.
+// checkMaxKeys refuses to create more keys than the organization may have. It refuses by a count
+// of now.
 func (h *handler) checkMaxKeys(c *call, more int) error {
-	count := more
-	if err := h.eachKey(c, func(admin.KeyView) bool { count++; return count <= h.MaxKeys }); err != nil {
-		return err
+	count, since := h.counts.get(c.organization, time.Now())
+	if count == 0 || count+more > h.MaxKeys {
+		count, since = 0, time.Now()
+		if err := h.eachKey(c, func(admin.KeyView) bool { count++; return count+more <= h.MaxKeys }); err != nil {
+			return err
+		}
 	}
-	if count > h.MaxKeys {
+	if count+more > h.MaxKeys {
 		return &apiError{status: http.StatusBadRequest, code: "MAX_API_KEYS_PER_ORG_EXCEEDED", detail: "The organization has as many API keys as it may have. Delete one first.", parameters: []string{c.organization}}
+	}
+	if count >= exactly {
+		h.counts.put(c.organization, count+more, since)
 	}
 	return nil
 }

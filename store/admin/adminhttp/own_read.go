@@ -95,23 +95,19 @@ func (h *handler) ownOrganizations(c *call) (any, error) {
 	}
 	list.Next, err = pagesOf(request, func(request store.PageRequest) (store.Page[policy.Organization], error) {
 		return h.Store.Organizations(c.Context(), request)
-	}, func(o policy.Organization) (bool, error) {
-		if !c.person.Has(o.ID, admin.Read) {
-			return false, nil
+	}, func(o policy.Organization) bool {
+		taken := c.person.Has(o.ID, admin.Read)
+		if taken {
+			list.Organizations = append(list.Organizations, h.Admin.View(o))
 		}
-		found, err := h.Admin.Organization(c.Context(), o.ID)
-		if admin.ClassOf(err) == admin.NotFound && err != nil { // deleted meanwhile
-			return false, nil
-		}
-		list.Organizations = append(list.Organizations, found)
-		return true, err
+		return taken
 	})
 	return list, err
 }
 
 // pagesOf reads pages until one has an item that is taken, and returns the cursor of the next.
 // A page of a filtered list may be shorter than its limit, and empty after maxPages.
-func pagesOf[T any](request store.PageRequest, read func(store.PageRequest) (store.Page[T], error), take func(T) (bool, error)) (next string, err error) {
+func pagesOf[T any](request store.PageRequest, read func(store.PageRequest) (store.Page[T], error), take func(T) bool) (next string, err error) {
 	for range maxPages {
 		page, err := read(request)
 		if err != nil {
@@ -119,11 +115,7 @@ func pagesOf[T any](request store.PageRequest, read func(store.PageRequest) (sto
 		}
 		some := false
 		for _, item := range page.Items {
-			taken, err := take(item)
-			if err != nil {
-				return "", err
-			}
-			some = some || taken
+			some = take(item) || some
 		}
 		if request.Cursor = page.Next; some || page.Next == "" {
 			break
@@ -160,12 +152,12 @@ func (h *handler) ownKeys(c *call) (any, error) {
 	list := keyList{Keys: []admin.KeyView{}}
 	list.Next, err = pagesOf(request, func(request store.PageRequest) (store.Page[admin.KeyView], error) {
 		return h.Admin.Keys(c.Context(), c.organization, request)
-	}, func(key admin.KeyView) (bool, error) {
+	}, func(key admin.KeyView) bool {
 		taken := (status == "" || key.Status == status) && (search == "" || hasText(key, search))
 		if taken {
 			list.Keys = append(list.Keys, key)
 		}
-		return taken, nil
+		return taken
 	})
 	return list, err
 }

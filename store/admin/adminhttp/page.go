@@ -1,6 +1,7 @@
 package adminhttp
 
 import (
+	"cmp"
 	"net/url"
 	"strconv"
 	"strings"
@@ -10,6 +11,10 @@ const (
 	defaultPage = 100
 	maxPage     = 500
 	maxNumber   = 1 << 31
+
+	// maxCounted bounds the items read for a totalCount. A page of a longer list has none,
+	// unless the list ends there.
+	maxCounted = 10_000
 )
 
 type link struct {
@@ -24,7 +29,8 @@ type page struct {
 	counts       bool
 	seen         int
 	results      []any
-	uncounted    bool // the list was not read to its end
+	follows      bool // an item is known to follow on the next page
+	total        int  // of the list, if it was not read to its end; less than 0: too many to count
 }
 
 // readPage reads the paging parameters of a query.
@@ -62,8 +68,12 @@ func (p *page) add(make func() any) bool {
 	return p.counts || !p.more()
 }
 
+// begin and end return how many items come before the page, and before the next one.
+func (p *page) begin() int { return (p.number - 1) * p.size }
+func (p *page) end() int   { return p.number * p.size }
+
 // more reports whether an item follows on the next page.
-func (p *page) more() bool { return p.seen > p.number*p.size }
+func (p *page) more() bool { return p.follows || p.seen > p.end() }
 
 // A pageBody is the answer with a page.
 type pageBody struct {
@@ -91,8 +101,9 @@ func (c *call) pageBody(p *page) pageBody {
 	if p.more() {
 		body.Links = append(body.Links, to(p.number+1, "next"))
 	}
-	if p.counts && !p.uncounted {
-		body.TotalCount = &p.seen
+	total := cmp.Or(p.total, p.seen)
+	if p.counts && total >= 0 {
+		body.TotalCount = &total
 	}
 	return body
 }

@@ -65,6 +65,8 @@ type handler struct {
 	usage       store.UsageRecorder // nil: none
 	crossOrigin *http.CrossOriginProtection
 	shutdowns   shutdowns
+	bookmarks   recent[keyPage, bookmark]
+	counts      recent[string, int] // keys of organizations with many
 	routes      []route
 	mux         *http.ServeMux
 }

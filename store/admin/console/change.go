@@ -16,8 +16,8 @@ import (
 )
 
 const (
-	maxChange = 10 * time.Second // the longest time of a change
-	maxWait   = 5 * time.Second  // and then of the wait for the replicas
+	maxChange = time.Minute     // the longest time of a change: it may judge 100,000 keys
+	maxWait   = 5 * time.Second // and then of the wait for the replicas
 )
 
 // A change is one or more changes of an organization or a key, carried by a form from the

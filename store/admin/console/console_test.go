@@ -33,10 +33,14 @@ type faulty struct {
 	*memory.Store
 	fail   string
 	writes int
-	keys   int // calls of Key
+	keys   int            // calls of Key
+	calls  map[string]int // nil: they are not counted
 }
 
 func (f *faulty) err(call string) error {
+	if f.calls != nil {
+		f.calls[call]++
+	}
 	if f.fail == call {
 		return errFault
 	}
@@ -63,6 +67,13 @@ func (f *faulty) Key(ctx context.Context, id apikey.ID) (apikey.Key, error) {
 		return apikey.Key{}, errFault
 	}
 	return f.Store.Key(ctx, id)
+}
+
+func (f *faulty) Lookup(ctx context.Context, id apikey.ID) (policy.Subject, bool, error) {
+	if err := f.err("Lookup"); err != nil {
+		return policy.Subject{}, false, err
+	}
+	return f.Store.Lookup(ctx, id)
 }
 
 func (f *faulty) Keys(ctx context.Context, organization string, r store.PageRequest) (store.Page[apikey.Key], error) {

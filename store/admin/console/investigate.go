@@ -133,7 +133,7 @@ func (v *visit) readCall(query url.Values, body *investigateBody) (admin.Call, e
 	at := field{Name: "time", Label: "Time of the call (UTC)", Kind: "datetime-local", Value: query.Get("time"), Hint: "Empty: now."}
 	secret := field{Name: "secret", Label: "ID of the secret", Kind: "text", Value: strings.TrimSpace(query.Get("secret")), Hint: "8 digits, as the log line has them. Never the secret itself."}
 	call := admin.Call{Key: apikey.ID(key.Value), Secret: secret.Value, Resource: policy.Resource{Organization: v.organization.ID, Project: project.Value},
-		Unproven: query.Get("unproven") == "on", PossibleProxy: query.Get("proxy") == "on"}
+		Unproven: query.Get("unproven") == "on", PossibleProxy: query.Get("proxy") == "on", WithoutPreviews: true}
 	if asked && key.Value == "" {
 		key.Error = "Enter the ID of the key."
 	}

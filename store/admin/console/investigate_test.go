@@ -37,7 +37,7 @@ func TestInvestigate(t *testing.T) {
 		require.NotContains(t, s.shows("/o/acme/investigate?"+query, http.StatusOK, text, `aria-invalid="true"`), "The answer")
 	}
 	s.shows("/o/acme/investigate?key=k1&address=203.0.113.7&unproven=on", http.StatusOK, "No live secret")
-	s.store.fail = "Key"
+	s.store.fail = "Lookup"
 	s.shows("/o/acme/investigate?key=k1&address=10.0.0.1", http.StatusServiceUnavailable)
 	s.store.fail = ""
 	s.person.May = func(_ string, access admin.Access) bool { return access == admin.Read }

@@ -45,7 +45,7 @@ func (v *visit) overview() (overviewBody, error) {
 	if body.Switched, err = v.switched(); err != nil {
 		return overviewBody{}, err
 	}
-	for request := (store.PageRequest{Limit: store.MaxUsageKeys}); ; {
+	for request := (store.PageRequest{Limit: store.MaxPageSize}); ; {
 		page, err := v.Store.Keys(v.r.Context(), o.ID, request)
 		if err != nil {
 			return overviewBody{}, err

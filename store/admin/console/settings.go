@@ -93,7 +93,7 @@ func (v *visit) switched() (time.Time, error) {
 		return time.Time{}, nil
 	}
 	recent := v.now.Add(-switchedRecently)
-	request := store.EventRequest{Organization: v.organization.ID, Newest: true}
+	request := store.EventRequest{Organization: v.organization.ID, Newest: true, Limit: store.MaxPageSize}
 	for searched := 0; searched < maxSearch; {
 		page, err := journal.Events(v.r.Context(), request)
 		if err != nil {
