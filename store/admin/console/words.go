@@ -69,6 +69,9 @@ func (p *page) Count(n int, noun string) string { return count(n, noun) }
 // words returns an identifier of the program as words: "not_yet_valid" is "not yet valid".
 func words(identifier string) string { return strings.ReplaceAll(identifier, "_", " ") }
 
+// Words is words, for templates.
+func (p *page) Words(identifier string) string { return words(identifier) }
+
 // Address returns an address without the mapping of IPv4, or a dash.
 func (p *page) Address(a netip.Addr) string {
 	if !a.IsValid() {
