@@ -101,7 +101,7 @@ func showKey(v *visit) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	usage, known, err := v.usageOf(ctx, []apikey.Key{key})
+	usage, known, err := v.usageOf(ctx, []apikey.ID{key.ID})
 	if err != nil {
 		return answer{}, err
 	}

@@ -2,6 +2,7 @@ package console
 
 import (
 	"context"
+	"maps"
 	"net/url"
 	"time"
 
@@ -76,23 +77,17 @@ func (v *visit) turnOf(next url.Values, isFirst bool, found, searched int) turn 
 
 // usageOf returns the usage of keys, at most store.MaxUsageKeys in a call of the store. known is
 // false if the store records none.
-func (v *visit) usageOf(ctx context.Context, keys []apikey.Key) (usage map[apikey.ID]store.KeyUsage, known bool, err error) {
+func (v *visit) usageOf(ctx context.Context, ids []apikey.ID) (usage map[apikey.ID]store.KeyUsage, known bool, err error) {
 	recorder, known := store.As[store.UsageRecorder](v.Store)
 	usage = map[apikey.ID]store.KeyUsage{}
-	for known && len(keys) > 0 {
-		n := min(len(keys), store.MaxUsageKeys)
-		ids := make([]apikey.ID, n)
-		for i := range ids {
-			ids[i] = keys[i].ID
-		}
-		part, err := recorder.Usage(ctx, ids...)
+	for known && len(ids) > 0 {
+		n := min(len(ids), store.MaxUsageKeys)
+		part, err := recorder.Usage(ctx, ids[:n]...)
 		if err != nil {
 			return nil, true, err
 		}
-		for id, u := range part {
-			usage[id] = u
-		}
-		keys = keys[n:]
+		maps.Copy(usage, part)
+		ids = ids[n:]
 	}
 	return usage, known, nil
 }

@@ -44,7 +44,7 @@ func showOffboard(v *visit) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	usages, known, err := v.usageOf(v.r.Context(), []apikey.Key{key})
+	usages, known, err := v.usageOf(v.r.Context(), []apikey.ID{key.ID})
 	if err != nil {
 		return answer{}, err
 	}

@@ -50,7 +50,11 @@ func (v *visit) overview() (overviewBody, error) {
 		if err != nil {
 			return overviewBody{}, err
 		}
-		usage, _, err := v.usageOf(v.r.Context(), page.Items)
+		ids := make([]apikey.ID, len(page.Items))
+		for i := range ids {
+			ids[i] = page.Items[i].ID
+		}
+		usage, _, err := v.usageOf(v.r.Context(), ids)
 		if err != nil {
 			return overviewBody{}, err
 		}
