@@ -295,7 +295,7 @@ func TestInvestigateByAKey(t *testing.T) {
 	require.Equal(t, []admin.Kind{admin.Opens}, found.Remedies[2].Preview.Needs())
 	require.Contains(t, found.String(), "- Add 203.0.113.7 to the access list until 2026-03-02T12:00:00Z. It is the first entry: no other address is admitted then, and none from its end on.\n"+
 		"- Add 203.0.113.7 to the access list. It is the first entry: no other address is admitted then.\n")
-	require.Contains(t, found.String(), "report only: it refuses no call then. In the way: [opens].\n")
+	require.Contains(t, found.String(), "- Report only. The requirement of the organization refuses no call then. In the way: [opens].\n")
 
 	_, err := w.admin.Investigate(w.ctx, self, "other", read("203.0.113.7"))
 	requireClass(t, admin.NotFound, err)
