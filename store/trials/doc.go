@@ -3,7 +3,7 @@
 //
 //	go test ./...                      # all of it, some half an hour
 //	go test -short ./...               # a little of each, some minutes
-//	go test -v -run 'Revocation|Scale' # what is measured, with the figures
+//	go test -v -run 'Load|Revocation|Scale' # what is measured, with the figures
 //
 // PostgreSQL must be installed for its part; etcd comes as a dependency, and with
 // its server that is a module of its own. No test fails for being slow: figures are

@@ -21,7 +21,7 @@ import (
 const (
 	crowd    = "crowd"
 	owner    = apikey.ID("owner")
-	oneOwner = apikey.ID("other-owner") // so that the crowd has two managers
+	oneOwner = apikey.ID("other-owner") // the second manager, with a journal of changes
 )
 
 const entriesEach = 20
@@ -114,19 +114,19 @@ func seedUsage(t *testing.T, recorder store.UsageRecorder, n int) {
 	}
 }
 
-// seedEvents keeps n events, 100 with each write of the organization.
+// seedEvents keeps n events of the other owner, 100 with each write.
 func seedEvents(t *testing.T, s store.Store, journal store.Journal, n int) {
+	key, err := s.Key(t.Context(), oneOwner)
+	require.NoError(t, err)
 	for from := 0; from < n; from += 100 {
-		organization, err := s.Organization(t.Context(), crowd)
-		require.NoError(t, err)
-		write := store.Write{PutOrganization: &organization}
+		write := store.Write{PutKey: &key}
 		for i := range 100 {
 			write.Events = append(write.Events, store.Event{
-				Time: time.Now(), Type: store.EventOrganizationRenamed, Organization: crowd, Via: store.ViaAPI,
+				Time: time.Now(), Type: store.EventKeyDescribed, Organization: crowd, Key: key.ID, Via: store.ViaAPI,
 				Actor: store.Actor{Kind: store.ActorSystem, ID: "seed"}, Reason: fmt.Sprint("event ", from+i),
 			})
 		}
-		_, err = journal.Write(t.Context(), write)
+		key.Revision, err = journal.Write(t.Context(), write)
 		require.NoError(t, err)
 	}
 }

@@ -126,8 +126,8 @@ func (f figure) String() string {
 	return fmt.Sprintf("%-44s %9.1f a second, median %10v, %4d calls of the store, %8d KiB", f.name, f.rate, f.median.Round(10*time.Microsecond), f.calls, f.bytes>>10)
 }
 
-// measure makes calls one after the other, and then by four callers at once. A call of more than
-// a second is made once.
+// measure makes calls one after the other, and then by four callers at once. A slow call is only
+// made twice.
 func (l *loaded) measure(name string, call func(i int) error) figure {
 	l.Helper()
 	made := -1
@@ -140,7 +140,7 @@ func (l *loaded) measure(name string, call func(i int) error) figure {
 	f := figure{name: name, median: time.Since(began), calls: l.counted.calls.Load() - calls}
 	runtime.ReadMemStats(&after)
 	f.bytes, f.rate = after.TotalAlloc-before.TotalAlloc, 1/f.median.Seconds()
-	if f.median < time.Second {
+	if f.median < time.Duration(of(1000, 50))*time.Millisecond {
 		var times []time.Duration
 		for end := began.Add(time.Duration(of(1000, 5)) * time.Millisecond); len(times) == 0 || time.Now().Before(end); {
 			began := time.Now()

@@ -3,8 +3,8 @@
 # Python's requests and Node.js from Debian's packages, and the packages of npm that
 # testdata/npm names into a cache directory. It needs root, or sudo, for the former. Where
 # packages start services, nginx and HAProxy are started; the tests do not need that.
+# Arguments are other folders with a package-lock.json, of other modules' tests.
 set -eu
-cd "$(dirname "$0")"
 PATH=$PATH:/usr/sbin:/sbin
 export PATH
 
@@ -30,16 +30,18 @@ if [ -n "$packages" ]; then
 	$root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends $packages
 fi
 
-# The tests look in the same place; see node_test.go.
+# The tests look in the same place; see npmModules in programs_test.go.
 cache=${SALLYPORT_CLIENTS_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/sallyport-clients}
-modules=$cache/npm-$(sha256sum testdata/npm/package-lock.json | cut -c 1-16)
-if [ ! -d "$modules" ]; then
+new=
+trap '[ -z "$new" ] || rm -rf "$new"' EXIT
+for folder in "$(dirname "$0")/testdata/npm" "$@"; do
+	modules=$cache/npm-$(sha256sum "$folder/package-lock.json" | cut -c 1-16)
+	[ ! -d "$modules" ] || continue
 	echo "installing the packages of npm into $modules"
 	mkdir -p "$cache"
 	new=$(mktemp -d "$cache/new-XXXXXX")
-	trap 'rm -rf "$new"' EXIT
-	cp testdata/npm/package.json testdata/npm/package-lock.json testdata/npm/.npmrc "$new"
+	cp "$folder/package.json" "$folder/package-lock.json" "$folder/.npmrc" "$new"
 	(cd "$new" && npm ci --ignore-scripts)
 	mv "$new" "$modules"
-fi
+done
 echo "all of it is installed"

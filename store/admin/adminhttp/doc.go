@@ -20,6 +20,10 @@
 // privateKey, shown once. Organizations and projects are orgs and groups. Their IDs may be any
 // names; the vendor's command line sends 24 hexadecimal digits only.
 //
+// Its clients sign in with HTTP Digest; a guard of its own schemes takes Bearer and Basic, too.
+// For Digest the issuer of the Admin makes credentials with each secret, for the realm of the
+// guard: see the example Digest. Keys of before sign in with Digest once they were rotated.
+//
 // Answers leave out, and every change keeps, comments and
 // expiries of entries, lists on trial, grants for all projects, labels, validity, and events
 // of other kinds. A requirement of report only is read as false, and false leaves it. A

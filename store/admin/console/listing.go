@@ -12,9 +12,8 @@ import (
 
 // Bounds of one request.
 const (
-	pageRows  = 50     // records of a page, and of a read of the store
-	maxSearch = 5_000  // records read for one page of a search
-	maxCount  = 10_000 // keys counted for an overview
+	pageRows  = 50    // records of a page, and of a read of the store
+	maxSearch = 5_000 // records read for one page of a search, and keys counted for an overview
 )
 
 // A turn has the links to other pages of a listing.

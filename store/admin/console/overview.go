@@ -63,7 +63,7 @@ func (v *visit) overview() (overviewBody, error) {
 		}
 		request.Cursor = page.Next
 		body.More = page.Next != ""
-		if !body.More || body.Keys >= maxCount {
+		if !body.More || body.Keys >= maxSearch {
 			return body, nil
 		}
 	}

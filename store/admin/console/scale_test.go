@@ -46,9 +46,9 @@ func TestOverviewOfManyKeys(t *testing.T) {
 	require.Equal(t, want, s.reads("/o/acme", "2501"))
 	require.Equal(t, want, s.reads("/o/acme/settings"))
 
-	// Beyond maxCount no key is read.
-	s.crowd(2500, maxCount+500)
-	require.Equal(t, maxCount/store.MaxPageSize, s.reads("/o/acme", fmt.Sprintf("%d+", maxCount))["Keys"])
+	// Beyond maxSearch no key is read.
+	s.crowd(2500, maxSearch+500)
+	require.Equal(t, maxSearch/store.MaxPageSize, s.reads("/o/acme", fmt.Sprintf("%d+", maxSearch))["Keys"])
 }
 
 // A page of keys is one call for the keys and one for their usage, wherever it is.

@@ -1,4 +1,4 @@
-package clients
+package clients_test
 
 import (
 	"net/http"
@@ -20,7 +20,10 @@ func TestAtlasKeys(t *testing.T) {
 	require.Regexp(t, "^[0-9a-f]{24}$", made.ID)
 	require.Equal(t, made.ID, made.PublicKey)
 	require.Equal(t, []mongodbatlas.AtlasRole{{OrgID: org, RoleName: "ORG_MEMBER"}}, made.Roles)
-	require.Equal(t, http.StatusOK, s.bearer(t, made.PrivateKey, "/api/atlas/v1.0/orgs/"+org))
+	require.Equal(t, http.StatusOK, s.Bearer(t, made.PrivateKey, "/api/atlas/v1.0/orgs/"+org))
+	seen, _, err := s.sdkOf(t, made.ID, made.PrivateKey).Organizations.Get(ctx, org)
+	require.NoError(t, err, "a key made by the API signs in with Digest at once")
+	require.Equal(t, org, seen.ID)
 
 	got, _, err := c.APIKeys.Get(ctx, org, made.ID)
 	require.NoError(t, err)
@@ -30,7 +33,7 @@ func TestAtlasKeys(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "new", got.Desc)
 	require.Equal(t, "ORG_READ_ONLY", got.Roles[0].RoleName)
-	stored, err := s.store.Key(ctx, apikey.ID(made.ID))
+	stored, err := s.Store.Key(ctx, apikey.ID(made.ID))
 	require.NoError(t, err)
 	require.Equal(t, []apikey.Grant{{Role: "ORG_READ_ONLY"}}, stored.Grants)
 
@@ -46,14 +49,17 @@ func TestAtlasKeys(t *testing.T) {
 
 	_, err = c.APIKeys.Delete(ctx, org, made.ID)
 	require.NoError(t, err)
-	require.Equal(t, http.StatusUnauthorized, s.bearer(t, made.PrivateKey, "/api/atlas/v1.0/orgs/"+org))
+	require.Equal(t, http.StatusUnauthorized, s.Bearer(t, made.PrivateKey, "/api/atlas/v1.0/orgs/"+org))
+	_, _, err = s.sdkOf(t, made.ID, made.PrivateKey).Organizations.Get(ctx, org)
+	status, _ := code(t, err)
+	require.Equal(t, http.StatusUnauthorized, status)
 	_, err = c.APIKeys.Delete(ctx, org, made.ID)
 	status, name := code(t, err)
 	require.Equal(t, http.StatusNotFound, status)
 	require.Equal(t, "API_KEY_NOT_FOUND", name)
 }
 
-// What the vendor's client is told of a call that cannot be.
+// Refusals reach the vendor's client with status and documented code.
 func TestAtlasErrors(t *testing.T) {
 	s := newService(t)
 	c, ctx := s.sdk(t), t.Context()
@@ -133,6 +139,12 @@ func TestAtlasProjects(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, 1, found.TotalCount)
 	require.Equal(t, group, found.Results[0].ID)
+	all, _, err := c.Projects.GetAllProjects(ctx, nil)
+	require.NoError(t, err)
+	require.Equal(t, 1, all.TotalCount)
+	project, _, err := c.Projects.GetOneProject(ctx, group)
+	require.NoError(t, err)
+	require.Equal(t, &mongodbatlas.Project{ID: group, OrgID: org, Name: "Alpha", Links: project.Links}, project)
 
 	made, _, err := c.ProjectAPIKeys.Create(ctx, group, &mongodbatlas.APIKeyInput{Desc: "of the project", Roles: []string{"GROUP_READ_ONLY"}})
 	require.NoError(t, err)
@@ -144,9 +156,17 @@ func TestAtlasProjects(t *testing.T) {
 	require.Len(t, keys, 2)
 	_, err = c.ProjectAPIKeys.Unassign(ctx, group, made.ID)
 	require.NoError(t, err)
-	stored, err := s.store.Key(ctx, apikey.ID(made.ID))
+	require.Equal(t, []apikey.Grant{{Role: "ORG_MEMBER"}}, s.Key(t, made.ID).Grants)
+
+	events, _, err := c.Events.ListProjectEvents(ctx, group, &mongodbatlas.EventListOptions{EventType: []string{"API_KEY_ADDED_TO_GROUP", "API_KEY_REMOVED_FROM_GROUP"}})
 	require.NoError(t, err)
-	require.Equal(t, []apikey.Grant{{Role: "ORG_MEMBER"}}, stored.Grants)
+	require.Len(t, events.Results, 2)
+	require.Equal(t, "API_KEY_REMOVED_FROM_GROUP", events.Results[0].EventTypeName)
+	one, _, err := c.Events.GetProjectEvent(ctx, group, events.Results[1].ID)
+	require.NoError(t, err)
+	require.Equal(t, "API_KEY_ADDED_TO_GROUP", one.EventTypeName)
+	require.Equal(t, group, one.GroupID)
+	require.Equal(t, made.ID, one.TargetPublicKey)
 }
 
 // Organizations, events, and the switch by the client's generic request.
@@ -157,6 +177,9 @@ func TestAtlasSettingsAndEvents(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, 1, found.TotalCount)
 	require.Equal(t, org, found.Results[0].ID)
+	one, _, err := c.Organizations.Get(ctx, org)
+	require.NoError(t, err)
+	require.Equal(t, "Acme", one.Name)
 
 	r, err := c.NewRequest(ctx, http.MethodPatch, "api/atlas/v1.0/orgs/"+org+"/settings", map[string]bool{"apiAccessListRequired": true})
 	require.NoError(t, err)
@@ -166,7 +189,13 @@ func TestAtlasSettingsAndEvents(t *testing.T) {
 	_, err = c.Do(ctx, r, &settings)
 	require.NoError(t, err)
 	require.True(t, settings.Required)
-	stored, err := s.store.Organization(ctx, org)
+	settings.Required = false
+	r, err = c.NewRequest(ctx, http.MethodGet, "api/atlas/v1.0/orgs/"+org+"/settings", nil)
+	require.NoError(t, err)
+	_, err = c.Do(ctx, r, &settings)
+	require.NoError(t, err)
+	require.True(t, settings.Required)
+	stored, err := s.Store.Organization(ctx, org)
 	require.NoError(t, err)
 	require.Equal(t, policy.Required, stored.Requirement)
 
@@ -181,7 +210,7 @@ func TestAtlasSettingsAndEvents(t *testing.T) {
 	require.Equal(t, owner, events.Results[0].APIKeyID)
 	require.Equal(t, made.ID, events.Results[1].TargetPublicKey)
 	require.Equal(t, "127.0.0.1", events.Results[1].RemoteAddress)
-	one, _, err := c.Events.GetOrganizationEvent(ctx, org, events.Results[0].ID)
+	event, _, err := c.Events.GetOrganizationEvent(ctx, org, events.Results[0].ID)
 	require.NoError(t, err)
-	require.Equal(t, events.Results[0].ID, one.ID)
+	require.Equal(t, events.Results[0], event)
 }
