@@ -10,7 +10,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/sallyport-go/sallyport/accesslist"
 	"github.com/sallyport-go/sallyport/apikey"
 	"github.com/sallyport-go/sallyport/internal/strictjson"
 	"github.com/sallyport-go/sallyport/policy"
@@ -199,14 +198,6 @@ func (h *handler) suggest(c *call) (any, error) {
 		}
 	}
 	found, err := h.Admin.Tighten(c.Context(), c.actor, c.organization, apikey.ID(c.PathValue("key")), options)
-	if err != nil {
-		return nil, err
-	}
-	entries := make([]accesslist.Entry, len(found.Entries))
-	for i, view := range found.Entries {
-		entries[i] = entryOf(view)
-	}
-	found.Preview, err = h.Admin.Preview(c.Context(), c.actor, c.organization, admin.ReplaceEntries(found.Key.ID, entries...).At(found.Key.Revision))
 	return found, err
 }
 
