@@ -26,8 +26,8 @@ type Proposal struct {
 }
 
 // Again returns the proposal with its Change and its Text made from the Kind and the values
-// alone, for this key where the change is one of a key. So both can be trusted, wherever the
-// proposal came from. The project of a grant is not checked: want one of the organization (rule
+// alone. A change of a key is one of this key. So both can be trusted, wherever the proposal came
+// from. The project of a grant is not checked: want one of the organization (rule
 // K5).
 //
 // The kinds are set_requirement, suspend_requirement, resume_requirement, enable_organization,

@@ -19,9 +19,8 @@ import (
 	"github.com/sallyport-go/sallyport/policy"
 )
 
-// What was reported of other administration APIs, each as a test by its name or its sort.
-// Requests of other sites and the records of another organization have tests of their own in
-// route_test.go, own_test.go and own_isolation_test.go.
+// Reports on other administration APIs, each as a test by its name or its sort. Requests of other
+// sites and another organization's records are tested in route_test.go and own_isolation_test.go.
 
 // pathsOf returns a path of every route for these values, with the route.
 func (w *ownWorld) pathsOf(values map[string]string) (routes []route, paths []string) {
@@ -152,8 +151,8 @@ func TestTwoIdentitiesAreNotAdded(t *testing.T) {
 // hostile are texts of attackers.
 var hostile = []string{`<script>alert(1)</script>`, `"><img src=x onerror=alert(1)>`, "</script>\u2028\u2029", `javascript:alert(1)`, `a&b'c`}
 
-// Reflected script: an answer that quotes the path, the query or the body is JSON for every
-// reader, and has no character that begins an element.
+// Reflected script: an answer quotes the path, the query or the body as JSON, without a character
+// to begin an element.
 func TestReflectedScript(t *testing.T) {
 	w := newOwnWorld(t, "")
 	for _, text := range append(hostile, "a\r\nSet-Cookie: x=y", "\x00", "\xff") {

@@ -15,8 +15,8 @@ import (
 	"github.com/sallyport-go/sallyport/store/admin"
 )
 
-// What was reported of other embedded consoles, each as a test by the report's name. Another
-// organization's records have isolation_test.go.
+// Reports on other embedded consoles, each as a test by its name. Another organization's records
+// have isolation_test.go.
 
 // riverui#114, #353, #487: a prefix broke assets, links and redirects. asynqmon: the mount needed
 // a trailing slash and an option that matches it.
@@ -142,8 +142,8 @@ func TestStoredScript(t *testing.T) {
 	}
 }
 
-// Reflected script: a value of the query, the path or the form that the page runs, or that leads
-// out of the attribute it is in.
+// Reflected script: the page runs a value of the query, the path or the form, or the value leaves
+// its attribute.
 func TestReflectedScript(t *testing.T) {
 	places := names(newSite(t).busy("Nightly"))
 	for _, text := range []string{strings.Join(hostile, ""), "javascript:alert(1)", "a\r\nSet-Cookie: session=evil", "\x00\xff\xfe"} {

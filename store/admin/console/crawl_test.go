@@ -139,8 +139,8 @@ func projectsOf(name string) func(ctx context.Context, organization string) ([]P
 	}
 }
 
-// Every page that a person can come to has the structure that screen readers and browsers need:
-// see problems. No link leads nowhere.
+// Every page has the structure needed by screen readers and browsers (see problems), is reached by
+// a link, and has no link to nowhere.
 func TestEveryPageOfACrawl(t *testing.T) {
 	for name, change := range map[string]func(*site){
 		"report only": func(*site) {},

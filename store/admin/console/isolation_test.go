@@ -81,8 +81,8 @@ func names(s *site) map[string]bool {
 	return found
 }
 
-// others fills globex, and returns what IDs of it there are, each with one of the same form that
-// names nothing, and texts that no answer to Ann may have.
+// others fills globex. It returns the kinds of IDs there, each beside an unknown one of the same
+// form, and texts to be kept from Ann.
 func (s *site) others() (ids [][2]string, texts []string) {
 	s.Helper()
 	entry, err := accesslist.ParseEntry("192.0.2.200")
