@@ -20,10 +20,17 @@ import (
 // same for any store; here nothing but the atomics is between the readers and the
 // writers.
 func TestS8LookupNowDuringRehash(t *testing.T) {
+	// IDs of both lengths: see records.words.
+	for _, id := range []apikey.ID{"key", "key-of-a-service"} {
+		t.Run(string(id), func(t *testing.T) { lookUpDuringRehash(t, id) })
+	}
+}
+
+func lookUpDuringRehash(t *testing.T, id apikey.ID) {
 	ctx, s := t.Context(), New()
 	organization, err := s.PutOrganization(ctx, policy.Organization{ID: "acme", Requirement: policy.Required})
 	require.NoError(t, err)
-	key := apikey.Key{ID: "key", Organization: "acme", Secrets: []apikey.StoredSecret{{Sum: [32]byte{1}}}}
+	key := apikey.Key{ID: id, Organization: "acme", Secrets: []apikey.StoredSecret{{Sum: [32]byte{1}}}}
 	listed, err := accesslist.Parse("192.0.2.1")
 	require.NoError(t, err)
 	if key, err = s.PutKey(ctx, key, store.AllowOpen); err != nil {
@@ -38,7 +45,7 @@ func TestS8LookupNowDuringRehash(t *testing.T) {
 	for i := range seen {
 		wait.Go(func() {
 			for !over.Load() {
-				subject, found, err := s.LookupNow("key")
+				subject, found, err := s.LookupNow(id)
 				if err != nil || !found {
 					t.Errorf("found %v, error %v", found, err)
 					return
@@ -81,7 +88,7 @@ func TestS8LookupNowDuringRehash(t *testing.T) {
 		require.NoError(t, err)
 		organizations = append(organizations, organization.Revision)
 	}
-	for range 1000 * effort {
+	for range 500 * effort {
 		step(listed)
 		demand(policy.NotRequired)
 		step(listed)

@@ -16,7 +16,11 @@ type Copy struct {
 }
 
 // NewCopy returns a copy of an empty store.
-func NewCopy() *Copy { return &Copy{lookups: lookups{keys: newTable()}} }
+func NewCopy() *Copy {
+	c := new(Copy)
+	c.keys.init()
+	return c
+}
 
 // Apply takes the copy from one moment to a later one. The changes are those between two
 // marks of a feed (W6), in any order; marks are skipped. A concurrent Lookup returns a

@@ -18,6 +18,7 @@ import (
 	"github.com/sallyport-go/sallyport/store"
 )
 
+// The tests look "key-of-a-service" up, whose text need not be read (see words), and shorter IDs.
 func aKey(id apikey.ID, organization string, revision uint64, grants ...apikey.Grant) *apikey.Key {
 	return &apikey.Key{ID: id, Organization: organization, Secrets: []apikey.StoredSecret{{Sum: [32]byte{1}}}, Grants: grants, Revision: revision}
 }
@@ -32,12 +33,12 @@ func putOrganization(id string, requirement policy.Requirement, revision uint64)
 
 func TestCopyApply(t *testing.T) {
 	c := NewCopy()
-	_, found, err := c.Lookup("key")
+	_, found, err := c.Lookup("key-of-a-service")
 	require.NoError(t, err)
 	require.False(t, found)
 
 	// In any order, marks among them.
-	key := aKey("key", "acme", 2, apikey.Grant{Role: "reader"})
+	key := aKey("key-of-a-service", "acme", 2, apikey.Grant{Role: "reader"})
 	c.Apply([]store.Change{putKey(key), {Revision: 1}, putOrganization("acme", policy.Required, 1), putKey(aKey("other", "acme", 3))})
 	want := func(id apikey.ID, key, organization uint64) policy.Subject {
 		t.Helper()
@@ -47,33 +48,33 @@ func TestCopyApply(t *testing.T) {
 		assert.Equal(t, []uint64{key, organization}, []uint64{subject.Key().Revision, subject.Organization().Revision})
 		return subject
 	}
-	old := want("key", 2, 1)
+	old := want("key-of-a-service", 2, 1)
 	assert.True(t, old.Key().Equal(*key))
 	assert.Equal(t, policy.Organization{ID: "acme", Requirement: policy.Required, Disabled: true, Revision: 1}, old.Organization())
 	want("other", 3, 1)
 
 	// What was told is copied.
 	key.Grants[0].Role = "spoilt"
-	assert.Equal(t, "reader", want("key", 2, 1).Key().Grants[0].Role)
+	assert.Equal(t, "reader", want("key-of-a-service", 2, 1).Key().Grants[0].Role)
 
 	// An organization with one of its keys, then by itself: that key has the latest too.
-	c.Apply([]store.Change{putOrganization("acme", policy.NotRequired, 4), putKey(aKey("key", "acme", 5, apikey.Grant{Role: "writer"}))})
-	assert.Equal(t, "writer", want("key", 5, 4).Key().Grants[0].Role)
+	c.Apply([]store.Change{putOrganization("acme", policy.NotRequired, 4), putKey(aKey("key-of-a-service", "acme", 5, apikey.Grant{Role: "writer"}))})
+	assert.Equal(t, "writer", want("key-of-a-service", 5, 4).Key().Grants[0].Role)
 	want("other", 3, 4)
 	c.Apply([]store.Change{putOrganization("acme", policy.ReportOnly, 6)})
-	want("key", 5, 6)
+	want("key-of-a-service", 5, 6)
 	want("other", 3, 6)
 	assert.EqualValues(t, 2, old.Key().Revision, "what was looked up stays")
 
 	// A key that moved was deleted and created meanwhile.
-	c.Apply([]store.Change{putOrganization("globex", policy.Required, 7), putKey(aKey("key", "globex", 9))})
-	assert.Equal(t, "globex", want("key", 9, 7).Organization().ID)
+	c.Apply([]store.Change{putOrganization("globex", policy.Required, 7), putKey(aKey("key-of-a-service", "globex", 9))})
+	assert.Equal(t, "globex", want("key-of-a-service", 9, 7).Organization().ID)
 
 	c.Apply([]store.Change{
-		{Revision: 11, Organization: "globex", Deleted: true}, {Revision: 10, Organization: "globex", Key: "key", Deleted: true},
+		{Revision: 11, Organization: "globex", Deleted: true}, {Revision: 10, Organization: "globex", Key: "key-of-a-service", Deleted: true},
 		{Revision: 12, Organization: "never", Key: "never", Deleted: true}, {Revision: 13, Organization: "never", Deleted: true},
 	})
-	_, found, err = c.Lookup("key")
+	_, found, err = c.Lookup("key-of-a-service")
 	assert.NoError(t, err)
 	assert.False(t, found)
 	want("other", 3, 6)
@@ -82,7 +83,7 @@ func TestCopyApply(t *testing.T) {
 // S6, W8: what cannot be read is an error, until it can be again.
 func TestCopyOfUnreadableRecords(t *testing.T) {
 	c, broken := NewCopy(), errors.New("half a row")
-	c.Apply([]store.Change{putOrganization("acme", policy.NotRequired, 1), putKey(aKey("key", "acme", 2)), putKey(aKey("other", "acme", 3))})
+	c.Apply([]store.Change{putOrganization("acme", policy.NotRequired, 1), putKey(aKey("key-of-a-service", "acme", 2)), putKey(aKey("other", "acme", 3))})
 	fails := func(id apikey.ID, text string) {
 		t.Helper()
 		_, found, err := c.Lookup(id)
@@ -96,44 +97,44 @@ func TestCopyOfUnreadableRecords(t *testing.T) {
 		assert.True(t, found)
 	}
 
-	c.Apply([]store.Change{{Revision: 4, Organization: "acme", Key: "key", Err: broken}})
-	fails("key", `key "key" cannot be read: half a row`)
+	c.Apply([]store.Change{{Revision: 4, Organization: "acme", Key: "key-of-a-service", Err: broken}})
+	fails("key-of-a-service", `key "key-of-a-service" cannot be read: half a row`)
 	fine("other")
 
 	// Together with its organization, which is all right.
-	c.Apply([]store.Change{{Revision: 4, Organization: "acme", Key: "key", Err: broken}, putOrganization("acme", policy.NotRequired, 5)})
-	fails("key", "half a row")
+	c.Apply([]store.Change{{Revision: 4, Organization: "acme", Key: "key-of-a-service", Err: broken}, putOrganization("acme", policy.NotRequired, 5)})
+	fails("key-of-a-service", "half a row")
 	fine("other")
-	c.Apply([]store.Change{putKey(aKey("key", "acme", 6))})
-	fine("key")
+	c.Apply([]store.Change{putKey(aKey("key-of-a-service", "acme", 6))})
+	fine("key-of-a-service")
 
 	c.Apply([]store.Change{{Revision: 7, Organization: "acme", Err: broken, OrganizationRecord: &policy.Organization{ID: "acme"}}})
-	fails("key", "half a row")
+	fails("key-of-a-service", "half a row")
 	fails("other", "half a row")
 	c.Apply([]store.Change{putOrganization("acme", policy.Required, 8)})
-	fine("key")
+	fine("key-of-a-service")
 	fine("other")
 
 	for name, change := range map[string]store.Change{
-		"no record":                     {Revision: 9, Organization: "acme", Key: "key"},
-		"another key":                   {Revision: 9, Organization: "acme", Key: "key", KeyRecord: aKey("other", "acme", 9)},
-		"a key of another organization": {Revision: 9, Organization: "acme", Key: "key", KeyRecord: aKey("key", "globex", 9)},
-		"an organization's":             {Revision: 9, Organization: "acme", Key: "key", OrganizationRecord: &policy.Organization{ID: "acme"}},
+		"no record":                     {Revision: 9, Organization: "acme", Key: "key-of-a-service"},
+		"another key":                   {Revision: 9, Organization: "acme", Key: "key-of-a-service", KeyRecord: aKey("other", "acme", 9)},
+		"a key of another organization": {Revision: 9, Organization: "acme", Key: "key-of-a-service", KeyRecord: aKey("key-of-a-service", "globex", 9)},
+		"an organization's":             {Revision: 9, Organization: "acme", Key: "key-of-a-service", OrganizationRecord: &policy.Organization{ID: "acme"}},
 		"no organization":               {Revision: 9, Organization: "acme"},
 		"another organization":          {Revision: 9, Organization: "acme", OrganizationRecord: &policy.Organization{ID: "globex"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c.Apply([]store.Change{change})
-			fails("key", "without its record")
-			c.Apply([]store.Change{putOrganization("acme", policy.Required, 8), putKey(aKey("key", "acme", 6))})
-			fine("key")
+			fails("key-of-a-service", "without its record")
+			c.Apply([]store.Change{putOrganization("acme", policy.Required, 8), putKey(aKey("key-of-a-service", "acme", 6))})
+			fine("key-of-a-service")
 		})
 	}
 
 	c.Apply([]store.Change{putKey(aKey("orphan", "nobody", 10))})
 	fails("orphan", `its organization "nobody" is unknown`)
 	c.Apply([]store.Change{{Revision: 11, Organization: "acme", Deleted: true}})
-	fails("key", `its organization "acme" is unknown`)
+	fails("key-of-a-service", `its organization "acme" is unknown`)
 }
 
 // S8 for a copy: each step has the key and its organization changed at once, and no
@@ -145,7 +146,7 @@ func TestS8CopyGoesFromMomentToMoment(t *testing.T) {
 	// Step n: both have revision n; odd steps require nothing and have a list, even
 	// ones require one and have none.
 	step := func(n uint64) []store.Change {
-		key, requirement := aKey("key", "acme", n, apikey.Grant{Role: "reader"}), policy.Required
+		key, requirement := aKey("key-of-a-service", "acme", n, apikey.Grant{Role: "reader"}), policy.Required
 		if n%2 == 1 {
 			key.AccessList, requirement = listed, policy.NotRequired
 		}
@@ -158,7 +159,7 @@ func TestS8CopyGoesFromMomentToMoment(t *testing.T) {
 		wait.Go(func() {
 			last, quiet := uint64(0), uint64(0)
 			for !over.Load() {
-				subject, found, err := c.Lookup("key")
+				subject, found, err := c.Lookup("key-of-a-service")
 				key, organization := subject.Key(), subject.Organization()
 				if err != nil || !found || key.Revision != organization.Revision || key.Revision < last {
 					t.Errorf("found %v, error %v, revisions %d and %d after %d", found, err, key.Revision, organization.Revision, last)
@@ -237,12 +238,12 @@ func TestOrganizationsDoNotChange(t *testing.T) {
 	assert.Same(t, third, o.Organization("acme"))
 
 	c := NewCopy()
-	c.Apply([]store.Change{putOrganization("acme", policy.Required, 1), putKey(aKey("key", "acme", 2))})
-	before, _, err := c.Lookup("key")
+	c.Apply([]store.Change{putOrganization("acme", policy.Required, 1), putKey(aKey("key-of-a-service", "acme", 2))})
+	before, _, err := c.Lookup("key-of-a-service")
 	require.NoError(t, err)
 	c.Apply([]store.Change{{Revision: 3, Organization: "acme", Err: errors.New("spoilt")}})
 	c.Apply([]store.Change{putOrganization("acme", policy.NotRequired, 4)})
-	after, _, err := c.Lookup("key")
+	after, _, err := c.Lookup("key-of-a-service")
 	require.NoError(t, err)
 	assert.Equal(t, policy.Required, before.Organization().Requirement)
 	assert.Equal(t, policy.NotRequired, after.Organization().Requirement)

@@ -1,6 +1,7 @@
 package records
 
 import (
+	"encoding/binary"
 	"hash/maphash"
 	"math/bits"
 )
@@ -9,34 +10,43 @@ import (
 // random words: the way of Go's own maps on processors without AES. Nobody who does not know the
 // words can choose IDs that fill one place.
 type hasher struct {
-	words [3]uint64
-	seed  maphash.Seed // of other IDs
+	secret [3]uint64
+	seed   maphash.Seed // of other IDs
 }
 
 func newHasher() hasher {
 	h := hasher{seed: maphash.MakeSeed()}
-	for i := range h.words {
-		h.words[i] = maphash.Comparable(h.seed, i)
+	for i := range h.secret {
+		h.secret[i] = maphash.Comparable(h.seed, i)
 	}
 	return h
 }
 
 func (h *hasher) hash(id string) uint64 {
-	n := len(id)
-	if n < 8 || n > 24 {
-		return maphash.String(h.seed, id)
+	if n := len(id); hasWords(n) {
+		return h.mix(wordsOf(id), n)
 	}
-	// Three overlapping words have every byte.
-	return mix(mix(word(id)^h.words[0], word(id[n/2-4:])^h.words[1])^word(id[n-8:]), uint64(n)^h.words[2])
+	return maphash.String(h.seed, id)
 }
 
-func mix(a, b uint64) uint64 {
+// mix is hash for the words of an ID of n bytes.
+func (h *hasher) mix(w words, n int) uint64 {
+	return multiply(multiply(w.first^h.secret[0], w.middle^h.secret[1])^w.last, uint64(n)^h.secret[2])
+}
+
+func multiply(a, b uint64) uint64 {
 	high, low := bits.Mul64(a, b)
 	return high ^ low
 }
 
-// word returns the first eight bytes of s, which the compiler reads at once.
-func word(s string) uint64 {
-	_ = s[7]
-	return uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24 | uint64(s[4])<<32 | uint64(s[5])<<40 | uint64(s[6])<<48 | uint64(s[7])<<56
+// words are an ID of 8 to 24 bytes as numbers. They overlap and have every byte, so IDs with the
+// same words and the same length are the same.
+type words struct{ first, middle, last uint64 }
+
+func hasWords(n int) bool { return uint(n)-8 <= 24-8 }
+
+// wordsOf returns the words of an ID that has them. The conversion copies nothing.
+func wordsOf(id string) words {
+	b, n := []byte(id), len(id)
+	return words{binary.LittleEndian.Uint64(b), binary.LittleEndian.Uint64(b[n/2-4 : n/2+4]), binary.LittleEndian.Uint64(b[n-8:])}
 }

@@ -27,6 +27,20 @@ func TestHashReadsEveryByte(t *testing.T) {
 	}
 }
 
+// IDs of one length with the same words are the same, and the table reads nothing else of them.
+func TestWordsHaveEveryByte(t *testing.T) {
+	for n := range 41 {
+		assert.Equal(t, n >= 8 && n <= 24, hasWords(n), n)
+		if !hasWords(n) {
+			continue
+		}
+		id := strings.Repeat("a", n)
+		for i := range n {
+			assert.NotEqual(t, wordsOf(id), wordsOf(id[:i]+"b"+id[i+1:]), "%d of %d bytes", i, n)
+		}
+	}
+}
+
 // The places of a table are chosen by the lowest bits, the tags by the highest: numbered IDs
 // fill both evenly.
 func TestHashSpreads(t *testing.T) {

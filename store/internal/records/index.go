@@ -12,7 +12,10 @@ type index[R identified] struct {
 	chunks [][]R // none is empty; each is before the next
 }
 
-const maxChunk = 512
+const (
+	maxChunk = 512
+	maxRoom  = maxChunk / 8 // places made at once
+)
 
 type identified interface{ identifier() string }
 
@@ -40,13 +43,20 @@ func (x *index[R]) put(r R) {
 		x.chunks[c][i] = r
 		return
 	}
-	x.chunks[c] = slices.Insert(x.chunks[c], i, r)
-	if half := len(x.chunks[c]) / 2; len(x.chunks[c]) > maxChunk {
-		upper := slices.Clone(x.chunks[c][half:])
-		clear(x.chunks[c][half:])
-		x.chunks[c] = x.chunks[c][:half]
+	chunk := x.chunks[c]
+	if half := maxChunk / 2; len(chunk) == maxChunk {
+		upper := slices.Clone(chunk[half:])
+		chunk = slices.Clone(chunk[:half])
+		x.chunks[c] = chunk
 		x.chunks = slices.Insert(x.chunks, c+1, upper)
+		if i > half {
+			c, i, chunk = c+1, i-half, upper
+		}
 	}
+	if n := len(chunk); n == cap(chunk) { // append would leave up to as much again unused
+		chunk = append(make([]R, 0, n+min(n, maxRoom)), chunk...)
+	}
+	x.chunks[c] = slices.Insert(chunk, i, r)
 }
 
 // remove removes the record with this identifier, which exists.

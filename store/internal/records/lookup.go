@@ -28,7 +28,7 @@ import (
 
 // lookups finds keys and their organizations without a lock. Writers take turns.
 type lookups struct {
-	keys          *table
+	keys          table
 	organizations sync.Map            // *organization by ID
 	grants        [256][]apikey.Grant // see shared
 }
@@ -111,12 +111,14 @@ func (l *lookups) organization(id string) *organization {
 // Lookup returns a key with its organization, both of one moment. The first place with the tag
 // is nearly always the right one.
 func (l *lookups) Lookup(id apikey.ID) (policy.Subject, bool, error) {
-	hash, g := l.keys.hash(string(id)), l.keys.groups.Load()
-	if group, slot := g.first(hash); slot < groupSize {
-		if r := group.slots[slot].Load(); r != nil && r.key.ID == id {
-			organization := r.organization.stored.Load()
-			if organization != nil && group.slots[slot].Load() == r && l.keys.groups.Load() == g {
-				return policy.NewSubject(&r.key, organization), true, nil
+	if n := len(id); hasWords(n) {
+		w, g := wordsOf(string(id)), l.keys.groups.Load()
+		if group, slot := g.first(l.keys.mix(w, n)); slot < groupSize {
+			if r := group.slots[slot].Load(); r != nil && len(r.key.ID) == n && wordsOf(string(r.key.ID)) == w {
+				organization := r.organization.stored.Load()
+				if organization != nil && l.keys.holds(r, place{g, group, slot}) {
+					return policy.NewSubject(&r.key, organization), true, nil
+				}
 			}
 		}
 	}
@@ -158,7 +160,7 @@ func (l *lookups) ReadAhead(ids []apikey.ID) (sum int) {
 		if organization := r.organization.stored.Load(); organization != nil {
 			sum += int(organization.Requirement) + int(organization.ID[0])
 		}
-		sum += int(r.key.ID[0]) + r.key.AccessList.Len() + r.key.Expires.Nanosecond()
+		sum += int(r.key.ID[0]) + r.key.AccessList.Len() + r.key.Expires.Nanosecond() + r.key.NotBefore.Nanosecond() + r.key.TrialList.Len()
 	}
 	return sum
 }

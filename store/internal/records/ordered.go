@@ -14,7 +14,11 @@ type Ordered struct {
 }
 
 // NewOrdered returns an Ordered without records.
-func NewOrdered() *Ordered { return &Ordered{lookups: lookups{keys: newTable()}} }
+func NewOrdered() *Ordered {
+	o := new(Ordered)
+	o.keys.init()
+	return o
+}
 
 // Key returns a key, nil if it is absent. It must not be changed.
 func (o *Ordered) Key(id apikey.ID) *apikey.Key {

@@ -14,7 +14,7 @@ import (
 
 func TestOrdered(t *testing.T) {
 	o := NewOrdered()
-	assert.Nil(t, o.Key("key"))
+	assert.Nil(t, o.Key("key-of-a-service"))
 	assert.Nil(t, o.Organization("acme"))
 	assert.Empty(t, o.Keys("acme", "", 10))
 	assert.Empty(t, o.Organizations("", 10))
@@ -27,28 +27,47 @@ func TestOrdered(t *testing.T) {
 	assert.Len(t, o.Organizations("", math.MaxInt), 2)
 	assert.Equal(t, "beta", o.Organizations("acme", 1)[0].ID)
 
-	given := *aKey("key", "acme", 4, apikey.Grant{Role: "reader"})
+	given := *aKey("key-of-a-service", "acme", 4, apikey.Grant{Role: "reader"})
 	kept := o.PutKey(given)
 	given.Grants[0].Role, given.Secrets[0].ServerKey = "spoilt", "spoilt"
-	assert.Equal(t, "reader", o.Key("key").Grants[0].Role)
-	assert.Empty(t, o.Key("key").Secrets[0].ServerKey)
-	assert.Same(t, kept, o.Key("key"))
+	assert.Equal(t, "reader", o.Key("key-of-a-service").Grants[0].Role)
+	assert.Empty(t, o.Key("key-of-a-service").Secrets[0].ServerKey)
+	assert.Same(t, kept, o.Key("key-of-a-service"))
 	for n := range 5 {
 		o.PutKey(*aKey(apikey.ID(fmt.Sprint("other-", n)), "acme", uint64(5+n)))
 	}
 	assert.Len(t, o.Keys("acme", "", 3), 3)
-	assert.Len(t, o.Keys("acme", "key", math.MaxInt), 5)
+	assert.Len(t, o.Keys("acme", "key-of-a-service", math.MaxInt), 5)
 	assert.Empty(t, o.Keys("beta", "", 3))
 
-	subject, found, err := o.Lookup("key")
+	subject, found, err := o.Lookup("key-of-a-service")
 	require.NoError(t, err)
 	require.True(t, found)
 	assert.Equal(t, policy.Required, subject.Organization().Requirement)
 
-	o.RemoveKey("key")
-	assert.Nil(t, o.Key("key"))
+	o.RemoveKey("key-of-a-service")
+	assert.Nil(t, o.Key("key-of-a-service"))
 	assert.Len(t, o.Keys("acme", "", 10), 5)
 	o.RemoveOrganization("beta")
 	assert.Nil(t, o.Organization("beta"))
 	assert.Len(t, o.Organizations("", 10), 1)
+}
+
+// Only the very ID is found, though others have its tag (one in 128 by chance), its length or its
+// words.
+func TestLookupFindsNoOtherKey(t *testing.T) {
+	for range 2000 {
+		o := NewOrdered()
+		o.PutOrganization(policy.Organization{ID: "acme"})
+		o.PutKey(*aKey("aaaaaaaaaaaa", "acme", 1))
+		for _, other := range []apikey.ID{"aaaaaaaaaaa", "aaaaaaaaaaaaa", "baaaaaaaaaaa", "aaaaaabaaaaa", "aaaaaaaaaaab"} {
+			_, found, err := o.Lookup(other)
+			require.NoError(t, err)
+			require.False(t, found, other)
+		}
+		subject, found, err := o.Lookup("aaaaaaaaaaaa")
+		require.NoError(t, err)
+		require.True(t, found)
+		require.Equal(t, apikey.ID("aaaaaaaaaaaa"), subject.Key().ID)
+	}
 }

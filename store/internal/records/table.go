@@ -45,10 +45,10 @@ const (
 // empty one.
 func (g *groups) full(used int) bool { return used*8 > len(g.groups)*groupSize*7 }
 
-func newTable() *table {
-	t := &table{hasher: newHasher()}
+// init makes a table ready for use.
+func (t *table) init() {
+	t.hasher = newHasher()
 	t.groups.Store(newGroups(0))
-	return t
 }
 
 // newGroups returns groups for a number of records, which half fill them.

@@ -13,6 +13,12 @@ import (
 	"github.com/sallyport-go/sallyport/apikey"
 )
 
+func newTable() *table {
+	made := new(table)
+	made.init()
+	return made
+}
+
 // numbered is a record to tell from others by its number.
 func numbered(id string, n int) *record {
 	return &record{key: apikey.Key{ID: apikey.ID(id), Revision: uint64(n)}}
