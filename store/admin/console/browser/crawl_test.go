@@ -1,4 +1,4 @@
-package browser
+package browser_test
 
 import (
 	"fmt"
@@ -14,7 +14,7 @@ import (
 	"golang.org/x/net/html"
 )
 
-// A stop is a page of the crawl: a link, or the page of a form that changes nothing yet.
+// A stop is a page of the crawl: of a link, or of a form for a preview.
 type stop struct {
 	path   string // below nginx, with its query
 	action string // of a form there to send; empty: the page of the link
@@ -22,7 +22,7 @@ type stop struct {
 	button string
 }
 
-// stops returns the forms of a page that lead to a preview, by their buttons.
+// stops returns the buttons for previews on a page.
 func (d *document) stops(path string) (stops []stop, buttons []*html.Node) {
 	for i, f := range d.forms {
 		for _, button := range f.buttons {
@@ -34,9 +34,9 @@ func (d *document) stops(path string) (stops []stop, buttons []*html.Node) {
 	return stops, buttons
 }
 
-// A crawl follows every link of the console from its first page, and sends every form that
-// leads to a preview. Of the pages of a route it chooses those to be inspected that have an
-// element with other attributes, or other headings, than those before.
+// A crawl follows every link of the console from its first page, and sends every form for a
+// preview. It chooses a page for inspection if an element with its attributes, or the order of
+// the headings, is new among the pages of the route.
 type crawl struct {
 	b        *tab
 	routes   []*regexp.Regexp
@@ -57,7 +57,7 @@ var (
 	wildcard  = regexp.MustCompile(`\{[a-z]+\}`)
 )
 
-// fromSource returns what a file of the console says, by the groups of an expression.
+// fromSource returns the matches of an expression in a file of the console.
 func fromSource(t *testing.T, file string, expression *regexp.Regexp) (found [][]string) {
 	t.Helper()
 	source, err := os.ReadFile("../" + file)
@@ -86,7 +86,7 @@ func (c *crawl) route(method, path string) string {
 	return c.names[i]
 }
 
-// add adds a stop that is not known.
+// add adds an unknown stop.
 func (c *crawl) add(s stop) {
 	if !c.known[s] {
 		c.known[s] = true
@@ -120,7 +120,7 @@ func (b *tab) open(s stop) {
 	b.loadsOneOf([]int64{200, 409, 422}, chromedp.MouseClickXY(x, y)) // not every change can be made
 }
 
-// fillIn fills in what the form requires and leaves empty.
+// fillIn fills in the empty required fields of a form.
 func (b *tab) fillIn(f form) {
 	b.t.Helper()
 	for n := range f.node.Descendants() {
@@ -155,7 +155,7 @@ func has(n *html.Node, name string) (string, bool) {
 	return "", false
 }
 
-// reach opens a stop, and adds what the page leads to.
+// reach opens a stop, and adds the stops behind it.
 func (c *crawl) reach(s stop) {
 	b := c.b
 	b.t.Helper()
@@ -200,7 +200,7 @@ func (c *crawl) reach(s stop) {
 	}
 }
 
-// isNew reports whether a page has something that no page of its route had before.
+// isNew reports whether a part of the shape is new among the pages of the route.
 func (c *crawl) isNew(route string, shape []string) (found bool) {
 	for _, element := range shape {
 		found = found || !c.shapes[route+element]
@@ -209,8 +209,8 @@ func (c *crawl) isNew(route string, shape []string) (found bool) {
 	return found
 }
 
-// shape returns the elements of a document with what a style or a screen reader makes
-// something of, and the order of its headings.
+// shape returns the elements of a document with the names of their attributes, and the order
+// of its headings.
 func (d *document) shape() (shape []string) {
 	headings := "headings"
 	for n := range d.tree.Descendants() {

@@ -1,4 +1,4 @@
-package browser
+package browser_test
 
 import (
 	"github.com/chromedp/cdproto/cdp"
@@ -9,7 +9,7 @@ import (
 	"golang.org/x/net/html"
 )
 
-// A document is what the browser has made of a page.
+// A document is a page as the browser has it.
 type document struct {
 	text       string   // of the body, with single blanks
 	headings   []string // of the first level
@@ -138,5 +138,5 @@ func textOf(n *html.Node) string {
 	return strings.Join(strings.Fields(text.String()), " ")
 }
 
-// block are the elements that begin on a line of their own.
+// block has the elements with a line of their own.
 var block = map[string]bool{"p": true, "h1": true, "h2": true, "h3": true, "li": true, "tr": true, "td": true, "th": true, "div": true, "dt": true, "dd": true, "br": true, "option": true, "label": true, "summary": true, "caption": true, "form": true, "section": true, "button": true, "a": true}

@@ -1,4 +1,4 @@
-package browser
+package browser_test
 
 import (
 	"fmt"
@@ -24,7 +24,7 @@ func (b *tab) inspect(name string) {
 	b.scripts(false)
 }
 
-// wantSound checks what no style changes.
+// wantSound checks everything independent of the view.
 func (b *tab) wantSound(name string, d *document) {
 	b.t.Helper()
 	require.Len(b.t, d.headings, 1, "%s: headings of the first level", name)
@@ -50,7 +50,7 @@ func (b *tab) wantAccessible(name string, v view) {
 	require.Empty(b.t, violations, fmt.Sprintf("%s, %s:\n%s", name, v.name, strings.Join(violations, "\n")))
 }
 
-// The check finds what it is to find.
+// The inspection finds a violation.
 func TestInspectionFindsViolations(t *testing.T) {
 	t.Parallel()
 	b := newTab(t, newService(t))

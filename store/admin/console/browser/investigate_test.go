@@ -1,4 +1,4 @@
-package browser
+package browser_test
 
 import (
 	"net/http/httptest"
@@ -36,9 +36,9 @@ func TestRefusalIsInvestigated(t *testing.T) {
 	b.inspect("investigation")
 
 	b.press("See what this would do : Add 192.0.2.44 to the access list until…")
-	b.wants("Add 192.0.2.44 to the access list until…", "Nothing is changed yet.")
+	b.wants("Add 192.0.2.44…", "Nothing is changed yet.")
 	b.because("the new build machine")
-	b.press("Add 192.0.2.44 to the access list until…")
+	b.press("Add 192.0.2.44…")
 	b.wants("Why was this call refused?", "Saved.", "Allowed. The address is on the access list.")
 	s.decides(policy.AddressListed, "deploy", s.secrets["deploy"], "192.0.2.44", "")
 	entry, found := s.key("deploy").AccessList.Find(netip.MustParsePrefix("192.0.2.44/32"))

@@ -1,4 +1,4 @@
-package browser
+package browser_test
 
 import (
 	"strings"
@@ -11,7 +11,7 @@ import (
 	"github.com/sallyport-go/sallyport/store"
 )
 
-// shown returns the secret that the page shows once.
+// shown returns the secret on the page, shown once.
 func (b *tab) shown() (apikey.ID, apikey.Secret) {
 	b.t.Helper()
 	_, rest, found := strings.Cut(b.read().text, "Bearer ")
@@ -83,7 +83,7 @@ func TestKeysAreSearched(t *testing.T) {
 	b.wants("Keys", "No key found")
 }
 
-// A list is narrowed to the addresses that calls came from.
+// A list is narrowed to the observed addresses.
 func TestListIsTightened(t *testing.T) {
 	t.Parallel()
 	s := newService(t)

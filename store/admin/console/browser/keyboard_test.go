@@ -1,4 +1,4 @@
-package browser
+package browser_test
 
 import (
 	"strings"
@@ -12,7 +12,7 @@ import (
 	"github.com/sallyport-go/sallyport/policy"
 )
 
-// A focus is the element that the keys go to.
+// A focus is the element with the focus.
 type focus struct {
 	Name    string  // its text, or its name or value in a form
 	Outline float64 // width in pixels
@@ -21,7 +21,7 @@ type focus struct {
 	HTML    string
 }
 
-// focused returns what has the focus.
+// focused returns the element with the focus.
 func (b *tab) focused() focus {
 	b.t.Helper()
 	return run(b, chromedp.Evaluate[focus](`(() => {

@@ -1,4 +1,4 @@
-package browser
+package browser_test
 
 import (
 	"fmt"
@@ -40,7 +40,7 @@ func serveAt(t *testing.T, host string, body func() string) string {
 	return "http://" + net.JoinHostPort(host, port)
 }
 
-// A page of another origin that sends the console's own form, with all of its values, is
+// The console's own form, sent with all of its values by a page of another origin, is
 // refused and changes nothing. The same form sent from the console is not.
 func TestFormsOfOtherOriginsAreRefused(t *testing.T) {
 	t.Parallel()
@@ -73,8 +73,7 @@ func TestFormsOfOtherOriginsAreRefused(t *testing.T) {
 			last := s.requests()[len(s.requests())-1]
 			require.Equal(t, asked{"POST", "/o/acme/apply", true, 403}, last, "the cookie was sent along")
 
-			// And so is a request of a script, whose answer the script cannot see. Some browsers
-			// send no cookie of another site with it.
+			// And so is a request of a script. Some browsers send no cookie of another site with it.
 			n := len(s.requests())
 			attack = ""
 			b.do(chromedp.Navigate(origin + "/"))
@@ -124,7 +123,7 @@ func TestFramesOfOtherOriginsAreRefused(t *testing.T) {
 	}
 }
 
-// frame returns the URL of what the one frame of the page shows.
+// frame returns the URL of the page's one frame.
 func (b *tab) frame() string {
 	b.t.Helper()
 	frames := call(b, page.GetFrameTree, cdp.Empty{}).FrameTree.ChildFrames
@@ -144,7 +143,7 @@ func TestScriptsAreOff(t *testing.T) {
 	require.Equal(t, "run", run(b, chromedp.Title()))
 }
 
-// Requests to the outside do not leave the machine, and are seen: what the other tests rely on.
+// Requests to the outside do not leave the machine, and are seen. The other tests rely on it.
 func TestOutsideIsOutOfReach(t *testing.T) {
 	t.Parallel()
 	origin := serveAt(t, "127.0.0.1", func() string { return "<img src=http://" + outsider + "/picture.png>" })

@@ -1,4 +1,4 @@
-package browser
+package browser_test
 
 import (
 	"fmt"
@@ -15,8 +15,8 @@ import (
 	"github.com/sallyport-go/sallyport/store/admin"
 )
 
-// Every page that a link or a preview leads to is inspected. The crawl reaches every route that
-// changes nothing, and every kind of change.
+// Every page behind a link or a preview is inspected. The crawl reaches every route without a
+// change, and every kind of change.
 func TestEveryPage(t *testing.T) {
 	t.Parallel()
 	s := newService(t)
@@ -61,7 +61,7 @@ func TestEveryPage(t *testing.T) {
 	}
 }
 
-// Pages of what cannot be had are inspected.
+// The pages of problems are inspected.
 func TestEveryProblem(t *testing.T) {
 	t.Parallel()
 	s := newService(t)
@@ -88,7 +88,7 @@ func TestEveryProblem(t *testing.T) {
 	b.wants("Sign in first")
 }
 
-// A console that is read-only has no form that changes anything, and refuses those of others.
+// A read-only console has no form for a change, and refuses the pages of changes.
 func TestReadOnly(t *testing.T) {
 	t.Parallel()
 	s := newService(t, func(s *service) { s.readOnly = true })

@@ -1,6 +1,6 @@
 //go:build !linux
 
-package browser
+package browser_test
 
 import "syscall"
 

@@ -1,4 +1,4 @@
-package browser
+package browser_test
 
 import (
 	"context"
@@ -244,7 +244,7 @@ func (b *tab) unwanted(texts ...string) {
 	}
 }
 
-// row returns the text of the one row of a table, or item of a list, that has all of these
+// row returns the text of the one row of a table, or item of a list, with all of these
 // texts.
 func (b *tab) row(texts ...string) string {
 	b.t.Helper()

@@ -1,4 +1,4 @@
-package browser
+package browser_test
 
 import (
 	"bytes"
@@ -16,8 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// patience is how long a program may take for what takes it a moment. Nothing is measured by
-// it: it ends the tests of one that hangs.
+// patience is a time after which a program hangs. Nothing is measured by it.
 const patience = 2 * time.Minute
 
 // notInstalled skips a test, or fails it where nothing may be skipped.

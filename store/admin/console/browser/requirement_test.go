@@ -1,4 +1,4 @@
-package browser
+package browser_test
 
 import (
 	"testing"
@@ -49,7 +49,7 @@ func TestRequirementIsSwitchedSafely(t *testing.T) {
 	require.Contains(t, b.row("Script of the summer"), "Unused")
 	b.inspect("change-preview")
 
-	// It is refused as long as nobody accepts that by name.
+	// It is refused until the effect is accepted by name.
 	before := s.position()
 	b.because("the customer's audit wants it")
 	b.pressFor(409, "Require an access list")
@@ -63,7 +63,7 @@ func TestRequirementIsSwitchedSafely(t *testing.T) {
 	s.decides(policy.AddressListed, "deploy", s.secrets["deploy"], "203.0.113.7", "")
 	s.decides(policy.AddressNotListed, "deploy", s.secrets["deploy"], "203.0.113.8", "")
 
-	// The overview tells who is refused since.
+	// The overview names the keys refused since.
 	s.call("nightly-report", "203.0.113.80", "acme-data")
 	b.follow("Overview")
 	b.wants("Acme Rockets", "Calls of 1 key were refused for want of an access list since the change")

@@ -1,4 +1,4 @@
-package browser
+package browser_test
 
 import (
 	"cmp"
@@ -41,7 +41,7 @@ var endpoints = []policy.Endpoint{
 }
 
 // A service has the console for its people, behind a login and nginx. Ann manages acme and
-// initech, which has no keys, and may look at globex.
+// initech, without keys, and may look at globex.
 type service struct {
 	t        *testing.T
 	store    *memory.Store
@@ -58,7 +58,7 @@ type service struct {
 	asked    []asked
 }
 
-// An asked is a request that reached the console.
+// An asked is a request to the console.
 type asked struct {
 	method, path string
 	signedIn     bool
@@ -107,7 +107,7 @@ func projects(_ context.Context, organization string) ([]console.Project, error)
 	return []console.Project{{ID: organization + "-web", Name: "Web shop"}, {ID: organization + "-data", Name: "Data platform"}}, nil
 }
 
-// person returns who has the session of a request.
+// person returns the person of a session.
 func (s *service) person(r *http.Request) (admin.Person, error) {
 	cookie, err := r.Cookie("session")
 	if err != nil {
@@ -213,7 +213,7 @@ var customers = []customer{
 		entries: []string{"198.51.100.77"}, used: map[string][2]time.Duration{"198.51.100.77": {10 * day, time.Hour}}},
 }
 
-// system is who seeds the store.
+// system is the actor of the seeds.
 func system() admin.Actor { return admin.BySystem("seed").Via(store.ViaCLI, "") }
 
 // seed fills the store with organizations, keys and the traffic of some weeks.
@@ -281,7 +281,7 @@ func (s *service) request(key apikey.ID, secret apikey.Secret, client, project s
 	return policy.Request{Key: key, Secret: secret, Client: netip.MustParseAddr(client), Organization: "acme", Project: project}
 }
 
-// call makes calls with a seeded key, which are recorded as usage.
+// call makes a call with a seeded key, and records it as usage.
 func (s *service) call(key apikey.ID, client, project string) policy.Decision {
 	s.t.Helper()
 	d := s.counted.Decide(s.t.Context(), s.request(key, s.secrets[key], client, project))
@@ -304,7 +304,7 @@ func (s *service) key(id apikey.ID) apikey.Key {
 	return key
 }
 
-// position returns that of the store: it tells whether anything was changed.
+// position returns that of the store. Every change moves it.
 func (s *service) position() store.Position {
 	s.t.Helper()
 	position, err := s.store.Position(s.t.Context())

@@ -1,4 +1,4 @@
-package browser
+package browser_test
 
 import (
 	"bufio"
@@ -33,7 +33,7 @@ var chrome struct {
 	strayed []string // first lines of what was sent to outside
 }
 
-// outsider is a host that one test has the browser ask for.
+// outsider is a host outside, requested by one test.
 const outsider = "outside.test"
 
 func TestMain(m *testing.M) {
@@ -53,7 +53,7 @@ func TestMain(m *testing.M) {
 }
 
 // startChrome starts the browser. No name is resolved but localhost, and whatever is not of the
-// loopback goes to a proxy that keeps what it is asked for, and answers nothing.
+// loopback goes to a proxy. It keeps the requests, and answers none.
 func startChrome(path string) {
 	var err error
 	if chrome.outside, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
@@ -73,7 +73,7 @@ func startChrome(path string) {
 	chrome.err = chromedp.Do(ctx)
 }
 
-// acceptStrayed keeps what is sent to the outside.
+// acceptStrayed keeps the requests to the outside.
 func acceptStrayed() {
 	for {
 		connection, err := chrome.outside.Accept()
@@ -153,7 +153,7 @@ func (b *tab) scripts(on bool) {
 	call(b, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: !on})
 }
 
-// listen keeps what the browser requests and reports.
+// listen keeps the requests and the reports of the browser.
 func (b *tab) listen(event any) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -179,7 +179,7 @@ func (b *tab) listen(event any) {
 	}
 }
 
-// reports returns and forgets what the browser has reported.
+// reports returns and forgets the reports of the browser.
 func (b *tab) reports() []string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -188,8 +188,8 @@ func (b *tab) reports() []string {
 	return reported
 }
 
-// wantQuiet fails if the browser has reported anything, or requested anything of an origin that
-// is none of the test's.
+// wantQuiet fails if the browser has reported anything, or requested anything from an origin
+// not of the test.
 func (b *tab) wantQuiet() {
 	require.Empty(b.t, b.reports(), "the browser's console")
 	b.mu.Lock()
