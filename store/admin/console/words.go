@@ -38,6 +38,9 @@ func (p *page) Window() string { return span(p.Admin.Window()) }
 // Span is span, for templates.
 func (p *page) Span(d time.Duration) string { return span(d) }
 
+// Quiet returns how long nobody may have tried a key before its deletion is suggested.
+func (p *page) Quiet() string { return span(quiet) }
+
 // span returns a length of time in its largest unit.
 func span(d time.Duration) string {
 	const day = 24 * time.Hour
@@ -65,6 +68,9 @@ func (p *page) Count(n int, noun string) string { return count(n, noun) }
 
 // words returns an identifier of the program as words: "not_yet_valid" is "not yet valid".
 func words(identifier string) string { return strings.ReplaceAll(identifier, "_", " ") }
+
+// Words is words, for templates.
+func (p *page) Words(identifier string) string { return words(identifier) }
 
 // Address returns an address without the mapping of IPv4, or a dash.
 func (p *page) Address(a netip.Addr) string {
