@@ -128,6 +128,24 @@ func ExampleDecision_Explain() {
 	//  9 address_not_listed                yes  198.51.100.1 is covered by none; the list has 1 entry, 0 expired
 }
 
+// A page for operators marks the line that answered.
+func ExampleDecision_Lines() {
+	key := exampleKey()
+	subject := policy.NewSubject(key, &policy.Organization{ID: "acme", Requirement: policy.Required})
+	d := policy.Evaluate(subject, policy.Request{
+		Key: key.ID, Verifier: policy.AlreadyVerified{}, Client: netip.MustParseAddr("198.51.100.1"), Organization: "acme",
+	}, time.Date(2026, time.June, 1, 12, 0, 0, 0, time.UTC))
+	lines := d.Lines()
+	last := lines[len(lines)-1]
+	fmt.Println(len(lines), "lines")
+	fmt.Println(last.Number, last.Reason, last.Applies)
+	fmt.Println(last.Compared)
+	// Output:
+	// 9 lines
+	// 9 address_not_listed true
+	// 198.51.100.1 is covered by none; the list has 1 entry, 0 expired
+}
+
 // The caller's side of a decision, which is what an API answers with.
 func ExampleDecision_Answer() {
 	key := exampleKey()

@@ -9,23 +9,41 @@ import (
 	"github.com/sallyport-go/sallyport/apikey"
 )
 
-// Explain returns the lines of the order up to the answering one, one a line, with the
-// compared values and whether the line applied. It is for the operator only (rule D1).
-func (d Decision) Explain() string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "%s %s\n", d.verdict(), d.Reason)
+// A Line is a line of the order as it was judged for a call. The names in its JSON do not change.
+type Line struct {
+	Number   int    `json:"number"` // 1 to 16
+	Reason   Reason `json:"reason"` // of the line
+	Applies  bool   `json:"applies"`
+	Compared string `json:"compared"` // values, for an operator
+}
+
+// Lines returns the lines of the order up to the answering one, which alone applies. They are
+// for the operator only (rule D1).
+func (d Decision) Lines() []Line {
 	if int(d.Reason) >= len(lines) {
-		return b.String()
+		return nil
 	}
+	var judged []Line
 	for line := InvalidRequest; line <= d.Reason; line++ {
 		if line == AddressListed && d.Reason == OpenList {
 			continue // lines 15 and 16 are the two sides of one question
 		}
+		judged = append(judged, Line{int(line), line, line == d.Reason, d.compared(line)})
+	}
+	return judged
+}
+
+// Explain returns the answer, and then the [Decision.Lines], one a line. It is for the operator
+// only (rule D1).
+func (d Decision) Explain() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s %s\n", d.verdict(), d.Reason)
+	for _, line := range d.Lines() {
 		applies := "no"
-		if line == d.Reason {
+		if line.Applies {
 			applies = "yes"
 		}
-		fmt.Fprintf(&b, "%2d %-33s %-3s  %s\n", line, line, applies, d.compared(line))
+		fmt.Fprintf(&b, "%2d %-33s %-3s  %s\n", line.Number, line.Reason, applies, line.Compared)
 	}
 	return b.String()
 }

@@ -23,6 +23,7 @@ type program struct {
 	entries      []string
 	used         map[string][2]time.Duration // by address: first and last call, before now
 	refused      map[policy.Reason]string    // by reason: the address of the last call
+	wouldDeny    map[policy.Reason]string    // the same of calls that were served
 	rotated      bool
 }
 
@@ -33,7 +34,8 @@ var programs = []program{
 		used:    map[string][2]time.Duration{"203.0.113.7": {29 * day, 3 * time.Minute}, "198.51.100.20": {12 * day, 2 * day}},
 		refused: map[policy.Reason]string{policy.AddressNotListed: "192.0.2.44"}, rotated: true},
 	{organization: "acme", key: admin.NewKey{ID: "nightly-report", Description: "Nightly report", Grants: []apikey.Grant{{Role: "reader", AllProjects: true}}},
-		used: map[string][2]time.Duration{"203.0.113.80": {25 * day, 9 * time.Hour}, "203.0.113.81": {4 * day, 33 * time.Hour}}},
+		used:      map[string][2]time.Duration{"203.0.113.80": {25 * day, 9 * time.Hour}, "203.0.113.81": {4 * day, 33 * time.Hour}},
+		wouldDeny: map[policy.Reason]string{policy.OrganizationRequiresAccessList: "203.0.113.80"}},
 	{organization: "acme", key: admin.NewKey{ID: "grafana", Description: "Grafana data source", Grants: []apikey.Grant{{Role: "reader", Project: "acme-data"}}},
 		entries: []string{"10.0.0.0/8", "203.0.113.90"}, used: map[string][2]time.Duration{"203.0.113.90": {20 * day, time.Minute}}},
 	{organization: "acme", key: admin.NewKey{ID: "old-ci", Description: "CI before the move", Grants: []apikey.Grant{{Role: "owner"}}, Disabled: true}, entries: []string{"192.0.2.10"}},
@@ -85,7 +87,7 @@ func (p program) seed(ctx context.Context, a *admin.Admin, actor admin.Actor, us
 		return err
 	}
 	secret := made.Secrets[0].ID
-	record := store.KeyUsage{Entries: map[netip.Prefix]accesslist.Usage{}, Secrets: map[string]accesslist.Usage{}, Addresses: map[netip.Addr]store.AddressUsage{}, Denials: map[policy.Reason]accesslist.Usage{}}
+	record := store.KeyUsage{Entries: map[netip.Prefix]accesslist.Usage{}, Secrets: map[string]accesslist.Usage{}, Addresses: map[netip.Addr]store.AddressUsage{}, Denials: map[policy.Reason]accesslist.Usage{}, WouldDeny: map[policy.Reason]accesslist.Usage{}}
 	for text, times := range p.used {
 		address, first, last := netip.MustParseAddr(text), now.Add(-times[0]), now.Add(-times[1])
 		count := uint64(times[0]/time.Hour) + 1
@@ -104,6 +106,9 @@ func (p program) seed(ctx context.Context, a *admin.Admin, actor admin.Actor, us
 	}
 	for reason, text := range p.refused {
 		record.Denials[reason] = accesslist.Usage{Count: 14, Last: now.Add(-5 * day), LastAddress: netip.MustParseAddr(text)}
+	}
+	for reason, text := range p.wouldDeny {
+		record.WouldDeny[reason] = accesslist.Usage{Count: 212, Last: now.Add(-9 * time.Hour), LastAddress: netip.MustParseAddr(text)}
 	}
 	if err := usage.RecordUsage(ctx, map[apikey.ID]store.KeyUsage{p.key.ID: record}); err != nil {
 		return err

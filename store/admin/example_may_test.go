@@ -125,6 +125,6 @@ func ExampleInvestigation_obstacles() {
 	}
 	// Output:
 	// [key_disabled address_not_listed]
-	// Enable the key. Add 192.0.2.9 to the access list until 2026-03-02T12:00:00Z. Then: address_listed
+	// Switch the key on. Add 192.0.2.9 to the access list until 2026-03-02T12:00:00Z. Then: address_listed
 	// export widens in enable_key and add_entries
 }

@@ -61,11 +61,12 @@ type Investigation struct {
 	Endpoint     string     `json:"endpoint"` // its name
 	Time         time.Time  `json:"time"`     // of the call
 
-	// Reason is the answer at Time, and Explanation the lines up to it, with the compared
-	// values; see policy.Decision.Explain. The records are those of now: KeyRevision is zero
+	// Reason is the answer at Time, and Lines are those of the order up to it, with the compared
+	// values. Explanation is both for a terminal: see policy.Decision.Explain. The records are those of now: KeyRevision is zero
 	// for an unknown key.
 	Reason               policy.Reason `json:"reason"`
 	WouldDeny            policy.Reason `json:"wouldDeny,omitzero"`
+	Lines                []policy.Line `json:"lines"`
 	Explanation          string        `json:"explanation"`
 	KeyRevision          uint64        `json:"keyRevision,omitempty"`
 	OrganizationRevision uint64        `json:"organizationRevision"`
@@ -226,7 +227,7 @@ func (q *inquiry) answer() Investigation {
 	d := q.decide(q.found, q.call.Time)
 	found := Investigation{
 		Organization: q.found.organization.ID, Key: d.KeyID(), Address: d.Client(), Endpoint: q.call.Endpoint.Name, Time: q.call.Time.UTC(),
-		Reason: d.Reason, WouldDeny: d.WouldDeny, Explanation: d.Explain(), OrganizationRevision: q.found.organization.Revision,
+		Reason: d.Reason, WouldDeny: d.WouldDeny, Lines: d.Lines(), Explanation: d.Explain(), OrganizationRevision: q.found.organization.Revision,
 		Again: q.decide(q.found, q.retry).Reason, Obstacles: []policy.Reason{}, Changed: []store.Event{}, Denials: []DenialUse{},
 		Journaled: q.admin.journal != nil,
 	}

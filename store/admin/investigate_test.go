@@ -144,11 +144,14 @@ func TestInvestigationJSON(t *testing.T) {
 	w.edit("k", func(k *apikey.Key) { k.Expires = w.now })
 	found := w.investigate(ann, read("203.0.113.7"))
 	require.NotEmpty(t, found.Remedies[0].Preview.Token)
+	require.Len(t, found.Lines, 8)
+	found.Lines = found.Lines[7:]
 	found.Explanation, found.Evidence, found.Remedies[0].Preview = "…", admin.Evidence{}, admin.Preview{}
 	data, err := json.Marshal(found)
 	require.NoError(t, err)
 	require.JSONEq(t, `{"organization": "acme", "key": "k", "address": "203.0.113.7", "endpoint": "read", "time": "2026-03-01T12:00:00Z",
-		"reason": "key_expired", "explanation": "…", "keyRevision": 4, "organizationRevision": 2, "changed": [], "journaled": true,
+		"reason": "key_expired", "explanation": "…",
+		"lines": [{"number": 8, "reason": "key_expired", "applies": true, "compared": "the expiry is 2026-03-01T12:00:00Z, now is 2026-03-01T12:00:00Z"}], "keyRevision": 4, "organizationRevision": 2, "changed": [], "journaled": true,
 		"again": "key_expired", "obstacles": ["key_expired", "organization_requires_access_list"],
 		"remedies": [{"after": "address_listed", "proposals": [
 			{"kind": "set_validity", "text": "Let the key be valid until 2026-03-02T12:00:00Z.", "expires": "2026-03-02T12:00:00Z"},
@@ -292,7 +295,7 @@ func TestInvestigateByAKey(t *testing.T) {
 	require.Equal(t, []admin.Kind{admin.Opens}, found.Remedies[2].Preview.Needs())
 	require.Contains(t, found.String(), "- Add 203.0.113.7 to the access list until 2026-03-02T12:00:00Z. It is the first entry: no other address is admitted then, and none from its end on.\n"+
 		"- Add 203.0.113.7 to the access list. It is the first entry: no other address is admitted then.\n")
-	require.Contains(t, found.String(), "report only: it refuses no call then. In the way: [opens].\n")
+	require.Contains(t, found.String(), "- Report only. The requirement of the organization refuses no call then. In the way: [opens].\n")
 
 	_, err := w.admin.Investigate(w.ctx, self, "other", read("203.0.113.7"))
 	requireClass(t, admin.NotFound, err)

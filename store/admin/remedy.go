@@ -29,21 +29,6 @@ type Remedy struct {
 	Preview   Preview       `json:"preview"` // of the changes, for the actor of the investigation; see Call.WithoutPreviews
 }
 
-// A Proposal is a change of a [Remedy], with the values in it for a program that makes it
-// again.
-type Proposal struct {
-	Change Change `json:"-"`
-	Kind   string `json:"kind"` // of the change; see Change.Kind
-	Text   string `json:"text"` // for people
-
-	Entry       *EntryView         `json:"entry,omitempty"`      // of add_entries or edit_entries
-	Grant       *GrantView         `json:"grant,omitempty"`      // of add_grants
-	NotBefore   time.Time          `json:"notBefore,omitzero"`   // of set_validity
-	Expires     time.Time          `json:"expires,omitzero"`     // of set_validity
-	Until       time.Time          `json:"until,omitzero"`       // of suspend_requirement
-	Requirement policy.Requirement `json:"requirement,omitzero"` // of set_requirement
-}
-
 // Changes returns the changes, to Apply with the token of the preview.
 func (r Remedy) Changes() []Change {
 	var changes []Change
@@ -233,25 +218,29 @@ func (q *inquiry) past(line policy.Reason, present records, proposed []Proposal)
 // the requirement: an entry gets a call past lines 9 to 11 at once. Whether a change helps is
 // decided by policy.Evaluate alone.
 func (q *inquiry) proposals() []Proposal {
-	id, key := q.call.Key, q.found.key
+	key := q.found.key
 	until, suspended := moment(q.retry.Add(Temporary)), moment(q.retry.Add(DefaultSuspension))
 	all := []Proposal{
-		{Text: "Enable the key.", Change: EnableKey(id)},
-		{Text: "Enable the organization, and so all of its keys.", Change: EnableOrganization()},
-		{Text: "Let the key be valid at once.", Change: SetValidity(id, time.Time{}, key.Expires), Expires: key.Expires.UTC()},
-		{Text: "Let the key be valid until " + shown(until) + ".", Change: SetValidity(id, key.NotBefore, until), NotBefore: key.NotBefore.UTC(), Expires: until},
+		q.propose(Proposal{Kind: "enable_key"}, ""),
+		q.propose(Proposal{Kind: "enable_organization"}, ""),
+		q.propose(Proposal{Kind: "set_validity", Expires: key.Expires.UTC()}, ""),
+		q.propose(Proposal{Kind: "set_validity", NotBefore: key.NotBefore.UTC(), Expires: until}, ""),
 	}
 	if anySecret(*key, q.retry) != nil { // otherwise a caller has a secret to use
 		all = append(all, q.rotation())
 	}
 	all = slices.Concat(all, q.entries(until), q.grants(), []Proposal{
-		{Text: "Suspend the requirement of the organization until " + shown(suspended) + ".", Change: SuspendRequirement(suspended), Until: suspended},
-		{Text: "Make the requirement of the organization report only: it refuses no call then.", Change: SetRequirement(policy.ReportOnly), Requirement: policy.ReportOnly},
+		q.propose(Proposal{Kind: "suspend_requirement", Until: suspended}, ""),
+		q.propose(Proposal{Kind: "set_requirement", Requirement: policy.ReportOnly}, " The requirement of the organization refuses no call then."),
 	})
-	for i := range all {
-		all[i].Kind = all[i].Change.kind
-	}
 	return slices.DeleteFunc(all, func(p Proposal) bool { return q.actor.request != nil && p.Change.keyless != "" })
+}
+
+// propose makes a proposal, with a hint behind its text.
+func (q *inquiry) propose(p Proposal, hint string) Proposal {
+	p, _ = p.Again(q.call.Key) // with valid values
+	p.Text += hint
+	return p
 }
 
 // rotation proposes a new secret. One that is live until a call to come keeps its end.
@@ -263,9 +252,9 @@ func (q *inquiry) rotation() Proposal {
 		}
 	}
 	if live > 1 { // and a key has no third
-		return Proposal{Text: "Rotate the key, which ends its two live secrets at once, and give the caller the new secret.", Change: Rotate(id, 0)}
+		return Proposal{Kind: "rotate", Text: "Rotate the key, which ends its two live secrets at once, and give the caller the new secret.", Change: Rotate(id, 0)}
 	}
-	return Proposal{Text: "Rotate the key, and give the caller the new secret.", Change: Rotate(id, overlap)}
+	return Proposal{Kind: "rotate", Text: "Rotate the key, and give the caller the new secret.", Change: Rotate(id, overlap)}
 }
 
 // entries proposes the client's address: an entry of its own, temporary or lasting, or the
@@ -281,9 +270,9 @@ func (q *inquiry) entries(until time.Time) (all []Proposal) {
 			over = entry
 		}
 	}
-	propose := func(format string, change func(apikey.ID, ...accesslist.Entry) Change, entry accesslist.Entry) {
+	propose := func(kind string, entry accesslist.Entry, hint string) {
 		view := viewEntry(entry, q.now)
-		all = append(all, Proposal{Text: fmt.Sprintf(format, entry, shown(until)), Change: change(q.call.Key, entry), Entry: &view})
+		all = append(all, q.propose(Proposal{Kind: kind, Entry: &view}, hint))
 	}
 	first, only := "", ""
 	if list.IsEmpty() {
@@ -294,14 +283,14 @@ func (q *inquiry) entries(until time.Time) (all []Proposal) {
 	if err == nil {
 		temporary := entry
 		temporary.Expires = until
-		propose("Add %s to the access list until %s."+only, AddEntries, temporary)
+		propose("add_entries", temporary, only)
 	}
 	if over.Prefix().IsValid() {
 		over.Expires = until
-		propose("Renew the entry %s until %s.", EditEntries, over)
+		propose("edit_entries", over, "")
 	}
 	if err == nil {
-		propose("Add %[1]s to the access list."+first, AddEntries, entry)
+		propose("add_entries", entry, first)
 	}
 	return all
 }
@@ -324,9 +313,7 @@ func (q *inquiry) grants() (all []Proposal) {
 	}
 	slices.SortStableFunc(roles, func(a, b string) int { return managing(a) - managing(b) })
 	for _, role := range roles[:min(len(roles), most)] {
-		grant := apikey.Grant{Role: role, Project: q.call.Resource.Project}
-		view := GrantView(grant)
-		all = append(all, Proposal{Text: "Give the key " + grantText(grant) + ".", Change: AddGrants(q.call.Key, grant), Grant: &view})
+		all = append(all, q.propose(Proposal{Kind: "add_grants", Grant: &GrantView{Role: role, Project: q.call.Resource.Project}}, ""))
 	}
 	return all
 }

@@ -140,6 +140,9 @@ func (a *Admin) suggest(ctx context.Context, actor Actor, organization string, i
 		return Tightening{}, wrap(Invalid, err, "%s.", plainText(err))
 	}
 	entries := inside(list, key.AccessList, covered, p.now)
+	for i := range entries {
+		entries[i].Added = time.Time{} // kept by the change, and unknown to those who make it again
+	}
 	after, _ := withEntries(accesslist.List{}, keepAdded(key.AccessList, entries), p.now) // Change has its error, too
 	t.Entries, t.Added, t.Removed = entryViews(after, p.now), differing(after, key.AccessList, p.now), differing(key.AccessList, after, p.now)
 	t.Change, t.Trial = ReplaceEntries(id, entries...).At(key.Revision), SetTrialList(id, entries...).At(key.Revision)

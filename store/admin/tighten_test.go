@@ -408,3 +408,36 @@ func TestTightenDenials(t *testing.T) {
 		Usage: accesslist.Usage{Count: 7, Last: start, LastAddress: netip.MustParseAddr("203.0.113.66")}})))
 	require.Equal(t, []string{"203.0.113.1"}, addressesOf(w.tighten(ann, "k", admin.TightenOptions{}).Entries))
 }
+
+// A program makes the suggestion again from the entries that it was shown: the token is that of
+// its own change, also for entries that stay.
+func TestTheTokenOfASuggestionIsThatOfItsEntries(t *testing.T) {
+	w := newWorld(t)
+	w.key("boss", "198.51.100.1", "owner")
+	w.key("k", "203.0.113.1 203.0.113.200", "reader")
+	w.edit("k", func(k *apikey.Key) {
+		var entries []accesslist.Entry
+		for entry := range k.AccessList.All() {
+			entry.Added, entry.Comment = w.now.Add(-day), "office"
+			entries = append(entries, entry)
+		}
+		var err error
+		k.AccessList, err = accesslist.New(entries...)
+		require.NoError(t, err)
+	})
+	w.used("k", "203.0.113.1", day, 3)
+	w.used("k", "203.0.113.200", day, 3)
+	suggested := w.tighten(ann, "k", admin.TightenOptions{Budget: 1}) // one block is wider than the list
+	require.Equal(t, []string{"203.0.113.1", "203.0.113.200"}, addressesOf(suggested.Entries))
+	require.Equal(t, w.now.Add(-day), suggested.Entries[0].Added)
+	var entries []accesslist.Entry
+	for _, view := range suggested.Entries {
+		entry, err := accesslist.ParseEntry(view.Address)
+		require.NoError(t, err)
+		entry.Comment = view.Comment
+		entries = append(entries, entry)
+	}
+	again, err := w.admin.Preview(w.ctx, ann, "acme", admin.ReplaceEntries("k", entries...).At(suggested.Key.Revision))
+	require.NoError(t, err)
+	require.Equal(t, suggested.Preview.Token, again.Token)
+}

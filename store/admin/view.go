@@ -2,6 +2,8 @@ package admin
 
 import (
 	"maps"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/sallyport-go/sallyport/accesslist"
@@ -43,6 +45,21 @@ type KeyView struct {
 	TrialEntries []EntryView  `json:"trialEntries"` // of the list on trial (rule Q4); none: there is no such list
 	Secrets      []SecretView `json:"secrets"`      // the oldest first
 	Revision     uint64       `json:"revision"`
+}
+
+// Has reports whether the key has a text, in upper or lower case, as a part of its ID, its
+// description, its external ID, a label as "name=value", or an entry's address or comment. Every
+// key has the empty text.
+func (k KeyView) Has(text string) bool {
+	text = strings.ToLower(text)
+	has := func(word string) bool { return strings.Contains(strings.ToLower(word), text) }
+	for name, value := range k.Labels {
+		if has(name + "=" + value) {
+			return true
+		}
+	}
+	return has(string(k.ID)) || has(k.Description) || has(k.ExternalID) ||
+		slices.ContainsFunc(k.Entries, func(e EntryView) bool { return has(e.Address) || has(e.Comment) })
 }
 
 // A GrantView is a grant of a key.

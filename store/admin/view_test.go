@@ -98,3 +98,16 @@ func TestPreviewInJSON(t *testing.T) {
 	require.NoError(t, err)
 	require.Contains(t, string(data), `"findings":[],"keys":[]`)
 }
+
+// One search for the console and the API.
+func TestAKeyHasATextInAnyOfItsWords(t *testing.T) {
+	key := admin.KeyView{ID: "K-7", Description: "Nightly report", ExternalID: "svc-1042", Labels: map[string]string{"team": "Finance"},
+		Entries: []admin.EntryView{{Address: "198.51.100.0/24", Comment: "the Office"}}}
+	for _, text := range []string{"", "k-7", "NIGHTLY", "y r", "SVC", "team", "finance", "Team=fin", "100.0/24", "office"} {
+		require.True(t, key.Has(text), text)
+	}
+	for _, text := range []string{"k-8", "finance=team", "svc-1043", " ", "198.51.100.1"} {
+		require.Equal(t, text == " ", key.Has(text), text)
+	}
+	require.False(t, admin.KeyView{}.Has("x"))
+}

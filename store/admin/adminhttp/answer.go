@@ -40,6 +40,7 @@ func setHeaders(w http.ResponseWriter) {
 	header.Set("Cache-Control", "no-store") // secrets
 	header.Set("X-Content-Type-Options", "nosniff")
 	header.Set("X-Frame-Options", "DENY")
+	header.Set("Cross-Origin-Resource-Policy", "same-origin")
 	header.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
 }
 

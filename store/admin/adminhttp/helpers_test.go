@@ -185,6 +185,7 @@ func checkAnswer(t testing.TB, method string, answer *httptest.ResponseRecorder)
 	require.Equal(t, "no-store", header.Get("Cache-Control"))
 	require.Equal(t, "nosniff", header.Get("X-Content-Type-Options"))
 	require.Equal(t, "DENY", header.Get("X-Frame-Options"))
+	require.Equal(t, "same-origin", header.Get("Cross-Origin-Resource-Policy"))
 	require.Equal(t, "default-src 'none'; frame-ancestors 'none'", header.Get("Content-Security-Policy"))
 	if answer.Code == 204 {
 		require.Empty(t, answer.Body.String())

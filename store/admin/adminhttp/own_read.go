@@ -10,7 +10,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/sallyport-go/sallyport/accesslist"
 	"github.com/sallyport-go/sallyport/apikey"
 	"github.com/sallyport-go/sallyport/internal/strictjson"
 	"github.com/sallyport-go/sallyport/policy"
@@ -144,7 +143,7 @@ func (h *handler) ownKeys(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	status, search := query.Get("status"), strings.ToLower(query.Get("search"))
+	status, search := query.Get("status"), query.Get("search")
 	if query.Has("status") && !slices.Contains(statuses, status) {
 		return nil, badQuery("status", "The parameter status is "+quote(status)+": want one of "+strings.Join(statuses, ", ")+".")
 	}
@@ -153,25 +152,13 @@ func (h *handler) ownKeys(c *call) (any, error) {
 	list.Next, err = pagesOf(request, func(request store.PageRequest) (store.Page[admin.KeyView], error) {
 		return h.Admin.Keys(c.Context(), c.organization, request)
 	}, func(key admin.KeyView) bool {
-		taken := (status == "" || key.Status == status) && (search == "" || hasText(key, search))
+		taken := (status == "" || key.Status == status) && key.Has(search)
 		if taken {
 			list.Keys = append(list.Keys, key)
 		}
 		return taken
 	})
 	return list, err
-}
-
-// hasText reports whether a key has a text in lower case: in its ID, its words or its list.
-func hasText(key admin.KeyView, text string) bool {
-	words := []string{string(key.ID), key.Description, key.ExternalID}
-	for name, value := range key.Labels {
-		words = append(words, name, value)
-	}
-	for _, entry := range key.Entries {
-		words = append(words, entry.Address, entry.Comment)
-	}
-	return slices.ContainsFunc(words, func(word string) bool { return strings.Contains(strings.ToLower(word), text) })
 }
 
 // pathKey returns the ID in the path, of a key that exists in the organization.
@@ -211,14 +198,6 @@ func (h *handler) suggest(c *call) (any, error) {
 		}
 	}
 	found, err := h.Admin.Tighten(c.Context(), c.actor, c.organization, apikey.ID(c.PathValue("key")), options)
-	if err != nil {
-		return nil, err
-	}
-	entries := make([]accesslist.Entry, len(found.Entries))
-	for i, view := range found.Entries {
-		entries[i] = entryOf(view)
-	}
-	found.Preview, err = h.Admin.Preview(c.Context(), c.actor, c.organization, admin.ReplaceEntries(found.Key.ID, entries...).At(found.Key.Revision))
 	return found, err
 }
 

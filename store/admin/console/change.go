@@ -183,11 +183,11 @@ func (v *visit) readChange() (change, error) {
 		return change{}, badChange
 	}
 	for i := range c.Steps {
-		made, err := v.step(c.Key, &c.Steps[i])
+		made, err := v.step(c.Key, c.Steps[i])
 		if err != nil {
 			return change{}, err
 		}
-		c.changes = append(c.changes, made)
+		c.Steps[i], c.changes = made, append(c.changes, made.Change)
 	}
 	return c, nil
 }

@@ -114,7 +114,7 @@ func (f *faulty) Write(ctx context.Context, w store.Write) (uint64, error) {
 
 // A site is a console of two organizations. Ann manages acme; globex is of others.
 type site struct {
-	*testing.T
+	testing.TB
 	store  *faulty
 	admin  *admin.Admin
 	config Config
@@ -124,8 +124,8 @@ type site struct {
 	told   []error
 }
 
-func newSite(t *testing.T) *site {
-	s := &site{T: t, store: &faulty{Store: memory.New()}, routes: routes()}
+func newSite(t testing.TB) *site {
+	s := &site{TB: t, store: &faulty{Store: memory.New()}, routes: routes()}
 	clock := func() time.Time { return day0 }
 	issuer, err := apikey.NewIssuer(apikey.IssuerConfig{Clock: clock})
 	require.NoError(t, err)
@@ -137,11 +137,16 @@ func newSite(t *testing.T) *site {
 		Observe:   func(_ context.Context, err error) { s.told = append(s.told, err) },
 		Endpoints: []policy.Endpoint{{Name: "read"}, {Name: "write", Roles: []string{"owner"}}},
 	}
+	s.populate()
+	return s
+}
+
+func (s *site) populate() {
+	s.Helper()
 	s.apply("acme", admin.CreateOrganization(policy.NotRequired))
 	s.apply("globex", admin.CreateOrganization(policy.NotRequired))
 	s.key("acme", admin.NewKey{ID: "k1", Description: "first", Grants: []apikey.Grant{{Role: "owner"}}}, "203.0.113.7")
 	s.key("globex", admin.NewKey{ID: "foreign", Description: "of others"}, "203.0.113.8")
-	return s
 }
 
 func (s *site) apply(organization string, changes ...admin.Change) {
@@ -167,6 +172,7 @@ func (s *site) do(r *http.Request) *httptest.ResponseRecorder {
 	require.NoError(s, err)
 	w := httptest.NewRecorder()
 	http.StripPrefix("/p", c).ServeHTTP(w, r)
+	checkAnswer(s, w)
 	return w
 }
 
@@ -222,7 +228,7 @@ func TestAccentsAreReadable(t *testing.T) {
 	require.Equal(t, "text/css; charset=utf-8", w.Header().Get("Content-Type"))
 }
 
-// Every route answers with the headers; for nobody, for an organization of others, and for an
+// Every route answers, with the headers (do checks them); for nobody, for an organization of others, and for an
 // absent one it says the same whatever exists; and GET changes nothing.
 func TestEveryRoute(t *testing.T) {
 	for _, r := range routes() {
@@ -239,14 +245,12 @@ func TestEveryRoute(t *testing.T) {
 				require.Equal(t, http.StatusOK, w.Code, w.Body)
 				require.Equal(t, before, s.store.writes)
 			}
-			pages := []*httptest.ResponseRecorder{w}
 			if r.Access != "" {
 				foreign, absent, gone := request(fill(r.Pattern, "globex", "foreign")), request(fill(r.Pattern, "nobody", "nokey")), request(fill(r.Pattern, "absent", "k1"))
 				require.Equal(t, http.StatusNotFound, foreign.Code)
 				require.Equal(t, http.StatusNotFound, gone.Code)
 				require.Equal(t, foreign.Body.String(), absent.Body.String())
 				require.Equal(t, foreign.Body.String(), gone.Body.String())
-				pages = append(pages, foreign, absent)
 			}
 			if strings.Contains(r.Pattern, "{key}") {
 				foreign, absent, invalid := request(fill(r.Pattern, "acme", "foreign")), request(fill(r.Pattern, "acme", "nokey")), request(fill(r.Pattern, "acme", "no key"))
@@ -261,15 +265,6 @@ func TestEveryRoute(t *testing.T) {
 			s.person = admin.Person{}
 			nobody := request(fill(r.Pattern, "acme", "k1"))
 			require.Equal(t, http.StatusForbidden, nobody.Code)
-			for _, w := range append(pages, key, nobody) {
-				require.Equal(t, policyOfContent, w.Header().Get("Content-Security-Policy"))
-				require.Equal(t, "nosniff", w.Header().Get("X-Content-Type-Options"))
-				require.Equal(t, "no-store", w.Header().Get("Cache-Control"))
-				require.Equal(t, "same-origin", w.Header().Get("Referrer-Policy"))
-				require.Equal(t, "same-origin", w.Header().Get("Cross-Origin-Opener-Policy"))
-				require.NotContains(t, w.Body.String(), "<script")
-				require.NotContains(t, w.Body.String(), "style=")
-			}
 		})
 	}
 }

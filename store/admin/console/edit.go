@@ -147,6 +147,8 @@ func applyEdit(v *visit) (answer, error) {
 		return e.showSecret(result), nil
 	case e.work.Do == "delete":
 		return v.done(v.inForce(), "keys"), nil
+	case e.work.Do == "disable":
+		return v.done(v.inForce(), "keys", string(e.key.ID), "offboard"), nil
 	}
 	return v.done(v.inForce(), "keys", string(e.key.ID)), nil
 }
@@ -187,10 +189,7 @@ func (e *edit) body() editBody {
 	b := editBody{Work: e.work, Key: e.key, Back: v.to("keys")}
 	if e.key.ID != "" {
 		b.Back = v.to("keys", string(e.key.ID))
-		b.Title = e.key.Description
-		if b.Title == "" {
-			b.Title = string(e.key.ID)
-		}
+		b.Title = keyTitle(e.key)
 	}
 	return b
 }

@@ -5,87 +5,28 @@ import (
 	"net/http"
 	"slices"
 	"strings"
-	"time"
 
-	"github.com/sallyport-go/sallyport/accesslist"
 	"github.com/sallyport-go/sallyport/apikey"
-	"github.com/sallyport-go/sallyport/internal/plain"
-	"github.com/sallyport-go/sallyport/policy"
 	"github.com/sallyport-go/sallyport/store/admin"
 )
 
-// step makes the change of a proposal again from its values, and sets its text. The project of
-// a grant must be one of the organization (rule K5).
-func (v *visit) step(key apikey.ID, p *admin.Proposal) (admin.Change, error) {
-	when := func(t time.Time) string { return t.UTC().Format(minute) }
-	switch p.Kind {
-	case "set_requirement":
-		p.Text = map[policy.Requirement]string{policy.NotRequired: "Require no access list.", policy.ReportOnly: "Report only.", policy.Required: "Require an access list."}[p.Requirement]
-		return admin.SetRequirement(p.Requirement), nil
-	case "suspend_requirement":
-		p.Text = "Suspend the requirement until " + when(p.Until) + "."
-		return admin.SuspendRequirement(p.Until), nil
-	case "resume_requirement":
-		p.Text = "Resume the requirement now."
-		return admin.ResumeRequirement(), nil
-	case "enable_organization":
-		p.Text = "Switch the organization on, and so all of its keys."
-		return admin.EnableOrganization(), nil
-	case "enable_key":
-		p.Text = "Switch the key on."
-		return admin.EnableKey(key), nil
-	case "set_validity":
-		p.Text = "Let the key be valid"
-		if !p.NotBefore.IsZero() {
-			p.Text += " from " + when(p.NotBefore)
-		}
-		if p.Expires.IsZero() {
-			p.Text += " without an end."
-		} else {
-			p.Text += " until " + when(p.Expires) + "."
-		}
-		return admin.SetValidity(key, p.NotBefore, p.Expires), nil
-	case "add_entries", "edit_entries":
-		return entryStep(key, p, when)
-	case "add_grants":
-		if p.Grant == nil {
-			return admin.Change{}, badChange
-		}
-		if p.Grant.Project != "" {
-			projects, err := v.projects()
-			if err != nil {
-				return admin.Change{}, err
-			}
-			if !slices.ContainsFunc(projects, func(project Project) bool { return project.ID == p.Grant.Project }) {
-				return admin.Change{}, problem{Status: http.StatusUnprocessableEntity, Title: "Not done", Text: "The project is not one of this organization."}
-			}
-		}
-		grant := apikey.Grant(*p.Grant)
-		p.Text = "Give the key the role " + plain.Cut(p.Grant.String(), maxText) + "."
-		return admin.AddGrants(key, grant), nil
-	}
-	return admin.Change{}, badChange
-}
-
-// entryStep is step for a change of one entry.
-func entryStep(key apikey.ID, p *admin.Proposal, when func(time.Time) string) (admin.Change, error) {
-	if p.Entry == nil {
-		return admin.Change{}, badChange
-	}
-	entry, err := accesslist.Parser{AllowIPv6: true}.ParseEntry(p.Entry.Address)
+// step makes a proposal of a form again from its values. The project of a grant must be one of
+// the organization (rule K5).
+func (v *visit) step(key apikey.ID, p admin.Proposal) (admin.Proposal, error) {
+	p, err := p.Again(key)
 	if err != nil {
-		return admin.Change{}, badChange
+		return p, badChange
 	}
-	entry.Comment, entry.Expires = p.Entry.Comment, p.Entry.Expires
-	verb, make := "Add", admin.AddEntries
-	if p.Kind == "edit_entries" {
-		verb, make = "Renew", admin.EditEntries
+	if p.Grant != nil && p.Grant.Project != "" {
+		projects, err := v.projects()
+		if err != nil {
+			return p, err
+		}
+		if !slices.ContainsFunc(projects, func(project Project) bool { return project.ID == p.Grant.Project }) {
+			return p, problem{Status: http.StatusUnprocessableEntity, Title: "Not done", Text: "The project is not one of this organization."}
+		}
 	}
-	p.Text = fmt.Sprintf("%s %s on the access list, without an end.", verb, entry)
-	if !entry.Expires.IsZero() {
-		p.Text = fmt.Sprintf("%s %s on the access list until %s.", verb, entry, when(entry.Expires))
-	}
-	return make(key, entry), nil
+	return p, nil
 }
 
 // projects returns those of the organization.

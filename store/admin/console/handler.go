@@ -87,7 +87,7 @@ func (c *console) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.Set("Content-Type", "text/css; charset=utf-8")
 		h.Set("Cache-Control", "public, max-age=3600")
 		_, _ = io.WriteString(w, c.sheet) // a client that went away is no error of ours
-	case path.Clean(escaped) != escaped: // ServeMux would redirect, without the prefix
+	case !strings.HasPrefix(escaped, "/") || path.Clean(escaped) != escaped: // ServeMux would redirect, without the prefix
 		c.visit(w, r, nil)
 	default:
 		c.mux.ServeHTTP(w, r)

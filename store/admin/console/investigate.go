@@ -23,17 +23,10 @@ type investigateBody struct {
 	More      []field
 	Asked     bool // there is an answer below
 	Found     admin.Investigation
-	Lines     []answerLine
 	Obstacles []string // sentences
 	Remedies  []remedy
 	Events    []eventRow
 	Denials   []denialRow
-}
-
-// An answerLine is a line of the order of rules, and what was compared on it.
-type answerLine struct {
-	Number, Name, Compared string
-	Answered               bool
 }
 
 // A remedy is a form that leads to the preview of changes.
@@ -192,13 +185,6 @@ func readTime(text string) (t time.Time, err error) {
 // answer fills in what was found.
 func (b *investigateBody) answer(found admin.Investigation, query url.Values) {
 	b.Asked, b.Found = true, found
-	_, explained, _ := strings.Cut(found.Explanation, "\n")
-	for line := range strings.Lines(explained) {
-		number, rest, _ := strings.Cut(strings.TrimSpace(line), " ")
-		name, rest, _ := strings.Cut(rest, " ")
-		applied, compared, _ := strings.Cut(strings.TrimSpace(rest), " ")
-		b.Lines = append(b.Lines, answerLine{Number: number, Name: words(name), Answered: applied == "yes", Compared: strings.TrimSpace(compared)})
-	}
 	for _, reason := range found.Obstacles {
 		b.Obstacles = append(b.Obstacles, why(reason))
 	}

@@ -101,11 +101,11 @@ func showKey(v *visit) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	usage, known, err := v.usageOf(ctx, []apikey.Key{key})
+	usage, known, err := v.usageOf(ctx, []apikey.ID{key.ID})
 	if err != nil {
 		return answer{}, err
 	}
-	coverage, _, err := v.coverage()
+	coverage, _, err := v.coverage(v.Admin.Window())
 	if err != nil {
 		return answer{}, err
 	}
@@ -131,12 +131,11 @@ func showKey(v *visit) (answer, error) {
 	body.Events, body.Journal = events.Rows, events.Journal
 	body.Preview = v.to("keys", string(key.ID), "preview")
 	body.Mine = v.mine(key)
-	title := key.Description
-	if title == "" {
-		title = string(key.ID)
-	}
-	return answer{Page: "key", Title: title, Tab: "keys", Body: body}, nil
+	return answer{Page: "key", Title: keyTitle(key), Tab: "keys", Body: body}, nil
 }
+
+// keyTitle returns the description of a key, or its ID.
+func keyTitle(key apikey.Key) string { return cmp.Or(key.Description, string(key.ID)) }
 
 // countedSince returns since when usage is counted without a gap; zero if it is not now.
 func countedSince(c store.Coverage, now time.Time) time.Time {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/sallyport-go/sallyport/apikey"
 	"github.com/sallyport-go/sallyport/store"
+	"github.com/sallyport-go/sallyport/store/admin"
 )
 
 type keysBody struct {
@@ -35,7 +36,7 @@ func choices(selected string, pairs ...string) (all []choice) {
 
 type keyRow struct {
 	ID, Description string
-	Status          apikey.Status
+	Status          string
 	Entries         int
 	OnTrial         bool
 	Last            time.Time
@@ -50,19 +51,23 @@ func showKeys(v *visit) (answer, error) {
 	body.Filtered = body.Search != "" || body.Status != "" || body.List != ""
 	body.Statuses = choices(body.Status, "", "Any status", "active", "Active", "disabled", "Switched off", "not_yet_valid", "Not yet valid", "expired", "Expired")
 	body.Lists = choices(body.List, "", "Any access list", "with", "With a list", "without", "Without a list")
-	found, next, searched, err := scan(cursor, func(request store.PageRequest) (store.Page[apikey.Key], error) {
-		return v.Store.Keys(v.r.Context(), v.organization.ID, request)
-	}, func(key apikey.Key) bool { return body.selects(key, v.now) })
+	found, next, searched, err := scan(cursor, func(request store.PageRequest) (store.Page[admin.KeyView], error) {
+		return v.Admin.Keys(v.r.Context(), v.organization.ID, request)
+	}, body.selects)
 	if err != nil {
 		return answer{}, err
 	}
-	usage, known, err := v.usageOf(v.r.Context(), found)
+	var ids []apikey.ID
+	for _, key := range found {
+		ids = append(ids, key.ID)
+	}
+	usage, known, err := v.usageOf(v.r.Context(), ids)
 	if err != nil {
 		return answer{}, err
 	}
 	body.UsageKnown = known
 	for _, key := range found {
-		row := keyRow{ID: string(key.ID), Description: key.Description, Status: key.Status(v.now), Entries: key.AccessList.Len(), OnTrial: key.TrialList.Len() > 0}
+		row := keyRow{ID: string(key.ID), Description: key.Description, Status: key.Status, Entries: len(key.Entries), OnTrial: len(key.TrialEntries) > 0}
 		row.Last, row.LastAddress = lastUse(usage[key.ID])
 		body.Keys = append(body.Keys, row)
 	}
@@ -71,23 +76,14 @@ func showKeys(v *visit) (answer, error) {
 }
 
 // selects reports whether a key is one of those searched for.
-func (b *keysBody) selects(key apikey.Key, now time.Time) bool {
+func (b *keysBody) selects(key admin.KeyView) bool {
 	switch {
-	case b.Status != "" && key.Status(now).String() != b.Status:
+	case b.Status != "" && key.Status != b.Status:
 		return false
-	case b.List == "with" && key.AccessList.Len() == 0, b.List == "without" && key.AccessList.Len() > 0:
+	case b.List == "with" && len(key.Entries) == 0, b.List == "without" && len(key.Entries) > 0:
 		return false
-	case b.Search == "":
-		return true
 	}
-	search := strings.ToLower(b.Search)
-	has := func(text string) bool { return strings.Contains(strings.ToLower(text), search) }
-	for name, value := range key.Labels() {
-		if has(name + "=" + value) {
-			return true
-		}
-	}
-	return has(key.Description) || has(string(key.ID)) || has(key.ExternalID())
+	return key.Has(b.Search)
 }
 
 // lastUse returns the time of the latest served call, and where it came from if that is known.

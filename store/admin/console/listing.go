@@ -2,7 +2,9 @@ package console
 
 import (
 	"context"
+	"maps"
 	"net/url"
+	"time"
 
 	"github.com/sallyport-go/sallyport/apikey"
 	"github.com/sallyport-go/sallyport/store"
@@ -74,30 +76,24 @@ func (v *visit) turnOf(next url.Values, isFirst bool, found, searched int) turn 
 
 // usageOf returns the usage of keys, at most store.MaxUsageKeys in a call of the store. known is
 // false if the store records none.
-func (v *visit) usageOf(ctx context.Context, keys []apikey.Key) (usage map[apikey.ID]store.KeyUsage, known bool, err error) {
+func (v *visit) usageOf(ctx context.Context, ids []apikey.ID) (usage map[apikey.ID]store.KeyUsage, known bool, err error) {
 	recorder, known := store.As[store.UsageRecorder](v.Store)
 	usage = map[apikey.ID]store.KeyUsage{}
-	for known && len(keys) > 0 {
-		n := min(len(keys), store.MaxUsageKeys)
-		ids := make([]apikey.ID, n)
-		for i := range ids {
-			ids[i] = keys[i].ID
-		}
-		part, err := recorder.Usage(ctx, ids...)
+	for known && len(ids) > 0 {
+		n := min(len(ids), store.MaxUsageKeys)
+		part, err := recorder.Usage(ctx, ids[:n]...)
 		if err != nil {
 			return nil, true, err
 		}
-		for id, u := range part {
-			usage[id] = u
-		}
-		keys = keys[n:]
+		maps.Copy(usage, part)
+		ids = ids[n:]
 	}
 	return usage, known, nil
 }
 
-// coverage returns how completely usage was observed in the window, and false if the store
-// records none.
-func (v *visit) coverage() (store.Coverage, bool, error) {
+// coverage returns how completely usage was observed for a length of time until now, and false if
+// the store records none.
+func (v *visit) coverage(length time.Duration) (store.Coverage, bool, error) {
 	recorder, ok := store.As[store.UsageRecorder](v.Store)
 	if !ok {
 		return store.Coverage{}, false, nil
@@ -106,5 +102,5 @@ func (v *visit) coverage() (store.Coverage, bool, error) {
 	if err != nil {
 		return store.Coverage{}, true, err
 	}
-	return observation.Coverage(v.now.Add(-v.Admin.Window()), v.now), true, nil
+	return observation.Coverage(v.now.Add(-length), v.now), true, nil
 }

@@ -39,7 +39,7 @@ func (v *visit) overview() (overviewBody, error) {
 	o := *v.organization
 	body := overviewBody{Requirement: requirement(o, v.now), Organization: o, Suspended: o.SuspendedUntil.After(v.now), Begin: v.now.Add(-v.Admin.Window())}
 	var err error
-	if body.Coverage, body.UsageKnown, err = v.coverage(); err != nil {
+	if body.Coverage, body.UsageKnown, err = v.coverage(v.Admin.Window()); err != nil {
 		return overviewBody{}, err
 	}
 	if body.Switched, err = v.switched(); err != nil {
@@ -50,7 +50,11 @@ func (v *visit) overview() (overviewBody, error) {
 		if err != nil {
 			return overviewBody{}, err
 		}
-		usage, _, err := v.usageOf(v.r.Context(), page.Items)
+		ids := make([]apikey.ID, len(page.Items))
+		for i := range ids {
+			ids[i] = page.Items[i].ID
+		}
+		usage, _, err := v.usageOf(v.r.Context(), ids)
 		if err != nil {
 			return overviewBody{}, err
 		}

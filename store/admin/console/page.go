@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"path"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/sallyport-go/sallyport/internal/plain"
@@ -40,14 +41,16 @@ type page struct {
 //   - "preview": the table of an admin.Preview with its classes and totals
 //   - "terms": what a preview needs to be accepted, and the reason, in its form
 //   - "status": the status of a key as a word with a mark
+//   - "denials": the rows of a table of refusals by reason
+//   - "grants", "permissions": what a key may do, from its grants and an admin.Permissions
 //   - "pages": the links to the first and the next page, from a [turn]
 //
 //go:embed templates/*.html
 var files embed.FS
 
-// templates parses the templates. The files are part of the program, so an error is one of
-// the program.
-func templates() map[string]*template.Template {
+// templates returns the templates by page. The files are part of the program, so an error is
+// one of the program.
+var templates = sync.OnceValue(func() map[string]*template.Template {
 	functions := template.FuncMap{"in": func(p *page, value any) partial { return partial{p, value} }, "cut": func(text string) string { return plain.Cut(text, maxText) }}
 	shared := template.Must(template.New("").Funcs(functions).ParseFS(files, "templates/_*.html"))
 	names, _ := fs.Glob(files, "templates/[a-z]*.html")
@@ -56,7 +59,7 @@ func templates() map[string]*template.Template {
 		pages[strings.TrimSuffix(path.Base(name), ".html")] = template.Must(template.Must(shared.Clone()).ParseFS(files, name))
 	}
 	return pages
-}
+})
 
 // A partial is the data of a partial: the page and a value.
 type partial struct {

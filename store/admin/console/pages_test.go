@@ -73,6 +73,7 @@ func TestKeys(t *testing.T) {
 	finds("?q=FIRST", "k1")
 	finds("?q=team%3Dblue", "k2")
 	finds("?q=ext-7", "k2")
+	finds("?q=203.0.113.2", "k3") // an entry
 	finds("?q=k3", "k3")
 	finds("?status=disabled", "k3")
 	finds("?list=with", "k1", "k3")

@@ -33,6 +33,7 @@ func routes() []route {
 		{http.MethodPost, "/o/{organization}/keys/{key}/preview", admin.Manage, previewEdit},
 		{http.MethodPost, "/o/{organization}/keys/{key}/apply", admin.Manage, applyEdit},
 		{http.MethodGet, "/o/{organization}/keys/{key}/tighten", admin.Manage, showTighten},
+		{http.MethodGet, "/o/{organization}/keys/{key}/offboard", admin.Read, showOffboard},
 		{http.MethodGet, "/o/{organization}/settings", admin.Read, showSettings},
 		{http.MethodGet, "/o/{organization}/investigate", admin.Read, showInvestigation},
 		{http.MethodPost, "/o/{organization}/preview", admin.Manage, previewChange},

@@ -39,9 +39,18 @@ var states = []state{
 // A withoutList is a key without an access list, and calls with it.
 type withoutList struct {
 	Key, Description string
+	Revision         uint64 // of the key
 	Last             time.Time
 	Address          netip.Addr // of the last call
 	Count            uint64     // of all calls that are kept
+}
+
+// Entry returns the address of the last call as an entry of a list; empty if it can be none.
+func (w withoutList) Entry() string {
+	if address := w.Address.Unmap(); address.Is4() {
+		return address.String()
+	}
+	return ""
 }
 
 // showSettings shows the requirement, what it would refuse, and the forms that lead to a
@@ -68,7 +77,7 @@ func (b *overviewBody) withoutList(key apikey.Key, usage store.KeyUsage) {
 		if !ok || u.Last.Before(since) || len(rows) == maxWithoutList {
 			return rows
 		}
-		return append(rows, withoutList{Key: string(key.ID), Description: key.Description, Last: u.Last, Address: u.LastAddress, Count: u.Count})
+		return append(rows, withoutList{Key: string(key.ID), Revision: key.Revision, Description: key.Description, Last: u.Last, Address: u.LastAddress, Count: u.Count})
 	}
 	b.Would = list(b.Would, usage.WouldDeny, b.Begin)
 	if !b.Switched.IsZero() {

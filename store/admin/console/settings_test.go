@@ -165,10 +165,10 @@ func TestSuspendAndResume(t *testing.T) {
 	w := s.post("/o/acme/preview", url.Values{"suspend": {"1h"}})
 	require.Equal(t, http.StatusConflict, w.Code, "nothing to suspend")
 	s.force(admin.SetRequirement(policy.Required))
-	for length, end := range map[string]string{"15m": "12:15", "4h": "16:00", "24h": "2026-11-30 12:00"} {
+	for length, end := range map[string]string{"15m": "12:15:00Z", "4h": "16:00:00Z", "24h": "2026-11-30T12:00:00Z"} {
 		s.previews(url.Values{"suspend": {length}}, end)
 	}
-	_, form := s.previews(url.Values{"suspend": {"1h"}}, "Suspend the requirement until 2026-11-29 13:00 UTC?", "Go ahead: 1 key will be open to every address")
+	_, form := s.previews(url.Values{"suspend": {"1h"}}, "Suspend the requirement until 2026-11-29T13:00:00Z?", "Go ahead: 1 key will be open to every address")
 	form.Set("reason", "outage")
 	form.Set("accept", "opens")
 	require.Equal(t, http.StatusSeeOther, s.post("/o/acme/apply", form).Code)

@@ -13,6 +13,7 @@ import (
 
 type tightenBody struct {
 	Key        apikey.Key
+	Open       bool // the key has no list
 	Budget     field
 	None       string // why there is no suggestion; empty: there is one
 	Suggestion admin.Tightening
@@ -34,9 +35,12 @@ func showTighten(v *visit) (answer, error) {
 	if text == "" {
 		text = strconv.Itoa(admin.DefaultBudget)
 	}
-	b := tightenBody{Key: key, Action: v.to("keys", string(key.ID), "preview"), Back: v.to("keys", string(key.ID)),
+	b := tightenBody{Key: key, Open: key.AccessList.IsEmpty(), Action: v.to("keys", string(key.ID), "preview"), Back: v.to("keys", string(key.ID)),
 		Budget: field{Name: "budget", Label: "At most this many entries", Kind: "number", Value: text, Required: true, Hint: "Fewer entries are easier to read, and cover more addresses that never called."}}
 	a := answer{Page: "tighten", Title: "Tighten the access list", Tab: "keys"}
+	if b.Open {
+		a.Title = "Suggest an access list"
+	}
 	budget, err := strconv.Atoi(text)
 	if err != nil || budget < 1 {
 		a.Status, b.Budget.Error = http.StatusUnprocessableEntity, "Want a number of at least 1."

@@ -24,7 +24,7 @@ const minute = "2006-01-02 15:04 UTC"
 func (p *page) Ago(t time.Time) string {
 	d := p.now.Sub(t)
 	switch {
-	case d < 0:
+	case d <= -time.Second: // a request reads the clock more than once
 		return "in " + span(-d)
 	case d < time.Minute:
 		return "just now"
@@ -34,6 +34,12 @@ func (p *page) Ago(t time.Time) string {
 
 // Window returns how far back usage is shown, such as "30 days".
 func (p *page) Window() string { return span(p.Admin.Window()) }
+
+// Span is span, for templates.
+func (p *page) Span(d time.Duration) string { return span(d) }
+
+// Quiet returns how long nobody may have tried a key before its deletion is suggested.
+func (p *page) Quiet() string { return span(quiet) }
 
 // span returns a length of time in its largest unit.
 func span(d time.Duration) string {
@@ -62,6 +68,9 @@ func (p *page) Count(n int, noun string) string { return count(n, noun) }
 
 // words returns an identifier of the program as words: "not_yet_valid" is "not yet valid".
 func words(identifier string) string { return strings.ReplaceAll(identifier, "_", " ") }
+
+// Words is words, for templates.
+func (p *page) Words(identifier string) string { return words(identifier) }
 
 // Address returns an address without the mapping of IPv4, or a dash.
 func (p *page) Address(a netip.Addr) string {

@@ -1,0 +1,7 @@
+//go:build !linux
+
+package browser_test
+
+import "syscall"
+
+func endsWithParent() *syscall.SysProcAttr { return nil }
