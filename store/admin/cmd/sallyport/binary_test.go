@@ -67,7 +67,7 @@ func (b binary) wholePath() {
 	b.must(no, "org require acme required --yes")
 	b.must(yes, "org require acme required --yes --accept organization_lockout --reason typo")
 	b.must(no, "decide old --from 203.0.113.7 --org acme --role reader")
-	require.Contains(b.t, b.must(no, "explain old --from 203.0.113.7 --org acme --role reader"), "Suspend the requirement of the organization")
+	require.Contains(b.t, b.must(no, "explain old --from 203.0.113.7 --org acme --role reader"), "Suspend the requirement until")
 	b.must(no, "org suspend acme --for 1h --preview")
 	b.must(no, "org suspend acme --for 1h --yes --reason mistake")
 	b.must(yes, "org suspend acme --for 1h --yes --reason mistake --accept opens")

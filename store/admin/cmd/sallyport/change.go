@@ -15,7 +15,8 @@ import (
 // A changer is a command that changes an organization or a key.
 type changer struct {
 	*session
-	admin *admin.Admin
+	command *cobra.Command
+	admin   *admin.Admin
 
 	preview, yes  bool
 	accept        []string
@@ -30,7 +31,7 @@ var kinds = []string{string(admin.BreaksKey), string(admin.LastManager), string(
 
 // changing adds the flags of a change to a command.
 func (s *session) changing(c *cobra.Command) *changer {
-	ch := &changer{session: s}
+	ch := &changer{session: s, command: c}
 	flags := c.Flags()
 	flags.BoolVar(&ch.preview, "preview", false, "show the effect and write nothing; exit status 1 if there are findings")
 	flags.BoolVar(&ch.yes, "yes", false, "do not ask; this accepts no finding")

@@ -190,6 +190,10 @@ after which the call would pass. Exit status 0 if it is allowed now, 1 if it is 
 		}
 		if s.output == "table" {
 			s.out.print(found.String())
+			if commands := remedies(found); len(commands) > 0 {
+				s.out.strong("\nTo make one of these changes:\n")
+				s.out.print("  " + strings.Join(commands, "\n  ") + "\n")
+			}
 		} else if err := show(s, investigations, found); err != nil {
 			return err
 		}

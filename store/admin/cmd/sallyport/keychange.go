@@ -62,7 +62,7 @@ func (ch *changer) makeOfKey(ctx context.Context, id apikey.ID, organization, te
 			return err
 		}
 	}
-	return ch.make(ctx, organization, fmt.Sprintf("%s (organization %s)", text, organization), change)
+	return ch.make(ctx, organization, fmt.Sprintf("organization %s: %s", organization, text), change)
 }
 
 func (s *session) keysCreate() *cobra.Command {
@@ -202,6 +202,31 @@ func (s *session) keysEnable() *cobra.Command {
 	return s.changeKey("enable KEY", "Switch a key on again", cobra.ExactArgs(1), func(id apikey.ID, _ []string) (string, admin.Change, error) {
 		return fmt.Sprintf("switch key %s on", id), admin.EnableKey(id), nil
 	})
+}
+
+func (s *session) keysValidity() *cobra.Command {
+	var f span
+	c := &cobra.Command{Use: "validity KEY", Short: "Set the begin or the end of a key", Args: cobra.ExactArgs(1)}
+	ch := s.changing(c)
+	org := ch.keyFlags(c)
+	c.RunE = func(c *cobra.Command, args []string) error {
+		key, err := ch.stored(args[0], *org)
+		if err != nil {
+			return err
+		}
+		begin, end := f.of(key.NotBefore, key.Expires, s.env.now())
+		text := fmt.Sprintf("key %s is valid from %s until %s", key.ID, cmp.Or(when(begin), "ever"), cmp.Or(when(end), "ever"))
+		return ch.makeOfKey(c.Context(), key.ID, *org, text, nil, admin.SetValidity(key.ID, begin, end))
+	}
+	c.Flags().Var(&f.begin, "not-before", "its begin")
+	c.Flags().BoolVar(&f.noBegin, "no-begin", false, "or it has none")
+	c.Flags().Var(&f.end, "expires", "its end")
+	c.Flags().Var(&f.length, "for", "or how long it holds from now on")
+	c.Flags().BoolVar(&f.forever, "no-end", false, "or it has none")
+	c.MarkFlagsMutuallyExclusive("not-before", "no-begin")
+	c.MarkFlagsMutuallyExclusive("expires", "for", "no-end")
+	c.MarkFlagsOneRequired("not-before", "no-begin", "expires", "for", "no-end")
+	return c
 }
 
 func (s *session) keysRotate() *cobra.Command {

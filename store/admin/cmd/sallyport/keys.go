@@ -91,7 +91,7 @@ func labelsText(k admin.KeyView) string {
 
 func (s *session) keyCommands() *cobra.Command {
 	return group("keys", "Show keys, and change them", s.keysList(), s.keysShow(), s.keysCreate(), s.keysDescribe(), s.keysGrant(),
-		s.keysDisable(), s.keysEnable(), s.keysRotate(), s.keysEndSecret(), s.keysDelete())
+		s.keysDisable(), s.keysEnable(), s.keysValidity(), s.keysRotate(), s.keysEndSecret(), s.keysDelete())
 }
 
 func (s *session) keysList() *cobra.Command {

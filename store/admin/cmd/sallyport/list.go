@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -13,7 +12,6 @@ import (
 
 	"github.com/sallyport-go/sallyport/accesslist"
 	"github.com/sallyport-go/sallyport/apikey"
-	"github.com/sallyport-go/sallyport/store"
 	"github.com/sallyport-go/sallyport/store/admin"
 )
 
@@ -31,8 +29,9 @@ var entryViews = listing[admin.EntryView]{
 }
 
 func (s *session) listCommands() *cobra.Command {
-	return group("list", "Show the access list of a key, and change it", s.listShow(), s.listAdd(), s.listRemove(),
-		s.listReplace(), s.listFindings(), s.listSuggest())
+	return group("list", "Show the access list of a key, and change it", s.listShow(), s.listAdd(), s.listEdit(), s.listRemove(),
+		s.listReplace(), s.listFindings(), s.listSuggest(),
+		s.listTry(), s.listEnforce(), s.listEndTrial())
 }
 
 // each yields the items of a slice, without an error.
@@ -140,6 +139,45 @@ func (s *session) listAdd() *cobra.Command {
 	return c
 }
 
+func (s *session) listEdit() *cobra.Command {
+	var comment string
+	var f span
+	c := &cobra.Command{Use: "edit KEY ADDRESS...", Short: "Change the end or the comment of entries, each exactly as it is listed", Args: cobra.MinimumNArgs(2)}
+	ch := s.changing(c)
+	org := ch.keyFlags(c)
+	c.RunE = func(c *cobra.Command, args []string) error {
+		named, err := entries(args[1:], true, "", time.Time{})
+		if err != nil {
+			return err
+		}
+		key, err := ch.stored(args[0], *org)
+		if err != nil {
+			return err
+		}
+		for i, entry := range named {
+			if listed, ok := key.AccessList.Find(entry.Prefix()); ok {
+				named[i] = listed
+			}
+			_, named[i].Expires = f.of(time.Time{}, named[i].Expires, s.env.now())
+			if c.Flags().Changed("comment") {
+				named[i].Comment = comment
+			}
+		}
+		text := fmt.Sprintf("edit on the list of key %s:", key.ID)
+		for _, entry := range named {
+			text += "\n" + entryDetail(entry)
+		}
+		return ch.makeOfKey(c.Context(), key.ID, *org, text, nil, admin.EditEntries(key.ID, named...))
+	}
+	c.Flags().StringVar(&comment, "comment", "", "a `text` for people, at each of them")
+	c.Flags().Var(&f.end, "expires", "their end")
+	c.Flags().Var(&f.length, "for", "or how long they hold from now on")
+	c.Flags().BoolVar(&f.forever, "no-end", false, "or they hold without an end")
+	c.MarkFlagsMutuallyExclusive("expires", "for", "no-end")
+	c.MarkFlagsOneRequired("comment", "expires", "for", "no-end")
+	return c
+}
+
 func (s *session) listRemove() *cobra.Command {
 	return s.changeKey("remove KEY ADDRESS...", "Remove entries from the access list of a key, each exactly as it is listed", cobra.MinimumNArgs(2), func(id apikey.ID, rest []string) (string, admin.Change, error) {
 		made, err := entries(rest, true, "", time.Time{})
@@ -151,22 +189,38 @@ func (s *session) listRemove() *cobra.Command {
 	})
 }
 
+// A listFile is the flags of a list in a file.
+type listFile struct {
+	path string
+	ipv6 bool
+}
+
+func (f *listFile) flags(c *cobra.Command) {
+	c.Flags().StringVarP(&f.path, "file", "f", "", "the `file`, - for standard input")
+	c.Flags().BoolVar(&f.ipv6, "ipv6", false, "allow IPv6 addresses")
+	must(c, "file")
+}
+
+func (f *listFile) read(s *session) ([]accesslist.Entry, error) {
+	text, err := s.readFile(f.path)
+	if err != nil {
+		return nil, err
+	}
+	read, err := accesslist.Parser{AllowIPv6: f.ipv6}.ParseText(text)
+	if errors.Is(err, accesslist.ErrNoEntries) {
+		err = errors.New(`it has no entries, and an empty list opens the key to every address: want entries, or the one line "empty"`)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("the list in %s cannot be used: %w", f.path, err)
+	}
+	return slices.Collect(read.All()), nil
+}
+
 func (s *session) listReplace() *cobra.Command {
-	var path string
-	var ipv6 bool
+	var file listFile
 	c := s.changeKey("replace KEY -f FILE", "Replace the access list of a key by a file", cobra.ExactArgs(1), func(id apikey.ID, _ []string) (string, admin.Change, error) {
-		text, err := s.readFile(path)
-		if err != nil {
-			return "", admin.Change{}, err
-		}
-		read, err := accesslist.Parser{AllowIPv6: ipv6}.ParseText(text)
-		if errors.Is(err, accesslist.ErrNoEntries) {
-			err = errors.New(`it has no entries, and an empty list opens the key to every address: want entries, or the one line "empty"`)
-		}
-		if err != nil {
-			return "", admin.Change{}, fmt.Errorf("the list in %s cannot be used: %w", path, err)
-		}
-		return fmt.Sprintf("replace the list of key %s by %s", id, count(read.Len(), "entry", "entries")), admin.ReplaceEntries(id, slices.Collect(read.All())...), nil
+		made, err := file.read(s)
+		return fmt.Sprintf("replace the list of key %s by %s", id, count(len(made), "entry", "entries")), admin.ReplaceEntries(id, made...), err
 	})
 	c.Long = `Replace the access list of a key by a file, an entry in each line, as list show --text has it:
 
@@ -175,126 +229,33 @@ func (s *session) listReplace() *cobra.Command {
 
 A file without entries is refused, unless its one line is "empty". With - the list is read from
 standard input, and --yes is needed.`
-	c.Flags().StringVarP(&path, "file", "f", "", "the `file`, - for standard input")
-	c.Flags().BoolVar(&ipv6, "ipv6", false, "allow IPv6 addresses")
-	must(c, "file")
+	file.flags(c)
 	return c
 }
 
-// A listFinding is a finding of package accesslist.
-type listFinding struct {
-	Kind  string   `json:"kind"`
-	Entry string   `json:"entry"`
-	By    []string `json:"by,omitempty"`
-	Text  string   `json:"text"`
-}
+func (s *session) listTry() *cobra.Command {
+	var file listFile
+	c := s.changeKey("try KEY -f FILE", "Put a list on trial: it denies nobody, and what it would deny is counted", cobra.ExactArgs(1), func(id apikey.ID, _ []string) (string, admin.Change, error) {
+		made, err := file.read(s)
+		return fmt.Sprintf("put a list of %s on trial for key %s", count(len(made), "entry", "entries"), id), admin.SetTrialList(id, made...), err
+	})
+	c.Long = `Put a list on trial: it denies nobody, and what it would deny is counted. Then
 
-var listFindings = listing[listFinding]{
-	header: "KIND ENTRY FINDING",
-	row:    func(f listFinding) []string { return []string{f.Kind, f.Entry, f.Text} },
-	name:   func(f listFinding) string { return f.Entry },
-	none:   "There is nothing to report.",
-}
-
-func (s *session) listFindings() *cobra.Command {
-	var internet bool
-	since := duration(30 * 24 * time.Hour)
-	c := &cobra.Command{Use: "findings KEY", Short: "Report entries that are expired, unused, shadowed or too broad", Args: cobra.ExactArgs(1)}
-	c.Long = "Report entries that are expired, unused, shadowed or too broad. Exit status 1 if there are any."
-	c.RunE = func(c *cobra.Command, args []string) error {
-		if err := s.use(c.Context()); err != nil {
-			return err
-		}
-		key, err := s.store.Key(c.Context(), apikey.ID(args[0]))
-		if errors.Is(err, store.ErrNotFound) {
-			return fmt.Errorf("there is no key %q in %s", args[0], s.shown)
-		} else if err != nil {
-			return err
-		}
-		evidence, err := s.listEvidence(c.Context(), key.ID, time.Duration(since))
-		if err != nil {
-			return err
-		}
-		evidence.Internet = internet
-		var found []listFinding
-		for _, f := range key.AccessList.Findings(s.env.now(), evidence) {
-			view := listFinding{Kind: f.Kind.String(), Entry: f.Entry.String(), Text: f.String()}
-			for _, by := range f.By {
-				view.By = append(view.By, by.String())
-			}
-			found = append(found, view)
-		}
-		if err := list(s, listFindings, each(found)); err != nil {
-			return err
-		}
-		if len(found) > 0 {
-			return errNo
-		}
-		return nil
-	}
-	c.Flags().Var(&since, "since", "how long an entry is without a call to be unused")
-	c.Flags().BoolVar(&internet, "internet", false, "clients come over the Internet: report private addresses")
+  sallyport denials KEY                  has the calls that it would have denied
+  sallyport list enforce KEY --preview   judges by them
+  sallyport list end-trial KEY           gives it up`
+	file.flags(c)
 	return c
 }
 
-// listEvidence returns the usage of a key's entries, as far as it was observed.
-func (s *session) listEvidence(ctx context.Context, id apikey.ID, window time.Duration) (evidence accesslist.Evidence, err error) {
-	recorder, ok := store.As[store.UsageRecorder](s.store)
-	if !ok {
-		return evidence, nil
-	}
-	usage, err := recorder.Usage(ctx, id)
-	if err != nil {
-		return evidence, err
-	}
-	observed, err := recorder.Observation(ctx)
-	now := s.env.now()
-	return accesslist.Evidence{Usage: usage[id].Entries, Since: observed.Coverage(now.Add(-window), now).Since, Window: window}, err
+func (s *session) listEnforce() *cobra.Command {
+	return s.changeKey("enforce KEY", "Make the list on trial the access list of a key", cobra.ExactArgs(1), func(id apikey.ID, _ []string) (string, admin.Change, error) {
+		return fmt.Sprintf("enforce the list on trial of key %s", id), admin.EnforceTrial(id), nil
+	})
 }
 
-func (s *session) listSuggest() *cobra.Command {
-	var org string
-	var options admin.TightenOptions
-	since := duration(30 * 24 * time.Hour)
-	c := &cobra.Command{Use: "suggest KEY", Short: "Suggest an access list from the addresses that used a key", Args: cobra.ExactArgs(1)}
-	c.Long = `Suggest an access list from the addresses that used a key. The list is on standard output, as a
-file for list replace; what speaks against it is on standard error. Nothing is written.
-
-  sallyport list suggest KEY --budget 5 > list.txt
-  sallyport list replace KEY -f list.txt`
-	c.RunE = func(c *cobra.Command, args []string) error {
-		a, err := s.admin(c.Context(), admin.WithWindow(time.Duration(since)))
-		if err != nil {
-			return err
-		}
-		organization, err := s.organizationOf(c.Context(), apikey.ID(args[0]), org)
-		if err != nil {
-			return err
-		}
-		t, err := a.Tighten(c.Context(), s.actor(), organization, apikey.ID(args[0]), options)
-		if err != nil {
-			return err
-		}
-		for _, gap := range t.Gaps {
-			s.err.printf("Mind: %s\n", gap)
-		}
-		for _, left := range t.LeftOut {
-			s.err.printf("Left out: %s, with %s\n", left.Address, count(int(left.Count), "call", "calls"))
-		}
-		s.err.printf("%s, to cover %s: %d added, %d removed.\n", count(len(t.Entries), "entry", "entries"), count(len(t.Observed), "address", "addresses"), len(t.Added), len(t.Removed))
-		switch s.output {
-		case "table":
-			return s.listText(t.Entries)
-		case "json":
-			return s.json(t, "  ")
-		case "jsonl":
-			return s.json(t, "")
-		}
-		return list(s, entryViews, each(t.Entries))
-	}
-	c.Flags().IntVar(&options.Budget, "budget", admin.DefaultBudget, "the largest `number` of entries")
-	c.Flags().Var(&since, "since", "how far back calls count")
-	c.Flags().BoolVar(&options.AllowIPv6, "ipv6", false, "suggest IPv6 entries, too")
-	c.Flags().StringVar(&org, "org", "", "the key's `organization`; found by the key unless given")
-	return c
+func (s *session) listEndTrial() *cobra.Command {
+	return s.changeKey("end-trial KEY", "End the trial of a list, without enforcing it", cobra.ExactArgs(1), func(id apikey.ID, _ []string) (string, admin.Change, error) {
+		return fmt.Sprintf("end the trial of a list of key %s", id), admin.EndTrial(id), nil
+	})
 }

@@ -48,7 +48,7 @@ var requirements = []string{"not-required", "report-only", "required"}
 
 func (s *session) orgCommands() *cobra.Command {
 	return group("org", "Show organizations, and change what they require",
-		s.orgList(), s.orgShow(), s.orgCreate(), s.orgRequire(), s.orgSuspend(), s.orgResume())
+		s.orgList(), s.orgShow(), s.orgCreate(), s.orgRequire(), s.orgSuspend(), s.orgResume(), s.orgDisable(), s.orgEnable())
 }
 
 func (s *session) orgList() *cobra.Command {
@@ -166,6 +166,20 @@ without a list are open meanwhile is a finding, opens: accept it by its name.
 func (s *session) orgResume() *cobra.Command {
 	c, _ := s.changeOf("resume ORG", "End a suspension now", 1, func(args []string) (string, []admin.Change, error) {
 		return fmt.Sprintf("resume the requirement of organization %s now", args[0]), []admin.Change{admin.ResumeRequirement()}, nil
+	})
+	return c
+}
+
+func (s *session) orgDisable() *cobra.Command {
+	c, _ := s.changeOf("disable ORG", "Switch every key of an organization off at once", 1, func(args []string) (string, []admin.Change, error) {
+		return fmt.Sprintf("switch organization %s off, and each of its keys", args[0]), []admin.Change{admin.DisableOrganization()}, nil
+	})
+	return c
+}
+
+func (s *session) orgEnable() *cobra.Command {
+	c, _ := s.changeOf("enable ORG", "Switch the keys of an organization on again", 1, func(args []string) (string, []admin.Change, error) {
+		return fmt.Sprintf("switch organization %s on again", args[0]), []admin.Change{admin.EnableOrganization()}, nil
 	})
 	return c
 }

@@ -126,8 +126,11 @@ const (
 	changing = 30 * time.Second
 )
 
-// use opens the store.
+// use opens the store, once.
 func (s *session) use(ctx context.Context) error {
+	if s.store != nil {
+		return nil
+	}
 	if s.address == "" {
 		s.address = s.env.getenv("SALLYPORT_STORE") // no default of the flag, which help would print, with its password
 	}
