@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -307,6 +308,23 @@ func TestPasswords(t *testing.T) {
 		require.NotContains(t, stdout.String()+stderr.String(), "hunter2", "%q", args)
 		require.NotEmpty(t, stdout.String()+stderr.String())
 	}
+}
+
+// Calls of a long file are decided in parts, and each has its line.
+func TestManyCalls(t *testing.T) {
+	s := newScript(t)
+	const n = 2*maxCalls + 500
+	allowed := strings.Repeat(`{"key":"report","from":"203.0.113.9","organization":"acme"}`+"\n", n-1)
+	denied := `{"key":"report","from":"192.0.2.99","organization":"acme"}`
+	var stdout bytes.Buffer
+	require.Equal(t, no, s.do(strings.NewReader(allowed+denied), &stdout, io.Discard, "decide", "-f", "-", "-o", "jsonl"))
+	lines := strings.Split(strings.TrimSuffix(stdout.String(), "\n"), "\n")
+	require.Len(t, lines, n)
+	for i, line := range lines {
+		require.True(t, strings.HasPrefix(line, fmt.Sprintf(`{"line":%d,`, i+1)), line)
+		require.Equal(t, i < n-1, strings.Contains(line, `"allowed":true`), line)
+	}
+	require.Equal(t, unknown, s.do(strings.NewReader(strings.Repeat(" ", maxCall+1)), io.Discard, io.Discard, "decide", "-f", "-"))
 }
 
 // A shell reads a quoted word back.

@@ -36,7 +36,6 @@ func (k *call) flags(c *cobra.Command) {
 	flags.StringSliceVar(&k.endpoint.Roles, "role", nil, "the key needs one of these `roles`; none: the endpoint needs none")
 	flags.BoolVar(&k.endpoint.RequiresAccessList, "requires-list", false, "the endpoint refuses keys without an access list")
 	flags.Var(&k.at, "at", "when; now unless given")
-	must(c, "from", "org")
 }
 
 // must marks flags as required.
@@ -86,12 +85,32 @@ var decisions = listing[decided]{
 func (s *session) decideCommand() *cobra.Command {
 	var k call
 	var issuing issuing
-	var secret string
-	c := &cobra.Command{Use: "decide KEY --from ADDRESS --org ORG", Short: "Decide a call with a key: exit status 0 if it is allowed", Args: cobra.ExactArgs(1)}
+	var secret, file string
+	c := &cobra.Command{Use: "decide KEY --from ADDRESS --org ORG", Short: "Decide a call with a key: exit status 0 if it is allowed", Args: cobra.MaximumNArgs(1)}
 	c.Long = `Decide a call with a key as the service would: exit status 0 if it is allowed, 1 if it is
 denied, 2 if that cannot be told. The right secret is assumed, unless --secret-file gives one
-to verify. Nothing is written or counted.`
+to verify. Nothing is written or counted.
+
+With -f many calls are decided, one in each line of a file:
+
+  {"key":"k3vsg","from":"203.0.113.7","organization":"acme","project":"p1","roles":["reader"]}
+
+endpoint and requiresAccessList may be there, too. The exit status is 0 if all are allowed, 1 if
+one is denied, and 2 if one could not be judged.`
 	c.RunE = func(c *cobra.Command, args []string) error {
+		clock := s.env.now
+		if !k.at.IsZero() {
+			clock = func() time.Time { return k.at.Time }
+		}
+		if file != "" {
+			if len(args) > 0 {
+				return usageError{errors.New("with -f the keys are in the file: want no KEY beside it")}
+			}
+			return s.decideFile(c.Context(), file, clock)
+		}
+		if len(args) == 0 || !k.from.IsValid() || k.org == "" {
+			return usageError{errors.New("which call? want KEY --from ADDRESS --org ORG, or -f FILE")}
+		}
 		request := policy.Request{Key: apikey.ID(args[0]), Client: k.from.Addr, Organization: k.org, Project: k.project, Endpoint: k.endpoint, Verifier: policy.AlreadyVerified{}}
 		if secret != "" {
 			if err := s.readSecret(&request, secret, issuing); err != nil {
@@ -100,10 +119,6 @@ to verify. Nothing is written or counted.`
 		}
 		if err := s.use(c.Context()); err != nil {
 			return err
-		}
-		clock := s.env.now
-		if !k.at.IsZero() {
-			clock = func() time.Time { return k.at.Time }
 		}
 		d := policy.New(s.store, policy.WithClock(clock), policy.WithTimeout(deciding)).Decide(c.Context(), request)
 		a := d.Answer()
@@ -119,8 +134,12 @@ to verify. Nothing is written or counted.`
 		return errNo
 	}
 	k.flags(c)
+	c.Flags().StringVarP(&file, "file", "f", "", "decide the calls in this `file`, - for standard input")
 	c.Flags().StringVar(&secret, "secret-file", "", "verify the secret in this `file`, - for standard input")
 	issuing.flags(c)
+	for _, flag := range []string{"from", "org", "project", "endpoint", "role", "requires-list", "secret-file"} {
+		c.MarkFlagsMutuallyExclusive("file", flag)
+	}
 	return c
 }
 
@@ -203,6 +222,7 @@ after which the call would pass. Exit status 0 if it is allowed now, 1 if it is 
 		return nil
 	}
 	k.flags(c)
+	must(c, "from", "org")
 	c.Flags().StringVar(&id, "secret-id", "", "the `ID` of the proven secret, as the service's log has it")
 	c.Flags().BoolVar(&unproven, "unproven", false, "the caller's secret did not match")
 	return c

@@ -46,7 +46,9 @@ func list[T any](s *session, l listing[T], items iter.Seq2[T, error]) error {
 	case s.output == "json":
 		return s.json(append([]T{}, values...), "  ")
 	case s.output == "table" && len(rows) == 0:
-		s.err.print(l.none + "\n")
+		if l.none != "" {
+			s.err.print(l.none + "\n")
+		}
 	case s.output == "table":
 		s.out.table(strings.Fields(l.header), rows)
 	}

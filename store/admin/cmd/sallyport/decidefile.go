@@ -1,0 +1,135 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+	"os"
+	"strconv"
+	"time"
+
+	"github.com/sallyport-go/sallyport/apikey"
+	"github.com/sallyport-go/sallyport/policy"
+)
+
+// A requested is a call in a file.
+type requested struct {
+	Key                apikey.ID  `json:"key"`
+	From               netip.Addr `json:"from"`
+	Organization       string     `json:"organization"`
+	Project            string     `json:"project,omitempty"`
+	Endpoint           string     `json:"endpoint,omitempty"`
+	Roles              []string   `json:"roles,omitempty"`
+	RequiresAccessList bool       `json:"requiresAccessList,omitempty"`
+}
+
+// A judged is the decision on a line.
+type judged struct {
+	Line     int             `json:"line"`
+	Call     requested       `json:"call"`
+	Decision policy.Decision `json:"decision"`
+}
+
+var judgements = listing[judged]{
+	header: "LINE KEY FROM ORGANIZATION PROJECT ANSWER REASON",
+	row: func(j judged) []string {
+		verdict := "denied"
+		if j.Decision.Allowed() {
+			verdict = "allowed"
+		}
+		return []string{strconv.Itoa(j.Line), string(j.Call.Key), address(j.Call.From), j.Call.Organization, j.Call.Project, verdict, j.Decision.Reason.String()}
+	},
+	name: func(j judged) string { return j.Decision.Reason.String() },
+}
+
+// maxCall is the length of the longest line with a call, and maxCalls the number of calls
+// decided at once.
+const (
+	maxCall  = 64 << 10
+	maxCalls = 1000
+)
+
+// decideFile decides the calls in a file. A line that is no call ends it, after those before.
+func (s *session) decideFile(ctx context.Context, path string, clock func() time.Time) error {
+	from := s.stdin
+	if path != "-" {
+		file, err := os.Open(path)
+		if err != nil {
+			return err
+		}
+		defer func() { _ = file.Close() }() // it is only read
+		from = file
+	}
+	if err := s.use(ctx); err != nil {
+		return err
+	}
+	engine := policy.New(s.store, policy.WithClock(clock), policy.WithTimeout(deciding))
+	decided, denied, untold := 0, false, 0
+	err := list(s, judgements, func(yield func(judged, error) bool) {
+		lines := bufio.NewReaderSize(from, maxCall)
+		for line, more := 1, true; more; {
+			calls, err := readCalls(lines, line)
+			for i, d := range engine.DecideAll(ctx, requestsOf(calls)) {
+				decided++
+				denied = denied || !d.Allowed()
+				if d.Reason == policy.Unavailable || d.Reason == policy.InvalidRequest {
+					untold++
+				}
+				if !yield(judged{line + i, calls[i], d}, nil) {
+					return
+				}
+			}
+			line += len(calls)
+			more = err == nil
+			if err != nil && !errors.Is(err, io.EOF) {
+				yield(judged{}, err)
+			}
+		}
+	})
+	switch {
+	case err != nil:
+		return err
+	case decided == 0: // no yes to nothing
+		return fmt.Errorf("there are no calls in %s", path)
+	case untold > 0:
+		return fmt.Errorf("%s could not be judged", count(untold, "call", "calls"))
+	case denied:
+		return errNo
+	}
+	return nil
+}
+
+// readCalls reads up to maxCalls lines, with io.EOF after the last.
+func readCalls(lines *bufio.Reader, line int) (calls []requested, err error) {
+	for ; len(calls) < maxCalls; line++ {
+		text, err := lines.ReadSlice('\n')
+		if errors.Is(err, bufio.ErrBufferFull) {
+			return calls, fmt.Errorf("line %d has more than %d bytes", line, maxCall)
+		}
+		if len(text) == 0 {
+			return calls, err
+		}
+		var call requested
+		decoder := json.NewDecoder(bytes.NewReader(text))
+		decoder.DisallowUnknownFields()
+		if err := decoder.Decode(&call); err != nil {
+			return calls, fmt.Errorf("line %d is no call: %w", line, err)
+		}
+		calls = append(calls, call)
+	}
+	return calls, nil
+}
+
+// requestsOf returns the requests of calls with the right secret.
+func requestsOf(calls []requested) (requests []policy.Request) {
+	for _, call := range calls {
+		requests = append(requests, policy.Request{Key: call.Key, Client: call.From, Organization: call.Organization, Project: call.Project,
+			Endpoint: policy.Endpoint{Name: call.Endpoint, Roles: call.Roles, RequiresAccessList: call.RequiresAccessList}, Verifier: policy.AlreadyVerified{}})
+	}
+	return requests
+}
