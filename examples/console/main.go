@@ -7,6 +7,7 @@ import (
 	"crypto/rand"
 	"flag"
 	"fmt"
+	"iter"
 	"log"
 	"net"
 	"net/http"
@@ -96,6 +97,9 @@ func newAdmin(keys store.Store) (*admin.Admin, error) {
 	return admin.New(keys, admin.RequireJournal(), admin.WithManagers("owner"), admin.WithPeopleManaging())
 }
 
-func projects(_ context.Context, organization string) ([]console.Project, error) {
-	return []console.Project{{ID: organization + "-web", Name: "Web shop"}, {ID: organization + "-data", Name: "Data platform"}}, nil
+func projects(_ context.Context, organization string) iter.Seq2[admin.Project, error] {
+	return func(yield func(admin.Project, error) bool) {
+		_ = yield(admin.Project{ID: organization + "-web", Organization: organization, Name: "Web shop"}, nil) &&
+			yield(admin.Project{ID: organization + "-data", Organization: organization, Name: "Data platform"}, nil)
+	}
 }

@@ -12,7 +12,6 @@ import (
 	"net/url"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/sallyport-go/sallyport/apikey"
 	"github.com/sallyport-go/sallyport/policy"
@@ -99,33 +98,26 @@ type Roles struct {
 	ProjectManage []string // in a project: create and assign keys with its roles
 }
 
-// A Project belongs to one organization.
-type Project struct {
-	ID, Organization string
-	Name             string    // for people; empty: the ID
-	Created          time.Time // zero: unknown
-}
-
 // Projects has the projects of the embedding program. It must be safe for concurrent use.
 type Projects interface {
 	// Of yields the projects of an organization, always in the same order. It ends after an
 	// error.
-	Of(ctx context.Context, organization string) iter.Seq2[Project, error]
+	Of(ctx context.Context, organization string) iter.Seq2[admin.Project, error]
 
 	// Project returns the project with this ID, with the organization in its own record (rule
 	// K7). For an unknown one found is false and err is nil.
-	Project(ctx context.Context, id string) (project Project, found bool, err error)
+	Project(ctx context.Context, id string) (project admin.Project, found bool, err error)
 }
 
 // noProjects is Projects without any.
 type noProjects struct{}
 
-func (noProjects) Of(context.Context, string) iter.Seq2[Project, error] {
-	return func(func(Project, error) bool) {}
+func (noProjects) Of(context.Context, string) iter.Seq2[admin.Project, error] {
+	return func(func(admin.Project, error) bool) {}
 }
 
-func (noProjects) Project(context.Context, string) (Project, bool, error) {
-	return Project{}, false, nil
+func (noProjects) Project(context.Context, string) (admin.Project, bool, error) {
+	return admin.Project{}, false, nil
 }
 
 // New returns the handler. Mount it at the root, or below a path with http.StripPrefix and

@@ -93,12 +93,12 @@ func broken(s **brokenStore) func(*world) {
 
 type brokenProjects struct{}
 
-func (brokenProjects) Of(context.Context, string) iter.Seq2[Project, error] {
-	return func(yield func(Project, error) bool) { yield(Project{}, errBroken) }
+func (brokenProjects) Of(context.Context, string) iter.Seq2[admin.Project, error] {
+	return func(yield func(admin.Project, error) bool) { yield(admin.Project{}, errBroken) }
 }
 
-func (brokenProjects) Project(context.Context, string) (Project, bool, error) {
-	return Project{}, false, errBroken
+func (brokenProjects) Project(context.Context, string) (admin.Project, bool, error) {
+	return admin.Project{}, false, errBroken
 }
 
 // Wherever the store fails, the answer is a whole 503, tells nothing of the failure, and
@@ -232,7 +232,7 @@ type lateProjects struct {
 	change func()
 }
 
-func (p lateProjects) Project(ctx context.Context, id string) (Project, bool, error) {
+func (p lateProjects) Project(ctx context.Context, id string) (admin.Project, bool, error) {
 	p.change()
 	return p.projects.Project(ctx, id)
 }

@@ -268,10 +268,10 @@ func (w *world) private(id apikey.ID) string {
 }
 
 // projects is Projects of a list.
-type projects []Project
+type projects []admin.Project
 
-func (p projects) Of(_ context.Context, organization string) iter.Seq2[Project, error] {
-	return func(yield func(Project, error) bool) {
+func (p projects) Of(_ context.Context, organization string) iter.Seq2[admin.Project, error] {
+	return func(yield func(admin.Project, error) bool) {
 		for _, project := range p {
 			if project.Organization == organization && !yield(project, nil) {
 				return
@@ -280,10 +280,10 @@ func (p projects) Of(_ context.Context, organization string) iter.Seq2[Project, 
 	}
 }
 
-func (p projects) Project(_ context.Context, id string) (Project, bool, error) {
-	i := slices.IndexFunc(p, func(p Project) bool { return p.ID == id })
+func (p projects) Project(_ context.Context, id string) (admin.Project, bool, error) {
+	i := slices.IndexFunc(p, func(p admin.Project) bool { return p.ID == id })
 	if i < 0 {
-		return Project{}, false, nil
+		return admin.Project{}, false, nil
 	}
 	return p[i], true, nil
 }

@@ -113,7 +113,7 @@ type groupBody struct {
 	Organization string `json:"orgId"`
 }
 
-func (c *call) groupBody(p Project) groupBody {
+func (c *call) groupBody(p admin.Project) groupBody {
 	body := groupBody{ID: p.ID, Name: p.Name, Organization: p.Organization, Created: seconds(p.Created), Links: []link{{c.href("groups", p.ID), "self"}}}
 	if body.Name == "" {
 		body.Name = p.ID
@@ -122,23 +122,23 @@ func (c *call) groupBody(p Project) groupBody {
 }
 
 func (h *handler) group(c *call) (any, error) {
-	judged, _ := policyhttp.ValueOf[Project](c.Context()) // the documented API is for keys
+	judged, _ := policyhttp.ValueOf[admin.Project](c.Context()) // the documented API is for keys
 	return c.groupBody(judged), nil
 }
 
 // organizationGroups lists every project of the organization.
 func (h *handler) organizationGroups(c *call) (any, error) {
-	return h.groupPage(c, func(Project) bool { return true })
+	return h.groupPage(c, func(admin.Project) bool { return true })
 }
 
 // groups lists the projects that the key may read.
 func (h *handler) groups(c *call) (any, error) {
 	grants := c.decision.Subject().Key().Grants
 	all := hasRole(grants, h.Roles.Read, "")
-	return h.groupPage(c, func(p Project) bool { return all || hasRole(grants, h.Roles.ProjectRead, p.ID) })
+	return h.groupPage(c, func(p admin.Project) bool { return all || hasRole(grants, h.Roles.ProjectRead, p.ID) })
 }
 
-func (h *handler) groupPage(c *call, shows func(Project) bool) (any, error) {
+func (h *handler) groupPage(c *call, shows func(admin.Project) bool) (any, error) {
 	p, err := readPage(c.URL.Query())
 	if err != nil {
 		return nil, err

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"net/http"
 	"net/url"
 	"strings"
@@ -26,8 +27,9 @@ type Config struct {
 	// Person returns who is signed in. With an error, or a Person without an ID, nobody is.
 	Person func(*http.Request) (admin.Person, error)
 
-	// Projects returns the projects of an organization. nil: there are none.
-	Projects func(ctx context.Context, organization string) ([]Project, error)
+	// Projects yields the projects of an organization, like Of of adminhttp.Projects. It ends
+	// after an error. nil: there are none.
+	Projects func(ctx context.Context, organization string) iter.Seq2[admin.Project, error]
 
 	Roles     []string          // that people can grant; valid names
 	Endpoints []policy.Endpoint // those of the guard, to show what a key may do
@@ -52,9 +54,6 @@ type Config struct {
 	Clock   func() time.Time                     // nil: time.Now. Should be that of Admin.
 	Observe func(ctx context.Context, err error) // receives errors that a page only hints at; nil: nobody
 }
-
-// A Project belongs to an organization, for the pages.
-type Project struct{ ID, Name string }
 
 // Defaults of the Config.
 const (

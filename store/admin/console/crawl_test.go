@@ -2,6 +2,7 @@ package console
 
 import (
 	"context"
+	"iter"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -133,9 +134,26 @@ func (s *site) busy(text string) *site {
 }
 
 // projectsOf is a Config.Projects of two organizations.
-func projectsOf(name string) func(ctx context.Context, organization string) ([]Project, error) {
-	return func(_ context.Context, organization string) ([]Project, error) {
-		return []Project{{organization + "-web", name}, {organization + "-data", ""}}, nil
+func projectsOf(name string) func(ctx context.Context, organization string) iter.Seq2[admin.Project, error] {
+	return func(ctx context.Context, organization string) iter.Seq2[admin.Project, error] {
+		return fixedProjects(nil, admin.Project{ID: organization + "-web", Name: name}, admin.Project{ID: organization + "-data"})(ctx, organization)
+	}
+}
+
+// fixedProjects is a Config.Projects with these for every organization, and then an error, if it
+// is not nil.
+func fixedProjects(err error, all ...admin.Project) func(ctx context.Context, organization string) iter.Seq2[admin.Project, error] {
+	return func(context.Context, string) iter.Seq2[admin.Project, error] {
+		return func(yield func(admin.Project, error) bool) {
+			for _, project := range all {
+				if !yield(project, nil) {
+					return
+				}
+			}
+			if err != nil {
+				yield(admin.Project{}, err)
+			}
+		}
 	}
 }
 

@@ -21,7 +21,7 @@ type edit struct {
 	form     url.Values
 	key      apikey.Key // as stored; zero: to be created
 	like     apikey.Key // whose values a new key begins with; zero: none
-	projects []Project
+	projects []admin.Project
 }
 
 // A made is the change of a form. Before and After are what it is about, in lines.

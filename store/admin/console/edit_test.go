@@ -92,9 +92,7 @@ func (s *site) k1() apikey.Key {
 func TestEveryChangeOfAKeyIsPreviewedAndMade(t *testing.T) {
 	s := newSite(t)
 	s.config.Roles = []string{"owner", "reader"}
-	s.config.Projects = func(context.Context, string) ([]Project, error) {
-		return []Project{{ID: "p1", Name: "Project one"}, {ID: "p2"}}, nil
-	}
+	s.config.Projects = fixedProjects(nil, admin.Project{ID: "p1", Name: "Project one"}, admin.Project{ID: "p2"})
 	s.person.Address = addr("198.51.100.9")
 
 	s.makes("describe", "description", " <b>second</b> ")
@@ -326,7 +324,7 @@ func TestEditsWithAFailingStore(t *testing.T) {
 	s.submits("/o/acme/keys/k1/preview", form, http.StatusServiceUnavailable)
 	s.store.fail = ""
 	require.Equal(t, "first", s.k1().Description)
-	s.config.Projects = func(context.Context, string) ([]Project, error) { return nil, errFault }
+	s.config.Projects = fixedProjects(errFault)
 	s.shows("/o/acme/create", http.StatusServiceUnavailable)
 	s.shows("/o/acme/keys/k1/edit?do=grants", http.StatusServiceUnavailable)
 	for _, target := range []string{"/o/acme/create/preview", "/o/acme/create/apply"} {

@@ -22,7 +22,7 @@ func (v *visit) step(key apikey.ID, p admin.Proposal) (admin.Proposal, error) {
 		if err != nil {
 			return p, err
 		}
-		if !slices.ContainsFunc(projects, func(project Project) bool { return project.ID == p.Grant.Project }) {
+		if !slices.ContainsFunc(projects, func(project admin.Project) bool { return project.ID == p.Grant.Project }) {
 			return p, problem{Status: http.StatusUnprocessableEntity, Title: "Not done", Text: "The project is not one of this organization."}
 		}
 	}
@@ -30,11 +30,17 @@ func (v *visit) step(key apikey.ID, p admin.Proposal) (admin.Proposal, error) {
 }
 
 // projects returns those of the organization.
-func (v *visit) projects() ([]Project, error) {
+func (v *visit) projects() (all []admin.Project, err error) {
 	if v.Projects == nil {
 		return nil, nil
 	}
-	return v.Projects(v.r.Context(), v.organization.ID)
+	for project, err := range v.Projects(v.r.Context(), v.organization.ID) {
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, project)
+	}
+	return all, nil
 }
 
 // effect is a preview in a sentence.

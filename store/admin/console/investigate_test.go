@@ -1,7 +1,6 @@
 package console
 
 import (
-	"context"
 	"encoding/json"
 	"net/http"
 	"net/url"
@@ -19,7 +18,7 @@ import (
 
 func TestInvestigate(t *testing.T) {
 	s := newSite(t)
-	s.config.Projects = func(context.Context, string) ([]Project, error) { return []Project{{"p1", "Web <shop>"}}, nil }
+	s.config.Projects = fixedProjects(nil, admin.Project{ID: "p1", Name: "Web <shop>"})
 	s.shows("/o/acme/investigate", http.StatusOK, "Find out", "Web &lt;shop&gt;", `<option value="write">`)
 	s.use("k1", "198.51.100.3", time.Hour)
 	page := s.shows("/o/acme/investigate?key=k1&address=198.51.100.3&endpoint=read", http.StatusOK,
@@ -60,7 +59,7 @@ func TestARemedyIsApplied(t *testing.T) {
 // Every kind of remedy is made again from its values. A rotation has its own page.
 func TestEveryRemedy(t *testing.T) {
 	s := newSite(t)
-	s.config.Projects = func(context.Context, string) ([]Project, error) { return []Project{{"p1", "Web"}}, nil }
+	s.config.Projects = fixedProjects(nil, admin.Project{ID: "p1", Name: "Web"})
 	s.key("acme", admin.NewKey{ID: "early", NotBefore: day0.Add(time.Hour)}, "203.0.113.7")
 	s.key("acme", admin.NewKey{ID: "open"})
 	s.key("acme", admin.NewKey{ID: "off", Disabled: true}, "203.0.113.7")

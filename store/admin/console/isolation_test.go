@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"iter"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -97,9 +98,9 @@ func (s *site) others() (ids [][2]string, texts []string) {
 	page, err := s.store.Store.Keys(s.Context(), "globex", store.PageRequest{Limit: 1})
 	require.NoError(s, err)
 	projects := s.config.Projects
-	s.config.Projects = func(ctx context.Context, organization string) ([]Project, error) {
+	s.config.Projects = func(ctx context.Context, organization string) iter.Seq2[admin.Project, error] {
 		if organization == "globex" {
-			return []Project{{"globex-web", "Shop of zorg"}}, nil
+			return fixedProjects(nil, admin.Project{ID: "globex-web", Name: "Shop of zorg"})(ctx, organization)
 		}
 		return projects(ctx, organization)
 	}

@@ -231,7 +231,7 @@ func TestWhetherAChangeIsInForceEverywhere(t *testing.T) {
 
 func TestNoSuchChange(t *testing.T) {
 	s := newSite(t)
-	s.config.Projects = func(_ context.Context, organization string) ([]Project, error) { return []Project{{"p1", "One"}}, nil }
+	s.config.Projects = fixedProjects(nil, admin.Project{ID: "p1", Name: "One"})
 	for _, form := range []url.Values{
 		{}, {"requirement": {"always"}}, {"suspend": {"25h"}}, {"steps": {"["}}, {"steps": {"[]"}}, {"steps": {"[{}]"}}, {"steps": {`[{"kind":"rotate"}]`}},
 		{"steps": {`[{"kind":"add_entries"}]`}}, {"steps": {`[{"kind":"add_entries","entry":{"address":"here"}}]`}}, {"steps": {`[{"kind":"add_grants"}]`}},
@@ -247,7 +247,7 @@ func TestNoSuchChange(t *testing.T) {
 	require.Equal(t, http.StatusUnprocessableEntity, s.post("/o/acme/preview", foreign).Code)
 	s.config.Projects = nil
 	require.Equal(t, http.StatusUnprocessableEntity, s.post("/o/acme/preview", foreign).Code)
-	s.config.Projects = func(context.Context, string) ([]Project, error) { return nil, errFault }
+	s.config.Projects = fixedProjects(errFault)
 	require.Equal(t, http.StatusServiceUnavailable, s.post("/o/acme/preview", foreign).Code)
 	require.Equal(t, http.StatusServiceUnavailable, s.get("/o/acme/investigate").Code)
 	other := url.Values{"key": {"foreign"}, "steps": {`[{"kind":"enable_key"}]`}}

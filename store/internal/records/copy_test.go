@@ -248,3 +248,23 @@ func TestOrganizationsDoNotChange(t *testing.T) {
 	assert.Equal(t, policy.Required, before.Organization().Requirement)
 	assert.Equal(t, policy.NotRequired, after.Organization().Requirement)
 }
+
+// Grants that few keys have do not take the places of those that many have, whatever the random
+// seed: a key more takes no memory for its grant.
+func TestFewGrantsAreAllShared(t *testing.T) {
+	for range 100 { // seeds
+		l := NewCopy()
+		first := map[apikey.Grant]*apikey.Grant{}
+		for range 3 {
+			for i := range 10 {
+				grant := apikey.Grant{Role: fmt.Sprint("role ", i)}
+				kept := l.shared(grant)
+				require.Equal(t, []apikey.Grant{grant}, kept)
+				if first[grant] == nil {
+					first[grant] = &kept[0]
+				}
+				require.Same(t, first[grant], &kept[0])
+			}
+		}
+	}
+}

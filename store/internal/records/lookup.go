@@ -64,13 +64,18 @@ func (r *record) holdSecret() {
 }
 
 // shared returns a slice with one grant, if possible the same for all keys that have no other.
-// Of grants with the same place among the kept ones the latest is kept.
+// A grant has eight places among the kept ones. If all are others', it takes the last.
 func (l *lookups) shared(grant apikey.Grant) []apikey.Grant {
-	kept := &l.grants[maphash.Comparable(l.keys.seed, grant)%uint64(len(l.grants))]
-	if len(*kept) == 0 || (*kept)[0] != grant {
-		*kept = []apikey.Grant{grant}
+	first := maphash.Comparable(l.keys.seed, grant)
+	for i := uint64(0); ; i++ {
+		kept := &l.grants[(first+i)%uint64(len(l.grants))]
+		if len(*kept) == 0 || i == 7 && (*kept)[0] != grant {
+			*kept = []apikey.Grant{grant}
+		}
+		if (*kept)[0] == grant {
+			return *kept
+		}
 	}
-	return *kept
 }
 
 func (r *record) identifier() string { return string(r.key.ID) }

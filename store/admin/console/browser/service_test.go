@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"iter"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
@@ -103,8 +104,11 @@ func newService(t *testing.T, variants ...variant) *service {
 	return s
 }
 
-func projects(_ context.Context, organization string) ([]console.Project, error) {
-	return []console.Project{{ID: organization + "-web", Name: "Web shop"}, {ID: organization + "-data", Name: "Data platform"}}, nil
+func projects(_ context.Context, organization string) iter.Seq2[admin.Project, error] {
+	return func(yield func(admin.Project, error) bool) {
+		_ = yield(admin.Project{ID: organization + "-web", Organization: organization, Name: "Web shop"}, nil) &&
+			yield(admin.Project{ID: organization + "-data", Organization: organization, Name: "Data platform"}, nil)
+	}
 }
 
 // person returns the person of a session.

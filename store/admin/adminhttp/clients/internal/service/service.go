@@ -121,10 +121,10 @@ func (s *Service) Bearer(t testing.TB, secret, path string) int {
 	return response.StatusCode
 }
 
-type projects []adminhttp.Project
+type projects []admin.Project
 
-func (p projects) Of(_ context.Context, organization string) iter.Seq2[adminhttp.Project, error] {
-	return func(yield func(adminhttp.Project, error) bool) {
+func (p projects) Of(_ context.Context, organization string) iter.Seq2[admin.Project, error] {
+	return func(yield func(admin.Project, error) bool) {
 		for _, project := range p {
 			if project.Organization == organization && !yield(project, nil) {
 				return
@@ -133,10 +133,10 @@ func (p projects) Of(_ context.Context, organization string) iter.Seq2[adminhttp
 	}
 }
 
-func (p projects) Project(_ context.Context, id string) (adminhttp.Project, bool, error) {
-	i := slices.IndexFunc(p, func(project adminhttp.Project) bool { return project.ID == id })
+func (p projects) Project(_ context.Context, id string) (admin.Project, bool, error) {
+	i := slices.IndexFunc(p, func(project admin.Project) bool { return project.ID == id })
 	if i < 0 {
-		return adminhttp.Project{}, false, nil
+		return admin.Project{}, false, nil
 	}
 	return p[i], true, nil
 }
