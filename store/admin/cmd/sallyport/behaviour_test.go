@@ -336,3 +336,25 @@ func TestQuoted(t *testing.T) {
 	}
 	require.Equal(t, "acme", quoted("acme"))
 }
+
+// What takes long shows how far it is, on a terminal only, and leaves nothing of it there.
+func TestProgress(t *testing.T) {
+	s := newScript(t)
+	for range 25_000 {
+		key, _, err := apikey.New("globex")
+		require.NoError(t, err)
+		_, err = s.store.PutKey(t.Context(), key, store.AllowOpen)
+		require.NoError(t, err)
+	}
+	path := filepath.Join(s.dir, "all")
+	var quiet, shown bytes.Buffer
+	require.Equal(t, yes, s.do(strings.NewReader(""), io.Discard, &quiet, "export", "-f", path))
+	require.NotContains(t, quiet.String(), "\r")
+	s.width = 80
+	require.Equal(t, yes, s.do(strings.NewReader(""), io.Discard, &shown, "export", "-f", path+"2"))
+	require.Regexp(t, `^\r1\d{4} records\r2\d{4} records\r\x1b\[K2 organizations, 25004 keys, 2 of them with usage\n$`, shown.String())
+	shown.Reset()
+	require.Equal(t, yes, s.do(strings.NewReader(""), io.Discard, &shown, "import", "--yes", "-f", path))
+	require.Equal(t, yes, s.do(strings.NewReader(""), io.Discard, &shown, "verify", "-f", path))
+	require.Contains(t, shown.String(), " records\r\x1b[K")
+}

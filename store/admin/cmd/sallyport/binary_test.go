@@ -98,8 +98,8 @@ func TestBinaryWithSQLite(t *testing.T) {
 	require.NoFileExists(t, path, "a command made a store")
 	b.wholePath()
 
-	// Reading by others ends before it is over. No signal kills the program, and a lost secret
-	// is told of.
+	// Reading by others ends before it is over. No signal kills the program, and the
+	// error names the key of a lost secret.
 	read, write, err := os.Pipe()
 	require.NoError(t, err)
 	require.NoError(t, read.Close())

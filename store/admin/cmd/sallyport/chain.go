@@ -152,13 +152,15 @@ stands for all of them: keep it elsewhere, and give it to events verify.`
 		if err != nil {
 			return err
 		}
-		return s.writeFile(path, func(w io.Writer) error {
-			n, head, err := writeChain(c.Context(), w, journal, request)
-			if err == nil {
-				s.err.printf("%s, head %s\n", count(n, "event", "events"), head)
-			}
+		n, head := 0, ""
+		err = s.writeFile(path, func(w io.Writer) (err error) {
+			n, head, err = writeChain(c.Context(), w, journal, request)
 			return err
 		})
+		if err == nil {
+			s.err.printf("%s, head %s\n", count(n, "event", "events"), head)
+		}
+		return err
 	}
 	q.flags(c)
 	c.Flags().StringVarP(&path, "file", "f", "", "a new `file`; standard output unless given")

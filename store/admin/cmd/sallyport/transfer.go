@@ -14,6 +14,7 @@ import (
 // writeFile writes a new file that only its owner can read, or standard output if there is no
 // path. A file that could not be written whole is removed.
 func (s *session) writeFile(path string, write func(io.Writer) error) error {
+	write = s.counted(write)
 	if path == "" {
 		if s.out.term {
 			return usageError{errors.New("a terminal is no place for an export: want -f FILE, or a pipe")}
@@ -36,6 +37,16 @@ func (s *session) writeFile(path string, write func(io.Writer) error) error {
 	return nil
 }
 
+// counted shows the progress of a writer on the terminal.
+func (s *session) counted(write func(io.Writer) error) func(io.Writer) error {
+	return func(w io.Writer) error {
+		p := &progress{w: w, on: s.err}
+		err := write(p)
+		p.end()
+		return err
+	}
+}
+
 func countsText(c transfer.Counts) string {
 	return fmt.Sprintf("%s, %s, %d of them with usage", count(c.Organizations, "organization", "organizations"), count(c.Keys, "key", "keys"), c.Usage)
 }
@@ -50,13 +61,15 @@ see events export.`
 		if err := s.use(c.Context()); err != nil {
 			return err
 		}
-		return s.writeFile(path, func(w io.Writer) error {
-			counts, err := transfer.Export(c.Context(), s.store, w)
-			if err == nil {
-				s.err.print(countsText(counts) + "\n")
-			}
+		var counts transfer.Counts
+		err := s.writeFile(path, func(w io.Writer) (err error) {
+			counts, err = transfer.Export(c.Context(), s.store, w)
 			return err
 		})
+		if err == nil {
+			s.err.print(countsText(counts) + "\n")
+		}
+		return err
 	}
 	c.Flags().StringVarP(&path, "file", "f", "", "a new `file`; standard output unless given")
 	return c
@@ -90,7 +103,9 @@ write to the store meanwhile.`
 				return err
 			}
 		}
-		result, err := transfer.Import(c.Context(), s.store, file)
+		p := &progress{r: file, on: s.err}
+		result, err := transfer.Import(c.Context(), s.store, p)
+		p.end()
 		s.err.printf("In the file: %s.\nWritten: %s.\n", countsText(result.File), countsText(result.Written))
 		if errors.Is(err, transfer.ErrDiffers) {
 			return noError{err}
@@ -124,8 +139,10 @@ func (s *session) verifyCommand() *cobra.Command {
 }
 
 // compare compares the store with an export.
-func (s *session) compare(c *cobra.Command, file io.Reader) error {
-	counts, err := transfer.Verify(c.Context(), s.store, file)
+func (s *session) compare(c *cobra.Command, file io.ReadSeeker) error {
+	p := &progress{r: file, on: s.err}
+	counts, err := transfer.Verify(c.Context(), s.store, p)
+	p.end()
 	if errors.Is(err, transfer.ErrDiffers) {
 		s.out.printf("%v\n", err)
 		return errNo

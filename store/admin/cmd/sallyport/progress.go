@@ -1,0 +1,54 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+)
+
+// A progress passes lines on, and shows on a terminal how many.
+type progress struct {
+	w     io.Writer // of the lines; nil if they are read
+	r     io.ReadSeeker
+	on    *printer
+	lines int
+	shown int
+}
+
+// progressStep is the number of lines after which the terminal shows another number.
+const progressStep = 10_000
+
+func (p *progress) Write(data []byte) (int, error) {
+	n, err := p.w.Write(data)
+	p.count(data[:n])
+	return n, err
+}
+
+func (p *progress) Read(data []byte) (int, error) {
+	n, err := p.r.Read(data)
+	p.count(data[:n])
+	return n, err
+}
+
+// Seek is for files that are read several times: the number begins anew.
+func (p *progress) Seek(offset int64, whence int) (int64, error) {
+	p.lines, p.shown = 0, 0
+	return p.r.Seek(offset, whence)
+}
+
+func (p *progress) count(data []byte) {
+	p.lines += bytes.Count(data, []byte{'\n'})
+	if !p.on.term || p.lines < p.shown+progressStep {
+		return
+	}
+	p.shown = p.lines
+	_, _ = fmt.Fprintf(p.on.w, "\r%d records", p.lines) // a return of the carriage would be escaped
+	_ = p.on.flush()                                    // its error is kept, and the last flush returns it
+}
+
+// end takes the number off the terminal.
+func (p *progress) end() {
+	if p.shown > 0 {
+		_, _ = p.on.w.WriteString("\r\x1b[K")
+	}
+}
