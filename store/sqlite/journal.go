@@ -17,16 +17,17 @@ const (
 	insertEvents = `INSERT INTO events (revision, organization, key, document) VALUES (?, ?, ?, ?)`
 
 	// The writes with events after a revision and up to another.
-	selectEvents   = `SELECT revision, organization, key, document FROM events WHERE `
-	ofOrganization = `organization = ?4 AND `
-	ofKey          = ofOrganization + `key = ?5 AND key <> '' AND `
+	selectEvents   = `SELECT revision, organization, key, document FROM events `
+	ofEveryone     = `WHERE `
+	ofOrganization = `WHERE organization = ?4 AND `
+	ofKey          = `INDEXED BY events_of_key WHERE organization = ?4 AND key = ?5 AND key <> '' AND ` // SQLite would take the other index
 	oldestFirst    = `revision > ?1 AND revision <= ?2 ORDER BY revision LIMIT ?3`
 	newestFirst    = `revision > ?1 AND revision <= ?2 ORDER BY revision DESC LIMIT ?3`
 )
 
 var eventQueries = []string{
-	selectEvents + oldestFirst, selectEvents + ofOrganization + oldestFirst, selectEvents + ofKey + oldestFirst,
-	selectEvents + newestFirst, selectEvents + ofOrganization + newestFirst, selectEvents + ofKey + newestFirst,
+	selectEvents + ofEveryone + oldestFirst, selectEvents + ofOrganization + oldestFirst, selectEvents + ofKey + oldestFirst,
+	selectEvents + ofEveryone + newestFirst, selectEvents + ofOrganization + newestFirst, selectEvents + ofKey + newestFirst,
 }
 
 // Write implements [store.Journal]. The events are one row more in the transaction of the
@@ -233,7 +234,7 @@ func (r *eventReading) query() (query string, args []any) {
 	case r.request.Organization != "":
 		return selectEvents + ofOrganization + order, append(args, r.request.Organization)
 	}
-	return selectEvents + order, args
+	return selectEvents + ofEveryone + order, args
 }
 
 // An eventRow has the events of one write as stored. Columns have whatever type SQLite finds

@@ -66,6 +66,10 @@ func TestQueriesUseIndexes(t *testing.T) {
 			case step == "SCAN progress", strings.HasPrefix(step, "SCAN pragma_user_version "): // which have one row
 			case strings.HasPrefix(step, "SCAN wanted VIRTUAL TABLE"): // the caller's IDs
 			case strings.Contains(step, "SCALAR SUBQUERY "), strings.HasPrefix(step, "LIST SUBQUERY "): // whose own steps follow
+			case strings.HasPrefix(query, selectEvents+ofKey): // and not those of the organization
+				assert.Contains(t, step, "USING INDEX events_of_key (key=? AND organization=? AND rowid>? AND rowid<?)", query)
+			case strings.HasPrefix(query, selectEvents+ofOrganization):
+				assert.Contains(t, step, "USING INDEX events_of_organization (organization=? AND rowid>? AND rowid<?)", query)
 			default:
 				assert.Contains(t, step, "SEARCH ", query)
 			}
