@@ -93,8 +93,8 @@ func newService(keys store.Store, password string) (http.Handler, error) {
 	return http.NewCrossOriginProtection().Handler(mux), nil
 }
 
-func newAdmin(keys store.Store) (*admin.Admin, error) {
-	return admin.New(keys, admin.RequireJournal(), admin.WithManagers("owner"), admin.WithPeopleManaging())
+func newAdmin(keys store.Store, options ...admin.Option) (*admin.Admin, error) {
+	return admin.New(keys, append(options, admin.RequireJournal(), admin.WithManagers("owner"), admin.WithPeopleManaging())...)
 }
 
 func projects(_ context.Context, organization string) iter.Seq2[admin.Project, error] {

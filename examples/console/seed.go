@@ -49,7 +49,17 @@ func seed(ctx context.Context, keys interface {
 	store.Store
 	store.UsageRecorder
 }) error {
-	a, err := newAdmin(keys)
+	now := time.Now()
+	then := func() time.Time { return now.Add(-41 * day) }
+	issuer, err := apikey.NewIssuer(apikey.IssuerConfig{Clock: then})
+	if err != nil {
+		return err
+	}
+	a, err := newAdmin(keys, admin.WithClock(then), admin.WithIssuer(issuer))
+	if err != nil {
+		return err
+	}
+	today, err := newAdmin(keys)
 	if err != nil {
 		return err
 	}
@@ -59,12 +69,19 @@ func seed(ctx context.Context, keys interface {
 			return err
 		}
 	}
-	now := time.Now()
 	if err := keys.RecordObservation(ctx, store.Report{Recorder: "seed", Since: now.Add(-40 * day), From: now.Add(-40 * day), Until: now, At: now}); err != nil {
 		return err
 	}
 	for _, p := range programs {
 		if err := p.seed(ctx, a, actor, keys, now); err != nil {
+			return fmt.Errorf("%s: %w", p.key.ID, err)
+		}
+	}
+	for _, p := range programs {
+		if !p.rotated {
+			continue
+		}
+		if _, err := today.Apply(ctx, actor, p.organization, admin.ApplyOptions{Reason: "yearly rotation"}, admin.Rotate(p.key.ID, 7*day)); err != nil {
 			return fmt.Errorf("%s: %w", p.key.ID, err)
 		}
 	}
@@ -110,11 +127,5 @@ func (p program) seed(ctx context.Context, a *admin.Admin, actor admin.Actor, us
 	for reason, text := range p.wouldDeny {
 		record.WouldDeny[reason] = accesslist.Usage{Count: 212, Last: now.Add(-9 * time.Hour), LastAddress: netip.MustParseAddr(text)}
 	}
-	if err := usage.RecordUsage(ctx, map[apikey.ID]store.KeyUsage{p.key.ID: record}); err != nil {
-		return err
-	}
-	if p.rotated {
-		_, err = a.Apply(ctx, actor, p.organization, admin.ApplyOptions{Reason: "yearly rotation"}, admin.Rotate(p.key.ID, 7*day))
-	}
-	return err
+	return usage.RecordUsage(ctx, map[apikey.ID]store.KeyUsage{p.key.ID: record})
 }
