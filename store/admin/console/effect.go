@@ -1,12 +1,14 @@
 package console
 
 import (
+	"cmp"
 	"fmt"
 	"net/http"
 	"slices"
 	"strings"
 
 	"github.com/sallyport-go/sallyport/apikey"
+	"github.com/sallyport-go/sallyport/internal/plain"
 	"github.com/sallyport-go/sallyport/store/admin"
 )
 
@@ -36,6 +38,9 @@ func (v *visit) projects() ([]Project, error) {
 	}
 	return v.Projects(v.r.Context(), v.organization.ID)
 }
+
+// title returns the name of a project, or its ID.
+func (p Project) title() string { return plain.Cut(cmp.Or(p.Name, p.ID), maxText) }
 
 // effect is a preview in a sentence.
 func effect(p admin.Preview) string {

@@ -143,11 +143,7 @@ func (e *edit) grants() (all []grantChoice) {
 		add(apikey.Grant{Role: role}, "the organization")
 		add(apikey.Grant{Role: role, AllProjects: true}, "all projects")
 		for _, p := range e.projects {
-			name := p.Name
-			if name == "" {
-				name = p.ID
-			}
-			add(apikey.Grant{Role: role, Project: p.ID}, "project "+plain.Cut(name, maxText))
+			add(apikey.Grant{Role: role, Project: p.ID}, "project "+p.title())
 		}
 	}
 	for _, g := range slices.Concat(e.key.Grants, e.like.Grants) {
