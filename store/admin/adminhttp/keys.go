@@ -77,7 +77,7 @@ func (h *handler) keys(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if at.number++; next.read >= exactly {
+	if at.number++; next.read >= exactly && next.cursor != "" {
 		h.bookmarks.put(at, next, now)
 	}
 	return c.pageBody(p), nil

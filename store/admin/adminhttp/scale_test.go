@@ -206,3 +206,16 @@ func TestRecent(t *testing.T) {
 	r.put(3, "d", later)
 	require.Len(t, r.values, 1)
 }
+
+// A client that asks for pages until one is empty comes to an end, also where the last page is
+// full.
+func TestNoPageIsBehindTheLastOne(t *testing.T) {
+	w, _ := newCrowd(t, 1496) // and four more
+	for number := 1; number <= 3; number++ {
+		require.Len(t, w.keysAt(owner, fmt.Sprintf("%s/apiKeys?itemsPerPage=500&pageNum=%d", org, number)).Results, 500)
+	}
+	last := w.keysAt(owner, org+"/apiKeys?itemsPerPage=500&pageNum=4")
+	require.Empty(t, last.Results)
+	require.Empty(t, last.next())
+	require.Equal(t, 1500, *last.TotalCount)
+}
