@@ -4,6 +4,8 @@ import (
 	"maps"
 	"sync"
 	"time"
+
+	"github.com/sallyport-go/sallyport/apikey"
 )
 
 // A long list is not read anew for each call: a page begins where the one before ended, and keys
@@ -59,8 +61,9 @@ type keyPage struct {
 
 // A bookmark is where a page of keys begins.
 type bookmark struct {
-	cursor string // of the store's page with its first key
-	read   int    // keys of the organization before that page
-	seen   int    // keys of the list before that page
-	total  int    // keys of the list; 0: not known, less: too many to count
+	cursor string    // of the store's page with its first key
+	after  apikey.ID // the last key of the page before, if that is in the store's page, too
+	read   int       // keys of the organization before the store's page
+	seen   int       // keys of the list before the page
+	total  int       // keys of the list; 0: not known, less: too many to count
 }

@@ -219,3 +219,26 @@ func TestNoPageIsBehindTheLastOne(t *testing.T) {
 	require.Empty(t, last.next())
 	require.Equal(t, 1500, *last.TotalCount)
 }
+
+// Each key that stays is on one page of a project, whatever happens to others meanwhile.
+func TestOthersMoveNoKeyOfAProject(t *testing.T) {
+	w, _ := newCrowd(t, 2500)
+	key := w.stored("crowd-000000")
+	key.Revision = 0
+	seen := map[apikey.ID]int{}
+	for next := group + "/apiKeys?itemsPerPage=21"; next != ""; {
+		page := w.keysAt(lead, next)
+		for _, found := range page.Results {
+			seen[found.ID]++
+		}
+		if len(seen) > 150 { // beyond the first thousand of the organization
+			key.ID = page.Results[0].ID + "-new" // on the page just read
+			_, err := w.memory.PutKey(t.Context(), key)
+			require.NoError(t, err)
+		}
+		next = page.next()
+	}
+	for i := 0; i < 2500; i += 10 {
+		require.Equal(t, 1, seen[apikey.ID(fmt.Sprintf("crowd-%06d", i))], i)
+	}
+}
