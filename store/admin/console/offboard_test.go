@@ -136,3 +136,15 @@ func TestAReplacementHasTheListAndTheRoles(t *testing.T) {
 	form.Set("like", "foreign")
 	s.submits("/o/acme/create/preview", form, http.StatusNotFound)
 }
+
+// A key without a list has no address that is off it: only those first seen after the leak stand
+// out.
+func TestOffboardAnOpenKey(t *testing.T) {
+	s := newSite(t)
+	s.key("acme", admin.NewKey{ID: "open"})
+	s.use("open", "198.51.100.7", 20*24*time.Hour) // first 40 days ago
+	page := s.shows("/o/acme/keys/open/offboard", http.StatusOK, "The key has no access list")
+	require.NotContains(t, page, "Not on the list")
+	s.use("open", "192.0.2.1", 2*24*time.Hour) // first 4 days ago
+	s.shows("/o/acme/keys/open/offboard?leaked=2026-11-24T00%3A00", http.StatusOK, "Look at 1 of 2 rows: first seen after the leak.", "New since the leak")
+}
