@@ -71,7 +71,7 @@ func (h *handler) keys(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	at, now := keyPage{c.organization, c.project, p.size, p.number}, time.Now()
+	at, now := keyPage{c.decision.KeyID(), c.organization, c.project, p.size, p.number}, time.Now()
 	from, _ := h.bookmarks.get(at, now)
 	next, err := h.readKeys(c, p, from)
 	if err != nil {

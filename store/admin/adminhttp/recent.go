@@ -53,8 +53,10 @@ func (r *recent[K, V]) put(key K, value V, at time.Time) {
 	r.values[key] = remembered[V]{value, at}
 }
 
-// A keyPage names a page of a list of keys.
+// A keyPage names a page of a list of keys, for one caller: another one may have begun at another
+// time.
 type keyPage struct {
+	caller                apikey.ID
 	organization, project string
 	size, number          int
 }

@@ -242,3 +242,24 @@ func TestOthersMoveNoKeyOfAProject(t *testing.T) {
 		require.Equal(t, 1, seen[apikey.ID(fmt.Sprintf("crowd-%06d", i))], i)
 	}
 }
+
+// Another caller's pass, begun later, moves no page of this one's.
+func TestPagesOfTwoCallers(t *testing.T) {
+	w, _ := newCrowd(t, 1500)
+	seen := map[apikey.ID]bool{}
+	for number := 1; number <= 16; number++ {
+		path := fmt.Sprintf("%s/apiKeys?pageNum=%d", org, number)
+		for _, key := range w.keysAt(owner, path).Results {
+			seen[key.ID] = true
+		}
+		if number == 12 {
+			for i := range 50 {
+				require.NoError(t, w.memory.DeleteKey(t.Context(), apikey.ID(fmt.Sprintf("crowd-%06d", i)), 0))
+			}
+			for other := 1; other <= 12; other++ {
+				w.keysAt(viewer, fmt.Sprintf("%s/apiKeys?pageNum=%d", org, other))
+			}
+		}
+	}
+	require.Len(t, seen, 1504)
+}
