@@ -113,10 +113,16 @@ func unknown(name string, fields []Field) error {
 			return fmt.Errorf("unknown name %q: want %q", name, f.Name)
 		}
 	}
+	if len(fields) == 0 {
+		return fmt.Errorf("unknown name %.80q: want an object with %s", name, names(fields))
+	}
 	return fmt.Errorf("unknown name %.80q, perhaps of a later version: want one of %s", name, names(fields))
 }
 
 func names(fields []Field) string {
+	if len(fields) == 0 {
+		return "no names"
+	}
 	quoted := make([]string, len(fields))
 	for i, f := range fields {
 		quoted[i] = strconv.Quote(f.Name)

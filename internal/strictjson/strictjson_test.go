@@ -251,3 +251,12 @@ func TestMap(t *testing.T) {
 		require.ErrorContains(t, err, want, data)
 	}
 }
+
+// An object without any member says so.
+func TestErrorsWithoutFields(t *testing.T) {
+	for data, want := range map[string]string{`{"id":1}`: `unknown name "id": want an object with no names`, `[]`: `an array: want an object with no names`} {
+		v, err := strictjson.Parse([]byte(data))
+		require.NoError(t, err)
+		require.EqualError(t, v.Object(), want)
+	}
+}

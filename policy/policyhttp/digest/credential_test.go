@@ -115,3 +115,30 @@ func TestDigestVerifierIsRedacted(t *testing.T) {
 	assert.NotContains(t, printed, response[:32])
 	assert.Contains(t, printed, "digest:[redacted]")
 }
+
+// No server key is needed for the credentials: they outlive that of their secret, and a rotation
+// ends them.
+func TestDigestOutlivesAServerKey(t *testing.T) {
+	issuer := func(serverKey string) *apikey.Issuer {
+		key, err := apikey.NewServerKey(serverKey, []byte(strings.Repeat(serverKey, 32)))
+		require.NoError(t, err)
+		issuer, err := apikey.NewIssuer(apikey.IssuerConfig{ServerKeys: []apikey.ServerKey{key}, DigestAlgorithms: bothAlgorithms, DigestRealm: policyhttp.DefaultRealm})
+		require.NoError(t, err)
+		return issuer
+	}
+	s := newDigestService(t, func(s *digestService) {
+		var err error
+		s.key, s.secret, err = issuer("a").New("acme")
+		require.NoError(t, err)
+		s.config.Issuer = issuer("b")
+	})
+	_, secret, err := s.config.Issuer.Parse(s.secret.Reveal())
+	require.NoError(t, err)
+	_, err = secret.Verify(s.key.Secrets, time.Now())
+	require.ErrorIs(t, err, apikey.ErrUnknownServerKey)
+	client := s.client(apikey.DigestSHA256)
+	require.Equal(t, http.StatusOK, s.send(client.request("/")).StatusCode)
+	s.key, _, err = s.config.Issuer.Rotate(s.key, 0)
+	require.NoError(t, err)
+	require.Equal(t, http.StatusUnauthorized, s.send(client.request("/")).StatusCode)
+}

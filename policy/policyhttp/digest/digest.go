@@ -19,9 +19,10 @@
 // To check a response the service must keep the hash of user name, realm and secret, and a
 // client needs no more to make one. A reader of a key's record can sign in with it, while the
 // stored hash of a secret proves nothing (rule K1). No server key protects the credentials: a
-// writer of the record can make valid ones. So store, export and back up the keys of such an
-// issuer as carefully as passwords. Keys of an issuer without Digest do not pay this price;
-// a Digest response for one of them is answered like a wrong secret.
+// writer of the record can make valid ones, and they go on after the server key of their
+// secret was dropped: rotate the secret to end them. So store, export and back up the keys of
+// such an issuer as carefully as passwords. Keys of an issuer without Digest do not pay this
+// price; a Digest response for one of them is answered like a wrong secret.
 //
 // # Not protected
 //

@@ -64,9 +64,9 @@
 //     requests for it or a later one. Without a versioned Accept it answers as well.
 //   - An event has one of the documented types.
 //   - A list of over 10,000 keys or events has no totalCount, except on its last pages.
-//   - A page of keys begins where the page before it ended, if that was read within the last
-//     minute by the same process. The totalCount is the one counted then. Up to 1,000 keys,
-//     each call reads all that is before its page, as it is now.
+//   - A page of keys begins where the page before it ended, if the same key read that within
+//     the last minute from the same process. The totalCount is the one counted then. Up to 1,000
+//     keys, each call reads all that is before its page, as it is now.
 //   - Strict-Transport-Security and rate limits are up to the embedding program.
 //   - privateKey is redacted to the ID of the newest secret.
 //

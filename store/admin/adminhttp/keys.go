@@ -71,13 +71,13 @@ func (h *handler) keys(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	at, now := keyPage{c.organization, c.project, p.size, p.number}, time.Now()
+	at, now := keyPage{c.decision.KeyID(), c.organization, c.project, p.size, p.number}, time.Now()
 	from, _ := h.bookmarks.get(at, now)
 	next, err := h.readKeys(c, p, from)
 	if err != nil {
 		return nil, err
 	}
-	if at.number++; next.read >= exactly {
+	if at.number++; next.read >= exactly && next.cursor != "" {
 		h.bookmarks.put(at, next, now)
 	}
 	return c.pageBody(p), nil
@@ -92,16 +92,20 @@ func (h *handler) readKeys(c *call, p *page, from bookmark) (next bookmark, err 
 		if err != nil {
 			return next, err
 		}
+		var last apikey.ID // of the page
 		for _, key := range found.Items {
-			if c.project == "" || inProject(key, c.project) {
+			if key.ID > from.after && (c.project == "" || inProject(key, c.project)) {
 				p.add(func() any { return c.keyBody(key) })
+				if p.seen == p.end() {
+					last = key.ID
+				}
 			}
 		}
 		behind := bookmark{cursor: found.Next, read: at.read + len(found.Items), seen: p.seen}
 		switch {
-		case next.cursor != "":
+		case next != (bookmark{}):
 		case p.seen > p.end():
-			next = at
+			next = bookmark{cursor: at.cursor, after: last, read: at.read, seen: p.end()}
 		case p.seen == p.end():
 			next = behind
 			p.follows = c.project == "" && found.Next != ""

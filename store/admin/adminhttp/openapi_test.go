@@ -208,7 +208,7 @@ var queries = map[string]object{
 	"label":      {"type": "string", "description": "A name, or name=value"},
 	"externalId": {"type": "string"}, "key": {"type": "string", "description": "Only of this key"},
 	"order":  {"type": "string", "enum": []string{"oldest", "newest"}, "default": "oldest"},
-	"budget": {"type": "integer", "minimum": 1, "maximum": store.MaxEntries, "default": admin.DefaultBudget}, "allowIPv6": {"type": "boolean", "default": false},
+	"budget": {"type": "integer", "minimum": 1, "maximum": store.MaxEntries, "default": admin.DefaultBudget}, "allowIPv6": {"type": "boolean", "default": false, "description": "Entries of IPv6, too, for a key that has some already"},
 	"idleSeconds": {"type": "integer", "minimum": 1, "default": int(admin.DefaultIdle / time.Second)}, "address": {"type": "string"},
 }
 

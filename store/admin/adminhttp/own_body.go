@@ -59,13 +59,12 @@ func texts(to *[]string) func(strictjson.Value) error {
 }
 
 // entriesField is the list of entries of a body.
-func entriesField(to *[]accesslist.Entry, required bool) strictjson.Field {
-	return strictjson.Field{Name: "entries", Required: required, Read: strictjson.Slice(to, readEntry)}
+func entriesField(to *[]accesslist.Entry, required bool, parser accesslist.Parser) strictjson.Field {
+	return strictjson.Field{Name: "entries", Required: required, Read: strictjson.Slice(to, func(v strictjson.Value) (accesslist.Entry, error) { return readEntry(v, parser) })}
 }
 
 // readEntry reads an entry. added and expired are ignored: clients send back whole entries.
-// Entries are IPv4 (rule A5).
-func readEntry(v strictjson.Value) (accesslist.Entry, error) {
+func readEntry(v strictjson.Value, parser accesslist.Parser) (accesslist.Entry, error) {
 	var address, comment string
 	var expires time.Time
 	if err := v.Object(
@@ -76,7 +75,7 @@ func readEntry(v strictjson.Value) (accesslist.Entry, error) {
 	); err != nil {
 		return accesslist.Entry{}, err
 	}
-	entry, err := accesslist.ParseEntry(address)
+	entry, err := parser.ParseEntry(address)
 	entry.Comment, entry.Expires = comment, expires
 	return entry, err
 }

@@ -68,7 +68,7 @@ func (h *handler) ownCreateKey(c *call, b *body) ([]admin.Change, error) {
 	fields := []strictjson.Field{
 		{Name: "like", Read: unread},
 		{Name: "description", Read: strictjson.Text(&made.Description)}, labelsField(&made.Labels), {Name: "externalId", Read: strictjson.Text(&made.ExternalID)},
-		grantsField(&made.Grants, !alike), entriesField(&made.Entries, !alike),
+		grantsField(&made.Grants, !alike), entriesField(&made.Entries, !alike, accesslist.Parser{}),
 		{Name: "notBefore", Read: strictjson.Time(&made.NotBefore)}, {Name: "expires", Read: strictjson.Time(&made.Expires)},
 		{Name: "disabled", Read: strictjson.Bool(&made.Disabled)},
 	}
@@ -202,29 +202,40 @@ func (h *handler) removeGrants(_ *call, b *body) ([]admin.Change, error) {
 	return one(admin.RemoveGrants(apikey.ID(b.key), grants...))
 }
 
-// ofEntries reads the entries of a body, for a change of them.
-func ofEntries(b *body, change func(key apikey.ID, entries ...accesslist.Entry) admin.Change) ([]admin.Change, error) {
+// ofEntries reads the entries of a body, for a change of them. They are IPv4, unless the key has
+// others already: clients write back the list that they read.
+func (h *handler) ofEntries(c *call, b *body, change func(key apikey.ID, entries ...accesslist.Entry) admin.Change) ([]admin.Change, error) {
 	var entries []accesslist.Entry
-	if err := b.read(entriesField(&entries, true)); err != nil {
+	err := b.read(entriesField(&entries, true, accesslist.Parser{}))
+	if err != nil && h.hasIPv6(c, b.key) {
+		err = b.read(entriesField(&entries, true, accesslist.Parser{AllowIPv6: true}))
+	}
+	if err != nil {
 		return nil, err
 	}
 	return one(change(apikey.ID(b.key), entries...))
 }
 
-func (h *handler) ownAddEntries(_ *call, b *body) ([]admin.Change, error) {
-	return ofEntries(b, admin.AddEntries)
+// hasIPv6 reports whether a key has entries of IPv6: the program opted in to them (rule A5).
+func (h *handler) hasIPv6(c *call, id string) bool {
+	key, _ := h.Admin.Key(c.Context(), c.organization, apikey.ID(id)) // without one there are no entries
+	return slices.ContainsFunc(slices.Concat(key.Entries, key.TrialEntries), func(e admin.EntryView) bool { return prefixOf(e).Addr().Is6() })
 }
 
-func (h *handler) editEntries(_ *call, b *body) ([]admin.Change, error) {
-	return ofEntries(b, admin.EditEntries)
+func (h *handler) ownAddEntries(c *call, b *body) ([]admin.Change, error) {
+	return h.ofEntries(c, b, admin.AddEntries)
 }
 
-func (h *handler) replaceList(_ *call, b *body) ([]admin.Change, error) {
-	return ofEntries(b, admin.ReplaceEntries)
+func (h *handler) editEntries(c *call, b *body) ([]admin.Change, error) {
+	return h.ofEntries(c, b, admin.EditEntries)
 }
 
-func (h *handler) setTrial(_ *call, b *body) ([]admin.Change, error) {
-	return ofEntries(b, admin.SetTrialList)
+func (h *handler) replaceList(c *call, b *body) ([]admin.Change, error) {
+	return h.ofEntries(c, b, admin.ReplaceEntries)
+}
+
+func (h *handler) setTrial(c *call, b *body) ([]admin.Change, error) {
+	return h.ofEntries(c, b, admin.SetTrialList)
 }
 
 func (h *handler) endTrial(_ *call, b *body) ([]admin.Change, error) {

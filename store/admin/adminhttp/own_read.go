@@ -196,6 +196,7 @@ func (h *handler) suggest(c *call) (any, error) {
 		if options.AllowIPv6, err = strconv.ParseBool(query.Get("allowIPv6")); err != nil {
 			return nil, badQuery("allowIPv6", "The parameter allowIPv6 is "+quote(query.Get("allowIPv6"))+": want true or false.")
 		}
+		options.AllowIPv6 = options.AllowIPv6 && h.hasIPv6(c, c.PathValue("key")) // the change would refuse them
 	}
 	found, err := h.Admin.Tighten(c.Context(), c.actor, c.organization, apikey.ID(c.PathValue("key")), options)
 	return found, err

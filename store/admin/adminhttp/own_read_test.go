@@ -2,6 +2,7 @@ package adminhttp
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/sallyport-go/sallyport/accesslist"
 	"github.com/sallyport-go/sallyport/apikey"
 	"github.com/sallyport-go/sallyport/policy"
 	"github.com/sallyport-go/sallyport/store"
@@ -275,4 +277,45 @@ func TestPretty(t *testing.T) {
 	require.Equal(t, 405, w.own("ann", http.MethodPut, ownOrg, "").Code)
 	require.Contains(t, w.own("ann", http.MethodPut, ownOrg, "").Header().Get("Allow"), "GET")
 	w.ownRefuses("ann", "GET", ownPrefix+"/nothing", "", 404, "RESOURCE_NOT_FOUND")
+}
+
+// A list with entries of IPv6 is written back as it was read, and so is one suggested from it. A
+// list without them gets none.
+func TestIPv6EntriesAreWrittenBack(t *testing.T) {
+	w := newOwnWorld(t, "")
+	type answered struct {
+		Entries []map[string]any
+		LeftOut []admin.AddressUse
+		Preview admin.Preview
+	}
+	body := func(entries []map[string]any) string {
+		text, err := json.Marshal(map[string]any{"entries": entries})
+		require.NoError(t, err)
+		return string(text)
+	}
+	w.used(worker, "", "2001:db8::7")
+	w.edit(worker, func(k *apikey.Key) { k.AccessList = accesslist.List{} })
+	open := shows[answered](w, "ann", "GET", ownWorker+"/list/suggestion?allowIPv6=true", "")
+	require.Len(t, open.Entries, 1, "the other address could not be written")
+	require.Len(t, open.LeftOut, 1)
+
+	w.edit(worker, func(k *apikey.Key) {
+		var err error
+		k.AccessList, err = accesslist.Parser{AllowIPv6: true}.Parse("198.51.100.0/24", "2001:db8::/32")
+		require.NoError(t, err)
+	})
+	read := shows[answered](w, "ann", "GET", ownWorker+"/list", "")
+	before := w.records()
+	for _, change := range []struct{ method, path, body string }{
+		{"PUT", ownWorker + "/list", body(read.Entries)}, {"PUT", ownWorker + "/trial", body(read.Entries)},
+		{"POST", ownOrg + "/changes", `{"changes":[{"kind":"edit_entries","key":"` + worker + `",` + body(read.Entries)[1:] + `]}`},
+	} {
+		shows[outcome](w, "ann", change.method, change.path+"?preview=true", change.body)
+	}
+	require.Equal(t, before, w.records())
+	suggested := shows[answered](w, "ann", "GET", ownWorker+"/list/suggestion?allowIPv6=true", "")
+	require.Len(t, suggested.Entries, 2)
+	answer := w.own("ann", "GET", ownWorker, "")
+	made := shows[outcome](w, "ann", "PUT", ownWorker+"/list", body(suggested.Entries), "If-Match", answer.Header().Get("ETag"), headerToken, suggested.Preview.Token)
+	require.Equal(t, "2001:db8::/64", made.Keys[0].Entries[1].Address)
 }

@@ -4,6 +4,8 @@ import (
 	"maps"
 	"sync"
 	"time"
+
+	"github.com/sallyport-go/sallyport/apikey"
 )
 
 // A long list is not read anew for each call: a page begins where the one before ended, and keys
@@ -51,16 +53,19 @@ func (r *recent[K, V]) put(key K, value V, at time.Time) {
 	r.values[key] = remembered[V]{value, at}
 }
 
-// A keyPage names a page of a list of keys.
+// A keyPage names a page of a list of keys, for one caller: another one may have begun at another
+// time.
 type keyPage struct {
+	caller                apikey.ID
 	organization, project string
 	size, number          int
 }
 
 // A bookmark is where a page of keys begins.
 type bookmark struct {
-	cursor string // of the store's page with its first key
-	read   int    // keys of the organization before that page
-	seen   int    // keys of the list before that page
-	total  int    // keys of the list; 0: not known, less: too many to count
+	cursor string    // of the store's page with its first key
+	after  apikey.ID // the last key of the page before, if that is in the store's page, too
+	read   int       // keys of the organization before the store's page
+	seen   int       // keys of the list before the page
+	total  int       // keys of the list; 0: not known, less: too many to count
 }

@@ -206,3 +206,60 @@ func TestRecent(t *testing.T) {
 	r.put(3, "d", later)
 	require.Len(t, r.values, 1)
 }
+
+// A client that asks for pages until one is empty comes to an end, also where the last page is
+// full.
+func TestNoPageIsBehindTheLastOne(t *testing.T) {
+	w, _ := newCrowd(t, 1496) // and four more
+	for number := 1; number <= 3; number++ {
+		require.Len(t, w.keysAt(owner, fmt.Sprintf("%s/apiKeys?itemsPerPage=500&pageNum=%d", org, number)).Results, 500)
+	}
+	last := w.keysAt(owner, org+"/apiKeys?itemsPerPage=500&pageNum=4")
+	require.Empty(t, last.Results)
+	require.Empty(t, last.next())
+	require.Equal(t, 1500, *last.TotalCount)
+}
+
+// Each key that stays is on one page of a project, whatever happens to others meanwhile.
+func TestOthersMoveNoKeyOfAProject(t *testing.T) {
+	w, _ := newCrowd(t, 2500)
+	key := w.stored("crowd-000000")
+	key.Revision = 0
+	seen := map[apikey.ID]int{}
+	for next := group + "/apiKeys?itemsPerPage=21"; next != ""; {
+		page := w.keysAt(lead, next)
+		for _, found := range page.Results {
+			seen[found.ID]++
+		}
+		if len(seen) > 150 { // beyond the first thousand of the organization
+			key.ID = page.Results[0].ID + "-new" // on the page just read
+			_, err := w.memory.PutKey(t.Context(), key)
+			require.NoError(t, err)
+		}
+		next = page.next()
+	}
+	for i := 0; i < 2500; i += 10 {
+		require.Equal(t, 1, seen[apikey.ID(fmt.Sprintf("crowd-%06d", i))], i)
+	}
+}
+
+// Another caller's pass, begun later, moves no page of this one's.
+func TestPagesOfTwoCallers(t *testing.T) {
+	w, _ := newCrowd(t, 1500)
+	seen := map[apikey.ID]bool{}
+	for number := 1; number <= 16; number++ {
+		path := fmt.Sprintf("%s/apiKeys?pageNum=%d", org, number)
+		for _, key := range w.keysAt(owner, path).Results {
+			seen[key.ID] = true
+		}
+		if number == 12 {
+			for i := range 50 {
+				require.NoError(t, w.memory.DeleteKey(t.Context(), apikey.ID(fmt.Sprintf("crowd-%06d", i)), 0))
+			}
+			for other := 1; other <= 12; other++ {
+				w.keysAt(viewer, fmt.Sprintf("%s/apiKeys?pageNum=%d", org, other))
+			}
+		}
+	}
+	require.Len(t, seen, 1504)
+}

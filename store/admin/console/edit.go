@@ -84,7 +84,7 @@ func (v *visit) edit(form url.Values) (*edit, error) {
 		if e.work, known = works[do]; !known || do == "create" {
 			return nil, badChange
 		}
-	} else if like := v.r.URL.Query().Get("like"); like != "" {
+	} else if like := form.Get("like"); like != "" {
 		if e.like, err = v.keyNamed(apikey.ID(like)); err != nil {
 			return nil, err
 		}
@@ -211,6 +211,9 @@ func (e *edit) showForm(status int, note string, wrong *wrongField) answer {
 	}
 	if e.key.ID == "" {
 		b.Hidden = []hiddenValue{{"id", e.value("id", string(apikey.NewID()))}}
+		if e.like.ID != "" {
+			b.Hidden = append(b.Hidden, hiddenValue{"like", string(e.like.ID)})
+		}
 	} else {
 		b.Hidden = []hiddenValue{{"do", e.work.Do}, {"revision", e.value("revision", strconv.FormatUint(e.key.Revision, 10))}}
 	}

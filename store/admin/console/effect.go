@@ -1,12 +1,14 @@
 package console
 
 import (
+	"cmp"
 	"fmt"
 	"net/http"
 	"slices"
 	"strings"
 
 	"github.com/sallyport-go/sallyport/apikey"
+	"github.com/sallyport-go/sallyport/internal/plain"
 	"github.com/sallyport-go/sallyport/store/admin"
 )
 
@@ -42,6 +44,9 @@ func (v *visit) projects() (all []admin.Project, err error) {
 	}
 	return all, nil
 }
+
+// projectTitle returns the name of a project, or its ID.
+func projectTitle(p admin.Project) string { return plain.Cut(cmp.Or(p.Name, p.ID), maxText) }
 
 // effect is a preview in a sentence.
 func effect(p admin.Preview) string {

@@ -123,8 +123,8 @@ type grantChoice struct {
 }
 
 // grants returns what can be granted: each role in the organization, in all projects and in
-// each project, and what the key has already. So a project is always one of the organization
-// (rule K5).
+// each project, and what the key, or the one it is to be like, has already. So a project is
+// always one of the organization (rule K5).
 func (e *edit) grants() (all []grantChoice) {
 	add := func(g apikey.Grant, where string) {
 		value := url.Values{"role": {g.Role}, "project": {g.Project}}
@@ -143,14 +143,10 @@ func (e *edit) grants() (all []grantChoice) {
 		add(apikey.Grant{Role: role}, "the organization")
 		add(apikey.Grant{Role: role, AllProjects: true}, "all projects")
 		for _, p := range e.projects {
-			name := p.Name
-			if name == "" {
-				name = p.ID
-			}
-			add(apikey.Grant{Role: role, Project: p.ID}, "project "+plain.Cut(name, maxText))
+			add(apikey.Grant{Role: role, Project: p.ID}, "project "+projectTitle(p))
 		}
 	}
-	for _, g := range e.key.Grants {
+	for _, g := range slices.Concat(e.key.Grants, e.like.Grants) {
 		add(g, grantPlace(g))
 	}
 	return all

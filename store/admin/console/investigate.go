@@ -152,7 +152,7 @@ func (v *visit) readCall(query url.Values, body *investigateBody) (admin.Call, e
 	}
 	known = project.Value == ""
 	for _, p := range projects {
-		project.Choices = append(project.Choices, choice{p.ID, p.Name, p.ID == project.Value})
+		project.Choices = append(project.Choices, choice{p.ID, projectTitle(p), p.ID == project.Value})
 		known = known || p.ID == project.Value
 	}
 	if !known {

@@ -18,8 +18,8 @@ import (
 
 func TestInvestigate(t *testing.T) {
 	s := newSite(t)
-	s.config.Projects = fixedProjects(nil, admin.Project{ID: "p1", Name: "Web <shop>"})
-	s.shows("/o/acme/investigate", http.StatusOK, "Find out", "Web &lt;shop&gt;", `<option value="write">`)
+	s.config.Projects = fixedProjects(nil, admin.Project{ID: "p1", Name: "Web <shop>"}, admin.Project{ID: "p2"})
+	s.shows("/o/acme/investigate", http.StatusOK, "Find out", `<option value="p2">p2</option>`, "Web &lt;shop&gt;", `<option value="write">`)
 	s.use("k1", "198.51.100.3", time.Hour)
 	page := s.shows("/o/acme/investigate?key=k1&address=198.51.100.3&endpoint=read", http.StatusOK,
 		"<strong>Refused.</strong> The address is not on the access list.", ">Answered</span>", "Add 198.51.100.3 to the access list until", "Add 198.51.100.3 to the access list.",

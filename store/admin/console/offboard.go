@@ -21,6 +21,7 @@ type offboardBody struct {
 	Title      string // of the key
 	Leaked     field
 	UsageKnown bool
+	Open       bool // the key has no list
 	Addresses  []leakRow
 	Strange    int               // addresses off the list, or first seen after the leak
 	Dropped    uint64            // calls from addresses no longer kept
@@ -58,7 +59,7 @@ func showOffboard(v *visit) (answer, error) {
 	}
 	usage := usages[key.ID]
 	a := answer{Page: "offboard", Title: "After a leak", Tab: "keys"}
-	b := offboardBody{Key: key, Title: keyTitle(key), UsageKnown: known, Dropped: usage.Dropped.Count, Tries: denialRows(usage.Denials), Journal: events.Journal, Events: events.Rows}
+	b := offboardBody{Key: key, Title: keyTitle(key), UsageKnown: known, Open: key.AccessList.IsEmpty(), Dropped: usage.Dropped.Count, Tries: denialRows(usage.Denials), Journal: events.Journal, Events: events.Rows}
 	b.Leaked = field{Name: "leaked", Label: "Time of the leak (UTC)", Kind: "datetime-local", Value: strings.TrimSpace(v.r.URL.Query().Get("leaked")), Hint: "Addresses first seen after it are marked."}
 	var leaked time.Time
 	if b.Leaked.Value != "" {
@@ -70,7 +71,7 @@ func showOffboard(v *visit) (answer, error) {
 	}
 	for _, row := range addressRows(usage, key.AccessList, v.now) {
 		seen := leakRow{row, !leaked.IsZero() && row.First.After(leaked)}
-		if seen.New || !seen.Listed {
+		if seen.New || !seen.Listed && !b.Open {
 			b.Strange++
 		}
 		b.Addresses = append(b.Addresses, seen)

@@ -112,3 +112,39 @@ func TestKeysThatWouldBeRefusedGetTheirList(t *testing.T) {
 	require.NotContains(t, page, "Suggest a list")
 	require.NotContains(t, page, "<form")
 }
+
+// A replacement begins with the list and the roles of the key, also with those that the console
+// gives to no other.
+func TestAReplacementHasTheListAndTheRoles(t *testing.T) {
+	s := newSite(t)
+	s.config.Roles = []string{"owner"}
+	entry, err := accesslist.Parser{AllowIPv6: true}.ParseEntry("2001:db8::/48")
+	require.NoError(t, err)
+	grants := []apikey.Grant{{Role: "auditor"}, {Role: "owner", Project: "gone"}}
+	s.apply("acme", admin.CreateKey(admin.NewKey{ID: "old", Description: "of the depot", Entries: []accesslist.Entry{entry}, Grants: grants}))
+	root, err := parse(s.shows("/o/acme/create?like=old", http.StatusOK))
+	require.NoError(t, err)
+	form := valuesOf(root.all("form")[0])
+	id := form.Get("id")
+	again := s.submits("/o/acme/create/preview", form, http.StatusOK, "added: </span>2001:db8::/48", "role auditor in the organization", "role owner in project gone")
+	s.submits("/o/acme/create/apply", carried(again), http.StatusOK, "Key created")
+	made, err := s.store.Store.Key(t.Context(), apikey.ID(id))
+	require.NoError(t, err)
+	require.Equal(t, grants, made.Grants)
+	require.Equal(t, []string{"2001:db8::/48"}, listLines(made.AccessList))
+
+	form.Set("like", "foreign")
+	s.submits("/o/acme/create/preview", form, http.StatusNotFound)
+}
+
+// A key without a list has no address that is off it: only those first seen after the leak stand
+// out.
+func TestOffboardAnOpenKey(t *testing.T) {
+	s := newSite(t)
+	s.key("acme", admin.NewKey{ID: "open"})
+	s.use("open", "198.51.100.7", 20*24*time.Hour) // first 40 days ago
+	page := s.shows("/o/acme/keys/open/offboard", http.StatusOK, "The key has no access list")
+	require.NotContains(t, page, "Not on the list")
+	s.use("open", "192.0.2.1", 2*24*time.Hour) // first 4 days ago
+	s.shows("/o/acme/keys/open/offboard?leaked=2026-11-24T00%3A00", http.StatusOK, "Look at 1 of 2 rows: first seen after the leak.", "New since the leak")
+}

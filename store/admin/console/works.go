@@ -217,9 +217,10 @@ func (v *visit) mine(key apikey.Key) string {
 	return address.String()
 }
 
-// parser reads entries: of IPv6 only where the key has such entries already.
+// parser reads entries: of IPv6 only where the key, or the one it is to be like, has such entries
+// already.
 func (e *edit) parser() accesslist.Parser {
-	for _, list := range []accesslist.List{e.key.AccessList, e.key.TrialList} {
+	for _, list := range []accesslist.List{e.key.AccessList, e.key.TrialList, e.like.AccessList} {
 		for entry := range list.All() {
 			if entry.Prefix().Addr().Is6() {
 				return accesslist.Parser{AllowIPv6: true}

@@ -23,7 +23,8 @@
 // # Exit statuses
 //
 //	0  yes, or done
-//	1  no: the call is denied, a preview has findings, the guard refused the change
+//	1  no: the call is denied, a list would have refused calls of a log, a preview has findings,
+//	   the guard refused the change, a published list lost half
 //	2  could not tell or do: wrong usage, a failure, a declined question
 //	3  the records were changed meanwhile: look again
 //

@@ -11,6 +11,7 @@ type progress struct {
 	w     io.Writer // of the lines; nil if they are read
 	r     io.ReadSeeker
 	on    *printer
+	unit  string // of the number
 	lines int
 	shown int
 }
@@ -36,14 +37,16 @@ func (p *progress) Seek(offset int64, whence int) (int64, error) {
 	return p.r.Seek(offset, whence)
 }
 
-func (p *progress) count(data []byte) {
-	p.lines += bytes.Count(data, []byte{'\n'})
+func (p *progress) count(data []byte) { p.add(bytes.Count(data, []byte{'\n'})) }
+
+func (p *progress) add(lines int) {
+	p.lines += lines
 	if !p.on.term || p.lines < p.shown+progressStep {
 		return
 	}
 	p.shown = p.lines
-	_, _ = fmt.Fprintf(p.on.w, "\r%d records", p.lines) // a return of the carriage would be escaped
-	_ = p.on.flush()                                    // its error is kept, and the last flush returns it
+	_, _ = fmt.Fprintf(p.on.w, "\r%d %s", p.lines, p.unit) // a return of the carriage would be escaped
+	_ = p.on.flush()                                       // its error is kept, and the last flush returns it
 }
 
 // end takes the number off the terminal.

@@ -29,6 +29,7 @@ var update = flag.Bool("update", false, "write what the commands print into test
 //	! NAME=value     the environment
 //
 // and all others are golden: standard output, standard error after 2>, the exit status after ?.
+// Output that begins like one of these has a \ before it.
 func TestScripts(t *testing.T) {
 	paths, err := filepath.Glob("testdata/*.script")
 	require.NoError(t, err)
@@ -132,7 +133,7 @@ func (s *script) run(command, stdin string) string {
 	require.Equal(s.t, "sallyport", args[0])
 	status := run(s.t.Context(), args[1:], strings.NewReader(stdin), &s.stdout, &s.stderr, s.environment())
 	require.Zero(s.t, s.opened, "the store is still open")
-	out := s.stable(s.stdout.String())
+	out := marks.ReplaceAllString(s.stable(s.stdout.String()), `\$0`)
 	for line := range strings.Lines(s.stable(s.stderr.String())) {
 		out += "2> " + strings.TrimSuffix(line, "\n") + "\n"
 	}
@@ -140,6 +141,7 @@ func (s *script) run(command, stdin string) string {
 }
 
 var (
+	marks       = regexp.MustCompile(`(?m)^[$<@!#] `)
 	secretForm  = regexp.MustCompile(`\b[a-z]+_[A-Za-z0-9._-]+_[0-9A-Za-z]{30,}`)
 	idForm      = regexp.MustCompile(`\b[0-9a-f]{8}\b`)
 	keyForm     = regexp.MustCompile(`\b[a-z2-7]{20}\b`)

@@ -49,8 +49,8 @@ func (s *session) root() *cobra.Command {
 		title    string
 		commands []*cobra.Command
 	}{
-		{"Look:", []*cobra.Command{s.explainCommand(), s.decideCommand(), s.mayCommand(), s.usageCommand(), s.denialsCommand(), s.eventCommands(), s.doctorCommand()}},
-		{"Change:", []*cobra.Command{s.orgCommands(), s.keyCommands(), s.listCommands()}},
+		{"Look:", []*cobra.Command{s.explainCommand(), s.decideCommand(), s.mayCommand(), s.usageCommand(), s.denialsCommand(), s.eventCommands(), s.replayCommand(), s.doctorCommand()}},
+		{"Change:", []*cobra.Command{s.orgCommands(), s.keyCommands(), s.listCommands(), s.listsCommands()}},
 		{"Move and keep:", []*cobra.Command{s.exportCommand(), s.verifyCommand(), s.importCommand(), s.migrateCommand()}},
 		{"Other:", []*cobra.Command{s.versionCommand(), s.manCommand()}},
 	} {

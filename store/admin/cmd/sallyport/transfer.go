@@ -40,7 +40,7 @@ func (s *session) writeFile(path string, write func(io.Writer) error) error {
 // counted shows the progress of a writer on the terminal.
 func (s *session) counted(write func(io.Writer) error) func(io.Writer) error {
 	return func(w io.Writer) error {
-		p := &progress{w: w, on: s.err}
+		p := &progress{w: w, on: s.err, unit: "records"}
 		err := write(p)
 		p.end()
 		return err
@@ -103,7 +103,7 @@ write to the store meanwhile.`
 				return err
 			}
 		}
-		p := &progress{r: file, on: s.err}
+		p := &progress{r: file, on: s.err, unit: "records"}
 		result, err := transfer.Import(c.Context(), s.store, p)
 		p.end()
 		s.err.printf("In the file: %s.\nWritten: %s.\n", countsText(result.File), countsText(result.Written))
@@ -140,7 +140,7 @@ func (s *session) verifyCommand() *cobra.Command {
 
 // compare compares the store with an export.
 func (s *session) compare(c *cobra.Command, file io.ReadSeeker) error {
-	p := &progress{r: file, on: s.err}
+	p := &progress{r: file, on: s.err, unit: "records"}
 	counts, err := transfer.Verify(c.Context(), s.store, p)
 	p.end()
 	if errors.Is(err, transfer.ErrDiffers) {
