@@ -9,8 +9,10 @@
 // Folder vault is a module with HashiCorp Vault's secrets engine. The table of clients and
 // calls is in [endpoints.md].
 //
+// A client of our own API is generated from openapi.json, compiled and run.
+//
 // Not tested are the vendor's newer Go module, command line, Ops Manager client and Terraform
-// provider: the module proxy and npm do not have them.
+// provider.
 //
 // The test of a missing program or package is skipped, with a line in the log. With
 // SALLYPORT_CLIENTS=required in the environment it fails.

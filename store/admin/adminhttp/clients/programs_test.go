@@ -67,8 +67,8 @@ type npmResult struct {
 	Type    string // of the content, where it tells it
 }
 
-// npm makes calls with the clients of npm.
-func (s service) npm(t *testing.T, calls ...npmCall) []npmResult {
+// npmModules returns the directory in which the packages of npm are installed.
+func npmModules(t *testing.T) string {
 	t.Helper()
 	lock, err := os.ReadFile(filepath.Join("testdata", "npm", "package-lock.json"))
 	require.NoError(t, err)
@@ -85,6 +85,13 @@ func (s service) npm(t *testing.T, calls ...npmCall) []npmResult {
 	if _, err := os.Stat(modules); err != nil {
 		notInstalled(t, "the packages of npm that testdata/npm names")
 	}
+	return modules
+}
+
+// npm makes calls with the clients of npm.
+func (s service) npm(t *testing.T, calls ...npmCall) []npmResult {
+	t.Helper()
+	modules := npmModules(t)
 	job, err := json.Marshal(map[string]any{"url": s.URL, "user": owner, "secret": s.Secret.Reveal(), "project": group, "calls": calls})
 	require.NoError(t, err)
 	var results []npmResult
