@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -40,7 +39,7 @@ func (s *session) listFindings() *cobra.Command {
 		}
 		key, err := s.store.Key(c.Context(), apikey.ID(args[0]))
 		if errors.Is(err, store.ErrNotFound) {
-			return fmt.Errorf("there is no key %q in %s", args[0], s.shown)
+			return noSuchKey(apikey.ID(args[0]), s.shown)
 		} else if err != nil {
 			return err
 		}
@@ -100,7 +99,7 @@ file for list replace; what speaks against it is on standard error. Nothing is w
 		if err != nil {
 			return err
 		}
-		organization, err := s.organizationOf(c.Context(), apikey.ID(args[0]), org)
+		organization, err := organizationOf(c.Context(), &local{a, s}, apikey.ID(args[0]), org)
 		if err != nil {
 			return err
 		}

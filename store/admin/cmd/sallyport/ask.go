@@ -5,19 +5,21 @@ import (
 	"errors"
 	"slices"
 	"strings"
-
-	"github.com/sallyport-go/sallyport/store/admin"
 )
 
 // errDeclined is a question that was not answered with yes.
 var errDeclined = errors.New("nothing was changed: the question was not answered with yes")
 
 // ask shows what is about to happen, where and by whom. Without a terminal it is an error.
-func (s *session) ask(text string) error {
+func (s *session) ask(as, text string) error {
 	if !s.interactive {
 		return usageError{errors.New("there is no terminal to ask on: want --yes to go ahead, or --preview")}
 	}
-	s.err.details([][2]string{{"store", s.shown}, {"as", "system " + s.env.user}, {"change", text}})
+	where := "store"
+	if s.isRemote() {
+		where = "server"
+	}
+	s.err.details([][2]string{{where, s.shown}, {"as", as}, {"change", text}})
 	return nil
 }
 
@@ -59,11 +61,15 @@ func (s *session) question(ctx context.Context, text string) (string, error) {
 
 // askFor shows the effect of changes on the terminal, has each finding in the way typed by its
 // name, and the reason, and asks. The changes are then tied to this preview.
-func (ch *changer) askFor(ctx context.Context, organization, text string, changes []admin.Change) error {
-	if err := ch.ask(text); err != nil {
+func (ch *changer) askFor(ctx context.Context, organization, text string, changes []change) error {
+	me, err := ch.records.Who(ctx)
+	if err != nil {
 		return err
 	}
-	preview, err := ch.admin.Preview(ctx, ch.actor(), organization, changes...)
+	if err := ch.ask(me.Actor.String(), text); err != nil {
+		return err
+	}
+	preview, err := ch.records.Preview(ctx, organization, changes...)
 	if err != nil {
 		return err
 	}

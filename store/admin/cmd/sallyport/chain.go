@@ -49,7 +49,7 @@ func hashOf(line []byte) string {
 }
 
 // writeChain writes the events of a request, and returns their number and the head.
-func writeChain(ctx context.Context, w io.Writer, journal store.Journal, request store.EventRequest) (n int, head string, err error) {
+func writeChain(ctx context.Context, w io.Writer, from records, request store.EventRequest) (n int, head string, err error) {
 	line := []byte(chainBegin)
 	write := func(next chainLine) (err error) {
 		if _, err = w.Write(append(line, '\n')); err != nil {
@@ -61,7 +61,7 @@ func writeChain(ctx context.Context, w io.Writer, journal store.Journal, request
 	}
 	request.Limit = store.MaxPageSize
 	for more := true; more; {
-		page, err := journal.Events(ctx, request)
+		page, err := from.Events(ctx, request)
 		if err != nil {
 			return n, "", err
 		}
@@ -148,13 +148,13 @@ func (s *session) eventsExport() *cobra.Command {
 	c.Long = `Write events as JSON lines, each with the hash of the one before. The head on standard error
 stands for all of them: keep it elsewhere, and give it to events verify.`
 	c.RunE = func(c *cobra.Command, _ []string) error {
-		journal, request, err := q.request(c.Context(), s)
+		from, request, err := q.request(c.Context(), s)
 		if err != nil {
 			return err
 		}
 		n, head := 0, ""
 		err = s.writeFile(path, func(w io.Writer) (err error) {
-			n, head, err = writeChain(c.Context(), w, journal, request)
+			n, head, err = writeChain(c.Context(), w, from, request)
 			return err
 		})
 		if err == nil {

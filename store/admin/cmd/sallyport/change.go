@@ -16,7 +16,7 @@ import (
 type changer struct {
 	*session
 	command *cobra.Command
-	admin   *admin.Admin
+	records records
 
 	preview, yes  bool
 	accept        []string
@@ -43,14 +43,14 @@ func (s *session) changing(c *cobra.Command) *changer {
 }
 
 // make previews changes, or asks and makes them. The text says what they do.
-func (ch *changer) make(ctx context.Context, organization, text string, changes ...admin.Change) error {
+func (ch *changer) make(ctx context.Context, organization, text string, changes ...change) error {
 	for _, kind := range ch.accept {
 		if !slices.Contains(kinds, kind) && kind != string(admin.SelfLockout) {
 			return usageError{fmt.Errorf("--accept %.40q is no kind of finding: want %s", kind, strings.Join(kinds, ", "))}
 		}
 	}
 	if ch.preview {
-		preview, err := ch.admin.Preview(ctx, ch.actor(), organization, changes...)
+		preview, err := ch.records.Preview(ctx, organization, changes...)
 		if err != nil {
 			return err
 		}
@@ -68,7 +68,7 @@ func (ch *changer) make(ctx context.Context, organization, text string, changes 
 }
 
 // apply makes the changes. It is not interrupted: it would not be known whether they were made.
-func (ch *changer) apply(ctx context.Context, organization string, changes []admin.Change) (err error) {
+func (ch *changer) apply(ctx context.Context, organization string, changes []change) (err error) {
 	if err := ch.secrets.prepare(); err != nil {
 		return err
 	}
@@ -79,8 +79,8 @@ func (ch *changer) apply(ctx context.Context, organization string, changes []adm
 	for _, kind := range ch.accept {
 		options.Accept = append(options.Accept, admin.Kind(kind))
 	}
-	result, err := ch.admin.Apply(ctx, ch.actor(), organization, options, changes...)
-	failed := ch.secrets.write(ch.session, result.Secrets)
+	result, err := ch.records.Apply(ctx, organization, options, changes...)
+	failed := ch.secrets.write(ch.session, result.secrets)
 	if err != nil {
 		if result.Made > 0 {
 			ch.err.printf("Only the first %d of %d changes were made.\n", result.Made, len(changes))
@@ -93,7 +93,10 @@ func (ch *changer) apply(ctx context.Context, organization string, changes []adm
 	for _, event := range result.Events {
 		ch.err.printf("Done: %s.\n", eventText(event))
 	}
-	return errors.Join(ch.showResult(result), failed)
+	if result.late {
+		ch.err.print("Mind: it is stored, and not yet in force everywhere.\n")
+	}
+	return errors.Join(ch.showResult(result.Result), failed)
 }
 
 // refused explains a refusal, or the new preview, on standard error, and returns the error.

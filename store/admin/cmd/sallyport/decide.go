@@ -49,8 +49,27 @@ func must(c *cobra.Command, flags ...string) {
 
 // A decided is a decision and the caller's side of it.
 type decided struct {
-	Decision policy.Decision `json:"decision"`
-	Answer   answer          `json:"answer"`
+	Decision any    `json:"decision"`
+	Answer   answer `json:"answer"`
+
+	allowed           bool
+	reason, wouldDeny policy.Reason
+	entry, line       string // a server tells neither
+	cause             error
+	unjudged          error
+}
+
+func decidedOf(d policy.Decision) decided {
+	a := d.Answer()
+	of := decided{Decision: d, Answer: answer{a.Status, a.Code, a.Message, a.Parameters},
+		allowed: d.Allowed(), reason: d.Reason, wouldDeny: d.WouldDeny, line: d.String(), cause: d.Cause}
+	if entry, ok := d.Entry(); ok {
+		of.entry = entryDetail(entry)
+	}
+	if d.Reason == policy.Unavailable || d.Reason == policy.InvalidRequest {
+		of.unjudged = errors.Join(d.Err(), d.Cause)
+	}
+	return of
 }
 
 type answer struct {
@@ -61,24 +80,24 @@ type answer struct {
 }
 
 var decisions = listing[decided]{
-	name: func(d decided) string { return d.Decision.Reason.String() },
+	name: func(d decided) string { return d.reason.String() },
 	detail: func(d decided) [][2]string {
 		verdict := "denied"
-		if d.Decision.Allowed() {
+		if d.allowed {
 			verdict = "allowed"
 		}
-		pairs := [][2]string{{"answer", verdict + ", " + d.Decision.Reason.String()}}
-		if d.Decision.WouldDeny != 0 {
-			pairs = append(pairs, [2]string{"would deny", d.Decision.WouldDeny.String()})
+		pairs := [][2]string{{"answer", verdict + ", " + d.reason.String()}}
+		if d.wouldDeny != 0 {
+			pairs = append(pairs, [2]string{"would deny", d.wouldDeny.String()})
 		}
-		if entry, ok := d.Decision.Entry(); ok {
-			pairs = append(pairs, [2]string{"entry", entryDetail(entry)})
+		if d.entry != "" {
+			pairs = append(pairs, [2]string{"entry", d.entry})
 		}
-		if d.Decision.Cause != nil {
-			pairs = append(pairs, [2]string{"cause", d.Decision.Cause.Error()})
+		if d.cause != nil {
+			pairs = append(pairs, [2]string{"cause", d.cause.Error()})
 		}
 		pairs = append(pairs, [2]string{"to the caller", strings.TrimSpace(fmt.Sprintf("%d %s", d.Answer.Status, d.Answer.Code))}, [2]string{"", d.Answer.Message})
-		return append(pairs, [2]string{"log line", d.Decision.String()})
+		return append(pairs, [2]string{"log line", d.line})
 	},
 }
 
@@ -98,11 +117,11 @@ With -f many calls are decided, one in each line of a file:
 endpoint and requiresAccessList may be there, too. The exit status is 0 if all are allowed, 1 if
 one is denied, and 2 if one could not be judged.`
 	c.RunE = func(c *cobra.Command, args []string) error {
-		clock := s.env.now
-		if !k.at.IsZero() {
-			clock = func() time.Time { return k.at.Time }
-		}
 		if file != "" {
+			clock := s.env.now
+			if !k.at.IsZero() {
+				clock = func() time.Time { return k.at.Time }
+			}
 			if len(args) > 0 {
 				return usageError{errors.New("with -f the keys are in the file: want no KEY beside it")}
 			}
@@ -117,19 +136,25 @@ one is denied, and 2 if one could not be judged.`
 				return err
 			}
 		}
-		if err := s.use(c.Context()); err != nil {
+		if err := s.storeOnly(c, "role", "requires-list", "secret-file", "prefix", "server-key"); err != nil {
 			return err
 		}
-		d := policy.New(s.store, policy.WithClock(clock), policy.WithTimeout(deciding)).Decide(c.Context(), request)
-		a := d.Answer()
-		if err := show(s, decisions, decided{d, answer{a.Status, a.Code, a.Message, a.Parameters}}); err != nil {
+		r, err := s.records(c.Context())
+		if err != nil {
+			return err
+		}
+		d, err := r.Decide(c.Context(), request, k.at.Time)
+		if err != nil {
+			return err
+		}
+		if err := show(s, decisions, d); err != nil {
 			return err
 		}
 		switch {
-		case d.Allowed():
+		case d.allowed:
 			return nil
-		case d.Reason == policy.Unavailable || d.Reason == policy.InvalidRequest:
-			return fmt.Errorf("the call could not be judged: %w", errors.Join(d.Err(), d.Cause))
+		case d.unjudged != nil:
+			return fmt.Errorf("the call could not be judged: %w", d.unjudged)
 		}
 		return errNo
 	}
@@ -198,11 +223,14 @@ func (s *session) explainCommand() *cobra.Command {
 	c.Long = `Say which line of the order answers a call and why, what was changed since, and the changes
 after which the call would pass. Exit status 0 if it is allowed now, 1 if it is denied.`
 	c.RunE = func(c *cobra.Command, args []string) error {
-		a, err := s.admin(c.Context())
+		if err := s.storeOnly(c, "role", "requires-list"); err != nil {
+			return err
+		}
+		r, err := s.records(c.Context())
 		if err != nil {
 			return err
 		}
-		found, err := a.Investigate(c.Context(), s.actor(), k.org, admin.Call{Key: apikey.ID(args[0]), Client: k.from.Addr, Endpoint: k.endpoint,
+		found, err := r.Investigate(c.Context(), k.org, admin.Call{Key: apikey.ID(args[0]), Client: k.from.Addr, Endpoint: k.endpoint,
 			Resource: policy.Resource{Organization: k.org, Project: k.project}, Time: k.at.Time, Secret: id, Unproven: unproven})
 		if err != nil {
 			return err
@@ -262,11 +290,14 @@ func (s *session) mayCommand() *cobra.Command {
 	c.Long = `Say what a key may do, in its organization and in each project that a grant names. Without
 --endpoint there is a row for each of its roles. Exit status 1 if every call is denied.`
 	c.RunE = func(c *cobra.Command, args []string) error {
-		a, err := s.admin(c.Context())
+		if err := s.storeOnly(c, "endpoint"); err != nil {
+			return err
+		}
+		r, err := s.records(c.Context())
 		if err != nil {
 			return err
 		}
-		key, err := s.keyOf(c.Context(), a, args[0], org)
+		key, err := keyOf(c.Context(), r, args[0], org)
 		if err != nil {
 			return err
 		}
@@ -274,7 +305,7 @@ func (s *session) mayCommand() *cobra.Command {
 		if len(asked) == 0 {
 			asked = endpointsOf(key)
 		}
-		may, err := a.May(c.Context(), key.Organization, key.ID, asked, from.Addr)
+		may, err := r.May(c.Context(), key.Organization, key.ID, asked, from.Addr)
 		if err != nil {
 			return err
 		}
@@ -295,10 +326,18 @@ func (s *session) mayCommand() *cobra.Command {
 }
 
 // keyOf returns a key by its ID, and maybe its organization.
-func (s *session) keyOf(ctx context.Context, a *admin.Admin, id, organization string) (admin.KeyView, error) {
-	organization, err := s.organizationOf(ctx, apikey.ID(id), organization)
+func (s *session) keyOf(ctx context.Context, id, organization string) (admin.KeyView, error) {
+	r, err := s.records(ctx)
 	if err != nil {
 		return admin.KeyView{}, err
 	}
-	return a.Key(ctx, organization, apikey.ID(id))
+	return keyOf(ctx, r, id, organization)
+}
+
+func keyOf(ctx context.Context, r records, id, organization string) (admin.KeyView, error) {
+	organization, err := organizationOf(ctx, r, apikey.ID(id), organization)
+	if err != nil {
+		return admin.KeyView{}, err
+	}
+	return r.Key(ctx, organization, apikey.ID(id))
 }

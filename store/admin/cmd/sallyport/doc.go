@@ -20,6 +20,30 @@
 //
 // An absent store is an error: only the command migrate makes one.
 //
+// # The server
+//
+// Instead, --server or SALLYPORT_SERVER is the https address of a running service that serves
+// the API of package adminhttp, and SALLYPORT_KEY has the secret of a key for it. The key is the
+// actor then, may do what its roles allow, and can lock itself out: that is refused. The command
+// whoami says who it is.
+//
+//	export SALLYPORT_SERVER=https://gate.example.com SALLYPORT_KEY
+//	read -rs SALLYPORT_KEY
+//	sallyport whoami
+//
+// The commands are the same, with the same outputs and questions. Not available are those that
+// the API has not: export, import, verify, migrate, doctor, decide -f, list findings, list
+// suggest, org create, disable and enable, and the flags about what the server decides itself,
+// such as the roles of an endpoint. decide tells neither the entry nor the log line, and may is
+// about the service's own endpoints. IPv6 entries need a list that has some already.
+//
+// The key is sent over TLS 1.2 or later only, or to a loopback address; --ca-file names the
+// certificates to trust instead of the system's. A redirection is not followed. Exit status 1 is
+// also for a key that is refused and for what the server does not have (401, 403 and 404), and
+// 3 for every conflict (409 and 412) but a refusal of the guard. A server that cannot be
+// reached, fails, or is another is 2. If the answer to a change is lost, it is not known whether
+// it was made: look first.
+//
 // # Exit statuses
 //
 //	0  yes, or done

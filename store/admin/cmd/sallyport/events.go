@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"iter"
 	"strconv"
@@ -59,27 +58,45 @@ func (q *eventQuery) flags(c *cobra.Command) {
 	c.Flags().StringVar(&q.after, "after", "", "only events after this `revision`, as the last output had it")
 }
 
-// request opens the store, and returns its journal and the request.
-func (q *eventQuery) request(ctx context.Context, s *session) (journal store.Journal, r store.EventRequest, err error) {
-	if err := s.use(ctx); err != nil {
+// request opens the store, or reaches the server, and returns the request.
+func (q *eventQuery) request(ctx context.Context, s *session) (from records, r store.EventRequest, err error) {
+	if from, err = s.records(ctx); err != nil {
 		return nil, r, err
-	}
-	journal, ok := store.As[store.Journal](s.store)
-	if !ok {
-		return nil, r, errors.New("the store keeps no events")
 	}
 	r.Organization, r.Key = q.org, apikey.ID(q.key)
 	if q.key != "" {
-		if r.Organization, err = s.organizationOf(ctx, r.Key, q.org); err != nil {
+		if r.Organization, err = organizationOf(ctx, from, r.Key, q.org); err != nil {
 			return nil, r, fmt.Errorf("%w: for a deleted key give --org", err)
 		}
 	}
-	r.After, err = readPosition(ctx, journal, q.after)
-	return journal, r, err
+	if r.After, err = readPosition(ctx, from, r.Organization, q.after); err != nil {
+		return nil, r, err
+	}
+	_, err = from.Events(ctx, store.EventRequest{Organization: r.Organization, Limit: 1}) // there are events
+	return from, r, err
+}
+
+// allEvents yields the events of all pages.
+func allEvents(ctx context.Context, from records, request store.EventRequest) iter.Seq2[store.Event, error] {
+	return func(yield func(store.Event, error) bool) {
+		for more := true; more; {
+			page, err := from.Events(ctx, request)
+			if err != nil {
+				yield(store.Event{}, err)
+				return
+			}
+			for _, event := range page.Events {
+				if !yield(event, nil) {
+					return
+				}
+			}
+			request.After, more = page.Next, page.More
+		}
+	}
 }
 
 // readPosition reads REVISION@HISTORY. Without a history it is the present one.
-func readPosition(ctx context.Context, journal store.Journal, text string) (p store.Position, err error) {
+func readPosition(ctx context.Context, from records, organization, text string) (p store.Position, err error) {
 	if text == "" || text == "0" {
 		return p, nil
 	}
@@ -88,7 +105,7 @@ func readPosition(ctx context.Context, journal store.Journal, text string) (p st
 		return p, usageError{fmt.Errorf("--after %.40q: want a revision, such as 17 or 17@HISTORY", text)}
 	}
 	if p.History = history; history == "" {
-		page, err := journal.Events(ctx, store.EventRequest{Limit: 1})
+		page, err := from.Events(ctx, store.EventRequest{Organization: organization, Limit: 1})
 		p.History = page.Next.History
 		return p, err
 	}
@@ -101,12 +118,12 @@ func (s *session) eventsList() *cobra.Command {
 	var newest bool
 	c := &cobra.Command{Use: "list", Short: "List events, the oldest first", Args: cobra.NoArgs}
 	c.RunE = func(c *cobra.Command, _ []string) error {
-		journal, request, err := q.request(c.Context(), s)
+		from, request, err := q.request(c.Context(), s)
 		if err != nil {
 			return err
 		}
 		request.Newest, request.Limit = newest, store.MaxPageSize
-		return list(s, eventViews, first(limit, store.AllEvents(c.Context(), journal, request)))
+		return list(s, eventViews, first(limit, allEvents(c.Context(), from, request)))
 	}
 	q.flags(c)
 	c.Flags().BoolVar(&newest, "newest", false, "the newest first")
@@ -132,11 +149,11 @@ func (s *session) eventsFollow() *cobra.Command {
 	c.Long = `Print events as they happen, one a line, until interrupted. The last line on standard error has
 the revision to go on from, for --after.`
 	c.RunE = func(c *cobra.Command, _ []string) error {
-		_, request, err := q.request(c.Context(), s)
+		from, request, err := q.request(c.Context(), s)
 		if err != nil {
 			return err
 		}
-		for page, err := range store.FollowEvents(c.Context(), s.store, request) {
+		for page, err := range from.Follow(c.Context(), request) {
 			if err != nil {
 				if c.Context().Err() != nil {
 					s.err.printf("Go on with: --after %d@%s\n", request.After.Revision, request.After.History)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/sallyport-go/sallyport/apikey"
 	"github.com/sallyport-go/sallyport/store"
+	"github.com/sallyport-go/sallyport/store/admin"
 )
 
 // issuing says how the service makes its secrets, and so how the command must.
@@ -29,6 +30,31 @@ func (i *issuing) flags(c *cobra.Command) {
 // begin returns the prefix of new secrets.
 func (i issuing) begin(s *session) string {
 	return cmp.Or(i.prefix, s.env.getenv("SALLYPORT_PREFIX"), apikey.DefaultPrefix)
+}
+
+// text says of what form new secrets are.
+func (i issuing) text(s *session) string {
+	if s.isRemote() {
+		return "a secret as the server makes them"
+	}
+	return "a secret " + i.begin(s) + "_…"
+}
+
+// records opens the store with the service's issuer, for a new key of an organization, or
+// reaches the server, which has it.
+func (i issuing) records(ctx context.Context, s *session, organization string) (records, error) {
+	if s.isRemote() {
+		return s.records(ctx)
+	}
+	issuer, err := i.issuer(s)
+	if err != nil {
+		return nil, err
+	}
+	opened, err := s.records(ctx, admin.WithIssuer(issuer))
+	if err != nil {
+		return nil, err
+	}
+	return opened, i.fits(ctx, s, organization)
 }
 
 // issuer returns the service's issuer. Without a server key it verifies only plain hashes.

@@ -17,15 +17,15 @@ import (
 )
 
 // A keyChange makes the change of a key from the arguments after it. The text says what it does.
-type keyChange func(id apikey.ID, rest []string) (text string, change admin.Change, err error)
+type keyChange func(id apikey.ID, rest []string) (text string, _ change, err error)
 
 // changeKey is a command that changes a key, its first argument.
-func (s *session) changeKey(use, short string, args cobra.PositionalArgs, change keyChange) *cobra.Command {
+func (s *session) changeKey(use, short string, args cobra.PositionalArgs, of keyChange) *cobra.Command {
 	c := &cobra.Command{Use: use, Short: short, Args: args}
 	ch := s.changing(c)
 	org := ch.keyFlags(c)
 	c.RunE = func(c *cobra.Command, args []string) error {
-		text, made, err := change(apikey.ID(args[0]), args[1:])
+		text, made, err := of(apikey.ID(args[0]), args[1:])
 		if err != nil {
 			return err
 		}
@@ -39,30 +39,30 @@ func (ch *changer) keyFlags(c *cobra.Command) (org *string) {
 }
 
 // makeOfKey makes a change of a key. issuer makes the issuer of its new secret; nil: it has none.
-func (ch *changer) makeOfKey(ctx context.Context, id apikey.ID, organization, text string, issuer func(apikey.Key) (*apikey.Issuer, error), change admin.Change) (err error) {
+func (ch *changer) makeOfKey(ctx context.Context, id apikey.ID, organization, text string, issuer func(apikey.Key) (*apikey.Issuer, error), made change) (err error) {
 	if err := ch.secrets.check(ch); err != nil {
 		return err
 	}
-	if ch.admin, err = ch.session.admin(ctx); err != nil {
+	if ch.records, err = ch.session.records(ctx); err != nil {
 		return err
 	}
-	if organization, err = ch.organizationOf(ctx, id, organization); err != nil {
+	if organization, err = organizationOf(ctx, ch.records, id, organization); err != nil {
 		return err
 	}
-	if issuer != nil {
+	if issuer != nil && !ch.isRemote() { // a server has its own
 		key, err := ch.store.Key(ctx, id)
 		if err != nil {
 			return err
 		}
-		made, err := issuer(key)
+		of, err := issuer(key)
 		if err != nil {
 			return err
 		}
-		if ch.admin, err = ch.newAdmin(admin.WithIssuer(made)); err != nil {
+		if ch.records, err = ch.session.records(ctx, admin.WithIssuer(of)); err != nil {
 			return err
 		}
 	}
-	return ch.make(ctx, organization, fmt.Sprintf("organization %s: %s", organization, text), change)
+	return ch.make(ctx, organization, fmt.Sprintf("organization %s: %s", organization, text), made)
 }
 
 func (s *session) keysCreate() *cobra.Command {
@@ -89,17 +89,13 @@ without --from is open to every address where nothing requires a list: that is a
 		if key.Entries, err = entries(from, ipv6, "", time.Time{}); err != nil {
 			return err
 		}
-		issuer, err := issuing.issuer(s)
-		if err != nil {
+		if err := s.storeOnly(c, "prefix", "server-key", "digest-realm"); err != nil {
 			return err
 		}
-		if ch.admin, err = s.admin(c.Context(), admin.WithIssuer(issuer)); err != nil {
+		if ch.records, err = issuing.records(c.Context(), s, org); err != nil {
 			return err
 		}
-		if err := issuing.fits(c.Context(), s, org); err != nil {
-			return err
-		}
-		return ch.make(c.Context(), org, newKeyText(org, key, issuing.begin(s)), admin.CreateKey(key))
+		return ch.make(c.Context(), org, newKeyText(org, key, issuing.text(s)), sent(admin.CreateKey(key), keyObject(key)))
 	}
 	flags := c.Flags()
 	flags.StringVar(&org, "org", "", "its `organization`")
@@ -118,7 +114,7 @@ without --from is open to every address where nothing requires a list: that is a
 }
 
 // newKeyText says what a new key is.
-func newKeyText(organization string, key admin.NewKey, prefix string) string {
+func newKeyText(organization string, key admin.NewKey, secret string) string {
 	var from []string
 	for _, entry := range key.Entries {
 		from = append(from, entry.String())
@@ -127,7 +123,7 @@ func newKeyText(organization string, key admin.NewKey, prefix string) string {
 	if key.ID != "" {
 		id = "key " + string(key.ID)
 	}
-	return fmt.Sprintf("create %s in organization %s, with a secret %s_…\nroles: %s\nfrom: %s", id, organization, prefix,
+	return fmt.Sprintf("create %s in organization %s, with %s\nroles: %s\nfrom: %s", id, organization, secret,
 		cmp.Or(grantsText(admin.KeyView{Grants: grantViews(key.Grants)}, ", "), "none"), cmp.Or(strings.Join(from, ", "), "every address"))
 }
 
@@ -162,8 +158,8 @@ func entries(texts []string, ipv6 bool, comment string, expires time.Time) ([]ac
 }
 
 func (s *session) keysDescribe() *cobra.Command {
-	return s.changeKey("describe KEY TEXT", "Set the description of a key", cobra.ExactArgs(2), func(id apikey.ID, rest []string) (string, admin.Change, error) {
-		return fmt.Sprintf("describe key %s as %q", id, rest[0]), admin.Describe(id, rest[0]), nil
+	return s.changeKey("describe KEY TEXT", "Set the description of a key", cobra.ExactArgs(2), func(id apikey.ID, rest []string) (string, change, error) {
+		return fmt.Sprintf("describe key %s as %q", id, rest[0]), sent(admin.Describe(id, rest[0]), object{"kind": "edit_key", "description": rest[0]}), nil
 	})
 }
 
@@ -171,13 +167,13 @@ func (s *session) keysGrant() *cobra.Command {
 	var roles []string
 	var project string
 	var all, remove bool
-	c := s.changeKey("grant KEY --role ROLE", "Give a key roles, or take them away", cobra.ExactArgs(1), func(id apikey.ID, _ []string) (string, admin.Change, error) {
+	c := s.changeKey("grant KEY --role ROLE", "Give a key roles, or take them away", cobra.ExactArgs(1), func(id apikey.ID, _ []string) (string, change, error) {
 		made := grants(roles, project, all)
 		texts := grantsText(admin.KeyView{Grants: grantViews(made)}, ", ")
 		if remove {
-			return fmt.Sprintf("take from key %s: %s", id, texts), admin.RemoveGrants(id, made...), nil
+			return fmt.Sprintf("take from key %s: %s", id, texts), sent(admin.RemoveGrants(id, made...), grantObjects(made)), nil
 		}
-		return fmt.Sprintf("give key %s: %s", id, texts), admin.AddGrants(id, made...), nil
+		return fmt.Sprintf("give key %s: %s", id, texts), sent(admin.AddGrants(id, made...), grantObjects(made)), nil
 	})
 	grantFlags(c, &roles, &project, &all)
 	c.Flags().BoolVar(&remove, "remove", false, "take the roles away")
@@ -193,14 +189,14 @@ func grantViews(grants []apikey.Grant) (views []admin.GrantView) {
 }
 
 func (s *session) keysDisable() *cobra.Command {
-	return s.changeKey("disable KEY", "Switch a key off at once", cobra.ExactArgs(1), func(id apikey.ID, _ []string) (string, admin.Change, error) {
-		return fmt.Sprintf("switch key %s off", id), admin.DisableKey(id), nil
+	return s.changeKey("disable KEY", "Switch a key off at once", cobra.ExactArgs(1), func(id apikey.ID, _ []string) (string, change, error) {
+		return fmt.Sprintf("switch key %s off", id), sent(admin.DisableKey(id), nil), nil
 	})
 }
 
 func (s *session) keysEnable() *cobra.Command {
-	return s.changeKey("enable KEY", "Switch a key on again", cobra.ExactArgs(1), func(id apikey.ID, _ []string) (string, admin.Change, error) {
-		return fmt.Sprintf("switch key %s on", id), admin.EnableKey(id), nil
+	return s.changeKey("enable KEY", "Switch a key on again", cobra.ExactArgs(1), func(id apikey.ID, _ []string) (string, change, error) {
+		return fmt.Sprintf("switch key %s on", id), sent(admin.EnableKey(id), nil), nil
 	})
 }
 
@@ -210,13 +206,13 @@ func (s *session) keysValidity() *cobra.Command {
 	ch := s.changing(c)
 	org := ch.keyFlags(c)
 	c.RunE = func(c *cobra.Command, args []string) error {
-		key, err := ch.stored(args[0], *org)
+		key, err := s.keyOf(c.Context(), args[0], *org)
 		if err != nil {
 			return err
 		}
 		begin, end := f.of(key.NotBefore, key.Expires, s.env.now())
 		text := fmt.Sprintf("key %s is valid from %s until %s", key.ID, cmp.Or(when(begin), "ever"), cmp.Or(when(end), "ever"))
-		return ch.makeOfKey(c.Context(), key.ID, *org, text, nil, admin.SetValidity(key.ID, begin, end))
+		return ch.makeOfKey(c.Context(), key.ID, *org, text, nil, sent(admin.SetValidity(key.ID, begin, end), object{}.with("notBefore", begin).with("expires", end)))
 	}
 	c.Flags().Var(&f.begin, "not-before", "its begin")
 	c.Flags().BoolVar(&f.noBegin, "no-begin", false, "or it has none")
@@ -241,9 +237,12 @@ earlier secret stays valid for the overlap. With --overlap 0s, as after a leak, 
 	org := ch.keyFlags(c)
 	c.RunE = func(c *cobra.Command, args []string) error {
 		id := apikey.ID(args[0])
-		text := fmt.Sprintf("rotate key %s to a secret %s_…, the earlier one ends in %s", id, issuing.begin(s), overlap)
+		if err := s.storeOnly(c, "prefix", "server-key", "digest-realm"); err != nil {
+			return err
+		}
+		text := fmt.Sprintf("rotate key %s to %s, the earlier one ends in %s", id, issuing.text(s), overlap)
 		issuer := func(key apikey.Key) (*apikey.Issuer, error) { return issuing.like(s, key) }
-		return ch.makeOfKey(c.Context(), id, *org, text, issuer, admin.Rotate(id, time.Duration(overlap)))
+		return ch.makeOfKey(c.Context(), id, *org, text, issuer, sent(admin.Rotate(id, time.Duration(overlap)), overlapObject(time.Duration(overlap))))
 	}
 	c.Flags().Var(&overlap, "overlap", "how long the earlier secret stays valid")
 	c.Flags().StringVar(&issuing.realm, "digest-realm", "", "make HTTP Digest credentials for this `realm`; that of the earlier secret unless given")
@@ -253,11 +252,11 @@ earlier secret stays valid for the overlap. With --overlap 0s, as after a leak, 
 
 func (s *session) keysEndSecret() *cobra.Command {
 	var at instant
-	c := s.changeKey("end-secret KEY SECRET-ID", "End a secret of a key", cobra.ExactArgs(2), func(id apikey.ID, rest []string) (string, admin.Change, error) {
+	c := s.changeKey("end-secret KEY SECRET-ID", "End a secret of a key", cobra.ExactArgs(2), func(id apikey.ID, rest []string) (string, change, error) {
 		if len(rest[0]) > maxSecretID {
-			return "", admin.Change{}, usageError{errors.New("that is no ID of a secret: want its 8 digits, as keys show has them, and never the secret itself")}
+			return "", change{}, usageError{errors.New("that is no ID of a secret: want its 8 digits, as keys show has them, and never the secret itself")}
 		}
-		return fmt.Sprintf("end secret %s of key %s", rest[0], id), admin.EndSecret(id, rest[0], at.Time), nil
+		return fmt.Sprintf("end secret %s of key %s", rest[0], id), sent(admin.EndSecret(id, rest[0], at.Time), object{"secret": rest[0]}.with("expires", at.Time)), nil
 	})
 	c.Flags().Var(&at, "at", "when; now unless given")
 	return c
@@ -267,7 +266,7 @@ func (s *session) keysEndSecret() *cobra.Command {
 const maxSecretID = 16
 
 func (s *session) keysDelete() *cobra.Command {
-	return s.changeKey("delete KEY", "Delete a key with its list, grants and usage", cobra.ExactArgs(1), func(id apikey.ID, _ []string) (string, admin.Change, error) {
-		return fmt.Sprintf("delete key %s", id), admin.DeleteKey(id), nil
+	return s.changeKey("delete KEY", "Delete a key with its list, grants and usage", cobra.ExactArgs(1), func(id apikey.ID, _ []string) (string, change, error) {
+		return fmt.Sprintf("delete key %s", id), sent(admin.DeleteKey(id), nil), nil
 	})
 }

@@ -99,12 +99,12 @@ func (s *session) keysList() *cobra.Command {
 	var filter store.Filter
 	c := &cobra.Command{Use: "list", Short: "List the keys of an organization, or of all", Args: cobra.NoArgs}
 	c.RunE = func(c *cobra.Command, _ []string) error {
-		a, err := s.admin(c.Context())
+		r, err := s.records(c.Context())
 		if err != nil {
 			return err
 		}
 		return list(s, keys, func(yield func(admin.KeyView, error) bool) {
-			for key, err := range s.views(c.Context(), a, org, filter) {
+			for key, err := range views(c.Context(), r, org, filter) {
 				if err == nil && status != "" && key.Status != status {
 					continue
 				}
@@ -123,16 +123,16 @@ func (s *session) keysList() *cobra.Command {
 }
 
 // views yields the keys of an organization, or of all.
-func (s *session) views(ctx context.Context, a *admin.Admin, organization string, filter store.Filter) iter.Seq2[admin.KeyView, error] {
+func views(ctx context.Context, r records, organization string, filter store.Filter) iter.Seq2[admin.KeyView, error] {
 	return func(yield func(admin.KeyView, error) bool) {
-		for id, err := range s.organizationIDs(ctx, a, organization) {
+		for id, err := range organizationIDs(ctx, r, organization) {
 			if err != nil {
 				yield(admin.KeyView{}, err)
 				return
 			}
 			request := store.PageRequest{Limit: store.MaxPageSize, Filter: filter}
 			for more := true; more; more = request.Cursor != "" {
-				page, err := a.Keys(ctx, id, request)
+				page, err := r.Keys(ctx, id, request)
 				if err != nil {
 					yield(admin.KeyView{}, err)
 					return
@@ -149,14 +149,14 @@ func (s *session) views(ctx context.Context, a *admin.Admin, organization string
 }
 
 // organizationIDs yields the given organization, which must exist, or all.
-func (s *session) organizationIDs(ctx context.Context, a *admin.Admin, given string) iter.Seq2[string, error] {
+func organizationIDs(ctx context.Context, r records, given string) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
 		if given != "" {
-			_, err := a.Organization(ctx, given)
+			_, err := r.Organization(ctx, given)
 			yield(given, err)
 			return
 		}
-		for o, err := range store.AllOrganizations(ctx, s.store) {
+		for o, err := range r.Organizations(ctx) {
 			if !yield(o.ID, err) {
 				return
 			}
@@ -167,11 +167,7 @@ func (s *session) organizationIDs(ctx context.Context, a *admin.Admin, given str
 func (s *session) keysShow() *cobra.Command {
 	var org string
 	c := &cobra.Command{Use: "show KEY", Short: "Show a key", Args: cobra.ExactArgs(1), RunE: func(c *cobra.Command, args []string) error {
-		a, err := s.admin(c.Context())
-		if err != nil {
-			return err
-		}
-		key, err := s.keyOf(c.Context(), a, args[0], org)
+		key, err := s.keyOf(c.Context(), args[0], org)
 		if err != nil {
 			return err
 		}

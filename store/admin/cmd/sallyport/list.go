@@ -50,11 +50,7 @@ func (s *session) listShow() *cobra.Command {
 	var trial, text bool
 	c := &cobra.Command{Use: "show KEY", Short: "Show the access list of a key", Args: cobra.ExactArgs(1)}
 	c.RunE = func(c *cobra.Command, args []string) error {
-		a, err := s.admin(c.Context())
-		if err != nil {
-			return err
-		}
-		key, err := s.keyOf(c.Context(), a, args[0], org)
+		key, err := s.keyOf(c.Context(), args[0], org)
 		if err != nil {
 			return err
 		}
@@ -82,11 +78,7 @@ func (s *session) listShow() *cobra.Command {
 
 // listText prints entries as a file that list replace reads.
 func (s *session) listText(views []admin.EntryView) error {
-	made, err := entriesOf(views)
-	if err != nil {
-		return err
-	}
-	whole, err := accesslist.List{}.With(made...)
+	whole, err := listOfViews(views)
 	if err != nil {
 		return err
 	}
@@ -99,6 +91,15 @@ func (s *session) listText(views []admin.EntryView) error {
 		s.out.print("\n")
 	}
 	return nil
+}
+
+// listOfViews returns the list with the entries of views.
+func listOfViews(views []admin.EntryView) (accesslist.List, error) {
+	made, err := entriesOf(views)
+	if err != nil {
+		return accesslist.List{}, err
+	}
+	return accesslist.List{}.With(made...)
 }
 
 // entriesOf returns the entries of views.
@@ -119,7 +120,7 @@ func (s *session) listAdd() *cobra.Command {
 	var expires instant
 	var length duration
 	var ipv6 bool
-	c := s.changeKey("add KEY ADDRESS...", "Add addresses and blocks to the access list of a key", cobra.MinimumNArgs(2), func(id apikey.ID, rest []string) (string, admin.Change, error) {
+	c := s.changeKey("add KEY ADDRESS...", "Add addresses and blocks to the access list of a key", cobra.MinimumNArgs(2), func(id apikey.ID, rest []string) (string, change, error) {
 		end := expires.Time
 		if length != 0 {
 			end = s.env.now().Add(time.Duration(length)).Truncate(time.Second)
@@ -129,7 +130,7 @@ func (s *session) listAdd() *cobra.Command {
 		if !end.IsZero() {
 			text += ", until " + when(end)
 		}
-		return text, admin.AddEntries(id, made...), err
+		return text, sent(admin.AddEntries(id, made...), entryObjects(made)), err
 	})
 	c.Flags().StringVar(&comment, "comment", "", "a `text` for people, at each of them")
 	c.Flags().Var(&expires, "expires", "their end")
@@ -150,13 +151,17 @@ func (s *session) listEdit() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		key, err := ch.stored(args[0], *org)
+		key, err := s.keyOf(c.Context(), args[0], *org)
+		if err != nil {
+			return err
+		}
+		listed, err := listOfViews(key.Entries)
 		if err != nil {
 			return err
 		}
 		for i, entry := range named {
-			if listed, ok := key.AccessList.Find(entry.Prefix()); ok {
-				named[i] = listed
+			if found, ok := listed.Find(entry.Prefix()); ok {
+				named[i] = found
 			}
 			_, named[i].Expires = f.of(time.Time{}, named[i].Expires, s.env.now())
 			if c.Flags().Changed("comment") {
@@ -167,7 +172,7 @@ func (s *session) listEdit() *cobra.Command {
 		for _, entry := range named {
 			text += "\n" + entryDetail(entry)
 		}
-		return ch.makeOfKey(c.Context(), key.ID, *org, text, nil, admin.EditEntries(key.ID, named...))
+		return ch.makeOfKey(c.Context(), key.ID, *org, text, nil, sent(admin.EditEntries(key.ID, named...), entryObjects(named)))
 	}
 	c.Flags().StringVar(&comment, "comment", "", "a `text` for people, at each of them")
 	c.Flags().Var(&f.end, "expires", "their end")
@@ -179,13 +184,13 @@ func (s *session) listEdit() *cobra.Command {
 }
 
 func (s *session) listRemove() *cobra.Command {
-	return s.changeKey("remove KEY ADDRESS...", "Remove entries from the access list of a key, each exactly as it is listed", cobra.MinimumNArgs(2), func(id apikey.ID, rest []string) (string, admin.Change, error) {
+	return s.changeKey("remove KEY ADDRESS...", "Remove entries from the access list of a key, each exactly as it is listed", cobra.MinimumNArgs(2), func(id apikey.ID, rest []string) (string, change, error) {
 		made, err := entries(rest, true, "", time.Time{})
 		var prefixes []netip.Prefix
 		for _, entry := range made {
 			prefixes = append(prefixes, entry.Prefix())
 		}
-		return fmt.Sprintf("remove from the list of key %s: %s", id, strings.Join(rest, ", ")), admin.RemoveEntries(id, prefixes...), err
+		return fmt.Sprintf("remove from the list of key %s: %s", id, strings.Join(rest, ", ")), sent(admin.RemoveEntries(id, prefixes...), prefixObjects(prefixes)), err
 	})
 }
 
@@ -218,9 +223,9 @@ func (f *listFile) read(s *session) ([]accesslist.Entry, error) {
 
 func (s *session) listReplace() *cobra.Command {
 	var file listFile
-	c := s.changeKey("replace KEY -f FILE", "Replace the access list of a key by a file", cobra.ExactArgs(1), func(id apikey.ID, _ []string) (string, admin.Change, error) {
+	c := s.changeKey("replace KEY -f FILE", "Replace the access list of a key by a file", cobra.ExactArgs(1), func(id apikey.ID, _ []string) (string, change, error) {
 		made, err := file.read(s)
-		return fmt.Sprintf("replace the list of key %s by %s", id, count(len(made), "entry", "entries")), admin.ReplaceEntries(id, made...), err
+		return fmt.Sprintf("replace the list of key %s by %s", id, count(len(made), "entry", "entries")), sent(admin.ReplaceEntries(id, made...), entryObjects(made)), err
 	})
 	c.Long = `Replace the access list of a key by a file, an entry in each line, as list show --text has it:
 
@@ -235,9 +240,9 @@ standard input, and --yes is needed.`
 
 func (s *session) listTry() *cobra.Command {
 	var file listFile
-	c := s.changeKey("try KEY -f FILE", "Put a list on trial: it denies nobody, and what it would deny is counted", cobra.ExactArgs(1), func(id apikey.ID, _ []string) (string, admin.Change, error) {
+	c := s.changeKey("try KEY -f FILE", "Put a list on trial: it denies nobody, and what it would deny is counted", cobra.ExactArgs(1), func(id apikey.ID, _ []string) (string, change, error) {
 		made, err := file.read(s)
-		return fmt.Sprintf("put a list of %s on trial for key %s", count(len(made), "entry", "entries"), id), admin.SetTrialList(id, made...), err
+		return fmt.Sprintf("put a list of %s on trial for key %s", count(len(made), "entry", "entries"), id), sent(admin.SetTrialList(id, made...), entryObjects(made)), err
 	})
 	c.Long = `Put a list on trial: it denies nobody, and what it would deny is counted. Then
 
@@ -249,13 +254,13 @@ func (s *session) listTry() *cobra.Command {
 }
 
 func (s *session) listEnforce() *cobra.Command {
-	return s.changeKey("enforce KEY", "Make the list on trial the access list of a key", cobra.ExactArgs(1), func(id apikey.ID, _ []string) (string, admin.Change, error) {
-		return fmt.Sprintf("enforce the list on trial of key %s", id), admin.EnforceTrial(id), nil
+	return s.changeKey("enforce KEY", "Make the list on trial the access list of a key", cobra.ExactArgs(1), func(id apikey.ID, _ []string) (string, change, error) {
+		return fmt.Sprintf("enforce the list on trial of key %s", id), sent(admin.EnforceTrial(id), nil), nil
 	})
 }
 
 func (s *session) listEndTrial() *cobra.Command {
-	return s.changeKey("end-trial KEY", "End the trial of a list, without enforcing it", cobra.ExactArgs(1), func(id apikey.ID, _ []string) (string, admin.Change, error) {
-		return fmt.Sprintf("end the trial of a list of key %s", id), admin.EndTrial(id), nil
+	return s.changeKey("end-trial KEY", "End the trial of a list, without enforcing it", cobra.ExactArgs(1), func(id apikey.ID, _ []string) (string, change, error) {
+		return fmt.Sprintf("end the trial of a list of key %s", id), sent(admin.EndTrial(id), nil), nil
 	})
 }

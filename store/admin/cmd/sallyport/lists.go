@@ -270,14 +270,23 @@ refused with exit status 2. An edition that lost half of its entries or addresse
 
 // refresh replaces the list of a key by one with the new edition.
 func (ch *changer) refresh(ctx context.Context, id, organization string, edition published.List, shrunk bool) error {
-	key, err := ch.stored(id, organization)
+	var err error
+	if ch.records, err = ch.session.records(ctx); err != nil {
+		return err
+	}
+	key, err := keyOf(ctx, ch.records, id, organization)
+	if err != nil {
+		return err
+	}
+	organization = key.Organization
+	listed, err := listOfViews(key.Entries)
 	if err != nil {
 		return err
 	}
 	view := viewOf(edition)
 	view.Regions, view.Services = nil, nil // there is no flag to see them
 	ch.told(view)
-	compared := edition.Compare(key.AccessList, edition.Owns)
+	compared := edition.Compare(listed, edition.Owns)
 	var options []published.ListOption
 	if shrunk {
 		options = append(options, published.AllowShrunk)
@@ -294,13 +303,7 @@ func (ch *changer) refresh(ctx context.Context, id, organization string, edition
 		ch.err.printf("Mind: an expiry is lost with %s\n", entryDetail(entry))
 	}
 	made := slices.Collect(whole.All())
-	change := admin.ReplaceEntries(key.ID, made...)
-	if organization, err = ch.organizationOf(ctx, key.ID, organization); err != nil {
-		return err
-	}
-	if ch.admin, err = ch.session.admin(ctx); err != nil {
-		return err
-	}
+	change := sent(admin.ReplaceEntries(key.ID, made...), entryObjects(made))
 	if err := ch.tie(ctx, organization, key.ID, key.Revision, change); err != nil {
 		return err
 	}
@@ -310,15 +313,15 @@ func (ch *changer) refresh(ctx context.Context, id, organization string, edition
 
 // tie lets a change apply only to the revision of the key that it was made from, since it
 // replaces the whole list: an entry added meanwhile would be lost.
-func (ch *changer) tie(ctx context.Context, organization string, id apikey.ID, revision uint64, change admin.Change) error {
+func (ch *changer) tie(ctx context.Context, organization string, id apikey.ID, revision uint64, made change) error {
 	if ch.preview || ch.token != "" {
 		return nil
 	}
-	preview, err := ch.admin.Preview(ctx, ch.actor(), organization, change)
+	preview, err := ch.records.Preview(ctx, organization, made)
 	if err != nil {
 		return err
 	}
-	now, err := ch.store.Key(ctx, id)
+	now, err := ch.records.Key(ctx, organization, id)
 	if err != nil {
 		return err
 	}

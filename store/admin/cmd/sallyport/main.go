@@ -110,6 +110,9 @@ func outcome(err error) (status int, text string) {
 	}
 	text = strings.TrimPrefix(err.Error(), "sallyport: ")
 	refusal, ok := errors.AsType[*admin.Error](err)
+	if a, ok := errors.AsType[answered](err); ok {
+		return a.exit, strings.Replace(text, refusal.Error(), message(refusal), 1)
+	}
 	if _, isNo := errors.AsType[noError](err); isNo {
 		return no, text
 	}

@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"iter"
 	"strconv"
 	"strings"
 	"time"
@@ -10,7 +9,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/sallyport-go/sallyport/policy"
-	"github.com/sallyport-go/sallyport/store"
 	"github.com/sallyport-go/sallyport/store/admin"
 )
 
@@ -53,35 +51,21 @@ func (s *session) orgCommands() *cobra.Command {
 
 func (s *session) orgList() *cobra.Command {
 	return &cobra.Command{Use: "list", Short: "List the organizations", Args: cobra.NoArgs, RunE: func(c *cobra.Command, _ []string) error {
-		if err := s.use(c.Context()); err != nil {
+		r, err := s.records(c.Context())
+		if err != nil {
 			return err
 		}
-		return list(s, organizations, s.organizationViews(store.AllOrganizations(c.Context(), s.store)))
+		return list(s, organizations, r.Organizations(c.Context()))
 	}}
-}
-
-// organizationViews are organizations as Admin.Organization shows them.
-func (s *session) organizationViews(all iter.Seq2[policy.Organization, error]) iter.Seq2[admin.OrganizationView, error] {
-	return func(yield func(admin.OrganizationView, error) bool) {
-		for o, err := range all {
-			view := admin.OrganizationView{ID: o.ID, Name: o.Name, Requirement: o.Requirement, Disabled: o.Disabled, Revision: o.Revision}
-			if o.SuspendedUntil.After(s.env.now()) {
-				view.SuspendedUntil = o.SuspendedUntil
-			}
-			if !yield(view, err) {
-				return
-			}
-		}
-	}
 }
 
 func (s *session) orgShow() *cobra.Command {
 	return &cobra.Command{Use: "show ORG", Short: "Show an organization", Args: cobra.ExactArgs(1), RunE: func(c *cobra.Command, args []string) error {
-		a, err := s.admin(c.Context())
+		r, err := s.records(c.Context())
 		if err != nil {
 			return err
 		}
-		o, err := a.Organization(c.Context(), args[0])
+		o, err := r.Organization(c.Context(), args[0])
 		if err != nil {
 			return err
 		}
@@ -90,7 +74,7 @@ func (s *session) orgShow() *cobra.Command {
 }
 
 // changeOf is a command that changes its organization, the first argument.
-func (s *session) changeOf(use, short string, n int, changes func(args []string) (text string, _ []admin.Change, err error)) (*cobra.Command, *changer) {
+func (s *session) changeOf(use, short string, n int, changes func(args []string) (text string, _ []change, err error)) (*cobra.Command, *changer) {
 	c := &cobra.Command{Use: use, Short: short, Args: cobra.ExactArgs(n)}
 	ch := s.changing(c)
 	c.RunE = func(c *cobra.Command, args []string) (err error) {
@@ -98,7 +82,7 @@ func (s *session) changeOf(use, short string, n int, changes func(args []string)
 		if err != nil {
 			return err
 		}
-		if ch.admin, err = s.admin(c.Context()); err != nil {
+		if ch.records, err = s.records(c.Context()); err != nil {
 			return err
 		}
 		return ch.make(c.Context(), args[0], text, made...)
@@ -108,11 +92,11 @@ func (s *session) changeOf(use, short string, n int, changes func(args []string)
 
 func (s *session) orgCreate() *cobra.Command {
 	var name, require string
-	c, _ := s.changeOf("create ORG", "Create an organization", 1, func(args []string) (string, []admin.Change, error) {
+	c, _ := s.changeOf("create ORG", "Create an organization", 1, func(args []string) (string, []change, error) {
 		requirement, err := readRequirement(require)
-		changes := []admin.Change{admin.CreateOrganization(requirement)}
+		changes := []change{{Change: admin.CreateOrganization(requirement)}}
 		if name != "" {
-			changes = append(changes, admin.SetName(name))
+			changes = append(changes, change{Change: admin.SetName(name)})
 		}
 		return fmt.Sprintf("create organization %s, access lists %s", args[0], require), changes, err
 	})
@@ -124,9 +108,9 @@ func (s *session) orgCreate() *cobra.Command {
 
 func (s *session) orgRequire() *cobra.Command {
 	c, _ := s.changeOf("require ORG not-required|report-only|required", "Set whether the keys of an organization need access lists", 2,
-		func(args []string) (string, []admin.Change, error) {
+		func(args []string) (string, []change, error) {
 			requirement, err := readRequirement(args[1])
-			return fmt.Sprintf("access lists of organization %s: %s", args[0], args[1]), []admin.Change{admin.SetRequirement(requirement)}, err
+			return fmt.Sprintf("access lists of organization %s: %s", args[0], args[1]), []change{sent(admin.SetRequirement(requirement), object{"requirement": requirement})}, err
 		})
 	c.ValidArgsFunction = func(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
 		if len(args) == 1 {
@@ -140,7 +124,7 @@ func (s *session) orgRequire() *cobra.Command {
 func (s *session) orgSuspend() *cobra.Command {
 	length := duration(admin.DefaultSuspension)
 	var until instant
-	c, ch := s.changeOf("suspend ORG", "Suspend the requirement of access lists for a while", 1, func(args []string) (string, []admin.Change, error) {
+	c, ch := s.changeOf("suspend ORG", "Suspend the requirement of access lists for a while", 1, func(args []string) (string, []change, error) {
 		if length <= 0 {
 			return "", nil, usageError{fmt.Errorf("--for %s: want a time above 0", length)}
 		}
@@ -148,7 +132,7 @@ func (s *session) orgSuspend() *cobra.Command {
 		if end.IsZero() {
 			end = s.env.now().Add(time.Duration(length)).Truncate(time.Second)
 		}
-		return fmt.Sprintf("suspend the requirement of organization %s until %s", args[0], when(end)), []admin.Change{admin.SuspendRequirement(end)}, nil
+		return fmt.Sprintf("suspend the requirement of organization %s until %s", args[0], when(end)), []change{sent(admin.SuspendRequirement(end), object{}.with("until", end))}, nil
 	})
 	c.Long = `Suspend the requirement of access lists: until the end, keys without a list may call again.
 Access lists stay in force. At the end the requirement applies again by itself. That keys
@@ -164,22 +148,22 @@ without a list are open meanwhile is a finding, opens: accept it by its name.
 }
 
 func (s *session) orgResume() *cobra.Command {
-	c, _ := s.changeOf("resume ORG", "End a suspension now", 1, func(args []string) (string, []admin.Change, error) {
-		return fmt.Sprintf("resume the requirement of organization %s now", args[0]), []admin.Change{admin.ResumeRequirement()}, nil
+	c, _ := s.changeOf("resume ORG", "End a suspension now", 1, func(args []string) (string, []change, error) {
+		return fmt.Sprintf("resume the requirement of organization %s now", args[0]), []change{sent(admin.ResumeRequirement(), nil)}, nil
 	})
 	return c
 }
 
 func (s *session) orgDisable() *cobra.Command {
-	c, _ := s.changeOf("disable ORG", "Switch every key of an organization off at once", 1, func(args []string) (string, []admin.Change, error) {
-		return fmt.Sprintf("switch organization %s off, and each of its keys", args[0]), []admin.Change{admin.DisableOrganization()}, nil
+	c, _ := s.changeOf("disable ORG", "Switch every key of an organization off at once", 1, func(args []string) (string, []change, error) {
+		return fmt.Sprintf("switch organization %s off, and each of its keys", args[0]), []change{{Change: admin.DisableOrganization()}}, nil
 	})
 	return c
 }
 
 func (s *session) orgEnable() *cobra.Command {
-	c, _ := s.changeOf("enable ORG", "Switch the keys of an organization on again", 1, func(args []string) (string, []admin.Change, error) {
-		return fmt.Sprintf("switch organization %s on again", args[0]), []admin.Change{admin.EnableOrganization()}, nil
+	c, _ := s.changeOf("enable ORG", "Switch the keys of an organization on again", 1, func(args []string) (string, []change, error) {
+		return fmt.Sprintf("switch organization %s on again", args[0]), []change{{Change: admin.EnableOrganization()}}, nil
 	})
 	return c
 }

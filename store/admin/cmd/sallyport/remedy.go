@@ -5,7 +5,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/sallyport-go/sallyport/apikey"
 	"github.com/sallyport-go/sallyport/store/admin"
 )
 
@@ -120,16 +119,4 @@ func (f span) of(begin, end, now time.Time) (time.Time, time.Time) {
 		end = f.end.Time
 	}
 	return begin, end
-}
-
-// stored opens the store, and returns a key to be changed in a part.
-func (ch *changer) stored(id, organization string) (key apikey.Key, err error) {
-	ctx := ch.command.Context()
-	if err := ch.use(ctx); err != nil {
-		return key, err
-	}
-	if _, err := ch.organizationOf(ctx, apikey.ID(id), organization); err != nil {
-		return key, err
-	}
-	return ch.store.Key(ctx, apikey.ID(id))
 }

@@ -14,7 +14,6 @@ import (
 
 	"github.com/sallyport-go/sallyport/accesslist"
 	"github.com/sallyport-go/sallyport/accesslist/replay"
-	"github.com/sallyport-go/sallyport/apikey"
 	"github.com/sallyport-go/sallyport/policy"
 )
 
@@ -139,21 +138,20 @@ func (r *replaying) accessList(ctx context.Context) (accesslist.List, error) {
 		}
 		return accesslist.New(made...)
 	}
-	if err := r.use(ctx); err != nil {
-		return accesslist.List{}, err
-	}
-	id := apikey.ID(r.key)
-	name, err := r.organizationOf(ctx, id, "")
+	from, err := r.records(ctx)
 	if err != nil {
 		return accesslist.List{}, err
 	}
-	organization, err := r.store.Organization(ctx, name)
+	key, err := keyOf(ctx, from, r.key, "")
+	if err != nil {
+		return accesslist.List{}, err
+	}
+	organization, err := from.Organization(ctx, key.Organization)
 	if err != nil {
 		return accesslist.List{}, err
 	}
 	r.options.ListRequired = r.options.ListRequired || organization.Requirement == policy.Required
-	key, err := r.store.Key(ctx, id)
-	return key.AccessList, err
+	return listOfViews(key.Entries)
 }
 
 // counts reports whether a call was chosen by the flags.

@@ -6,8 +6,6 @@ import (
 	"os"
 
 	"github.com/spf13/cobra"
-
-	"github.com/sallyport-go/sallyport/store/admin"
 )
 
 // A secretSink takes the secrets of a change: standard output, with nothing beside them, or a
@@ -51,20 +49,20 @@ func (k *secretSink) prepare() (err error) {
 
 // write writes the secrets, each in a line. They are lost otherwise: the error says for which
 // key.
-func (k *secretSink) write(s *session, secrets []admin.NewSecret) error {
+func (k *secretSink) write(s *session, secrets []newSecret) error {
 	for _, secret := range secrets {
 		var err error
 		if k.file != nil {
-			if _, err = k.file.WriteString(secret.Secret.Reveal() + "\n"); err == nil {
+			if _, err = k.file.WriteString(secret.text + "\n"); err == nil {
 				err = k.file.Sync()
 			}
 			k.kept = err == nil
 		} else {
-			s.out.print(secret.Secret.Reveal() + "\n")
+			s.out.print(secret.text + "\n")
 			err = s.out.flush()
 		}
 		if err != nil {
-			s.err.printf("The new secret %s of key %s is stored, but could not be written and is lost: rotate or delete the key.\n", secret.ID, secret.Key)
+			s.err.printf("The new secret %s of key %s is stored, but could not be written and is lost: rotate or delete the key.\n", secret.id, secret.key)
 			return fmt.Errorf("the secret could not be written: %w", err)
 		}
 	}

@@ -26,11 +26,14 @@ type session struct {
 	interactive bool // questions can be asked: standard input and standard error are terminals
 
 	address  string   // of the store
+	server   string   // or of a running service
+	caFile   string   // of certificates, for that
 	output   string   // the format
 	managers []string // the managing roles
 
 	started bool // the arguments were right, and the work began
 	store   store.Store
+	reached *server
 	shown   string // the store's address without its password
 	closing func() error
 }
@@ -52,7 +55,7 @@ func (s *session) root() *cobra.Command {
 		{"Look:", []*cobra.Command{s.explainCommand(), s.decideCommand(), s.mayCommand(), s.usageCommand(), s.denialsCommand(), s.eventCommands(), s.replayCommand(), s.doctorCommand()}},
 		{"Change:", []*cobra.Command{s.orgCommands(), s.keyCommands(), s.listCommands(), s.listsCommands()}},
 		{"Move and keep:", []*cobra.Command{s.exportCommand(), s.verifyCommand(), s.importCommand(), s.migrateCommand()}},
-		{"Other:", []*cobra.Command{s.versionCommand(), s.manCommand()}},
+		{"Other:", []*cobra.Command{s.whoamiCommand(), s.versionCommand(), s.manCommand()}},
 	} {
 		root.AddGroup(&cobra.Group{ID: part.title, Title: part.title})
 		for _, c := range part.commands {
@@ -67,6 +70,8 @@ func (s *session) root() *cobra.Command {
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	flags := root.PersistentFlags()
 	flags.StringVar(&s.address, "store", "", "`address` of the store (SALLYPORT_STORE): sqlite:/path, postgres://… or etcd://h1,h2/prefix")
+	flags.StringVar(&s.server, "server", "", "or `URL` of a running service (SALLYPORT_SERVER), with the secret of a key in SALLYPORT_KEY")
+	flags.StringVar(&s.caFile, "ca-file", "", "trust the certificates in this `file` for --server, and no others")
 	flags.StringVarP(&s.output, "output", "o", "table", "`format` of the output: table, json, jsonl or name")
 	flags.StringSliceVar(&s.managers, "managers", nil, "managing `roles` (SALLYPORT_MANAGERS): a change that leaves no manager is refused; none: people manage")
 	root.PersistentPreRunE = func(c *cobra.Command, _ []string) error {
@@ -84,9 +89,10 @@ func (s *session) root() *cobra.Command {
 }
 
 const rootHelp = `Say why API keys are refused, and change organizations and keys safely, straight in
-their store: no service needs to run.
+their store: no service needs to run. Or through the API of one that runs.
 
   export SALLYPORT_STORE=sqlite:/var/lib/gate/keys.db   # or postgres://…, etcd://h1,h2/prefix
+  export SALLYPORT_SERVER=https://gate.example.com      # or this, and SALLYPORT_KEY
 
 Calls are refused, and why:
   sallyport explain KEY --from ADDRESS --org ORG
@@ -131,11 +137,11 @@ func (s *session) use(ctx context.Context) error {
 	if s.store != nil {
 		return nil
 	}
-	if s.address == "" {
-		s.address = s.env.getenv("SALLYPORT_STORE") // no default of the flag, which help would print, with its password
+	if err := s.resolve(); err != nil {
+		return err
 	}
-	if s.address == "" {
-		return usageError{errors.New("which store? want --store sqlite:/path, postgres://… or etcd://h1,h2/prefix, or SALLYPORT_STORE")}
+	if s.server != "" {
+		return errStoreOnly
 	}
 	ctx, cancel := context.WithTimeout(ctx, opening)
 	defer cancel()
@@ -182,15 +188,11 @@ func (s *session) actor() admin.Actor {
 	return admin.BySystem(s.env.user).Via(store.ViaCLI, "")
 }
 
-// organizationOf returns the organization of a key, or the given one: package admin compares
-// that with the key's.
-func (s *session) organizationOf(ctx context.Context, id apikey.ID, given string) (string, error) {
+// organizationOf returns the organization of a key, or the given one, which is compared with the
+// key's later.
+func organizationOf(ctx context.Context, r records, id apikey.ID, given string) (string, error) {
 	if given != "" {
 		return given, nil
 	}
-	key, err := s.store.Key(ctx, id)
-	if errors.Is(err, store.ErrNotFound) {
-		return "", fmt.Errorf("there is no key %q in %s", id, s.shown)
-	}
-	return key.Organization, err
+	return r.OrganizationOf(ctx, id)
 }

@@ -96,7 +96,7 @@ write to the store meanwhile.`
 			return s.compare(c, file)
 		}
 		if !agreed {
-			if err := s.ask("write the missing records of " + path); err != nil {
+			if err := s.ask("system "+s.env.user, "write the missing records of "+path); err != nil {
 				return err
 			}
 			if err := s.confirm(c.Context()); err != nil {
@@ -160,7 +160,7 @@ func (s *session) migrateCommand() *cobra.Command {
 earlier version may be refused from then on: see the package of the store.`
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		err := s.use(c.Context())
-		if _, wrong := errors.AsType[usageError](err); wrong {
+		if _, wrong := errors.AsType[usageError](err); wrong || errors.Is(err, errStoreOnly) {
 			return err
 		}
 		if err == nil {
@@ -173,7 +173,7 @@ earlier version may be refused from then on: see the package of the store.`
 		}
 		s.shown = hidePassword(s.address)
 		if !agreed {
-			if err := s.ask("make the store or bring it up to date, because: " + err.Error()); err != nil {
+			if err := s.ask("system "+s.env.user, "make the store or bring it up to date, because: "+err.Error()); err != nil {
 				return err
 			}
 			if err := s.confirm(c.Context()); err != nil {

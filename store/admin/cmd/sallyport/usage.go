@@ -63,15 +63,18 @@ func (s *session) usageCommand() *cobra.Command {
 	since := duration(30 * 24 * time.Hour)
 	c := &cobra.Command{Use: "usage KEY", Short: "Show how a key was used: entries, secrets, addresses, denials", Args: cobra.ExactArgs(1)}
 	c.RunE = func(c *cobra.Command, args []string) error {
-		a, err := s.admin(c.Context(), admin.WithWindow(time.Duration(since)))
+		if err := s.storeOnly(c, "since"); err != nil {
+			return err
+		}
+		r, err := s.records(c.Context(), admin.WithWindow(time.Duration(since)))
 		if err != nil {
 			return err
 		}
-		organization, err := s.organizationOf(c.Context(), apikey.ID(args[0]), org)
+		organization, err := organizationOf(c.Context(), r, apikey.ID(args[0]), org)
 		if err != nil {
 			return err
 		}
-		used, err := a.Usage(c.Context(), organization, apikey.ID(args[0]))
+		used, err := r.Usage(c.Context(), organization, apikey.ID(args[0]))
 		if err != nil {
 			return err
 		}
@@ -111,26 +114,29 @@ func (s *session) denialsCommand() *cobra.Command {
 trial or a requirement not in force would have denied. Calls with a wrong secret are not among
 them: strangers can make those.`
 	c.RunE = func(c *cobra.Command, args []string) error {
-		a, err := s.admin(c.Context(), admin.WithWindow(time.Duration(since)))
+		if err := s.storeOnly(c, "since"); err != nil {
+			return err
+		}
+		r, err := s.records(c.Context(), admin.WithWindow(time.Duration(since)))
 		if err != nil {
 			return err
 		}
 		if len(args) == 1 {
-			key, err := s.keyOf(c.Context(), a, args[0], org)
+			key, err := keyOf(c.Context(), r, args[0], org)
 			if err != nil {
 				return err
 			}
-			used, err := a.Usage(c.Context(), key.Organization, key.ID)
+			used, err := r.Usage(c.Context(), key.Organization, key.ID)
 			if err != nil {
 				return err
 			}
 			return list(s, denials, each(denialsOf(used, key.Organization)))
 		}
 		return list(s, denials, func(yield func(denial, error) bool) {
-			for key, err := range s.views(c.Context(), a, org, store.Filter{}) {
+			for key, err := range views(c.Context(), r, org, store.Filter{}) {
 				var used admin.KeyUsage
 				if err == nil {
-					used, err = a.Usage(c.Context(), key.Organization, key.ID)
+					used, err = r.Usage(c.Context(), key.Organization, key.ID)
 				}
 				if err != nil {
 					yield(denial{}, err)

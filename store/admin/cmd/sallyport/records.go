@@ -1,0 +1,177 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"net/netip"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sallyport-go/sallyport/apikey"
+	"github.com/sallyport-go/sallyport/policy"
+	"github.com/sallyport-go/sallyport/store"
+	"github.com/sallyport-go/sallyport/store/admin"
+)
+
+// Records are what commands read and change: those of a store, or of a running service. Every
+// command is written once, on top of them.
+type records interface {
+	Who(ctx context.Context) (who, error)
+	Organizations(ctx context.Context) iter.Seq2[admin.OrganizationView, error]
+	Organization(ctx context.Context, id string) (admin.OrganizationView, error)
+	OrganizationOf(ctx context.Context, id apikey.ID) (string, error)
+	Key(ctx context.Context, organization string, id apikey.ID) (admin.KeyView, error)
+	Keys(ctx context.Context, organization string, request store.PageRequest) (store.Page[admin.KeyView], error)
+	Usage(ctx context.Context, organization string, id apikey.ID) (admin.KeyUsage, error)
+	May(ctx context.Context, organization string, id apikey.ID, endpoints []policy.Endpoint, client netip.Addr) (admin.Permissions, error)
+	Decide(ctx context.Context, request policy.Request, at time.Time) (decided, error)
+	Investigate(ctx context.Context, organization string, call admin.Call) (admin.Investigation, error)
+	Preview(ctx context.Context, organization string, changes ...change) (admin.Preview, error)
+	Apply(ctx context.Context, organization string, options admin.ApplyOptions, changes ...change) (made, error)
+	Events(ctx context.Context, request store.EventRequest) (store.EventPage, error)
+	Follow(ctx context.Context, request store.EventRequest) iter.Seq2[store.EventPage, error]
+}
+
+// A made is the result of changes, with their secrets.
+type made struct {
+	admin.Result
+	late    bool // stored, and not yet in force everywhere
+	secrets []newSecret
+}
+
+// A newSecret is a secret to be shown once. A server's is a text: only an issuer makes an
+// apikey.Secret of it.
+type newSecret struct {
+	key  apikey.ID
+	id   string
+	text string
+}
+
+// resolve finds out whether the command works on a store or through a server.
+func (s *session) resolve() error {
+	from := "--store and --server are both given"
+	if s.address == "" && s.server == "" {
+		// no default of the flag, which help would print, with its password
+		s.address, s.server = s.env.getenv("SALLYPORT_STORE"), s.env.getenv("SALLYPORT_SERVER")
+		from = "SALLYPORT_STORE and SALLYPORT_SERVER are both set"
+	}
+	switch {
+	case s.address != "" && s.server != "":
+		return usageError{errors.New(from + ": want one of them, or the other's flag")}
+	case s.server == "" && s.caFile != "":
+		return usageError{errors.New("--ca-file is for --server: want both")}
+	case s.address == "" && s.server == "":
+		return usageError{errors.New("which store? want --store sqlite:/path, postgres://… or etcd://h1,h2/prefix, or SALLYPORT_STORE; or --server https://…")}
+	case s.server != "" && len(s.managers) > 0:
+		return usageError{errors.New("--managers is for --store: the server has its own")}
+	}
+	return nil
+}
+
+var errStoreOnly = errors.New("with --server this command is not available: use --store")
+
+// records opens the store, with these options of its Admin, or reaches the server.
+func (s *session) records(ctx context.Context, options ...admin.Option) (records, error) {
+	if err := s.resolve(); err != nil {
+		return nil, err
+	}
+	if s.server != "" {
+		return s.reach()
+	}
+	a, err := s.admin(ctx, options...)
+	if err != nil {
+		return nil, err
+	}
+	return &local{Admin: a, session: s}, nil
+}
+
+// storeOnly returns an error if one of these flags is given and there is a server, which
+// decides such things itself.
+func (s *session) storeOnly(c *cobra.Command, flags ...string) error {
+	if err := s.resolve(); err != nil || s.server == "" {
+		return err
+	}
+	for _, flag := range flags {
+		if c.Flags().Changed(flag) {
+			return fmt.Errorf("with --server the flag --%s is not available: use --store", flag)
+		}
+	}
+	return nil
+}
+
+// isRemote reports whether the command works through a server. resolve was called.
+func (s *session) isRemote() bool { return s.server != "" }
+
+// A local is the records of the opened store.
+type local struct {
+	*admin.Admin
+	session *session
+}
+
+func (l *local) Who(context.Context) (who, error) {
+	actor := l.session.actor()
+	return who{Actor: actorView{Kind: actor.Kind(), ID: actor.ID()}}, nil
+}
+
+func (l *local) Organizations(ctx context.Context) iter.Seq2[admin.OrganizationView, error] {
+	return func(yield func(admin.OrganizationView, error) bool) {
+		for o, err := range store.AllOrganizations(ctx, l.session.store) {
+			if !yield(l.View(o), err) {
+				return
+			}
+		}
+	}
+}
+
+func (l *local) OrganizationOf(ctx context.Context, id apikey.ID) (string, error) {
+	key, err := l.session.store.Key(ctx, id)
+	if errors.Is(err, store.ErrNotFound) {
+		return "", noSuchKey(id, l.session.shown)
+	}
+	return key.Organization, err
+}
+
+func noSuchKey(id apikey.ID, where string) error {
+	return fmt.Errorf("there is no key %q in %s", id, where)
+}
+
+func (l *local) Decide(ctx context.Context, request policy.Request, at time.Time) (decided, error) {
+	clock := l.session.env.now
+	if !at.IsZero() {
+		clock = func() time.Time { return at }
+	}
+	d := policy.New(l.session.store, policy.WithClock(clock), policy.WithTimeout(deciding)).Decide(ctx, request)
+	return decidedOf(d), nil
+}
+
+func (l *local) Investigate(ctx context.Context, organization string, call admin.Call) (admin.Investigation, error) {
+	return l.Admin.Investigate(ctx, l.session.actor(), organization, call)
+}
+
+func (l *local) Preview(ctx context.Context, organization string, changes ...change) (admin.Preview, error) {
+	return l.Admin.Preview(ctx, l.session.actor(), organization, changesOf(changes)...)
+}
+
+func (l *local) Apply(ctx context.Context, organization string, options admin.ApplyOptions, changes ...change) (made, error) {
+	result, err := l.Admin.Apply(ctx, l.session.actor(), organization, options, changesOf(changes)...)
+	m := made{Result: result}
+	for _, secret := range result.Secrets {
+		m.secrets = append(m.secrets, newSecret{secret.Key, secret.ID, secret.Secret.Reveal()})
+	}
+	return m, err
+}
+
+func (l *local) Events(ctx context.Context, request store.EventRequest) (store.EventPage, error) {
+	journal, ok := store.As[store.Journal](l.session.store)
+	if !ok {
+		return store.EventPage{}, errors.New("the store keeps no events")
+	}
+	return journal.Events(ctx, request)
+}
+
+func (l *local) Follow(ctx context.Context, request store.EventRequest) iter.Seq2[store.EventPage, error] {
+	return store.FollowEvents(ctx, l.session.store, request)
+}

@@ -1,0 +1,171 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"strconv"
+	"time"
+
+	"github.com/sallyport-go/sallyport/apikey"
+	"github.com/sallyport-go/sallyport/policy"
+	"github.com/sallyport-go/sallyport/store"
+	"github.com/sallyport-go/sallyport/store/admin"
+)
+
+func (v *server) get(ctx context.Context, into any, query url.Values, path ...string) error {
+	return v.call(ctx, request{method: http.MethodGet, path: path, query: query}, into)
+}
+
+// Who asks once.
+func (v *server) Who(ctx context.Context) (who, error) {
+	if v.me == nil {
+		var me who
+		if err := v.get(ctx, &me, nil, "me"); err != nil {
+			return who{}, err
+		}
+		v.me = &me
+	}
+	return *v.me, nil
+}
+
+func (v *server) Organizations(ctx context.Context) iter.Seq2[admin.OrganizationView, error] {
+	return func(yield func(admin.OrganizationView, error) bool) {
+		query := url.Values{"limit": {strconv.Itoa(store.MaxPageSize)}}
+		for more := true; more; more = query.Get("cursor") != "" {
+			var page struct {
+				Organizations []admin.OrganizationView `json:"organizations"`
+				Next          string                   `json:"next"`
+			}
+			if err := v.get(ctx, &page, query, "organizations"); err != nil {
+				yield(admin.OrganizationView{}, err)
+				return
+			}
+			for _, o := range page.Organizations {
+				if !yield(o, nil) {
+					return
+				}
+			}
+			query.Set("cursor", page.Next)
+		}
+	}
+}
+
+func (v *server) Organization(ctx context.Context, id string) (o admin.OrganizationView, err error) {
+	return o, v.get(ctx, &o, nil, "organizations", id)
+}
+
+// OrganizationOf is that of the caller's own key, or else the first one of a person's with this
+// key.
+func (v *server) OrganizationOf(ctx context.Context, id apikey.ID) (string, error) {
+	me, err := v.Who(ctx)
+	if err != nil || me.Organization != "" {
+		return me.Organization, err
+	}
+	for o, err := range v.Organizations(ctx) {
+		if err != nil {
+			return "", err
+		}
+		_, err = v.Key(ctx, o.ID, id)
+		if err == nil {
+			return o.ID, nil
+		}
+		if refused, ok := errors.AsType[*admin.Error](err); !ok || refused.Class != admin.NotFound {
+			return "", err
+		}
+	}
+	return "", noError{noSuchKey(id, v.shown)}
+}
+
+func (v *server) Key(ctx context.Context, organization string, id apikey.ID) (key admin.KeyView, err error) {
+	return key, v.get(ctx, &key, nil, "organizations", organization, "keys", string(id))
+}
+
+func (v *server) Keys(ctx context.Context, organization string, r store.PageRequest) (page store.Page[admin.KeyView], err error) {
+	query := url.Values{"limit": {strconv.Itoa(r.Limit)}}
+	for name, value := range map[string]string{"cursor": r.Cursor, "label": r.Filter.Label, "externalId": r.Filter.ExternalID} {
+		if value != "" {
+			query.Set(name, value)
+		}
+	}
+	var body struct {
+		Keys []admin.KeyView `json:"keys"`
+		Next string          `json:"next"`
+	}
+	err = v.get(ctx, &body, query, "organizations", organization, "keys")
+	page.Items, page.Next = body.Keys, body.Next
+	return page, err
+}
+
+func (v *server) Usage(ctx context.Context, organization string, id apikey.ID) (used admin.KeyUsage, err error) {
+	return used, v.get(ctx, &used, nil, "organizations", organization, "keys", string(id), "usage")
+}
+
+// May is about the service's own endpoints.
+func (v *server) May(ctx context.Context, organization string, id apikey.ID, _ []policy.Endpoint, client netip.Addr) (may admin.Permissions, err error) {
+	query := url.Values{}
+	if client.IsValid() {
+		query.Set("address", client.String())
+	}
+	return may, v.get(ctx, &may, query, "organizations", organization, "keys", string(id), "permissions")
+}
+
+// callObject is a call to judge. The endpoint's roles are the service's.
+func callObject(id apikey.ID, client netip.Addr, endpoint policy.Endpoint, project string, at time.Time) object {
+	o := object{"key": id, "address": client.String()}.with("time", at)
+	if endpoint.Name != "" {
+		o["endpoint"] = endpoint.Name
+	}
+	if project != "" {
+		o["project"] = project
+	}
+	return o
+}
+
+// A verdict is a decision of which a server tells this much.
+type verdict struct {
+	Allowed      bool          `json:"allowed"`
+	Client       netip.Addr    `json:"client"`
+	Key          apikey.ID     `json:"key"`
+	Organization string        `json:"organization"`
+	Project      string        `json:"project,omitempty"`
+	Endpoint     string        `json:"endpoint,omitempty"`
+	Reason       policy.Reason `json:"reason"`
+	WouldDeny    policy.Reason `json:"wouldDeny,omitzero"`
+}
+
+func (v *server) Decide(ctx context.Context, r policy.Request, at time.Time) (d decided, err error) {
+	var body struct {
+		Allowed   bool          `json:"allowed"`
+		Reason    policy.Reason `json:"reason"`
+		WouldDeny policy.Reason `json:"wouldDeny"`
+		Status    int           `json:"status"`
+		Code      string        `json:"code"`
+		Message   string        `json:"message"`
+	}
+	if err := v.call(ctx, request{method: http.MethodPost, path: []string{"organizations", r.Organization, "decisions"},
+		body: callObject(r.Key, r.Client, r.Endpoint, r.Project, at)}, &body); err != nil {
+		return d, err
+	}
+	d = decided{Answer: answer{Status: body.Status, Code: body.Code, Message: body.Message},
+		allowed: body.Allowed && body.Reason.Allows(), reason: body.Reason, wouldDeny: body.WouldDeny}
+	if body.Allowed != body.Reason.Allows() || body.Reason == policy.InvalidRequest || body.Reason == policy.Unavailable {
+		d.unjudged = errors.New(body.Reason.String())
+	}
+	d.Decision = verdict{d.allowed, r.Client, r.Key, r.Organization, r.Project, r.Endpoint.Name, d.reason, d.wouldDeny}
+	return d, nil
+}
+
+func (v *server) Investigate(ctx context.Context, organization string, c admin.Call) (found admin.Investigation, err error) {
+	body := callObject(c.Key, c.Client, c.Endpoint, c.Resource.Project, c.Time)
+	if c.Secret != "" {
+		body["secret"] = c.Secret
+	}
+	if c.Unproven {
+		body["unproven"] = true
+	}
+	return found, v.call(ctx, request{method: http.MethodPost, path: []string{"organizations", organization, "investigations"}, body: body}, &found)
+}
