@@ -95,15 +95,18 @@ file for list replace; what speaks against it is on standard error. Nothing is w
   sallyport list suggest KEY --budget 5 > list.txt
   sallyport list replace KEY -f list.txt`
 	c.RunE = func(c *cobra.Command, args []string) error {
-		a, err := s.admin(c.Context(), admin.WithWindow(time.Duration(since)))
+		if err := s.storeOnly(c, "since"); err != nil {
+			return err
+		}
+		r, err := s.records(c.Context(), admin.WithWindow(time.Duration(since)))
 		if err != nil {
 			return err
 		}
-		organization, err := organizationOf(c.Context(), &local{a, s}, apikey.ID(args[0]), org)
+		organization, err := organizationOf(c.Context(), r, apikey.ID(args[0]), org)
 		if err != nil {
 			return err
 		}
-		t, err := a.Tighten(c.Context(), s.actor(), organization, apikey.ID(args[0]), options)
+		t, err := r.Tighten(c.Context(), organization, apikey.ID(args[0]), options)
 		if err != nil {
 			return err
 		}

@@ -32,8 +32,8 @@
 //	sallyport whoami
 //
 // The commands are the same, with the same outputs and questions. Not available are those that
-// the API has not: export, import, verify, migrate, doctor, decide -f, list findings, list
-// suggest, org create, disable and enable, and the flags about what the server decides itself,
+// the API has not: export, import, verify, migrate, doctor, decide -f, list findings, org
+// create, disable and enable, and the flags about what the server decides itself,
 // such as the roles of an endpoint. decide tells neither the entry nor the log line, and may is
 // about the service's own endpoints. IPv6 entries need a list that has some already.
 //

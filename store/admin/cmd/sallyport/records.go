@@ -29,6 +29,7 @@ type records interface {
 	May(ctx context.Context, organization string, id apikey.ID, endpoints []policy.Endpoint, client netip.Addr) (admin.Permissions, error)
 	Decide(ctx context.Context, request policy.Request, at time.Time) (decided, error)
 	Investigate(ctx context.Context, organization string, call admin.Call) (admin.Investigation, error)
+	Tighten(ctx context.Context, organization string, id apikey.ID, options admin.TightenOptions) (admin.Tightening, error)
 	Preview(ctx context.Context, organization string, changes ...change) (admin.Preview, error)
 	Apply(ctx context.Context, organization string, options admin.ApplyOptions, changes ...change) (made, error)
 	Events(ctx context.Context, request store.EventRequest) (store.EventPage, error)
@@ -149,6 +150,10 @@ func (l *local) Decide(ctx context.Context, request policy.Request, at time.Time
 
 func (l *local) Investigate(ctx context.Context, organization string, call admin.Call) (admin.Investigation, error) {
 	return l.Admin.Investigate(ctx, l.session.actor(), organization, call)
+}
+
+func (l *local) Tighten(ctx context.Context, organization string, id apikey.ID, options admin.TightenOptions) (admin.Tightening, error) {
+	return l.Admin.Tighten(ctx, l.session.actor(), organization, id, options)
 }
 
 func (l *local) Preview(ctx context.Context, organization string, changes ...change) (admin.Preview, error) {

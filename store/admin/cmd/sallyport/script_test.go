@@ -61,11 +61,12 @@ type script struct {
 	dir              string
 	stdout, stderr   bytes.Buffer
 	opened, migrated int
+	via              func(command, stdin string) string // runs a command; run unless set
 }
 
 func newScript(t *testing.T) *script {
 	s := &script{t: t, now: began, env: map[string]string{"SALLYPORT_STORE": "memory:test"}, dir: t.TempDir()}
-	s.store = aStore(t)
+	s.store, s.via = aStore(t), s.run
 	return s
 }
 
@@ -115,7 +116,7 @@ func (s *script) play(text string) string {
 				b.WriteString(lines[i] + "\n")
 				stdin += lines[i][2:] + "\n"
 			}
-			b.WriteString(s.run(rest, stdin))
+			b.WriteString(s.via(rest, stdin))
 			continue
 		case "#":
 		default:

@@ -133,7 +133,7 @@ func (v *server) call(ctx context.Context, r request, into any) error {
 	case len(data) > maxFile:
 		return fmt.Errorf("the answer of %s has more than %d bytes", v.shown, maxFile)
 	case answer.StatusCode >= 300:
-		return v.refusal(answer, data)
+		return v.refusal(r.method, answer, data)
 	case mediaType(answer) != "application/json" || json.Unmarshal(data, into) != nil:
 		return v.foreign(answer)
 	}
@@ -231,7 +231,7 @@ type partly struct {
 func (p partly) Unwrap() error { return p.error }
 
 // refusal is the error of an answer without success.
-func (v *server) refusal(answer *http.Response, data []byte) error {
+func (v *server) refusal(method string, answer *http.Response, data []byte) error {
 	if answer.StatusCode < 400 {
 		return fmt.Errorf("%s sends to another address (status %d), which is not followed with the key: want that address itself", v.shown, answer.StatusCode)
 	}
@@ -248,21 +248,25 @@ func (v *server) refusal(answer *http.Response, data []byte) error {
 		refused.Class = admin.Invalid
 		refused.Message = fmt.Sprintf("The server answers %d %.60s: %s", p.Status, p.Code, detail)
 	}
-	var err error = answered{refused, exitOf(p)}
+	var err error = answered{refused, exitOf(method, p)}
 	if p.Outcome != nil && p.Outcome.Made > 0 {
 		err = partly{err, p.Outcome}
 	}
 	return err
 }
 
-// exitOf returns the exit status for a problem.
-func exitOf(p problem) int {
+// exitOf returns the exit status for a problem. A conflict of a call that only reads is no
+// change meanwhile.
+func exitOf(method string, p problem) int {
 	switch p.Status {
 	case http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound:
 		return no
 	case http.StatusConflict:
 		if p.Class == admin.Refused.String() {
 			return no
+		}
+		if method == http.MethodGet {
+			return unknown
 		}
 		return changed
 	case http.StatusPreconditionFailed:

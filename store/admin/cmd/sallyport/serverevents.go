@@ -124,7 +124,7 @@ func (v *server) stream(ctx context.Context, r *store.EventRequest, yield func(s
 		if err != nil {
 			return v.failed(ctx, err)
 		}
-		return v.refusal(answer, data)
+		return v.refusal(http.MethodGet, answer, data)
 	}
 	if mediaType(answer) != "text/event-stream" {
 		return v.foreign(answer)

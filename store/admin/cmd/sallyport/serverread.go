@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"iter"
 	"net/http"
 	"net/netip"
@@ -27,6 +28,9 @@ func (v *server) Who(ctx context.Context) (who, error) {
 		if err := v.get(ctx, &me, nil, "me"); err != nil {
 			return who{}, err
 		}
+		if me.Actor.ID == "" {
+			return who{}, v.otherwise("me")
+		}
 		v.me = &me
 	}
 	return *v.me, nil
@@ -44,6 +48,10 @@ func (v *server) Organizations(ctx context.Context) iter.Seq2[admin.Organization
 				yield(admin.OrganizationView{}, err)
 				return
 			}
+			if page.Organizations == nil {
+				yield(admin.OrganizationView{}, v.otherwise("organizations"))
+				return
+			}
 			for _, o := range page.Organizations {
 				if !yield(o, nil) {
 					return
@@ -55,7 +63,15 @@ func (v *server) Organizations(ctx context.Context) iter.Seq2[admin.Organization
 }
 
 func (v *server) Organization(ctx context.Context, id string) (o admin.OrganizationView, err error) {
-	return o, v.get(ctx, &o, nil, "organizations", id)
+	if err = v.get(ctx, &o, nil, "organizations", id); err == nil && o.ID != id {
+		err = v.otherwise("an organization")
+	}
+	return o, err
+}
+
+// otherwise is the error of an answer that lacks what it is about.
+func (v *server) otherwise(what string) error {
+	return fmt.Errorf("%s answers a question for %s with something else", v.shown, what)
 }
 
 // OrganizationOf is that of the caller's own key, or else the first one of a person's with this
@@ -81,7 +97,10 @@ func (v *server) OrganizationOf(ctx context.Context, id apikey.ID) (string, erro
 }
 
 func (v *server) Key(ctx context.Context, organization string, id apikey.ID) (key admin.KeyView, err error) {
-	return key, v.get(ctx, &key, nil, "organizations", organization, "keys", string(id))
+	if err = v.get(ctx, &key, nil, "organizations", organization, "keys", string(id)); err == nil && (key.ID != id || key.Organization != organization) {
+		err = v.otherwise("a key")
+	}
+	return key, err
 }
 
 func (v *server) Keys(ctx context.Context, organization string, r store.PageRequest) (page store.Page[admin.KeyView], err error) {
@@ -96,12 +115,18 @@ func (v *server) Keys(ctx context.Context, organization string, r store.PageRequ
 		Next string          `json:"next"`
 	}
 	err = v.get(ctx, &body, query, "organizations", organization, "keys")
+	if err == nil && body.Keys == nil {
+		err = v.otherwise("keys")
+	}
 	page.Items, page.Next = body.Keys, body.Next
 	return page, err
 }
 
 func (v *server) Usage(ctx context.Context, organization string, id apikey.ID) (used admin.KeyUsage, err error) {
-	return used, v.get(ctx, &used, nil, "organizations", organization, "keys", string(id), "usage")
+	if err = v.get(ctx, &used, nil, "organizations", organization, "keys", string(id), "usage"); err == nil && used.Key != id {
+		err = v.otherwise("usage")
+	}
+	return used, err
 }
 
 // May is about the service's own endpoints.
@@ -110,7 +135,10 @@ func (v *server) May(ctx context.Context, organization string, id apikey.ID, _ [
 	if client.IsValid() {
 		query.Set("address", client.String())
 	}
-	return may, v.get(ctx, &may, query, "organizations", organization, "keys", string(id), "permissions")
+	if err = v.get(ctx, &may, query, "organizations", organization, "keys", string(id), "permissions"); err == nil && may.Key != id {
+		err = v.otherwise("permissions")
+	}
+	return may, err
 }
 
 // callObject is a call to judge. The endpoint's roles are the service's.
@@ -150,6 +178,9 @@ func (v *server) Decide(ctx context.Context, r policy.Request, at time.Time) (d 
 		body: callObject(r.Key, r.Client, r.Endpoint, r.Project, at)}, &body); err != nil {
 		return d, err
 	}
+	if body.Reason == 0 {
+		return d, v.otherwise("a decision")
+	}
 	d = decided{Answer: answer{Status: body.Status, Code: body.Code, Message: body.Message},
 		allowed: body.Allowed && body.Reason.Allows(), reason: body.Reason, wouldDeny: body.WouldDeny}
 	if body.Allowed != body.Reason.Allows() || body.Reason == policy.InvalidRequest || body.Reason == policy.Unavailable {
@@ -167,5 +198,17 @@ func (v *server) Investigate(ctx context.Context, organization string, c admin.C
 	if c.Unproven {
 		body["unproven"] = true
 	}
-	return found, v.call(ctx, request{method: http.MethodPost, path: []string{"organizations", organization, "investigations"}, body: body}, &found)
+	err = v.call(ctx, request{method: http.MethodPost, path: []string{"organizations", organization, "investigations"}, body: body}, &found)
+	if err == nil && (found.Organization != organization || found.Again == 0) {
+		err = v.otherwise("an investigation")
+	}
+	return found, err
+}
+
+func (v *server) Tighten(ctx context.Context, organization string, id apikey.ID, options admin.TightenOptions) (t admin.Tightening, err error) {
+	query := url.Values{"budget": {strconv.Itoa(options.Budget)}, "allowIPv6": {strconv.FormatBool(options.AllowIPv6)}}
+	if err = v.get(ctx, &t, query, "organizations", organization, "keys", string(id), "list", "suggestion"); err == nil && t.Key.ID != id {
+		err = v.otherwise("a list")
+	}
+	return t, err
 }

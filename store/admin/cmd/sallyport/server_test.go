@@ -1,0 +1,180 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/sallyport-go/sallyport/apikey"
+	"github.com/sallyport-go/sallyport/policy"
+	"github.com/sallyport-go/sallyport/policy/policyhttp"
+	"github.com/sallyport-go/sallyport/store/admin"
+	"github.com/sallyport-go/sallyport/store/admin/adminhttp"
+)
+
+// A served is a script whose store is behind a running service.
+type served struct {
+	*script
+	clock atomic.Pointer[time.Time] // of the service
+	http  *httptest.Server
+}
+
+// The person's secret is one of the service's own, such as a token of its sign-in.
+const personsSecret = "olgas-own-token"
+
+// serve returns a script with a service on its store, in which olga may do everything and keys
+// with the role owner manage.
+func serve(t *testing.T) *served {
+	s := &served{script: newScript(t)}
+	s.clock.Store(&began)
+	clock := func() time.Time { return *s.clock.Load() }
+	issuer, err := apikey.NewIssuer(apikey.IssuerConfig{Clock: clock})
+	require.NoError(t, err)
+	a, err := admin.New(s.store, admin.RequireJournal(), admin.WithPeopleManaging(), admin.WithClock(clock), admin.WithIssuer(issuer))
+	require.NoError(t, err)
+	guard, err := policyhttp.New(policyhttp.Config{Engine: policy.New(s.store, policy.WithClock(clock)), Issuer: issuer})
+	require.NoError(t, err)
+	roles := []string{"owner", "reader", "writer", "auditor"}
+	handler, err := adminhttp.New(adminhttp.Config{
+		Admin: a, Store: s.store, Guard: guard, OrganizationRoles: roles, ProjectRoles: roles, Projects: ofAcme{},
+		Roles:     adminhttp.Roles{Read: []string{"owner"}, Manage: []string{"owner"}, ProjectRead: []string{"owner"}, ProjectManage: []string{"owner"}},
+		Endpoints: []policy.Endpoint{{Name: "things.list", Roles: []string{"reader"}}},
+		Person: func(r *http.Request) (admin.Person, error) {
+			if r.Header.Get("Authorization") != "Bearer "+personsSecret {
+				return admin.Person{}, errors.New("not signed in")
+			}
+			return admin.Person{ID: "olga", May: func(string, admin.Access) bool { return true }}, nil
+		},
+	})
+	require.NoError(t, err)
+	s.http = httptest.NewServer(handler)
+	t.Cleanup(s.http.Close)
+	return s
+}
+
+// remote runs a command through the service.
+func (s *served) remote(secret, command, stdin string) string {
+	local := s.env
+	defer func() { s.env = local }()
+	s.env = maps.Clone(local)
+	delete(s.env, "SALLYPORT_STORE")
+	s.env["SALLYPORT_SERVER"], s.env["SALLYPORT_KEY"] = s.http.URL, secret
+	now := s.now
+	s.clock.Store(&now)
+	return s.run(command, stdin)
+}
+
+// ofAcme are the projects of acme, p1 and p2.
+type ofAcme struct{}
+
+func (ofAcme) Of(context.Context, string) iter.Seq2[admin.Project, error] {
+	return func(func(admin.Project, error) bool) {}
+}
+
+func (ofAcme) Project(_ context.Context, id string) (admin.Project, bool, error) {
+	return admin.Project{ID: id, Organization: "acme"}, id == "p1" || id == "p2", nil
+}
+
+// Who changed it, and by what way, is another through the service, and the place is its address.
+func (s *served) asLocal(text string) string {
+	text = strings.ReplaceAll(text, "a secret as the server makes them", "a secret sp_…")
+	text = regexp.MustCompile(`server(␛\[0m)?  `+regexp.QuoteMeta(s.http.URL)).ReplaceAllString(text, "store$1   memory:test")
+	return strings.NewReplacer(s.http.URL, "memory:test", "person olga", "system olga", `"kind": "person"`, `"kind": "system"`, `"kind":"person"`, `"kind":"system"`,
+		`person "olga"`, `system "olga"`, `"via": "api"`, `"via": "cli"`, `"via":"api"`, `"via":"cli"`, "  api  ", "  cli  ").Replace(text)
+}
+
+var (
+	notServed = regexp.MustCompile(`with --server (this command is|the flag --\S+ is) not available: use --store|with --server events are those of one organization|is IPv6: this list takes IPv4`)
+
+	// The decision of a server lacks these.
+	unsaid = regexp.MustCompile(`(?m)^(entry|log line)  .*\n|^    "entry": .*\n|,\n    "requirement": ".*"|,\n    "parameters": \[\n.*\n    \]|"entry":"[^"]*",|,"requirement":"[^"]*"|,"parameters":\[[^]]*\]`)
+	cause  = regexp.MustCompile(` \(apikey: .*\)`)
+
+	absentText   = regexp.MustCompile(`(?i)sallyport: (␛\[0m)?there is no (key|organization) "`)
+	conflictText = regexp.MustCompile(`is taken\. Choose|has two live secrets already|has no list on trial`)
+)
+
+// compare returns how what a command prints through a service is what it prints on the store,
+// "" for a difference.
+func compare(command, want, got string) string {
+	status := func(text string) (rest, status string) { return text[:len(text)-2], text[len(text)-2:] }
+	near, nearStatus := status(cause.ReplaceAllString(want, ""))
+	far, farStatus := status(got)
+	switch {
+	case want == got:
+		return "same"
+	case (near == far || strings.Contains(command, " rotate ") && words(near) == words(far)) && nearStatus == "2\n" && (farStatus == "1\n" && absentText.MatchString(far) || farStatus == "3\n" && conflictText.MatchString(far)):
+		return "same but for the documented status"
+	case strings.HasPrefix(command, "sallyport decide ") && unsaid.ReplaceAllString(want, "") == got:
+		return "same but for what a server does not say"
+	case strings.HasPrefix(command, "sallyport decide ") && strings.Contains(want, "wrong_organization") && strings.Contains(got, "unknown_key") && nearStatus == farStatus:
+		return "a key of another organization is unknown"
+	case strings.Contains(command, " rotate ") && words(want) == words(got): // its question is longer
+		return "same"
+	case strings.HasPrefix(command, "sallyport may ") && nearStatus == farStatus:
+		return "other endpoints"
+	}
+	return ""
+}
+
+// words returns a text without its lines.
+func words(text string) string {
+	return strings.Join(strings.Fields(strings.ReplaceAll(text, "\n2> ", "\n")), " ")
+}
+
+// Every command of the scripts, with the same arguments, clock and terminal, prints through a
+// running service what it prints straight on the store.
+func TestServedScripts(t *testing.T) {
+	paths, err := filepath.Glob("testdata/*.script")
+	require.NoError(t, err)
+	counts := map[string]int{}
+	for _, path := range paths {
+		t.Run(strings.TrimSuffix(filepath.Base(path), ".script"), func(t *testing.T) {
+			golden, err := os.ReadFile(path)
+			require.NoError(t, err)
+			far, near := serve(t), newScript(t)
+			far.via = func(command, stdin string) string {
+				near.now, near.width, near.env = far.now, far.width, far.env
+				if strings.HasPrefix(command, "sallyport decide ") && !strings.Contains(command, " --at ") {
+					command += " --at " + far.now.Format(time.RFC3339) // the service's clock is this machine's
+				}
+				want := near.run(command, stdin)
+				if far.env["SALLYPORT_STORE"] != "memory:test" || strings.Contains(command, " --store") || strings.Contains(command, " --managers") {
+					far.run(command, stdin)
+					counts["another store"]++
+					return ""
+				}
+				got, how := far.remote(personsSecret, command, stdin), ""
+				if notServed.MatchString(got) {
+					require.True(t, strings.HasSuffix(got, "? 2\n"), got)
+					require.Equal(t, want, far.asLocal(far.run(command, stdin))) // so that the records stay the same
+					how = "refused"
+				} else {
+					got = far.asLocal(got)
+					how = compare(command, want, got)
+				}
+				if how == "" {
+					require.Equal(t, want, got, command)
+				}
+				counts[how]++
+				return ""
+			}
+			far.play(string(golden))
+		})
+	}
+	t.Log(counts)
+	require.Greater(t, counts["same"], 150)
+	require.Less(t, counts["a key of another organization is unknown"]+counts["other endpoints"], 10)
+}
