@@ -1,8 +1,10 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"io"
 	"iter"
 	"maps"
 	"net/http"
@@ -177,4 +179,75 @@ func TestServedScripts(t *testing.T) {
 	t.Log(counts)
 	require.Greater(t, counts["same"], 150)
 	require.Less(t, counts["a key of another organization is unknown"]+counts["other endpoints"], 10)
+}
+
+// A key is the actor of what it asks for: it sees and changes its own organization, and cannot
+// lock itself out.
+func TestServedByKey(t *testing.T) {
+	s := serve(t)
+	s.run("sallyport keys create --org acme --id ops --role owner --from 127.0.0.1 --yes", "")
+	ops := s.secret
+	do := func(command string) string {
+		return strings.ReplaceAll(s.remote(ops, command, ""), s.http.URL, "SERVER")
+	}
+
+	require.Equal(t, `as            key ops
+from          127.0.0.1
+organization  acme
+status        active
+grants        owner
+may           key "ops" of organization "acme", from 127.0.0.1, at 2031-05-06T07:08:09Z: address_listed
+              organization
+                things.list  no  role_missing
+              
+              all projects
+                things.list  no  project_not_granted
+? 0
+`, do("sallyport whoami"))
+	require.Equal(t, "ops\n? 0\n", do("sallyport whoami -o name"))
+	require.Equal(t, "acme\n? 0\n", do("sallyport org list -o name"))
+	require.Equal(t, "old\nops\nowner\nreport\n? 0\n", do("sallyport keys list -o name"))
+	require.Equal(t, "2> sallyport: There is no key \"globe\" in this organization.\n? 1\n", do("sallyport keys show globe"))
+	require.Regexp(t, `^2> sallyport: The server answers 403 API_KEY_NOT_IN_ORGANIZATION: .*\n\? 1\n$`, do("sallyport keys show globe --org globex"))
+
+	require.Contains(t, do("sallyport keys disable report --yes --reason leaked"), "2> Done: key.disabled of key report at revision 9.\n? 0\n")
+	require.Contains(t, do("sallyport events list --newest --limit 1"), "key ops  api  leaked\n? 0\n")
+	require.Contains(t, do("sallyport events list -o name --limit 2"), "? 0\n") // those of its organization
+	for _, command := range []string{"list replace ops -f testdata/list.txt", "keys grant ops --remove --role owner", "keys delete ops"} {
+		refused := do("sallyport " + command + " --yes")
+		require.Contains(t, refused, "? 1\n", command)
+		require.Contains(t, refused, "The change is refused. The key that makes this change", command)
+	}
+	require.Contains(t, do("sallyport keys disable report --yes --token 00000000000000000000000000000000"), "? 3\n")
+
+	created := do("sallyport keys create --org acme --id fresh --role reader --from 192.0.2.9 --label team=core --expires 2032-01-01 --yes")
+	require.Equal(t, "SECRET\n2> Done: key.created of key fresh at revision 10.\n? 0\n", created)
+	fresh := s.secret
+	require.Contains(t, do("sallyport keys show fresh"), "labels        team=core\n")
+	require.Contains(t, s.remote(fresh, "sallyport keys list", ""), "API_KEY_ADDRESS")
+
+	wrong := s.remote(ops[:len(ops)-1]+"x", "sallyport whoami", "")
+	require.Regexp(t, `^2> sallyport: The server answers 401 [A-Z_]+: .*\n\? 1\n$`, wrong)
+}
+
+// Following prints events as they happen, and goes on behind the last one.
+func TestServedFollow(t *testing.T) {
+	s := serve(t)
+	s.env = map[string]string{"SALLYPORT_SERVER": s.http.URL, "SALLYPORT_KEY": personsSecret}
+	for _, format := range []string{"table", "json", "name"} {
+		ctx, cancel := context.WithCancel(t.Context())
+		want := map[string]string{"table": "key.disabled of key report", "json": `"type":"key.disabled"`, "name": "000000000000000800000000"}[format]
+		printed := &watched{on: want, then: cancel}
+		var stderr bytes.Buffer
+		done := make(chan int)
+		go func() {
+			done <- run(ctx, []string{"events", "follow", "--org", "acme", "--after", "6", "-o", format}, strings.NewReader(""), printed, &stderr, s.environment())
+		}()
+		near := newScript(t)
+		near.store = s.store
+		require.Equal(t, yes, near.do(strings.NewReader(""), io.Discard, io.Discard, "keys", "disable", "report", "--yes"))
+		require.Equal(t, yes, <-done, stderr.String())
+		require.Contains(t, printed.String(), want)
+		require.Regexp(t, `^Go on with: --after [678]@[A-Z2-7]{26}\n$`, stderr.String())
+	}
 }
