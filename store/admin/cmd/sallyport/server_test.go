@@ -221,10 +221,10 @@ may           key "ops" of organization "acme", from 127.0.0.1, at 2031-05-06T07
 	require.Contains(t, do("sallyport keys disable report --yes --token 00000000000000000000000000000000"), "? 3\n")
 
 	created := do("sallyport keys create --org acme --id fresh --role reader --from 192.0.2.9 --label team=core --expires 2032-01-01 --yes")
-	require.Equal(t, "SECRET\n2> Done: key.created of key fresh at revision 10.\n? 0\n", created)
+	require.Equal(t, "SECRET\n2> Done: key.created of key fresh at revision 10.\n2> Done: key.entry_added of key fresh 192.0.2.9 at revision 10.\n? 0\n", created)
 	fresh := s.secret
 	require.Contains(t, do("sallyport keys show fresh"), "labels        team=core\n")
-	require.Contains(t, s.remote(fresh, "sallyport keys list", ""), "API_KEY_ADDRESS")
+	require.Regexp(t, `^2> sallyport: The server answers 403 [A-Z_]+: .*127\.0\.0\.1.*\n\? 1\n$`, s.remote(fresh, "sallyport whoami", ""))
 
 	wrong := s.remote(ops[:len(ops)-1]+"x", "sallyport whoami", "")
 	require.Regexp(t, `^2> sallyport: The server answers 401 [A-Z_]+: .*\n\? 1\n$`, wrong)
