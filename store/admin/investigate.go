@@ -337,6 +337,9 @@ func (q *inquiry) evidence(ctx context.Context, found *Investigation) {
 // String returns the investigation for a terminal.
 func (i Investigation) String() string {
 	var b strings.Builder
+	if len(i.Changed) > 0 && i.KeyRevision > 0 {
+		fmt.Fprintf(&b, "The call of %s met other records, which were changed since. By those of now:\n", shown(i.Time))
+	}
 	b.WriteString(i.Explanation)
 	if i.KeyRevision == 0 {
 		b.WriteString("The organization has no such key.\n")

@@ -44,6 +44,8 @@ func TestInvestigateThePast(t *testing.T) {
 	require.Equal(t, called, found.Time)
 	require.Equal(t, w.stored("k").Revision, found.KeyRevision)
 	text := found.String()
+	require.True(t, strings.HasPrefix(text, "The call of 2026-03-01T12:01:00Z met other records, which were changed since. By those of now:\n"), text)
+	require.NotContains(t, w.investigate(ann, read("192.0.2.9")).String(), "met other records")
 	require.Contains(t, text, "The call was at 2026-03-01T12:01:00Z. The records are those of now: the key at revision ")
 	require.Contains(t, text, "Changed since: 2026-03-01T12:02:00Z key.entry_removed by person \"ann@example.com\": 192.0.2.9.\n")
 	require.Contains(t, text, "Changed since: 2026-03-01T12:02:00Z organization.requirement_changed by person \"ann@example.com\".\n")

@@ -34,6 +34,7 @@ type digestService struct {
 	secret  apikey.Secret
 	digest  digest.Config
 	config  policyhttp.Config
+	mu      sync.Mutex
 	looked  []apikey.ID // up, in the source
 	decided func(policy.Decision)
 
@@ -508,7 +509,9 @@ type digestSource struct {
 }
 
 func (s *digestSource) LookupNow(id apikey.ID) (policy.Subject, bool, error) {
+	s.mu.Lock()
 	s.looked = append(s.looked, id)
+	s.mu.Unlock()
 	return policy.NewSubject(&s.key, &s.organization), id == s.key.ID, nil
 }
 
