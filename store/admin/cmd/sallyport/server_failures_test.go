@@ -73,8 +73,10 @@ func TestServerAnswers(t *testing.T) {
 		"proxy":             {answers(502, "text/html", "<h1>Bad</h1>"), unknown, lost},
 		"no JSON":           {answering200("application/json", "{"), unknown, "does not answer as the API"},
 		"another JSON":      {answering200("application/json", "{}"), unknown, "answers that 0 of 1 changes were made"},
-		"redirection":       {func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/elsewhere", http.StatusTemporaryRedirect) }, unknown, "sends to another address (status 307)"},
-		"broken off":        {func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, unknown, lost},
+		"redirection": {func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "/elsewhere", http.StatusTemporaryRedirect)
+		}, unknown, "sends to another address (status 307)"},
+		"broken off": {func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, unknown, lost},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var asked []string
