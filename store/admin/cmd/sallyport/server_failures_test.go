@@ -84,8 +84,8 @@ func TestServerAnswers(t *testing.T) {
 				asked = append(asked, r.URL.Path)
 				test.handler(w, r)
 			}))
-			defer server.Close()
 			status, text := through(t, t.Context(), server.URL, "keys", "disable", "report", "--org", "acme", "--yes")
+			server.Close() // it has noted every request then
 			require.Equal(t, test.status, status, text)
 			require.Contains(t, strings.ReplaceAll(text, "it is not known", "It is not known"), test.text)
 			require.Equal(t, []string{apiPath + "/organizations/acme/changes"}, asked)
