@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 )
@@ -86,7 +87,7 @@ func (ch *changer) askFor(ctx context.Context, organization, text string, change
 			return err
 		}
 		if answer != string(kind) {
-			return errDeclined
+			return fmt.Errorf("nothing was changed: the finding was not accepted by its name, %s", kind)
 		}
 		ch.accept = append(ch.accept, answer)
 	}

@@ -75,6 +75,13 @@ func (b binary) wholePath() {
 	require.Contains(b.t, b.must(yes, "events list --newest --limit 1 -o jsonl"), `"via":"cli","reason":"mistake","accepted":["opens"]`)
 	require.Contains(b.t, b.must(yes, "events list --newest --limit 1"), "system olga as ")
 
+	for _, of := range [][]string{{"denials"}, {"denials", "old"}} { // no process counted any
+		status, out, told := b.run(nil, of...)
+		require.Equal(b.t, yes, status)
+		require.Empty(b.t, out)
+		require.Contains(b.t, told, "No denied call is known.\nMind: ")
+	}
+
 	token := b.must(no, "keys disable old --preview -o name")
 	b.must(yes, "keys describe old meanwhile --yes")
 	b.must(changed, "keys disable old --yes --token "+token)

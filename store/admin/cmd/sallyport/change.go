@@ -35,7 +35,7 @@ func (s *session) changing(c *cobra.Command) *changer {
 	flags := c.Flags()
 	flags.BoolVar(&ch.preview, "preview", false, "show the effect and write nothing; exit status 1 if there are findings")
 	flags.BoolVar(&ch.yes, "yes", false, "do not ask; this accepts no finding")
-	flags.StringSliceVar(&ch.accept, "accept", nil, "accept findings of this `kind`; needs --reason")
+	flags.StringSliceVar(&ch.accept, "accept", nil, "accept findings of this `kind`: "+strings.Join(kinds, ", ")+"; needs --reason")
 	flags.StringVar(&ch.reason, "reason", "", "why, in one line `text`, for the events")
 	flags.StringVar(&ch.token, "token", "", "apply only if the preview with this `token` still holds")
 	complete(c, "accept", kinds...)

@@ -16,12 +16,12 @@ func remedies(found admin.Investigation) (lines []string) {
 		for _, kind := range remedy.Preview.Needs() {
 			accept += " --accept " + string(kind)
 		}
-		if accept != "" {
-			accept += " --reason TEXT"
-		}
 		var commands []string
 		for _, proposal := range remedy.Proposals {
 			if command := remedyCommand(found, proposal); command != "" {
+				if accept != "" && !strings.Contains(command, " --reason ") {
+					command += " --reason TEXT"
+				}
 				commands = append(commands, "sallyport "+command+accept)
 			}
 		}

@@ -130,9 +130,13 @@ them: strangers can make those.`
 			if err != nil {
 				return err
 			}
-			return list(s, denials, each(denialsOf(used, key.Organization)))
+			if err := list(s, denials, each(denialsOf(used, key.Organization))); err != nil {
+				return err
+			}
+			return s.mind(used.Gaps)
 		}
-		return list(s, denials, func(yield func(denial, error) bool) {
+		var gaps []string
+		err = list(s, denials, func(yield func(denial, error) bool) {
 			for key, err := range views(c.Context(), r, org, store.Filter{}) {
 				var used admin.KeyUsage
 				if err == nil {
@@ -147,12 +151,27 @@ them: strangers can make those.`
 						return
 					}
 				}
+				if len(gaps) == 0 {
+					gaps = used.Gaps // those of the others are alike: one recorder counts all keys
+				}
 			}
 		})
+		if err != nil {
+			return err
+		}
+		return s.mind(gaps)
 	}
 	c.Flags().StringVar(&org, "org", "", "only keys of this `organization`")
 	c.Flags().Var(&since, "since", "how far back")
 	return c
+}
+
+// mind says what the evidence lacks, since no call known is not no call made.
+func (s *session) mind(gaps []string) error {
+	for _, gap := range gaps {
+		s.err.print("Mind: " + gap + "\n")
+	}
+	return s.err.flush()
 }
 
 func denialsOf(used admin.KeyUsage, organization string) (found []denial) {
