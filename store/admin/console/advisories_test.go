@@ -125,7 +125,7 @@ var hostile = []string{
 }
 
 // Stored script: a name, a description, a comment, a label or a reason that another page runs.
-func TestStoredScript(t *testing.T) {
+func TestStoredScriptInPages(t *testing.T) {
 	for _, text := range hostile {
 		s := newSite(t).busy(text)
 		shown := 0
@@ -144,7 +144,7 @@ func TestStoredScript(t *testing.T) {
 
 // Reflected script: the page runs a value of the query, the path or the form, or the value leaves
 // its attribute.
-func TestReflectedScript(t *testing.T) {
+func TestReflectedScriptInPages(t *testing.T) {
 	places := names(newSite(t).busy("Nightly"))
 	for _, text := range []string{strings.Join(hostile, ""), "javascript:alert(1)", "a\r\nSet-Cookie: session=evil", "\x00\xff\xfe"} {
 		for _, r := range routes() {

@@ -116,7 +116,7 @@ var ofIDs = []string{"organization in the path", "key in the path", "key", "like
 // A session of one organization that reaches another's: every route, with every ID of others in
 // every place that a link or a form has. The answer is the same as for an ID of nothing, has
 // nothing of theirs, and changes nothing of theirs.
-func TestNothingOfAnotherOrganization(t *testing.T) {
+func TestNoPageOfAnotherOrganization(t *testing.T) {
 	tried := 0
 	places := names(newSite(t).busy("Nightly"))
 	for _, further := range []string{"organization in the path", "key in the path", "cursor", "history", "back"} { // the lists of that world have one page, and no call is refused
