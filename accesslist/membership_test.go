@@ -207,7 +207,7 @@ func TestMembershipAgainstOtherImplementations(t *testing.T) {
 	for _, sample := range samples() {
 		t.Run(sample.name, func(t *testing.T) {
 			if sample.name == "ipv4/1000000" && testing.Short() {
-				t.Skip("takes seconds")
+				t.Skip("left out by -short: it takes seconds")
 			}
 			blocks := sample.blocks()
 			entries := linear(entriesOf(blocks))

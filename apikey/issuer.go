@@ -74,10 +74,13 @@ func (i *Issuer) orDefault() *Issuer {
 	return i
 }
 
-// NewIssuer returns an issuer. The error joins everything wrong with the configuration: an invalid prefix, two prefixes
-// of which one begins with the other and a _, a zero ServerKey or two with the same ID, AcceptUnkeyed without ServerKeys,
-// an invalid Digest algorithm or one given twice, an invalid realm, and one of DigestAlgorithms and DigestRealm without the
-// other.
+// NewIssuer returns an issuer. The error joins everything wrong with the configuration:
+//   - an invalid prefix, or one that begins with another one and a _;
+//   - a zero ServerKey, or two with the same ID;
+//   - AcceptUnkeyed without ServerKeys;
+//   - an invalid Digest algorithm, or one given twice;
+//   - an invalid DigestRealm;
+//   - DigestAlgorithms without DigestRealm, or the other way around.
 func NewIssuer(config IssuerConfig) (*Issuer, error) {
 	var errs []error
 	report := func(format string, args ...any) { errs = append(errs, fmt.Errorf("apikey: "+format, args...)) }

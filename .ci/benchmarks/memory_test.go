@@ -86,7 +86,7 @@ func measureFacts(keys int) (f facts, err error) {
 // TestFacts guards figures that are the same on every machine.
 func TestFacts(t *testing.T) {
 	if testing.Short() {
-		t.Skip("it fills a store with 200,000 keys")
+		t.Skip("left out by -short: it fills a store with 200,000 keys")
 	}
 	f, err := measureFacts(100_000)
 	if err != nil {

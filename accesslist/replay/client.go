@@ -89,8 +89,8 @@ func (c Client) check() error {
 	return nil
 }
 
-// errNoClient is returned for a line without a client: a request that came past the proxy,
-// or a call that the guard denied before it knew the client.
+// errNoClient is for a line without a client. The request did not come through the proxy, or
+// the guard denied the call before it looked for the client.
 var errNoClient = errors.New("no client")
 
 // choose sets the client of a record from the addresses that its line has.

@@ -22,7 +22,7 @@ type Reader struct {
 	failed error // that Read returns from now on
 
 	scanner scanner
-	other   *scanner // for lines that are not read, so that they leave no trace in the first
+	other   *scanner // tries other formats on a bad line, since trying changes a scanner
 	how     reading  // format Auto: not recognized yet
 	record  Record
 	log     Log

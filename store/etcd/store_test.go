@@ -181,7 +181,7 @@ func TestReadIsSentAgain(t *testing.T) {
 	require.ErrorIs(t, err, context.DeadlineExceeded)
 
 	if testing.Short() {
-		t.Skip("the rest waits for some seconds")
+		t.Skip("left out by -short: the rest waits for some seconds")
 	}
 	// Without a deadline it is given up.
 	_, _, err = s.Lookup(t.Context(), "k1")

@@ -34,7 +34,7 @@ func readBody[T any](c *call) (into T, err error) {
 	return into, nil
 }
 
-// readAll reads the body within its bound. The code is that of a body that cannot be read.
+// readAll reads the body within its bound. An unreadable body is an error with this code.
 func (c *call) readAll(code string) ([]byte, error) {
 	data, err := io.ReadAll(http.MaxBytesReader(nil, c.Body, maxBody))
 	if _, large := errors.AsType[*http.MaxBytesError](err); large {

@@ -259,7 +259,7 @@ func receive[T any](t testing.TB, from <-chan T) T {
 // watch. The client's keep-alive ends the watch, and another member serves the next.
 func TestNetworkIsSilent(t *testing.T) {
 	if testing.Short() {
-		t.Skip("it waits for keep-alives")
+		t.Skip("left out by -short: it waits for keep-alives")
 	}
 	cluster := etcdtest.Start(t, 3)
 	s, prefix := opened(t, cluster.Client(t))

@@ -18,7 +18,7 @@ import (
 // look-up is older than the bound.
 func TestReplicas(t *testing.T) {
 	if testing.Short() {
-		t.Skip("it takes as long as its disturbances")
+		t.Skip("left out by -short: it takes as long as its disturbances")
 	}
 	const bound = 2 * time.Second
 	cluster := etcdtest.Start(t, 3)

@@ -78,8 +78,8 @@ func (v *server) Events(ctx context.Context, r store.EventRequest) (page store.E
 	return page, err
 }
 
-// Follow yields events as the server sends them. A stream that ends or breaks is asked for
-// again where it ended; one that cannot be begun is an error.
+// Follow yields events as the server sends them. When a stream ends or breaks, the next one
+// begins where it ended. A stream that does not begin is an error.
 func (v *server) Follow(ctx context.Context, r store.EventRequest) iter.Seq2[store.EventPage, error] {
 	return func(yield func(store.EventPage, error) bool) {
 		for {

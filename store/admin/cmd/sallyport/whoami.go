@@ -11,7 +11,7 @@ import (
 	"github.com/sallyport-go/sallyport/store/admin"
 )
 
-// A who is whom changes are made by. Of a key it has what that may do from here.
+// A who is the actor of changes. If it is a key, its permissions from this address are there.
 type who struct {
 	Actor        actorView          `json:"actor"`
 	Organization string             `json:"organization,omitempty"`
