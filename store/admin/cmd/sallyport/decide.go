@@ -212,7 +212,7 @@ func (s *session) readFile(path string) ([]byte, error) {
 }
 
 var investigations = listing[admin.Investigation]{
-	name: func(i admin.Investigation) string { return i.Again.String() },
+	name: func(i admin.Investigation) string { return i.Reason.String() },
 }
 
 func (s *session) explainCommand() *cobra.Command {
@@ -220,8 +220,11 @@ func (s *session) explainCommand() *cobra.Command {
 	var id string
 	var unproven bool
 	c := &cobra.Command{Use: "explain KEY --from ADDRESS --org ORG", Short: "Say why a call is refused, and what would let it pass", Args: cobra.ExactArgs(1)}
-	c.Long = `Say which line of the order answers a call and why, what was changed since, and the changes
-after which the call would pass. Exit status 0 if it is allowed now, 1 if it is denied.`
+	c.Long = `Say which line of the order answers a call and why, which change the refusal comes from, what
+was changed since, and the changes after which the call would pass.
+
+Exit status 0 if the call is allowed, 1 if it is denied: now or, with --at, at that time, by the
+records of now. What the same call is answered when made again is in the text only.`
 	c.RunE = func(c *cobra.Command, args []string) error {
 		if err := s.storeOnly(c, "role", "requires-list"); err != nil {
 			return err
@@ -244,7 +247,7 @@ after which the call would pass. Exit status 0 if it is allowed now, 1 if it is 
 		} else if err := show(s, investigations, found); err != nil {
 			return err
 		}
-		if !found.Again.Allows() {
+		if !found.Reason.Allows() {
 			return errNo
 		}
 		return nil

@@ -199,7 +199,7 @@ func (v *server) Investigate(ctx context.Context, organization string, c admin.C
 		body["unproven"] = true
 	}
 	err = v.call(ctx, request{method: http.MethodPost, path: []string{"organizations", organization, "investigations"}, body: body}, &found)
-	if err == nil && (found.Organization != organization || found.Again == 0) {
+	if err == nil && (found.Organization != organization || found.Reason == 0 || found.Again == 0) {
 		err = v.otherwise("an investigation")
 	}
 	return found, err
