@@ -31,17 +31,22 @@ var listFindings = listing[listFinding]{
 func (s *session) listFindings() *cobra.Command {
 	var internet bool
 	since := duration(30 * 24 * time.Hour)
-	c := &cobra.Command{Use: "findings KEY", Short: "Report entries that are expired, unused, shadowed or too broad", Args: cobra.ExactArgs(1)}
+	c := &cobra.Command{Use: "findings KEY", Short: "Report entries that are expired, unused, shadowed or too broad", Args: exactly(1)}
 	c.Long = "Report entries that are expired, unused, shadowed or too broad. Exit status 1 if there are any."
 	c.RunE = func(c *cobra.Command, args []string) error {
 		if err := s.use(c.Context()); err != nil {
 			return err
 		}
+		r, err := s.records(c.Context())
+		if err != nil {
+			return err
+		}
 		key, err := s.store.Key(c.Context(), apikey.ID(args[0]))
 		if errors.Is(err, store.ErrNotFound) {
-			return noSuchKey(apikey.ID(args[0]), s.shown)
-		} else if err != nil {
-			return err
+			err = noKeyError{apikey.ID(args[0]), s.shown}
+		}
+		if err != nil {
+			return nearKey(c.Context(), r, "", apikey.ID(args[0]), err)
 		}
 		evidence, err := s.listEvidence(c.Context(), key.ID, time.Duration(since))
 		if err != nil {
@@ -88,7 +93,7 @@ func (s *session) listSuggest() *cobra.Command {
 	var org string
 	var options admin.TightenOptions
 	since := duration(30 * 24 * time.Hour)
-	c := &cobra.Command{Use: "suggest KEY", Short: "Suggest an access list from the addresses that used a key", Args: cobra.ExactArgs(1)}
+	c := &cobra.Command{Use: "suggest KEY", Short: "Suggest an access list from the addresses that used a key", Args: exactly(1)}
 	c.Long = `Suggest an access list from the addresses that used a key. The list is on standard output, as a
 file for list replace; what speaks against it is on standard error. Nothing is written.
 

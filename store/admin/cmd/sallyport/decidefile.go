@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
-	"os"
 	"strconv"
 	"time"
 
@@ -56,21 +55,17 @@ const (
 
 // decideFile decides the calls in a file. A line that is no call ends it, after those before.
 func (s *session) decideFile(ctx context.Context, path string, clock func() time.Time) error {
-	from := s.stdin
-	if path != "-" {
-		file, err := os.Open(path)
-		if err != nil {
-			return err
-		}
-		defer func() { _ = file.Close() }() // it is only read
-		from = file
+	from, err := s.open(path)
+	if err != nil {
+		return err
 	}
+	defer func() { _ = from.Close() }() // it is only read
 	if err := s.use(ctx); err != nil {
 		return err
 	}
 	engine := policy.New(s.store, policy.WithClock(clock), policy.WithTimeout(deciding))
 	decided, denied, untold := 0, false, 0
-	err := list(s, judgements, func(yield func(judged, error) bool) {
+	err = list(s, judgements, func(yield func(judged, error) bool) {
 		lines := bufio.NewReaderSize(from, maxCall)
 		for line, more := 1, true; more; {
 			calls, err := readCalls(lines, line)

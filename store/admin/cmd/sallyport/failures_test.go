@@ -117,3 +117,10 @@ func TestFailingReads(t *testing.T) {
 	require.Equal(t, no, s.do(strings.NewReader(""), &stdout, io.Discard, "doctor"))
 	require.Equal(t, 4, strings.Count(stdout.String(), "the disk is on fire"), stdout.String())
 }
+
+// An unobserved store cannot read its usage.
+type unobserved struct{ *memory.Store }
+
+func (unobserved) Usage(context.Context, ...apikey.ID) (map[apikey.ID]store.KeyUsage, error) {
+	return nil, errUnread
+}

@@ -93,7 +93,7 @@ func (v *server) OrganizationOf(ctx context.Context, id apikey.ID) (string, erro
 			return "", err
 		}
 	}
-	return "", noError{noSuchKey(id, v.shown)}
+	return "", noError{noKeyError{id, v.shown}}
 }
 
 func (v *server) Key(ctx context.Context, organization string, id apikey.ID) (key admin.KeyView, err error) {
