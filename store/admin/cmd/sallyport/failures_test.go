@@ -15,6 +15,7 @@ import (
 	"github.com/sallyport-go/sallyport/apikey"
 	"github.com/sallyport-go/sallyport/policy"
 	"github.com/sallyport-go/sallyport/store"
+	"github.com/sallyport-go/sallyport/store/adapter"
 	"github.com/sallyport-go/sallyport/store/memory"
 )
 
@@ -34,6 +35,7 @@ func TestFailingWrites(t *testing.T) {
 		text   string
 	}{
 		{store.ErrConflict, changed, "The records are being changed by others."},
+		{adapter.NotWritten(errors.New("another process has it locked")), unknown, "The store could not write. Nothing was changed. Try again. (another process has it locked)"},
 		{errors.New("the disk is on fire"), unknown, "It is not known whether the change was made. Look before you try again. (the disk is on fire)"},
 	} {
 		s := newScript(t)
