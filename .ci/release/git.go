@@ -83,6 +83,23 @@ func (r repository) main() (string, error) {
 	return filepath.Dir(common), err
 }
 
+// workingTree returns a tree of the files as they are, without those that git ignores.
+func (r repository) workingTree() (string, error) {
+	temporary, err := os.MkdirTemp("", "release")
+	if err != nil {
+		return "", err
+	}
+	defer os.RemoveAll(temporary)
+	r.index = filepath.Join(temporary, "index")
+	if _, err := r.git(nil, "read-tree", "HEAD"); err != nil {
+		return "", err
+	}
+	if _, err := r.git(nil, "add", "--all", "."); err != nil {
+		return "", err
+	}
+	return r.line("write-tree")
+}
+
 // replaced returns a tree like another one, except for the content of some files. It
 // changes neither the index nor the working tree.
 func (r repository) replaced(tree string, contents map[string][]byte) (string, error) {

@@ -1,6 +1,8 @@
 // Release makes the commits and tags of a release, of all modules at once. It pushes
 // nothing.
 //
+//	go run . VERSION                       release the branch as VERSION, of the form v1.2.3
+//	go run . check                         what .ci/run checks
 //	go run . proxy VERSION FOLDER [COMMIT] write the modules of COMMIT (HEAD) as VERSION
 //	                                       into FOLDER, a module proxy: GOPROXY=file://FOLDER
 //
@@ -16,7 +18,7 @@ import (
 	"os"
 )
 
-const usage = "want proxy VERSION FOLDER [COMMIT]"
+const usage = "want VERSION, or check, or proxy VERSION FOLDER [COMMIT]"
 
 func main() {
 	if err := run(".", os.Args[1:], os.Stdout); err != nil {
@@ -31,6 +33,10 @@ func run(dir string, args []string, out io.Writer) error {
 		return err
 	}
 	switch {
+	case len(args) == 1 && args[0] == "check":
+		return check(r, out)
+	case len(args) == 1:
+		return cut(r, args[0], out)
 	case len(args) >= 3 && len(args) <= 4 && args[0] == "proxy":
 		return proxy(r, args[1], args[2], append(args[3:], "HEAD")[0])
 	}
