@@ -66,7 +66,7 @@ func sums(r repository, tree, dir, version string) ([]string, error) {
 // writeProxy adds the released modules of a commit to a folder that GOPROXY can name as a
 // file:// address.
 func writeProxy(r repository, commit, version, folder string) error {
-	when, err := r.line("show", "-s", "--format=%cI", commit)
+	when, err := r.line("show", "-s", "--format=%cI", commit+"^{commit}")
 	if err != nil {
 		return err
 	}
