@@ -46,7 +46,7 @@ func TestGeneratedClient(t *testing.T) {
 	require.Equal(t, "required", did.Requirement)
 	require.Equal(t, "Typed Ltd", did.Name)
 	require.Equal(t, []policy.Reason{policy.AddressListed, policy.AddressNotListed}, did.Reasons)
-	require.Zero(t, did.Findings)
+	require.Equal(t, 1, did.Findings, "no client has an address for documentation")
 	organization, err := s.Store.Organization(t.Context(), org)
 	require.NoError(t, err)
 	require.Equal(t, policy.Required, organization.Requirement)
