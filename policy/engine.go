@@ -124,7 +124,8 @@ func (e *Engine) Decide(ctx context.Context, request Request) (d Decision) {
 // decide makes a zero decision the answer to a request.
 func (e *Engine) decide(ctx context.Context, r *Request, d *Decision) {
 	if e == nil {
-		e = new(Engine)
+		new(Engine).decide(ctx, r, d)
+		return
 	}
 	// A decision without a reason is one whose context, source, clock, Verifier, Resolver or
 	// ClientDoubter panicked: it is unavailable.
@@ -137,22 +138,25 @@ func (e *Engine) decide(ctx context.Context, r *Request, d *Decision) {
 		}
 	}()
 	d.begin(r)
-	reason, cause := r.refused()
+	var reason Reason
+	var cause error
+	if !r.plain() {
+		reason, cause = r.refused()
+	}
 	if reason == 0 {
-		var subject Subject
 		if e.own != nil && r.Key != "" && ctx.Err() == nil {
 			// No sound here: this module's sources have no contradictions.
-			if subject, _, cause = e.immediate.LookupNow(r.Key); cause != nil {
+			if d.subject, _, cause = e.immediate.LookupNow(r.Key); cause != nil {
 				cause = failed(cause)
 			}
 		} else {
-			subject, cause = e.lookup(ctx, r.Key)
+			d.subject, cause = e.lookup(ctx, r.Key)
 		}
 		if reason = Unavailable; cause == nil {
 			if len(e.observers) > 0 {
 				d.now = e.clock()
 			}
-			reason, cause = d.evaluate(ctx, subject, r, e.clock)
+			reason, cause = d.evaluate(ctx, r, e.clock)
 		}
 	}
 	if cause != nil {
