@@ -144,18 +144,20 @@ func (e *Engine) decide(ctx context.Context, r *Request, d *Decision) {
 		reason, cause = r.refused()
 	}
 	if reason == 0 {
+		var subject Subject
 		if e.own != nil && r.Key != "" && ctx.Err() == nil {
 			// No sound here: this module's sources have no contradictions.
-			if d.subject, _, cause = e.immediate.LookupNow(r.Key); cause != nil {
+			if subject, _, cause = e.immediate.LookupNow(r.Key); cause != nil {
 				cause = failed(cause)
 			}
 		} else {
-			d.subject, cause = e.lookup(ctx, r.Key)
+			subject, cause = e.lookup(ctx, r.Key)
 		}
 		if reason = Unavailable; cause == nil {
 			if len(e.observers) > 0 {
 				d.now = e.clock()
 			}
+			d.subject = subject
 			reason, cause = d.evaluate(ctx, r, e.clock)
 		}
 	}
