@@ -17,9 +17,9 @@ import (
 	"github.com/sallyport-go/sallyport/store/memory"
 )
 
-// A replay is a request in a form that an edge's document describes, as it arrives at the
+// A replayedRequest is a request in a form that an edge's document describes, as it arrives at the
 // service.
-type replay struct {
+type replayedRequest struct {
 	name  string
 	peer  string // "": the edge
 	lines []string
@@ -37,11 +37,11 @@ const (
 var replays = []struct {
 	heading string
 	peer    string // of the edge
-	replays []replay
+	replays []replayedRequest
 }{{
 	heading: "Traefik", // pkg/middlewares/forwardedheaders/forwarded_header.go
 	peer:    "127.0.0.1",
-	replays: []replay{
+	replays: []replayedRequest{
 		{name: "both headers set anew", lines: []string{"X-Forwarded-For: " + caller, "X-Real-Ip: " + caller}, want: caller},
 		{name: "IPv6", lines: []string{"X-Forwarded-For: " + caller6, "X-Real-Ip: " + caller6}, want: caller6},
 		{name: "IPv4 on a listener of both", lines: []string{"X-Real-Ip: ::ffff:" + caller}, want: caller},
@@ -53,7 +53,7 @@ var replays = []struct {
 }, {
 	heading: "Envoy", // HTTP header manipulation
 	peer:    "127.0.0.1",
-	replays: []replay{
+	replays: []replayedRequest{
 		{name: "use_remote_address", lines: []string{"x-forwarded-for: " + caller, "x-envoy-external-address: " + caller}, want: caller},
 		{name: "appended to the caller's, without a space", lines: []string{"x-forwarded-for: " + forged + "," + caller}, want: caller},
 		{name: "appended to the caller's address of the proxy", lines: []string{"x-forwarded-for: 127.0.0.1," + caller}, want: caller},
@@ -65,7 +65,7 @@ var replays = []struct {
 }, {
 	heading: "AWS Application Load Balancer", // HTTP headers and Application Load Balancers
 	peer:    "10.0.2.17",
-	replays: []replay{
+	replays: []replayedRequest{
 		{name: "append, no header of the caller", lines: []string{"X-Forwarded-For: " + caller}, want: caller},
 		{name: "append, to the caller's", lines: []string{"X-Forwarded-For: " + forged + ", " + caller}, want: caller},
 		{name: "append, to the address of a balancer", lines: []string{"X-Forwarded-For: " + forged + ", 10.0.1.9, " + caller}, want: caller},
@@ -80,7 +80,7 @@ var replays = []struct {
 }, {
 	heading: "Amazon CloudFront", // Add CloudFront request headers
 	peer:    "203.0.113.5",
-	replays: []replay{
+	replays: []replayedRequest{
 		{name: "IPv4", lines: []string{"CloudFront-Viewer-Address: " + caller + ":46532", "X-Forwarded-For: " + forged + ", " + caller}, want: caller},
 		{name: "IPv6", lines: []string{"CloudFront-Viewer-Address: " + caller6 + ":46532"}, want: caller6},
 		{name: "IPv6 in full", lines: []string{"CloudFront-Viewer-Address: 2001:db8:c:0:0:0:0:10:443"}, want: caller6},
@@ -91,7 +91,7 @@ var replays = []struct {
 }, {
 	heading: "Cloudflare", // Cloudflare HTTP headers; Pseudo IPv4
 	peer:    "2001:db8:cf::5",
-	replays: []replay{
+	replays: []replayedRequest{
 		{name: "IPv4", lines: []string{"CF-Connecting-IP: " + caller, "X-Forwarded-For: " + forged + "," + caller}, want: caller},
 		{name: "IPv4, from an edge of IPv4", peer: "203.0.113.70", lines: []string{"CF-Connecting-IP: " + caller}, want: caller},
 		{name: "IPv6", lines: []string{"CF-Connecting-IP: " + caller6, "True-Client-IP: " + forged}, want: caller6},
@@ -103,7 +103,7 @@ var replays = []struct {
 }, {
 	heading: "Azure Front Door", // Protocol support for HTTP headers in Azure Front Door
 	peer:    "203.0.113.130",
-	replays: []replay{
+	replays: []replayedRequest{
 		{name: "the socket's address", lines: []string{"X-Azure-SocketIP: " + caller, "X-Azure-ClientIP: " + forged, "X-Forwarded-For: " + forged + ", " + caller}, want: caller},
 		{name: "IPv6", lines: []string{"X-Azure-SocketIP: " + caller6}, want: caller6},
 		{name: "a probe of its health checks", lines: []string{"X-FD-HealthProbe: 1"}, want: fault503},
@@ -111,7 +111,7 @@ var replays = []struct {
 }, {
 	heading: "Google Cloud load balancing", // External Application Load Balancer overview, X-Forwarded-For header
 	peer:    "35.191.12.3",
-	replays: []replay{
+	replays: []replayedRequest{
 		{name: "no header of the caller", lines: []string{"X-Forwarded-For: " + caller + ",203.0.113.200"}, want: caller},
 		{name: "the caller's before it", lines: []string{"X-Forwarded-For: " + forged + "," + caller + ",203.0.113.200"}, want: caller},
 		{name: "the caller's with the balancer's address", lines: []string{"X-Forwarded-For: " + forged + ",203.0.113.200," + caller + ",203.0.113.200"}, want: caller},
@@ -122,7 +122,7 @@ var replays = []struct {
 }, {
 	heading: "Heroku", // HTTP Routing; what its router does with two lines is in no document
 	peer:    "10.11.154.7",
-	replays: []replay{
+	replays: []replayedRequest{
 		{name: "no header of the caller", lines: []string{"X-Forwarded-For: " + caller, "X-Forwarded-Port: 443"}, want: caller},
 		{name: "the caller's before it", lines: []string{"X-Forwarded-For: " + forged + ", " + caller}, want: caller},
 		{name: "without a space", lines: []string{"X-Forwarded-For: " + forged + "," + caller}, want: caller},
@@ -131,7 +131,7 @@ var replays = []struct {
 }, {
 	heading: "Fly.io", // Request headers
 	peer:    "172.19.4.1",
-	replays: []replay{
+	replays: []replayedRequest{
 		{name: "IPv4", lines: []string{"Fly-Client-IP: " + caller, "X-Forwarded-For: " + forged + ", " + caller + ", 203.0.113.220"}, want: caller},
 		{name: "IPv6", lines: []string{"Fly-Client-IP: " + caller6}, want: caller6},
 		{name: "around Fly Proxy, in the private network", peer: "fdaa:0:1::3", lines: []string{"Fly-Client-IP: " + forged}, want: "fdaa:0:1::3"},
@@ -152,12 +152,12 @@ func TestReplays(t *testing.T) {
 	_, err = keys.PutKey(t.Context(), key)
 	require.NoError(t, err)
 
-	replayed := map[string]bool{}
+	tried := map[string]bool{}
 	for _, e := range edges {
-		replayed[e.heading] = true
+		tried[e.heading] = true
 	}
 	for _, e := range replays {
-		replayed[e.heading] = true
+		tried[e.heading] = true
 		config := declared[e.heading]
 		config.Engine = policy.New(keys)
 		guard, err := policyhttp.New(config)
@@ -165,7 +165,7 @@ func TestReplays(t *testing.T) {
 		route := guard.Route(policy.Endpoint{Name: "things"}, func(*http.Request) (policy.Resource, error) {
 			return policy.Resource{Organization: "acme"}, nil
 		})
-		around := replay{name: "around the edge", peer: caller, want: caller}
+		around := replayedRequest{name: "around the edge", peer: caller, want: caller}
 		for _, r := range e.replays {
 			around.lines = append(around.lines, r.lines...)
 		}
@@ -198,7 +198,7 @@ func TestReplays(t *testing.T) {
 		}
 	}
 	for heading := range declared {
-		require.True(t, replayed[heading], "%s is neither run nor replayed", heading)
+		require.True(t, tried[heading], "%s is neither run nor replayed", heading)
 	}
 }
 
