@@ -187,7 +187,7 @@ func startCaddy(t *testing.T, sites func(begin string) string) (front, front6 st
 			begin += " ::1"
 		}
 		file := filepath.Join(directory, "Caddyfile")
-		config := "{\n\tadmin off\n\tpersist_config off\n}\n" + sites(begin)
+		config := "{\n\tadmin off\n\tpersist_config off\n\tauto_https disable_redirects\n}\n" + sites(begin)
 		require.NoError(t, os.WriteFile(file, []byte(config), 0o600))
 		return command(t.Context(), t, path, "run", "--config", file, "--adapter", "caddyfile")
 	})[0]

@@ -106,7 +106,8 @@ var replays = []struct {
 	replays: []replayedRequest{
 		{name: "the socket's address", lines: []string{"X-Azure-SocketIP: " + caller, "X-Azure-ClientIP: " + forged, "X-Forwarded-For: " + forged + ", " + caller}, want: caller},
 		{name: "IPv6", lines: []string{"X-Azure-SocketIP: " + caller6}, want: caller6},
-		{name: "a probe of its health checks", lines: []string{"X-FD-HealthProbe: 1"}, want: fault503},
+		{name: "without the header", lines: []string{"X-Azure-ClientIP: " + forged}, want: fault503},
+		{name: "another spelling passed on", lines: []string{"X-Azure-SocketIP: " + caller, "X_Azure_SocketIP: " + forged}, want: refused400},
 	},
 }, {
 	heading: "Google Cloud load balancing", // External Application Load Balancer overview, X-Forwarded-For header
