@@ -10,8 +10,8 @@ import (
 	"github.com/sallyport-go/sallyport/policy/policyhttp"
 )
 
-// declared are the Go blocks of edges.md to the letter, by their headings. TestGuide
-// compares the two, and the other tests use these.
+// declared are the Go blocks of edges.md to the letter, by their headings, with a variable
+// instead of the field there. TestGuide compares the two, and the other tests use these.
 var declared = map[string]policyhttp.Config{
 	"nginx": {
 		Address: policyhttp.FromHeader("X-Real-IP", netip.MustParsePrefix("127.0.0.1/32")),

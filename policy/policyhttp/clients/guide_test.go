@@ -74,7 +74,8 @@ func TestGuide(t *testing.T) {
 			heading, err := strconv.Unquote(text(n.Key.Pos(), n.Key.End()))
 			require.NoError(t, err)
 			value := n.Value.(*ast.CompositeLit)
-			lines := strings.Split(strings.Trim(text(value.Lbrace+1, value.Rbrace), "\n\t"), "\n")
+			field := strings.TrimSuffix(strings.Trim(text(value.Lbrace+1, value.Rbrace), "\n\t"), ",")
+			lines := strings.Split(strings.Replace(field, "Address: ", "address := ", 1), "\n")
 			for i, line := range lines {
 				lines[i] = strings.TrimPrefix(line, "\t\t")
 			}
