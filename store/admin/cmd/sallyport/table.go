@@ -211,6 +211,8 @@ func (p *printer) text(text string) {
 	}
 }
 
+func (p *printer) textf(format string, of ...any) { p.text(fmt.Sprintf(format, of...)) }
+
 // failure prints a text after its source, which is in bold on a terminal.
 func (p *printer) failure(source, text string) {
 	first, rest, more := strings.Cut(text, "\n")
