@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 )
 
@@ -60,6 +61,28 @@ func (r repository) files(tree string) ([]string, error) {
 
 func (r repository) read(tree, name string) ([]byte, error) {
 	return r.git(nil, "cat-file", "blob", tree+":"+name)
+}
+
+// readAll reads files of a commit or tree at once.
+func (r repository) readAll(tree string, names []string) ([][]byte, error) {
+	var asked strings.Builder
+	for _, name := range names {
+		fmt.Fprintf(&asked, "%s:%s\n", tree, name)
+	}
+	out, err := r.git([]byte(asked.String()), "cat-file", "--batch=%(objectsize)")
+	if err != nil {
+		return nil, err
+	}
+	var texts [][]byte
+	for range names {
+		header, rest, _ := bytes.Cut(out, []byte("\n"))
+		size, err := strconv.Atoi(string(header))
+		if err != nil || size >= len(rest) {
+			return nil, fmt.Errorf("git cat-file: %s", header)
+		}
+		texts, out = append(texts, rest[:size]), rest[size+1:]
+	}
+	return texts, nil
 }
 
 // extract writes the files of a commit into a folder.

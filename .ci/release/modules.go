@@ -74,16 +74,16 @@ func modulesAt(r repository, tree string) ([]module, error) {
 	if err != nil {
 		return nil, err
 	}
+	names = slices.DeleteFunc(names, func(name string) bool {
+		return path.Base(name) != "go.mod" || slices.Contains(strings.Split(name, "/"), "testdata")
+	})
+	texts, err := r.readAll(tree, names)
+	if err != nil {
+		return nil, err
+	}
 	var modules []module
-	for _, name := range names {
-		if path.Base(name) != "go.mod" || slices.Contains(strings.Split(name, "/"), "testdata") {
-			continue
-		}
-		text, err := r.read(tree, name)
-		if err != nil {
-			return nil, err
-		}
-		file, err := modfile.Parse(name, text, nil)
+	for i, name := range names {
+		file, err := modfile.Parse(name, texts[i], nil)
 		if err != nil {
 			return nil, err
 		}

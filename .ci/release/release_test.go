@@ -183,6 +183,9 @@ func testTidy(t *testing.T, u user, r repository) {
 // TestBrokenReleases releases, breaks the tags, and has the break found: by verify, and by
 // go.
 func TestBrokenReleases(t *testing.T) {
+	if testing.Short() {
+		t.Skip("copies the tree six times")
+	}
 	r := newRepository(t)
 	edit(t, r, "CHANGELOG.md", "## [Unreleased]\n", "## [Unreleased]\n\n## [0.1.0] - "+today+"\n")
 	commit(t, r)
