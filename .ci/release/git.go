@@ -91,7 +91,7 @@ func (r repository) extract(commit, dir string) error {
 	if err != nil {
 		return err
 	}
-	tar := exec.Command("tar", "-x", "-C", dir)
+	tar := exec.Command("tar", "-x", "-f", "-", "-C", dir)
 	tar.Stdin = bytes.NewReader(archive)
 	if out, err := tar.CombinedOutput(); err != nil {
 		return fmt.Errorf("tar: %w: %s", err, out)
@@ -99,8 +99,7 @@ func (r repository) extract(commit, dir string) error {
 	return nil
 }
 
-// main returns the folder that holds the folder .git, which is another one in a linked
-// working tree.
+// main returns the folder with the folder .git: in a linked working tree, the main one.
 func (r repository) main() (string, error) {
 	common, err := r.line("rev-parse", "--path-format=absolute", "--git-common-dir")
 	return filepath.Dir(common), err
@@ -113,8 +112,16 @@ func (r repository) workingTree() (string, error) {
 		return "", err
 	}
 	defer os.RemoveAll(temporary)
+	name, err := r.line("rev-parse", "--path-format=absolute", "--git-path", "index")
+	if err != nil {
+		return "", err
+	}
+	index, err := os.ReadFile(name) // it knows which files did not change
+	if err != nil {
+		return "", err
+	}
 	r.index = filepath.Join(temporary, "index")
-	if _, err := r.git(nil, "read-tree", "HEAD"); err != nil {
+	if err := os.WriteFile(r.index, index, 0o600); err != nil {
 		return "", err
 	}
 	if _, err := r.git(nil, "add", "--all", "."); err != nil {

@@ -110,7 +110,7 @@ func listed(modules []module) error {
 	return nil
 }
 
-// inOrder checks that every module of ours that a released one requires precedes it.
+// inOrder checks that released modules require only released ones before them.
 func inOrder(modules []module) error {
 	for _, m := range modules {
 		at := slices.Index(released, m.dir)
@@ -132,8 +132,8 @@ func inOrder(modules []module) error {
 }
 
 // lastRelease returns the version that all modules require of ours, "" before the first
-// release. A tree says by itself which release it follows, so that a clone without tags is
-// not taken for a project without releases: the tags of that release must exist.
+// release. The tags of that release must exist: a clone without tags is refused, and not taken
+// for a project without releases.
 func lastRelease(r repository, modules []module) (string, error) {
 	last := ""
 	for _, m := range modules {

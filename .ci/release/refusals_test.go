@@ -12,6 +12,7 @@ func TestRefusals(t *testing.T) {
 	if testing.Short() {
 		t.Skip("copies the tree")
 	}
+	t.Parallel()
 	r := newRepository(t)
 	refuses(t, r, "want ## [0.1.0] - ", "v0.1.0")
 	edit(t, r, "CHANGELOG.md", "## [Unreleased]\n", "## [Unreleased]\n\n## [0.1.0] - "+today+"\n")
