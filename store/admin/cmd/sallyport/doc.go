@@ -62,9 +62,11 @@
 // # Exit statuses
 //
 //	0  yes, or done
-//	1  no: the call is denied, a list would have refused calls of a log, a preview has findings,
-//	   the guard refused the change, a published list lost half
-//	2  could not tell or do: wrong usage, a failure, a declined question
+//	1  no: the call is denied, a list would have refused calls of a log, a preview has findings
+//	   or keys that may be in use, the guard refused the change, a published list lost half, a
+//	   file and the store differ
+//	2  could not tell or do: wrong usage, a failure, a declined question; or the change was made
+//	   and could not be shown, as the error says
 //	3  the records were changed meanwhile: look again
 //
 // So `sallyport decide … && deploy` fails closed. An error is one line on standard error.
@@ -75,11 +77,20 @@
 // needs --yes, which accepts no finding: each is accepted by --accept KIND, with a --reason.
 // --preview writes nothing. To apply exactly what was previewed, give the preview's --token.
 //
+// What is so already is done, with exit status 0: to add an entry that is listed with the same end
+// and comment, to grant a role that the key has, to switch off what is off. To remove what is
+// absent is 2, since the name may be mistyped.
+//
 // # Secrets
 //
 // A secret is printed alone on standard output, or written to a new file by --secret-file.
 // Everything else is on standard error. No secret is an argument. The secrets of a service
 // have its prefix, and its server key if it has one: give the same to the command.
+//
+// # Files
+//
+// A file is -f FILE, and - is standard input or output. Only the logs of replay are arguments,
+// since there may be many. A file that is written must be new.
 //
 // # Output
 //

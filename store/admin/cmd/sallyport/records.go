@@ -131,13 +131,9 @@ func (l *local) Organizations(ctx context.Context) iter.Seq2[admin.OrganizationV
 func (l *local) OrganizationOf(ctx context.Context, id apikey.ID) (string, error) {
 	key, err := l.session.store.Key(ctx, id)
 	if errors.Is(err, store.ErrNotFound) {
-		return "", noSuchKey(id, l.session.shown)
+		return "", noKeyError{id, l.session.shown}
 	}
 	return key.Organization, err
-}
-
-func noSuchKey(id apikey.ID, where string) error {
-	return fmt.Errorf("there is no key %q in %s", id, where)
 }
 
 func (l *local) Decide(ctx context.Context, request policy.Request, at time.Time) (decided, error) {

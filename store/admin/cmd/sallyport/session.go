@@ -36,6 +36,7 @@ type session struct {
 	settings settings // by resolve
 
 	started bool // the arguments were right, and the work began
+	made    bool // a change was made: what fails afterwards takes nothing from that
 	store   store.Store
 	reached *server
 	shown   string // the store's address without its password
@@ -71,7 +72,7 @@ func (s *session) root() *cobra.Command {
 	root.SetCompletionCommandGroupID("Other:")
 	root.Long = rootHelp
 	root.SilenceErrors, root.SilenceUsage = true, true
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
+	root.SetFlagErrorFunc(wrongFlag)
 	flags := root.PersistentFlags()
 	flags.StringVarP(&s.profile, "profile", "P", "", "the settings under this `name` in the configuration file (SALLYPORT_PROFILE)")
 	flags.StringVar(&s.address, "store", "", "`address` of the store (SALLYPORT_STORE): sqlite:/path, postgres://… or etcd://h1,h2/prefix")
@@ -92,7 +93,7 @@ func (s *session) root() *cobra.Command {
 			return usageError{err}
 		}
 		if !slices.Contains(formats, s.output) {
-			return usageError{fmt.Errorf("-o %.40q: want table, json, jsonl or name", s.output)}
+			return usageError{fmt.Errorf("-o %.40q%s: want table, json, jsonl or name", s.output, didYouMean(s.output, formats))}
 		}
 		s.started = true
 		return nil
@@ -122,7 +123,7 @@ records were changed meanwhile. Changes ask on a terminal, and need --yes elsewh
 
 // group is a command that only has others.
 func group(name, short string, commands ...*cobra.Command) *cobra.Command {
-	c := &cobra.Command{Use: name, Short: short, Args: cobra.NoArgs, RunE: func(c *cobra.Command, _ []string) error {
+	c := &cobra.Command{Use: name, Short: short, Args: unknownCommand, RunE: func(c *cobra.Command, _ []string) error {
 		return usageError{fmt.Errorf("which command of %q?", c.CommandPath())}
 	}}
 	c.AddCommand(commands...)
@@ -209,5 +210,6 @@ func organizationOf(ctx context.Context, r records, id apikey.ID, given string) 
 	if given != "" {
 		return given, nil
 	}
-	return r.OrganizationOf(ctx, id)
+	organization, err := r.OrganizationOf(ctx, id)
+	return organization, nearKey(ctx, r, "", id, err)
 }
