@@ -31,7 +31,9 @@
 //     the others may come in any order.
 //   - S3. A write that returns an error MUST have changed nothing. One exception: if the
 //     context ended, the connection broke, or the server did not confirm that the write
-//     is durable (S25), it may have happened, and then it MUST have happened whole.
+//     is durable (S25), it may have happened, and then it MUST have happened whole. The error
+//     of a failed write may match [ErrNotWritten]. A write whose error matches it MUST have
+//     changed nothing.
 //
 // Presence
 //

@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
-	"os"
 	"slices"
 	"strings"
 
@@ -154,7 +152,7 @@ one is denied, and 2 if one could not be judged.`
 		return errNo
 	}
 	k.flags(c)
-	c.Flags().StringVarP(&file, "file", "f", "", "decide the calls in this `file`, - for standard input")
+	inputFlag(c, &file, "decide the calls")
 	c.Flags().StringVar(&secret, "secret-file", "", "verify the secret in this `file`, - for standard input")
 	issuing.flags(c)
 	for _, flag := range []string{"from", "org", "project", "endpoint", "role", "requires-list", "secret-file"} {
@@ -185,38 +183,20 @@ func (s *session) readSecret(request *policy.Request, path string, issuing issui
 	return nil
 }
 
-// maxFile is the size of the largest file read whole: a list with every bound used.
-const maxFile = 32 << 20
-
-// readFile reads a file, or standard input by the name -.
-func (s *session) readFile(path string) ([]byte, error) {
-	from := s.stdin
-	if path != "-" {
-		file, err := os.Open(path)
-		if err != nil {
-			return nil, err
-		}
-		defer func() { _ = file.Close() }() // it is only read
-		from = file
-	}
-	data, err := io.ReadAll(io.LimitReader(from, maxFile+1))
-	if err == nil && len(data) > maxFile {
-		err = fmt.Errorf("%s has more than %d bytes", path, maxFile)
-	}
-	return data, err
-}
-
 var investigations = listing[admin.Investigation]{
-	name: func(i admin.Investigation) string { return i.Again.String() },
+	name: func(i admin.Investigation) string { return i.Reason.String() },
 }
 
 func (s *session) explainCommand() *cobra.Command {
 	var k call
 	var id string
 	var unproven bool
-	c := &cobra.Command{Use: "explain KEY --from ADDRESS --org ORG", Short: "Say why a call is refused, and what would let it pass", Args: cobra.ExactArgs(1)}
-	c.Long = `Say which line of the order answers a call and why, what was changed since, and the changes
-after which the call would pass. Exit status 0 if it is allowed now, 1 if it is denied.`
+	c := &cobra.Command{Use: "explain KEY --from ADDRESS --org ORG", Short: "Say why a call is refused, and what would let it pass", Args: exactly(1)}
+	c.Long = `Say which line of the order answers a call and why, which change the refusal comes from, what
+was changed since, and the changes after which the call would pass.
+
+Exit status 0 if the call is allowed, 1 if it is denied: now or, with --at, at that time, by the
+records of now. What the same call is answered when made again is in the text only.`
 	c.RunE = func(c *cobra.Command, args []string) error {
 		if err := s.storeOnly(c, rolesAreTheServices, "role", "requires-list"); err != nil {
 			return err
@@ -239,7 +219,7 @@ after which the call would pass. Exit status 0 if it is allowed now, 1 if it is 
 		} else if err := show(s, investigations, found); err != nil {
 			return err
 		}
-		if !found.Again.Allows() {
+		if !found.Reason.Allows() {
 			return errNo
 		}
 		return nil
@@ -281,7 +261,7 @@ func (s *session) mayCommand() *cobra.Command {
 	var from client
 	var org string
 	var endpoints []string
-	c := &cobra.Command{Use: "may KEY", Short: "Say what a key may do", Args: cobra.ExactArgs(1)}
+	c := &cobra.Command{Use: "may KEY", Short: "Say what a key may do", Args: exactly(1)}
 	c.Long = `Say what a key may do, in its organization and in each project that a grant names. Without
 --endpoint there is a row for each of its roles. Exit status 1 if every call is denied.`
 	c.RunE = func(c *cobra.Command, args []string) error {
@@ -334,5 +314,6 @@ func keyOf(ctx context.Context, r records, id, organization string) (admin.KeyVi
 	if err != nil {
 		return admin.KeyView{}, err
 	}
-	return r.Key(ctx, organization, apikey.ID(id))
+	key, err := r.Key(ctx, organization, apikey.ID(id))
+	return key, nearKey(ctx, r, organization, apikey.ID(id), err)
 }

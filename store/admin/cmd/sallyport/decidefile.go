@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
-	"os"
 	"strconv"
 	"time"
 
@@ -59,15 +58,11 @@ const (
 // decideFile decides the calls in a file at an instant, now if that is zero. A line that is no
 // call ends it, after those before.
 func (s *session) decideFile(ctx context.Context, path string, at time.Time) error {
-	from := s.stdin
-	if path != "-" {
-		file, err := os.Open(path)
-		if err != nil {
-			return err
-		}
-		defer func() { _ = file.Close() }() // it is only read
-		from = file
+	from, err := s.open(path)
+	if err != nil {
+		return err
 	}
+	defer func() { _ = from.Close() }() // it is only read
 	r, err := s.records(ctx)
 	if err != nil {
 		return err

@@ -34,7 +34,7 @@ var checks = listing[check]{
 }
 
 func (s *session) doctorCommand() *cobra.Command {
-	c := &cobra.Command{Use: "doctor", Short: "Look for what is wrong in the store: exit status 1 if there is anything", Args: cobra.NoArgs}
+	c := &cobra.Command{Use: "doctor", Short: "Look for what is wrong in the store: exit status 1 if there is anything", Args: exactly(0)}
 	c.Long = `Read every record, and look for what an operator should know: records that cannot be read, calls
 that are not counted, suspensions, keys that nobody can use. Exit status 1 if there is anything.
 With --server it looks at the organizations that the caller may read, and at the server's clock and

@@ -37,7 +37,7 @@ func requirementText(r policy.Requirement) string { return strings.ReplaceAll(r.
 
 func readRequirement(text string) (r policy.Requirement, err error) {
 	if r.UnmarshalText([]byte(strings.ReplaceAll(text, "-", "_"))) != nil {
-		err = usageError{fmt.Errorf("requirement %.40q: want not-required, report-only or required", text)}
+		err = usageError{fmt.Errorf("requirement %.40q%s: want not-required, report-only or required", text, didYouMean(text, requirements))}
 	}
 	return r, err
 }
@@ -50,7 +50,7 @@ func (s *session) orgCommands() *cobra.Command {
 }
 
 func (s *session) orgList() *cobra.Command {
-	return &cobra.Command{Use: "list", Short: "List the organizations", Args: cobra.NoArgs, RunE: func(c *cobra.Command, _ []string) error {
+	return &cobra.Command{Use: "list", Short: "List the organizations", Args: exactly(0), RunE: func(c *cobra.Command, _ []string) error {
 		r, err := s.records(c.Context())
 		if err != nil {
 			return err
@@ -60,14 +60,14 @@ func (s *session) orgList() *cobra.Command {
 }
 
 func (s *session) orgShow() *cobra.Command {
-	return &cobra.Command{Use: "show ORG", Short: "Show an organization", Args: cobra.ExactArgs(1), RunE: func(c *cobra.Command, args []string) error {
+	return &cobra.Command{Use: "show ORG", Short: "Show an organization", Args: exactly(1), RunE: func(c *cobra.Command, args []string) error {
 		r, err := s.records(c.Context())
 		if err != nil {
 			return err
 		}
 		o, err := r.Organization(c.Context(), args[0])
 		if err != nil {
-			return err
+			return nearOrganization(c.Context(), r, args[0], err)
 		}
 		return show(s, organizations, o)
 	}}
@@ -75,7 +75,7 @@ func (s *session) orgShow() *cobra.Command {
 
 // changeOf is a command that changes its organization, the first argument.
 func (s *session) changeOf(use, short string, n int, changes func(args []string) (text string, _ []change, err error)) (*cobra.Command, *changer) {
-	c := &cobra.Command{Use: use, Short: short, Args: cobra.ExactArgs(n)}
+	c := &cobra.Command{Use: use, Short: short, Args: exactly(n)}
 	ch := s.changing(c)
 	c.RunE = func(c *cobra.Command, args []string) (err error) {
 		text, made, err := changes(args)
@@ -85,7 +85,7 @@ func (s *session) changeOf(use, short string, n int, changes func(args []string)
 		if ch.records, err = s.records(c.Context()); err != nil {
 			return err
 		}
-		return ch.make(c.Context(), args[0], text, made...)
+		return nearOrganization(c.Context(), ch.records, args[0], ch.make(c.Context(), args[0], text, made...))
 	}
 	return c, ch
 }
@@ -129,12 +129,6 @@ func (s *session) orgRequire() *cobra.Command {
 			requirement, err := readRequirement(args[1])
 			return fmt.Sprintf("access lists of organization %s: %s", args[0], args[1]), []change{sent(admin.SetRequirement(requirement), object{"requirement": requirement})}, err
 		})
-	c.ValidArgsFunction = func(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
-		if len(args) == 1 {
-			return requirements, cobra.ShellCompDirectiveNoFileComp
-		}
-		return nil, cobra.ShellCompDirectiveNoFileComp
-	}
 	return c
 }
 
@@ -155,9 +149,19 @@ func (s *session) orgSuspend() *cobra.Command {
 Access lists stay in force. At the end the requirement applies again by itself. That keys
 without a list are open meanwhile is a finding, opens: accept it by its name.
 
+A running suspension gets the new end. One that would end earlier is shown with both ends, and
+asked for; with --yes it has to be named by --until.
+
   sallyport org suspend acme --for 1h --reason "thrown by mistake"
   sallyport org suspend acme --for 1h --reason "thrown by mistake" --yes --accept opens`
 	ch.needsReason = true
+	ch.unasked = func(p admin.Preview) error {
+		if moved := p.Suspension; moved != nil && moved.Will.Before(moved.Was) && until.IsZero() {
+			return usageError{fmt.Errorf("a suspension is running until %s, and --for %s would end it earlier: want --until %s to shorten it, or org resume to end it now",
+				when(moved.Was), length, moved.Will.Format(time.RFC3339))}
+		}
+		return nil
+	}
 	c.Flags().Var(&length, "for", "how long, at most 24h")
 	c.Flags().Var(&until, "until", "or until when: with --token, that of the preview")
 	c.MarkFlagsMutuallyExclusive("for", "until")

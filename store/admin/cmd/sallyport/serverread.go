@@ -93,7 +93,7 @@ func (v *server) OrganizationOf(ctx context.Context, id apikey.ID) (string, erro
 			return "", err
 		}
 	}
-	return "", noError{noSuchKey(id, v.shown)}
+	return "", noError{noKeyError{id, v.shown}}
 }
 
 func (v *server) Key(ctx context.Context, organization string, id apikey.ID) (key admin.KeyView, err error) {
@@ -221,7 +221,7 @@ func (v *server) Investigate(ctx context.Context, organization string, c admin.C
 		body["unproven"] = true
 	}
 	err = v.call(ctx, request{method: http.MethodPost, path: []string{"organizations", organization, "investigations"}, body: body}, &found)
-	if err == nil && (found.Organization != organization || found.Again == 0) {
+	if err == nil && (found.Organization != organization || found.Reason == 0 || found.Again == 0) {
 		err = v.otherwise("an investigation")
 	}
 	return found, err

@@ -61,7 +61,7 @@ func useText(n uint64, last time.Time, from string) string {
 func (s *session) usageCommand() *cobra.Command {
 	var org string
 	since := duration(30 * 24 * time.Hour)
-	c := &cobra.Command{Use: "usage KEY", Short: "Show how a key was used: entries, secrets, addresses, denials", Args: cobra.ExactArgs(1)}
+	c := &cobra.Command{Use: "usage KEY", Short: "Show how a key was used: entries, secrets, addresses, denials", Args: exactly(1)}
 	c.RunE = func(c *cobra.Command, args []string) error {
 		r, err := s.since(c, since)
 		if err != nil {
