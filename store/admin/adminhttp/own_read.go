@@ -277,7 +277,7 @@ func (h *handler) decide(c *call) (any, error) {
 		return subject, found, err
 	})
 	d := policy.New(keys, policy.WithClock(func() time.Time { return now })).Decide(c.Context(), policy.Request{
-		Key: in.key, Verifier: policy.AlreadyVerified{}, Client: in.address, Endpoint: in.endpoint,
+		Key: in.key, Verifier: policy.AlreadyVerified{}, Client: in.address, Endpoint: &in.endpoint,
 		Organization: c.organization, Project: in.project,
 	})
 	if d.Reason == policy.Unavailable {
