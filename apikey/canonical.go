@@ -60,11 +60,17 @@ func readCanonical(data []byte) (read Key, ok bool) {
 			return Key{}, false
 		}
 	}
-	if c.Next(`,"labels":`) || c.Next(`,"externalId":`) {
-		read.Metadata = &Metadata{Labels: c.OptionalTexts(`,"labels":`), ExternalID: c.OptionalText(`,"externalId":`)}
-		if read.ExternalID() == "" && len(read.Labels()) == 0 {
+	if c.Skip(`,"metadata":{`) {
+		read.Metadata = &Metadata{}
+		before := `"externalId":`
+		if c.Next(`"labels":`) {
+			read.Metadata.Labels = c.OptionalTexts(`"labels":`)
+			before = `,"externalId":`
+		}
+		if read.Metadata.ExternalID = c.OptionalText(before); read.ExternalID() == "" && len(read.Labels()) == 0 {
 			return Key{}, false
 		}
+		c.Need(`}`)
 	}
 	read.Revision = c.Uint(`,"revision":`)
 	c.Need(`}`)

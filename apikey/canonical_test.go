@@ -83,6 +83,7 @@ func TestCanonicalJSON(t *testing.T) {
 			`"serverKey":"2026"`: `"serverKey":""`, `"sum":"01`: `"sum":"AB`, `"expires":"2027`: `"expires":""},"z":{"`, `Z","created"`: `+01:00","created"`,
 			`"revision":`: `"revision":-`, `"grants":[]`: `"grants":[{"role":"reader"},{"role":"reader"}]`, `"id":"k"`: `"id":7`,
 			`"labels":{`: `"labels":{"z":"","z":"",`, `"team":"web"`: `"team":7`, `"labels":{"team":"web"}`: `"labels":{}`, `"externalId":"cus_1"`: `"externalId":""`,
+			`"metadata":{`: `"metadata":{"later":1,`, `"cus_1"}`: `"cus_1","later":null}`, `,"revision":`: `,"metadata":{},"revision":`, `"metadata":`: `"metadata":null,"x":`,
 			`"team"`: `"te\u0061m"`, `"trialList":[`: `"trialList":[],"x":[`, `"trialList":[{`: `"trialList":[[{`, `,"revision"`: `,"trialList":[],"revision"`,
 			`"realm":"things"`: `"realm":"th\u0069ngs"`, `"md5":"01`: `"md5":"0A`, `"sha256":"02`: `"sha256":"0`, `,"md5":`: `,"x":"","md5":`,
 			`"digest":{"realm":"api","sha256"`: `"digest":{"sha256":"","realm":"api","md5"`, `"md5":"0100`: `"md5":"`,

@@ -16,20 +16,23 @@ import (
 // The stored forms. They are separate from Key, so that renaming a Go field never renames one in a database.
 type (
 	storedKey struct {
-		ID           ID                `json:"id"`
-		Organization string            `json:"organization"`
-		Description  string            `json:"description"`
-		Disabled     bool              `json:"disabled"`
-		AccessList   accesslist.List   `json:"accessList"`
-		Grants       []storedGrant     `json:"grants"`
-		Secrets      []storedSecret    `json:"secrets"`
-		NotBefore    time.Time         `json:"notBefore,omitzero"`
-		Expires      time.Time         `json:"expires,omitzero"`
-		Created      time.Time         `json:"created,omitzero"`
-		TrialList    accesslist.List   `json:"trialList,omitzero"`
-		Labels       map[string]string `json:"labels,omitempty"`
-		ExternalID   string            `json:"externalId,omitzero"`
-		Revision     uint64            `json:"revision"`
+		ID           ID              `json:"id"`
+		Organization string          `json:"organization"`
+		Description  string          `json:"description"`
+		Disabled     bool            `json:"disabled"`
+		AccessList   accesslist.List `json:"accessList"`
+		Grants       []storedGrant   `json:"grants"`
+		Secrets      []storedSecret  `json:"secrets"`
+		NotBefore    time.Time       `json:"notBefore,omitzero"`
+		Expires      time.Time       `json:"expires,omitzero"`
+		Created      time.Time       `json:"created,omitzero"`
+		TrialList    accesslist.List `json:"trialList,omitzero"`
+		Metadata     json.RawMessage `json:"metadata,omitempty"`
+		Revision     uint64          `json:"revision"`
+	}
+	storedMetadata struct {
+		Labels     map[string]string `json:"labels,omitempty"`
+		ExternalID string            `json:"externalId,omitzero"`
 	}
 	storedGrant struct {
 		Role        string `json:"role"`
@@ -57,16 +60,17 @@ type (
 //
 // It is an object with the names id, organization, description, disabled, accessList, grants (each role, project,
 // allProjects), secrets (each serverKey, sum in hexadecimal, formerId, created, expires, digest with realm, md5 and sha256),
-// notBefore, expires, created, trialList, labels, externalId and revision. Times are RFC 3339 in UTC with all their
-// nanoseconds; a zero time, project, serverKey or formerId, an absent digest or hash of one, and an empty trialList, labels
-// or externalId are left out. Text in another encoding than UTF-8 and years beyond four digits are errors, because they
-// would not be read back the same. An otherwise invalid key is written as it is.
+// notBefore, expires, created, trialList, metadata (labels, externalId, and the names of a later version that were read) and
+// revision. Times are RFC 3339 in UTC with all their nanoseconds; a zero time, project, serverKey or formerId, an absent
+// digest or hash of one, and an empty trialList, metadata, labels or externalId are left out. Text in another encoding than
+// UTF-8 and years beyond four digits are errors, because they would not be read back the same. An otherwise invalid key is
+// written as it is.
 func (k Key) MarshalJSON() ([]byte, error) {
 	stored := storedKey{
 		ID: k.ID, Organization: k.Organization, Description: k.Description, Disabled: k.Disabled, AccessList: k.AccessList,
 		Grants: make([]storedGrant, len(k.Grants)), Secrets: make([]storedSecret, len(k.Secrets)),
 		NotBefore: k.NotBefore.UTC(), Expires: k.Expires.UTC(), Created: k.Created.UTC(),
-		TrialList: k.TrialList, Labels: k.Labels(), ExternalID: k.ExternalID(), Revision: k.Revision,
+		TrialList: k.TrialList, Revision: k.Revision,
 	}
 	texts := []string{string(k.ID), k.Organization, k.Description, k.ExternalID()}
 	for name, value := range k.Labels() {
@@ -86,6 +90,10 @@ func (k Key) MarshalJSON() ([]byte, error) {
 			return nil, fmt.Errorf("apikey: a key with the text %s cannot be stored: want UTF-8", plain.Quote(text))
 		}
 	}
+	if metadata := k.Metadata.clone(); metadata != nil {
+		written, _ := json.Marshal(storedMetadata{metadata.Labels, metadata.ExternalID}) // texts never fail
+		stored.Metadata = metadata.rest.Append(written)
+	}
 	data, err := json.Marshal(stored)
 	if err != nil {
 		return nil, fmt.Errorf("apikey: a key cannot be stored: %w", err)
@@ -99,10 +107,13 @@ func digestForm(c DigestCredentials) storedDigest {
 }
 
 // UnmarshalJSON reads the output of [Key.MarshalJSON], exactly or not at all (rule A3). Errors, each with the name, are:
-//   - an unknown name, also a known one in another case, a name twice, and null for any value;
+//   - an unknown name, also a known one in another case, a name twice, and null for a known one;
 //   - a missing id, organization, disabled, accessList or secrets;
 //   - text in another encoding than UTF-8, and anything after the object;
 //   - a record refused by [Key.Validate].
+//
+// One place may have unknown names: metadata, since no decision depends on it. A later version may have written them. They
+// stay with the key, [Key.MarshalJSON] writes them again, and nothing shows them. Their JSON counts for [MaxText].
 //
 // On an error k is unchanged. The lists may have IPv6 entries (see [accesslist.Entry.UnmarshalJSON]).
 func (k *Key) UnmarshalJSON(data []byte) error {
@@ -120,7 +131,6 @@ func (k *Key) UnmarshalJSON(data []byte) error {
 // readAny reads the stored form in any JSON.
 func readAny(data []byte) (Key, error) {
 	var read Key
-	var metadata Metadata
 	v, err := strictjson.Parse(data)
 	if err == nil {
 		err = v.Object(
@@ -135,12 +145,10 @@ func readAny(data []byte) (Key, error) {
 			strictjson.Field{Name: "expires", Read: strictjson.Time(&read.Expires)},
 			strictjson.Field{Name: "created", Read: strictjson.Time(&read.Created)},
 			strictjson.Field{Name: "trialList", Read: func(v strictjson.Value) error { return read.TrialList.UnmarshalJSON(v) }},
-			strictjson.Field{Name: "labels", Read: strictjson.Map(&metadata.Labels, readLabel)},
-			strictjson.Field{Name: "externalId", Read: strictjson.Text(&metadata.ExternalID)},
+			strictjson.Field{Name: "metadata", Read: func(v strictjson.Value) error { return readMetadata(&read.Metadata, v) }},
 			strictjson.Field{Name: "revision", Read: strictjson.Uint(&read.Revision)},
 		)
 	}
-	read.Metadata = metadata.clone()
 	if err == nil {
 		err = read.Validate()
 	}
@@ -157,6 +165,16 @@ func readGrant(v strictjson.Value) (grant Grant, err error) {
 		strictjson.Field{Name: "allProjects", Read: strictjson.Bool(&grant.AllProjects)},
 	)
 	return grant, err
+}
+
+func readMetadata(to **Metadata, v strictjson.Value) error {
+	var read Metadata
+	err := v.Open(&read.rest,
+		strictjson.Field{Name: "labels", Read: strictjson.Map(&read.Labels, readLabel)},
+		strictjson.Field{Name: "externalId", Read: strictjson.Text(&read.ExternalID)},
+	)
+	*to = read.clone()
+	return err
 }
 
 func readLabel(name string, v strictjson.Value) (sameName, value string, err error) {

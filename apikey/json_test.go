@@ -29,7 +29,7 @@ const (
 		],
 		"notBefore": "2026-05-17T12:00:00Z", "expires": "2027-01-01T01:00:00+01:00", "created": "2026-05-17T12:00:00.123456789Z",
 		"trialList": [{"address": "203.0.113.7"}],
-		"labels": {"team": "web", "archived": ""}, "externalId": "cus_1",
+		"metadata": {"labels": {"team": "web", "archived": ""}, "externalId": "cus_1"},
 		"revision": 18446744073709551615
 	}`
 	smallJSON = `{"id":"k","organization":"acme","disabled":false,"accessList":[],"secrets":[{"sum":"` + sumA + `"}]}`
@@ -248,6 +248,48 @@ func TestA3StrictReading(t *testing.T) {
 	}
 }
 
+// withMetadata returns a key with this metadata.
+func withMetadata(t testing.TB, metadata string) (key apikey.Key) {
+	require.NoError(t, json.Unmarshal([]byte(smallJSON[:len(smallJSON)-1]+`,"metadata":`+metadata+`}`), &key))
+	return key
+}
+
+// Metadata of a later version stays with a key: no decision depends on it.
+func TestJSONKeepsUnknownMetadata(t *testing.T) {
+	for given, want := range map[string]string{
+		`{"zone":"eu","externalId":"cus_1","Later":{ "b" : [1, null], "a": "<&>\u0041" },"é":null}`: `{"externalId":"cus_1","Later":{"b":[1,null],"a":"\u003c\u0026\u003e\u0041"},"zone":"eu","é":null}`,
+		`{"later":1}`:                            `{"later":1}`,
+		`{"labels":{"team":"web"},"later":1.50}`: `{"labels":{"team":"web"},"later":1.50}`,
+		`{"":1,"labels":{}}`:                     `{"":1}`,
+	} {
+		key := withMetadata(t, given)
+		for _, key := range []apikey.Key{key, key.Clone()} {
+			data, err := json.Marshal(key)
+			require.NoError(t, err)
+			require.Contains(t, string(data), `"metadata":`+want+`,"revision":0}`)
+			var again apikey.Key
+			require.NoError(t, json.Unmarshal(data, &again))
+			require.True(t, key.Equal(again))
+		}
+		if key.Labels() == nil {
+			key.Metadata.Labels = map[string]string{"team": "web"} // the rest stays
+		}
+		data, err := json.Marshal(key)
+		require.NoError(t, err)
+		require.Contains(t, string(data), `"labels":{"team":"web"}`)
+		require.Contains(t, string(data), want[max(1, strings.Index(want, `"Later"`)):])
+	}
+	require.Nil(t, withMetadata(t, `{}`).Metadata)
+
+	var key apikey.Key
+	for metadata, want := range map[string]string{
+		`null`: `"metadata" is null`, `[]`: `"metadata": an array: want an object`, `{"Labels":{}}`: `"metadata": unknown name "Labels": want "labels"`,
+		`{"later":1,"later":1}`: `"metadata": "later" occurs twice: want it once`, `{"later":"` + strings.Repeat("a", apikey.MaxText) + `"}`: "have 131082 bytes together: want at most 131072",
+	} {
+		require.ErrorContains(t, key.UnmarshalJSON([]byte(smallJSON[:len(smallJSON)-1]+`,"metadata":`+metadata+`}`)), want)
+	}
+}
+
 func TestA3WhatIsReadReplacesEverything(t *testing.T) {
 	key := fullKey(t)
 	require.NoError(t, json.Unmarshal([]byte(smallJSON), &key))
@@ -271,8 +313,8 @@ func FuzzKeyJSON(f *testing.F) {
 	f.Add([]byte(smallJSON))
 	f.Add([]byte(strings.Replace(smallJSON, "acme", `\ud83d\udd12`, 1)))
 	f.Add([]byte(strings.Replace(smallJSON, "[]", `[{"address":"203.0.113.7","comment":"x"}]`, 1)))
-	f.Add([]byte(strings.Replace(smallJSON, "[]", `[],"trialList":[],"labels":{},"externalId":""`, 1)))
-	f.Add([]byte(strings.Replace(smallJSON, "[]", `[],"labels":{"a":"b","A":""},"externalId":"c"`, 1)))
+	f.Add([]byte(strings.Replace(smallJSON, "[]", `[],"trialList":[],"metadata":{"labels":{},"externalId":""}`, 1)))
+	f.Add([]byte(strings.Replace(smallJSON, "[]", `[],"metadata":{"labels":{"a":"b","A":""},"externalId":"c","later":{"a":[1,"<"]}}`, 1)))
 	data, err := json.Marshal(fullKey(f))
 	require.NoError(f, err)
 	f.Add(data)

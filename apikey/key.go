@@ -117,7 +117,8 @@ func (k Key) Equal(o Key) bool {
 		k.Disabled == o.Disabled && k.AccessList.Equal(o.AccessList) && k.TrialList.Equal(o.TrialList) &&
 		slices.Equal(k.Grants, o.Grants) && slices.EqualFunc(k.Secrets, o.Secrets, StoredSecret.equal) &&
 		k.NotBefore.Equal(o.NotBefore) && k.Expires.Equal(o.Expires) && k.Created.Equal(o.Created) &&
-		k.ExternalID() == o.ExternalID() && maps.Equal(k.Labels(), o.Labels()) && k.Revision == o.Revision
+		k.ExternalID() == o.ExternalID() && maps.Equal(k.Labels(), o.Labels()) && k.unknownMetadata() == o.unknownMetadata() &&
+		k.Revision == o.Revision
 }
 
 func (s StoredSecret) equal(o StoredSecret) bool {

@@ -184,6 +184,8 @@ func TestCloneSharesNothing(t *testing.T) {
 		require.False(t, ok)
 		require.Empty(t, apikey.Key{Metadata: empty}.ExternalID())
 	}
+	require.Zero(t, (*apikey.Metadata)(nil).Size())
+	require.Equal(t, len("cus_1")+len("team")+len("web")+len(`"later":1`), withMetadata(t, `{"externalId":"cus_1","labels":{"team":"web"},"later": 1}`).Metadata.Size())
 	require.Equal(t, &apikey.Metadata{ExternalID: "x"}, apikey.Key{Metadata: &apikey.Metadata{ExternalID: "x"}}.Clone().Metadata)
 }
 
@@ -200,6 +202,7 @@ func TestEqual(t *testing.T) {
 	other, err := accesslist.Parse("203.0.113.8")
 	require.NoError(t, err)
 	for name, change := range map[string]func(*apikey.Key){
+		"unknown metadata":     func(k *apikey.Key) { k.Metadata = withMetadata(t, `{"later":1}`).Metadata },
 		"ID":                   func(k *apikey.Key) { k.ID = "KEY_1-B" },
 		"Organization":         func(k *apikey.Key) { k.Organization = "Acme" },
 		"Description":          func(k *apikey.Key) { k.Description = "" },

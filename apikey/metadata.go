@@ -6,12 +6,16 @@ import (
 	"strings"
 
 	"github.com/sallyport-go/sallyport/internal/plain"
+	"github.com/sallyport-go/sallyport/internal/strictjson"
 )
 
 // Metadata is what the embedding program wants to know of a key. No decision depends on it. Keys are found by it; see
 // store.PageRequest.
 //
 // It is apart from the other fields of a [Key] because most keys have none: in memory such a key pays for one pointer.
+//
+// A key that was read may have more metadata than this version knows; see [Key.UnmarshalJSON]. Change the fields of a
+// [Key.Clone] rather than giving it another Metadata, and it is kept.
 type Metadata struct {
 	// Labels are words by their names, such as "payments" by "team". A name has 1 to [MaxLabelName] bytes of what a name
 	// may have (ValidateName), without "=". A value is empty or a name of at most [MaxName] bytes.
@@ -20,6 +24,8 @@ type Metadata struct {
 	// ExternalID is the ID that the embedding program has for the key or its owner. It is empty or a name
 	// (ValidateName). Several keys may have the same.
 	ExternalID string
+
+	rest strictjson.Rest // of a later version
 }
 
 // Label returns a label of the key by its name, and whether the key has it.
@@ -49,14 +55,35 @@ func (k Key) Labels() map[string]string {
 
 // clone returns a copy that shares nothing, and nil for nothing.
 func (m *Metadata) clone() *Metadata {
-	if m == nil || len(m.Labels) == 0 && m.ExternalID == "" {
+	if m == nil || len(m.Labels) == 0 && m.ExternalID == "" && m.rest == "" {
 		return nil
 	}
-	copied := &Metadata{ExternalID: m.ExternalID}
+	copied := &Metadata{ExternalID: m.ExternalID, rest: m.rest}
 	if len(m.Labels) > 0 {
 		copied.Labels = maps.Clone(m.Labels)
 	}
 	return copied
+}
+
+// Size returns the size of the texts and of the JSON that a later version has added, in bytes. It counts for [MaxText]. Nil has
+// none.
+func (m *Metadata) Size() int {
+	if m == nil {
+		return 0
+	}
+	size := len(m.ExternalID) + len(m.rest)
+	for name, value := range m.Labels {
+		size += len(name) + len(value)
+	}
+	return size
+}
+
+// unknownMetadata returns the metadata of a later version.
+func (k Key) unknownMetadata() strictjson.Rest {
+	if k.Metadata == nil {
+		return ""
+	}
+	return k.Metadata.rest
 }
 
 func (k Key) validateMetadata(report func(format string, args ...any)) {

@@ -37,7 +37,8 @@ const (
 	MaxLabelName = 64
 
 	// MaxText is the size of all texts of a key together, in bytes: the description, the comments of its entries, the
-	// roles and projects of its grants, its labels with their names, and its external ID.
+	// roles and projects of its grants, its labels with their names, its external ID, and the JSON of metadata that a later
+	// version has added.
 	MaxText = 128 << 10
 )
 
@@ -131,7 +132,7 @@ func (k Key) validateSize(report func(format string, args ...any)) {
 		report("the key has %d labels: want at most %d", n, MaxLabels)
 		return
 	}
-	size := len(k.Description) + len(k.ExternalID())
+	size := len(k.Description) + k.Metadata.Size()
 	for e := range k.AccessList.All() {
 		size += len(e.Comment)
 	}
@@ -140,9 +141,6 @@ func (k Key) validateSize(report func(format string, args ...any)) {
 	}
 	for _, g := range k.Grants {
 		size += len(g.Role) + len(g.Project)
-	}
-	for name, value := range k.Labels() {
-		size += len(name) + len(value)
 	}
 	if size > MaxText {
 		report("the description, the comments of entries, the grants and the labels have %d bytes together: want at most %d", size, MaxText)

@@ -37,6 +37,20 @@ type Organization struct {
 
 	// Revision is set by the store: see package store. Zero before it is stored.
 	Revision uint64 `json:"revision,omitempty"`
+
+	metadata *strictjson.Rest // of a later version; nil: none
+}
+
+// MaxMetadata is the size of the JSON of metadata that a later version has given an
+// organization, in bytes.
+const MaxMetadata = 16 << 10
+
+// unknownMetadata returns the metadata of a later version.
+func (o *Organization) unknownMetadata() strictjson.Rest {
+	if o.metadata == nil {
+		return ""
+	}
+	return *o.metadata
 }
 
 // suspended reports whether the requirement is suspended at now. An unknown requirement
@@ -49,7 +63,7 @@ func (o *Organization) suspended(now time.Time) bool {
 // they are the same instant. go-cmp uses it.
 func (o Organization) Equal(b Organization) bool {
 	return o.ID == b.ID && o.Name == b.Name && o.Requirement == b.Requirement && o.Disabled == b.Disabled &&
-		o.SuspendedUntil.Equal(b.SuspendedUntil) && o.Revision == b.Revision
+		o.SuspendedUntil.Equal(b.SuspendedUntil) && o.Revision == b.Revision && o.unknownMetadata() == b.unknownMetadata()
 }
 
 // Validate returns why the organization is invalid, or nil. A suspension is zero or in the
@@ -62,6 +76,9 @@ func (o Organization) Validate() error {
 	if year := o.SuspendedUntil.UTC().Year(); year < 1 || year > 9999 {
 		err = errors.Join(err, fmt.Errorf("policy: SuspendedUntil of organization %s is in the year %d: want 1 to 9999", plain.Quote(o.ID), year))
 	}
+	if n := len(o.unknownMetadata()); n > MaxMetadata {
+		err = errors.Join(err, fmt.Errorf("policy: the metadata of organization %s has %d bytes: want at most %d", plain.Quote(o.ID), n, MaxMetadata))
+	}
 	if o.Requirement > Required {
 		err = errors.Join(err, fmt.Errorf("policy: organization %s has the requirement %d: want NotRequired, ReportOnly or Required", plain.Quote(o.ID), o.Requirement))
 	}
@@ -70,7 +87,8 @@ func (o Organization) Validate() error {
 
 // MarshalJSON returns the stored form of the organization. The time is RFC 3339 in UTC. Text
 // in another encoding than UTF-8, an unknown requirement and years beyond four digits are
-// errors, because they would not be read back the same.
+// errors, because they would not be read back the same. Metadata of a later version is
+// written as it was read.
 func (o Organization) MarshalJSON() ([]byte, error) {
 	for _, text := range []string{o.ID, o.Name} {
 		if !utf8.ValidString(text) { // encoding/json would replace characters
@@ -79,7 +97,14 @@ func (o Organization) MarshalJSON() ([]byte, error) {
 	}
 	type stored Organization // without this method
 	o.SuspendedUntil = o.SuspendedUntil.UTC()
-	return json.Marshal(stored(o))
+	if o.metadata == nil {
+		return json.Marshal(stored(o))
+	}
+	return json.Marshal(struct {
+		stored
+		Metadata json.RawMessage `json:"metadata"`
+		Revision uint64          `json:"revision,omitempty"` // the last one, as always
+	}{stored(o), o.metadata.Append([]byte(`{}`)), o.Revision})
 }
 
 // UnmarshalJSON reads a stored organization. It fails closed, because a lost requirement
@@ -88,6 +113,10 @@ func (o Organization) MarshalJSON() ([]byte, error) {
 //   - an unknown name, also a known one in another case, and a name twice;
 //   - text in another encoding than UTF-8, and anything after the object;
 //   - an organization refused by Validate.
+//
+// One place may have unknown names: metadata, an object, since no decision depends on it. A
+// later version may have written them. They stay with the organization and with its copies,
+// MarshalJSON writes them again, and nothing shows them.
 //
 // On an error the receiver is unchanged.
 func (o *Organization) UnmarshalJSON(data []byte) error {
@@ -100,6 +129,7 @@ func (o *Organization) UnmarshalJSON(data []byte) error {
 			strictjson.Field{Name: "requirement", Required: true, Read: strictjson.Unmarshal(&read.Requirement)},
 			strictjson.Field{Name: "disabled", Read: strictjson.Bool(&read.Disabled)},
 			strictjson.Field{Name: "suspendedUntil", Read: strictjson.Time(&read.SuspendedUntil)},
+			strictjson.Field{Name: "metadata", Read: func(v strictjson.Value) error { return readMetadata(&read.metadata, v) }},
 			strictjson.Field{Name: "revision", Read: strictjson.Uint(&read.Revision)},
 		)
 	}
@@ -111,6 +141,15 @@ func (o *Organization) UnmarshalJSON(data []byte) error {
 	}
 	*o = read
 	return nil
+}
+
+func readMetadata(to **strictjson.Rest, v strictjson.Value) error {
+	var rest strictjson.Rest
+	err := v.Open(&rest)
+	if *to = &rest; rest == "" {
+		*to = nil
+	}
+	return err
 }
 
 // A Requirement says whether an organization's keys need an access list. The zero

@@ -129,12 +129,21 @@ func must[T any](value T, err error) T {
 
 func TestOrganizationEqual(t *testing.T) {
 	organization := policy.Organization{ID: "acme", Name: "Acme", Requirement: policy.Required, Disabled: true, SuspendedUntil: noon, Revision: 7}
+	later, known := organization, organization
+	require.NoError(t, later.UnmarshalJSON([]byte(`{"id":"acme","requirement":"required","metadata":{"later":1}}`)))
+	require.NoError(t, known.UnmarshalJSON([]byte(`{"id":"acme","requirement":"required","metadata":{}}`)))
+	require.False(t, later.Equal(known))
+	require.False(t, known.Equal(later))
+	require.Equal(t, policy.Organization{ID: "acme", Requirement: policy.Required}, known)
 	abroad := organization
 	abroad.SuspendedUntil = noon.In(time.FixedZone("", 3600))
 	require.True(t, organization.Equal(abroad))
 	require.Empty(t, cmp.Diff(organization, abroad))
 	all := reflect.TypeOf(organization)
 	for i := range all.NumField() {
+		if !all.Field(i).IsExported() {
+			continue // as above
+		}
 		other := organization
 		reflect.ValueOf(&other).Elem().Field(i).SetZero()
 		require.False(t, organization.Equal(other), all.Field(i).Name)
@@ -142,20 +151,40 @@ func TestOrganizationEqual(t *testing.T) {
 	}
 }
 
+// Metadata of a later version stays with an organization.
+func TestOrganizationKeepsUnknownMetadata(t *testing.T) {
+	const later = `{"id":"acme","requirement":"required","metadata":{"a":"\u003cb\u003e","owner":{"team":[1,null]}},"revision":7}`
+	var read, again policy.Organization
+	require.NoError(t, json.Unmarshal([]byte(strings.Replace(later, `{"a":"\u003cb\u003e","owner":{"team":[1,null]}}`, `{ "owner": {"team":[1, null]},"a":"<b>"}`, 1)), &read))
+	written, err := json.Marshal(read)
+	require.NoError(t, err)
+	require.Equal(t, later, string(written))
+	require.NoError(t, json.Unmarshal(written, &again))
+	require.True(t, read.Equal(again))
+
+	long := strings.Repeat("a", policy.MaxMetadata)
+	require.ErrorContains(t, read.UnmarshalJSON([]byte(strings.Replace(later, "[1,null]", `"`+long+`"`, 1))), "has 16423 bytes: want at most 16384")
+	require.True(t, read.Equal(again))
+}
+
 // Whatever would leave the requirement or the switch behind is an error: a requirement that
 // got lost opens every key without a list, a lost switch every key.
 func TestOrganizationJSONFailsClosed(t *testing.T) {
 	for data, want := range map[string]string{
+		`{"id":"acme","requirement":"required","metadata":null}`:          `"metadata" is null`,
+		`{"id":"acme","requirement":"required","metadata":[]}`:            `"metadata": an array: want an object`,
+		`{"id":"acme","requirement":"required","metadata":{"a":1,"a":1}}`: `"metadata": "a" occurs twice`,
+		`{"id":"acme","requirement":"required","later":1}`:                `unknown name "later"`,
 		`{"id":"acme"}`:                                       `"requirement" is missing: want a value`,
 		`{"id":"acme","requirement":null}`:                    `"requirement" is null: want a value`,
 		"{\"id\":\"a\xff\",\"requirement\":\"required\"}":     `not valid UTF-8`,
 		`{"id":"a","requirement":"required","revision":null}`: `"revision" is null`,
-		`null`:                                     `null: want an object with "id", "name", "requirement", "disabled", "suspendedUntil", "revision"`,
+		`null`:                                     `null: want an object with "id", "name", "requirement", "disabled", "suspendedUntil", "metadata", "revision"`,
 		`{"id":"acme","requirement":""}`:           `requirement ""`,
 		`{"id":"acme","requirement":"Required"}`:   `requirement "Required"`,
 		`{"id":"acme","requirement":2}`:            `"requirement": the number 2: want a string`,
 		`{"id":"acme","requirement":true}`:         `"requirement": true: want a string`,
-		`{"id":"acme","requiremnet":"required"}`:   `unknown name "requiremnet", perhaps of a later version: want one of "id", "name", "requirement", "disabled", "suspendedUntil", "revision"`,
+		`{"id":"acme","requiremnet":"required"}`:   `unknown name "requiremnet", perhaps of a later version: want one of "id", "name", "requirement", "disabled", "suspendedUntil", "metadata", "revision"`,
 		`{"requirement":"required"}`:               `"id" is missing: want a value`,
 		`{"id":"","requirement":"required"}`:       `is empty`,
 		`{"id":" acme","requirement":"required"}`:  `white space`,

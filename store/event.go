@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/sallyport-go/sallyport/apikey"
+	"github.com/sallyport-go/sallyport/internal/strictjson"
 	"github.com/sallyport-go/sallyport/policy"
 )
 
@@ -15,6 +16,10 @@ import (
 // all that a reader needs.
 //
 // It has no secret and no hash of one. Name a secret by its ID.
+//
+// An event of a later version of this package may have members, a Type, a Via, a kind of
+// actor and an Origin that this version does not know. It is read all the same, since no
+// decision depends on it, and its JSON has everything: see [Event.UnmarshalJSON].
 type Event struct {
 	// Revision and Index are set by the store: the revision of the write, and the place
 	// among its events. Together they are the event's ID.
@@ -41,6 +46,9 @@ type Event struct {
 	Entry  netip.Prefix
 	Before json.RawMessage
 	After  json.RawMessage
+
+	origin string          // if Origin is of a later version
+	rest   strictjson.Rest // members of a later version
 }
 
 // Bounds of an event's texts, in bytes.
@@ -59,7 +67,8 @@ type Actor struct {
 	Secret string // ID of the proven secret of a key; empty for other proof
 }
 
-// An ActorKind is a kind of actor.
+// An ActorKind is a kind of actor. An event that was read may have another word, of a later
+// version. A [Write] has one of the constants.
 type ActorKind string
 
 // The kinds of actor.

@@ -56,35 +56,36 @@ func TestEventTypes(t *testing.T) {
 
 // invalidEvents are changes that make an event invalid, and what the error says.
 var invalidEvents = map[string]func(*store.Event){
-	"the time is zero or in the year 1: want the time":            func(e *store.Event) { e.Time = time.Time{} },
-	"in the year 10000: want":                                     func(e *store.Event) { e.Time = time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC) },
-	"in the year 0: want":                                         func(e *store.Event) { e.Time = time.Date(0, 1, 1, 0, 0, 0, 0, time.UTC) },
-	`the type is "": want 1 to 64 of a-z`:                         func(e *store.Event) { e.Type = "" },
-	`the type is "Key.created": want`:                             func(e *store.Event) { e.Type = "Key.created" },
-	`the type is "aaaaaaaa`:                                       func(e *store.Event) { e.Type = store.EventType(strings.Repeat("a", 65)) },
-	`key "key" without an organization: want both`:                func(e *store.Event) { e.Organization = "" },
-	"the organization":                                            func(e *store.Event) { e.Organization = " acme" },
-	"the key ID has the byte":                                     func(e *store.Event) { e.Key = "a key" },
-	"the project":                                                 func(e *store.Event) { e.Project = "a\n" },
-	`the actor: the kind is "": want "key", "person" or "system"`: func(e *store.Event) { e.Actor = store.Actor{} },
-	"the actor: apikey: the key ID has 0 bytes":                   func(e *store.Event) { e.Actor.ID = "" },
-	"the actor: apikey: the actor's ID is empty":                  func(e *store.Event) { e.Actor = store.Actor{Kind: store.ActorPerson} },
-	"the actor: apikey: the actor's ID \"\\n\"":                   func(e *store.Event) { e.Actor = store.Actor{Kind: store.ActorSystem, ID: "\n"} },
-	"the actor: the secret has 64 bytes: want the ID":             func(e *store.Event) { e.Actor.Secret = strings.Repeat("ab", 32) },
-	"the actor: the secret has 8 bytes: want the ID":              func(e *store.Event) { e.Actor.Secret = "not hexa" },
-	"and only of a key":                                           func(e *store.Event) { e.Actor = store.Actor{Kind: store.ActorSystem, Secret: "5ec2e700"} },
-	"the actor: the name":                                         func(e *store.Event) { e.Actor.Name = "a\x00" },
-	"the address \"fe80::1%eth0\" has a zone: want it without":    func(e *store.Event) { e.Address = netip.MustParseAddr("fe80::1%eth0") },
-	"the origin is origin(9): want one of policy's":               func(e *store.Event) { e.Origin = 9 },
-	"the entry \"203.0.113.7/24\" has host bits":                  func(e *store.Event) { e.Entry = netip.MustParsePrefix("203.0.113.7/24") },
-	"the entry \"invalid Prefix\" has host bits or no length":     func(e *store.Event) { e.Entry = netip.PrefixFrom(netip.MustParseAddr("203.0.113.7"), 99) },
-	"the way in (Via) is \"\": want":                              func(e *store.Event) { e.Via = "" },
-	"the correlation":                                             func(e *store.Event) { e.Correlation = strings.Repeat("a", store.MaxCorrelation+1) },
-	"has 2001 bytes: want at most 2000":                           func(e *store.Event) { e.Reason = strings.Repeat("a", store.MaxReason+1) },
-	"the reason \"\\xff\" is not valid UTF-8":                     func(e *store.Event) { e.Reason = "\xff" },
-	"33 accepted findings: want at most 32":                       func(e *store.Event) { e.Accepted = make([]string, store.MaxAccepted+1) },
-	`the accepted finding is "a b": want`:                         func(e *store.Event) { e.Accepted = []string{"a", "a b"} },
-	"Before has 16385 bytes: want at most 16384":                  func(e *store.Event) { e.Before = json.RawMessage(strings.Repeat(" ", store.MaxEventBytes+1)) },
+	"the time is zero or in the year 1: want the time":         func(e *store.Event) { e.Time = time.Time{} },
+	"in the year 10000: want":                                  func(e *store.Event) { e.Time = time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC) },
+	"in the year 0: want":                                      func(e *store.Event) { e.Time = time.Date(0, 1, 1, 0, 0, 0, 0, time.UTC) },
+	`the type is "": want 1 to 64 of a-z`:                      func(e *store.Event) { e.Type = "" },
+	`the type is "Key.created": want`:                          func(e *store.Event) { e.Type = "Key.created" },
+	`the type is "aaaaaaaa`:                                    func(e *store.Event) { e.Type = store.EventType(strings.Repeat("a", 65)) },
+	`key "key" without an organization: want both`:             func(e *store.Event) { e.Organization = "" },
+	"the organization":                                         func(e *store.Event) { e.Organization = " acme" },
+	"the key ID has the byte":                                  func(e *store.Event) { e.Key = "a key" },
+	"the project":                                              func(e *store.Event) { e.Project = "a\n" },
+	`the actor: the kind is "": want 1 to 64 of a-z`:           func(e *store.Event) { e.Actor = store.Actor{} },
+	`the actor: the kind is "Robot": want 1 to 64 of a-z`:      func(e *store.Event) { e.Actor.Kind = "Robot" },
+	"the actor: apikey: the key ID has 0 bytes":                func(e *store.Event) { e.Actor.ID = "" },
+	"the actor: apikey: the actor's ID is empty":               func(e *store.Event) { e.Actor = store.Actor{Kind: store.ActorPerson} },
+	"the actor: apikey: the actor's ID \"\\n\"":                func(e *store.Event) { e.Actor = store.Actor{Kind: store.ActorSystem, ID: "\n"} },
+	"the actor: the secret has 64 bytes: want the ID":          func(e *store.Event) { e.Actor.Secret = strings.Repeat("ab", 32) },
+	"the actor: the secret has 8 bytes: want the ID":           func(e *store.Event) { e.Actor.Secret = "not hexa" },
+	"and only of a key":                                        func(e *store.Event) { e.Actor = store.Actor{Kind: store.ActorSystem, Secret: "5ec2e700"} },
+	"the actor: the name":                                      func(e *store.Event) { e.Actor.Name = "a\x00" },
+	"the address \"fe80::1%eth0\" has a zone: want it without": func(e *store.Event) { e.Address = netip.MustParseAddr("fe80::1%eth0") },
+	"the origin is origin(9): want one of policy's":            func(e *store.Event) { e.Origin = 9 },
+	"the entry \"203.0.113.7/24\" has host bits":               func(e *store.Event) { e.Entry = netip.MustParsePrefix("203.0.113.7/24") },
+	"the entry \"invalid Prefix\" has host bits or no length":  func(e *store.Event) { e.Entry = netip.PrefixFrom(netip.MustParseAddr("203.0.113.7"), 99) },
+	"the way in (Via) is \"\": want":                           func(e *store.Event) { e.Via = "" },
+	"the correlation":                                          func(e *store.Event) { e.Correlation = strings.Repeat("a", store.MaxCorrelation+1) },
+	"has 2001 bytes: want at most 2000":                        func(e *store.Event) { e.Reason = strings.Repeat("a", store.MaxReason+1) },
+	"the reason \"\\xff\" is not valid UTF-8":                  func(e *store.Event) { e.Reason = "\xff" },
+	"33 accepted findings: want at most 32":                    func(e *store.Event) { e.Accepted = make([]string, store.MaxAccepted+1) },
+	`the accepted finding is "a b": want`:                      func(e *store.Event) { e.Accepted = []string{"a", "a b"} },
+	"Before has 16385 bytes: want at most 16384":               func(e *store.Event) { e.Before = json.RawMessage(strings.Repeat(" ", store.MaxEventBytes+1)) },
 	"Before: ":                        func(e *store.Event) { e.Before = json.RawMessage(`{`) },
 	"After: an array: want an object": func(e *store.Event) { e.After = json.RawMessage(`[]`) },
 	`After: "a" occurs twice`:         func(e *store.Event) { e.After = json.RawMessage(`{"a":1,"a":2}`) },
@@ -144,10 +145,10 @@ func TestEventJSONIsStrict(t *testing.T) {
 	const sound = `{"time":"2031-05-06T01:38:09Z","type":"key.created","organization":"acme","actor":{"kind":"system"},"origin":"peer","via":"cli","accepted":["a"],"before":{"a":1}}`
 	require.NoError(t, json.Unmarshal([]byte(sound), new(store.Event)))
 	for _, change := range [][3]string{
-		{`"type"`, `"kind"`, `unknown name "kind"`}, {`"type"`, `"Type"`, `unknown name "Type": want "type"`}, {`"via":"cli"`, `"via":null`, `"via" is null`},
+		{`"type"`, `"kind"`, `"type" is missing`}, {`"via"`, `"later":1,"later":1,"via"`, `"later" occurs twice`}, {`"type"`, `"Type"`, `unknown name "Type": want "type"`}, {`"via":"cli"`, `"via":null`, `"via" is null`},
 		{`,"via":"cli"`, ``, `"via" is missing`}, {`"time":"2031-05-06T01:38:09Z",`, ``, `"time" is missing`}, {`"actor":{"kind":"system"},`, ``, `"actor" is missing`},
-		{`{"kind":"system"}`, `{"kind":"robot"}`, `the kind is "robot"`}, {`{"kind":"system"}`, `{}`, `"kind" is missing`},
-		{`"peer"`, `"unknown"`, `policy.ClientOrigin, such as "peer"`}, {`"peer"`, `7`, `want a string`}, {`["a"]`, `[7]`, `number 1`}, {`{"a":1}`, `1`, `want an object`},
+		{`{"kind":"system"}`, `{"kind":"Robot"}`, `the kind is "Robot"`}, {`{"kind":"system"}`, `{"kind":"system","later":1}`, `"actor": unknown name "later"`}, {`{"kind":"system"}`, `{}`, `"kind" is missing`},
+		{`"peer"`, `"a peer"`, `"origin": the text of the origin is "a peer"`}, {`"peer"`, `7`, `want a string`}, {`["a"]`, `[7]`, `number 1`}, {`{"a":1}`, `1`, `want an object`},
 		{`"time":"2031-05-06T01:38:09Z"`, `"time":"0001-01-01T00:00:00Z"`, `"time"`}, {`"via"`, `"index":-1,"via"`, `"index"`}, {`"via"`, `"index":2147483648,"via"`, `want at most 2147483647`}, {`}}`, `}} x`, `after top-level value`},
 		{`"via"`, `"address":"203.0.113.256","via"`, `"address"`}, {`"via"`, `"entry":"203.0.113.0","via"`, `"entry"`},
 	} {
@@ -158,6 +159,30 @@ func TestEventJSONIsStrict(t *testing.T) {
 		assert.True(t, strings.HasPrefix(err.Error(), "store: an event in JSON: "), err)
 		assert.Equal(t, store.Event{Reason: "unchanged"}, read)
 	}
+}
+
+// An event of a later version is read, shown as far as it is known, and written whole.
+func TestEventJSONOfALaterVersion(t *testing.T) {
+	const later = `{"time":"2031-05-06T01:38:09Z","type":"team.created","organization":"acme","actor":{"kind":"robot","id":"r2","secret":"5ec2e700"},` +
+		`"origin":"passkey","via":"chat","after":{"a":1},"ticket":{"id":7,"text":"\u003ca\u003e"},"zone":null}`
+	var event store.Event
+	require.NoError(t, json.Unmarshal([]byte(strings.Replace(later, `"ticket":{"id":7,`, `"ticket": { "id" : 7 , `, 1)), &event))
+	assert.Equal(t, policy.OriginUnknown, event.Origin)
+	assert.Equal(t, store.Actor{Kind: "robot", ID: "r2", Secret: "5ec2e700"}, event.Actor)
+	for _, event := range []store.Event{event, event.Clone()} {
+		text, err := json.Marshal(event)
+		require.NoError(t, err)
+		assert.Equal(t, later, string(text))
+	}
+	assert.True(t, event.Equal(event.Clone()))
+	known := event
+	require.NoError(t, json.Unmarshal([]byte(strings.Replace(later, `,"zone":null`, ``, 1)), &known))
+	assert.False(t, event.Equal(known))
+
+	write := store.Write{PutOrganization: &policy.Organization{ID: "acme"}, Events: []store.Event{event}}
+	require.ErrorContains(t, write.Validate(), `event 0: the actor: the kind is "robot": want "key", "person" or "system"`)
+	write.Events[0].Actor = store.Actor{Kind: store.ActorSystem}
+	require.NoError(t, write.Validate())
 }
 
 // What is read is what is written, again.

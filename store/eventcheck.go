@@ -90,13 +90,11 @@ func (a Actor) validate() error {
 	switch {
 	case a.Kind == ActorKey:
 		err = apikey.ID(a.ID).Validate()
-	case a.Kind == ActorSystem && a.ID == "":
-	case a.Kind == ActorPerson || a.Kind == ActorSystem:
+	case a.Kind == ActorPerson || a.ID != "":
 		err = apikey.ValidateName("actor's ID", a.ID)
-	default:
-		err = fmt.Errorf("the kind is %s: want %q, %q or %q", plain.Quote(a.Kind), ActorKey, ActorPerson, ActorSystem)
 	}
-	if sum, wrong := hex.DecodeString(a.Secret); a.Secret != "" && (a.Kind != ActorKey || wrong != nil || len(sum) != secretIDBytes) {
+	err = cmp.Or(wordError("kind", a.Kind), err)
+	if sum, wrong := hex.DecodeString(a.Secret); a.Secret != "" && (a.Kind == ActorPerson || a.Kind == ActorSystem || wrong != nil || len(sum) != secretIDBytes) {
 		// Not quoted: by mistake it is the secret (rule K2).
 		err = cmp.Or(err, fmt.Errorf("the secret has %d bytes: want the ID of a stored secret, %d hexadecimal digits, and only of a key", len(a.Secret), 2*secretIDBytes))
 	}
@@ -239,6 +237,11 @@ func (w Write) validateEvents() error {
 func (w Write) validateEvent(event Event) (size int, err error) {
 	if event.Revision != 0 || event.Index != 0 {
 		return 0, fmt.Errorf("revision %d and index %d: want zero, the store sets them", event.Revision, event.Index)
+	}
+	switch kind := event.Actor.Kind; kind {
+	case ActorKey, ActorPerson, ActorSystem:
+	default: // only a reader knows of a later version
+		return 0, fmt.Errorf("the actor: the kind is %s: want %q, %q or %q", plain.Quote(kind), ActorKey, ActorPerson, ActorSystem)
 	}
 	if organization, key := w.Subject(); event.Organization != organization || event.Key != key {
 		return 0, fmt.Errorf("organization %s and key %q: want those of the Write, %s and %q", plain.Quote(event.Organization), event.Key, plain.Quote(organization), key)

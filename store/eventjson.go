@@ -7,7 +7,6 @@ import (
 	"net/netip"
 	"time"
 
-	"github.com/sallyport-go/sallyport/internal/plain"
 	"github.com/sallyport-go/sallyport/internal/strictjson"
 	"github.com/sallyport-go/sallyport/policy"
 )
@@ -51,7 +50,8 @@ type (
 //   - reason, accepted and entry;
 //   - before and after, without white space.
 //
-// Zero and empty fields are left out. An invalid event is an error.
+// Zero and empty fields are left out. The members that only a later version knows follow. An
+// invalid event is an error.
 func (e Event) MarshalJSON() ([]byte, error) {
 	if err := e.Validate(); err != nil {
 		return nil, err
@@ -62,17 +62,23 @@ func (e Event) MarshalJSON() ([]byte, error) {
 		Address: e.Address, Via: e.Via, Correlation: e.Correlation, Reason: e.Reason, Accepted: e.Accepted,
 		Entry: e.Entry, Before: e.Before, After: e.After,
 	}
-	if e.Origin != policy.OriginUnknown {
+	if written.Origin = e.origin; e.Origin != policy.OriginUnknown {
 		written.Origin = e.Origin.String()
 	}
-	return json.Marshal(written)
+	data, err := json.Marshal(written)
+	return e.rest.Append(data), err
 }
 
 // UnmarshalJSON reads the output of MarshalJSON, exactly or not at all. Errors are:
 //   - a missing time, type, actor or via, and null;
-//   - an unknown name, also a known one in another case, and a name twice;
+//   - a known name in another case, and a name twice;
+//   - an unknown name in actor;
 //   - text in another encoding than UTF-8, and anything after the object;
 //   - an event refused by Validate.
+//
+// Other unknown names are no error: a later version may have written them. They stay with the
+// event, and MarshalJSON writes them again. So does an origin that this version does not
+// know; Origin is policy.OriginUnknown then.
 //
 // On an error the receiver is unchanged.
 func (e *Event) UnmarshalJSON(data []byte) error {
@@ -80,7 +86,7 @@ func (e *Event) UnmarshalJSON(data []byte) error {
 	var index uint64
 	v, err := strictjson.Parse(data)
 	if err == nil {
-		err = v.Object(
+		err = v.Open(&read.rest,
 			strictjson.Field{Name: "revision", Read: strictjson.Uint(&read.Revision)},
 			strictjson.Field{Name: "index", Read: strictjson.Uint(&index)},
 			strictjson.Field{Name: "time", Required: true, Read: strictjson.Time(&read.Time)},
@@ -90,7 +96,7 @@ func (e *Event) UnmarshalJSON(data []byte) error {
 			strictjson.Field{Name: "project", Read: strictjson.Text(&read.Project)},
 			strictjson.Field{Name: "actor", Required: true, Read: readActor(&read.Actor)},
 			strictjson.Field{Name: "address", Read: strictjson.Unmarshal(&read.Address)},
-			strictjson.Field{Name: "origin", Read: readOrigin(&read.Origin)},
+			strictjson.Field{Name: "origin", Read: readOrigin(&read)},
 			strictjson.Field{Name: "via", Required: true, Read: strictjson.Text(&read.Via)},
 			strictjson.Field{Name: "correlation", Read: strictjson.Text(&read.Correlation)},
 			strictjson.Field{Name: "reason", Read: strictjson.Text(&read.Reason)},
@@ -125,7 +131,7 @@ func readActor(to *Actor) func(strictjson.Value) error {
 	}
 }
 
-func readOrigin(to *policy.ClientOrigin) func(strictjson.Value) error {
+func readOrigin(e *Event) func(strictjson.Value) error {
 	return func(v strictjson.Value) error {
 		var text string
 		if err := strictjson.Text(&text)(v); err != nil {
@@ -133,11 +139,12 @@ func readOrigin(to *policy.ClientOrigin) func(strictjson.Value) error {
 		}
 		for origin := policy.OriginPeer; origin <= policy.OriginHeader; origin++ {
 			if origin.String() == text {
-				*to = origin
+				e.Origin = origin
 				return nil
 			}
 		}
-		return fmt.Errorf("%s: want the text of a policy.ClientOrigin, such as %q", plain.Quote(text), policy.OriginPeer)
+		e.origin = text
+		return wordError("text of the origin", text)
 	}
 }
 

@@ -11,5 +11,5 @@
 //
 // Both must read the same value: each package with both has a test of it.
 //
-// The package writes nothing. It is not for large documents: a Value is whole in memory.
+// The package writes nothing but the members that [Value.Open] kept ([Rest]). It is not for large documents: a Value is whole in memory.
 package strictjson

@@ -21,7 +21,23 @@ type Field struct {
 //   - a member twice, or null;
 //   - a missing member, if it is required;
 //   - an error of Read.
-func (v Value) Object(fields ...Field) error {
+func (v Value) Object(fields ...Field) error { return v.object(nil, fields) }
+
+// Open reads an object that a later version may have given more members: those of unknown
+// names are kept, and everything else is as of Object. Use it only for members that nothing
+// depends on: no decision may be made without a part of what it needs (rule A3).
+func (v Value) Open(rest *Rest, fields ...Field) error {
+	members := map[string]Value{}
+	err := v.object(members, fields)
+	if err == nil {
+		*rest = restOf(members)
+	}
+	return err
+}
+
+// object reads an object. Members of unknown names are put into others, or are an error if it
+// is nil.
+func (v Value) object(others map[string]Value, fields []Field) error {
 	if v[0] != '{' {
 		return v.wants("an object with " + names(fields))
 	}
@@ -29,7 +45,7 @@ func (v Value) Object(fields ...Field) error {
 	err := v.members("one of "+names(fields), func(name string, value Value) error {
 		i := slices.IndexFunc(fields, func(f Field) bool { return f.Name == name })
 		if i < 0 {
-			return unknown(name, fields)
+			return other(others, name, value, fields)
 		}
 		if seen[i] {
 			return twice(name)
@@ -51,6 +67,19 @@ func (v Value) Object(fields ...Field) error {
 			return fmt.Errorf("%q is missing: want %s", f.Name, wantValue(f))
 		}
 	}
+	return nil
+}
+
+// other keeps a member of an unknown name in others, unless that is nil.
+func other(others map[string]Value, name string, value Value, fields []Field) error {
+	inOtherCase := slices.ContainsFunc(fields, func(f Field) bool { return strings.EqualFold(f.Name, name) })
+	if others == nil || inOtherCase {
+		return unknown(name, fields)
+	}
+	if _, seen := others[name]; seen {
+		return twice(name)
+	}
+	others[name] = value
 	return nil
 }
 

@@ -79,12 +79,7 @@ func sizeOf(change store.Change) int {
 		for entry := range key.TrialList.All() {
 			size += len(entry.Comment)
 		}
-		if key.Metadata != nil {
-			size += len(key.Metadata.ExternalID)
-			for name, value := range key.Metadata.Labels {
-				size += perGrant + len(name) + len(value)
-			}
-		}
+		size += key.Metadata.Size() + perGrant*len(key.Labels())
 		for _, grant := range key.Grants {
 			size += len(grant.Role) + len(grant.Project)
 		}

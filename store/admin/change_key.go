@@ -42,7 +42,7 @@ func CreateKey(key NewKey) Change {
 		}
 		created, secret, err := d.issuer.Issue(apikey.Key{
 			ID: key.ID, Organization: d.id, AccessList: list, Grants: grants, Description: key.Description,
-			Metadata: metadata(labels, key.ExternalID), Disabled: key.Disabled, NotBefore: moment(key.NotBefore), Expires: moment(key.Expires), Created: d.now,
+			Metadata: &apikey.Metadata{Labels: labels, ExternalID: key.ExternalID}, Disabled: key.Disabled, NotBefore: moment(key.NotBefore), Expires: moment(key.Expires), Created: d.now,
 		})
 		if err != nil {
 			return wrap(Invalid, err, "The key would be invalid: %s", plainText(err))

@@ -15,7 +15,7 @@ import (
 func SetLabels(key apikey.ID, labels map[string]string) Change {
 	labels = maps.Clone(labels)
 	change := ofKey("set_labels", key, func(d *draft) error {
-		d.key.Metadata = metadata(labels, d.key.ExternalID())
+		setMetadata(d.key, func(m *apikey.Metadata) { m.Labels = labels })
 		return nil
 	}, labelArgs(labels)...)
 	change.words = true
@@ -26,16 +26,22 @@ func SetLabels(key apikey.ID, labels map[string]string) Change {
 // name as [apikey.ValidateName] has it. Several keys may have the same.
 func SetExternalID(key apikey.ID, id string) Change {
 	change := ofKey("set_external_id", key, func(d *draft) error {
-		d.key.Metadata = metadata(d.key.Labels(), id)
+		setMetadata(d.key, func(m *apikey.Metadata) { m.ExternalID = id })
 		return nil
 	}, id)
 	change.words = true
 	return change.externalID(id)
 }
 
-// metadata returns metadata that shares nothing, nil if it is empty.
-func metadata(labels map[string]string, externalID string) *apikey.Metadata {
-	return apikey.Key{Metadata: &apikey.Metadata{Labels: labels, ExternalID: externalID}}.Clone().Metadata
+// setMetadata changes metadata of a key. Other metadata, also that of a later version, stays,
+// and nothing is shared.
+func setMetadata(key *apikey.Key, set func(*apikey.Metadata)) {
+	changed := apikey.Metadata{}
+	if key.Metadata != nil {
+		changed = *key.Metadata
+	}
+	set(&changed)
+	key.Metadata = apikey.Key{Metadata: &changed}.Clone().Metadata
 }
 
 // labels checks labels that somebody gave.

@@ -26,6 +26,10 @@ func organizationDifference(a, b policy.Organization) string {
 	case !sameTime(a.SuspendedUntil, b.SuspendedUntil):
 		return "another end of its suspension"
 	}
+	a.SuspendedUntil, a.Revision = b.SuspendedUntil, b.Revision
+	if !a.Equal(b) { // metadata of a later version is all that is left
+		return "other metadata"
+	}
 	return ""
 }
 
@@ -58,6 +62,8 @@ func keyDifference(a, b apikey.Key) string {
 		return "another external ID"
 	case !maps.Equal(a.Labels(), b.Labels()):
 		return "other labels"
+	case !(apikey.Key{Metadata: a.Metadata}).Equal(apikey.Key{Metadata: b.Metadata}): // of a later version
+		return "other metadata"
 	}
 	return ""
 }

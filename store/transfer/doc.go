@@ -54,11 +54,19 @@
 // shows what was used, and never that something was not.
 //
 // A reader refuses:
-//   - unknown names, also known ones in another case, and names twice;
+//   - unknown names, except in the metadata of an organization or a key;
+//   - known names in another case, and names twice;
 //   - null, and a missing name of a required value;
 //   - invalid records, and a key or an organization twice;
 //   - a line of more than [MaxLine] bytes.
 //
 // The same records with the same revisions make the same file. The contents change only
-// with the number of the format. Later versions of this package read format 1.
+// with the number of the format, except for metadata. Later versions of this package read
+// format 1.
+//
+// A file of a later version is read by an earlier one under the rules of package store,
+// "Versions side by side". Metadata that the earlier one does not know is imported with its
+// record, and compared like the rest. Anything else that it does not know, a later format
+// included, is [ErrDamaged], with the number of the line: nothing is imported, since the whole
+// file is checked first.
 package transfer

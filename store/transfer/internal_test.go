@@ -108,6 +108,12 @@ func TestEveryFieldMakesADifference(t *testing.T) {
 	for field := range fieldsButRevision(t, &metadata) {
 		require.NotEmpty(t, keyDifference(apikey.Key{}, apikey.Key{Metadata: &metadata}), field)
 	}
+	later := must(decode([]byte(`{"organization":{"id":"acme","requirement":"required","metadata":{"later":1}}}`))).Organization
+	require.Equal(t, "other metadata", organizationDifference(policy.Organization{ID: "acme", Requirement: policy.Required, Revision: 7}, *later))
+	laterKey := must(decode([]byte(`{"key":{"id":"k","organization":"acme","disabled":false,"accessList":[],"secrets":[{"sum":"` + strings.Repeat("a", 64) + `"}],"metadata":{"later":1}}}`))).Key
+	without := laterKey.Clone()
+	without.Metadata = nil
+	require.Equal(t, "other metadata", keyDifference(without, *laterKey))
 	secret := apikey.StoredSecret{}
 	for field := range fieldsButRevision(t, &secret) {
 		require.False(t, sameSecret(apikey.StoredSecret{}, secret), field)
@@ -120,7 +126,7 @@ func fieldsButRevision(t *testing.T, record any) func(yield func(string) bool) {
 		all := reflect.ValueOf(record).Elem()
 		for i := range all.NumField() {
 			name, field := all.Type().Field(i).Name, all.Field(i)
-			if name == "Revision" {
+			if name == "Revision" || !all.Type().Field(i).IsExported() {
 				continue
 			}
 			field.Set(someOf(t, field.Type()))

@@ -9,7 +9,6 @@ import (
 	"os"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -118,14 +117,10 @@ endpoint and requiresAccessList may be there, too. The exit status is 0 if all a
 one is denied, and 2 if one could not be judged.`
 	c.RunE = func(c *cobra.Command, args []string) error {
 		if file != "" {
-			clock := s.env.now
-			if !k.at.IsZero() {
-				clock = func() time.Time { return k.at.Time }
-			}
 			if len(args) > 0 {
 				return usageError{errors.New("with -f the keys are in the file: want no KEY beside it")}
 			}
-			return s.decideFile(c.Context(), file, clock)
+			return s.decideFile(c.Context(), file, k.at.Time)
 		}
 		if len(args) == 0 || !k.from.IsValid() || k.org == "" {
 			return usageError{errors.New("which call? want KEY --from ADDRESS --org ORG, or -f FILE")}
@@ -136,7 +131,7 @@ one is denied, and 2 if one could not be judged.`
 				return err
 			}
 		}
-		if err := s.storeOnly(c, "role", "requires-list", "secret-file", "prefix", "server-key"); err != nil {
+		if err := errors.Join(s.storeOnly(c, rolesAreTheServices, "role", "requires-list"), s.storeOnly(c, secretsAreTheServices, "secret-file", "prefix", "server-key")); err != nil {
 			return err
 		}
 		r, err := s.records(c.Context())
@@ -223,7 +218,7 @@ func (s *session) explainCommand() *cobra.Command {
 	c.Long = `Say which line of the order answers a call and why, what was changed since, and the changes
 after which the call would pass. Exit status 0 if it is allowed now, 1 if it is denied.`
 	c.RunE = func(c *cobra.Command, args []string) error {
-		if err := s.storeOnly(c, "role", "requires-list"); err != nil {
+		if err := s.storeOnly(c, rolesAreTheServices, "role", "requires-list"); err != nil {
 			return err
 		}
 		r, err := s.records(c.Context())
@@ -290,7 +285,7 @@ func (s *session) mayCommand() *cobra.Command {
 	c.Long = `Say what a key may do, in its organization and in each project that a grant names. Without
 --endpoint there is a row for each of its roles. Exit status 1 if every call is denied.`
 	c.RunE = func(c *cobra.Command, args []string) error {
-		if err := s.storeOnly(c, "endpoint"); err != nil {
+		if err := s.storeOnly(c, endpointsAreTheServices, "endpoint"); err != nil {
 			return err
 		}
 		r, err := s.records(c.Context())

@@ -89,7 +89,7 @@ without --from is open to every address where nothing requires a list: that is a
 		if key.Entries, err = entries(from, ipv6, "", time.Time{}); err != nil {
 			return err
 		}
-		if err := s.storeOnly(c, "prefix", "server-key", "digest-realm"); err != nil {
+		if err := s.storeOnly(c, secretsAreTheServices, "prefix", "server-key", "digest-realm"); err != nil {
 			return err
 		}
 		if ch.records, err = issuing.records(c.Context(), s, org); err != nil {
@@ -237,7 +237,7 @@ earlier secret stays valid for the overlap. With --overlap 0s, as after a leak, 
 	org := ch.keyFlags(c)
 	c.RunE = func(c *cobra.Command, args []string) error {
 		id := apikey.ID(args[0])
-		if err := s.storeOnly(c, "prefix", "server-key", "digest-realm"); err != nil {
+		if err := s.storeOnly(c, secretsAreTheServices, "prefix", "server-key", "digest-realm"); err != nil {
 			return err
 		}
 		text := fmt.Sprintf("rotate key %s to %s, the earlier one ends in %s", id, issuing.text(s), overlap)

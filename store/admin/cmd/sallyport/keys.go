@@ -130,20 +130,31 @@ func views(ctx context.Context, r records, organization string, filter store.Fil
 				yield(admin.KeyView{}, err)
 				return
 			}
-			request := store.PageRequest{Limit: store.MaxPageSize, Filter: filter}
-			for more := true; more; more = request.Cursor != "" {
-				page, err := r.Keys(ctx, id, request)
-				if err != nil {
-					yield(admin.KeyView{}, err)
+			for key, err := range pages(ctx, r, id, filter) {
+				if !yield(key, err) || err != nil {
 					return
 				}
-				for _, key := range page.Items {
-					if !yield(key, nil) {
-						return
-					}
-				}
-				request.Cursor = page.Next
 			}
+		}
+	}
+}
+
+// pages yields the keys of all pages of an organization.
+func pages(ctx context.Context, r records, organization string, filter store.Filter) iter.Seq2[admin.KeyView, error] {
+	return func(yield func(admin.KeyView, error) bool) {
+		request := store.PageRequest{Limit: store.MaxPageSize, Filter: filter}
+		for more := true; more; more = request.Cursor != "" {
+			page, err := r.Keys(ctx, organization, request)
+			if err != nil {
+				yield(admin.KeyView{}, err)
+				return
+			}
+			for _, key := range page.Items {
+				if !yield(key, nil) {
+					return
+				}
+			}
+			request.Cursor = page.Next
 		}
 	}
 }

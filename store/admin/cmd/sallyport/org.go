@@ -46,7 +46,7 @@ var requirements = []string{"not-required", "report-only", "required"}
 
 func (s *session) orgCommands() *cobra.Command {
 	return group("org", "Show organizations, and change what they require",
-		s.orgList(), s.orgShow(), s.orgCreate(), s.orgRequire(), s.orgSuspend(), s.orgResume(), s.orgDisable(), s.orgEnable())
+		s.orgList(), s.orgShow(), s.orgCreate(), s.orgRename(), s.orgRequire(), s.orgSuspend(), s.orgResume(), s.orgDisable(), s.orgEnable())
 }
 
 func (s *session) orgList() *cobra.Command {
@@ -94,15 +94,32 @@ func (s *session) orgCreate() *cobra.Command {
 	var name, require string
 	c, _ := s.changeOf("create ORG", "Create an organization", 1, func(args []string) (string, []change, error) {
 		requirement, err := readRequirement(require)
+		if err == nil {
+			err = s.resolve()
+		}
+		if err == nil && s.isRemote() {
+			err = storeOnlyError("Nobody has a right in an organization that does not exist: the program behind the server creates it for a new customer")
+		}
 		changes := []change{{Change: admin.CreateOrganization(requirement)}}
 		if name != "" {
 			changes = append(changes, change{Change: admin.SetName(name)})
 		}
 		return fmt.Sprintf("create organization %s, access lists %s", args[0], require), changes, err
 	})
+	c.Long = `Create an organization. It needs --store: behind a server nobody has a right in an organization
+that does not exist, and the program there creates it for a new customer.`
 	c.Flags().StringVar(&name, "name", "", "`name` for people")
 	c.Flags().StringVar(&require, "require", "required", "whether its keys need access lists: not-required, report-only or required")
 	complete(c, "require", requirements...)
+	return c
+}
+
+func (s *session) orgRename() *cobra.Command {
+	c, _ := s.changeOf("rename ORG NAME", "Set the name of an organization for people", 2, func(args []string) (string, []change, error) {
+		return fmt.Sprintf("name organization %s %q", args[0], args[1]), []change{sent(admin.SetName(args[1]), object{"name": args[1]})}, nil
+	})
+	c.Long = `Set the name of an organization for people. An empty one takes the name away. Calls name the
+organization by its ID, which stays.`
 	return c
 }
 
@@ -156,14 +173,14 @@ func (s *session) orgResume() *cobra.Command {
 
 func (s *session) orgDisable() *cobra.Command {
 	c, _ := s.changeOf("disable ORG", "Switch every key of an organization off at once", 1, func(args []string) (string, []change, error) {
-		return fmt.Sprintf("switch organization %s off, and each of its keys", args[0]), []change{{Change: admin.DisableOrganization()}}, nil
+		return fmt.Sprintf("switch organization %s off, and each of its keys", args[0]), []change{sent(admin.DisableOrganization(), nil)}, nil
 	})
 	return c
 }
 
 func (s *session) orgEnable() *cobra.Command {
 	c, _ := s.changeOf("enable ORG", "Switch the keys of an organization on again", 1, func(args []string) (string, []change, error) {
-		return fmt.Sprintf("switch organization %s on again", args[0]), []change{{Change: admin.EnableOrganization()}}, nil
+		return fmt.Sprintf("switch organization %s on again", args[0]), []change{sent(admin.EnableOrganization(), nil)}, nil
 	})
 	return c
 }

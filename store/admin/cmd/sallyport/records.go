@@ -26,8 +26,10 @@ type records interface {
 	Key(ctx context.Context, organization string, id apikey.ID) (admin.KeyView, error)
 	Keys(ctx context.Context, organization string, request store.PageRequest) (store.Page[admin.KeyView], error)
 	Usage(ctx context.Context, organization string, id apikey.ID) (admin.KeyUsage, error)
+	ReviewList(ctx context.Context, organization string, id apikey.ID, internet bool) (admin.ListReview, error)
 	May(ctx context.Context, organization string, id apikey.ID, endpoints []policy.Endpoint, client netip.Addr) (admin.Permissions, error)
 	Decide(ctx context.Context, request policy.Request, at time.Time) (decided, error)
+	DecideAll(ctx context.Context, requests []policy.Request, at time.Time) ([]decided, error)
 	Investigate(ctx context.Context, organization string, call admin.Call) (admin.Investigation, error)
 	Tighten(ctx context.Context, organization string, id apikey.ID, options admin.TightenOptions) (admin.Tightening, error)
 	Preview(ctx context.Context, organization string, changes ...change) (admin.Preview, error)
@@ -72,7 +74,10 @@ func (s *session) resolve() error {
 	return nil
 }
 
-var errStoreOnly = errors.New("with --server this command is not available: use --store")
+// storeOnlyError is the error of a command that no server has, with the reason.
+func storeOnlyError(why string) error {
+	return fmt.Errorf("with --server this command is not available: use --store. %s", why)
+}
 
 // records opens the store, with these options of its Admin, or reaches the server.
 func (s *session) records(ctx context.Context, options ...admin.Option) (records, error) {
@@ -89,15 +94,35 @@ func (s *session) records(ctx context.Context, options ...admin.Option) (records
 	return &local{Admin: a, session: s}, nil
 }
 
+// since returns the records with how far back usage counts. That of a server is its own unless
+// the flag is given.
+func (s *session) since(c *cobra.Command, window duration) (records, error) {
+	r, err := s.records(c.Context(), admin.WithWindow(time.Duration(window)))
+	if remote, ok := r.(*server); ok && c.Flags().Changed("since") {
+		if window <= 0 {
+			return nil, usageError{fmt.Errorf("--since %s: want a time above 0", window)}
+		}
+		remote.window = time.Duration(window)
+	}
+	return r, err
+}
+
+// Why a server does not take a flag.
+const (
+	rolesAreTheServices     = "The roles and the conditions of an endpoint are the service's own: want --endpoint NAME"
+	secretsAreTheServices   = "The service makes and verifies secrets itself"
+	endpointsAreTheServices = "The service says what a key may do at its own endpoints"
+)
+
 // storeOnly returns an error if one of these flags is given and there is a server, which
 // decides such things itself.
-func (s *session) storeOnly(c *cobra.Command, flags ...string) error {
+func (s *session) storeOnly(c *cobra.Command, why string, flags ...string) error {
 	if err := s.resolve(); err != nil || s.server == "" {
 		return err
 	}
 	for _, flag := range flags {
 		if c.Flags().Changed(flag) {
-			return fmt.Errorf("with --server the flag --%s is not available: use --store", flag)
+			return fmt.Errorf("with --server the flag --%s is not available: use --store. %s", flag, why)
 		}
 	}
 	return nil
@@ -140,12 +165,23 @@ func noSuchKey(id apikey.ID, where string) error {
 }
 
 func (l *local) Decide(ctx context.Context, request policy.Request, at time.Time) (decided, error) {
+	return decidedOf(l.engine(at).Decide(ctx, request)), nil
+}
+
+func (l *local) DecideAll(ctx context.Context, requests []policy.Request, at time.Time) (all []decided, err error) {
+	for _, d := range l.engine(at).DecideAll(ctx, requests) {
+		all = append(all, decidedOf(d))
+	}
+	return all, nil
+}
+
+// engine decides at an instant, now if that is zero.
+func (l *local) engine(at time.Time) *policy.Engine {
 	clock := l.session.env.now
 	if !at.IsZero() {
 		clock = func() time.Time { return at }
 	}
-	d := policy.New(l.session.store, policy.WithClock(clock), policy.WithTimeout(deciding)).Decide(ctx, request)
-	return decidedOf(d), nil
+	return policy.New(l.session.store, policy.WithClock(clock), policy.WithTimeout(deciding))
 }
 
 func (l *local) Investigate(ctx context.Context, organization string, call admin.Call) (admin.Investigation, error) {

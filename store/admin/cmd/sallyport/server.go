@@ -32,11 +32,15 @@ const apiPath = "/api/sallyport/v1"
 
 // A server is the records of a running service, by its API.
 type server struct {
-	client *http.Client
-	base   string // up to apiPath, included
-	key    string // the secret: never in an error
-	shown  string
-	me     *who // once asked for
+	client  *http.Client
+	base    string // up to apiPath, included
+	key     string // the secret: never in an error
+	shown   string
+	me      *who // once asked for
+	now     func() time.Time
+	off     time.Duration // the server's clock less ours, at the last answer
+	expires time.Time     // of its certificate, zero without TLS
+	window  time.Duration // how far back usage counts; 0: as the server has it
 }
 
 // reach returns the server, without a call to it yet.
@@ -63,7 +67,7 @@ func (s *session) reach() (*server, error) {
 		Proxy: http.ProxyFromEnvironment, DialContext: (&net.Dialer{Timeout: opening}).DialContext, TLSHandshakeTimeout: opening,
 		TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: trust}, ForceAttemptHTTP2: true, MaxResponseHeaderBytes: maxHeaders,
 	}
-	s.reached = &server{base: base + apiPath, shown: base, key: key, client: &http.Client{Transport: transport,
+	s.reached = &server{base: base + apiPath, shown: base, key: key, now: s.env.now, client: &http.Client{Transport: transport,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }, // the key is for this address
 	}}
 	s.shown, s.closing = base, func() error { transport.CloseIdleConnections(); return nil }
@@ -175,6 +179,12 @@ func (v *server) send(ctx context.Context, r request) (*http.Response, error) {
 	answer, err := v.client.Do(made)
 	if err != nil {
 		return nil, v.failed(ctx, err)
+	}
+	if date, err := http.ParseTime(answer.Header.Get("Date")); err == nil {
+		v.off = date.Sub(v.now())
+	}
+	if answer.TLS != nil {
+		v.expires = answer.TLS.PeerCertificates[0].NotAfter // verified
 	}
 	return answer, nil
 }

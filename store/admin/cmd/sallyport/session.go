@@ -132,8 +132,8 @@ const (
 	changing = 30 * time.Second
 )
 
-// use opens the store, once.
-func (s *session) use(ctx context.Context) error {
+// use opens the store, once. why says why a server cannot do this.
+func (s *session) use(ctx context.Context, why string) error {
 	if s.store != nil {
 		return nil
 	}
@@ -141,7 +141,7 @@ func (s *session) use(ctx context.Context) error {
 		return err
 	}
 	if s.server != "" {
-		return errStoreOnly
+		return storeOnlyError(why)
 	}
 	ctx, cancel := context.WithTimeout(ctx, opening)
 	defer cancel()
@@ -162,7 +162,7 @@ func (s *session) close() error {
 
 // admin opens the store, and returns its Admin.
 func (s *session) admin(ctx context.Context, options ...admin.Option) (*admin.Admin, error) {
-	if err := s.use(ctx); err != nil {
+	if err := s.use(ctx, ""); err != nil { // records reaches a server
 		return nil, err
 	}
 	return s.newAdmin(options...)

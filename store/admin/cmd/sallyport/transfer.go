@@ -11,6 +11,9 @@ import (
 	"github.com/sallyport-go/sallyport/store/transfer"
 )
 
+// acrossOrganizations is why no server has these commands.
+const acrossOrganizations = "It reads or writes the records of every organization, with the hashes of the secrets, and callers of a service have rights in single ones"
+
 // writeFile writes a new file that only its owner can read, or standard output if there is no
 // path. A file that could not be written whole is removed.
 func (s *session) writeFile(path string, write func(io.Writer) error) error {
@@ -56,9 +59,9 @@ func (s *session) exportCommand() *cobra.Command {
 	c := &cobra.Command{Use: "export", Short: "Write all records to a file, as a backup or for another store", Args: cobra.NoArgs}
 	c.Long = `Write all organizations, keys and their usage to a file: a backup, or for import into another
 store. The file has the hashes of the secrets: protect it like the store. Events are not in it;
-see events export.`
+see events export. It needs --store: callers of a server have rights in single organizations.`
 	c.RunE = func(c *cobra.Command, _ []string) error {
-		if err := s.use(c.Context()); err != nil {
+		if err := s.use(c.Context(), acrossOrganizations); err != nil {
 			return err
 		}
 		var counts transfer.Counts
@@ -82,9 +85,10 @@ func (s *session) importCommand() *cobra.Command {
 	c.Long = `Write the missing records of an export to the store. Equal ones are skipped, so an interrupted
 import is run again. If the store has another record of the same name, nothing is written. It
 is no change of an organization: nothing is judged, and no events are kept. Nobody else should
-write to the store meanwhile.`
+write to the store meanwhile. It needs --store: callers of a server have rights in single
+organizations.`
 	c.RunE = func(c *cobra.Command, _ []string) error {
-		if err := s.use(c.Context()); err != nil {
+		if err := s.use(c.Context(), acrossOrganizations); err != nil {
 			return err
 		}
 		file, err := os.Open(path)
@@ -122,8 +126,10 @@ write to the store meanwhile.`
 func (s *session) verifyCommand() *cobra.Command {
 	var path string
 	c := &cobra.Command{Use: "verify -f FILE", Short: "Compare the store with a file: exit status 1 if it differs", Args: cobra.NoArgs}
+	c.Long = `Compare the store with a file of export: exit status 1 if it differs. It needs --store: callers of
+a server have rights in single organizations.`
 	c.RunE = func(c *cobra.Command, _ []string) error {
-		if err := s.use(c.Context()); err != nil {
+		if err := s.use(c.Context(), acrossOrganizations); err != nil {
 			return err
 		}
 		file, err := os.Open(path)
@@ -157,10 +163,11 @@ func (s *session) migrateCommand() *cobra.Command {
 	var preview, agreed bool
 	c := &cobra.Command{Use: "migrate", Short: "Make the store, or bring an older one up to date", Args: cobra.NoArgs}
 	c.Long = `Make the store if it is absent, or bring one of an earlier version up to date. Programs of an
-earlier version may be refused from then on: see the package of the store.`
+earlier version may be refused from then on: see the package of the store. It needs --store: a
+server does this to its own.`
 	c.RunE = func(c *cobra.Command, _ []string) error {
-		err := s.use(c.Context())
-		if _, wrong := errors.AsType[usageError](err); wrong || errors.Is(err, errStoreOnly) {
+		err := s.use(c.Context(), "A service makes its store and brings it up to date itself")
+		if _, wrong := errors.AsType[usageError](err); wrong || s.isRemote() {
 			return err
 		}
 		if err == nil {
