@@ -4,6 +4,7 @@ go 1.26.0
 
 require (
 	github.com/jackc/pgx/v5 v5.12.0
+	github.com/pelletier/go-toml/v2 v2.4.3
 	github.com/sallyport-go/sallyport v0.0.0
 	github.com/sallyport-go/sallyport/store/etcd v0.0.0
 	github.com/sallyport-go/sallyport/store/postgres v0.0.0

@@ -129,12 +129,6 @@ func (s *session) orgRequire() *cobra.Command {
 			requirement, err := readRequirement(args[1])
 			return fmt.Sprintf("access lists of organization %s: %s", args[0], args[1]), []change{sent(admin.SetRequirement(requirement), object{"requirement": requirement})}, err
 		})
-	c.ValidArgsFunction = func(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
-		if len(args) == 1 {
-			return requirements, cobra.ShellCompDirectiveNoFileComp
-		}
-		return nil, cobra.ShellCompDirectiveNoFileComp
-	}
 	return c
 }
 

@@ -53,27 +53,6 @@ type newSecret struct {
 	text string
 }
 
-// resolve finds out whether the command works on a store or through a server.
-func (s *session) resolve() error {
-	from := "--store and --server are both given"
-	if s.address == "" && s.server == "" {
-		// no default of the flag, which help would print, with its password
-		s.address, s.server = s.env.getenv("SALLYPORT_STORE"), s.env.getenv("SALLYPORT_SERVER")
-		from = "SALLYPORT_STORE and SALLYPORT_SERVER are both set"
-	}
-	switch {
-	case s.address != "" && s.server != "":
-		return usageError{errors.New(from + ": want one of them, or the other's flag")}
-	case s.server == "" && s.caFile != "":
-		return usageError{errors.New("--ca-file is for --server: want both")}
-	case s.address == "" && s.server == "":
-		return usageError{errors.New("which store? want --store sqlite:/path, postgres://… or etcd://h1,h2/prefix, or SALLYPORT_STORE; or --server https://…")}
-	case s.server != "" && len(s.managers) > 0:
-		return usageError{errors.New("--managers is for --store: the server has its own")}
-	}
-	return nil
-}
-
 // storeOnlyError is the error of a command that no server has, with the reason.
 func storeOnlyError(why string) error {
 	return fmt.Errorf("with --server this command is not available: use --store. %s", why)
@@ -84,7 +63,7 @@ func (s *session) records(ctx context.Context, options ...admin.Option) (records
 	if err := s.resolve(); err != nil {
 		return nil, err
 	}
-	if s.server != "" {
+	if s.isRemote() {
 		return s.reach()
 	}
 	a, err := s.admin(ctx, options...)
@@ -117,7 +96,7 @@ const (
 // storeOnly returns an error if one of these flags is given and there is a server, which
 // decides such things itself.
 func (s *session) storeOnly(c *cobra.Command, why string, flags ...string) error {
-	if err := s.resolve(); err != nil || s.server == "" {
+	if err := s.resolve(); err != nil || !s.isRemote() {
 		return err
 	}
 	for _, flag := range flags {
@@ -127,9 +106,6 @@ func (s *session) storeOnly(c *cobra.Command, why string, flags ...string) error
 	}
 	return nil
 }
-
-// isRemote reports whether the command works through a server. resolve was called.
-func (s *session) isRemote() bool { return s.server != "" }
 
 // A local is the records of the opened store.
 type local struct {

@@ -73,6 +73,10 @@ func TestServerAnswers(t *testing.T) {
 		"redirection": {func(w http.ResponseWriter, r *http.Request) {
 			http.Redirect(w, r, "/elsewhere", http.StatusTemporaryRedirect)
 		}, unknown, "sends to another address (status 307)"},
+		"cut off": {func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Content-Length", "100")
+			answering200("application/json", "{")(w, r)
+		}, unknown, "(SALLYPORT_SERVER) broke off: unexpected EOF: It is not known whether the change was made"},
 		"broken off": {func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, unknown, lost},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -136,7 +140,7 @@ func TestServerAddresses(t *testing.T) {
 	}
 	s := newScript(t)
 	s.env["SALLYPORT_SERVER"] = "https://gate.example.com"
-	require.Contains(t, s.run("sallyport whoami", ""), "SALLYPORT_STORE and SALLYPORT_SERVER are both set")
+	require.Contains(t, s.run("sallyport whoami", ""), "SALLYPORT_STORE and SALLYPORT_SERVER are both given")
 	require.Contains(t, s.run("sallyport whoami --store memory:test --server https://gate.example.com", ""), "--store and --server are both given")
 	require.Contains(t, s.run("sallyport whoami --store memory:test -o name", ""), "olga\n? 0")
 	require.Contains(t, s.run("sallyport whoami --store memory:test --ca-file x", ""), "--ca-file is for --server")
@@ -178,6 +182,24 @@ func TestServerWithoutAnswer(t *testing.T) {
 	status, text = through(t, ctx, server.URL, "whoami")
 	require.Equal(t, unknown, status)
 	require.Contains(t, text, "cannot be reached: context canceled")
+	begun, stop := context.WithCancel(t.Context())
+
+	late, cancel := context.WithTimeout(t.Context(), 0)
+	defer cancel()
+	status, text = through(t, late, server.URL, "whoami")
+	require.Equal(t, unknown, status)
+	require.Equal(t, "sallyport: "+server.URL+" (SALLYPORT_SERVER) does not answer within 40s\n", text)
+
+	server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		answering200("application/json", "{")(w, r)
+		_ = http.NewResponseController(w).Flush() // so that the body has begun
+		stop()
+		<-r.Context().Done()
+	}))
+	defer server.Close()
+	status, text = through(t, begun, server.URL, "whoami")
+	require.Equal(t, unknown, status)
+	require.Contains(t, text, "context canceled")
 }
 
 // A redirection is not followed with the key.
@@ -201,7 +223,7 @@ func TestServerTLS(t *testing.T) {
 
 	status, text := through(t, t.Context(), server.URL, "whoami")
 	require.Equal(t, unknown, status)
-	require.Contains(t, text, "certificate")
+	require.Contains(t, text, "certificate signed by unknown authority. For a certificate of your own authority give that one's with --ca-file\n")
 	status, text = through(t, t.Context(), server.URL, "whoami", "--ca-file", certificates, "-o", "name")
 	require.Equal(t, yes, status, text)
 	require.Equal(t, "ops\n", text)
@@ -211,6 +233,18 @@ func TestServerTLS(t *testing.T) {
 	require.Contains(t, text, "has no certificate: want PEM")
 	status, _ = through(t, t.Context(), server.URL, "whoami", "--ca-file", certificates+"x")
 	require.Equal(t, unknown, status)
+
+	status, text = through(t, t.Context(), strings.Replace(server.URL, "127.0.0.1", "localhost", 1), "whoami", "--ca-file", certificates)
+	require.Equal(t, unknown, status)
+	require.Contains(t, text, "not localhost. Use a name that the certificate has\n")
+	withoutTLS := httptest.NewServer(http.NotFoundHandler())
+	defer withoutTLS.Close()
+	status, text = through(t, t.Context(), strings.Replace(withoutTLS.URL, "http:", "https:", 1), "whoami")
+	require.Equal(t, unknown, status)
+	require.Contains(t, text, "HTTP response to HTTPS client. It speaks no TLS there: is the port right?\n")
+	status, text = through(t, t.Context(), strings.Replace(server.URL, "https:", "http:", 1), "whoami")
+	require.Equal(t, unknown, status)
+	require.Contains(t, text, "does not answer as the API (status 400")
 
 	old := httptest.NewUnstartedServer(answering200("application/json", `{"actor":{"kind":"key","id":"ops"}}`))
 	old.TLS = &tls.Config{MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11}

@@ -95,7 +95,7 @@ func (ofAcme) Project(_ context.Context, id string) (admin.Project, bool, error)
 // Who changed it, and by what way, is another through the service, and the place is its address.
 func (s *served) asLocal(text string) string {
 	text = strings.ReplaceAll(text, "a secret as the server makes them", "a secret sp_…")
-	text = regexp.MustCompile(`server(␛\[0m)?  `+regexp.QuoteMeta(s.http.URL)).ReplaceAllString(text, "store$1   memory:test")
+	text = regexp.MustCompile(`server(␛\[0m)?  `+regexp.QuoteMeta(s.http.URL)+`(\n2>)? +\(SALLYPORT_SERVER\)`).ReplaceAllString(text, "store$1   memory:test (SALLYPORT_STORE)")
 	return strings.NewReplacer(s.http.URL, "memory:test", "person olga", "system olga", `"kind": "person"`, `"kind": "system"`, `"kind":"person"`, `"kind":"system"`,
 		`person "olga"`, `system "olga"`, `"via": "api"`, `"via": "cli"`, `"via":"api"`, `"via":"cli"`, "  api  ", "  cli  ").Replace(text)
 }

@@ -149,17 +149,22 @@ func openEtcd(ctx context.Context, address string, getenv func(string) string, m
 // found returns an error if there is nothing under a prefix, where etcd.New would found a
 // store.
 func found(ctx context.Context, client *clientv3.Client, prefix string) error {
-	version, err := client.Get(ctx, prefix+"version")
+	version, err := client.Get(ctx, prefix+"layout")
 	if err == nil && len(version.Kvs) == 0 {
-		err = absent(&fs.PathError{Op: "get", Path: prefix + "version", Err: fs.ErrNotExist})
+		err = absent(&fs.PathError{Op: "get", Path: prefix + "layout", Err: fs.ErrNotExist})
 	}
 	return err
 }
 
 // hidePassword returns an address of a store without a password.
 func hidePassword(address string) string {
-	if parsed, err := url.Parse(address); err == nil {
-		return parsed.Redacted()
+	parsed, err := url.Parse(address)
+	if err != nil {
+		return "the store"
 	}
-	return "the store"
+	if query := parsed.Query(); query.Has("password") {
+		query.Set("password", "xxxxx")
+		parsed.RawQuery = query.Encode()
+	}
+	return parsed.Redacted()
 }

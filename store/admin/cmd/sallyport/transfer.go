@@ -144,7 +144,7 @@ server does this to its own.`
 			s.out.printf("The store would be made, or changed: %v\n", err)
 			return errNo
 		}
-		s.shown = hidePassword(s.address)
+		s.shown = hidePassword(s.settings.store)
 		if !agreed {
 			if err := s.ask("system "+s.env.user, "make the store or bring it up to date, because: "+err.Error()); err != nil {
 				return err
@@ -153,7 +153,7 @@ server does this to its own.`
 				return err
 			}
 		}
-		made, err := s.env.open(c.Context(), s.address, s.env.getenv, true)
+		made, err := s.env.open(c.Context(), s.settings.store, s.env.getenv, true)
 		if err != nil {
 			return err
 		}
