@@ -72,7 +72,7 @@ token   TOKEN
 
 $ sallyport org require acme required
 < no
-2> ␛[1mstore␛[0m   memory:test
+2> ␛[1mstore␛[0m   memory:test (SALLYPORT_STORE)
 2> ␛[1mas␛[0m      system olga
 2> ␛[1mchange␛[0m  access lists of organization acme: required
 2> ␛[1meffect␛[0m  nothing was observed: 1 key without a list would be
@@ -82,7 +82,8 @@ $ sallyport org require acme required
 2>         every address, for example 192.0.2.1
 2>         usage was never observed, so keys may be in use
 2>         without being named
-2> ␛[1mGo ahead? [y/N] ␛[0m␛[1msallyport: ␛[0mnothing was changed: the question was not answered with yes
+2> ␛[1mGo ahead? [y/N] ␛[0m␛[1msallyport: ␛[0mnothing was changed: the question was not
+2>            answered with yes
 ? 2
 
 ! term 0
