@@ -29,6 +29,11 @@ var (
 	// ErrClosed is returned after Close (S23).
 	ErrClosed = errors.New("the store is closed")
 
+	// ErrNewer is returned when a newer version of the program has changed the store, and this
+	// version may no longer write it, or not even read it (S32, S33). Nothing has changed. Run
+	// the newer version.
+	ErrNewer = errors.New("the store was changed by a newer version of this program: run that one")
+
 	// ErrCompacted is returned when a watch, or a reader of events, cannot go on from its
 	// position: changes or events since are no longer known (W4, E6), or the store lost
 	// writes before it (W4, W10, E6, E11). Begin from the zero Position instead.

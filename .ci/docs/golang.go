@@ -104,12 +104,17 @@ func units(r *result, pages []*page) (all []*unit) {
 	return all
 }
 
-// add adds a fragment: declarations, or statements.
+// add adds a fragment: declarations, fields of a struct, or statements.
 func (u *unit) add(r *result, b *block) {
 	at := fmt.Sprintf("//line %s:%d\n", b.file, b.line)
 	u.output = b.output
 	if _, err := parser.ParseFile(token.NewFileSet(), "", "package p\n"+b.text, 0); err == nil {
 		u.decls += at + b.text
+		return
+	}
+	fields := "_ = " + b.fields + "{\n" + at + b.text + "}\n"
+	if _, err := parser.ParseFile(token.NewFileSet(), "", "package p; func _() {\n"+fields+"}\n", 0); err == nil && b.fields != "" {
+		u.stmts += fields
 		return
 	}
 	file, err := parser.ParseFile(token.NewFileSet(), "", "package p; func _() {\n"+at+b.text+"}\n", 0)

@@ -14,7 +14,8 @@
 //
 //	<!-- go: DECLARATIONS -->
 //
-// has what stands beside each fragment from there on in the file. A comment right before a
+// has what stands beside each fragment from there on in the file, and fields: TYPE says of
+// which struct fragments like "Name: value," are. A comment right before a
 // block, invisible to readers, says how that block is checked:
 //
 //	<!-- run -->                is run, though nothing is compared

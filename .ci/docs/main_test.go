@@ -60,6 +60,12 @@ func main() { println("whole") }
 func declared(ctx context.Context, client netip.Addr) error { return nil }
 ~~~
 
+<!-- fields: policyhttp.Config -->
+~~~go
+// The owner of the key reads this.
+Realm: "things",
+~~~
+
 <!-- shape -->
 ~~~go
 admin.Change{…}
@@ -97,7 +103,7 @@ func TestASoundGuide(t *testing.T) {
 	text := strings.Replace(sound, "false || exit 3", "true", 1)
 	r := checked(t, text)
 	assert.Empty(t, r.problems)
-	assert.Equal(t, result{files: 1, blocks: 11, programs: 1, fragments: 3, goRun: 1, shapes: 1, shellRun: 2, compared: 1,
+	assert.Equal(t, result{files: 1, blocks: 12, programs: 1, fragments: 4, goRun: 1, shapes: 1, shellRun: 2, compared: 1,
 		links: 1, own: 1, notRun: r.notRun}, *r)
 	require.Len(t, r.notRun, 1)
 	assert.Contains(t, r.notRun[0], "it needs a server: pg_dump")
@@ -111,6 +117,7 @@ func TestBrokenGuides(t *testing.T) {
 		"a fragment of a nested module":        {"~~~go\nkeys, err := sqlite.Open(\"keys.db\")\n~~~\n", "not enough arguments"},
 		"a fragment without its frame":         {"~~~go\nfmt.Println(engine)\n~~~\n", "undefined: engine"},
 		"a fragment that is no Go":             {"~~~go\nkeys := := 1\n~~~\n", "guide.md:2:"},
+		"a field that a struct lacks":          {"<!-- fields: policyhttp.Config -->\n~~~go\nNone: 1,\n~~~\n", "guide.md:3: unknown field None"},
 		"a frame that is no Go":                {"<!-- go: var -->\n~~~go\nfmt.Println()\n~~~\n", "with its frame"},
 		"a package that no module has":         {"~~~go\npackage main\n\nimport _ \"example.com/none\"\n\nfunc main() {}\n~~~\n", "no module has all of example.com/none"},
 		"another output":                       {"~~~go\nfmt.Println(1)\n~~~\n\n~~~text\n2\n~~~\n", "guide.md:6: the program printed:\n1"},

@@ -17,6 +17,7 @@ type block struct {
 	text     string
 	comments []string // right before it
 	frame    string   // the text of the latest comment go:, anywhere before it
+	fields   string   // that of the latest comment fields:
 	output   *block   // the block of text right below it
 }
 
@@ -52,7 +53,7 @@ func (b *block) comment(name string) (text string, ok bool) {
 func parse(file, text string) *page {
 	p := &page{file: file}
 	var comments []string
-	frame := ""
+	frame, fields := "", ""
 	var last *block // with nothing but empty lines since
 	lines := strings.Split(text, "\n")
 	for i := 0; i < len(lines); i++ {
@@ -62,7 +63,7 @@ func parse(file, text string) *page {
 		case strings.HasPrefix(trimmed, "```"):
 			indent := line[:strings.Index(line, "```")]
 			lang, _, _ := strings.Cut(strings.TrimSpace(strings.TrimLeft(trimmed, "`")), " ")
-			b := &block{file: file, line: i + 2, lang: lang, comments: comments, frame: frame}
+			b := &block{file: file, line: i + 2, lang: lang, comments: comments, frame: frame, fields: fields}
 			var code []string
 			p.prose = append(p.prose, "")
 			for i++; i < len(lines) && strings.TrimSpace(lines[i]) != "```"; i++ {
@@ -88,6 +89,8 @@ func parse(file, text string) *page {
 			comment = strings.TrimSpace(comment)
 			if text, ok := strings.CutPrefix(comment, "go:"); ok {
 				frame = text
+			} else if text, ok := strings.CutPrefix(comment, "fields:"); ok {
+				fields = strings.TrimSpace(text)
 			} else {
 				comments = append(comments, comment)
 			}

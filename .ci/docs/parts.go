@@ -5,6 +5,7 @@ import (
 	"maps"
 	"os"
 	"os/exec"
+	"path"
 	"regexp"
 	"slices"
 	"strings"
@@ -45,12 +46,16 @@ func parts(root string) (string, error) {
 			if nested[name] {
 				star = " *"
 			}
-			label += "<br/>" + name + star
+			word := path.Base(name) // no two packages have one name
+			if name == command {
+				word = "command " + word
+			}
+			label += "<br/>" + word + star
 		}
 		id["label "+names[0]] = strings.TrimPrefix(label, "<br/>")
 	}
 	var b strings.Builder
-	b.WriteString("flowchart BT\n")
+	b.WriteString("%%{init: {\"flowchart\": {\"nodeSpacing\": 15, \"rankSpacing\": 30}}}%%\nflowchart BT\n")
 	for _, house := range slices.Sorted(maps.Keys(houses)) {
 		slices.Sort(houses[house])
 		for _, name := range houses[house] {

@@ -86,18 +86,18 @@ var stages = []struct {
 	id, question string
 	last         policy.Reason
 }{
-	{"read", "Can the guard read it?", policy.ConsoleForbidden},
-	{"known", "Is there such a key?", policy.UnknownKey},
-	{"proof", "Is it proven?", policy.WrongSecret},
-	{"valid", "Is it valid now?", policy.KeyExpired},
-	{"address", "May it call from there?", policy.EndpointRequiresAccessList},
-	{"granted", "And this? Your Resource is asked now", policy.RoleMissing},
+	{"read", "Can the guard read it? Or else", policy.ConsoleForbidden},
+	{"known", "Is there such a key? Or else", policy.UnknownKey},
+	{"proof", "Is it proven? Or else", policy.WrongSecret},
+	{"valid", "Is it valid now? Or else", policy.KeyExpired},
+	{"address", "May it call from there? Or else", policy.EndpointRequiresAccessList},
+	{"granted", "And this? Your Resource is asked. Or else", policy.RoleMissing},
 }
 
 // request is the path of a request through the lines of the order.
 func request() (string, error) {
 	var b strings.Builder
-	b.WriteString("%%{init: {\"flowchart\": {\"wrappingWidth\": 400}}}%%\n")
+	b.WriteString("%%{init: {\"flowchart\": {\"wrappingWidth\": 400, \"rankSpacing\": 20}}}%%\n")
 	b.WriteString("flowchart TD\n    call([\"a call, from your proxy\"]) --> read\n")
 	line := policy.InvalidRequest
 	for i, stage := range stages {
@@ -109,7 +109,7 @@ func request() (string, error) {
 		for ; line <= stage.last; line++ {
 			fmt.Fprintf(&b, "<br/>%d %s: %d", line, line, policy.Decision{Reason: line}.Answer().Status)
 		}
-		fmt.Fprintf(&b, "\"] -- yes --> %s\n", next)
+		fmt.Fprintf(&b, "\"] --> %s\n", next)
 	}
 	b.WriteString("    allowed([\"")
 	for ; line.Allows(); line++ {

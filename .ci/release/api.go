@@ -26,8 +26,9 @@ type breach struct {
 
 // compareAPI compares the exported names of the released modules in the working tree with
 // those of the last release. Every incompatible change must be named in the changelog, under
-// Changed or Removed; from v1 on none is allowed.
-func compareAPI(r repository, last string, sections []section, out io.Writer) error {
+// Changed or Removed. None is allowed from v1 on, and in a patch release. version is the one
+// that follows, "" if it is not known yet.
+func compareAPI(r repository, last, version string, sections []section, out io.Writer) error {
 	if last == "" {
 		fmt.Fprintln(out, "API: there is no release to compare with")
 		return nil
@@ -55,7 +56,7 @@ func compareAPI(r repository, last string, sections []section, out io.Writer) er
 		compared += len(before)
 	}
 	fmt.Fprintf(out, "API: %d packages of %s compared\n", compared, last)
-	return judge(breaches, last, sections, out)
+	return judge(breaches, last, version, sections, out)
 }
 
 // extractReplaced writes the modules of a release into a folder. There they replace each
@@ -97,7 +98,12 @@ func extractReplaced(r repository, commit, folder string) error {
 
 // exported loads the packages of a module that others can import, by their paths.
 func exported(dir string) (map[string]*types.Package, error) {
-	loaded, err := packages.Load(&packages.Config{Mode: packages.LoadTypes, Dir: dir}, "./...")
+	loaded, err := packages.Load(&packages.Config{
+		Mode: packages.LoadTypes,
+		Dir:  dir,
+		// Packages that are the same in two folders are compiled once.
+		BuildFlags: []string{"-trimpath"},
+	}, "./...")
 	if err != nil {
 		return nil, err
 	}
@@ -138,7 +144,7 @@ var notOfName = regexp.MustCompile(`[(*)]|,.*`)
 func plain(name string) string { return notOfName.ReplaceAllString(name, "") }
 
 // judge prints the breaches and fails for those that are not allowed.
-func judge(breaches []breach, last string, sections []section, out io.Writer) error {
+func judge(breaches []breach, last, version string, sections []section, out io.Writer) error {
 	var told strings.Builder
 	for _, s := range after(sections, last) {
 		told.WriteString(s.entries["Changed"] + s.entries["Removed"])
@@ -146,12 +152,18 @@ func judge(breaches []breach, last string, sections []section, out io.Writer) er
 	var errs []error
 	for _, b := range breaches {
 		fmt.Fprintf(out, "incompatible with %s: %s: %s\n", last, b.name, b.message)
+		want := ""
 		switch {
 		case semver.Major(last) != "v0":
-			errs = append(errs, fmt.Errorf("%s is incompatible with %s: %s", b.name, last, b.message))
+			want = "no incompatible change after v1"
+		case semver.MajorMinor(last) == semver.MajorMinor(version):
+			want = "no incompatible change in a patch release"
 		case !strings.Contains(told.String(), "`"+b.name+"`"):
-			errs = append(errs, fmt.Errorf("%s is incompatible with %s: %s: want `%s` in CHANGELOG.md under Changed or Removed", b.name, last, b.message, b.name))
+			want = fmt.Sprintf("`%s` in CHANGELOG.md under Changed or Removed", b.name)
+		default:
+			continue
 		}
+		errs = append(errs, fmt.Errorf("%s is incompatible with %s: %s: want %s", b.name, last, b.message, want))
 	}
 	return errors.Join(errs...)
 }

@@ -110,7 +110,7 @@ func after(sections []section, last string) []section {
 	return sections[:end]
 }
 
-// readyFor checks that the changelog describes a version that follows a release.
+// readyFor checks that the changelog describes a version, the next one after a release.
 func readyFor(sections []section, version, last string, now time.Time) error {
 	open := after(sections, last)
 	if len(open) != 2 || open[1].version != version {

@@ -15,6 +15,9 @@ import (
 // passedFile is a file in the folder .git with the tree that .ci/run passed on last.
 const passedFile = "ci-passed"
 
+// unpublished is a text that README.md has before the first release.
+const unpublished = "not published yet"
+
 // check verifies what every change must keep so that a release can follow it.
 func check(r repository, out io.Writer) error {
 	tree, err := r.workingTree()
@@ -35,7 +38,7 @@ func check(r repository, out io.Writer) error {
 		}
 	}
 	fmt.Fprintf(out, "CHANGELOG.md: %d sections\n", len(sections))
-	return compareAPI(r, last, sections, out)
+	return compareAPI(r, last, "", sections, out)
 }
 
 // state reads the modules, the last release and the changelog of a tree.
@@ -64,7 +67,7 @@ func state(r repository, tree string) ([]module, string, []section, error) {
 
 // cut releases the branch as a version.
 func cut(r repository, version string, out io.Writer) error {
-	if semver.Canonical(version) != version || semver.Prerelease(version) != "" {
+	if !semver.IsValid(version) || semver.Canonical(version) != version || semver.Prerelease(version) != "" {
 		return fmt.Errorf("version %q: want vMAJOR.MINOR.PATCH", version)
 	}
 	if major := semver.Major(version); major != "v0" && major != "v1" {
@@ -84,7 +87,14 @@ func cut(r repository, version string, out io.Writer) error {
 	if err := readyFor(sections, version, last, time.Now().UTC()); err != nil {
 		return err
 	}
-	if err := compareAPI(r, last, sections, out); err != nil {
+	readme, err := r.read(head, "README.md")
+	if err != nil {
+		return err
+	}
+	if strings.Contains(string(readme), unpublished) {
+		return fmt.Errorf("README.md says %q: want how to get a release", unpublished)
+	}
+	if err := compareAPI(r, last, version, sections, out); err != nil {
 		return err
 	}
 	c, err := prepare(r, head, version)

@@ -23,6 +23,9 @@ func newRepository(t *testing.T) repository {
 	do(t, r, "config", "user.name", "Test")
 	do(t, r, "config", "user.email", "test@example.com")
 	do(t, r, "config", "gc.auto", "0")
+	if text, err := os.ReadFile(filepath.Join(r.dir, "README.md")); err == nil && strings.Contains(string(text), unpublished) {
+		edit(t, r, "README.md", unpublished, "published")
+	}
 	commit(t, r)
 	return r
 }
@@ -68,9 +71,8 @@ func write(t *testing.T, name, text string) {
 // state returns everything that a refused release must leave as it was.
 func (r repository) state(t *testing.T) string {
 	t.Helper()
-	tree, err := r.workingTree()
-	must(t, err)
-	return strings.Join([]string{tree, do(t, r, "for-each-ref"), do(t, r, "symbolic-ref", "HEAD"), do(t, r, "status", "--porcelain")}, "\n")
+	return strings.Join([]string{do(t, r, "for-each-ref"), do(t, r, "symbolic-ref", "HEAD"),
+		do(t, r, "status", "--porcelain"), do(t, r, "diff"), do(t, r, "diff", "--cached")}, "\n")
 }
 
 // refuses runs the program, which must fail with a text and leave everything as it was.

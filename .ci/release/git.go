@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 )
 
@@ -62,13 +63,35 @@ func (r repository) read(tree, name string) ([]byte, error) {
 	return r.git(nil, "cat-file", "blob", tree+":"+name)
 }
 
+// readAll reads files of a commit or tree at once.
+func (r repository) readAll(tree string, names []string) ([][]byte, error) {
+	var asked strings.Builder
+	for _, name := range names {
+		fmt.Fprintf(&asked, "%s:%s\n", tree, name)
+	}
+	out, err := r.git([]byte(asked.String()), "cat-file", "--batch=%(objectsize)")
+	if err != nil {
+		return nil, err
+	}
+	var texts [][]byte
+	for range names {
+		header, rest, _ := bytes.Cut(out, []byte("\n"))
+		size, err := strconv.Atoi(string(header))
+		if err != nil || size >= len(rest) {
+			return nil, fmt.Errorf("git cat-file: %s", header)
+		}
+		texts, out = append(texts, rest[:size]), rest[size+1:]
+	}
+	return texts, nil
+}
+
 // extract writes the files of a commit into a folder.
 func (r repository) extract(commit, dir string) error {
 	archive, err := r.git(nil, "archive", "--format=tar", commit)
 	if err != nil {
 		return err
 	}
-	tar := exec.Command("tar", "-x", "-C", dir)
+	tar := exec.Command("tar", "-x", "-f", "-", "-C", dir)
 	tar.Stdin = bytes.NewReader(archive)
 	if out, err := tar.CombinedOutput(); err != nil {
 		return fmt.Errorf("tar: %w: %s", err, out)
@@ -76,8 +99,7 @@ func (r repository) extract(commit, dir string) error {
 	return nil
 }
 
-// main returns the folder that holds the folder .git, which is another one in a linked
-// working tree.
+// main returns the folder with the folder .git: in a linked working tree, the main one.
 func (r repository) main() (string, error) {
 	common, err := r.line("rev-parse", "--path-format=absolute", "--git-common-dir")
 	return filepath.Dir(common), err
@@ -90,8 +112,16 @@ func (r repository) workingTree() (string, error) {
 		return "", err
 	}
 	defer os.RemoveAll(temporary)
+	name, err := r.line("rev-parse", "--path-format=absolute", "--git-path", "index")
+	if err != nil {
+		return "", err
+	}
+	index, err := os.ReadFile(name) // it knows which files did not change
+	if err != nil {
+		return "", err
+	}
 	r.index = filepath.Join(temporary, "index")
-	if _, err := r.git(nil, "read-tree", "HEAD"); err != nil {
+	if err := os.WriteFile(r.index, index, 0o600); err != nil {
 		return "", err
 	}
 	if _, err := r.git(nil, "add", "--all", "."); err != nil {

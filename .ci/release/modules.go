@@ -75,16 +75,16 @@ func modulesAt(r repository, tree string) ([]module, error) {
 	if err != nil {
 		return nil, err
 	}
+	names = slices.DeleteFunc(names, func(name string) bool {
+		return path.Base(name) != "go.mod" || slices.Contains(strings.Split(name, "/"), "testdata")
+	})
+	texts, err := r.readAll(tree, names)
+	if err != nil {
+		return nil, err
+	}
 	var modules []module
-	for _, name := range names {
-		if path.Base(name) != "go.mod" || slices.Contains(strings.Split(name, "/"), "testdata") {
-			continue
-		}
-		text, err := r.read(tree, name)
-		if err != nil {
-			return nil, err
-		}
-		file, err := modfile.Parse(name, text, nil)
+	for i, name := range names {
+		file, err := modfile.Parse(name, texts[i], nil)
 		if err != nil {
 			return nil, err
 		}
@@ -111,7 +111,7 @@ func listed(modules []module) error {
 	return nil
 }
 
-// inOrder checks that every module of ours that a released one requires precedes it.
+// inOrder checks that released modules require only released ones before them.
 func inOrder(modules []module) error {
 	for _, m := range modules {
 		at := slices.Index(released, m.dir)
@@ -133,8 +133,8 @@ func inOrder(modules []module) error {
 }
 
 // lastRelease returns the version that all modules require of ours, "" before the first
-// release. A tree says by itself which release it follows, so that a clone without tags is
-// not taken for a project without releases: the tags of that release must exist.
+// release. The tags of that release must exist: a clone without tags is refused, and not taken
+// for a project without releases.
 func lastRelease(r repository, modules []module) (string, error) {
 	last := ""
 	for _, m := range modules {

@@ -19,8 +19,8 @@ type candidate struct {
 // prepare makes the commits of a release on top of a commit. It only adds objects to the
 // repository: no branch, tag, index or file changes.
 //
-// In both commits all modules require VERSION of ours, so that a module at a later commit
-// of the branch names a version that exists. In the first one the released modules have no
+// In both commits all modules require VERSION of ours: a module at a later commit of the
+// branch then requires versions that exist. In the first one the released modules have no
 // replace directives, since `go install PACKAGE@VERSION` refuses them, and their go.sum
 // files have the hashes of our modules.
 func prepare(r repository, parent, version string) (candidate, error) {

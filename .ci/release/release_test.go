@@ -18,6 +18,7 @@ func TestRelease(t *testing.T) {
 	if testing.Short() {
 		t.Skip("compiles all released modules")
 	}
+	t.Parallel()
 	r := newRepository(t)
 	write(t, filepath.Join(r.dir, "apikey", "extra.go"), "package apikey\n\n// Extra is removed by the next release.\nfunc Extra() {}\n")
 	edit(t, r, "CHANGELOG.md", "## [Unreleased]\n", "## [Unreleased]\n\n## [0.1.0] - "+today+"\n")
@@ -41,6 +42,7 @@ func TestRelease(t *testing.T) {
 	t.Run("install", func(t *testing.T) { testInstall(t, u) })
 	t.Run("storetest", func(t *testing.T) { testStoretest(t, u, r) })
 	t.Run("tidy", func(t *testing.T) { testTidy(t, u, r) })
+	t.Run("develop", func(t *testing.T) { testDevelop(t, r) })
 
 	edit(t, r, "apikey/extra.go", "func Extra() {}", "func Other() {}")
 	commit(t, r)
@@ -58,8 +60,8 @@ func TestRelease(t *testing.T) {
 	}
 }
 
-// wantHistory checks that the release is two commits, whose files differ in go.mod and go.sum
-// only, and that the second one has no other difference than the version.
+// wantHistory checks the two commits of a release: they change go.mod and go.sum files only,
+// and together nothing but versions.
 func wantHistory(t *testing.T, r repository, before string) {
 	t.Helper()
 	if got := do(t, r, "rev-parse", "HEAD~2"); got != before {
@@ -180,9 +182,22 @@ func testTidy(t *testing.T, u user, r repository) {
 	}
 }
 
+// testDevelop checks that every module loads after the release. No proxy has our modules: they
+// replace each other.
+func testDevelop(t *testing.T, r repository) {
+	for _, dir := range slices.Concat(released, unreleased) {
+		u := user{dir: filepath.Join(r.dir, dir), env: []string{"GOWORK=off", "GONOSUMDB=" + base}}
+		u.runs(t, "go", "list", "-mod=readonly", "-deps", "-test", "./...")
+	}
+}
+
 // TestBrokenReleases releases, breaks the tags, and has the break found: by verify, and by
 // go.
 func TestBrokenReleases(t *testing.T) {
+	if testing.Short() {
+		t.Skip("copies the tree six times")
+	}
+	t.Parallel()
 	r := newRepository(t)
 	edit(t, r, "CHANGELOG.md", "## [Unreleased]\n", "## [Unreleased]\n\n## [0.1.0] - "+today+"\n")
 	commit(t, r)

@@ -25,8 +25,6 @@ const (
 	// refused. The remaining value, remote_apply, waits for more.
 	durableSQL = `SELECT set_config('synchronous_commit', 'on', true) WHERE current_setting('synchronous_commit') IN ('off', 'local', 'remote_write')`
 
-	versionSQL = `SELECT coalesce(max(version), 0) FROM sallyport.migrations`
-
 	// $1 is the number of records the transaction writes, from the first of these on. A
 	// document comes without its revision; see withoutRevision.
 	insertOrganizationsSQL = `INSERT INTO sallyport.organizations (id, revision, document)
@@ -110,18 +108,20 @@ func (s *Store) newBatch(changes ...change) *batch {
 	return b
 }
 
-// beginWrite queues the statements every write needs.
+// beginWrite queues the statements every write needs, after the lock.
 func (b *batch) beginWrite() {
 	b.queue(durableSQL)
 	b.checkVersion()
 }
 
+// checkVersion fails on tables that this version cannot write. It comes after the locks of a
+// write: Migrate waits for them, or they for Migrate.
 func (b *batch) checkVersion() {
-	b.queue(versionSQL).QueryRow(func(row pgx.Row) error {
-		var found int
-		err := row.Scan(&found)
+	b.queue(versionsSQL).QueryRow(func(row pgx.Row) error {
+		var found versions
+		err := row.Scan(found.columns()...)
 		if err == nil {
-			err = checkVersion(found)
+			err = found.checkWrite(version)
 		}
 		return err
 	})

@@ -52,12 +52,28 @@ func Enter(s store.Store) (leave func()) {
 	return leave
 }
 
-// Steps returns the migrations, and ReadMigrations those of another program.
-func Steps() ([]string, error)                    { return ReadMigrations(migrations) }
-func ReadMigrations(from fs.FS) ([]string, error) { return readMigrations(from) }
+// ReadMigrations returns the migrations of another program.
+func ReadMigrations(from fs.FS) (steps []string, err error) {
+	read, err := readMigrations(from)
+	for _, step := range read {
+		steps = append(steps, step.sql)
+	}
+	return steps, err
+}
+
+// Steps returns the migrations.
+func Steps() ([]string, error) { return ReadMigrations(migrations) }
 
 // MigrateTo is Migrate of a program that has other migrations.
-func MigrateTo(ctx context.Context, pool *pgxpool.Pool, steps []string) error {
+func MigrateTo(ctx context.Context, pool *pgxpool.Pool, texts []string) error {
+	var steps []step
+	for i, text := range texts {
+		step, err := readStep(i+1, text)
+		if err != nil {
+			return err
+		}
+		steps = append(steps, step)
+	}
 	return pgx.BeginFunc(ctx, pool, func(tx pgx.Tx) error { return migrate(ctx, tx, DefaultSchema, steps) })
 }
 

@@ -78,7 +78,7 @@ func TestMigrateWaitsForTheContext(t *testing.T) {
 // TestMigrateStatementTimeout: the pool's does not end the wait, nor a step.
 func TestMigrateStatementTimeout(t *testing.T) {
 	ctx, pool := t.Context(), newPool(t, postgrestest.Shared(t).Database(t), func(c *pgxpool.Config) { c.ConnConfig.RuntimeParams["statement_timeout"] = "1h" })
-	require.NoError(t, postgres.MigrateTo(ctx, pool, []string{`CREATE TABLE sallyport.seen AS SELECT current_setting('statement_timeout') AS timeout`}))
+	require.NoError(t, postgres.MigrateTo(ctx, pool, []string{"-- readable from 1, writable from 1\n" + `CREATE TABLE sallyport.seen AS SELECT current_setting('statement_timeout') AS timeout`}))
 	var timeout, after string
 	require.NoError(t, pool.QueryRow(ctx, `SELECT timeout, current_setting('statement_timeout') FROM sallyport.seen`).Scan(&timeout, &after))
 	assert.Equal(t, "0", timeout)
@@ -120,7 +120,7 @@ func TestVersions(t *testing.T) {
 	require.NoError(t, postgres.Migrate(ctx, pool), "nothing is left to do")
 
 	for _, c := range []struct{ change, want string }{
-		{`INSERT INTO sallyport.migrations (version) VALUES (99)`, "its tables have version 99, made by a newer program"},
+		{`INSERT INTO sallyport.migrations (version, readable_from, writable_from) VALUES (99, 98, 98)`, "its tables have version 99, which programs from version 98 on may "},
 		{`DELETE FROM sallyport.migrations WHERE version > 0`, "its tables have version 0 and this program needs version 1: run Migrate"},
 	} {
 		exec(t, pool, c.change)
@@ -134,18 +134,33 @@ func TestVersions(t *testing.T) {
 		decision := policy.New(s).Decide(ctx, request(key.ID))
 		assert.Equal(t, policy.Unavailable, decision.Reason)
 	}
-	exec(t, pool, `INSERT INTO sallyport.migrations (version) VALUES (99)`)
-	assert.ErrorContains(t, postgres.Migrate(ctx, pool), "made by a newer program")
+	exec(t, pool, `INSERT INTO sallyport.migrations (version, readable_from, writable_from) VALUES (99, 98, 99)`)
+	assert.ErrorIs(t, postgres.Migrate(ctx, pool), store.ErrNewer)
 	exec(t, pool, `DELETE FROM sallyport.migrations`)
 	assert.ErrorContains(t, postgres.Migrate(ctx, pool), "migration 1", "the tables are there already")
 
-	exec(t, pool, `INSERT INTO sallyport.migrations (version) VALUES (1)`)
+	exec(t, pool, `INSERT INTO sallyport.migrations (version, readable_from, writable_from) VALUES (1, 1, 1)`)
 	got, err := s.Key(ctx, "key")
 	require.NoError(t, err)
 	assert.Equal(t, key, got, "nothing has changed all the while")
+
+	// Columns that somebody has emptied admit nobody.
+	exec(t, pool, `ALTER TABLE sallyport.migrations ALTER writable_from DROP NOT NULL; UPDATE sallyport.migrations SET writable_from = NULL`)
+	_, err = s.PutKey(ctx, key)
+	assert.ErrorContains(t, err, "its table migrations does not say which versions may write it")
+	exec(t, pool, `ALTER TABLE sallyport.migrations ALTER readable_from DROP NOT NULL; UPDATE sallyport.migrations SET readable_from = NULL`)
+	_, err = s.Key(ctx, "key")
+	assert.ErrorContains(t, err, "its table migrations does not say which versions may read it")
+	assert.ErrorContains(t, postgres.Migrate(ctx, pool), "does not say")
 }
 
-// TestUpgrade has a newer program migrate under one that is running.
+// newerStep returns a step of a later version.
+func newerStep(readableFrom, writableFrom int, sql string) string {
+	return fmt.Sprintf("-- readable from %d, writable from %d\n%s", readableFrom, writableFrom, sql)
+}
+
+// TestUpgrade has a newer program migrate under one that is running: it adds a column, then
+// forbids the older one to write, then to read.
 func TestUpgrade(t *testing.T) {
 	ctx, pool := t.Context(), newPool(t, postgrestest.Shared(t).Database(t))
 	s := newStore(t, pool)
@@ -155,16 +170,73 @@ func TestUpgrade(t *testing.T) {
 	steps, err := postgres.Steps()
 	require.NoError(t, err)
 
-	require.ErrorContains(t, postgres.MigrateTo(ctx, pool, append(steps, `CREATE TABLE sallyport.more ()`, `CREATE TABLE sallyport.more ()`)), "already exists")
+	require.ErrorContains(t, postgres.MigrateTo(ctx, pool, append(steps, newerStep(1, 1, `CREATE TABLE sallyport.more ()`), newerStep(3, 3, `CREATE TABLE sallyport.more ()`))), "already exists")
 	_, err = s.PutOrganization(ctx, organization)
 	require.NoError(t, err, "nothing has changed")
-	require.NoError(t, postgres.MigrateTo(ctx, pool, append(steps, `ALTER TABLE sallyport.keys ADD networks text`)))
+
+	// Expanded. The older one goes on, and so does one that begins now.
+	steps = append(steps, newerStep(1, 1, `ALTER TABLE sallyport.keys ADD networks text; ALTER TABLE sallyport.organizations ADD plan text NOT NULL DEFAULT 'free'`))
+	require.NoError(t, postgres.MigrateTo(ctx, pool, steps))
+	require.NoError(t, postgres.Migrate(ctx, pool), "an older program finds nothing to do")
+	for i, s := range []*postgres.Store{s, openStore(t, pool)} {
+		key, err = s.PutKey(ctx, key)
+		require.NoError(t, err)
+		_, err = s.PutOrganization(ctx, policy.Organization{ID: fmt.Sprint("new", i)})
+		require.NoError(t, err)
+		f.is(t, s)
+		require.NoError(t, s.RecordUsage(ctx, adapter.UsageBatch(usage(key, 3))))
+	}
+
+	// An older one may not write any more, and decides as before.
+	steps = append(steps, newerStep(1, 3, `ALTER TABLE sallyport.keys ALTER networks SET DEFAULT ''`))
+	require.NoError(t, postgres.MigrateTo(ctx, pool, steps))
+	require.NoError(t, postgres.Migrate(ctx, pool), "an older program finds nothing to do")
+	for _, s := range []*postgres.Store{s, openStore(t, pool)} {
+		before, err := revisionOf(ctx, s)
+		require.NoError(t, err)
+		organization, err := s.Organization(ctx, "acme")
+		require.NoError(t, err)
+		for name, err := range everyCall(ctx, s, organization, key) {
+			switch name {
+			case "PutOrganization", "PutKey", "Load", "RecordUsage", "RecordObservation", "Write", "DeleteKey", "DeleteOrganization":
+				assert.ErrorIs(t, err, store.ErrNewer, name)
+				assert.ErrorContains(t, err, "its tables have version 3, which programs from version 3 on may write, and this one has version 1", name)
+			default:
+				assert.NoError(t, err, name)
+			}
+		}
+		after, err := revisionOf(ctx, s)
+		require.NoError(t, err)
+		assert.Equal(t, before, after, "nothing was written")
+		known, err := s.Usage(ctx, key.ID)
+		require.NoError(t, err)
+		assert.EqualValues(t, 6, known[key.ID].Secrets[key.Secrets[0].ID()].Count)
+		assert.NotEqual(t, policy.Unavailable, policy.New(s).Decide(ctx, request(key.ID)).Reason)
+	}
+	// Its watch goes on, with what the newer one writes.
+	exec(t, pool, `UPDATE sallyport.migrations SET writable_from = 1`)
+	_, err = openStore(t, pool).PutOrganization(ctx, policy.Organization{ID: "newer"})
+	require.NoError(t, err)
+	f.is(t, s)
+	require.Empty(t, f.ended())
+
+	steps = append(steps, newerStep(4, 4, `ALTER TABLE sallyport.keys ADD hidden boolean`))
+	require.NoError(t, postgres.MigrateTo(ctx, pool, steps))
 	for name, err := range everyCall(ctx, s, organization, key) {
-		assert.ErrorContains(t, err, "its tables have version 2, made by a newer program, and this one knows up to version 1", name)
+		assert.ErrorIs(t, err, store.ErrNewer, name)
 	}
 	require.Eventually(t, func() bool { return len(f.ended()) > 0 }, patience, time.Millisecond)
-	assert.ErrorContains(t, f.ended()[0], "made by a newer program")
-	require.NoError(t, postgres.MigrateTo(ctx, pool, append(steps, ``)), "which finds nothing to do")
+	assert.ErrorIs(t, f.ended()[0], store.ErrNewer)
+	_, err = postgres.New(ctx, pool)
+	require.ErrorIs(t, err, store.ErrNewer)
+	require.ErrorIs(t, postgres.Migrate(ctx, pool), store.ErrNewer)
+	require.NoError(t, postgres.MigrateTo(ctx, pool, append(steps[:4:4], newerStep(4, 4, ``))), "the newer one goes on")
+
+	// The columns that an older one reads may be gone, too.
+	require.NoError(t, postgres.MigrateTo(ctx, pool, append(steps[:4:4], newerStep(4, 4, ``), newerStep(6, 6, `ALTER TABLE sallyport.keys DROP entries`))))
+	_, found, err := s.Lookup(ctx, key.ID)
+	require.ErrorContains(t, err, "run Migrate, or the newer program")
+	require.False(t, found)
 }
 
 // TestUpgradeBeforeAnOldSnapshot has a newer program migrate while a transaction goes on
@@ -181,7 +253,7 @@ func TestUpgradeBeforeAnOldSnapshot(t *testing.T) {
 		within := s.WithTx(tx)
 		seen, err := within.Key(ctx, "key")
 		require.NoError(t, err)
-		steps = append(steps, ``)
+		steps = append(steps, newerStep(1, 2, ``))
 		require.NoError(t, postgres.MigrateTo(ctx, pool, steps))
 		_, err = within.PutKey(ctx, seen)
 		assert.ErrorContains(t, err, "SQLSTATE 40001", level)
@@ -207,10 +279,10 @@ func TestWriteDuringUpgrade(t *testing.T) {
 	ended := make(chan error, 1)
 	go func() { _, err := s.PutOrganization(ctx, organization); ended <- err }()
 	waitsFor(t, pool, "transactionid")
-	_, err = tx.Exec(ctx, `INSERT INTO sallyport.migrations (version) VALUES (2)`)
+	_, err = tx.Exec(ctx, `INSERT INTO sallyport.migrations (version, readable_from, writable_from) VALUES (2, 1, 2)`)
 	require.NoError(t, err)
 	require.NoError(t, tx.Commit(ctx))
-	assert.ErrorContains(t, <-ended, "made by a newer program")
+	assert.ErrorIs(t, <-ended, store.ErrNewer)
 	exec(t, pool, `DELETE FROM sallyport.migrations WHERE version = 2`)
 	got, err := s.Key(ctx, "key")
 	require.NoError(t, err)
@@ -224,10 +296,14 @@ func TestReadMigrations(t *testing.T) {
 	for _, names := range [][]string{{"0002_b.sql"}, {"0001_a.sql", "0003_c.sql"}, {"0001_a.sql", "0001_b.sql"}, {"notes.txt"}} {
 		dir := fstest.MapFS{}
 		for _, name := range names {
-			dir["migrations/"+name] = &fstest.MapFile{}
+			dir["migrations/"+name] = &fstest.MapFile{Data: []byte("-- readable from 1, writable from 1\n")}
 		}
 		_, err := postgres.ReadMigrations(dir)
 		assert.ErrorContains(t, err, "want them numbered from 0001 without gaps", "%q", names)
+	}
+	for _, line := range []string{"", "CREATE", "-- readable from 1", "-- readable from 0, writable from 1", "-- readable from 2, writable from 1", "-- readable from 1, writable from 2", "-- readable from x, writable from 1"} {
+		_, err := postgres.ReadMigrations(fstest.MapFS{"migrations/0001_a.sql": &fstest.MapFile{Data: []byte(line + "\n")}})
+		assert.ErrorContains(t, err, `want "-- readable from R, writable from W", with R from 1 to W and W at most 1`, line)
 	}
 	_, err := postgres.ReadMigrations(fstest.MapFS{})
 	assert.ErrorIs(t, err, fs.ErrNotExist)
@@ -247,6 +323,7 @@ func everyCall(ctx context.Context, s *postgres.Store, organization policy.Organ
 	errs["Load"] = s.Load(ctx, []policy.Organization{{ID: "another"}}, nil)
 	_, errs["Revision"] = revisionOf(ctx, s)
 	_, errs["Usage"] = s.Usage(ctx, key.ID)
+	errs["RecordObservation"] = s.RecordObservation(ctx, store.Report{Recorder: "r", Since: time.Now(), From: time.Now(), Until: time.Now(), At: time.Now()})
 	errs["RecordUsage"] = s.RecordUsage(ctx, adapter.UsageBatch(store.UsageRecord{Key: key.ID, Secret: key.Secrets[0].ID()}))
 	for _, err := range s.Watch(ctx, store.Position{}) {
 		errs["Watch"] = err

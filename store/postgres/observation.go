@@ -33,7 +33,7 @@ func (s *Store) RecordObservation(ctx context.Context, report store.Report) erro
 
 func (s *Store) addReport(ctx context.Context, tx pgx.Tx, report store.Report) error {
 	b := &batch{schema: s.schema}
-	b.beginWrite()
+	b.queue(durableSQL)
 	var known store.Observation
 	b.queue(lockObservationSQL).QueryRow(func(row pgx.Row) error {
 		var stored document
@@ -43,6 +43,7 @@ func (s *Store) addReport(ctx context.Context, tx pgx.Tx, report store.Report) e
 		}
 		return err
 	})
+	b.checkVersion()
 	if err := tx.SendBatch(ctx, &b.Batch).Close(); err != nil {
 		return err
 	}

@@ -15,13 +15,13 @@ import (
 )
 
 // Every statement joins the records it reads to the state of the store. So a call is one
-// round trip and returns one snapshot (S8), and it fails on tables of another version and on
-// a standby. Without records there is still one row, with NULL in their columns.
+// round trip and returns one snapshot (S8), and it fails on tables that this
+// version cannot read and on a standby. Without records there is still one row, with NULL in their columns.
 const (
-	selectState = `SELECT state.version, state.standby, state.forgotten`
+	selectState = `SELECT state.version, state.readable_from, state.writable_from, state.standby, state.forgotten`
 	fromState   = `
-	FROM (SELECT (SELECT max(version) FROM sallyport.migrations) AS version, pg_is_in_recovery() AS standby,
-		(SELECT forgotten FROM sallyport.state) AS forgotten) AS state`
+	FROM (SELECT v.*, pg_is_in_recovery() AS standby, (SELECT forgotten FROM sallyport.state) AS forgotten
+		FROM (` + versionsSQL + `) AS v) AS state`
 
 	selectRecords = selectState + `, k.id, k.organization, k.revision, k.entries, k.document, o.id, o.revision, o.document` + fromState
 	selectKeys    = selectState + `, k.id, k.organization, k.revision, k.entries, k.document, NULL, NULL::bigint, NULL::json` + fromState
@@ -88,7 +88,7 @@ func (s *Store) read(ctx context.Context, q querier, into []any, each func() err
 	rows, _ := q.Query(querying, inSchema(s.schema, sql), args...) // rows.Err returns its error too
 	defer rows.Close()
 	var now state
-	into = append([]any{&now.version, &now.standby, &now.forgotten}, into...)
+	into = append(append(now.versions.columns(), &now.standby, &now.forgotten), into...)
 	for rows.Next() {
 		if err := rows.Scan(into...); err != nil {
 			return failed(ctx, err)
@@ -133,14 +133,14 @@ func (s *Store) lasting(ctx context.Context) (context.Context, context.CancelFun
 
 // A state is what every row begins with.
 type state struct {
-	version   pgtype.Int4
+	versions  versions
 	standby   pgtype.Bool
 	forgotten pgtype.Int8
 }
 
 // check returns why the database cannot be used, nil if it can.
 func (s *state) check() error {
-	if err := checkVersion(int(s.version.Int32)); err != nil {
+	if err := s.versions.checkRead(version); err != nil {
 		return err
 	}
 	switch {

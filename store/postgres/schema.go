@@ -8,13 +8,25 @@ import (
 	"strings"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
 	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/sallyport-go/sallyport/store"
 )
 
 // migrations are the steps to the present tables, in the order of their names. A name begins
-// with its number: 0001 first. A published step does not change any more. Programs of an
-// older version go on running while a newer one migrates; they refuse every call from then
-// on, since each call looks at the version.
+// with its number: 0001 first. A published step does not change any more.
+//
+// The first line of a step declares which older programs go on beside the newer one, by the
+// versions of their tables; see package store, "Versions side by side":
+//
+//	-- readable from 1, writable from 1
+//
+// A program of version 1 that runs meanwhile then goes on reading and writing. It stops
+// writing at once where the second number is greater, and reading where the first is: each
+// call looks at them. So a step that adds what older programs need not know (a table, an
+// index, a column with a default) leaves both numbers as they are. A step that takes
+// something away comes releases later, when no program needs it, and raises them.
 //
 // A step must not rewrite a table, as ALTER TABLE does to change a type: it copies the rows
 // into a table of another name and drops the first. To an older snapshot a rewritten table
@@ -31,8 +43,9 @@ var migrations embed.FS
 // statement_timeout is put aside. Migrate needs the right to create tables in the schema,
 // and to create the schema if it is absent. The program itself does not need them.
 //
-// Tables of a newer version are an error, and so is a database in another encoding than
-// UTF8. After an error nothing has changed.
+// Tables of a newer version stay as they are, if this version may read them. Otherwise they
+// are an error (store.ErrNewer), and so is a database in another encoding than UTF8. After an
+// error nothing has changed.
 func Migrate(ctx context.Context, pool *pgxpool.Pool, options ...Option) error {
 	o, err := choose(options)
 	if err != nil {
@@ -51,7 +64,7 @@ func Migrate(ctx context.Context, pool *pgxpool.Pool, options ...Option) error {
 }
 
 // migrate runs the steps not run yet.
-func migrate(ctx context.Context, tx pgx.Tx, schema string, steps []string) error {
+func migrate(ctx context.Context, tx pgx.Tx, schema string, steps []step) error {
 	m := migration{ctx: ctx, tx: tx, schema: schema}
 	// A timeout for an application's statements is too short for waiting and migrating.
 	m.exec(`SET LOCAL statement_timeout = 0`)
@@ -66,21 +79,26 @@ func migrate(ctx context.Context, tx pgx.Tx, schema string, steps []string) erro
 	if !m.is(`SELECT EXISTS (SELECT FROM pg_tables WHERE schemaname = $1 AND tablename = 'migrations')`, schema) {
 		m.exec(createMigrations)
 	}
-	done := m.number(`SELECT coalesce(max(version), 0) FROM sallyport.migrations`)
+	var found versions
+	if m.err == nil {
+		m.err = tx.QueryRow(ctx, inSchema(schema, versionsSQL)).Scan(found.columns()...)
+	}
+	done := int(found.tables.Int32)
 	switch {
 	case m.err != nil:
 		return m.err
-	case done > len(steps):
-		return tooNew(done, len(steps))
-	}
-	if 0 < done && done < len(steps) {
-		// Writers of the older version end first, and later ones look at the version. A
-		// writer whose snapshot is too old to see the version fails: the row has changed.
+	case done >= len(steps):
+		return found.checkRead(len(steps))
+	case done > 0:
+		// Writers of the older version end first, and later ones look at the version, after
+		// their locks. A writer whose snapshot is too old to see the version fails: the row
+		// has changed. Usage is written without that row; see lockUsage. Reads go on.
 		m.exec(`UPDATE sallyport.state SET forgotten = forgotten`)
+		m.exec(`LOCK TABLE sallyport.keys, sallyport.usage, sallyport.observation IN EXCLUSIVE MODE`)
 	}
 	for i, step := range steps[done:] {
-		m.exec(step)
-		m.exec(`INSERT INTO sallyport.migrations (version) VALUES ($1)`, done+i+1)
+		m.exec(step.sql)
+		m.exec(`INSERT INTO sallyport.migrations (version, readable_from, writable_from) VALUES ($1, $2, $3)`, done+i+1, step.readableFrom, step.writableFrom)
 		if m.err != nil {
 			return fmt.Errorf("migration %d: %w", done+i+1, m.err)
 		}
@@ -113,20 +131,22 @@ func (m *migration) is(sql string, args ...any) (yes bool) {
 	return yes
 }
 
-func (m *migration) number(sql string) (n int) {
-	if m.err == nil {
-		m.err = m.tx.QueryRow(m.ctx, inSchema(m.schema, sql)).Scan(&n)
-	}
-	return n
-}
-
 const createMigrations = `CREATE TABLE sallyport.migrations (
-	version integer PRIMARY KEY CHECK (version > 0),
-	at      timestamptz NOT NULL DEFAULT now()
+	version       integer PRIMARY KEY CHECK (version > 0),
+	readable_from integer NOT NULL CHECK (readable_from BETWEEN 1 AND writable_from),
+	writable_from integer NOT NULL CHECK (writable_from <= version),
+	at            timestamptz NOT NULL DEFAULT now()
 )`
 
+// A step makes the tables of one version. Programs of the versions from readableFrom on may
+// read them, and those from writableFrom on write them.
+type step struct {
+	sql                        string
+	readableFrom, writableFrom int
+}
+
 // readMigrations returns the steps. The first makes version 1.
-func readMigrations(from fs.FS) (steps []string, err error) {
+func readMigrations(from fs.FS) (steps []step, err error) {
 	err = fs.WalkDir(from, "migrations", func(path string, file fs.DirEntry, err error) error {
 		if err != nil || file.IsDir() {
 			return err
@@ -134,11 +154,28 @@ func readMigrations(from fs.FS) (steps []string, err error) {
 		if !strings.HasPrefix(file.Name(), fmt.Sprintf("%04d_", len(steps)+1)) {
 			return fmt.Errorf("the migration %s: want them numbered from 0001 without gaps", path)
 		}
-		step, err := fs.ReadFile(from, path)
-		steps = append(steps, string(step))
-		return err
+		text, err := fs.ReadFile(from, path)
+		if err != nil {
+			return err
+		}
+		made, err := readStep(len(steps)+1, string(text))
+		if err != nil {
+			return fmt.Errorf("the migration %s: %w", path, err)
+		}
+		steps = append(steps, made)
+		return nil
 	})
 	return steps, err
+}
+
+// readStep reads the declaration of the step to a version.
+func readStep(version int, sql string) (step, error) {
+	s, line := step{sql: sql}, strings.SplitN(sql, "\n", 2)[0]
+	_, err := fmt.Sscanf(line, "-- readable from %d, writable from %d", &s.readableFrom, &s.writableFrom)
+	if err != nil || s.readableFrom < 1 || s.readableFrom > s.writableFrom || s.writableFrom > version {
+		return step{}, fmt.Errorf(`its first line is %.80q: want "-- readable from R, writable from W", with R from 1 to W and W at most %d`, line, version)
+	}
+	return s, nil
 }
 
 // inSchema returns SQL for the tables of a schema. In the source each table is written with
@@ -152,19 +189,33 @@ func quoted(schema string) string { return pgx.Identifier{schema}.Sanitize() }
 // version is the version of this program's tables.
 const version = 1
 
-// checkVersion refuses tables of another version. Every statement reads their version.
-func checkVersion(found int) error {
-	switch {
-	case found > version:
-		return tooNew(found, version)
-	case found < version:
-		return fmt.Errorf("%w: its tables have version %d and this program needs version %d: run Migrate", errUnfit, found, version)
-	}
-	return nil
+// versions are what every statement reads with its rows: the version of the tables, and the
+// oldest versions of programs that may read and write them.
+type versions struct {
+	tables, readableFrom, writableFrom pgtype.Int4
 }
 
-func tooNew(found, known int) error {
-	return fmt.Errorf("%w: its tables have version %d, made by a newer program, and this one knows up to version %d: run the newer program", errUnfit, found, known)
+const versionsSQL = `SELECT max(version) AS version, max(readable_from) AS readable_from, max(writable_from) AS writable_from FROM sallyport.migrations`
+
+func (v *versions) columns() []any { return []any{&v.tables, &v.readableFrom, &v.writableFrom} }
+
+// checkRead refuses tables that a program of a version cannot read. Rows that somebody has
+// deleted or emptied are version 0.
+func (v *versions) checkRead(version int) error { return v.check("read", v.readableFrom, version) }
+
+// checkWrite refuses tables that a program of a version cannot write.
+func (v *versions) checkWrite(version int) error { return v.check("write", v.writableFrom, version) }
+
+func (v *versions) check(what string, from pgtype.Int4, version int) error {
+	switch tables := int(v.tables.Int32); {
+	case tables < version:
+		return fmt.Errorf("%w: its tables have version %d and this program needs version %d: run Migrate", errUnfit, tables, version)
+	case from.Int32 < 1:
+		return fmt.Errorf("%w: its table migrations does not say which versions may %s it: want the rows that Migrate makes", errUnfit, what)
+	case int(from.Int32) > version:
+		return fmt.Errorf("%w: its tables have version %d, which programs from version %d on may %s, and this one has version %d: %w", errUnfit, tables, from.Int32, what, version, store.ErrNewer)
+	}
+	return nil
 }
 
 // checkDatabase refuses a database without Unicode texts: two identifiers could become one.

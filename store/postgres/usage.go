@@ -83,7 +83,7 @@ func (s *Store) addUsage(ctx context.Context, tx pgx.Tx, ids []string, batch map
 // lockUsage returns the documents of the keys that exist, and locks them.
 func (s *Store) lockUsage(ctx context.Context, tx pgx.Tx, ids []string) (known map[string][]byte, err error) {
 	b := &batch{schema: s.schema}
-	b.beginWrite()
+	b.queue(durableSQL)
 	b.queue(lockKeysSQL, ids)
 	b.queue(beginUsageSQL, ids)
 	known = make(map[string][]byte, len(ids))
@@ -96,6 +96,7 @@ func (s *Store) lockUsage(ctx context.Context, tx pgx.Tx, ids []string) (known m
 		})
 		return err
 	})
+	b.checkVersion()
 	return known, tx.SendBatch(ctx, &b.Batch).Close()
 }
 

@@ -1,3 +1,5 @@
+-- readable from 1, writable from 1
+--
 -- Tables are written with the schema sallyport before them, which Migrate replaces by
 -- the one it is given.
 --
