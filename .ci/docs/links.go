@@ -1,6 +1,7 @@
 package main
 
 import (
+	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -40,6 +41,52 @@ func checkLinks(r *result, pages []*page) {
 			}
 		}
 	}
+}
+
+// A comment of Go names pages by these two: a link of its documentation, and a word.
+var (
+	docLink  = regexp.MustCompile(`//.*https://github\.com/sallyport-go/sallyport/blob/main/(\S+)`)
+	pageName = regexp.MustCompile(`//(?:.*[^\w./-])?(\w[\w/-]*\.md)\b`)
+)
+
+// checkComments checks that the pages exist that comments of Go name, beside their file or
+// from the root.
+func checkComments(r *result, root string) error {
+	return filepath.WalkDir(root, func(name string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if entry.IsDir() && (entry.Name() == "testdata" || name != root && strings.HasPrefix(entry.Name(), ".")) {
+			return fs.SkipDir
+		}
+		if filepath.Ext(name) != ".go" || strings.HasSuffix(name, "_test.go") {
+			return nil
+		}
+		text, err := os.ReadFile(name)
+		if err != nil {
+			return err
+		}
+		n := 0
+		for line := range strings.Lines(string(text)) {
+			n++
+			var target string
+			if found := docLink.FindStringSubmatch(line); found != nil {
+				target = filepath.Join(root, filepath.FromSlash(found[1]))
+			} else if found := pageName.FindStringSubmatch(line); found != nil && !strings.Contains(string(text), "["+found[1]+"]: ") {
+				target = filepath.Join(filepath.Dir(name), filepath.FromSlash(found[1]))
+				if _, err := os.Stat(target); err != nil {
+					target = filepath.Join(root, filepath.FromSlash(found[1]))
+				}
+			} else {
+				continue
+			}
+			r.links++
+			if _, err := os.Stat(target); err != nil {
+				r.fail(&block{file: name, line: n}, "a comment names %s: there is no such file", target)
+			}
+		}
+		return nil
+	})
 }
 
 // blank keeps the length of a text.

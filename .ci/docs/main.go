@@ -5,7 +5,7 @@
 //   - Shell: every block is run in a folder of the file's own, with the command sallyport on
 //     the path and SALLYPORT_STORE set to an SQLite store there; or it names why not.
 //   - Pictures: the generated ones are those that the code has now.
-//   - Links: files and headings of the tree exist.
+//   - Links: files and headings of the tree exist, and so do pages named in comments of Go.
 //
 // The flag -write makes the pictures anew.
 //
@@ -160,6 +160,9 @@ func check(root string, paths []string) (*result, error) {
 		return nil, err
 	}
 	checkLinks(r, pages)
+	if err := checkComments(r, root); err != nil {
+		return nil, err
+	}
 	for _, p := range pages {
 		for _, b := range p.blocks {
 			if !b.isGo() && !b.isShell() && b.lang != "text" && b.lang != "mermaid" {

@@ -125,23 +125,21 @@ func request() (string, error) {
 // freshness is what a replica guarantees, in the order of time.
 func freshness() string {
 	bound := replica.DefaultMaxStaleness
-	return fmt.Sprintf(`sequenceDiagram
+	return fmt.Sprintf(`%%%%{init: {"sequence": {"actorMargin": 20, "width": 110, "mirrorActors": false}}}%%%%
+sequenceDiagram
     participant w as any process
     participant s as store
     participant r as replica
-    participant d as Decide
     w->>s: switch a key off
     s-->>w: acknowledged
-    s->>r: feed: the key, milliseconds later
-    d->>r: look-up
-    r-->>d: switched off: denied
+    s->>r: feed, milliseconds later
+    Note over r: the key is denied
     loop every %v
-        r->>s: your latest position?
+        r->>s: latest position?
         s-->>r: P, asked at T
         Note over r: P is in the copy:<br/>fresh until T + %v
     end
     Note over s,r: connection dead, feed silent,<br/>leader lost, backup restored
-    d->>r: look-up after T + %[2]v
-    r-->>d: ErrStale: denied, unavailable
+    Note over r: from T + %[2]v on:<br/>unavailable, 503
 `, bound/10, bound)
 }

@@ -43,8 +43,7 @@ func run(dir string, args []string, out io.Writer) error {
 	return fmt.Errorf("wrong arguments: %s", usage)
 }
 
-// proxy writes the modules of a commit as they would be released. If the version is tagged,
-// they are those of the tags.
+// proxy writes the modules of a commit as they would be released.
 func proxy(r repository, version, folder, commit string) error {
 	c, err := prepare(r, commit, version)
 	if err != nil {

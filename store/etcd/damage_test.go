@@ -55,7 +55,7 @@ func TestDamage(t *testing.T) {
 		{"usage/k1", `{"entries":{"192.0.2.1/32":1}}`, "cannot be read", "Usage RecordUsage"},
 		{"usage/k1", `{"entries":{"192.0.2.1/32":["1",0,""]}}`, "cannot be read", "Usage RecordUsage"},
 		{"usage/k1", `{"entries":{"192.0.2.1":[1,0,""]}}`, "cannot be read", "Usage RecordUsage"},
-		{"version", "2", "later version", "Lookup Key Organization Keys Organizations PutKey Usage RecordUsage"},
+		{"layout", "3 2 3", "programs from version 2 on may read the store, and this one has version 1", "Lookup Key Organization Keys Organizations PutKey Usage RecordUsage"},
 	} {
 		t.Run(c.name+" "+c.value, func(t *testing.T) {
 			s, f := opened(t)

@@ -55,7 +55,7 @@
 //
 // Under the prefix, here /sallyport/, there is:
 //
-//	/sallyport/version             1, the version of this layout
+//	/sallyport/layout              1 1 1: the version of this layout, and the oldest versions of programs that may read and write it
 //	/sallyport/revision            the name of the history; its revision in etcd is that of the latest write
 //	/sallyport/organizations/acme  an organization, the JSON of policy.Organization
 //	/sallyport/keys/acme/k1        a key of organization acme, the JSON of apikey.Key

@@ -2,26 +2,40 @@ package etcd
 
 import (
 	"fmt"
-	"strconv"
 	"strings"
 
-	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
+	"go.etcd.io/etcd/api/v3/mvccpb"
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"github.com/sallyport-go/sallyport/apikey"
+	"github.com/sallyport-go/sallyport/store"
 )
 
-// layoutVersion is the value of the marker. It rises with every change of names or values.
-const layoutVersion = "1"
+// layoutVersion is the version of this program's names and values. It rises with every change
+// of them.
+const layoutVersion = 1
+
+// A marker is the value of layout: the version of the names and values, and the oldest
+// versions of programs that may read and write them, "1 1 1". Each transaction compares it,
+// so that an older program notices a change at once, and goes on as far as it may: see
+// package store, "Versions side by side".
+type marker struct {
+	text                       string
+	readableFrom, writableFrom int
+}
+
+// founding is the marker of a new store.
+var founding = marker{fmt.Sprintf("%d 1 1", layoutVersion), 1, 1}
 
 // names are the names under a prefix: the layout described in the package documentation.
-// Keys and organizations are neighbours, so that one range has what a Watch delivers, and
-// neither ids nor usage.
+// Keys, the marker and organizations are neighbours, so that one range has what a Watch
+// delivers, and neither ids nor usage.
 type names struct {
 	prefix string
 }
 
-func (n names) version() string  { return n.prefix + "version" }
+// layout is the name of the marker. It is among those that a watch delivers.
+func (n names) layout() string   { return n.prefix + "layout" }
 func (n names) revision() string { return n.prefix + "revision" }
 
 // id is the name with the organization of a key.
@@ -50,8 +64,8 @@ func (n names) records() (begin, end string) {
 	return n.prefix + "keys/", clientv3.GetPrefixRangeEnd(n.organizations())
 }
 
-// watched returns the range that has all records and the latest write, and nothing else of
-// this package.
+// watched returns the range that has all records, the marker and the latest write, and nothing
+// else of this package.
 func (n names) watched() (begin, end string) { return n.prefix + "keys/", n.revision() + "\x00" }
 
 // history is a name written by each write in a history.
@@ -78,17 +92,27 @@ func (n names) record(name string) (organization string, key apikey.ID, ok bool)
 	return organization, key, organization != "" && key != "" && n.key(organization, key) == name
 }
 
-// checkVersion returns why the store cannot be used with the marker read, or nil.
-func (n names) checkVersion(marker *pb.RangeResponse) error {
-	if len(marker.GetKvs()) == 0 {
-		return fmt.Errorf("store/etcd: there is no %s, which every store has: there is something else under the prefix %s, or the store was deleted", n.version(), n.prefix)
+// marker returns the marker as stored, nil for none, or why the store cannot be read.
+func (n names) marker(stored *mvccpb.KeyValue) (marker, error) {
+	if stored == nil {
+		return marker{}, fmt.Errorf("store/etcd: there is no %s, which every store has: there is something else under the prefix %s, or the store was deleted", n.layout(), n.prefix)
 	}
-	version := string(marker.Kvs[0].Value)
-	if version == layoutVersion {
+	m := marker{text: string(stored.Value)}
+	var version int
+	_, err := fmt.Sscanf(m.text, "%d %d %d", &version, &m.readableFrom, &m.writableFrom)
+	if err != nil || m.text != fmt.Sprintf("%d %d %d", version, m.readableFrom, m.writableFrom) ||
+		m.readableFrom < 1 || m.readableFrom > m.writableFrom || m.writableFrom > version || version < layoutVersion {
+		return marker{}, fmt.Errorf("store/etcd: %s is %.40q: want %q, or that of a later version", n.layout(), m.text, founding.text)
+	}
+	return m, n.mayNot("read", m.readableFrom, m)
+}
+
+// checkWrite returns why the store cannot be written.
+func (n names) checkWrite(m marker) error { return n.mayNot("write", m.writableFrom, m) }
+
+func (n names) mayNot(what string, from int, m marker) error {
+	if from <= layoutVersion {
 		return nil
 	}
-	if number, err := strconv.ParseUint(version, 10, 32); err == nil && number > 1 {
-		return fmt.Errorf("store/etcd: %s is %s: the store has the layout of a later version of this package, which knows version %s: use that one", n.version(), version, layoutVersion)
-	}
-	return fmt.Errorf("store/etcd: %s is %.20q: want %s", n.version(), version, layoutVersion)
+	return fmt.Errorf("store/etcd: %s is %q: programs from version %d on may %s the store, and this one has version %d: %w", n.layout(), m.text, from, what, layoutVersion, store.ErrNewer)
 }

@@ -14,8 +14,8 @@ import (
 // TestLayout is the layout that stores in use have: a change here is a new version.
 func TestLayout(t *testing.T) {
 	n := names{"/sallyport/"}
-	require.Equal(t, "1", layoutVersion)
-	require.Equal(t, "/sallyport/version", n.version())
+	require.Equal(t, "1 1 1", founding.text)
+	require.Equal(t, "/sallyport/layout", n.layout())
 	require.Equal(t, "/sallyport/revision", n.revision())
 	require.Equal(t, "/sallyport/organizations/a/b c%", n.organization("a/b c%"))
 	require.Equal(t, "/sallyport/keys/a%2Fb c%25/k1", n.key("a/b c%", "k1"))
@@ -37,7 +37,7 @@ func TestLayout(t *testing.T) {
 func TestNamesOfNoRecord(t *testing.T) {
 	n := names{"/sallyport/"}
 	for _, name := range []string{
-		"", "/", "/sallyport/", "/sallyport/version", "/sallyport/revision", "/sallyport/ids/k1", "/sallyport/usage/k1", "/sallyport/usage-observation",
+		"", "/", "/sallyport/", "/sallyport/layout", "/sallyport/revision", "/sallyport/ids/k1", "/sallyport/usage/k1", "/sallyport/usage-observation",
 		"/sallyport/keys/", "/sallyport/keys//", "/sallyport/keys/acme", "/sallyport/keys/acme/", "/sallyport/keys//k1",
 		"/sallyport/keys/a%2fb/k1", "/sallyport/keys/100%/k1", "/sallyport/organizations/", "/sallyport/organizations",
 		"/other/keys/acme/k1", "/other/organizations/acme", "x/sallyport/keys/acme/k1", "/sallyport/notes/acme",
@@ -80,9 +80,11 @@ func FuzzNames(f *testing.F) {
 		for _, name := range []string{name, n.organization(organization)} {
 			require.True(t, begin <= name && name < end)
 		}
-		for _, name := range []string{n.id(apikey.ID(otherID)), n.usage(apikey.ID(otherID)), n.version(), n.revision()} {
+		for _, name := range []string{n.id(apikey.ID(otherID)), n.usage(apikey.ID(otherID)), n.revision()} {
 			require.False(t, begin <= name && name < end)
 		}
+		_, _, ok = n.record(n.layout()) // a watch delivers it with the records
+		require.False(t, ok)
 		inRange := strings.HasPrefix(name, n.keys(otherOrganization))
 		require.Equal(t, organization == otherOrganization, inRange, "key %q of %q is listed for %q", id, organization, otherOrganization)
 		if apikey.ID(otherID).Validate() == nil {

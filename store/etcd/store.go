@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
+	"go.etcd.io/etcd/api/v3/mvccpb"
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"github.com/sallyport-go/sallyport/policy"
@@ -21,6 +23,7 @@ type Store struct {
 	kv     clientv3.KV
 	watch  pb.WatchClient
 	names  names
+	marker atomic.Pointer[marker] // as last read
 	owners owners
 	line   line
 	turns  chan struct{} // has room for one: see turn
@@ -44,8 +47,8 @@ var (
 // does not close it. The package documentation has its configuration. Replacements of its
 // KV and Watcher, such as those of package namespace, are not used.
 //
-// New fails, without a write, if the prefix has the layout of a later version of this
-// package, or something else.
+// New fails, without a write, if the prefix has something else, or a layout of a later version
+// of this package that this one may not read (store.ErrNewer).
 func New(ctx context.Context, client *clientv3.Client, prefix string) (*Store, error) {
 	switch {
 	case client == nil || client.ActiveConnection() == nil:
@@ -72,29 +75,36 @@ func New(ctx context.Context, client *clientv3.Client, prefix string) (*Store, e
 // found checks the marker, and writes one if the prefix is empty. It writes only then, so
 // that a read-only role can open a store.
 func (s *Store) found(ctx context.Context) error {
-	marker := clientv3.OpGet(s.names.version())
+	reading := clientv3.OpGet(s.names.layout())
 	// To compare that a prefix is empty, every member reads all of it, and takes no other
 	// write meanwhile. So the first name is asked for before.
-	response, err := s.kv.Do(ctx, clientv3.OpTxn([]clientv3.Cmp{isThere(s.names.version())}, []clientv3.Op{marker},
+	response, err := s.kv.Do(ctx, clientv3.OpTxn([]clientv3.Cmp{isThere(s.names.layout())}, []clientv3.Op{reading},
 		[]clientv3.Op{clientv3.OpGet(s.names.prefix, clientv3.WithPrefix(), clientv3.WithLimit(1), clientv3.WithKeysOnly())}))
 	if err != nil {
 		return err
 	}
-	first := response.Txn().Responses[0].GetResponseRange()
+	first := valuesOf(response.Txn())[0]
 	switch {
 	case response.Txn().Succeeded:
-		return s.names.checkVersion(first)
-	case len(first.Kvs) > 0:
-		return s.names.checkVersion(nil)
+		return s.remember(first)
+	case first != nil:
+		return s.remember(nil)
 	}
 	nothing := clientv3.Compare(clientv3.CreateRevision(s.names.prefix).WithPrefix(), "=", 0)
 	response, err = s.kv.Do(ctx, clientv3.OpTxn([]clientv3.Cmp{nothing},
-		append(s.latestIn(rand.Text()), clientv3.OpPut(s.names.version(), layoutVersion), marker), []clientv3.Op{marker}))
+		append(s.latestIn(rand.Text()), clientv3.OpPut(s.names.layout(), founding.text), reading), []clientv3.Op{reading}))
 	if err != nil {
 		return err
 	}
-	responses := response.Txn().Responses
-	return s.names.checkVersion(responses[len(responses)-1].GetResponseRange())
+	values := valuesOf(response.Txn())
+	return s.remember(values[len(values)-1])
+}
+
+// remember keeps a marker, or returns why the store cannot be read.
+func (s *Store) remember(stored *mvccpb.KeyValue) error {
+	m, err := s.names.marker(stored)
+	s.marker.Store(&m)
+	return err
 }
 
 // ready returns why a call cannot be served: S23 and S2.

@@ -268,11 +268,14 @@ func TestNew(t *testing.T) {
 	f.put("/theirs/a", "b")
 	_, err = New(t.Context(), client, "/theirs/")
 	require.ErrorContains(t, err, "something else")
-	for _, version := range []string{"", "0", "x"} {
-		f.put("/strange/version", version)
+	for _, layout := range []string{"", "0", "x", "1", "1 1", "1 1 1 ", "1 1 1 1", " 1 1 1", "01 1 1", "+1 1 1", "1 0 1", "1 1 0", "1 2 2", "2 2 1", "2 1 3", "0 1 1", "1 1 99999999999999999999"} {
+		f.put("/strange/layout", layout)
 		_, err = New(t.Context(), client, "/strange/")
-		require.ErrorContains(t, err, "want 1")
+		require.ErrorContains(t, err, `want "1 1 1", or that of a later version`, layout)
 	}
+	f.put("/later/layout", "3 2 2")
+	_, err = New(t.Context(), client, "/later/")
+	require.ErrorIs(t, err, store.ErrNewer)
 	f.inject(func(any) error { return rpctypes.ErrGRPCPermissionDenied }, nil)
 	_, err = New(t.Context(), client, prefix)
 	require.ErrorIs(t, err, rpctypes.ErrPermissionDenied)
@@ -282,7 +285,7 @@ func TestNew(t *testing.T) {
 		}
 		return nil
 	}, nil)
-	f.put(prefix+"version", "1")
+	f.put(prefix+"layout", "1 1 1")
 	_, err = New(t.Context(), client, prefix)
 	require.NoError(t, err)
 }

@@ -16,25 +16,41 @@ import (
 	"github.com/sallyport-go/sallyport/store/adapter"
 )
 
-// transact does one transaction: then if all comparisons hold and the layout is ours,
-// else otherwise. Its reads are a snapshot, not older than the call: transactions are
-// linearizable.
+// transact does one transaction: then if all comparisons hold, else otherwise. Its reads are a
+// snapshot, not older than the call: transactions are linearizable. It compares the marker,
+// too. If a later version has changed that, it begins again, if it still may.
 func (s *Store) transact(ctx context.Context, comparisons []clientv3.Cmp, then, otherwise []clientv3.Op) (*clientv3.TxnResponse, error) {
-	ours := clientv3.Compare(clientv3.Value(s.names.version()), "=", layoutVersion)
-	marker := clientv3.OpGet(s.names.version())
-	response, err := s.kv.Do(ctx, clientv3.OpTxn(append(comparisons, ours), then, append(otherwise, marker)))
-	if err != nil {
-		return nil, err
-	}
-	t := response.Txn()
-	if !t.Succeeded {
-		last := len(t.Responses) - 1
-		if err := s.names.checkVersion(t.Responses[last].GetResponseRange()); err != nil {
+	reading := clientv3.OpGet(s.names.layout())
+	for {
+		known := *s.marker.Load()
+		refused := s.names.checkWrite(known)
+		if !slices.ContainsFunc(then, clientv3.Op.IsPut) && !slices.ContainsFunc(then, clientv3.Op.IsDelete) {
+			refused = nil // by the marker known; it may be another now
+		}
+		same := clientv3.Compare(clientv3.Value(s.names.layout()), "=", known.text)
+		all, writes := slices.Concat(comparisons, []clientv3.Cmp{same}), then
+		if refused != nil {
+			all, writes = []clientv3.Cmp{same}, nil
+		}
+		response, err := s.kv.Do(ctx, clientv3.OpTxn(all, writes, slices.Concat(otherwise, []clientv3.Op{reading})))
+		if err != nil {
 			return nil, err
 		}
-		t.Responses = t.Responses[:last]
+		t := response.Txn()
+		if t.Succeeded {
+			return t, refused
+		}
+		values := valuesOf(t)
+		now, err := s.names.marker(values[len(values)-1])
+		if err != nil {
+			return nil, err
+		}
+		s.marker.Store(&now)
+		if now == known {
+			t.Responses = t.Responses[:len(values)-1]
+			return t, nil
+		}
 	}
-	return t, nil
 }
 
 // get reads names in one snapshot. The value of an absent name is nil.

@@ -133,6 +133,11 @@ func (s *Store) follow(ctx context.Context, from store.Position, mark bool, revi
 			// Other names are not delivered and hide no record. Marks must not go back where
 			// a server sends earlier revisions than it was asked for.
 			name := string(event.Kv.Key)
+			if name == s.names.layout() {
+				if err := s.changedLayout(event); err != nil {
+					return err
+				}
+			}
 			if _, _, ok := s.names.record(name); (ok || name == s.names.revision()) && event.Kv.ModRevision >= revision {
 				events = append(events, event)
 			}
@@ -146,6 +151,17 @@ func (s *Store) follow(ctx context.Context, from store.Position, mark bool, revi
 		}
 		events = slices.Clone(events[whole:])
 	}
+}
+
+// changedLayout returns why a watch ends when somebody has written the marker, nil if it goes
+// on.
+func (s *Store) changedLayout(event *mvccpb.Event) error {
+	stored := event.Kv
+	if event.Type == mvccpb.Event_DELETE {
+		stored = nil
+	}
+	_, err := s.names.marker(stored)
+	return err
 }
 
 // deliverLatest delivers the latest event of each record, and a mark, and returns the

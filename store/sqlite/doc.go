@@ -54,9 +54,10 @@
 // every 50 ms at least. A write of the same process is delivered at once, and so is one
 // after a call of Position.
 //
-// If a later release has changed the file's version, an earlier one with the file open is
-// refused writes, Position, Events and watches, with the error of Open. It still reads records. One
-// with an unknown field is an error.
+// A later release changes the tables, if it needs others, when it opens the file. An earlier
+// one with the file open, or opening it then, goes on as far as the later one allows: see
+// package store, "Versions side by side". If it may no longer write, or read, its calls
+// return store.ErrNewer. The file has the two numbers in the table progress.
 //
 // On most systems a process loses all its locks on a file by closing it. So a process with
 // the store open must not open one of the three files by other means, not even to copy it:

@@ -155,7 +155,7 @@ func (r *eventReading) start(in database) (err error) {
 	if r.tx, err = in.BeginTx(r.ctx, &sql.TxOptions{ReadOnly: true}); err != nil {
 		return err
 	}
-	if r.latest, _, err = progress(r.row(selectProgress)); err != nil {
+	if r.latest, _, err = progress(r.row(selectProgress), "read"); err != nil {
 		r.end()
 	}
 	return err

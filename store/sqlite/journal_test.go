@@ -30,7 +30,7 @@ func TestDamagedEvents(t *testing.T) {
 		"no events":                    `document = '[]'`,
 		"an object":                    `document = json_extract(document, '$[0]')`,
 		"an event without a type":      `document = json_remove(document, '$[0].type')`,
-		"an unknown field":             `document = json_set(document, '$[0].admin', 1)`,
+		"an unknown field of an actor": `document = json_set(document, '$[0].actor.admin', 1)`,
 		"a time that is none":          `document = json_set(document, '$[0].time', 'now')`,
 		"a revision in it":             `document = json_set(document, '$[0].revision', 4)`,
 		"another key in it":            `document = json_set(document, '$[0].key', 'second')`,

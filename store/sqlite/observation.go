@@ -47,6 +47,9 @@ func (s *Store) Observation(ctx context.Context) (store.Observation, error) {
 	}); err != nil {
 		return store.Observation{}, failure(ctx, "read the observation", err)
 	}
+	if err := s.checkReadable(ctx); err != nil {
+		return store.Observation{}, failure(ctx, "read the observation", err)
+	}
 	return decodeObservation(document)
 }
 

@@ -143,9 +143,13 @@ func TestOpenRefusesOtherFiles(t *testing.T) {
 			require.NoError(t, os.WriteFile(path, nil, 0o600))
 			sqlTo(t, path, "PRAGMA application_id = 0x47504b47")
 		}},
-		{"a later version", "the file has version 2, of a later release: want at most 1, or a program that is up to date", func(t *testing.T, path string) {
+		{"a later version", "a later release has changed the file: programs from version 2 on may read it, and this one has version 1", func(t *testing.T, path string) {
 			require.NoError(t, os.Rename(twoKeys(t), path))
-			sqlTo(t, path, "PRAGMA user_version = 2")
+			sqlTo(t, path, "PRAGMA user_version = 3", "UPDATE progress SET readable_from = 2, writable_from = 3")
+		}},
+		{"a later version of another form", "the file has version 3, of a later release, and does not say who may read it: ", func(t *testing.T, path string) {
+			require.NoError(t, os.Rename(twoKeys(t), path))
+			sqlTo(t, path, "PRAGMA user_version = 3", "ALTER TABLE progress RENAME COLUMN readable_from TO others")
 		}},
 		{"no version", "the file has version 0: want 1 to 1", func(t *testing.T, path string) {
 			require.NoError(t, os.Rename(twoKeys(t), path))
@@ -179,28 +183,85 @@ func TestOpenRefusesOtherFiles(t *testing.T) {
 	}
 }
 
-// A file that a later release has changed while it was open is not written any more, and
-// what it tells is not taken for all that there is.
+// newer takes a file to the next version, as a later release would, with a step more.
+func newer(t *testing.T, path string, readableFrom, writableFrom int, step string) {
+	t.Helper()
+	f, err := fileAt(path)
+	require.NoError(t, err)
+	to, err := sqlite.NewConnector(uri(path))
+	require.NoError(t, err)
+	db := sql.OpenDB(connector{to, f, preparing})
+	defer func() { assert.NoError(t, db.Close()) }()
+	from, err := version(t.Context(), db, 1000)
+	require.NoError(t, err)
+	steps := append(slices.Clone(migrations), make([]migration, from)...) // some are done
+	steps[from] = migration{readableFrom, writableFrom, step}
+	_, err = migrate(t.Context(), db, steps)
+	require.NoError(t, err)
+}
+
+// A later release changes a file while an older one has it open: it adds a column, then
+// forbids the older one to write, then to read.
 func TestLaterVersionWhileOpen(t *testing.T) {
 	path := twoKeys(t)
 	s := open(t, path)
 	next, stop := iter.Pull2(s.Watch(t.Context(), store.Position{}))
 	defer stop()
 	wantMark(t, next, 3)
-	sqlTo(t, path, "PRAGMA user_version = 2", "ALTER TABLE keys ADD COLUMN parent TEXT")
-	reads := []string{"Lookup", "Key", "Organization", "Keys", "Organizations", "Usage"}
+
+	newer(t, path, 1, 1, "ALTER TABLE keys ADD COLUMN parent TEXT; CREATE TABLE parents (id TEXT) STRICT")
+	again := open(t, path)
 	for name, call := range everyCall(t) {
-		err := call(t.Context(), s)
-		if slices.Contains(reads, name) {
-			require.NoError(t, err, name)
-			continue
+		if name == "DeleteKey" || name == "DeleteOrganization" {
+			continue // of what the others need
 		}
-		wantPrefix(t, err, "store/sqlite: ")
-		require.ErrorContains(t, err, "the file has version 2, of a later release: want at most 1, or a program that is up to date", name)
+		require.NoError(t, call(t.Context(), s), name)
 	}
 	_, err, _ := next()
-	require.ErrorContains(t, err, "store/sqlite: watch: the file has version 2", "a watch that was waiting")
-	assert.True(t, decide(s, "first", "192.0.2.1").Allowed())
+	require.NoError(t, err, "the watch goes on")
+
+	writes := []string{"PutOrganization", "PutKey", "DeleteKey", "DeleteOrganization", "RecordUsage", "RecordObservation", "Load", "Write"}
+	newer(t, path, 1, 3, "ALTER TABLE keys ADD COLUMN hidden INTEGER")
+	for _, s := range []*Store{s, again, open(t, path)} {
+		before, err := s.Position(t.Context())
+		require.NoError(t, err)
+		for name, call := range everyCall(t) {
+			err := call(t.Context(), s)
+			if !slices.Contains(writes, name) {
+				require.NoError(t, err, name)
+				continue
+			}
+			wantPrefix(t, err, "store/sqlite: ")
+			require.ErrorIs(t, err, store.ErrNewer, name)
+			require.ErrorContains(t, err, "programs from version 3 on may write it, and this one has version 1", name)
+		}
+		after, err := s.Position(t.Context())
+		require.NoError(t, err)
+		require.Equal(t, before, after, "nothing was written")
+		assert.True(t, decide(s, "first", "192.0.2.1").Allowed())
+	}
+
+	newer(t, path, 4, 4, "")
+	for name, call := range everyCall(t) {
+		err := call(t.Context(), s)
+		wantPrefix(t, err, "store/sqlite: ")
+		require.ErrorIs(t, err, store.ErrNewer, name)
+		require.ErrorContains(t, err, "programs from version 4 on may ", name)
+	}
+	for err == nil {
+		_, err, _ = next()
+	}
+	require.ErrorIs(t, err, store.ErrNewer, "a watch that was waiting")
+	assert.False(t, decide(s, "first", "192.0.2.1").Allowed())
+	_, err = Open(t.Context(), path)
+	require.ErrorIs(t, err, store.ErrNewer)
+
+	sqlTo(t, path, "PRAGMA ignore_check_constraints = 1; UPDATE progress SET readable_from = 0")
+	require.ErrorContains(t, everyCall(t)["Lookup"](t.Context(), s), "the file does not say who may read it: want a version from 1 on")
+	sqlTo(t, path, "DELETE FROM progress")
+	for name, call := range everyCall(t) {
+		require.Error(t, call(t.Context(), s), name)
+	}
 }
 
 // An empty database is a file to be made, and so is one that was made only half.
@@ -229,10 +290,10 @@ func TestMigrateTwice(t *testing.T) {
 	require.NoError(t, err)
 	db := sql.OpenDB(connector{to, f, preparing})
 	defer func() { assert.NoError(t, db.Close()) }()
-	made, err := migrate(t.Context(), db)
+	made, err := migrate(t.Context(), db, migrations)
 	require.NoError(t, err)
 	assert.NotEmpty(t, made.History, "it made the tables, and so the history")
-	made, err = migrate(t.Context(), db)
+	made, err = migrate(t.Context(), db, migrations)
 	require.NoError(t, err)
 	assert.Zero(t, made, "it cannot know whether there was more in the file")
 }

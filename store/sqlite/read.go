@@ -1,9 +1,9 @@
 package sqlite
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
-	"errors"
 	"fmt"
 
 	"github.com/sallyport-go/sallyport/apikey"
@@ -12,19 +12,22 @@ import (
 	"github.com/sallyport-go/sallyport/store/adapter"
 )
 
-// One statement reads a snapshot (S8).
+// One statement reads a snapshot (S8). The row of one record begins with the oldest version
+// that may read it, and whether the record exists; see checkReadable for the others.
 const (
-	selectSubject = `SELECT k.organization, k.revision, k.record, o.id, o.revision, o.record
-		FROM keys k LEFT JOIN organizations o ON o.id = k.organization WHERE k.id = ?`
-	selectKey           = `SELECT organization, revision, record FROM keys WHERE id = ?`
-	selectOrganization  = `SELECT revision, record FROM organizations WHERE id = ?`
+	selectSubject = `SELECT p.readable_from, k.id IS NOT NULL, k.organization, k.revision, k.record, o.id, o.revision, o.record
+		FROM progress p LEFT JOIN keys k ON k.id = ? LEFT JOIN organizations o ON o.id = k.organization`
+	selectOneKey          = `SELECT p.readable_from, k.id IS NOT NULL, k.organization, k.revision, k.record FROM progress p LEFT JOIN keys k ON k.id = ?`
+	selectOneOrganization = `SELECT p.readable_from, o.id IS NOT NULL, o.revision, o.record FROM progress p LEFT JOIN organizations o ON o.id = ?`
+	selectReadable        = `SELECT readable_from FROM progress`
+
 	selectKeys          = `SELECT id, organization, revision, record FROM keys WHERE organization = ?1 AND id > ?2 ORDER BY id LIMIT ?3`
 	selectOrganizations = `SELECT id, NULL, revision, record FROM organizations WHERE id > ?2 ORDER BY id LIMIT ?3`
-	selectProgress      = `SELECT user_version, history, revision, forgotten FROM pragma_user_version, progress`
+	selectProgress      = `SELECT readable_from, writable_from, history, revision, forgotten FROM progress`
 )
 
 var readQueries = append([]string{
-	selectSubject, selectKey, selectOrganization, selectKeys, selectOrganizations, selectProgress, selectUsage, selectObservation,
+	selectSubject, selectOneKey, selectOneOrganization, selectReadable, selectKeys, selectOrganizations, selectProgress, selectUsage, selectObservation,
 	selectEnd, selectEventsForgotten,
 }, eventQueries...)
 
@@ -53,7 +56,7 @@ func (s *Store) Lookup(ctx context.Context, id apikey.ID) (policy.Subject, bool,
 // Key implements [store.Store].
 func (s *Store) Key(ctx context.Context, id apikey.ID) (apikey.Key, error) {
 	r := row{id: string(id)}
-	found, err := s.one(ctx, "read a key", selectKey, string(id), &r.organization, &r.revision, &r.record)
+	found, err := s.one(ctx, "read a key", selectOneKey, string(id), &r.organization, &r.revision, &r.record)
 	switch {
 	case err != nil:
 		return apikey.Key{}, err
@@ -66,7 +69,7 @@ func (s *Store) Key(ctx context.Context, id apikey.ID) (apikey.Key, error) {
 // Organization implements [store.Store].
 func (s *Store) Organization(ctx context.Context, id string) (policy.Organization, error) {
 	r := row{id: id}
-	found, err := s.one(ctx, "read an organization", selectOrganization, id, &r.revision, &r.record)
+	found, err := s.one(ctx, "read an organization", selectOneOrganization, id, &r.revision, &r.record)
 	switch {
 	case err != nil:
 		return policy.Organization{}, err
@@ -76,7 +79,7 @@ func (s *Store) Organization(ctx context.Context, id string) (policy.Organizatio
 	return r.asOrganization()
 }
 
-// one reads the row with an identifier; found is false if there is none.
+// one reads the record with an identifier; found is false if there is none.
 func (s *Store) one(ctx context.Context, doing, query, id string, into ...any) (found bool, err error) {
 	leave, err := s.enter(ctx)
 	if err != nil {
@@ -86,14 +89,16 @@ func (s *Store) one(ctx context.Context, doing, query, id string, into ...any) (
 	if len(id) > maxIdentifier {
 		return false, nil
 	}
+	var from any
+	into = append([]any{&from, &found}, into...)
 	err = s.whileLocked(ctx, func() error { return s.read.prepared[query].QueryRowContext(ctx, id).Scan(into...) })
-	if errors.Is(err, sql.ErrNoRows) {
-		return false, nil
+	if err == nil {
+		err = checkVersion("read", from, len(migrations))
 	}
 	if err != nil {
 		return false, failure(ctx, doing, err)
 	}
-	return true, nil
+	return found, nil
 }
 
 // Keys implements [store.Store]. With a filter it reads the organization's keys until the page
@@ -137,7 +142,7 @@ func page[T any](ctx context.Context, s *Store, query, organization string, requ
 		}
 		items = append(items, item)
 	}
-	if err := rows.Err(); err != nil {
+	if err := cmp.Or(rows.Err(), s.checkReadable(ctx)); err != nil {
 		return p, failure(ctx, "read a page", err)
 	}
 	return adapter.NewPage(request, items, id), nil

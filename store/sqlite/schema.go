@@ -13,9 +13,21 @@ import (
 // applicationID is in the header of every file of ours: "SaPo".
 const applicationID = 0x5361506f
 
-// migrations[n] takes a file from version n to n+1, noted as user_version. A released one
-// never changes.
-var migrations = []string{`
+// A migration takes a file to its next version, noted as user_version. Programs whose own
+// version is readableFrom or greater may read the file then, and those from writableFrom on
+// write it; see package store, "Versions side by side". Every call looks at both numbers.
+//
+// A migration that adds what older programs need not know (a table, an index, a column with a
+// default) leaves the numbers as they are. One that takes something away comes releases
+// later, and raises them. As long as a version may read, the tables and columns of all its
+// queries stay, those of its writes included: Open prepares them.
+type migration struct {
+	readableFrom, writableFrom int
+	sql                        string
+}
+
+// migrations[n] takes a file from version n to n+1. A released one never changes.
+var migrations = []migration{{1, 1, `
 	CREATE TABLE organizations (
 		id       TEXT PRIMARY KEY NOT NULL CHECK (id <> ''),
 		revision INTEGER NOT NULL CHECK (revision > 0),
@@ -51,16 +63,18 @@ var migrations = []string{`
 	CREATE INDEX events_of_organization ON events (organization);
 	CREATE INDEX events_of_key ON events (key, organization) WHERE key <> '';
 
-	-- One row: the history, the latest revision, and up to which one changes are no longer
-	-- known and events were forgotten.
+	-- One row: the history, the latest revision, up to which one changes are no longer
+	-- known and events were forgotten, and the oldest versions that may read and write.
 	CREATE TABLE progress (
 		id               INTEGER PRIMARY KEY NOT NULL CHECK (id = 1),
 		history          TEXT NOT NULL CHECK (history <> ''),
 		revision         INTEGER NOT NULL CHECK (revision >= 0),
 		forgotten        INTEGER NOT NULL CHECK (forgotten BETWEEN 0 AND revision),
-		events_forgotten INTEGER NOT NULL CHECK (events_forgotten BETWEEN 0 AND revision)
+		events_forgotten INTEGER NOT NULL CHECK (events_forgotten BETWEEN 0 AND revision),
+		readable_from    INTEGER NOT NULL CHECK (readable_from BETWEEN 1 AND writable_from),
+		writable_from    INTEGER NOT NULL
 	) STRICT;
-	INSERT INTO progress VALUES (1, lower(hex(randomblob(16))), 0, 0, 0);
+	INSERT INTO progress VALUES (1, lower(hex(randomblob(16))), 0, 0, 0, 1, 1);
 
 	-- The histories from which the file has come to the present one, which is the last:
 	-- the first revision of each, and the revision before that.
@@ -82,7 +96,7 @@ var migrations = []string{`
 		id       INTEGER PRIMARY KEY NOT NULL CHECK (id = 1),
 		document TEXT NOT NULL
 	) STRICT;
-`}
+`}}
 
 // prepareFile brings a file to the latest version and to the write-ahead log. Several
 // processes may do so at once. It returns the position of a file that it has made, the zero
@@ -91,7 +105,7 @@ func prepareFile(ctx context.Context, f file, to driver.Connector) (made store.P
 	db := sql.OpenDB(connector{to, f, preparing})
 	defer func() { err = errors.Join(err, db.Close()) }()
 	db.SetMaxOpenConns(1)
-	from, err := version(ctx, db)
+	from, err := version(ctx, db, len(migrations))
 	if err != nil { // before anything is changed
 		return made, err
 	}
@@ -103,7 +117,7 @@ func prepareFile(ctx context.Context, f file, to driver.Connector) (made store.P
 		return made, fmt.Errorf("the file system cannot have a write-ahead log, which processes share by shared memory: PRAGMA journal_mode is %q: want \"wal\"", mode)
 	}
 	if from < len(migrations) {
-		return migrate(ctx, db)
+		return migrate(ctx, db, migrations)
 	}
 	return made, nil
 }
@@ -114,8 +128,8 @@ type querier interface {
 }
 
 // version returns the version of a file of this package, zero for an empty file, and an
-// error for any other.
-func version(ctx context.Context, in querier) (int, error) {
+// error for any other, and for one that programs of the version known may not read.
+func version(ctx context.Context, in querier, known int) (int, error) {
 	var application, version, objects int
 	var encoding string
 	err := in.QueryRowContext(ctx, `SELECT application_id, user_version, encoding, (SELECT count(*) FROM sqlite_schema)
@@ -129,33 +143,49 @@ func version(ctx context.Context, in querier) (int, error) {
 		return 0, nil
 	case application != applicationID:
 		return 0, fmt.Errorf("it is another SQLite database, of application %#x with %d tables and indexes: want one that this package has made, or no file", application, objects)
+	case version < 1:
+		return 0, fmt.Errorf("the file has version %d: want 1 to %d", version, known)
+	case version <= known:
+		return version, nil
 	}
-	return version, checkVersion(version)
+	var readableFrom any
+	if err := in.QueryRowContext(ctx, selectReadable).Scan(&readableFrom); err != nil {
+		return 0, fmt.Errorf("the file has version %d, of a later release, and does not say who may read it: %w: %w", version, err, store.ErrNewer)
+	}
+	return version, checkVersion("read", readableFrom, known)
 }
 
-func checkVersion(version int) error {
-	switch {
-	case version > len(migrations):
-		return fmt.Errorf("the file has version %d, of a later release: want at most %d, or a program that is up to date", version, len(migrations))
-	case version < 1:
-		return fmt.Errorf("the file has version %d: want 1 to %d", version, len(migrations))
+// checkVersion returns an error if programs of the version known may not read, or write, a file. from
+// is the column with the oldest that may.
+func checkVersion(what string, from any, known int) error {
+	switch n, err := asCount(from); {
+	case err != nil:
+		return err
+	case n < 1:
+		return fmt.Errorf("the file does not say who may %s it: want a version from 1 on", what)
+	case n > uint64(known):
+		return fmt.Errorf("a later release has changed the file: programs from version %d on may %s it, and this one has version %d: %w", n, what, known, store.ErrNewer)
 	}
 	return nil
 }
 
-// migrate creates the tables, unless another process did so meanwhile.
-func migrate(ctx context.Context, db *sql.DB) (made store.Position, err error) {
+// migrate takes a file to the version of the last step, unless another process did so
+// meanwhile.
+func migrate(ctx context.Context, db *sql.DB, steps []migration) (made store.Position, err error) {
 	tx, err := db.BeginTx(ctx, nil)
 	if err != nil {
 		return made, err
 	}
 	defer func() { _ = tx.Rollback() }() // unless it was committed
-	from, err := version(ctx, tx)
-	if err != nil || from == len(migrations) {
+	from, err := version(ctx, tx, len(steps))
+	if err != nil || from >= len(steps) {
 		return made, err
 	}
-	for _, migration := range migrations[from:] {
-		if _, err := tx.ExecContext(ctx, migration); err != nil {
+	for _, step := range steps[from:] {
+		if _, err := tx.ExecContext(ctx, step.sql); err != nil {
+			return made, err
+		}
+		if _, err := tx.ExecContext(ctx, "UPDATE progress SET readable_from = ?, writable_from = ?", step.readableFrom, step.writableFrom); err != nil {
 			return made, err
 		}
 	}
@@ -164,22 +194,25 @@ func migrate(ctx context.Context, db *sql.DB) (made store.Position, err error) {
 			return made, err
 		}
 	}
-	if _, err := tx.ExecContext(ctx, fmt.Sprintf("PRAGMA application_id = %d; PRAGMA user_version = %d", applicationID, len(migrations))); err != nil {
+	if _, err := tx.ExecContext(ctx, fmt.Sprintf("PRAGMA application_id = %d; PRAGMA user_version = %d", applicationID, len(steps))); err != nil {
 		return store.Position{}, err
 	}
 	return made, tx.Commit()
 }
 
 // progress returns the latest position, and the revision of the latest change no longer known. It
-// fails if a later release has changed the file since it was opened: what that release
-// wrote and relies on is unknown here.
-func progress(row *sql.Row) (latest store.Position, forgotten uint64, err error) {
-	var version int
-	var revision, last any
-	if err := row.Scan(&version, &latest.History, &revision, &last); err != nil {
+// fails if a later release has changed the file, since it was opened, so that this one may not
+// do what it wants to: "read" or "write".
+func progress(row *sql.Row, what string) (latest store.Position, forgotten uint64, err error) {
+	var revision, last, readableFrom, writableFrom any
+	if err := row.Scan(&readableFrom, &writableFrom, &latest.History, &revision, &last); err != nil {
 		return store.Position{}, 0, err
 	}
-	if err := checkVersion(version); err != nil {
+	from := readableFrom
+	if what == "write" {
+		from = writableFrom
+	}
+	if err := checkVersion(what, from, len(migrations)); err != nil {
 		return store.Position{}, 0, err
 	}
 	if latest.Revision, err = asCount(revision); err != nil {
@@ -187,4 +220,14 @@ func progress(row *sql.Row) (latest store.Position, forgotten uint64, err error)
 	}
 	forgotten, err = asCount(last)
 	return latest, forgotten, err
+}
+
+// checkReadable is called after a read of several rows, or of none: the number only rises, so
+// what was read before it was allowed, too.
+func (s *Store) checkReadable(ctx context.Context) error {
+	var from any
+	if err := s.whileLocked(ctx, func() error { return s.read.prepared[selectReadable].QueryRowContext(ctx).Scan(&from) }); err != nil {
+		return err
+	}
+	return checkVersion("read", from, len(migrations))
 }

@@ -14,6 +14,8 @@ import (
 )
 
 const (
+	selectKey          = `SELECT organization, revision, record FROM keys WHERE id = ?`
+	selectOrganization = `SELECT revision, record FROM organizations WHERE id = ?`
 	selectOwner        = `SELECT id FROM organizations WHERE id = ?`
 	selectPlace        = `SELECT organization, revision FROM keys WHERE id = ?`
 	selectAnyKey       = `SELECT id FROM keys WHERE organization = ? LIMIT 1`
@@ -113,7 +115,7 @@ func (s *Store) turn(ctx context.Context, began time.Time) (conn *sql.Conn, err 
 }
 
 func (t *transaction) start() error {
-	latest, _, err := progress(t.StmtContext(t.ctx, t.store.write.prepared[selectProgress]).QueryRowContext(t.ctx))
+	latest, _, err := progress(t.StmtContext(t.ctx, t.store.write.prepared[selectProgress]).QueryRowContext(t.ctx), "write")
 	t.began, t.now = latest, latest
 	return t.failure(err)
 }

@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -92,7 +93,7 @@ func (s *Store) Usage(ctx context.Context, ids ...apikey.ID) (map[apikey.ID]stor
 			return nil, adapter.UnreadableUsage(id, err)
 		}
 	}
-	if err := rows.Err(); err != nil {
+	if err := cmp.Or(rows.Err(), s.checkReadable(ctx)); err != nil {
 		return nil, failure(ctx, doing, err)
 	}
 	return all, nil

@@ -34,7 +34,7 @@ func (s *Store) Position(ctx context.Context) (store.Position, error) {
 	defer leave()
 	var latest store.Position
 	err = s.whileLocked(ctx, func() error {
-		latest, _, err = progress(s.read.prepared[selectProgress].QueryRowContext(ctx))
+		latest, _, err = progress(s.read.prepared[selectProgress].QueryRowContext(ctx), "read")
 		return err
 	})
 	if err != nil {
@@ -138,7 +138,7 @@ type batch struct {
 
 // start begins to read. Only here may it have to wait for another process.
 func (b *batch) start(ctx context.Context) error {
-	latest, forgotten, err := progress(b.tx.StmtContext(ctx, b.feed.prepared[selectProgress]).QueryRowContext(ctx))
+	latest, forgotten, err := progress(b.tx.StmtContext(ctx, b.feed.prepared[selectProgress]).QueryRowContext(ctx), "read")
 	if b.latest = latest; err != nil || b.after == (store.Position{}) {
 		return err
 	}

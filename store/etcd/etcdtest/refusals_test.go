@@ -2,6 +2,7 @@ package etcdtest_test
 
 import (
 	"fmt"
+	"iter"
 	"strings"
 	"sync"
 	"testing"
@@ -161,16 +162,72 @@ func TestLayoutVersion(t *testing.T) {
 	// A program of a later version changes the layout under one of this.
 	putOrganization(t, s, "acme")
 	put(t, s, newKey("k1", "acme"))
-	for version, text := range map[string]string{
-		"2":   "a later version",
-		"100": "a later version",
-		"":    `is ""`,
-		"0":   `is "0"`,
-		"v1":  `is "v1"`,
-		"1\n": `is "1\n"`,
-	} {
-		_, err := client.Put(ctx, prefix+"version", version)
+	change := func(layout string) {
+		_, err := client.Put(ctx, prefix+"layout", layout)
 		require.NoError(t, err)
+	}
+	watching, stop := iter.Pull2(s.Watch(ctx, store.Position{}))
+	defer stop()
+	next := func() (err error) { // the error, or that of the next mark
+		for mark := false; !mark && err == nil; {
+			var change store.Change
+			change, err, _ = watching()
+			mark = change.IsMark()
+		}
+		return err
+	}
+	require.NoError(t, next())
+
+	// Expanded: it goes on, and so does one that begins now.
+	change("2 1 1")
+	for i, s := range []*etcd.Store{s, openedAt(t, client, prefix)} {
+		put(t, s, newKey(apikey.ID(fmt.Sprint("new", i)), "acme"))
+		require.NoError(t, next())
+	}
+
+	// It may not write any more, and decides as before.
+	change("3 1 3")
+	before, err := s.Position(ctx)
+	require.NoError(t, err)
+	for _, s := range []*etcd.Store{s, openedAt(t, client, prefix)} {
+		for _, call := range everyCall(s) {
+			switch {
+			case strings.HasPrefix(call.name, "Watch"): // it would go on
+			case call.name == "DeleteOrganization": // it has keys
+				require.ErrorIs(t, call.do(ctx), store.ErrNotEmpty)
+			case call.writes:
+				err := call.do(ctx)
+				require.ErrorIs(t, err, store.ErrNewer, call.name)
+				require.ErrorContains(t, err, `layout is "3 1 3": programs from version 3 on may write the store, and this one has version 1`)
+			default:
+				require.NoError(t, call.do(ctx), call.name)
+			}
+		}
+		_, found, err := s.Lookup(ctx, "k1")
+		require.NoError(t, err)
+		require.True(t, found)
+	}
+	again, err := s.Position(ctx)
+	require.NoError(t, err)
+	require.Equal(t, before, again, "nothing was written")
+
+	// Allowed again, it notices.
+	change("3 1 1")
+	put(t, s, newKey("allowed", "acme"))
+	require.NoError(t, next())
+
+	change("4 4 4")
+	require.ErrorIs(t, next(), store.ErrNewer, "a watch that was waiting")
+	for layout, text := range map[string]string{
+		"4 4 4":   "programs from version 4 on may read the store",
+		"100 2 2": "programs from version 2 on may read the store",
+		"":        `is ""`,
+		"1":       `is "1"`,
+		"0 0 0":   `is "0 0 0"`,
+		"v1 1 1":  `is "v1 1 1"`,
+		"1 1 1\n": `is "1 1 1\n"`,
+	} {
+		change(layout)
 		_, err = etcd.New(ctx, client, prefix)
 		require.ErrorContains(t, err, text)
 		for _, call := range everyCall(s) {
@@ -179,20 +236,20 @@ func TestLayoutVersion(t *testing.T) {
 		wantUnavailable(t, s, "k1")
 		wantUnavailable(t, s, "gone")
 	}
-	_, err = client.Delete(ctx, prefix+"version")
+	_, err = client.Delete(ctx, prefix+"layout")
 	require.NoError(t, err)
 	for _, call := range everyCall(s) {
-		require.ErrorContains(t, call.do(ctx), "there is no "+prefix+"version", call.name)
+		require.ErrorContains(t, call.do(ctx), "there is no "+prefix+"layout", call.name)
 	}
 	wantUnavailable(t, s, "gone")
 	_, err = etcd.New(ctx, client, prefix)
-	require.ErrorContains(t, err, "there is no "+prefix+"version")
+	require.ErrorContains(t, err, "there is no "+prefix+"layout")
 
-	_, err = client.Put(ctx, prefix+"version", "1")
+	_, err = client.Put(ctx, prefix+"layout", "1 1 1")
 	require.NoError(t, err)
 	after, err := revisionOf(ctx, s)
 	require.NoError(t, err)
-	require.Equal(t, revision+2, after, "something was written meanwhile")
+	require.Greater(t, after, revision)
 
 	for _, prefix := range []string{"", "/sallyport", "sallyport"} {
 		_, err := etcd.New(ctx, client, prefix)

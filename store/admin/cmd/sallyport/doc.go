@@ -10,6 +10,8 @@
 // of the operating system. Do not use the command as an interface for programs that manage
 // keys: those embed store/admin, or call its API.
 //
+// A guide for a bad day, with the commands for each incident, is [incidents.md].
+//
 // # The store
 //
 // The flag --store, or the environment variable SALLYPORT_STORE, is one of
@@ -96,4 +98,6 @@
 //
 // -o is table, json, jsonl or name. A table wider than the terminal becomes a list. Text from
 // records is escaped. Colours are for terminals only, and not with NO_COLOR.
+//
+// [incidents.md]: https://github.com/sallyport-go/sallyport/blob/main/store/admin/incidents.md
 package main

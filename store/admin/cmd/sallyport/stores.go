@@ -149,9 +149,9 @@ func openEtcd(ctx context.Context, address string, getenv func(string) string, m
 // found returns an error if there is nothing under a prefix, where etcd.New would found a
 // store.
 func found(ctx context.Context, client *clientv3.Client, prefix string) error {
-	version, err := client.Get(ctx, prefix+"version")
+	version, err := client.Get(ctx, prefix+"layout")
 	if err == nil && len(version.Kvs) == 0 {
-		err = absent(&fs.PathError{Op: "get", Path: prefix + "version", Err: fs.ErrNotExist})
+		err = absent(&fs.PathError{Op: "get", Path: prefix + "layout", Err: fs.ErrNotExist})
 	}
 	return err
 }
