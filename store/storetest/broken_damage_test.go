@@ -33,6 +33,7 @@ type damageable struct {
 var damages = Damages{
 	Key:          func(_ testing.TB, s store.Store, id apikey.ID) { s.(*damageable).spoil(s.(*damageable).keys, id) },
 	AccessList:   func(_ testing.TB, s store.Store, id apikey.ID) { s.(*damageable).spoil(s.(*damageable).keys, id) },
+	Newer:        func(_ testing.TB, s store.Store, id apikey.ID) { s.(*damageable).spoil(s.(*damageable).keys, id) },
 	Usage:        func(_ testing.TB, s store.Store, id apikey.ID) { s.(*damageable).spoil(s.(*damageable).usage, id) },
 	Organization: func(_ testing.TB, s store.Store, id string) { s.(*damageable).organizations[id] = true },
 	Observation:  func(_ testing.TB, s store.Store) { s.(*damageable).observation = true },

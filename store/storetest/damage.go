@@ -25,6 +25,10 @@ type Damages struct {
 	Organization func(t testing.TB, s store.Store, id string)
 	Observation  func(t testing.TB, s store.Store)
 	Events       func(t testing.TB, s store.Store, revision uint64) // of a write
+
+	// Newer adds to the stored document of a key a member that only a later version knows,
+	// such as "later":1, and leaves the document readable otherwise (S30).
+	Newer func(t testing.TB, s store.Store, id apikey.ID)
 }
 
 // Damage has Run check that an unreadable record is an error wherever it is read, is not
