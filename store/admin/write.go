@@ -162,6 +162,9 @@ func outcome(err error) error {
 	if errors.Is(err, store.ErrInvalid) || errors.Is(err, store.ErrOpensKey) {
 		return wrap(Invalid, err, "The store does not take the record. Nothing was changed.")
 	}
+	if errors.Is(err, store.ErrNewer) { // which changes nothing (S32)
+		return wrap(Unavailable, err, "A newer version of this program has changed the store, and this one may only read it. Nothing was changed. Make the change with the newer one.")
+	}
 	return wrap(Unavailable, err, "It is not known whether the change was made. Look before you try again.")
 }
 
