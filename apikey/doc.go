@@ -6,6 +6,8 @@
 // looks nothing up: package store keeps the keys, and package policy decides whether a call is allowed and lists the
 // rules cited here as K1 to K7 and A3.
 //
+// A service with keys of its own form keeps them: see [moving.md].
+//
 // # The parts
 //
 // A [Key] is the record of one program's access: its owner, its grants, its addresses and its time. It holds one or two
@@ -39,4 +41,6 @@
 //     names the server key.
 //
 // After a leak of a server key alone, no secret can be computed; take the same steps.
+//
+// [moving.md]: https://github.com/sallyport-go/sallyport/blob/main/apikey/moving.md
 package apikey

@@ -29,7 +29,7 @@ func (e *Engine) DecideAll(ctx context.Context, requests []Request) []Decision {
 	decisions := make([]Decision, len(requests))
 	ids := make([]apikey.ID, 0, own.AtOnce)
 	for i := range requests {
-		if e.own != nil && i%own.AtOnce == 0 {
+		if e.ahead != nil && i%own.AtOnce == 0 {
 			ids = ids[:0]
 			for j := i; j < min(i+own.AtOnce, len(requests)); j++ {
 				ids = append(ids, requests[j].Key)
@@ -44,7 +44,7 @@ func (e *Engine) DecideAll(ctx context.Context, requests []Request) []Decision {
 // readAhead has the source read records. A nil store panics, and the decisions say so.
 func (e *Engine) readAhead(ids []apikey.ID) {
 	defer func() { _ = recover() }()
-	e.own(ids)
+	e.ahead(ids)
 }
 
 // A looked is the result of a look-up for several requests.

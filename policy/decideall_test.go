@@ -24,7 +24,9 @@ type owned struct {
 }
 
 func init() {
-	own.Register(func(o *owned, ids []apikey.ID) { o.ahead = append(o.ahead, append([]apikey.ID(nil), ids...)) })
+	own.Register(func(o *owned) own.Records {
+		return own.Records{Immediate: o, ReadAhead: func(ids []apikey.ID) { o.ahead = append(o.ahead, append([]apikey.ID(nil), ids...)) }}
+	})
 }
 
 // ways are all ways into the rules with the answer of a source.
@@ -40,17 +42,17 @@ func TestEmbeddedSourceIsNotOwn(t *testing.T) {
 	other.ID = "key-2"
 	organization := f.organization
 	wrong := policy.NewSubject(&other, &organization)
-	require.NotNil(t, own.ReadAhead(&owned{}))
+	require.NotNil(t, own.Of(&owned{}).ReadAhead)
 	for name, source := range map[string]policy.Source{
 		"embeds the pointer": struct{ *owned }{&owned{memory: memory{subject: wrong, found: true}}},
 		"embeds the value":   &struct{ owned }{owned{memory: memory{subject: wrong, found: true}}},
 	} {
-		require.Nil(t, own.ReadAhead(source), name)
+		require.Nil(t, own.Of(source).ReadAhead, name)
 		d := f.decide(source)
 		requireDenied(t, d, policy.Unavailable)
 		require.ErrorContains(t, d.Cause, `returned key "key-2" for key "key-1"`, name)
 	}
-	require.Nil(t, own.ReadAhead(nil))
+	require.Nil(t, own.Of(nil).ReadAhead)
 
 	// The registered type itself is believed, which is what the check costs others.
 	d := f.decide(&owned{memory: memory{subject: wrong, found: true}})

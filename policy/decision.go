@@ -57,12 +57,14 @@ type asked struct {
 
 // begin notes the request. Nothing is verified yet.
 func (d *Decision) begin(r *Request) {
-	// One by one: a composite literal would be made elsewhere and copied.
-	d.request.key = r.Key
-	d.request.client = r.Client
-	d.request.resource.Organization = r.Organization
-	d.request.resource.Project = r.Project
+	// One by one: a composite literal would be made elsewhere and copied. And all are read before
+	// the first is written: the garbage collector is then asked once whether it runs.
+	key, client, organization, project := r.Key, r.Client, r.Organization, r.Project
 	d.request.endpoint = r.Endpoint
+	d.request.key = key
+	d.request.client = client
+	d.request.resource.Organization = organization
+	d.request.resource.Project = project
 	d.console = r.Console
 	d.clientFrom = r.ClientFrom
 	d.secret = -1

@@ -8,6 +8,8 @@
 // may do with one object among many, to limit rates, or to find out the client's
 // address from headers.
 //
+// All that the module promises, with its limits and tests, is in [guarantees.md].
+//
 // # The order
 //
 // Every request gets one outcome and one reason: the first line that applies. Authentication comes before the address and the address before what the
@@ -155,4 +157,6 @@
 //     14 are answered only after the secret was verified.
 //   - D3. The caller-side codes of lines 9, 10 and 11 come with the client's address as
 //     the service saw it.
+//
+// [guarantees.md]: https://github.com/sallyport-go/sallyport/blob/main/policy/guarantees.md
 package policy

@@ -24,8 +24,8 @@ const DefaultMaxLookups = 32
 // use and caches nothing.
 type Engine struct {
 	source    Source
-	immediate ImmediateSource   // the source, if it is one
-	own       func([]apikey.ID) // reads records ahead; nil for a source of another module
+	immediate immediate         // the source, if it answers at once; the records of this module's own
+	ahead     func([]apikey.ID) // reads records ahead; nil for a source of another module
 	clock     func() time.Time
 	observers []func(context.Context, Decision)
 
@@ -34,6 +34,11 @@ type Engine struct {
 	gate       *lookup.Gate
 
 	looked map[apikey.ID]*looked // see DecideAll
+}
+
+// immediate is what an ImmediateSource has beyond a Source.
+type immediate interface {
+	LookupNow(id apikey.ID) (subject Subject, found bool, err error)
 }
 
 // An Option configures an Engine; see [New].
@@ -90,8 +95,10 @@ func WithObserver(observe func(ctx context.Context, decision Decision)) Option {
 // unavailable. A nil option is ignored.
 func New(source Source, options ...Option) *Engine {
 	e := &Engine{source: source, clock: time.Now, timeout: DefaultTimeout, maxLookups: DefaultMaxLookups}
-	e.immediate, _ = source.(ImmediateSource)
-	e.own = own.ReadAhead(source)
+	e.immediate, _ = source.(immediate)
+	if records := own.Of(source); records.ReadAhead != nil {
+		e.immediate, e.ahead = records.Immediate.(immediate), records.ReadAhead
+	}
 	for _, option := range options {
 		if option != nil {
 			option(e)
@@ -124,7 +131,8 @@ func (e *Engine) Decide(ctx context.Context, request Request) (d Decision) {
 // decide makes a zero decision the answer to a request.
 func (e *Engine) decide(ctx context.Context, r *Request, d *Decision) {
 	if e == nil {
-		e = new(Engine)
+		new(Engine).decide(ctx, r, d)
+		return
 	}
 	// A decision without a reason is one whose context, source, clock, Verifier, Resolver or
 	// ClientDoubter panicked: it is unavailable.
@@ -137,10 +145,14 @@ func (e *Engine) decide(ctx context.Context, r *Request, d *Decision) {
 		}
 	}()
 	d.begin(r)
-	reason, cause := r.refused()
+	var reason Reason
+	var cause error
+	if !r.plain() {
+		reason, cause = r.refused()
+	}
 	if reason == 0 {
 		var subject Subject
-		if e.own != nil && r.Key != "" && ctx.Err() == nil {
+		if e.ahead != nil && r.Key != "" && ctx.Err() == nil {
 			// No sound here: this module's sources have no contradictions.
 			if subject, _, cause = e.immediate.LookupNow(r.Key); cause != nil {
 				cause = failed(cause)
@@ -152,7 +164,8 @@ func (e *Engine) decide(ctx context.Context, r *Request, d *Decision) {
 			if len(e.observers) > 0 {
 				d.now = e.clock()
 			}
-			reason, cause = d.evaluate(ctx, subject, r, e.clock)
+			d.subject = subject
+			reason, cause = d.evaluate(ctx, r, e.clock)
 		}
 	}
 	if cause != nil {

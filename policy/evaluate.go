@@ -27,7 +27,8 @@ func (d *Decision) evaluated(subject Subject, r *Request, now time.Time) {
 	if d.Reason, d.Cause = r.refused(); d.Reason == 0 {
 		d.now = now
 		if subject.isOf(r.Key) || subject == (Subject{}) {
-			d.Reason, d.Cause = d.evaluate(context.Background(), subject, r, nil)
+			d.subject = subject
+			d.Reason, d.Cause = d.evaluate(context.Background(), r, nil)
 		} else {
 			d.Reason, d.Cause = Unavailable, subject.fault(r.Key)
 		}
@@ -35,12 +36,11 @@ func (d *Decision) evaluated(subject Subject, r *Request, now time.Time) {
 	d.redact()
 }
 
-// evaluate is lines 4 to 16, at the decision's time. The subject is the request's key with its
-// organization, or the zero Subject. Reading the clock costs as much as looking an address up,
-// so it is read where the answer depends on it first.
-func (d *Decision) evaluate(ctx context.Context, subject Subject, r *Request, clock func() time.Time) (reason Reason, cause error) {
-	d.subject = subject
-	key, organization := subject.key, subject.organization
+// evaluate is lines 4 to 16, at the decision's time. The decision's subject is the request's key
+// with its organization, or the zero Subject. Reading the clock costs as much as looking an
+// address up, so it is read where the answer depends on it first.
+func (d *Decision) evaluate(ctx context.Context, r *Request, clock func() time.Time) (reason Reason, cause error) {
+	key, organization := d.subject.key, d.subject.organization
 	// The proof is verified before it is known whether there is a key (rule K3).
 	if !r.alreadyVerified() {
 		d.tick(clock)
@@ -103,7 +103,10 @@ func (d *Decision) evaluate(ctx context.Context, subject Subject, r *Request, cl
 	for i := range key.Grants {
 		if grant := &key.Grants[i]; reaches(grant, resource.Project) {
 			reached = true
-			hasRole = hasRole || slices.Contains(r.Endpoint.Roles, grant.Role)
+			if slices.Contains(r.Endpoint.Roles, grant.Role) {
+				hasRole = true
+				break
+			}
 		}
 	}
 	switch {
@@ -120,11 +123,13 @@ func (d *Decision) evaluate(ctx context.Context, subject Subject, r *Request, cl
 
 // tick reads the clock, if there is one and it was not read before, and returns the decision's
 // time.
-func (d *Decision) tick(clock func() time.Time) *time.Time {
-	if clock != nil && d.now.IsZero() {
-		d.now = clock()
+func (d *Decision) tick(clock func() time.Time) time.Time {
+	now := d.now
+	if clock != nil && now.IsZero() {
+		now = clock()
+		d.now = now
 	}
-	return &d.now
+	return now
 }
 
 // tryList notes what line 9 would answer by the key's list on trial (rule Q4). It comes

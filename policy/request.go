@@ -127,6 +127,13 @@ type AlreadyVerified struct{}
 // Verify implements [Verifier]. It returns -1 and no error.
 func (AlreadyVerified) Verify(apikey.Key, time.Time) (secret int, err error) { return -1, nil }
 
+// plain reports whether a request is of the usual kind, which refused lets pass. It is short
+// enough to be inlined.
+func (r *Request) plain() bool {
+	return r.Err == nil && !r.Console && r.Key != "" && r.Client.Is4() && r.Organization != "" && r.Resolver == nil &&
+		(r.Verifier == nil || r.Secret.IsZero())
+}
+
 // refused is lines 1 and 2, and line 3 for an unreadable request: they need no look-up.
 func (r *Request) refused() (Reason, error) {
 	err := r.invalid()

@@ -15,6 +15,8 @@
 // policy.Source that every Store is. Do not implement Store for a source that is only
 // read, such as a configuration file: a policy.SourceFunc is enough for that.
 //
+// Guides: [choosing.md], [sizing.md], [rotating.md] and [backup.md].
+//
 // # The contract
 //
 // MUST and may have the meaning of RFC 2119. storetest's cases carry the names S1 to S32.
@@ -29,7 +31,9 @@
 //     the others may come in any order.
 //   - S3. A write that returns an error MUST have changed nothing. One exception: if the
 //     context ended, the connection broke, or the server did not confirm that the write
-//     is durable (S25), it may have happened, and then it MUST have happened whole.
+//     is durable (S25), it may have happened, and then it MUST have happened whole. The error
+//     of a failed write may match [ErrNotWritten]. A write whose error matches it MUST have
+//     changed nothing.
 //
 // Presence
 //
@@ -151,4 +155,9 @@
 //
 // The cases of storetest for each clause of each sentence are listed in
 // storetest/internal/fixture/clauses.md. A test finds a clause without a case.
+//
+// [choosing.md]: https://github.com/sallyport-go/sallyport/blob/main/store/choosing.md
+// [sizing.md]: https://github.com/sallyport-go/sallyport/blob/main/store/sizing.md
+// [rotating.md]: https://github.com/sallyport-go/sallyport/blob/main/store/rotating.md
+// [backup.md]: https://github.com/sallyport-go/sallyport/blob/main/store/backup.md
 package store

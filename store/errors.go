@@ -26,6 +26,11 @@ var (
 	// ErrNotEmpty is returned when an organization to delete has keys (S19).
 	ErrNotEmpty = errors.New("the organization has keys: delete them first")
 
+	// ErrNotWritten is part of the error of a write that failed and certainly changed nothing
+	// (S3): it did not get the store's lock or a connection, or was refused before its commit.
+	// After a failure without it a write may have happened.
+	ErrNotWritten = errors.New("nothing was written")
+
 	// ErrClosed is returned after Close (S23).
 	ErrClosed = errors.New("the store is closed")
 

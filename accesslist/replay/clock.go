@@ -14,12 +14,14 @@ type clock struct {
 
 const months = "JanFebMarAprMayJunJulAugSepOctNovDec"
 
-// any reads a time in any of the forms that logs have: ISO 8601, that of the Common Log
-// Format, and Unix time.
+// any reads a time in any of the forms that logs have: ISO 8601, the same with slashes, that
+// of the Common Log Format, and Unix time.
 func (c *clock) any(b []byte) (time.Time, bool) {
 	switch {
 	case len(b) > 10 && b[4] == '-':
 		return c.iso(b)
+	case len(b) > 10 && b[4] == '/':
+		return c.slashed(b)
 	case len(b) > 10 && b[2] == '/':
 		return c.common(b)
 	}
@@ -49,6 +51,18 @@ func (c *clock) iso(b []byte) (time.Time, bool) {
 		}
 	}
 	return time.Unix(midnight+clock-offset, nanos).UTC(), true
+}
+
+// slashed reads 2006/01/02 15:04:05, as of Go's package log and Caddy's time_format wall,
+// with what may follow in iso.
+func (c *clock) slashed(b []byte) (time.Time, bool) {
+	var dashed [40]byte // stays on the stack
+	n := copy(dashed[:], b)
+	if n < len(b) || b[7] != '/' {
+		return time.Time{}, false
+	}
+	dashed[4], dashed[7] = '-', '-'
+	return c.iso(dashed[:n])
 }
 
 // isoDay reads 2006-01-02.

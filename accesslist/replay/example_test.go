@@ -96,6 +96,7 @@ func ExampleReport_WriteText() {
 	//              ngx_http_realip_module, Apache: mod_remoteip), the client
 	//              forwarded:1 if the log has X-Forwarded-For, or peer if
 	//              these are the clients.
+	// Mind         The logs have 3 calls: want 100 at least.
 	// Not said     which list to suggest: see CAUTION.
 	//
 	// List         0 entries; an empty list refuses nobody

@@ -125,7 +125,7 @@ func (s *scanner) recognize(line []byte, only Format) (reading, error) {
 	if only != Auto {
 		first, last = only, only
 	}
-	var why error // of the given format without anything around it
+	var why, faulty error // of the given format without anything around it; of a request in JSON
 	other := false
 	for around := range wrappers {
 		if _, err := s.unwrap(around, line); err != nil {
@@ -138,12 +138,17 @@ func (s *scanner) recognize(line []byte, only Format) (reading, error) {
 				return how, nil
 			}
 			other = other || err == errOther
+			if format == JSON && err != errOther && err != errJSON {
+				faulty = err
+			}
 			if around == bare {
 				why = err
 			}
 		}
 	}
 	switch {
+	case other && faulty != nil: // to the guard's log it is another message, and it has a client
+		return reading{}, faulty
 	case other:
 		return reading{}, errOther
 	case only != Auto:

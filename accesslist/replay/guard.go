@@ -113,13 +113,11 @@ func (s *scanner) scanText(line []byte) error {
 // attributes; nil if it is another line.
 func (s *scanner) defaultHead(line []byte) []byte {
 	const length = len("2006/01/02 15:04:05")
-	if len(line) < length+2 || line[4] != '/' || line[7] != '/' || line[10] != ' ' || line[length] != ' ' {
+	if len(line) < length+2 || line[4] != '/' || line[10] != ' ' || line[length] != ' ' {
 		return nil
 	}
-	when := append(s.json.when[:0], line[:length]...)
-	when[4], when[7] = '-', '-'
-	s.json.when = when
-	if _, ok := s.clock.iso(when); !ok {
+	when := line[:length]
+	if _, ok := s.clock.any(when); !ok {
 		return nil
 	}
 	_, rest, found := bytes.Cut(line[length+1:], space)

@@ -15,7 +15,6 @@ type jsonState struct {
 	found [roles]jsonHit // the best field of each role
 	named []byte         // the value of Client.Field
 	field string         // Client.Field
-	when  []byte         // the time of the default handler of log/slog
 
 	// ahead are the fields of the line before, in its order: most lines repeat it, and
 	// that saves a look-up.

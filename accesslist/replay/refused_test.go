@@ -152,6 +152,26 @@ func TestOtherLines(t *testing.T) {
 	require.Equal(t, uint64(2), r.Log().Other)
 }
 
+// To the guard's log every message is another one. A request in JSON that cannot be read is
+// a bad line all the same, and not another message without a word.
+func TestAFaultyRequestIsNoOtherMessage(t *testing.T) {
+	r := replay.NewReader(nil)
+	for when, problem := range map[string]string{
+		`"noon"`: `the time "noon"`,
+		`"2026/01/02T15:04:05+00:00 (Coordinated Universal Time)"`: "the time ",
+		`"2026/01-02 15:04:05"`: `the time "2026/01-02 15:04:05"`,
+		`"2026/13/02 15:04:05"`: `the time "2026/13/02 15:04:05"`,
+	} {
+		r.Reset(strings.NewReader(`{"ts":` + when + `,"msg":"handled request","request":{"client_ip":"192.0.2.1"},"status":200}`))
+		_, err := r.Read()
+		require.ErrorContains(t, err, problem)
+		require.Equal(t, uint64(1), r.Log().Bad)
+	}
+	r.Reset(strings.NewReader(`{"ts":1,"msg":"handled request","request":{"client_ip":"web"},"status":200}`))
+	_, err := r.Read()
+	require.ErrorContains(t, err, `the client "web" is not an address`)
+}
+
 // Requests whose line does not say the client.
 func TestNoClient(t *testing.T) {
 	for _, tt := range []struct {

@@ -134,22 +134,28 @@ const mostLogs = 4
 // cautions writes the doubts, and what they withhold. A short log casts doubt on unused
 // entries only.
 func (p printer) cautions(r *Report) {
+	mind := ""
 	for _, d := range r.Doubts {
-		if d.Kind != Short {
-			p.line("")
-			p.field("CAUTION", "%s", d.Text)
+		if d.Kind == Short {
+			mind = d.Text
+			p.field("Mind", "%s", d.Text)
+			continue
 		}
+		p.line("")
+		p.field("CAUTION", "%s", d.Text)
 	}
 	for _, conclusion := range []struct {
 		name Conclusion
 		text string
 	}{{UnusedEntries, "which entries are unused"}, {SuggestedList, "which list to suggest"}} {
 		because := r.Because(conclusion.name)
-		if because == "" {
+		switch {
+		case because == "":
 			continue
-		}
-		if r.Doubtful() {
+		case r.Doubtful():
 			because = "see CAUTION."
+		case because == mind:
+			because = "see Mind."
 		}
 		p.field("Not said", "%s: %s", conclusion.text, because)
 	}

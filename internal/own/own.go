@@ -11,29 +11,36 @@ import "github.com/sallyport-go/sallyport/apikey"
 // reads of memory under way.
 const AtOnce = 16
 
-var kinds []func(source any) func(ids []apikey.ID)
-
-// Register adds a type of sources, and a function that reads the records of up to AtOnce keys
-// into the processor's cache. Only init functions call it. S is a pointer to a struct: of an interface
-// every implementation would be recognized.
+// Records are where a source looks keys up. The zero Records are none.
 //
-// The LookupNow of a registered source returns the key with this ID, byte by byte, and that
-// key's organization; for an unknown key the zero Subject.
-func Register[S any](readAhead func(source S, ids []apikey.ID)) {
-	kinds = append(kinds, func(source any) func([]apikey.ID) {
-		if s, ok := source.(S); ok {
-			return func(ids []apikey.ID) { readAhead(s, ids) }
+// Their LookupNow returns the key with this ID, byte by byte, and that key's organization; for
+// an unknown key the zero Subject.
+type Records struct {
+	Immediate any // has LookupNow, as of policy.ImmediateSource: the source, or what its own asks
+
+	// ReadAhead reads the records of up to AtOnce keys into the processor's cache.
+	ReadAhead func(ids []apikey.ID)
+}
+
+var kinds []func(source any) (Records, bool)
+
+// Register adds a type of sources, and a function that returns the records of one. Only init
+// functions call it.
+func Register[S any](records func(source *S) Records) {
+	kinds = append(kinds, func(source any) (Records, bool) {
+		if s, ok := source.(*S); ok && s != nil {
+			return records(s), true
 		}
-		return nil
+		return Records{}, false
 	})
 }
 
-// ReadAhead returns the function of a registered source, and nil for any other.
-func ReadAhead(source any) func(ids []apikey.ID) {
+// Of returns the records of a registered source, and none for any other and for a nil pointer.
+func Of(source any) Records {
 	for _, of := range kinds {
-		if readAhead := of(source); readAhead != nil {
-			return readAhead
+		if records, ok := of(source); ok {
+			return records
 		}
 	}
-	return nil
+	return Records{}
 }

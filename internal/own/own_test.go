@@ -18,12 +18,16 @@ type around struct{ *source }
 func (around) Answer() string { return "another" }
 
 // Only the registered type itself is recognized, not one that embeds it.
-func TestReadAhead(t *testing.T) {
-	own.Register(func(s *source, ids []apikey.ID) { s.ahead = ids })
+func TestOf(t *testing.T) {
+	own.Register(func(s *source) own.Records {
+		return own.Records{Immediate: s, ReadAhead: func(ids []apikey.ID) { s.ahead = ids }}
+	})
 	s := &source{}
-	own.ReadAhead(s)([]apikey.ID{"key-1"})
+	records := own.Of(s)
+	require.Same(t, s, records.Immediate)
+	records.ReadAhead([]apikey.ID{"key-1"})
 	require.Equal(t, []apikey.ID{"key-1"}, s.ahead)
-	for _, other := range []any{nil, source{}, around{s}, &around{s}, struct{ *source }{s}} {
-		require.Nil(t, own.ReadAhead(other), "%T", other)
+	for _, other := range []any{nil, (*source)(nil), source{}, around{s}, &around{s}, struct{ *source }{s}} {
+		require.Zero(t, own.Of(other), "%T", other)
 	}
 }

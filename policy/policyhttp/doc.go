@@ -81,10 +81,11 @@
 //
 // [Config].Address declares where the client's address comes from. The zero value is the
 // peer of the connection, and no header is read. See [ClientAddress] for services behind
-// proxies, and headers.md beside this file for a table of common edges' headers:
-// overwritten, with a port, or the caller's word. [TrustedBlocks] are an edge's blocks that
-// change while the guard is in use. [Guard.Doctor] shows an
-// operator what the guard makes of a request.
+// proxies, and the page [edges.md] for the declaration behind each common edge: nginx,
+// HAProxy, Caddy, Traefik, Envoy, AWS, Cloudflare, Azure, Google, Heroku, Fly.io. The page
+// [headers.md] is a table of their headers: overwritten, with a port, or the caller's word.
+// [TrustedBlocks] are an edge's blocks that change while the guard is in use.
+// [Guard.Doctor] shows an operator what the guard makes of a request.
 //
 // A service behind a proxy without this declaration takes the proxy for every client. A
 // denied customer reads the proxy's address in the answer, lists it, and so admits
@@ -157,4 +158,7 @@
 // The guard does not remember callers, cache decisions or keys, or lock out a guesser. It
 // does not look at a handler's answer. A long allowed request goes on after its key was
 // revoked, and so does a hijacked connection.
+//
+// [edges.md]: https://github.com/sallyport-go/sallyport/blob/main/policy/policyhttp/edges.md
+// [headers.md]: https://github.com/sallyport-go/sallyport/blob/main/policy/policyhttp/headers.md
 package policyhttp

@@ -40,3 +40,16 @@ func Unreadable(name Name, err error) error {
 func UnreadableObservation(err error) error {
 	return fmt.Errorf("store: the observation of usage cannot be read: %w", err)
 }
+
+// NotWritten returns the error of a write that failed and certainly changed nothing, so that
+// it matches [store.ErrNotWritten] too (S3). Its text stays. It returns nil for nil.
+func NotWritten(err error) error {
+	if err == nil {
+		return nil
+	}
+	return notWritten{err}
+}
+
+type notWritten struct{ error }
+
+func (e notWritten) Unwrap() []error { return []error{e.error, store.ErrNotWritten} }

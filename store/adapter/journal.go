@@ -2,6 +2,7 @@ package adapter
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -60,6 +61,9 @@ func CheckForget(through, latest store.Position) error {
 // UndeletedEvents returns the error of a Write that has forgotten the events up to a revision,
 // and could not delete all of them (E11). It wraps err, the reason.
 func UndeletedEvents(through uint64, err error) error {
+	if unwritten, ok := errors.AsType[notWritten](err); ok { // of the deletion, and not of the Write
+		err = unwritten.error
+	}
 	return fmt.Errorf("store: events up to revision %d are forgotten, but not all were deleted: forget them again: %w", through, err)
 }
 

@@ -142,6 +142,9 @@ func TestEventsDocument(t *testing.T) {
 	err = adapter.UndeletedEvents(7, reason)
 	assert.ErrorIs(t, err, reason)
 	assert.EqualError(t, err, "store: events up to revision 7 are forgotten, but not all were deleted: forget them again: it is cut")
+	err = adapter.UndeletedEvents(7, adapter.NotWritten(reason))
+	assert.ErrorIs(t, err, reason)
+	assert.NotErrorIs(t, err, store.ErrNotWritten, "the Write has forgotten them")
 }
 
 // E12 to E14.

@@ -113,6 +113,16 @@ func New(s store.Store, options ...Option) (*Admin, error) {
 // Window returns how far back usage counts; see [WithWindow].
 func (a *Admin) Window() time.Duration { return a.rules.window }
 
+// Within returns an Admin that differs in how far back usage counts: see [WithWindow]. A window
+// of zero or below leaves it as it is.
+func (a *Admin) Within(window time.Duration) *Admin {
+	other := *a
+	if window > 0 {
+		other.rules.window = window
+	}
+	return &other
+}
+
 func ignore(context.Context, Notice) {}
 
 // Organization returns an organization.

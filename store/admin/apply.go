@@ -145,7 +145,8 @@ func pause(ctx context.Context, conflicts int) error {
 //   - Conflict, if a record is in the way, or was changed meanwhile in a way that matters;
 //   - Changed, if the preview of the token no longer holds;
 //   - Refused, with the findings, if one of them is not accepted;
-//   - Unavailable, if the records could not be read, or the outcome of the write is unknown.
+//   - Unavailable, if the records could not be read, the store could not write
+//     ([store.ErrNotWritten]: nothing was changed), or the outcome of the write is unknown.
 func (a *Admin) Apply(ctx context.Context, actor Actor, organization string, options ApplyOptions, changes ...Change) (Result, error) {
 	result, err := a.apply(ctx, actor, organization, options, changes)
 	if err != nil {

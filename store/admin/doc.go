@@ -7,6 +7,8 @@
 //   - to decide calls: that is policy.Engine;
 //   - to move or load many records: store/transfer and store.Loader do, and judge nothing.
 //
+// Guides: [managing.md] for all ways to change keys, [incidents.md] for a bad day.
+//
 // # Changes, actors, previews
 //
 // A [Change] is a value, such as AddEntries or Rotate. An [Actor] asks for it: a key, with
@@ -134,4 +136,7 @@
 //     which were made.
 //   - M27. Every change has an event, kept if and only if the change is. It has no secret and no
 //     hash. Previews and refusals go to the observer and are not stored.
+//
+// [managing.md]: https://github.com/sallyport-go/sallyport/blob/main/store/admin/managing.md
+// [incidents.md]: https://github.com/sallyport-go/sallyport/blob/main/store/admin/incidents.md
 package admin

@@ -14,7 +14,7 @@ type Class uint8
 
 // The classes. Their texts do not change.
 const (
-	Unavailable Class = iota // it could not be judged, or it is not known whether it was made (rule M25)
+	Unavailable Class = iota // it could not be judged or written, or it is not known whether it was made (rule M25)
 	Invalid                  // the change is wrong in itself: send another one
 	Forbidden                // the actor may not do this
 	NotFound                 // there is no such record in the organization

@@ -80,6 +80,12 @@ type Investigation struct {
 	MoreChanged bool          `json:"moreChanged,omitempty"`
 	Journaled   bool          `json:"journaled"`
 
+	// Behind is the latest event from which a denial with Reason may come: the requirement was
+	// switched on, the key disabled, the entry removed. It is nil if the call is allowed, if it
+	// has no such event, as where an entry or a suspension ended by the clock, or for an unknown
+	// key, whose events are Changed.
+	Behind *store.Event `json:"behind,omitempty"`
+
 	// Again is the answer to the same call made again: at the time of judging, or at Time if
 	// that is later. Obstacles are the lines in its way: the answering one, then the next ones,
 	// each with those before it mended, up to the first without a remedy.
@@ -145,6 +151,9 @@ func (a *Admin) Investigate(ctx context.Context, actor Actor, organization strin
 		return Investigation{}, err
 	}
 	if err := q.changes(ctx, &found); err != nil {
+		return Investigation{}, err
+	}
+	if err := q.behind(ctx, &found); err != nil {
 		return Investigation{}, err
 	}
 	q.evidence(ctx, &found)
@@ -346,6 +355,9 @@ func (i Investigation) String() string {
 	} else {
 		fmt.Fprintf(&b, "The call was at %s. The records are those of now: the key at revision %d, the organization at %d.\n", shown(i.Time), i.KeyRevision, i.OrganizationRevision)
 	}
+	if i.Behind != nil {
+		fmt.Fprintf(&b, "The change behind it: %s.\n", shownEvent(*i.Behind))
+	}
 	switch {
 	case i.Again.Allows():
 		fmt.Fprintf(&b, "Made again, it is allowed: %s.\n", i.Again)
@@ -365,11 +377,7 @@ func (i Investigation) String() string {
 		b.WriteString(".\n")
 	}
 	for _, event := range i.Changed {
-		fmt.Fprintf(&b, "Changed since: %s %s by %s %s", shown(event.Time), event.Type, event.Actor.Kind, plain.Quote(event.Actor.ID))
-		if event.Entry.IsValid() {
-			fmt.Fprintf(&b, ": %s", entryText(event.Entry))
-		}
-		b.WriteString(".\n")
+		fmt.Fprintf(&b, "Changed since: %s.\n", shownEvent(event))
 	}
 	switch {
 	case !i.Journaled:
@@ -378,6 +386,18 @@ func (i Investigation) String() string {
 		b.WriteString("Changed since: maybe more than is listed.\n")
 	}
 	return b.String()
+}
+
+// shownEvent returns an event for a line of a terminal.
+func shownEvent(event store.Event) string {
+	text := fmt.Sprintf("%s %s by %s %s", shown(event.Time), event.Type, event.Actor.Kind, plain.Quote(event.Actor.ID))
+	if event.Entry.IsValid() {
+		text += ": " + entryText(event.Entry)
+	}
+	if event.Reason != "" {
+		text += ", " + plain.Quote(event.Reason)
+	}
+	return text
 }
 
 func (i Investigation) obstacles() string {

@@ -87,6 +87,11 @@ var methods = map[string]func(w *isolated, d *decoder){
 		usage, err := w.admin.Usage(w.ctx, oneOf(d, "acme", "nowhere"), d.id())
 		w.say(usage, err)
 	},
+	"ReviewList": func(w *isolated, d *decoder) {
+		review, err := w.admin.ReviewList(w.ctx, oneOf(d, "acme", "nowhere"), d.id(), oneOf(d, false, true))
+		w.say(review, err)
+	},
+	"Within": func(w *isolated, _ *decoder) { w.say(w.admin.Within(time.Hour).Window(), nil) },
 	"View":   func(w *isolated, _ *decoder) { w.say(w.admin.View(policy.Organization{ID: "acme"}), nil) },
 	"Window": func(w *isolated, _ *decoder) { w.say(w.admin.Window(), nil) },
 	"Tighten": func(w *isolated, d *decoder) {

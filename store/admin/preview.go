@@ -5,11 +5,13 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
+	"fmt"
 	"hash"
 	"log/slog"
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/sallyport-go/sallyport/apikey"
 	"github.com/sallyport-go/sallyport/internal/plain"
@@ -27,6 +29,27 @@ type Preview struct {
 	Keys     []KeyEffect `json:"keys"`
 	Totals   Totals      `json:"totals"`
 	Evidence Evidence    `json:"evidence"`
+
+	// Suspension is the running suspension that the changes end, shorten or prolong. It is nil
+	// if they do not, or if none is running.
+	Suspension *MovedSuspension `json:"suspension,omitempty"`
+}
+
+// A MovedSuspension is a running suspension of the requirement with another end.
+type MovedSuspension struct {
+	Was  time.Time `json:"was"`           // its end before the changes
+	Will time.Time `json:"will,omitzero"` // its end after them; zero: it ends now
+}
+
+// String returns a sentence with both ends.
+func (m MovedSuspension) String() string {
+	switch {
+	case m.Will.IsZero():
+		return fmt.Sprintf("The suspension until %s ends now.", shown(m.Was))
+	case m.Will.Before(m.Was):
+		return fmt.Sprintf("The suspension until %s ends earlier, at %s.", shown(m.Was), shown(m.Will))
+	}
+	return fmt.Sprintf("The suspension until %s is prolonged until %s.", shown(m.Was), shown(m.Will))
 }
 
 // Needs returns the kinds of findings in the way, each once. To go ahead, accept each of them
@@ -64,7 +87,17 @@ func (p *plan) preview() Preview {
 		Keys:     listed(slices.Clone(p.judge.effects)),
 		Totals:   p.judge.totals,
 		Evidence: p.judge.evidence,
+
+		Suspension: p.movedSuspension(),
 	}
+}
+
+// movedSuspension returns the running suspension with its new end, nil if it keeps its end.
+func (p *plan) movedSuspension() *MovedSuspension {
+	if p.before == nil || p.after == nil || !isSuspended(p.before, p.now) || p.before.SuspendedUntil.Equal(p.after.SuspendedUntil) {
+		return nil
+	}
+	return &MovedSuspension{Was: p.before.SuspendedUntil.UTC(), Will: p.after.SuspendedUntil.UTC()}
 }
 
 const tokenLength = 32 // hexadecimal digits

@@ -7,6 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sallyport-go/sallyport/apikey"
+	"github.com/sallyport-go/sallyport/store/adapter"
 	"github.com/sallyport-go/sallyport/store/admin"
 )
 
@@ -30,6 +31,39 @@ func TestUnknownOutcomeOvertaken(t *testing.T) {
 	require.ErrorContains(t, err, "It is not known whether the change was made.")
 	require.Zero(t, result.Made)
 	require.Empty(t, result.Secrets)
+}
+
+// A write of which the store says that it was not made is told so, and not looked for.
+func TestKnownNotToBeWritten(t *testing.T) {
+	f := newFaulty()
+	w := worldOf(t, f, f.Store)
+	w.key("boss", "198.51.100.1", "owner")
+	w.key("k", "203.0.113.7", "reader")
+	f.before = func(call string) error {
+		if call == "Write" {
+			f.before = func(call string) error {
+				require.NotEqual(t, "Key", call, "the record is looked for")
+				return nil
+			}
+			return adapter.NotWritten(errFault)
+		}
+		return nil
+	}
+	result, err := w.admin.Apply(w.ctx, ann, "acme", plain, admin.Rotate("k", time.Hour))
+	requireClass(t, admin.Unavailable, err)
+	require.ErrorIs(t, err, errFault)
+	require.ErrorContains(t, err, "The store could not write. Nothing was changed. Try again.")
+	require.Zero(t, result.Made)
+	require.Empty(t, result.Secrets)
+
+	f.before = func(call string) error {
+		if call == "Write" {
+			return adapter.NotWritten(errFault)
+		}
+		return nil
+	}
+	_, err = w.admin.Apply(w.ctx, ann, "acme", plain, admin.Describe("k", "x"))
+	require.ErrorContains(t, err, "Nothing was changed.")
 }
 
 // A secret that a later step ended is not handed out: it is of no use to anybody.

@@ -2,6 +2,7 @@ package admin_test
 
 import (
 	"net/netip"
+	"strings"
 	"testing"
 	"time"
 
@@ -360,4 +361,31 @@ func TestM20LeftOver(t *testing.T) {
 	refusal = w.refuse(admin.Refused, ann, plain, admin.DeleteKey("listed"))
 	require.Equal(t, list(admin.LastManager, admin.OrganizationLockout), kinds(refusal.Findings))
 	require.Equal(t, start.Add(20*time.Hour), refusal.Findings[0].At)
+}
+
+// A preview has both ends of a running suspension that gets another one.
+func TestM20PreviewShowsBothEnds(t *testing.T) {
+	w := suspensionWorld(t)
+	require.Nil(t, w.preview(ann, admin.SuspendRequirement(time.Time{})).Suspension, "there was none")
+	end := start.Add(2 * time.Hour)
+	w.apply(ann, accept(admin.Opens), admin.SuspendRequirement(end))
+	for text, test := range map[string]struct {
+		change admin.Change
+		will   time.Time
+	}{
+		"The suspension until 2026-03-01T14:00:00Z ends earlier, at 2026-03-01T13:00:00Z.":   {admin.SuspendRequirement(start.Add(time.Hour)), start.Add(time.Hour)},
+		"The suspension until 2026-03-01T14:00:00Z is prolonged until 2026-03-01T15:00:00Z.": {admin.SuspendRequirement(start.Add(3 * time.Hour)), start.Add(3 * time.Hour)},
+		"The suspension until 2026-03-01T14:00:00Z ends now.":                                {admin.ResumeRequirement(), time.Time{}},
+		"The suspension until 2026-03-01T14:00:00Z ends now. ":                               {admin.SetRequirement(policy.ReportOnly), time.Time{}},
+		"The suspension until 2026-03-01T14:00:00Z ends now.  ":                              {admin.SetRequirement(policy.NotRequired), time.Time{}},
+	} {
+		moved := w.preview(ann, test.change).Suspension
+		require.Equal(t, &admin.MovedSuspension{Was: end, Will: test.will}, moved)
+		require.Equal(t, strings.TrimSpace(text), moved.String())
+	}
+	for _, change := range []admin.Change{admin.SuspendRequirement(end), admin.SetRequirement(policy.Required), admin.SetName("Acme"), admin.Describe("open", "x")} {
+		require.Nil(t, w.preview(ann, change).Suspension)
+	}
+	w.now = end
+	require.Nil(t, w.preview(ann, admin.SuspendRequirement(end.Add(time.Hour))).Suspension, "it has ended by itself")
 }

@@ -29,7 +29,7 @@ func (p *plan) write(ctx context.Context, options ApplyOptions) (Result, error) 
 	write.Events = events
 	revision, err := p.put(ctx, write)
 	if err != nil {
-		if revision = p.settle(ctx, step); revision == 0 {
+		if revision = p.settle(ctx, step, err); revision == 0 {
 			return Result{}, outcome(err)
 		}
 	}
@@ -165,6 +165,9 @@ func outcome(err error) error {
 	if errors.Is(err, store.ErrNewer) { // which changes nothing (S32)
 		return wrap(Unavailable, err, "A newer version of this program has changed the store, and this one may only read it. Nothing was changed. Make the change with the newer one.")
 	}
+	if errors.Is(err, store.ErrNotWritten) {
+		return wrap(Unavailable, err, "The store could not write. Nothing was changed. Try again.")
+	}
 	return wrap(Unavailable, err, "It is not known whether the change was made. Look before you try again.")
 }
 
@@ -172,8 +175,8 @@ func outcome(err error) error {
 // returns the revision of the record, or zero. The new secret shows that this write stored it:
 // without one, another write may have. A record changed since is not that of the Result.
 // Absence proves nothing: the write may be on its way.
-func (p *plan) settle(ctx context.Context, step *step) uint64 {
-	if len(step.secrets) == 0 {
+func (p *plan) settle(ctx context.Context, step *step, failed error) uint64 {
+	if len(step.secrets) == 0 || errors.Is(failed, store.ErrNotWritten) || errors.Is(failed, store.ErrNewer) {
 		return 0
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTime)

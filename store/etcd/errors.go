@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
 	"github.com/sallyport-go/sallyport/store"
+	"github.com/sallyport-go/sallyport/store/adapter"
 )
 
 // errTooLarge is returned when a request has more bytes than the client sends, or the
@@ -39,6 +41,20 @@ var advice = []struct {
 	{rpctypes.ErrTooManyRequests, "the cluster has more writes waiting than it takes: look for slow disks, or write less at a time"},
 	{rpctypes.Error(rpctypes.ErrGRPCNotSupportedForLearner), "the member that was asked is a learner: leave its endpoint out of the client's, or promote it (etcdctl member promote)"},
 	{rpctypes.ErrTooManyOps, "the servers take fewer operations in a transaction than the hundred of this package: want --max-txn-ops 128, the default, or more"},
+}
+
+// unwritten are errors with which a server refuses a transaction before it has an effect.
+var unwritten = []error{rpctypes.ErrNoSpace, rpctypes.ErrCorrupt, rpctypes.ErrPermissionDenied, rpctypes.ErrAuthFailed, rpctypes.ErrUserEmpty,
+	rpctypes.ErrAuthNotEnabled, rpctypes.ErrInvalidAuthToken, rpctypes.ErrAuthOldRevision, rpctypes.ErrTooManyRequests, rpctypes.ErrTooManyOps,
+	rpctypes.Error(rpctypes.ErrGRPCNotSupportedForLearner), errTooLarge}
+
+// writeFailure returns the error of a failed write.
+func writeFailure(ctx context.Context, err error) error {
+	err = failure(ctx, err)
+	if slices.ContainsFunc(unwritten, func(refusal error) bool { return errors.Is(err, refusal) }) {
+		return adapter.NotWritten(err)
+	}
+	return err
 }
 
 // failure returns the error of a failed call. It matches the error of a done

@@ -2,6 +2,7 @@ package etcd
 
 import (
 	"errors"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -54,6 +55,7 @@ func TestAdvice(t *testing.T) {
 		require.Contains(t, a.advice, ": ", "the repair of %v", a.err)
 		f.inject(func(any) error { return sent }, nil)
 		_, put := s.PutKey(t.Context(), newKey("k2"))
+		require.Equal(t, slices.Contains(unwritten, a.err), errors.Is(put, store.ErrNotWritten), "%v", put)
 		f.inject(func(request any) error {
 			if _, create := request.(*pb.WatchCreateRequest); create {
 				return sent

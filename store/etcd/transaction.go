@@ -12,6 +12,8 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+
+	"github.com/sallyport-go/sallyport/store/adapter"
 )
 
 // transact does one transaction: then if all comparisons hold, else otherwise. Its reads are a
@@ -99,14 +101,18 @@ const (
 // Txn implements pb.KVClient. Its errors are those for callers of the store.
 func (t transactor) Txn(ctx context.Context, request *pb.TxnRequest, options ...grpc.CallOption) (*pb.TxnResponse, error) {
 	if err := ctx.Err(); err != nil {
-		return nil, failure(ctx, err)
+		err = failure(ctx, err)
+		if !readsOnly(request) {
+			err = adapter.NotWritten(err)
+		}
+		return nil, err
 	}
 	if !readsOnly(request) {
 		lasting, cancel := lasting(ctx)
 		defer cancel()
 		response, err := t.once(lasting, request, options)
 		if err != nil {
-			return nil, failure(ctx, err)
+			return nil, writeFailure(ctx, err)
 		}
 		return response, nil
 	}

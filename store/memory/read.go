@@ -14,15 +14,12 @@ func (s *Store) Lookup(ctx context.Context, id apikey.ID) (policy.Subject, bool,
 	if err := s.ready(ctx); err != nil {
 		return policy.Subject{}, false, err
 	}
-	return s.records.Lookup(id)
+	return s.records.LookupNow(id)
 }
 
 // LookupNow implements [policy.ImmediateSource]. It takes no lock and allocates nothing.
 func (s *Store) LookupNow(id apikey.ID) (policy.Subject, bool, error) {
-	if s.closed.Load() {
-		return policy.Subject{}, false, errClosed
-	}
-	return s.records.Lookup(id)
+	return s.records.LookupNow(id)
 }
 
 // Key implements [store.Store].

@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"fmt"
 	"sync"
-	"sync/atomic"
 
 	"github.com/sallyport-go/sallyport/apikey"
 	"github.com/sallyport-go/sallyport/internal/own"
@@ -22,7 +21,6 @@ const keptChanges = 16384
 // A Store is a store.Store in memory. It is also a store.Watcher, a store.UsageRecorder, a
 // store.Journal and a policy.ImmediateSource. Make one with [New].
 type Store struct {
-	closed  atomic.Bool
 	records *records.Ordered
 	waker   adapter.Waker
 
@@ -50,15 +48,15 @@ func New() *Store {
 func (s *Store) Close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.closed.Store(true)
+	s.records.Close(errClosed)
 	s.waker.Wake()
 	return nil
 }
 
 // ready returns why a call cannot be served: S23 and S2.
 func (s *Store) ready(ctx context.Context) error {
-	if s.closed.Load() {
-		return errClosed
+	if err := s.records.Closed(); err != nil {
+		return err
 	}
 	return ctx.Err()
 }
@@ -66,5 +64,7 @@ func (s *Store) ready(ctx context.Context) error {
 var errClosed = fmt.Errorf("store/memory: %w", store.ErrClosed)
 
 func init() {
-	own.Register(func(s *Store, ids []apikey.ID) { s.records.ReadAhead(ids) })
+	own.Register(func(s *Store) own.Records {
+		return own.Records{Immediate: s.records, ReadAhead: func(ids []apikey.ID) { s.records.ReadAhead(ids) }}
+	})
 }

@@ -266,13 +266,25 @@ func (s *Store) runTx(ctx context.Context, do func(pgx.Tx) error) (may bool, err
 		return false, failed(ctx, err)
 	}
 	if s.tx != nil {
-		return true, failed(ctx, tx.Commit(lasting)) // the savepoint
+		err := failed(ctx, tx.Commit(lasting)) // the savepoint
+		if err != nil {
+			err = unsure{err}
+		}
+		return true, err
 	}
 	err = commit(lasting, tx.Conn(), "COMMIT")
 	// A server that refuses goes on. Otherwise its answer was lost, or is a warning.
 	may = tx.Conn().IsClosed() || errors.Is(err, errUnconfirmed)
-	return may, failed(ctx, err)
+	if err = failed(ctx, err); err != nil && may {
+		err = unsure{err}
+	}
+	return may, err
 }
+
+// An unsure error is that of a transaction that may have been committed.
+type unsure struct{ error }
+
+func (e unsure) Unwrap() error { return e.error }
 
 // commitGrace is how long to wait for a commit, or a rollback, after its context has ended.
 // A sent commit cannot be called back, and may happen after a read that did not see it. A

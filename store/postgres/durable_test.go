@@ -129,7 +129,9 @@ func TestUnconfirmedCommit(t *testing.T) {
 			ended := make(chan error, 1)
 			go func() { ended <- c.write() }()
 			end(c.end)
-			assert.ErrorContains(t, <-ended, c.want)
+			err := <-ended
+			assert.ErrorContains(t, err, c.want)
+			assert.NotErrorIs(t, err, store.ErrNotWritten)
 		})
 	}
 	t.Run("PutKey, behind a pooler", func(t *testing.T) {

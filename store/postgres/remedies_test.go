@@ -17,6 +17,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/sallyport-go/sallyport/store"
 	"github.com/sallyport-go/sallyport/store/internal/postgrestest"
 	"github.com/sallyport-go/sallyport/store/postgres"
 )
@@ -54,6 +55,7 @@ func TestRemedies(t *testing.T) {
 			_, err = tx.Exec(ctx, `SELECT FROM sallyport.state FOR UPDATE`)
 			require.NoError(t, err)
 			_, err = s.PutKey(ctx, key)
+			assert.ErrorIs(t, err, store.ErrNotWritten)
 			return err
 		}
 	}

@@ -20,7 +20,14 @@ const attempts = 10
 // has changed. No other lock comes before that one, so writes cannot deadlock with each
 // other. It is tried again if another write was quicker, or if the server asks for it. If
 // another was quicker each time, the error names the record.
+//
+// An error is [store.ErrNotWritten], unless a commit was sent whose answer is unknown.
 func (s *Store) retry(ctx context.Context, what string, try func() error) (err error) {
+	defer func() {
+		if _, unsure := errors.AsType[unsure](err); !unsure {
+			err = adapter.NotWritten(err)
+		}
+	}()
 	for range attempts {
 		err = try()
 		switch state := sqlState(err); {

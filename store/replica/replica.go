@@ -90,10 +90,12 @@ type Replica struct {
 var _ policy.ImmediateSource = (*Replica)(nil)
 
 func init() {
-	own.Register(func(r *Replica, ids []apikey.ID) {
-		if loaded := r.copy.Load(); loaded != nil {
-			loaded.ReadAhead(ids)
-		}
+	own.Register(func(r *Replica) own.Records {
+		return own.Records{Immediate: r, ReadAhead: func(ids []apikey.ID) {
+			if loaded := r.copy.Load(); loaded != nil {
+				loaded.ReadAhead(ids)
+			}
+		}}
 	})
 }
 
@@ -140,7 +142,7 @@ func (r *Replica) LookupNow(id apikey.ID) (policy.Subject, bool, error) {
 	if int64(r.now()) >= r.freshUntil.Load() {
 		return policy.Subject{}, false, r.stale()
 	}
-	return r.copy.Load().Lookup(id)
+	return r.copy.Load().LookupNow(id)
 }
 
 func (r *Replica) now() time.Duration { return r.clock.now() }

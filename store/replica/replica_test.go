@@ -895,7 +895,7 @@ func TestM20ASuspensionEndsEverywhereAtOnce(t *testing.T) {
 
 // DecideAll reads the copy's records ahead, as soon as there is a copy.
 func TestDecideAllOfAReplica(t *testing.T) {
-	require.NotPanics(t, func() { own.ReadAhead(&Replica{})([]apikey.ID{"key"}) })
+	require.NotPanics(t, func() { own.Of(&Replica{}).ReadAhead([]apikey.ID{"key"}) })
 	ctx, s := t.Context(), memory.New()
 	_, err := s.PutOrganization(ctx, policy.Organization{ID: "acme"})
 	require.NoError(t, err)

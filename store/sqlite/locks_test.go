@@ -74,6 +74,8 @@ func TestLockedForWriting(t *testing.T) {
 		err := write(t.Context())
 		require.ErrorContains(t, err, "store/sqlite: ", name)
 		require.ErrorContains(t, err, " for 1ms", name)
+		require.ErrorIs(t, err, store.ErrNotWritten, name)
+		require.ErrorIs(t, write(briefly(t)), store.ErrNotWritten, name)
 		s.lockPatience = lockPatience
 	}
 	assert.True(t, before.equal(contentsOf(t, s)))

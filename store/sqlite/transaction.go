@@ -10,6 +10,7 @@ import (
 
 	"github.com/sallyport-go/sallyport/apikey"
 	"github.com/sallyport-go/sallyport/store"
+	"github.com/sallyport-go/sallyport/store/adapter"
 )
 
 const (
@@ -50,30 +51,39 @@ type transaction struct {
 	now   store.Position  // after the writes so far
 
 	unswept bool // rows of forgotten events may be left
+	sent    bool // the commit was begun: after an error it may have happened
 }
 
 // transact calls f in a transaction and commits, unless f returns an error or ctx has
 // ended. ctx bounds the wait for other writers. The rest takes the time of the disk and is
-// not interrupted, so that its outcome is known.
+// not interrupted, so that its outcome is known. An error before the commit is
+// [store.ErrNotWritten].
 func (s *Store) transact(ctx context.Context, doing string, f func(*transaction) error) error {
 	leave, err := s.enter(ctx)
 	if err != nil {
-		return err
+		return adapter.NotWritten(err)
 	}
 	defer leave()
-	began := time.Now()
+	t := &transaction{store: s, doing: doing, ctx: context.WithoutCancel(ctx)}
+	if err = t.run(ctx, f); err != nil && !t.sent {
+		return adapter.NotWritten(err)
+	}
+	return err
+}
+
+func (t *transaction) run(ctx context.Context, f func(*transaction) error) error {
+	s, began := t.store, time.Now()
 	conn, err := s.turn(ctx, began)
 	if err != nil {
-		return failure(ctx, doing, err)
+		return failure(ctx, t.doing, err)
 	}
 	defer conn.Close()
-	t := &transaction{store: s, doing: doing, ctx: context.WithoutCancel(ctx)}
 	err = s.whileLockedSince(ctx, began, func() (err error) {
 		t.Tx, err = conn.BeginTx(t.ctx, nil)
 		return err
 	})
 	if err != nil {
-		return failure(ctx, doing, err)
+		return failure(ctx, t.doing, err)
 	}
 	defer func() { _ = t.Rollback() }() // unless it was committed
 	if err := t.start(); err != nil {
@@ -83,7 +93,7 @@ func (s *Store) transact(ctx context.Context, doing string, f func(*transaction)
 		return err
 	}
 	if err := ctx.Err(); err != nil {
-		return failure(ctx, doing, err)
+		return failure(ctx, t.doing, err)
 	}
 	return t.finish()
 }
@@ -115,6 +125,7 @@ func (t *transaction) finish() error {
 		return t.failure(err)
 	}
 	if t.now == t.began { // usage only
+		t.sent = true
 		return t.failure(t.Commit())
 	}
 	if err := t.exec(updateProgress, t.now.History, int64(t.now.Revision)); err != nil {
@@ -123,6 +134,7 @@ func (t *transaction) finish() error {
 	if err := t.forget(); err != nil {
 		return err
 	}
+	t.sent = true
 	if err := t.Commit(); err != nil {
 		return t.failure(err)
 	}

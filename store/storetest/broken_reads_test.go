@@ -3,6 +3,7 @@ package storetest
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -46,6 +47,15 @@ var brokenReads = []brokenStore{
 		b.DoPutKey = func(ctx context.Context, key apikey.Key, o ...putOption) (apikey.Key, error) {
 			stored, err := sound.PutKey(context.WithoutCancel(ctx), key, o...)
 			return stored, errors.Join(err, ctx.Err())
+		}
+	})},
+	{name: "says of a write that it was not made", sentence: "S3", make: with(func(b *teststore.Broken, sound *memory.Store) {
+		b.DoPutKey = func(ctx context.Context, key apikey.Key, o ...putOption) (apikey.Key, error) {
+			stored, err := sound.PutKey(ctx, key, o...)
+			if _, bounded := ctx.Deadline(); bounded && err == nil {
+				return apikey.Key{}, fmt.Errorf("the lock was not had: %w", store.ErrNotWritten)
+			}
+			return stored, err
 		}
 	})},
 	{name: "keeps a part of a refused write", sentence: "S3", make: with(func(b *teststore.Broken, sound *memory.Store) {

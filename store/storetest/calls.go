@@ -336,6 +336,9 @@ func interruptedWrites(k *kit) {
 		k.wantWhole("after an interrupted PutKey", now)
 		switch now.Description {
 		case next.Description:
+			if errors.Is(err, store.ErrNotWritten) {
+				k.Errorf("PutKey returned ErrNotWritten, and has written: %v", err)
+			}
 		case stored.Description:
 			if err == nil {
 				k.Errorf("PutKey returned no error, and the key is as it was before")

@@ -13,11 +13,14 @@ import (
 
 // Verify reads an export and compares it with a store. Revisions, and times less than a
 // microsecond apart, count as equal. Usage is not compared if store.As finds no
-// store.UsageRecorder. Records missing in the file are ignored. Verify returns:
-//   - the Counts of the file and nil, if the store has every record of the file;
+// store.UsageRecorder. Verify returns:
+//   - the Counts of the file and nil, if the store has every record of the file and no other;
 //   - [ErrDamaged], if the file is not whole;
-//   - [ErrDiffers], if the store has other records or lacks some; the error names the
-//     first five.
+//   - [ErrDiffers] otherwise; the error names the first five records that differ, that are
+//     only in the file, and that are only in the store.
+//
+// Nobody else should write to the store meanwhile. Verify holds the identifiers of the file in
+// memory.
 func Verify(ctx context.Context, s store.Store, r io.Reader) (Counts, error) {
 	var counts Counts
 	err := protected(func() error {
@@ -26,7 +29,10 @@ func Verify(ctx context.Context, s store.Store, r io.Reader) (Counts, error) {
 			return err
 		}
 		counts = c.counts
-		return c.unlike()
+		if err := c.list(ctx, s); err != nil {
+			return err
+		}
+		return errors.Join(c.unlike(), c.more.err())
 	})
 	if err != nil {
 		return Counts{}, fmt.Errorf("store/transfer: verify: %w", err)
@@ -41,6 +47,8 @@ type comparison struct {
 	states      []state           // of each record, in the file's order
 	differences findings
 	lacks       findings
+	file        order    // the names in the file
+	more        findings // records of the store that are not in the file
 }
 
 // A state is the result for one record of a file.
@@ -89,7 +97,7 @@ func compare(ctx context.Context, s store.Store, file io.Reader) (*comparison, e
 			return nil, err
 		}
 		if len(records) == 0 {
-			c.counts, c.sum = r.counts, r.total()
+			c.counts, c.sum, c.file = r.counts, r.total(), r.order
 			return c, nil
 		}
 		states, texts := make([]state, len(records)), make([]string, len(records))
@@ -109,11 +117,32 @@ func compare(ctx context.Context, s store.Store, file io.Reader) (*comparison, e
 			case lacksUsage:
 				c.lacks.add(records[i].name() + " has no usage")
 			case lacksRecord:
-				c.lacks.add(records[i].name() + " is not there")
+				c.lacks.add(records[i].name() + " is only in the file")
 			}
 		}
 		c.states = append(c.states, states...)
 	}
+}
+
+// list notes what only the store has.
+func (c *comparison) list(ctx context.Context, s store.Store) error {
+	for organization, err := range store.AllOrganizations(ctx, s) {
+		if err != nil {
+			return fmt.Errorf("listing the organizations: %w", err)
+		}
+		if !c.file.has(organization.ID, "") {
+			c.more.add(nameOf(organization.ID, "") + " is only in the store")
+		}
+		for key, err := range store.AllKeys(ctx, s, organization.ID) {
+			if err != nil {
+				return fmt.Errorf("listing the keys of %s: %w", nameOf(organization.ID, ""), err)
+			}
+			if !c.file.has(organization.ID, key.ID) {
+				c.more.add(nameOf(organization.ID, key.ID) + " is only in the store")
+			}
+		}
+	}
+	return nil
 }
 
 // find looks for a record in a store. The text is the difference, if there is one.

@@ -97,6 +97,6 @@ func ExampleVerify() {
 	fmt.Println(errors.Is(err, transfer.ErrDamaged), err)
 	// Output:
 	// <nil>
-	// true store/transfer: verify: the store does not have what the file has: organization "acme" has the requirement not_required instead of required
+	// true store/transfer: verify: the store differs from the file: organization "acme" has the requirement not_required instead of required
 	// true store/transfer: verify: line 3: not a whole and unaltered export: the file was cut short: want its last line
 }

@@ -82,7 +82,7 @@ func decode(text []byte) (l line, err error) {
 
 // An order checks that the records of a file are in order, each once.
 type order struct {
-	organizations int
+	organizations map[string]struct{}
 	organization  string    // the latest
 	key           apikey.ID // the latest of that organization
 	keys          map[apikey.ID]struct{}
@@ -90,14 +90,17 @@ type order struct {
 
 func (o *order) add(organization string, key apikey.ID) error {
 	if key == "" {
-		if o.organizations > 0 && organization <= o.organization {
+		if len(o.organizations) > 0 && organization <= o.organization {
 			return fmt.Errorf("%s after %s: want them in order, each once", nameOf(organization, ""), nameOf(o.organization, ""))
 		}
-		o.organizations++
+		if o.organizations == nil {
+			o.organizations = map[string]struct{}{}
+		}
+		o.organizations[organization] = struct{}{}
 		o.organization, o.key = organization, ""
 		return nil
 	}
-	if o.organizations == 0 || organization != o.organization {
+	if len(o.organizations) == 0 || organization != o.organization {
 		return fmt.Errorf("%s after another organization: want it after its own", nameOf(organization, key))
 	}
 	if key <= o.key {
@@ -112,4 +115,14 @@ func (o *order) add(organization string, key apikey.ID) error {
 	o.keys[key] = struct{}{}
 	o.key = key
 	return nil
+}
+
+// has reports whether an organization, or a key of any, was added.
+func (o *order) has(organization string, key apikey.ID) (ok bool) {
+	if key == "" {
+		_, ok = o.organizations[organization]
+	} else {
+		_, ok = o.keys[key]
+	}
+	return ok
 }

@@ -100,7 +100,7 @@ func TestImportOverOtherRecords(t *testing.T) {
 				result, err := importInto(to, file)
 				require.ErrorIs(t, err, transfer.ErrDiffers)
 				told, _, _ := strings.Cut(want, ", by ")
-				require.EqualError(t, err, `store/transfer: import: the store does not have what the file has: key "a" of organization "Acme" has `+told)
+				require.EqualError(t, err, `store/transfer: import: the store differs from the file: key "a" of organization "Acme" has `+told)
 				require.Zero(t, result.Written)
 			}
 			require.EqualValues(t, 3, must(to.Position(t.Context())).Revision, "nothing was written")
@@ -338,11 +338,11 @@ func TestReadBack(t *testing.T) {
 		lossy
 		want string
 	}{
-		"an organization": {lossy{organization: func(o *policy.Organization) bool { return o.ID != "日本" }}, `organization "日本" is not there`},
+		"an organization": {lossy{organization: func(o *policy.Organization) bool { return o.ID != "日本" }}, `organization "日本" is only in the file`},
 		"a requirement":   {lossy{organization: func(o *policy.Organization) bool { o.Requirement = policy.NotRequired; return true }}, `organization "\"<&>\"\\" has the requirement not_required instead of required`},
 		"a switch":        {lossy{organization: func(o *policy.Organization) bool { o.Disabled = false; return true }}, `organization "acme ltd" has disabled false instead of true`},
 		"a suspension":    {lossy{organization: func(o *policy.Organization) bool { o.SuspendedUntil = time.Time{}; return true }}, `organization "acme ltd" has another end of its suspension`},
-		"a key":           {lossy{key: func(k *apikey.Key) bool { return k.ID != "B" }}, `key "B" of organization "acme" is not there`},
+		"a key":           {lossy{key: func(k *apikey.Key) bool { return k.ID != "B" }}, `key "B" of organization "acme" is only in the file`},
 		"a list":          {lossy{key: func(k *apikey.Key) bool { k.AccessList = accesslist.List{}; return true }}, `key "a" of organization "Acme" has another access list`},
 		"a name":          {lossy{organization: func(o *policy.Organization) bool { o.Name = ""; return true }}, `organization "Acme" has another name`},
 		"a label": {lossy{key: func(k *apikey.Key) bool {
@@ -377,7 +377,7 @@ func TestReadBack(t *testing.T) {
 			test.Store = memory.New()
 			result, err := importInto(test.lossy, file)
 			require.ErrorIs(t, err, transfer.ErrDiffers)
-			require.ErrorContains(t, err, "store/transfer: import: reading back what was written: the store does not have what the file has: ")
+			require.ErrorContains(t, err, "store/transfer: import: reading back what was written: the store differs from the file: ")
 			require.ErrorContains(t, err, test.want)
 			require.NotZero(t, result.Written)
 			_, err = transfer.Verify(t.Context(), test.lossy, strings.NewReader(file))
@@ -409,6 +409,43 @@ func TestVerifyOfAStoreThatReturnsOthers(t *testing.T) {
 		_, err := transfer.Verify(t.Context(), test.other, strings.NewReader(file))
 		require.ErrorIs(t, err, transfer.ErrDiffers, name)
 		require.ErrorContains(t, err, test.want, name)
+	}
+}
+
+// What only the store has is a difference, too: a copy without it is no copy.
+func TestVerifyFindsWhatTheFileHasNot(t *testing.T) {
+	s := rich(t)
+	file := export(t, s)
+	key := plainKey("more", "acme")
+	_, err := s.PutKey(t.Context(), key, store.AllowOpen)
+	require.NoError(t, err)
+	verify := func(s store.Store, file string) error {
+		counts, err := transfer.Verify(t.Context(), s, strings.NewReader(file))
+		require.ErrorIs(t, err, transfer.ErrDiffers)
+		require.Zero(t, counts)
+		return err
+	}
+	require.EqualError(t, verify(s, file), `store/transfer: verify: the store differs from the file: key "more" of organization "acme" is only in the store`)
+
+	require.NoError(t, s.DeleteKey(t.Context(), "B", 0))
+	require.EqualError(t, verify(s, file), `store/transfer: verify: the store differs from the file: key "B" of organization "acme" is only in the file`+"\n"+
+		`the store differs from the file: key "more" of organization "acme" is only in the store`)
+
+	err = verify(s, sealed(`{"sallyport":{"format":1}}`))
+	require.ErrorContains(t, err, `organization "Acme" is only in the store; key "a" of organization "Acme" is only in the store; `)
+	require.ErrorContains(t, err, "; and 10 more")
+
+	_, err = importInto(s, file)
+	require.NoError(t, err, "an import adds what is missing, and minds nothing else")
+
+	for method, want := range map[faulty.Method]string{
+		faulty.Organizations: "store/transfer: verify: listing the organizations: broken on demand",
+		faulty.Keys:          `store/transfer: verify: listing the keys of organization "\"<&>\"\\": broken on demand`,
+	} {
+		f := faulty.New(s)
+		f.Break(faulty.Fail(errBroken), method)
+		_, err := transfer.Verify(t.Context(), f, strings.NewReader(export(t, s)))
+		require.EqualError(t, err, want)
 	}
 }
 

@@ -14,8 +14,9 @@ var (
 	// ErrDamaged is returned if the input is not one whole, unaltered export.
 	ErrDamaged = errors.New("not a whole and unaltered export")
 
-	// ErrDiffers is returned if the store has other records than the file, or lacks some.
-	ErrDiffers = errors.New("the store does not have what the file has")
+	// ErrDiffers is returned if a record of the file is another one in the store, or if one of
+	// them lacks a record of the other.
+	ErrDiffers = errors.New("the store differs from the file")
 )
 
 // Counts has the number of records of each kind.

@@ -3,8 +3,11 @@
 // common proxies.
 //
 // The clients are curl, Python's requests and urllib, digest-fetch and urllib of npm, and
-// in Go net/http, icholy/digest and mongodb-forks/digest. The proxies are nginx and
-// HAProxy. [install.sh] installs the missing ones on Debian.
+// in Go net/http, icholy/digest and mongodb-forks/digest. The proxies are nginx, HAProxy and
+// Caddy. [install.sh] installs the missing ones on Debian; module caddy builds Caddy.
+//
+// The page [edges.md] has a configuration and a declaration for each common edge. Those that
+// can be installed run with it, and the others are replayed.
 //
 // The test of a missing tool is skipped, with a line in the log. With
 // SALLYPORT_CLIENTS=required in the environment it fails. At the end, `go test -v` prints
@@ -13,5 +16,6 @@
 // The callers, the proxies and the service have different addresses of the loopback block
 // 127.0.0.0/8. Linux has these without configuration.
 //
+// [edges.md]: ../edges.md
 // [install.sh]: install.sh
 package clients

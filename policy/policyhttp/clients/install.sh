@@ -9,6 +9,7 @@ PATH=$PATH:/usr/sbin:/sbin
 export PATH
 
 has() { command -v "$1" >/dev/null 2>&1; }
+sha256() { if has sha256sum; then sha256sum; else shasum -a 256; fi; }
 
 packages=
 for command in nginx haproxy curl; do
@@ -19,6 +20,7 @@ done
 	packages="$packages python3 python3-requests"
 has node && has npm || packages="$packages nodejs npm"
 if [ -n "$packages" ]; then
+	has apt-get || { echo "no apt-get: install$packages by this system's own packages, then run this again" >&2; exit 1; }
 	echo "installing from Debian's packages:$packages"
 	root=
 	if [ "$(id -u)" != 0 ]; then
@@ -35,7 +37,7 @@ cache=${SALLYPORT_CLIENTS_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/sallyport-clien
 new=
 trap '[ -z "$new" ] || rm -rf "$new"' EXIT
 for folder in "$(dirname "$0")/testdata/npm" "$@"; do
-	modules=$cache/npm-$(sha256sum "$folder/package-lock.json" | cut -c 1-16)
+	modules=$cache/npm-$(sha256 <"$folder/package-lock.json" | cut -c 1-16)
 	[ ! -d "$modules" ] || continue
 	echo "installing the packages of npm into $modules"
 	mkdir -p "$cache"

@@ -2,11 +2,13 @@ package clients_test
 
 import (
 	"bufio"
+	"cmp"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -22,6 +24,7 @@ import (
 const (
 	listed      = "127.0.0.7"  // whom the key was made for
 	attacker    = "127.0.0.66" // has stolen the key
+	attacker6   = "::1"        // the same one, where he calls by IPv6
 	fromNginx   = "127.0.0.2"
 	fromHAProxy = "127.0.0.3"
 )
@@ -35,6 +38,8 @@ type topology struct {
 	socket  string // of the service; "": it listens on TCP
 	mapped  bool   // the proxy sees IPv4 callers as IPv6 ones, since it listens for both
 
+	more []forgery // besides forgeries
+
 	// others is what comes of the attacker's forgeries where he is not seen for who he is,
 	// by their names.
 	others map[string]string
@@ -44,13 +49,18 @@ type topology struct {
 
 	service *service
 	front   string // the proxy's address
+	front6  string // the same of IPv6; "": none
 }
 
 // What may come of a request of the attacker's.
 const (
 	refused400 = "refused"     // the guard answered 400: nobody was seen
 	fault503   = "a fault"     // the guard answered 503: the proxy is set up wrongly
+	early425   = "early data"  // the guard answered 425: nobody was seen
 	notReached = "not reached" // the proxy, or net/http, answered 400
+
+	// withoutKey follows the address where the guard answered 401: the proxy took the key off.
+	withoutKey = ", without a key"
 )
 
 // A forgery is what the attacker sends to be taken for the listed caller.
@@ -58,6 +68,8 @@ type forgery struct {
 	name  string
 	lines []string // of the header
 	first string   // before the request
+	start string   // the request line; "": GET /things HTTP/1.1
+	body  string
 }
 
 var forgeries = []forgery{
@@ -128,8 +140,9 @@ func ask(t *testing.T, from, to, secret string, f forgery) int {
 	if !strings.Contains(strings.Join(lines, "\n"), "Connection:") {
 		lines = append([]string{"Connection: close"}, lines...)
 	}
-	lines = append([]string{"GET /things HTTP/1.1", "Host: api.example", "Authorization: Bearer " + secret}, lines...)
-	if _, err = io.WriteString(connection, f.first+strings.Join(lines, "\r\n")+"\r\n\r\n"); err != nil {
+	start := cmp.Or(f.start, "GET /things HTTP/1.1")
+	lines = append([]string{start, "Host: api.example", "Authorization: Bearer " + secret}, lines...)
+	if _, err = io.WriteString(connection, f.first+strings.Join(lines, "\r\n")+"\r\n\r\n"+f.body); err != nil {
 		return 0 // the other end has closed it already
 	}
 	response, err := http.ReadResponse(bufio.NewReader(connection), nil)
@@ -158,6 +171,14 @@ func saw(t *testing.T, s *service, status int) string {
 		require.ErrorContains(t, seen[0].err, "(peer ")
 		return fault503
 	}
+	if seen[0].kind == policy.TooEarly {
+		require.Equal(t, http.StatusTooEarly, status)
+		return early425
+	}
+	if seen[0].kind == policy.NoCredentials {
+		require.Equal(t, http.StatusUnauthorized, status)
+		return seen[0].client.String() + withoutKey
+	}
 	if !seen[0].client.IsValid() || status == http.StatusBadRequest {
 		require.Equal(t, http.StatusBadRequest, status)
 		require.Equal(t, policy.InvalidRequest, seen[0].reason)
@@ -177,7 +198,7 @@ func (top *topology) back() string { return strings.TrimPrefix(top.service.url, 
 func wantTruth(t *testing.T, top *topology) {
 	s := top.service
 	through, around := map[string][]string{}, map[string][]string{}
-	for _, f := range forgeries {
+	for _, f := range slices.Concat(forgeries, top.more) {
 		t.Run(f.name, func(t *testing.T) {
 			got := saw(t, s, ask(t, attacker, top.front, s.member.secret, f))
 			through[got] = append(through[got], f.name)
@@ -187,6 +208,10 @@ func wantTruth(t *testing.T, top *topology) {
 			}
 			require.Equal(t, want, got)
 
+			if top.front6 != "" {
+				got = saw(t, s, ask(t, attacker6, top.front6, s.member.secret, f))
+				require.Equal(t, strings.Replace(want, attacker, attacker6, 1), got)
+			}
 			if top.socket != "" {
 				return // only the proxy may connect to it
 			}
@@ -197,6 +222,8 @@ func wantTruth(t *testing.T, top *topology) {
 				require.Equal(t, notReached, got)
 			case f.name == "two Authorization headers":
 				require.Equal(t, refused400, got)
+			case f.name == "Early-Data":
+				require.Equal(t, early425, got)
 			default:
 				require.Equal(t, attacker, got)
 			}
@@ -220,12 +247,12 @@ func wantTruth(t *testing.T, top *topology) {
 
 // report adds what came of all forgeries to the table.
 func report(way string, came map[string][]string) {
-	for _, outcome := range []string{attacker, refused400, fault503, notReached} {
+	for _, outcome := range []string{attacker, attacker + withoutKey, refused400, early425, fault503, notReached} {
 		names := strings.Join(came[outcome], "; ")
 		if n := len(came[outcome]); n > len(forgeries)/2 {
 			names = fmt.Sprintf("%d, all others", n)
 		}
-		proxied.set(way, map[string]string{attacker: "seen as he is", refused400: "refused by the guard: 400", fault503: "a fault of the proxy to the guard: 503", notReached: "not passed on by the proxy or net/http"}[outcome], names)
+		proxied.set(way, map[string]string{attacker: "seen as he is", attacker + withoutKey: "seen as he is, without a key: 401", refused400: "refused by the guard: 400", early425: "early data to the guard: 425", fault503: "a fault of the proxy to the guard: 503", notReached: "not passed on by the proxy or net/http"}[outcome], names)
 	}
 }
 

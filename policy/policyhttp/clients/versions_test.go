@@ -1,6 +1,7 @@
 package clients_test
 
 import (
+	"debug/buildinfo"
 	"encoding/json"
 	"os"
 	"path/filepath"
@@ -24,6 +25,13 @@ func TestVersions(t *testing.T) {
 			return strings.TrimPrefix(word(2, run(t, "", "/bin/sh", "-c", program(t, "nginx")+" -v 2>&1")), "nginx/")
 		}},
 		{"HAProxy", haproxyVersion},
+		{"Caddy", func(t *testing.T) string {
+			path, err := caddyProgram()
+			require.NoError(t, err)
+			program, err := buildinfo.ReadFile(path)
+			require.NoError(t, err)
+			return strings.TrimPrefix(program.Main.Version, "v")
+		}},
 		{"Python", func(t *testing.T) string {
 			const script = "import platform, requests, urllib3; print(platform.python_version(), 'with requests', requests.__version__, 'and urllib3', urllib3.__version__)"
 			return strings.TrimSpace(run(t, "", python(t), "-c", script)) + ": " + python(t)

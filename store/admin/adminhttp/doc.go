@@ -75,9 +75,15 @@
 // Our own API is below /api/sallyport/v1, for programs with a key and for people of
 // [Config].Person. Its description in OpenAPI 3.1, for generators of clients, is at
 // /api/sallyport/v1/openapi.json, and openapi.json beside this file. It has what the documented
-// API has no words for: the requirement with its three values, suspensions, comments and
-// expiries, lists on trial and suggested ones, rotation with an overlap, usage, permissions,
-// investigations, decisions, several changes as a whole, and events.
+// API has no words for: the name and the switch of an organization, the requirement with its three
+// values, suspensions, comments and expiries, lists on trial and suggested ones, findings about a
+// list, rotation with an overlap, usage, permissions, investigations, decisions one by one or many
+// at once, several changes as a whole, and events.
+//
+// It neither creates nor deletes organizations. Nobody has a right in an organization that does not
+// exist, so the program creates it for its new customer, with [admin.CreateOrganization]. A manager
+// who can switch an organization off can also switch it on again: to block a customer, let Person
+// refuse Manage as well.
 //
 // Every change can be previewed by the same call with ?preview=true: nothing is written, and
 // the answer has a preview with its findings and its token. The terms of a change are headers,

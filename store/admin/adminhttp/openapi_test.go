@@ -32,6 +32,7 @@ var descriptions = map[string]described{
 	"getMe":              {summary: "Who is calling, and what a key may do from where it calls", response: meBody{}},
 	"listOrganizations":  {summary: "The organizations that the caller may read", response: organizationList{}},
 	"getOrganization":    {summary: "An organization", response: admin.OrganizationView{}},
+	"editOrganization":   {summary: "Set the given fields of an organization, in one write: its name for people, and whether all its keys are switched off. Those left out stay", request: "OrganizationEdit"},
 	"setRequirement":     {summary: "Set whether the organization's keys need an access list", request: "RequirementInput"},
 	"suspendRequirement": {summary: "Suspend the requirement, for 24 hours at most. Keys cannot do this", request: "SuspensionInput"},
 	"resumeRequirement":  {summary: "End a suspension now. Keys cannot do this"},
@@ -46,6 +47,7 @@ var descriptions = map[string]described{
 	"editEntry":          {summary: "Set the comment and the expiry of an entry. Those left out are taken away", request: "EntryEdit"},
 	"removeEntry":        {summary: "Remove an entry, by its exact address or block"},
 	"suggestList":        {summary: "Suggest an access list from the addresses observed. The token of its preview is that of replaceList with these entries and the ETag of this answer as If-Match", response: admin.Tightening{}},
+	"reviewList":         {summary: "What to know about an access list: entries that are expired, unused in the window, needless or too broad", response: admin.ListReview{}},
 	"setTrial":           {summary: "Put a list on trial. It denies nobody, and the calls that it would deny are counted", request: "EntriesInput"},
 	"endTrial":           {summary: "End the trial of a list"},
 	"enforceTrial":       {summary: "Make the list on trial the access list, in one write"},
@@ -57,6 +59,7 @@ var descriptions = map[string]described{
 	"getPermissions":     {summary: "What a key may do: its answers for every endpoint, from an address, or without one from an address on its list", response: admin.Permissions{}},
 	"investigate":        {summary: "Why a call was answered as it was, and which single changes would let it pass. Writes nothing", request: "InvestigationInput", response: admin.Investigation{}},
 	"decide":             {summary: "How a call of a proven key would be answered. It is not counted as usage", request: "CallInput", response: decisionBody{}},
+	"decideAll":          {summary: "How calls of proven keys would be answered, in their order, 1000 at most. They are not counted as usage. A call whose key cannot be looked up is unavailable, and the others are judged", request: "CallsInput", response: decisionList{}},
 	"makeChanges":        {summary: "Several changes, judged as a whole. Consecutive changes of one record are one write; otherwise they are made in order up to the first refusal, and the problem has the outcome of those before it", request: "ChangesInput"},
 	"listEvents":         {summary: "Events: who changed what, and why. next is a cursor on the last page, too: it is where to follow", response: eventList{}},
 	"followEvents":       {summary: "Events as they are written, as Server-Sent Events: event change has an Event as data, and id is the cursor behind it. Event forgotten ends the stream where events after the cursor are not kept; a new request is answered 410 then. The stream ends after 10 minutes: connect again with Last-Event-ID", response: object{}},
@@ -87,8 +90,10 @@ func inputs() object {
 	call := object{
 		"key": text("The ID of the key"), "address": text("The IP address of the caller, as the guard resolved it"),
 		"endpoint": text("The name of an endpoint of the program; left out: one without conditions"),
-		"project":  text("The called project; left out: the organization itself"), "time": instant("Of the call; left out: now"),
+		"project":  text("The called project; left out: the organization itself"),
 	}
+	one := maps.Clone(call)
+	call["time"] = instant("Of the call; left out: now")
 	investigation := maps.Clone(call)
 	maps.Copy(investigation, object{
 		"secret": text("The ID of the proven secret; left out: any live one"), "unproven": boolean("The caller's secret did not match"),
@@ -101,9 +106,10 @@ func inputs() object {
 		"like":     text("create_key"), "description": text("create_key, edit_key"), "labels": labels, "externalId": text("create_key, edit_key"),
 		"grants": listOfRef("GrantView"), "entries": listOfRef("EntryInput"), "addresses": object{"type": "array", "items": object{"type": "string"}, "description": "remove_entries"},
 		"notBefore": instant("create_key, set_validity"), "expires": instant("create_key, set_validity, end_secret"), "disabled": boolean("create_key, edit_key"), "validity": ref("ValidityInput"),
-		"overlapSeconds": overlap, "secret": secret, "requirement": requirement, "until": instant("suspend_requirement"),
+		"name": text("set_name"), "overlapSeconds": overlap, "secret": secret, "requirement": requirement, "until": instant("suspend_requirement"),
 	}
 	return object{
+		"OrganizationEdit": input(nil, object{"name": text("For people; empty: none"), "disabled": boolean("Switch every key of the organization off, or on again")}),
 		"RequirementInput": input([]string{"requirement"}, object{"requirement": requirement}),
 		"SuspensionInput":  input(nil, object{"until": instant("Left out: an hour from now")}),
 		"EntryInput": input([]string{"address"}, object{
@@ -125,6 +131,8 @@ func inputs() object {
 		"RotationInput":      input([]string{"overlapSeconds"}, object{"overlapSeconds": overlap}),
 		"SecretEnd":          input([]string{"expires"}, object{"expires": instant("From when the secret is not accepted")}),
 		"CallInput":          input([]string{"address", "key"}, call),
+		"BatchCall":          input([]string{"address", "key"}, one),
+		"CallsInput":         input([]string{"calls"}, object{"calls": listOfRef("BatchCall"), "time": instant("Of the calls; left out: now")}),
 		"InvestigationInput": input([]string{"address", "key"}, investigation),
 		"ChangeInput":        input([]string{"kind"}, change),
 		"ChangesInput":       input([]string{"changes"}, object{"changes": listOfRef("ChangeInput")}),
@@ -209,7 +217,9 @@ var queries = map[string]object{
 	"externalId": {"type": "string"}, "key": {"type": "string", "description": "Only of this key"},
 	"order":  {"type": "string", "enum": []string{"oldest", "newest"}, "default": "oldest"},
 	"budget": {"type": "integer", "minimum": 1, "maximum": store.MaxEntries, "default": admin.DefaultBudget}, "allowIPv6": {"type": "boolean", "default": false, "description": "Entries of IPv6, too, for a key that has some already"},
-	"idleSeconds": {"type": "integer", "minimum": 1, "default": int(admin.DefaultIdle / time.Second)}, "address": {"type": "string"},
+	"windowSeconds": {"type": "integer", "minimum": 1, "description": "How far back usage counts; left out: as the program says"},
+	"internet":      {"type": "boolean", "default": false, "description": "Clients come over the Internet: entries of private networks are reported"},
+	"idleSeconds":   {"type": "integer", "minimum": 1, "default": int(admin.DefaultIdle / time.Second)}, "address": {"type": "string"},
 }
 
 var pathValue = regexp.MustCompile(`\{([a-z]+)(\.\.\.)?\}`)
@@ -315,6 +325,9 @@ func withRevision(shown any) any {
 		shown.Revision = 1
 		return shown
 	case admin.Rotation:
+		shown.Revision = 1
+		return shown
+	case admin.ListReview:
 		shown.Revision = 1
 		return shown
 	case admin.Tightening:

@@ -40,6 +40,7 @@ var operations = []operation{
 	{id: "getMe", method: "GET", pattern: "/me", access: anyKey, read: (*handler).me},
 	{id: "listOrganizations", method: "GET", pattern: "/organizations", access: anyKey, query: []string{"cursor", "limit"}, read: (*handler).ownOrganizations},
 	{id: "getOrganization", method: "GET", pattern: ownOrganization, access: read, read: (*handler).ownOrganization},
+	{id: "editOrganization", method: "PATCH", pattern: ownOrganization, access: manage, change: (*handler).editOrganization},
 	{id: "setRequirement", method: "PUT", pattern: ownOrganization + "/requirement", access: manage, change: (*handler).setRequirement},
 	{id: "suspendRequirement", method: "PUT", pattern: ownOrganization + "/suspension", access: manage, change: (*handler).suspend},
 	{id: "resumeRequirement", method: "DELETE", pattern: ownOrganization + "/suspension", access: manage, change: (*handler).resume},
@@ -55,7 +56,8 @@ var operations = []operation{
 	{id: "addEntries", method: "POST", pattern: ownKey + "/list/entries", access: manage, change: (*handler).ownAddEntries},
 	{id: "editEntry", method: "PUT", pattern: ownKey + "/list/entries/{entry...}", access: manage, change: (*handler).editEntry},
 	{id: "removeEntry", method: "DELETE", pattern: ownKey + "/list/entries/{entry...}", access: manage, change: (*handler).removeEntry},
-	{id: "suggestList", method: "GET", pattern: ownKey + "/list/suggestion", access: manage, query: []string{"budget", "allowIPv6"}, read: (*handler).suggest},
+	{id: "suggestList", method: "GET", pattern: ownKey + "/list/suggestion", access: manage, query: []string{"budget", "allowIPv6", "windowSeconds"}, read: (*handler).suggest},
+	{id: "reviewList", method: "GET", pattern: ownKey + "/list/findings", access: read, query: []string{"windowSeconds", "internet"}, read: (*handler).reviewList},
 	{id: "setTrial", method: "PUT", pattern: ownKey + "/trial", access: manage, change: (*handler).setTrial},
 	{id: "endTrial", method: "DELETE", pattern: ownKey + "/trial", access: manage, change: (*handler).endTrial},
 	{id: "enforceTrial", method: "POST", pattern: ownKey + "/trial/enforcement", access: manage, change: (*handler).enforceTrial},
@@ -65,10 +67,11 @@ var operations = []operation{
 	{id: "endSecretAt", method: "PATCH", pattern: ownKey + "/secrets/{secret}", access: manage, change: (*handler).endSecretAt},
 	{id: "endSecret", method: "DELETE", pattern: ownKey + "/secrets/{secret}", access: manage, change: (*handler).endSecret},
 
-	{id: "getUsage", method: "GET", pattern: ownKey + "/usage", access: read, read: (*handler).keyUsage},
+	{id: "getUsage", method: "GET", pattern: ownKey + "/usage", access: read, query: []string{"windowSeconds"}, read: (*handler).keyUsage},
 	{id: "getPermissions", method: "GET", pattern: ownKey + "/permissions", access: read, query: []string{"address"}, read: (*handler).permissions},
 	{id: "investigate", method: "POST", pattern: ownOrganization + "/investigations", access: read, read: (*handler).investigate},
 	{id: "decide", method: "POST", pattern: ownOrganization + "/decisions", access: read, read: (*handler).decide},
+	{id: "decideAll", method: "POST", pattern: ownOrganization + "/decisions/batch", access: read, read: (*handler).decideAll},
 
 	{id: "makeChanges", method: "POST", pattern: ownOrganization + "/changes", access: manage, change: (*handler).severalChanges, several: true},
 	{id: "listEvents", method: "GET", pattern: ownOrganization + "/events", access: read, query: []string{"cursor", "limit", "key", "order"}, read: (*handler).ownEvents},
@@ -123,6 +126,8 @@ func revisionOf(answer any) uint64 {
 		return shown.Revision
 	case admin.Tightening:
 		return shown.Key.Revision
+	case admin.ListReview:
+		return shown.Revision
 	}
 	return 0
 }

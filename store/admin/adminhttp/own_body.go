@@ -3,7 +3,6 @@ package adminhttp
 import (
 	"mime"
 	"net/http"
-	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
@@ -13,7 +12,6 @@ import (
 	"github.com/sallyport-go/sallyport/apikey"
 	"github.com/sallyport-go/sallyport/internal/plain"
 	"github.com/sallyport-go/sallyport/internal/strictjson"
-	"github.com/sallyport-go/sallyport/policy"
 	"github.com/sallyport-go/sallyport/store/admin"
 )
 
@@ -138,42 +136,3 @@ func labelsField(to *map[string]string) strictjson.Field {
 
 // seconds64 is the largest number of seconds of a Duration.
 const seconds64 = int64(1<<63-1) / int64(time.Second)
-
-// A callBody is a call to judge: of a key, from an address, to an endpoint.
-type callBody struct {
-	key      apikey.ID
-	address  netip.Addr
-	endpoint policy.Endpoint
-	project  string
-	time     time.Time
-}
-
-// readCall reads a call to judge, with these fields beside its own.
-func (h *handler) readCall(c *call, more ...strictjson.Field) (in callBody, err error) {
-	value, err := c.readObject()
-	if err != nil {
-		return in, err
-	}
-	var address, endpoint string
-	b := &body{value: value, extra: more}
-	if err := b.read(
-		strictjson.Field{Name: "key", Required: true, Read: strictjson.Text(&in.key)},
-		strictjson.Field{Name: "address", Required: true, Read: strictjson.Text(&address)},
-		strictjson.Field{Name: "endpoint", Read: strictjson.Text(&endpoint)},
-		strictjson.Field{Name: "project", Read: strictjson.Text(&in.project)},
-		strictjson.Field{Name: "time", Read: strictjson.Time(&in.time)},
-	); err != nil {
-		return in, err
-	}
-	if in.address, err = netip.ParseAddr(address); err != nil || in.address.Zone() != "" {
-		return in, fieldProblem("address", "is "+quote(address)+": want an IP address")
-	}
-	if endpoint != "" {
-		i := slices.IndexFunc(h.Endpoints, func(e policy.Endpoint) bool { return e.Name == endpoint })
-		if i < 0 {
-			return in, fieldProblem("endpoint", "is "+quote(endpoint)+", which is not one of the program's endpoints")
-		}
-		in.endpoint = h.Endpoints[i]
-	}
-	return in, h.checkProject(c, "project", in.project)
-}

@@ -17,6 +17,56 @@ import (
 
 func one(change admin.Change) ([]admin.Change, error) { return []admin.Change{change}, nil }
 
+// editOrganization sets the given fields of an organization, in one write. The others stay.
+func (h *handler) editOrganization(_ *call, b *body) (changes []admin.Change, err error) {
+	var name string
+	var disabled bool
+	err = b.read(
+		strictjson.Field{Name: "disabled", Read: setting(&changes, strictjson.Bool(&disabled), func() admin.Change {
+			if disabled {
+				return admin.DisableOrganization()
+			}
+			return admin.EnableOrganization()
+		})},
+		strictjson.Field{Name: "name", Read: setting(&changes, strictjson.Text(&name), func() admin.Change { return admin.SetName(name) })},
+	)
+	return byKind(changes), err
+}
+
+func (h *handler) setName(_ *call, b *body) ([]admin.Change, error) {
+	var name string
+	if err := b.read(strictjson.Field{Name: "name", Required: true, Read: strictjson.Text(&name)}); err != nil {
+		return nil, err
+	}
+	return one(admin.SetName(name))
+}
+
+func (h *handler) enableOrganization(_ *call, b *body) ([]admin.Change, error) {
+	return bare(b, admin.EnableOrganization())
+}
+
+func (h *handler) disableOrganization(_ *call, b *body) ([]admin.Change, error) {
+	return bare(b, admin.DisableOrganization())
+}
+
+// setting reads a field, and adds the change that sets it.
+func setting(to *[]admin.Change, read func(strictjson.Value) error, change func() admin.Change) func(strictjson.Value) error {
+	return func(v strictjson.Value) error {
+		if err := read(v); err != nil {
+			return err
+		}
+		*to = append(*to, change())
+		return nil
+	}
+}
+
+// byKind puts changes in the order of their kinds: that of the members in a body has no meaning,
+// and the token of a preview is the same for every order.
+func byKind(changes []admin.Change) []admin.Change {
+	slices.SortFunc(changes, func(a, b admin.Change) int { return cmp.Compare(a.Kind(), b.Kind()) })
+	return changes
+}
+
 func (h *handler) setRequirement(_ *call, b *body) ([]admin.Change, error) {
 	var to policy.Requirement
 	if err := b.read(strictjson.Field{Name: "requirement", Required: true, Read: strictjson.Unmarshal(&to)}); err != nil {
@@ -116,13 +166,7 @@ func (h *handler) editKey(c *call, b *body) (changes []admin.Change, err error) 
 	var notBefore, expires time.Time
 	var disabled bool
 	set := func(change func() admin.Change, read func(strictjson.Value) error) func(strictjson.Value) error {
-		return func(v strictjson.Value) error {
-			if err := read(v); err != nil {
-				return err
-			}
-			changes = append(changes, change())
-			return nil
-		}
+		return setting(&changes, read, change)
 	}
 	labelled, granted := labelsField(&labels), grantsField(&grants, false)
 	labelled.Read = set(func() admin.Change { return admin.SetLabels(id, labels) }, labelled.Read)
@@ -152,10 +196,7 @@ func (h *handler) editKey(c *call, b *body) (changes []admin.Change, err error) 
 			return nil, err
 		}
 	}
-	// The order of the members in the body is not that of the changes: the token of a preview
-	// is the same for every order.
-	slices.SortFunc(changes, func(a, b admin.Change) int { return cmp.Compare(a.Kind(), b.Kind()) })
-	return changes, nil
+	return byKind(changes), nil
 }
 
 func validityFields(notBefore, expires *time.Time) []strictjson.Field {

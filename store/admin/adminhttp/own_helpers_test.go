@@ -91,6 +91,7 @@ func person(r *http.Request) (admin.Person, error) {
 
 // ownBodies are good bodies by operation.
 var ownBodies = map[string]string{
+	"editOrganization":   `{"name":"Acme & Co","disabled":false}`,
 	"setRequirement":     `{"requirement":"report_only"}`,
 	"suspendRequirement": `{"until":"2026-03-01T13:00:00Z"}`,
 	"createKey":          `{"id":"new","description":"d","labels":{"team":"a"},"externalId":"x","grants":[{"role":"GROUP_OWNER","project":"` + alpha + `"}],"entries":[{"address":"203.0.113.7","comment":"c","expires":"2027-01-01T00:00:00Z"}],"notBefore":"2026-01-01T00:00:00Z","expires":"2027-01-01T00:00:00Z","disabled":false}`,
@@ -103,6 +104,7 @@ var ownBodies = map[string]string{
 	"endSecretAt":        `{"expires":"2026-03-02T12:00:00Z"}`,
 	"investigate":        `{"key":"` + worker + `","address":"203.0.113.7","endpoint":"things.list","project":"` + second + `","secret":"","unproven":false,"possibleProxy":false}`,
 	"decide":             `{"key":"` + worker + `","address":"203.0.113.7","endpoint":"things.list","project":"` + second + `","time":"2026-03-01T12:00:00Z"}`,
+	"decideAll":          `{"calls":[{"key":"` + worker + `","address":"203.0.113.7","endpoint":"things.list","project":"` + second + `"},{"key":"nobody","address":"203.0.113.7"}],"time":"2026-03-01T12:00:00Z"}`,
 	"makeChanges":        `{"changes":[{"kind":"edit_key","key":"` + worker + `","description":"f"},{"kind":"edit_key","key":"` + viewer + `","description":"g"}]}`,
 }
 

@@ -44,6 +44,8 @@ func TestNothingOwnOfAnotherOrganization(t *testing.T) {
 		{"/changes", `{"changes":[{"kind":"delete_key","key":"KEY"}]}`},
 		{"/decisions", `{"key":"KEY","address":"192.0.2.1","time":"2026-03-01T12:00:00Z"}`},
 		{"/investigations", `{"key":"KEY","address":"192.0.2.1"}`},
+		{"/decisions/batch", `{"calls":[{"key":"KEY","address":"192.0.2.1"}],"time":"2026-03-01T12:00:00Z"}`},
+		{"/decisions/batch", `{"calls":[{"key":"` + worker + `","address":"192.0.2.1","project":"PROJECT"}]}`},
 		{"/decisions", `{"key":"` + worker + `","address":"192.0.2.1","project":"PROJECT"}`},
 	} {
 		var texts [2]string

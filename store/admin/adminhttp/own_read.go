@@ -1,7 +1,6 @@
 package adminhttp
 
 import (
-	"context"
 	"fmt"
 	"net/netip"
 	"net/url"
@@ -67,6 +66,17 @@ func readNumber(query url.Values, name string, least, most, without int) (int, e
 		return 0, badQuery(name, fmt.Sprintf("The parameter %s is %s: want %d to %d.", name, quote(query.Get(name)), least, most))
 	}
 	return n, nil
+}
+
+// readBool reads a truth value of a query, false if there is none.
+func readBool(query url.Values, name string) (value bool, err error) {
+	if !query.Has(name) {
+		return false, nil
+	}
+	if value, err = strconv.ParseBool(query.Get(name)); err != nil {
+		return false, badQuery(name, "The parameter "+name+" is "+quote(query.Get(name))+": want true or false.")
+	}
+	return value, nil
 }
 
 type organizationList struct {
@@ -187,19 +197,42 @@ func (h *handler) ownList(c *call) (any, error) {
 // entries, with the If-Match of this answer.
 func (h *handler) suggest(c *call) (any, error) {
 	query := c.URL.Query()
+	within, err := h.within(query)
+	if err != nil {
+		return nil, err
+	}
 	budget, err := readNumber(query, "budget", 1, store.MaxEntries, admin.DefaultBudget)
 	if err != nil {
 		return nil, err
 	}
-	options := admin.TightenOptions{Budget: budget}
-	if query.Has("allowIPv6") {
-		if options.AllowIPv6, err = strconv.ParseBool(query.Get("allowIPv6")); err != nil {
-			return nil, badQuery("allowIPv6", "The parameter allowIPv6 is "+quote(query.Get("allowIPv6"))+": want true or false.")
-		}
-		options.AllowIPv6 = options.AllowIPv6 && h.hasIPv6(c, c.PathValue("key")) // the change would refuse them
+	ipv6, err := readBool(query, "allowIPv6")
+	if err != nil {
+		return nil, err
 	}
-	found, err := h.Admin.Tighten(c.Context(), c.actor, c.organization, apikey.ID(c.PathValue("key")), options)
+	ipv6 = ipv6 && h.hasIPv6(c, c.PathValue("key")) // the change would refuse them
+	found, err := within.Tighten(c.Context(), c.actor, c.organization, apikey.ID(c.PathValue("key")), admin.TightenOptions{Budget: budget, AllowIPv6: ipv6})
 	return found, err
+}
+
+// reviewList reports what to know about an access list.
+func (h *handler) reviewList(c *call) (any, error) {
+	query := c.URL.Query()
+	within, err := h.within(query)
+	if err != nil {
+		return nil, err
+	}
+	internet, err := readBool(query, "internet")
+	if err != nil {
+		return nil, err
+	}
+	review, err := within.ReviewList(c.Context(), c.organization, apikey.ID(c.PathValue("key")), internet)
+	return review, err
+}
+
+// within returns the Admin with the window of a query, or its own.
+func (h *handler) within(query url.Values) (*admin.Admin, error) {
+	seconds, err := readNumber(query, "windowSeconds", 1, int(min(seconds64, 1<<31-1)), 0)
+	return h.Admin.Within(time.Duration(seconds) * time.Second), err
 }
 
 func (h *handler) secrets(c *call) (any, error) {
@@ -212,7 +245,11 @@ func (h *handler) secrets(c *call) (any, error) {
 }
 
 func (h *handler) keyUsage(c *call) (any, error) {
-	usage, err := h.Admin.Usage(c.Context(), c.organization, apikey.ID(c.PathValue("key")))
+	within, err := h.within(c.URL.Query())
+	if err != nil {
+		return nil, err
+	}
+	usage, err := within.Usage(c.Context(), c.organization, apikey.ID(c.PathValue("key")))
 	return usage, err
 }
 
@@ -230,8 +267,10 @@ func (h *handler) permissions(c *call) (any, error) {
 
 func (h *handler) investigate(c *call) (any, error) {
 	var secret string
+	var at time.Time
 	var unproven, proxy bool
 	in, err := h.readCall(c,
+		strictjson.Field{Name: "time", Read: strictjson.Time(&at)},
 		strictjson.Field{Name: "secret", Read: strictjson.Text(&secret)},
 		strictjson.Field{Name: "unproven", Read: strictjson.Bool(&unproven)},
 		strictjson.Field{Name: "possibleProxy", Read: strictjson.Bool(&proxy)},
@@ -241,52 +280,7 @@ func (h *handler) investigate(c *call) (any, error) {
 	}
 	found, err := h.Admin.Investigate(c.Context(), c.actor, c.organization, admin.Call{
 		Key: in.key, Client: in.address, Endpoint: in.endpoint, Resource: policy.Resource{Organization: c.organization, Project: in.project},
-		Time: in.time, Secret: secret, Unproven: unproven, PossibleProxy: proxy,
+		Time: at, Secret: secret, Unproven: unproven, PossibleProxy: proxy,
 	})
 	return found, err
-}
-
-// A decisionBody is the answer to a call, as the operator sees it.
-type decisionBody struct {
-	Allowed     bool          `json:"allowed"`
-	Reason      policy.Reason `json:"reason"`
-	WouldDeny   policy.Reason `json:"wouldDeny,omitzero"`
-	Time        time.Time     `json:"time"`
-	Explanation string        `json:"explanation"`
-	Status      int           `json:"status"`            // of the answer to the caller; 200 if it is allowed
-	Code        string        `json:"code,omitempty"`    // likewise
-	Message     string        `json:"message,omitempty"` // likewise
-}
-
-// decide judges a call of a proven key. There is no observer, so it is never counted as usage.
-// A key of another organization is an unknown one.
-func (h *handler) decide(c *call) (any, error) {
-	in, err := h.readCall(c)
-	if err != nil {
-		return nil, err
-	}
-	now := in.time
-	if now.IsZero() {
-		now = time.Now()
-	}
-	keys := policy.SourceFunc(func(ctx context.Context, id apikey.ID) (policy.Subject, bool, error) {
-		subject, found, err := h.Store.Lookup(ctx, id)
-		if err == nil && found && subject.Key().Organization != c.organization {
-			return policy.Subject{}, false, nil
-		}
-		return subject, found, err
-	})
-	d := policy.New(keys, policy.WithClock(func() time.Time { return now })).Decide(c.Context(), policy.Request{
-		Key: in.key, Verifier: policy.AlreadyVerified{}, Client: in.address, Endpoint: in.endpoint,
-		Organization: c.organization, Project: in.project,
-	})
-	if d.Reason == policy.Unavailable {
-		return nil, d.Cause
-	}
-	answer := d.Answer()
-	body := decisionBody{d.Allowed(), d.Reason, d.WouldDeny, now.UTC(), d.Explain(), 200, "", ""}
-	if !d.Allowed() {
-		body.Status, body.Code, body.Message = answer.Status, answer.Code, answer.Message
-	}
-	return body, nil
 }

@@ -19,7 +19,7 @@ func (h *handler) severalChanges(c *call, b *body) ([]admin.Change, error) {
 	for i, value := range parts {
 		made, err := h.readPart(c, value)
 		if err != nil {
-			return nil, inPart(i, err)
+			return nil, inPart("Change", i, err)
 		}
 		changes = slices.Concat(changes, made)
 	}
@@ -29,26 +29,29 @@ func (h *handler) severalChanges(c *call, b *body) ([]admin.Change, error) {
 // kinds are the changes in a call of several, by their Change.Kind. The fields of each are
 // those of its own call, and where that has them in its path these, too.
 var kinds = map[string]func(h *handler, c *call, b *body) ([]admin.Change, error){
-	createsKey:            (*handler).ownCreateKey,
-	"edit_key":            (*handler).editKey,
-	"set_validity":        (*handler).setValidity,
-	"enable_key":          (*handler).enableKey,
-	"disable_key":         (*handler).disableKey,
-	"delete_key":          (*handler).ownDeleteKey,
-	"add_entries":         (*handler).ownAddEntries,
-	"edit_entries":        (*handler).editEntries,
-	"remove_entries":      (*handler).removeEntries,
-	"replace_entries":     (*handler).replaceList,
-	"set_trial_list":      (*handler).setTrial,
-	"end_trial":           (*handler).endTrial,
-	"enforce_trial":       (*handler).enforceTrial,
-	"add_grants":          (*handler).addGrants,
-	"remove_grants":       (*handler).removeGrants,
-	"rotate":              (*handler).rotate,
-	"end_secret":          (*handler).endNamedSecret,
-	"set_requirement":     (*handler).setRequirement,
-	"suspend_requirement": (*handler).suspend,
-	"resume_requirement":  (*handler).resume,
+	createsKey:             (*handler).ownCreateKey,
+	"edit_key":             (*handler).editKey,
+	"set_validity":         (*handler).setValidity,
+	"enable_key":           (*handler).enableKey,
+	"disable_key":          (*handler).disableKey,
+	"delete_key":           (*handler).ownDeleteKey,
+	"add_entries":          (*handler).ownAddEntries,
+	"edit_entries":         (*handler).editEntries,
+	"remove_entries":       (*handler).removeEntries,
+	"replace_entries":      (*handler).replaceList,
+	"set_trial_list":       (*handler).setTrial,
+	"end_trial":            (*handler).endTrial,
+	"enforce_trial":        (*handler).enforceTrial,
+	"add_grants":           (*handler).addGrants,
+	"remove_grants":        (*handler).removeGrants,
+	"rotate":               (*handler).rotate,
+	"end_secret":           (*handler).endNamedSecret,
+	"set_name":             (*handler).setName,
+	"enable_organization":  (*handler).enableOrganization,
+	"disable_organization": (*handler).disableOrganization,
+	"set_requirement":      (*handler).setRequirement,
+	"suspend_requirement":  (*handler).suspend,
+	"resume_requirement":   (*handler).resume,
 }
 
 func readParts(b *body) (parts []strictjson.Value, err error) {
@@ -104,9 +107,10 @@ func namesOf(value strictjson.Value) (names map[string]strictjson.Value, err err
 	return names, strictjson.Map(&names, func(name string, v strictjson.Value) (string, strictjson.Value, error) { return name, v, nil })(value)
 }
 
-func inPart(i int, err error) error {
+// inPart says which part of a body an error is about, such as "Change", counted from 1.
+func inPart(part string, i int, err error) error {
 	if e, ok := err.(*apiError); ok {
-		e.detail = fmt.Sprintf("Change %d: %s", i+1, e.detail)
+		e.detail = fmt.Sprintf("%s %d: %s", part, i+1, e.detail)
 	}
 	return err
 }

@@ -96,7 +96,7 @@ func TestEveryPreview(t *testing.T) {
 			require.Equal(t, []string{headers[3]}, made.Events[0].Accepted)
 		}
 	}
-	require.Equal(t, 17, previewed)
+	require.Equal(t, 18, previewed)
 }
 
 // With a stale token nothing is made, and the problem has the preview that holds now.
@@ -236,6 +236,14 @@ func TestOwnBodies(t *testing.T) {
 		{"POST", ownOrg + "/decisions", `{"key":"k","address":"192.0.2.1","project":"` + beta + `"}`, "project", "not in this organization"},
 		{"POST", ownOrg + "/investigations", `{"key":"k"}`, "address", "is missing"},
 		{"POST", ownOrg + "/decisions", `{`, "", "unexpected end"},
+		{"PATCH", ownOrg, `{"name":1}`, "name", "want a string"},
+		{"POST", ownOrg + "/decisions/batch", `{`, "", "unexpected end"},
+		{"POST", ownOrg + "/decisions/batch", `{}`, "calls", "is missing"},
+		{"POST", ownOrg + "/decisions/batch", `{"calls":[` + strings.Repeat(`{},`, 1000) + `{}]}`, "calls", "has 1001 calls"},
+		{"POST", ownOrg + "/decisions/batch", `{"calls":[{"key":"k","address":"192.0.2.1"},{"key":"k"}]}`, "address", "Call 2: The body is refused. \"address\" is missing"},
+		{"POST", ownOrg + "/decisions/batch", `{"calls":[{"key":"k","address":"192.0.2.1","roles":[]}]}`, "", "unknown name"},
+		{"POST", ownOrg + "/decisions/batch", `{"calls":[{"key":"k","address":"192.0.2.1","project":"` + beta + `"}]}`, "project", "not in this organization"},
+		{"POST", ownOrg + "/changes", `{"changes":[{"kind":"set_name"}]}`, "name", "is missing"},
 		{"POST", ownOrg + "/changes", `{}`, "changes", "is missing"},
 		{"POST", ownOrg + "/changes", `{"changes":[` + strings.Repeat(`{},`, 100) + `{}]}`, "changes", "has 101 changes"},
 		{"POST", ownOrg + "/changes", `{"changes":[1]}`, "", "Change 1: The body is refused. the number 1"},

@@ -26,6 +26,7 @@ type investigateBody struct {
 	Obstacles []string // sentences
 	Remedies  []remedy
 	Events    []eventRow
+	Behind    []eventRow // the change behind it, or none
 	Denials   []denialRow
 }
 
@@ -198,6 +199,9 @@ func (b *investigateBody) answer(found admin.Investigation, query url.Values) {
 		}
 		shown.Text = strings.Join(texts, " ")
 		b.Remedies = append(b.Remedies, shown)
+	}
+	if found.Behind != nil {
+		b.Behind = append(b.Behind, newEventRow(*found.Behind))
 	}
 	for _, e := range found.Changed {
 		b.Events = append(b.Events, newEventRow(e))

@@ -35,6 +35,9 @@ func TestInvestigate(t *testing.T) {
 	} {
 		require.NotContains(t, s.shows("/o/acme/investigate?"+query, http.StatusOK, text, `aria-invalid="true"`), "The answer")
 	}
+	s.force(admin.DisableKey("k1"))
+	s.shows("/o/acme/investigate?key=k1&address=203.0.113.7", http.StatusOK, "The change behind it", "Key switched off")
+	s.force(admin.EnableKey("k1"))
 	s.shows("/o/acme/investigate?key=k1&address=203.0.113.7&unproven=on", http.StatusOK, "No live secret")
 	s.store.fail = "Lookup"
 	s.shows("/o/acme/investigate?key=k1&address=10.0.0.1", http.StatusServiceUnavailable)

@@ -178,7 +178,9 @@ func TestSuspendAndResume(t *testing.T) {
 		}
 	}
 	s.shows("/o/acme/settings", http.StatusOK, "Resume now", "Set another end", "Calls that would be refused")
-	_, form = s.previews(url.Values{"resume": {"on"}}, "Resume the requirement now?")
+	s.previews(url.Values{"suspend": {"15m"}}, "A suspension is running until", "It ends earlier:", `datetime="2026-11-29T12:15:00Z"`)
+	s.previews(url.Values{"suspend": {"4h"}}, "A suspension is running until", "It is prolonged: until")
+	_, form = s.previews(url.Values{"resume": {"on"}}, "Resume the requirement now?", "It ends now.")
 	form.Set("reason", "over")
 	require.Equal(t, http.StatusSeeOther, s.post("/o/acme/apply", form).Code)
 	require.NotContains(t, s.shows("/o/acme", http.StatusOK), "The requirement is suspended")

@@ -23,10 +23,10 @@ func NewCopy() *Copy {
 }
 
 // Apply takes the copy from one moment to a later one. The changes are those between two
-// marks of a feed (W6), in any order; marks are skipped. A concurrent Lookup returns a
+// marks of a feed (W6), in any order; marks are skipped. A concurrent LookupNow returns a
 // key and its organization of the same moment, the earlier or the later one.
 //
-// A key delivered with an Err, or without its record, fails Lookup from then on. So do the
+// A key delivered with an Err, or without its record, fails LookupNow from then on. So do the
 // keys of such an organization, or of an unknown one.
 func (c *Copy) Apply(changes []store.Change) {
 	c.mu.Lock()

@@ -33,7 +33,7 @@ func putOrganization(id string, requirement policy.Requirement, revision uint64)
 
 func TestCopyApply(t *testing.T) {
 	c := NewCopy()
-	_, found, err := c.Lookup("key-of-a-service")
+	_, found, err := c.LookupNow("key-of-a-service")
 	require.NoError(t, err)
 	require.False(t, found)
 
@@ -42,7 +42,7 @@ func TestCopyApply(t *testing.T) {
 	c.Apply([]store.Change{putKey(key), {Revision: 1}, putOrganization("acme", policy.Required, 1), putKey(aKey("other", "acme", 3))})
 	want := func(id apikey.ID, key, organization uint64) policy.Subject {
 		t.Helper()
-		subject, found, err := c.Lookup(id)
+		subject, found, err := c.LookupNow(id)
 		require.NoError(t, err)
 		require.True(t, found)
 		assert.Equal(t, []uint64{key, organization}, []uint64{subject.Key().Revision, subject.Organization().Revision})
@@ -74,7 +74,7 @@ func TestCopyApply(t *testing.T) {
 		{Revision: 11, Organization: "globex", Deleted: true}, {Revision: 10, Organization: "globex", Key: "key-of-a-service", Deleted: true},
 		{Revision: 12, Organization: "never", Key: "never", Deleted: true}, {Revision: 13, Organization: "never", Deleted: true},
 	})
-	_, found, err = c.Lookup("key-of-a-service")
+	_, found, err = c.LookupNow("key-of-a-service")
 	assert.NoError(t, err)
 	assert.False(t, found)
 	want("other", 3, 6)
@@ -86,13 +86,13 @@ func TestCopyOfUnreadableRecords(t *testing.T) {
 	c.Apply([]store.Change{putOrganization("acme", policy.NotRequired, 1), putKey(aKey("key-of-a-service", "acme", 2)), putKey(aKey("other", "acme", 3))})
 	fails := func(id apikey.ID, text string) {
 		t.Helper()
-		_, found, err := c.Lookup(id)
+		_, found, err := c.LookupNow(id)
 		assert.False(t, found)
 		assert.ErrorContains(t, err, text)
 	}
 	fine := func(id apikey.ID) {
 		t.Helper()
-		_, found, err := c.Lookup(id)
+		_, found, err := c.LookupNow(id)
 		assert.NoError(t, err)
 		assert.True(t, found)
 	}
@@ -159,14 +159,14 @@ func TestS8CopyGoesFromMomentToMoment(t *testing.T) {
 		wait.Go(func() {
 			last, quiet := uint64(0), uint64(0)
 			for !over.Load() {
-				subject, found, err := c.Lookup("key-of-a-service")
+				subject, found, err := c.LookupNow("key-of-a-service")
 				key, organization := subject.Key(), subject.Organization()
 				if err != nil || !found || key.Revision != organization.Revision || key.Revision < last {
 					t.Errorf("found %v, error %v, revisions %d and %d after %d", found, err, key.Revision, organization.Revision, last)
 					return
 				}
 				last = key.Revision
-				subject, found, err = c.Lookup("quiet")
+				subject, found, err = c.LookupNow("quiet")
 				if err != nil || !found || subject.Organization().Revision < quiet {
 					t.Errorf("of a key that was not written: found %v, error %v, organization of revision %d after %d", found, err, subject.Organization().Revision, quiet)
 					return
@@ -204,7 +204,7 @@ func TestReadAhead(t *testing.T) {
 		{Revision: 5, Organization: "globex", Key: "of-no-organization", Err: errors.New("spoilt")},
 	})
 	assert.NotZero(t, c.ReadAhead([]apikey.ID{"listed", "open", "absent", "unreadable", "of-no-organization"}))
-	_, found, err := c.Lookup("listed")
+	_, found, err := c.LookupNow("listed")
 	require.NoError(t, err)
 	assert.True(t, found)
 }
@@ -239,11 +239,11 @@ func TestOrganizationsDoNotChange(t *testing.T) {
 
 	c := NewCopy()
 	c.Apply([]store.Change{putOrganization("acme", policy.Required, 1), putKey(aKey("key-of-a-service", "acme", 2))})
-	before, _, err := c.Lookup("key-of-a-service")
+	before, _, err := c.LookupNow("key-of-a-service")
 	require.NoError(t, err)
 	c.Apply([]store.Change{{Revision: 3, Organization: "acme", Err: errors.New("spoilt")}})
 	c.Apply([]store.Change{putOrganization("acme", policy.NotRequired, 4)})
-	after, _, err := c.Lookup("key-of-a-service")
+	after, _, err := c.LookupNow("key-of-a-service")
 	require.NoError(t, err)
 	assert.Equal(t, policy.Required, before.Organization().Requirement)
 	assert.Equal(t, policy.NotRequired, after.Organization().Requirement)

@@ -28,6 +28,7 @@ import (
 
 // lookups finds keys and their organizations without a lock. Writers take turns.
 type lookups struct {
+	closed        atomic.Pointer[error] // why there are no look-ups any more
 	keys          table
 	organizations sync.Map            // *organization by ID
 	grants        [256][]apikey.Grant // see shared
@@ -113,25 +114,34 @@ func (l *lookups) organization(id string) *organization {
 	return found
 }
 
-// Lookup returns a key with its organization, both of one moment. The first place with the tag
+// LookupNow returns a key with its organization, both of one moment. The first place with the tag
 // is nearly always the right one.
-func (l *lookups) Lookup(id apikey.ID) (policy.Subject, bool, error) {
-	if n := len(id); hasWords(n) {
-		w, g := wordsOf(string(id)), l.keys.groups.Load()
-		if group, slot := g.first(l.keys.mix(w, n)); slot < groupSize {
-			if r := group.slots[slot].Load(); r != nil && len(r.key.ID) == n && wordsOf(string(r.key.ID)) == w {
-				organization := r.organization.stored.Load()
-				if organization != nil && l.keys.holds(r, place{g, group, slot}) {
-					return policy.NewSubject(&r.key, organization), true, nil
-				}
-			}
-		}
+func (l *lookups) LookupNow(id apikey.ID) (policy.Subject, bool, error) {
+	n := len(id)
+	if !hasWords(n) || l.closed.Load() != nil {
+		return l.search(id)
 	}
-	return l.search(id)
+	w, g := wordsOf(string(id)), l.keys.groups.Load()
+	group, slot := g.first(l.keys.mix(w, n))
+	if slot >= groupSize {
+		return l.search(id)
+	}
+	r := group.slots[slot].Load()
+	if r == nil || len(r.key.ID) != n || wordsOf(string(r.key.ID)) != w {
+		return l.search(id)
+	}
+	organization := r.organization.stored.Load()
+	if organization == nil || group.slots[slot].Load() != r || l.keys.groups.Load() != g { // as of holds
+		return l.search(id)
+	}
+	return policy.NewSubject(&r.key, organization), true, nil
 }
 
-// search is Lookup in every case.
+// search is LookupNow in every case.
 func (l *lookups) search(id apikey.ID) (policy.Subject, bool, error) {
+	if err := l.Closed(); err != nil {
+		return policy.Subject{}, false, err
+	}
 	for {
 		r, at := l.keys.get(string(id))
 		if r == nil {
@@ -147,8 +157,19 @@ func (l *lookups) search(id apikey.ID) (policy.Subject, bool, error) {
 	}
 }
 
+// Close ends the look-ups: from now on they return the error.
+func (l *lookups) Close(err error) { l.closed.Store(&err) }
+
+// Closed returns the error of Close, and before it nil.
+func (l *lookups) Closed() error {
+	if err := l.closed.Load(); err != nil {
+		return *err
+	}
+	return nil
+}
+
 // ReadAhead reads the records of keys, at most own.AtOnce, so that they are in the processor's
-// cache when Lookup reads them. Few instructions lie between one record's reads and the next
+// cache when LookupNow reads them. Few instructions lie between one record's reads and the next
 // one's, so the processor waits for many at a time. The sum keeps the compiler from leaving
 // reads out.
 func (l *lookups) ReadAhead(ids []apikey.ID) (sum int) {

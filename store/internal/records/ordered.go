@@ -5,7 +5,7 @@ import (
 	"github.com/sallyport-go/sallyport/policy"
 )
 
-// An Ordered keeps the records of a store. Lookup, Key and Organization are safe for
+// An Ordered keeps the records of a store. LookupNow, Key and Organization are safe for
 // concurrent use with a writer. All other methods need a lock: writers exclude everyone,
 // readers of pages exclude writers. Make one with [NewOrdered].
 type Ordered struct {

@@ -40,7 +40,7 @@ func TestOrdered(t *testing.T) {
 	assert.Len(t, o.Keys("acme", "key-of-a-service", math.MaxInt), 5)
 	assert.Empty(t, o.Keys("beta", "", 3))
 
-	subject, found, err := o.Lookup("key-of-a-service")
+	subject, found, err := o.LookupNow("key-of-a-service")
 	require.NoError(t, err)
 	require.True(t, found)
 	assert.Equal(t, policy.Required, subject.Organization().Requirement)
@@ -61,11 +61,11 @@ func TestLookupFindsNoOtherKey(t *testing.T) {
 		o.PutOrganization(policy.Organization{ID: "acme"})
 		o.PutKey(*aKey("aaaaaaaaaaaa", "acme", 1))
 		for _, other := range []apikey.ID{"aaaaaaaaaaa", "aaaaaaaaaaaaa", "baaaaaaaaaaa", "aaaaaabaaaaa", "aaaaaaaaaaab"} {
-			_, found, err := o.Lookup(other)
+			_, found, err := o.LookupNow(other)
 			require.NoError(t, err)
 			require.False(t, found, other)
 		}
-		subject, found, err := o.Lookup("aaaaaaaaaaaa")
+		subject, found, err := o.LookupNow("aaaaaaaaaaaa")
 		require.NoError(t, err)
 		require.True(t, found)
 		require.Equal(t, apikey.ID("aaaaaaaaaaaa"), subject.Key().ID)

@@ -32,8 +32,9 @@ func TestGeneratedClient(t *testing.T) {
 	job, err := json.Marshal(map[string]string{"url": s.URL, "secret": s.Secret.Reveal(), "org": org})
 	require.NoError(t, err)
 	var did struct {
-		First, Shown, Conflict, Requirement string
-		Status, Made                        int
+		First, Shown, Conflict, Requirement, Name string
+		Status, Made, Findings                    int
+		Reasons                                   []policy.Reason
 	}
 	require.NoError(t, json.Unmarshal([]byte(run(t, string(job), "node", filepath.Join(dir, "own_client_run.mjs"))), &did))
 	require.Equal(t, owner, did.First)
@@ -43,6 +44,9 @@ func TestGeneratedClient(t *testing.T) {
 	require.Equal(t, 409, did.Status)
 	require.Zero(t, did.Made, "a preview makes nothing")
 	require.Equal(t, "required", did.Requirement)
+	require.Equal(t, "Typed Ltd", did.Name)
+	require.Equal(t, []policy.Reason{policy.AddressListed, policy.AddressNotListed}, did.Reasons)
+	require.Equal(t, 1, did.Findings, "no client has an address for documentation")
 	organization, err := s.Store.Organization(t.Context(), org)
 	require.NoError(t, err)
 	require.Equal(t, policy.Required, organization.Requirement)

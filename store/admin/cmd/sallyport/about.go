@@ -26,7 +26,7 @@ var builds = listing[build]{
 }
 
 func (s *session) versionCommand() *cobra.Command {
-	return &cobra.Command{Use: "version", Short: "Show the version of this program", Args: cobra.NoArgs, RunE: func(*cobra.Command, []string) error {
+	return &cobra.Command{Use: "version", Short: "Show the version of this program", Args: exactly(0), RunE: func(*cobra.Command, []string) error {
 		return show(s, builds, readBuild())
 	}}
 }
@@ -54,7 +54,7 @@ func readBuild() build {
 }
 
 func (s *session) manCommand() *cobra.Command {
-	return &cobra.Command{Use: "man DIRECTORY", Short: "Write the man pages into a directory", Args: cobra.ExactArgs(1), RunE: func(c *cobra.Command, args []string) error {
+	return &cobra.Command{Use: "man DIRECTORY", Short: "Write the man pages into a directory", Args: exactly(1), RunE: func(c *cobra.Command, args []string) error {
 		date := s.env.now().UTC()
 		header := &doc.GenManHeader{Title: "SALLYPORT", Section: "1", Source: "sallyport", Manual: "sallyport", Date: &date}
 		c.Root().DisableAutoGenTag = true

@@ -20,7 +20,7 @@ func (s *session) ask(as, text string) error {
 	if s.isRemote() {
 		where = "server"
 	}
-	s.err.details([][2]string{{where, s.shown}, {"as", as}, {"change", text}})
+	s.err.details([][2]string{{where, s.shownFrom()}, {"as", as}, {"change", text}})
 	return nil
 }
 

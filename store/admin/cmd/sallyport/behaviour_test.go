@@ -268,7 +268,7 @@ func TestBrokenChains(t *testing.T) {
 	lines := strings.SplitAfter(strings.TrimSuffix(sound.String(), "\n"), "\n")
 	lines[len(lines)-1] += "\n"
 	verify := func(text string) int {
-		return s.do(strings.NewReader(text), io.Discard, io.Discard, "events", "verify", "-")
+		return s.do(strings.NewReader(text), io.Discard, io.Discard, "events", "verify", "-f", "-")
 	}
 	require.Equal(t, yes, verify(sound.String()))
 	for i := range lines {

@@ -2,11 +2,13 @@ package main
 
 import (
 	"bytes"
+	"database/sql"
 	"errors"
 	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -52,50 +54,32 @@ func (b binary) must(status int, line string) string {
 	return out
 }
 
-// The whole path in a store on a disk: made, filled, a switch thrown by mistake, suspended with
-// no service running, moved, and each exit status of a script.
+// wholePath runs the commands of testdata/whole.path.
 func (b binary) wholePath() {
-	require.Contains(b.t, b.must(unknown, "org list"), "")
-	b.must(no, "migrate --preview")
-	b.must(unknown, "migrate")
-	b.must(yes, "migrate --yes")
-	b.must(yes, "migrate --preview")
-	b.must(yes, "org create acme --require not-required --yes")
-	b.must(no, "keys create --org acme --id old --role reader --yes")
-	b.must(yes, "keys create --org acme --id old --role reader --yes --accept opens --reason trial")
-	b.must(yes, "decide old --from 203.0.113.7 --org acme --role reader")
-	b.must(no, "org require acme required --yes")
-	b.must(yes, "org require acme required --yes --accept organization_lockout --reason typo")
-	b.must(no, "decide old --from 203.0.113.7 --org acme --role reader")
-	require.Contains(b.t, b.must(no, "explain old --from 203.0.113.7 --org acme --role reader"), "Suspend the requirement until")
-	b.must(no, "org suspend acme --for 1h --preview")
-	b.must(no, "org suspend acme --for 1h --yes --reason mistake")
-	b.must(yes, "org suspend acme --for 1h --yes --reason mistake --accept opens")
-	b.must(yes, "decide old --from 203.0.113.7 --org acme --role reader")
-	require.Contains(b.t, b.must(yes, "events list --newest --limit 1 -o jsonl"), `"via":"cli","reason":"mistake","accepted":["opens"]`)
-	require.Contains(b.t, b.must(yes, "events list --newest --limit 1"), "system olga as ")
-
-	for _, of := range [][]string{{"denials"}, {"denials", "old"}} { // no process counted any
-		status, out, told := b.run(nil, of...)
-		require.Equal(b.t, yes, status)
-		require.Empty(b.t, out)
-		require.Contains(b.t, told, "No denied call is known.\nMind: ")
+	script, err := os.ReadFile("testdata/whole.path")
+	require.NoError(b.t, err)
+	dir, ran := b.t.TempDir(), 0
+	var line, out, told, token string
+	for text := range strings.Lines(string(script)) {
+		word, rest, _ := strings.Cut(strings.TrimSuffix(text, "\n"), " ")
+		switch word {
+		case "", "#":
+		case "~":
+			require.Contains(b.t, out, rest, line)
+		case "!":
+			require.Contains(b.t, told, rest, line)
+		default:
+			line = strings.NewReplacer("TOKEN", token, "FILE", dir+"/all", "SECRET", dir+"/secret").Replace(rest)
+			var status int
+			status, out, told = b.run(nil, strings.Fields(line)...)
+			require.Equal(b.t, word, strconv.Itoa(status), "%s: %s%s", line, out, told)
+			if found := tokenForm.FindString(out); found != "" {
+				token = found
+			}
+			ran++
+		}
 	}
-
-	token := b.must(no, "keys disable old --preview -o name")
-	b.must(yes, "keys describe old meanwhile --yes")
-	b.must(changed, "keys disable old --yes --token "+token)
-	b.must(no, "doctor")
-	b.must(unknown, "keys show nobody")
-	b.must(unknown, "decide old --from 203.0.113.7")
-
-	file := filepath.Join(b.t.TempDir(), "all")
-	b.must(yes, "export -f "+file)
-	b.must(yes, "verify -f "+file)
-	b.must(yes, "keys delete old --yes --accept organization_lockout --reason over")
-	b.must(no, "verify -f "+file)
-	b.must(yes, "import --yes -f "+file)
-	b.must(yes, "verify -f "+file)
+	require.Greater(b.t, ran, 40)
 }
 
 func TestBinaryWithSQLite(t *testing.T) {
@@ -127,6 +111,34 @@ func TestBinaryWithSQLite(t *testing.T) {
 	for _, shell := range []string{"bash", "zsh", "fish", "powershell"} {
 		require.Contains(t, b.must(yes, "completion "+shell), "sallyport")
 	}
+}
+
+// Beside a process that keeps the file locked, decisions and previews go on, and a change says
+// that it was not made.
+func TestBinaryBesideALock(t *testing.T) {
+	t.Parallel() // it waits for the whole patience of the store
+	path := filepath.Join(t.TempDir(), "keys.db")
+	b := aBinary(t, "sqlite:"+path)
+	b.must(yes, "migrate --yes")
+	b.must(yes, "org create acme --yes")
+	db, err := sql.Open("sqlite", path)
+	require.NoError(t, err)
+	defer func() { require.NoError(t, db.Close()) }()
+	conn, err := db.Conn(t.Context())
+	require.NoError(t, err)
+	defer func() { require.NoError(t, conn.Close()) }()
+	_, err = conn.ExecContext(t.Context(), "BEGIN IMMEDIATE")
+	require.NoError(t, err)
+	b.must(no, "decide none --from 203.0.113.7 --org acme")
+	b.must(yes, "org require acme report-only --preview")
+	status, out, told := b.run(nil, "org", "require", "acme", "report-only", "--yes")
+	require.Equal(t, unknown, status)
+	require.Empty(t, out)
+	require.Contains(t, told, "sallyport: The store could not write. Nothing was changed. Try again. (store/sqlite: write with events: another process has had it locked for ")
+	_, err = conn.ExecContext(t.Context(), "ROLLBACK")
+	require.NoError(t, err)
+	require.Contains(t, b.must(yes, "org show acme"), "access lists  required\n")
+	b.must(yes, "org require acme report-only --yes")
 }
 
 func TestBinaryWithPostgreSQL(t *testing.T) {

@@ -10,7 +10,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 
 	"github.com/spf13/cobra"
 
@@ -144,7 +143,7 @@ func readChain(r io.Reader) (end chainEnd, head string, err error) {
 func (s *session) eventsExport() *cobra.Command {
 	var q eventQuery
 	var path string
-	c := &cobra.Command{Use: "export", Short: "Write events as JSON lines with a hash chain", Args: cobra.NoArgs}
+	c := &cobra.Command{Use: "export", Short: "Write events as JSON lines with a hash chain", Args: exactly(0)}
 	c.Long = `Write events as JSON lines, each with the hash of the one before. The head on standard error
 stands for all of them: keep it elsewhere, and give it to events verify.`
 	c.RunE = func(c *cobra.Command, _ []string) error {
@@ -163,26 +162,21 @@ stands for all of them: keep it elsewhere, and give it to events verify.`
 		return err
 	}
 	q.flags(c)
-	c.Flags().StringVarP(&path, "file", "f", "", "a new `file`; standard output unless given")
+	outputFlag(c, &path)
 	return c
 }
 
 func (s *session) eventsVerify() *cobra.Command {
-	var head string
-	c := &cobra.Command{Use: "verify FILE", Short: "Verify the hash chain of exported events", Args: cobra.ExactArgs(1)}
-	c.Long = `Verify the hash chain of exported events, with - of standard input. Exit status 1 if it is
-broken, or has another head than the one given. Without --head a file that was written anew as a
-whole is not noticed. No store is needed.`
-	c.RunE = func(_ *cobra.Command, args []string) error {
-		from := s.stdin
-		if args[0] != "-" {
-			file, err := os.Open(args[0])
-			if err != nil {
-				return err
-			}
-			defer func() { _ = file.Close() }() // it is only read
-			from = file
+	var head, path string
+	c := &cobra.Command{Use: "verify -f FILE", Short: "Verify the hash chain of exported events", Args: exactly(0)}
+	c.Long = `Verify the hash chain of exported events. Exit status 1 if it is broken, or has another
+head than the one given. Without --head a file that was written anew as a whole is not noticed. No store is needed.`
+	c.RunE = func(*cobra.Command, []string) error {
+		from, err := s.open(path)
+		if err != nil {
+			return err
 		}
+		defer func() { _ = from.Close() }() // it is only read
 		end, found, err := readChain(from)
 		broken, ok := errors.AsType[*chainError](err)
 		if ok || err == nil && head != "" && head != found {
@@ -199,6 +193,8 @@ whole is not noticed. No store is needed.`
 		s.out.printf("%s up to revision %d, head %s\n", count(end.Events, "event", "events"), end.Revision, found)
 		return nil
 	}
+	inputFlag(c, &path, "the export")
+	must(c, "file")
 	c.Flags().StringVar(&head, "head", "", "the `head` that the export printed")
 	return c
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/sallyport-go/sallyport/policy"
 	"github.com/sallyport-go/sallyport/store/admin"
 )
 
@@ -23,7 +25,8 @@ type changer struct {
 	reason, token string
 
 	needsReason bool
-	secrets     *secretSink // where new secrets go; nil: the change makes none
+	unasked     func(admin.Preview) error // refuses without a question what the preview has; nil: nothing
+	secrets     *secretSink               // where new secrets go; nil: the change makes none
 }
 
 // kinds are the findings that can be accepted.
@@ -33,7 +36,7 @@ var kinds = []string{string(admin.BreaksKey), string(admin.LastManager), string(
 func (s *session) changing(c *cobra.Command) *changer {
 	ch := &changer{session: s, command: c}
 	flags := c.Flags()
-	flags.BoolVar(&ch.preview, "preview", false, "show the effect and write nothing; exit status 1 if there are findings")
+	flags.BoolVar(&ch.preview, "preview", false, "show the effect and write nothing; exit status 1 for findings, and for keys that may be in use")
 	flags.BoolVar(&ch.yes, "yes", false, "do not ask; this accepts no finding")
 	flags.StringSliceVar(&ch.accept, "accept", nil, "accept findings of this `kind`: "+strings.Join(kinds, ", ")+"; needs --reason")
 	flags.StringVar(&ch.reason, "reason", "", "why, in one line `text`, for the events")
@@ -46,7 +49,7 @@ func (s *session) changing(c *cobra.Command) *changer {
 func (ch *changer) make(ctx context.Context, organization, text string, changes ...change) error {
 	for _, kind := range ch.accept {
 		if !slices.Contains(kinds, kind) && kind != string(admin.SelfLockout) {
-			return usageError{fmt.Errorf("--accept %.40q is no kind of finding: want %s", kind, strings.Join(kinds, ", "))}
+			return usageError{fmt.Errorf("--accept %.40q is no kind of finding%s: want %s", kind, didYouMean(kind, kinds), strings.Join(kinds, ", "))}
 		}
 	}
 	if ch.preview {
@@ -63,6 +66,16 @@ func (ch *changer) make(ctx context.Context, organization, text string, changes 
 	}
 	if ch.needsReason && strings.TrimSpace(ch.reason) == "" {
 		return usageError{errors.New("why? want --reason TEXT, for the events")}
+	}
+	if ch.yes && ch.unasked != nil {
+		preview, err := ch.records.Preview(ctx, organization, changes...)
+		if err != nil {
+			return err
+		}
+		if err := ch.unasked(preview); err != nil {
+			return err
+		}
+		ch.token = cmp.Or(ch.token, preview.Token) // so that it holds for what is changed
 	}
 	return ch.apply(ctx, organization, changes)
 }
@@ -86,6 +99,10 @@ func (ch *changer) apply(ctx context.Context, organization string, changes []cha
 			ch.err.printf("Only the first %d of %d changes were made.\n", result.Made, len(changes))
 		}
 		return errors.Join(ch.refused(err), failed)
+	}
+	ch.made = true
+	if text := doubtText(result.Preview); ch.yes && text != "" && len(result.Events) > 0 {
+		ch.err.printf("Mind: %s.\n", strings.ReplaceAll(text, "would", "will"))
 	}
 	if len(result.Events) == 0 {
 		ch.err.print("Nothing was changed: it was so before.\n")
@@ -124,7 +141,8 @@ func (ch *changer) refused(err error) error {
 	return err
 }
 
-// showPreview prints a preview, and returns errNo if it has findings.
+// showPreview prints a preview, and returns errNo if it has findings, or would refuse calls that
+// were made or may have been.
 func (ch *changer) showPreview(text string, preview admin.Preview) error {
 	err := show(ch.session, listing[admin.Preview]{
 		name: func(p admin.Preview) string { return p.Token },
@@ -132,7 +150,7 @@ func (ch *changer) showPreview(text string, preview admin.Preview) error {
 			return [][2]string{{"change", text}, {"effect", strings.TrimSuffix(effectText(p, admin.MaxListed), "\n")}, {"token", p.Token}}
 		},
 	}, preview)
-	if err == nil && len(preview.Findings) > 0 {
+	if t := preview.Totals; err == nil && len(preview.Findings)+t.Breaks+t.MayBreak+t.Unknown > 0 {
 		err = errNo
 	}
 	return err
@@ -171,6 +189,12 @@ const maxKeys = 20
 // effectText says what changes would do: the findings, the keys, and how sure it is.
 func effectText(p admin.Preview, most int) string {
 	var b strings.Builder
+	if text := doubtText(p); text != "" {
+		b.WriteString(text + "\n")
+	}
+	if p.Suspension != nil {
+		b.WriteString(suspensionText(*p.Suspension) + "\n")
+	}
 	for _, finding := range p.Findings {
 		verb := "mind"
 		if finding.Refuses {
@@ -185,7 +209,7 @@ func effectText(p admin.Preview, most int) string {
 		}
 		b.WriteString(keyEffectText(effect) + "\n")
 	}
-	if len(p.Keys) == 0 && len(p.Findings) == 0 {
+	if len(p.Keys) == 0 && len(p.Findings) == 0 && p.Suspension == nil {
 		b.WriteString("no call is answered otherwise\n")
 	}
 	if t := p.Totals; t.Breaks+t.MayBreak+t.Unused+t.Unknown > 0 {
@@ -204,7 +228,7 @@ func keyEffectText(e admin.KeyEffect) string {
 		text += " from " + when(e.At)
 	}
 	if e.Address.IsValid() {
-		text += ", for calls from " + e.Address.String()
+		text += ", for calls from " + callersText(e)
 	}
 	if e.AddressCount > 0 {
 		text += fmt.Sprintf(" (%s used)", count(e.AddressCount, "address", "addresses"))
@@ -213,6 +237,62 @@ func keyEffectText(e admin.KeyEffect) string {
 		text += fmt.Sprintf(" %q", e.Description)
 	}
 	return text
+}
+
+// callersText says from where the calls of an effect come. Only an address seen in the window is
+// one of a caller: any other one was made up to show the effect.
+func callersText(e admin.KeyEffect) string {
+	address := e.Address.String()
+	switch {
+	case e.Class == admin.KeyBreaks:
+		return address
+	case e.Before == policy.AddressListed || e.After == policy.AddressListed:
+		return "listed addresses, for example " + address
+	case e.After == policy.AddressNotListed:
+		return "addresses outside the list, for example " + address
+	}
+	return "every address, for example " + address
+}
+
+// doubtText says of how many keys it is not known whether they are in use, and what becomes of
+// them; "" if there are none.
+func doubtText(p admin.Preview) string {
+	listless, others := 0, p.Totals.Unknown
+	for _, e := range p.Keys {
+		if e.Class == admin.KeyUnknown && e.Before == policy.OpenList && e.After == policy.OrganizationRequiresAccessList {
+			listless++
+			others--
+		}
+	}
+	var parts []string
+	if listless > 0 {
+		parts = append(parts, count(listless, "key", "keys")+" without a list would be refused from every address")
+	}
+	if others > 0 {
+		parts = append(parts, "calls of "+count(others, "key", "keys")+" would be refused")
+	}
+	if len(parts) == 0 {
+		return ""
+	}
+	seen := "not all calls were observed"
+	switch {
+	case p.Evidence.Unread:
+		seen = "usage could not be read"
+	case p.Evidence.Until.IsZero():
+		seen = "nothing was observed"
+	}
+	return seen + ": " + strings.Join(parts, ", and ")
+}
+
+// suspensionText has both ends of a suspension as the command prints times.
+func suspensionText(m admin.MovedSuspension) string {
+	switch {
+	case m.Will.IsZero():
+		return fmt.Sprintf("the suspension until %s would end now", when(m.Was))
+	case m.Will.Before(m.Was):
+		return fmt.Sprintf("the suspension until %s would end earlier, at %s", when(m.Was), when(m.Will))
+	}
+	return fmt.Sprintf("the suspension until %s would go on until %s", when(m.Was), when(m.Will))
 }
 
 // evidenceText says how complete the usage is that a preview was judged by.

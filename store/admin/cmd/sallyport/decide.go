@@ -4,12 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
-	"os"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -118,14 +115,10 @@ endpoint and requiresAccessList may be there, too. The exit status is 0 if all a
 one is denied, and 2 if one could not be judged.`
 	c.RunE = func(c *cobra.Command, args []string) error {
 		if file != "" {
-			clock := s.env.now
-			if !k.at.IsZero() {
-				clock = func() time.Time { return k.at.Time }
-			}
 			if len(args) > 0 {
 				return usageError{errors.New("with -f the keys are in the file: want no KEY beside it")}
 			}
-			return s.decideFile(c.Context(), file, clock)
+			return s.decideFile(c.Context(), file, k.at.Time)
 		}
 		if len(args) == 0 || !k.from.IsValid() || k.org == "" {
 			return usageError{errors.New("which call? want KEY --from ADDRESS --org ORG, or -f FILE")}
@@ -136,7 +129,7 @@ one is denied, and 2 if one could not be judged.`
 				return err
 			}
 		}
-		if err := s.storeOnly(c, "role", "requires-list", "secret-file", "prefix", "server-key"); err != nil {
+		if err := errors.Join(s.storeOnly(c, rolesAreTheServices, "role", "requires-list"), s.storeOnly(c, secretsAreTheServices, "secret-file", "prefix", "server-key")); err != nil {
 			return err
 		}
 		r, err := s.records(c.Context())
@@ -159,7 +152,7 @@ one is denied, and 2 if one could not be judged.`
 		return errNo
 	}
 	k.flags(c)
-	c.Flags().StringVarP(&file, "file", "f", "", "decide the calls in this `file`, - for standard input")
+	inputFlag(c, &file, "decide the calls")
 	c.Flags().StringVar(&secret, "secret-file", "", "verify the secret in this `file`, - for standard input")
 	issuing.flags(c)
 	for _, flag := range []string{"from", "org", "project", "endpoint", "role", "requires-list", "secret-file"} {
@@ -190,40 +183,22 @@ func (s *session) readSecret(request *policy.Request, path string, issuing issui
 	return nil
 }
 
-// maxFile is the size of the largest file read whole: a list with every bound used.
-const maxFile = 32 << 20
-
-// readFile reads a file, or standard input by the name -.
-func (s *session) readFile(path string) ([]byte, error) {
-	from := s.stdin
-	if path != "-" {
-		file, err := os.Open(path)
-		if err != nil {
-			return nil, err
-		}
-		defer func() { _ = file.Close() }() // it is only read
-		from = file
-	}
-	data, err := io.ReadAll(io.LimitReader(from, maxFile+1))
-	if err == nil && len(data) > maxFile {
-		err = fmt.Errorf("%s has more than %d bytes", path, maxFile)
-	}
-	return data, err
-}
-
 var investigations = listing[admin.Investigation]{
-	name: func(i admin.Investigation) string { return i.Again.String() },
+	name: func(i admin.Investigation) string { return i.Reason.String() },
 }
 
 func (s *session) explainCommand() *cobra.Command {
 	var k call
 	var id string
 	var unproven bool
-	c := &cobra.Command{Use: "explain KEY --from ADDRESS --org ORG", Short: "Say why a call is refused, and what would let it pass", Args: cobra.ExactArgs(1)}
-	c.Long = `Say which line of the order answers a call and why, what was changed since, and the changes
-after which the call would pass. Exit status 0 if it is allowed now, 1 if it is denied.`
+	c := &cobra.Command{Use: "explain KEY --from ADDRESS --org ORG", Short: "Say why a call is refused, and what would let it pass", Args: exactly(1)}
+	c.Long = `Say which line of the order answers a call and why, which change the refusal comes from, what
+was changed since, and the changes after which the call would pass.
+
+Exit status 0 if the call is allowed, 1 if it is denied: now or, with --at, at that time, by the
+records of now. What the same call is answered when made again is in the text only.`
 	c.RunE = func(c *cobra.Command, args []string) error {
-		if err := s.storeOnly(c, "role", "requires-list"); err != nil {
+		if err := s.storeOnly(c, rolesAreTheServices, "role", "requires-list"); err != nil {
 			return err
 		}
 		r, err := s.records(c.Context())
@@ -244,7 +219,7 @@ after which the call would pass. Exit status 0 if it is allowed now, 1 if it is 
 		} else if err := show(s, investigations, found); err != nil {
 			return err
 		}
-		if !found.Again.Allows() {
+		if !found.Reason.Allows() {
 			return errNo
 		}
 		return nil
@@ -286,11 +261,11 @@ func (s *session) mayCommand() *cobra.Command {
 	var from client
 	var org string
 	var endpoints []string
-	c := &cobra.Command{Use: "may KEY", Short: "Say what a key may do", Args: cobra.ExactArgs(1)}
+	c := &cobra.Command{Use: "may KEY", Short: "Say what a key may do", Args: exactly(1)}
 	c.Long = `Say what a key may do, in its organization and in each project that a grant names. Without
 --endpoint there is a row for each of its roles. Exit status 1 if every call is denied.`
 	c.RunE = func(c *cobra.Command, args []string) error {
-		if err := s.storeOnly(c, "endpoint"); err != nil {
+		if err := s.storeOnly(c, endpointsAreTheServices, "endpoint"); err != nil {
 			return err
 		}
 		r, err := s.records(c.Context())
@@ -339,5 +314,6 @@ func keyOf(ctx context.Context, r records, id, organization string) (admin.KeyVi
 	if err != nil {
 		return admin.KeyView{}, err
 	}
-	return r.Key(ctx, organization, apikey.ID(id))
+	key, err := r.Key(ctx, organization, apikey.ID(id))
+	return key, nearKey(ctx, r, organization, apikey.ID(id), err)
 }

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
-	"os"
 	"strconv"
 	"time"
 
@@ -30,21 +29,23 @@ type requested struct {
 
 // A judged is the decision on a line.
 type judged struct {
-	Line     int             `json:"line"`
-	Call     requested       `json:"call"`
-	Decision policy.Decision `json:"decision"`
+	Line     int       `json:"line"`
+	Call     requested `json:"call"`
+	Decision any       `json:"decision"`
+
+	decided decided
 }
 
 var judgements = listing[judged]{
 	header: "LINE KEY FROM ORGANIZATION PROJECT ANSWER REASON",
 	row: func(j judged) []string {
 		verdict := "denied"
-		if j.Decision.Allowed() {
+		if j.decided.allowed {
 			verdict = "allowed"
 		}
-		return []string{strconv.Itoa(j.Line), string(j.Call.Key), address(j.Call.From), j.Call.Organization, j.Call.Project, verdict, j.Decision.Reason.String()}
+		return []string{strconv.Itoa(j.Line), string(j.Call.Key), address(j.Call.From), j.Call.Organization, j.Call.Project, verdict, j.decided.reason.String()}
 	},
-	name: func(j judged) string { return j.Decision.Reason.String() },
+	name: func(j judged) string { return j.decided.reason.String() },
 }
 
 // maxCall is the length of the longest line with a call, and maxCalls the number of calls
@@ -54,47 +55,48 @@ const (
 	maxCalls = 1000
 )
 
-// decideFile decides the calls in a file. A line that is no call ends it, after those before.
-func (s *session) decideFile(ctx context.Context, path string, clock func() time.Time) error {
-	from := s.stdin
-	if path != "-" {
-		file, err := os.Open(path)
-		if err != nil {
-			return err
-		}
-		defer func() { _ = file.Close() }() // it is only read
-		from = file
-	}
-	if err := s.use(ctx); err != nil {
+// decideFile decides the calls in a file at an instant, now if that is zero. A line that is no
+// call ends it, after those before.
+func (s *session) decideFile(ctx context.Context, path string, at time.Time) error {
+	from, err := s.open(path)
+	if err != nil {
 		return err
 	}
-	engine := policy.New(s.store, policy.WithClock(clock), policy.WithTimeout(deciding))
-	decided, denied, untold := 0, false, 0
-	err := list(s, judgements, func(yield func(judged, error) bool) {
+	defer func() { _ = from.Close() }() // it is only read
+	r, err := s.records(ctx)
+	if err != nil {
+		return err
+	}
+	found, denied, untold := 0, false, 0
+	err = list(s, judgements, func(yield func(judged, error) bool) {
 		lines := bufio.NewReaderSize(from, maxCall)
 		for line, more := 1, true; more; {
-			calls, err := readCalls(lines, line)
-			for i, d := range engine.DecideAll(ctx, requestsOf(calls)) {
-				decided++
-				denied = denied || !d.Allowed()
-				if d.Reason == policy.Unavailable || d.Reason == policy.InvalidRequest {
+			calls, ended := s.readCalls(lines, line)
+			decisions, err := r.DecideAll(ctx, requestsOf(calls), at)
+			for i, d := range decisions {
+				found++
+				denied = denied || !d.allowed
+				if d.unjudged != nil {
 					untold++
 				}
-				if !yield(judged{line + i, calls[i], d}, nil) {
+				if !yield(judged{line + i, calls[i], d.Decision, d}, nil) {
 					return
 				}
 			}
+			if err != nil {
+				ended = fmt.Errorf("the calls from line %d on: %w", line+len(decisions), err)
+			}
 			line += len(calls)
-			more = err == nil
-			if err != nil && !errors.Is(err, io.EOF) {
-				yield(judged{}, err)
+			more = ended == nil
+			if ended != nil && !errors.Is(ended, io.EOF) {
+				yield(judged{}, ended)
 			}
 		}
 	})
 	switch {
 	case err != nil:
 		return err
-	case decided == 0: // no yes to nothing
+	case found == 0: // no yes to nothing
 		return fmt.Errorf("there are no calls in %s", path)
 	case untold > 0:
 		return fmt.Errorf("%s could not be judged", count(untold, "call", "calls"))
@@ -105,7 +107,7 @@ func (s *session) decideFile(ctx context.Context, path string, clock func() time
 }
 
 // readCalls reads up to maxCalls lines, with io.EOF after the last.
-func readCalls(lines *bufio.Reader, line int) (calls []requested, err error) {
+func (s *session) readCalls(lines *bufio.Reader, line int) (calls []requested, err error) {
 	for ; len(calls) < maxCalls; line++ {
 		text, err := lines.ReadSlice('\n')
 		if errors.Is(err, bufio.ErrBufferFull) {
@@ -119,6 +121,9 @@ func readCalls(lines *bufio.Reader, line int) (calls []requested, err error) {
 		decoder.DisallowUnknownFields()
 		if err := decoder.Decode(&call); err != nil {
 			return calls, fmt.Errorf("line %d is no call: %w", line, err)
+		}
+		if s.isRemote() && (len(call.Roles) > 0 || call.RequiresAccessList) {
+			return calls, fmt.Errorf("line %d has roles or requiresAccessList, and with --server they are not available: use --store. %s", line, rolesAreTheServices)
 		}
 		calls = append(calls, call)
 	}

@@ -10,6 +10,8 @@
 // of the operating system. Do not use the command as an interface for programs that manage
 // keys: those embed store/admin, or call its API.
 //
+// A guide for a bad day, with the commands for each incident, is [incidents.md].
+//
 // # The store
 //
 // The flag --store, or the environment variable SALLYPORT_STORE, is one of
@@ -31,11 +33,18 @@
 //	read -rs SALLYPORT_KEY
 //	sallyport whoami
 //
-// The commands are the same, with the same outputs and questions. Not available are those that
-// the API has not: export, import, verify, migrate, doctor, decide -f, list findings, org
-// create, disable and enable, and the flags about what the server decides itself,
-// such as the roles of an endpoint. decide tells neither the entry nor the log line, and may is
-// about the service's own endpoints. IPv6 entries need a list that has some already.
+// The commands are the same, with the same outputs and questions. Some need --store, and say so:
+//
+//   - export, import and verify have every organization's records, with the hashes of the secrets,
+//     and callers of a service have rights in single organizations;
+//   - migrate: a service brings its store up to date itself;
+//   - org create: nobody has a right in an organization that does not exist, and the program
+//     creates it for a new customer;
+//   - flags for what the service decides: the roles of an endpoint, the form of secrets.
+//
+// decide prints neither the entry nor the log line, and may is about the service's own endpoints.
+// IPv6 entries need a list that has some already. doctor also looks at the server's clock and
+// certificate, and cannot see server keys.
 //
 // The key is sent over TLS 1.2 or later only, or to a loopback address; --ca-file names the
 // certificates to trust instead of the system's. A redirection is not followed. Exit status 1 is
@@ -44,21 +53,35 @@
 // reached, fails, or is another is 2. If the answer to a change is lost, it is not known whether
 // it was made: look first.
 //
+// # Profiles
+//
+// Settings can have a name in ~/.config/sallyport/config.toml, and are chosen by -P NAME or
+// SALLYPORT_PROFILE. A flag goes before the environment, and that before the profile. `sallyport
+// config` shows the settings in force and where each comes from, and its help has an example. A
+// secret is in a file of its own that nobody else can read, and is sent to its profile's server
+// alone.
+//
 // # Exit statuses
 //
 //	0  yes, or done
-//	1  no: the call is denied, a list would have refused calls of a log, a preview has findings,
-//	   the guard refused the change, a published list lost half
-//	2  could not tell or do: wrong usage, a failure, a declined question
+//	1  no: the call is denied, a list would have refused calls of a log, a preview has findings
+//	   or keys that may be in use, the guard refused the change, a published list lost half, a
+//	   file and the store differ
+//	2  could not tell or do: wrong usage, a failure, a declined question; or the change was made
+//	   and could not be shown, as the error says
 //	3  the records were changed meanwhile: look again
 //
 // So `sallyport decide … && deploy` fails closed. An error is one line on standard error.
 //
 // # Changes
 //
-// On a terminal a change shows the store's address and the effect, and asks. Elsewhere it
+// On a terminal a change shows the store's address, where that was given, and the effect, and asks. Elsewhere it
 // needs --yes, which accepts no finding: each is accepted by --accept KIND, with a --reason.
 // --preview writes nothing. To apply exactly what was previewed, give the preview's --token.
+//
+// What is so already is done, with exit status 0: to add an entry that is listed with the same end
+// and comment, to grant a role that the key has, to switch off what is off. To remove what is
+// absent is 2, since the name may be mistyped.
 //
 // # Secrets
 //
@@ -66,8 +89,15 @@
 // Everything else is on standard error. No secret is an argument. The secrets of a service
 // have its prefix, and its server key if it has one: give the same to the command.
 //
+// # Files
+//
+// A file is -f FILE, and - is standard input or output. Only the logs of replay are arguments,
+// since there may be many. A file that is written must be new.
+//
 // # Output
 //
 // -o is table, json, jsonl or name. A table wider than the terminal becomes a list. Text from
 // records is escaped. Colours are for terminals only, and not with NO_COLOR.
+//
+// [incidents.md]: https://github.com/sallyport-go/sallyport/blob/main/store/admin/incidents.md
 package main

@@ -116,7 +116,7 @@ func (s *session) eventsList() *cobra.Command {
 	var q eventQuery
 	var limit int
 	var newest bool
-	c := &cobra.Command{Use: "list", Short: "List events, the oldest first", Args: cobra.NoArgs}
+	c := &cobra.Command{Use: "list", Short: "List events, the oldest first", Args: exactly(0)}
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		from, request, err := q.request(c.Context(), s)
 		if err != nil {
@@ -145,7 +145,7 @@ func first[T any](n int, all iter.Seq2[T, error]) iter.Seq2[T, error] {
 
 func (s *session) eventsFollow() *cobra.Command {
 	var q eventQuery
-	c := &cobra.Command{Use: "follow", Short: "Print events as they happen, until interrupted", Args: cobra.NoArgs}
+	c := &cobra.Command{Use: "follow", Short: "Print events as they happen, until interrupted", Args: exactly(0)}
 	c.Long = `Print events as they happen, one a line, until interrupted. The last line on standard error has
 the revision to go on from, for --after.`
 	c.RunE = func(c *cobra.Command, _ []string) error {

@@ -15,6 +15,7 @@ import (
 	"github.com/sallyport-go/sallyport/apikey"
 	"github.com/sallyport-go/sallyport/policy"
 	"github.com/sallyport-go/sallyport/store"
+	"github.com/sallyport-go/sallyport/store/adapter"
 	"github.com/sallyport-go/sallyport/store/memory"
 )
 
@@ -34,6 +35,7 @@ func TestFailingWrites(t *testing.T) {
 		text   string
 	}{
 		{store.ErrConflict, changed, "The records are being changed by others."},
+		{adapter.NotWritten(errors.New("another process has it locked")), unknown, "The store could not write. Nothing was changed. Try again. (another process has it locked)"},
 		{errors.New("the disk is on fire"), unknown, "It is not known whether the change was made. Look before you try again. (the disk is on fire)"},
 	} {
 		s := newScript(t)
@@ -116,4 +118,11 @@ func TestFailingReads(t *testing.T) {
 	var stdout bytes.Buffer
 	require.Equal(t, no, s.do(strings.NewReader(""), &stdout, io.Discard, "doctor"))
 	require.Equal(t, 4, strings.Count(stdout.String(), "the disk is on fire"), stdout.String())
+}
+
+// An unobserved store cannot read its usage.
+type unobserved struct{ *memory.Store }
+
+func (unobserved) Usage(context.Context, ...apikey.ID) (map[apikey.ID]store.KeyUsage, error) {
+	return nil, errUnread
 }

@@ -72,7 +72,7 @@ func (s *session) keysCreate() *cobra.Command {
 	var all, ipv6 bool
 	var expires, notBefore instant
 	var issuing issuing
-	c := &cobra.Command{Use: "create --org ORG", Short: "Create a key, and print its secret", Args: cobra.NoArgs}
+	c := &cobra.Command{Use: "create --org ORG", Short: "Create a key, and print its secret", Args: exactly(0)}
 	c.Long = `Create a key, and print its secret alone on standard output, or into --secret-file. A key
 without --from is open to every address where nothing requires a list: that is a finding.
 
@@ -89,7 +89,7 @@ without --from is open to every address where nothing requires a list: that is a
 		if key.Entries, err = entries(from, ipv6, "", time.Time{}); err != nil {
 			return err
 		}
-		if err := s.storeOnly(c, "prefix", "server-key", "digest-realm"); err != nil {
+		if err := s.storeOnly(c, secretsAreTheServices, "prefix", "server-key", "digest-realm"); err != nil {
 			return err
 		}
 		if ch.records, err = issuing.records(c.Context(), s, org); err != nil {
@@ -158,23 +158,44 @@ func entries(texts []string, ipv6 bool, comment string, expires time.Time) ([]ac
 }
 
 func (s *session) keysDescribe() *cobra.Command {
-	return s.changeKey("describe KEY TEXT", "Set the description of a key", cobra.ExactArgs(2), func(id apikey.ID, rest []string) (string, change, error) {
-		return fmt.Sprintf("describe key %s as %q", id, rest[0]), sent(admin.Describe(id, rest[0]), object{"kind": "edit_key", "description": rest[0]}), nil
+	return s.changeKey("describe KEY TEXT", "Set the description of a key", exactly(2), func(id apikey.ID, rest []string) (string, change, error) {
+		return fmt.Sprintf("describe key %s as %q", id, rest[0]), describing(id, rest[0]), nil
 	})
+}
+
+func describing(id apikey.ID, text string) change {
+	return sent(admin.Describe(id, text), object{"kind": "edit_key", "description": text})
 }
 
 func (s *session) keysGrant() *cobra.Command {
 	var roles []string
 	var project string
 	var all, remove bool
-	c := s.changeKey("grant KEY --role ROLE", "Give a key roles, or take them away", cobra.ExactArgs(1), func(id apikey.ID, _ []string) (string, change, error) {
-		made := grants(roles, project, all)
-		texts := grantsText(admin.KeyView{Grants: grantViews(made)}, ", ")
-		if remove {
-			return fmt.Sprintf("take from key %s: %s", id, texts), sent(admin.RemoveGrants(id, made...), grantObjects(made)), nil
+	c := &cobra.Command{Use: "grant KEY --role ROLE", Short: "Give a key roles, or take them away", Args: exactly(1)}
+	c.Long = `Give a key roles, or take them away. If it has all of them already, nothing is changed, and the
+exit status is 0. If it has only some, or is to lose one that it has not, nothing is changed either,
+and it is 2.`
+	ch := s.changing(c)
+	org := ch.keyFlags(c)
+	c.RunE = func(c *cobra.Command, args []string) error {
+		key, err := s.keyOf(c.Context(), args[0], *org)
+		if err != nil {
+			return err
 		}
-		return fmt.Sprintf("give key %s: %s", id, texts), sent(admin.AddGrants(id, made...), grantObjects(made)), nil
-	})
+		made := grants(roles, project, all)
+		views := grantViews(made)
+		text := fmt.Sprintf("give key %s: %s", key.ID, grantsText(admin.KeyView{Grants: views}, ", "))
+		change := sent(admin.AddGrants(key.ID, made...), grantObjects(made))
+		has := func(g admin.GrantView) bool { return slices.Contains(key.Grants, g) }
+		switch {
+		case remove:
+			text = strings.Replace(text, "give", "take from", 1)
+			change = sent(admin.RemoveGrants(key.ID, made...), grantObjects(made))
+		case !slices.ContainsFunc(views, func(g admin.GrantView) bool { return !has(g) }):
+			change = describing(key.ID, key.Description) // changes nothing
+		}
+		return ch.makeOfKey(c.Context(), key.ID, *org, text, nil, change)
+	}
 	grantFlags(c, &roles, &project, &all)
 	c.Flags().BoolVar(&remove, "remove", false, "take the roles away")
 	must(c, "role")
@@ -189,20 +210,20 @@ func grantViews(grants []apikey.Grant) (views []admin.GrantView) {
 }
 
 func (s *session) keysDisable() *cobra.Command {
-	return s.changeKey("disable KEY", "Switch a key off at once", cobra.ExactArgs(1), func(id apikey.ID, _ []string) (string, change, error) {
+	return s.changeKey("disable KEY", "Switch a key off at once", exactly(1), func(id apikey.ID, _ []string) (string, change, error) {
 		return fmt.Sprintf("switch key %s off", id), sent(admin.DisableKey(id), nil), nil
 	})
 }
 
 func (s *session) keysEnable() *cobra.Command {
-	return s.changeKey("enable KEY", "Switch a key on again", cobra.ExactArgs(1), func(id apikey.ID, _ []string) (string, change, error) {
+	return s.changeKey("enable KEY", "Switch a key on again", exactly(1), func(id apikey.ID, _ []string) (string, change, error) {
 		return fmt.Sprintf("switch key %s on", id), sent(admin.EnableKey(id), nil), nil
 	})
 }
 
 func (s *session) keysValidity() *cobra.Command {
 	var f span
-	c := &cobra.Command{Use: "validity KEY", Short: "Set the begin or the end of a key", Args: cobra.ExactArgs(1)}
+	c := &cobra.Command{Use: "validity KEY", Short: "Set the begin or the end of a key", Args: exactly(1)}
 	ch := s.changing(c)
 	org := ch.keyFlags(c)
 	c.RunE = func(c *cobra.Command, args []string) error {
@@ -228,7 +249,7 @@ func (s *session) keysValidity() *cobra.Command {
 func (s *session) keysRotate() *cobra.Command {
 	var overlap duration
 	var issuing issuing
-	c := &cobra.Command{Use: "rotate KEY --overlap 24h", Short: "Give a key a new secret, and print it", Args: cobra.ExactArgs(1)}
+	c := &cobra.Command{Use: "rotate KEY --overlap 24h", Short: "Give a key a new secret, and print it", Args: exactly(1)}
 	c.Long = `Give a key a new secret, and print it alone on standard output, or into --secret-file. The
 earlier secret stays valid for the overlap. With --overlap 0s, as after a leak, it ends at once.`
 	ch := s.changing(c)
@@ -237,7 +258,7 @@ earlier secret stays valid for the overlap. With --overlap 0s, as after a leak, 
 	org := ch.keyFlags(c)
 	c.RunE = func(c *cobra.Command, args []string) error {
 		id := apikey.ID(args[0])
-		if err := s.storeOnly(c, "prefix", "server-key", "digest-realm"); err != nil {
+		if err := s.storeOnly(c, secretsAreTheServices, "prefix", "server-key", "digest-realm"); err != nil {
 			return err
 		}
 		text := fmt.Sprintf("rotate key %s to %s, the earlier one ends in %s", id, issuing.text(s), overlap)
@@ -252,7 +273,7 @@ earlier secret stays valid for the overlap. With --overlap 0s, as after a leak, 
 
 func (s *session) keysEndSecret() *cobra.Command {
 	var at instant
-	c := s.changeKey("end-secret KEY SECRET-ID", "End a secret of a key", cobra.ExactArgs(2), func(id apikey.ID, rest []string) (string, change, error) {
+	c := s.changeKey("end-secret KEY SECRET-ID", "End a secret of a key", exactly(2), func(id apikey.ID, rest []string) (string, change, error) {
 		if len(rest[0]) > maxSecretID {
 			return "", change{}, usageError{errors.New("that is no ID of a secret: want its 8 digits, as keys show has them, and never the secret itself")}
 		}
@@ -266,7 +287,7 @@ func (s *session) keysEndSecret() *cobra.Command {
 const maxSecretID = 16
 
 func (s *session) keysDelete() *cobra.Command {
-	return s.changeKey("delete KEY", "Delete a key with its list, grants and usage", cobra.ExactArgs(1), func(id apikey.ID, _ []string) (string, change, error) {
+	return s.changeKey("delete KEY", "Delete a key with its list, grants and usage", exactly(1), func(id apikey.ID, _ []string) (string, change, error) {
 		return fmt.Sprintf("delete key %s", id), sent(admin.DeleteKey(id), nil), nil
 	})
 }

@@ -97,7 +97,7 @@ func (s *session) keyCommands() *cobra.Command {
 func (s *session) keysList() *cobra.Command {
 	var org, status string
 	var filter store.Filter
-	c := &cobra.Command{Use: "list", Short: "List the keys of an organization, or of all", Args: cobra.NoArgs}
+	c := &cobra.Command{Use: "list", Short: "List the keys of an organization, or of all", Args: exactly(0)}
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		r, err := s.records(c.Context())
 		if err != nil {
@@ -130,20 +130,31 @@ func views(ctx context.Context, r records, organization string, filter store.Fil
 				yield(admin.KeyView{}, err)
 				return
 			}
-			request := store.PageRequest{Limit: store.MaxPageSize, Filter: filter}
-			for more := true; more; more = request.Cursor != "" {
-				page, err := r.Keys(ctx, id, request)
-				if err != nil {
-					yield(admin.KeyView{}, err)
+			for key, err := range pages(ctx, r, id, filter) {
+				if !yield(key, err) || err != nil {
 					return
 				}
-				for _, key := range page.Items {
-					if !yield(key, nil) {
-						return
-					}
-				}
-				request.Cursor = page.Next
 			}
+		}
+	}
+}
+
+// pages yields the keys of all pages of an organization.
+func pages(ctx context.Context, r records, organization string, filter store.Filter) iter.Seq2[admin.KeyView, error] {
+	return func(yield func(admin.KeyView, error) bool) {
+		request := store.PageRequest{Limit: store.MaxPageSize, Filter: filter}
+		for more := true; more; more = request.Cursor != "" {
+			page, err := r.Keys(ctx, organization, request)
+			if err != nil {
+				yield(admin.KeyView{}, err)
+				return
+			}
+			for _, key := range page.Items {
+				if !yield(key, nil) {
+					return
+				}
+			}
+			request.Cursor = page.Next
 		}
 	}
 }
@@ -166,7 +177,7 @@ func organizationIDs(ctx context.Context, r records, given string) iter.Seq2[str
 
 func (s *session) keysShow() *cobra.Command {
 	var org string
-	c := &cobra.Command{Use: "show KEY", Short: "Show a key", Args: cobra.ExactArgs(1), RunE: func(c *cobra.Command, args []string) error {
+	c := &cobra.Command{Use: "show KEY", Short: "Show a key", Args: exactly(1), RunE: func(c *cobra.Command, args []string) error {
 		key, err := s.keyOf(c.Context(), args[0], org)
 		if err != nil {
 			return err

@@ -48,7 +48,7 @@ func each[T any](items []T) func(yield func(T, error) bool) {
 func (s *session) listShow() *cobra.Command {
 	var org string
 	var trial, text bool
-	c := &cobra.Command{Use: "show KEY", Short: "Show the access list of a key", Args: cobra.ExactArgs(1)}
+	c := &cobra.Command{Use: "show KEY", Short: "Show the access list of a key", Args: exactly(1)}
 	c.RunE = func(c *cobra.Command, args []string) error {
 		key, err := s.keyOf(c.Context(), args[0], org)
 		if err != nil {
@@ -120,18 +120,37 @@ func (s *session) listAdd() *cobra.Command {
 	var expires instant
 	var length duration
 	var ipv6 bool
-	c := s.changeKey("add KEY ADDRESS...", "Add addresses and blocks to the access list of a key", cobra.MinimumNArgs(2), func(id apikey.ID, rest []string) (string, change, error) {
+	c := &cobra.Command{Use: "add KEY ADDRESS...", Short: "Add addresses and blocks to the access list of a key", Args: atLeast(2)}
+	c.Long = `Add addresses and blocks to the access list of a key. If all of them are listed already, with the
+same end and comment, nothing is changed, and the exit status is 0. If one is listed with another
+end or comment, or some are and others are not, nothing is added either, and it is 2: see list edit.`
+	ch := s.changing(c)
+	org := ch.keyFlags(c)
+	c.RunE = func(c *cobra.Command, args []string) error {
 		end := expires.Time
 		if length != 0 {
 			end = s.env.now().Add(time.Duration(length)).Truncate(time.Second)
 		}
-		made, err := entries(rest, ipv6, comment, end)
-		text := fmt.Sprintf("add to the list of key %s: %s", id, strings.Join(rest, ", "))
+		made, err := entries(args[1:], ipv6, comment, end)
+		if err != nil {
+			return err
+		}
+		key, err := s.keyOf(c.Context(), args[0], *org)
+		if err != nil {
+			return err
+		}
+		text := fmt.Sprintf("add to the list of key %s: %s", key.ID, strings.Join(args[1:], ", "))
 		if !end.IsZero() {
 			text += ", until " + when(end)
 		}
-		return text, sent(admin.AddEntries(id, made...), entryObjects(made)), err
-	})
+		add := sent(admin.AddEntries(key.ID, made...), entryObjects(made))
+		if so, err := listed(key, made, s.env.now()); err != nil {
+			return err
+		} else if so {
+			add = sent(admin.EditEntries(key.ID, made...), entryObjects(made)) // changes nothing
+		}
+		return ch.makeOfKey(c.Context(), key.ID, *org, text, nil, add)
+	}
 	c.Flags().StringVar(&comment, "comment", "", "a `text` for people, at each of them")
 	c.Flags().Var(&expires, "expires", "their end")
 	c.Flags().Var(&length, "for", "or how long they hold")
@@ -140,10 +159,22 @@ func (s *session) listAdd() *cobra.Command {
 	return c
 }
 
+// listed reports whether a key has entries already, in force and as they are.
+func listed(key admin.KeyView, entries []accesslist.Entry, now time.Time) (bool, error) {
+	list, err := listOfViews(key.Entries)
+	for _, entry := range entries {
+		found, ok := list.Find(entry.Prefix())
+		if !ok || found.ExpiredAt(now) || !found.Expires.Equal(entry.Expires) || found.Comment != entry.Comment {
+			return false, err
+		}
+	}
+	return true, err
+}
+
 func (s *session) listEdit() *cobra.Command {
 	var comment string
 	var f span
-	c := &cobra.Command{Use: "edit KEY ADDRESS...", Short: "Change the end or the comment of entries, each exactly as it is listed", Args: cobra.MinimumNArgs(2)}
+	c := &cobra.Command{Use: "edit KEY ADDRESS...", Short: "Change the end or the comment of entries, each exactly as it is listed", Args: atLeast(2)}
 	ch := s.changing(c)
 	org := ch.keyFlags(c)
 	c.RunE = func(c *cobra.Command, args []string) error {
@@ -184,7 +215,7 @@ func (s *session) listEdit() *cobra.Command {
 }
 
 func (s *session) listRemove() *cobra.Command {
-	return s.changeKey("remove KEY ADDRESS...", "Remove entries from the access list of a key, each exactly as it is listed", cobra.MinimumNArgs(2), func(id apikey.ID, rest []string) (string, change, error) {
+	return s.changeKey("remove KEY ADDRESS...", "Remove entries from the access list of a key, each exactly as it is listed", atLeast(2), func(id apikey.ID, rest []string) (string, change, error) {
 		made, err := entries(rest, true, "", time.Time{})
 		var prefixes []netip.Prefix
 		for _, entry := range made {
@@ -201,7 +232,7 @@ type listFile struct {
 }
 
 func (f *listFile) flags(c *cobra.Command) {
-	c.Flags().StringVarP(&f.path, "file", "f", "", "the `file`, - for standard input")
+	inputFlag(c, &f.path, "the list")
 	c.Flags().BoolVar(&f.ipv6, "ipv6", false, "allow IPv6 addresses")
 	must(c, "file")
 }
@@ -223,7 +254,7 @@ func (f *listFile) read(s *session) ([]accesslist.Entry, error) {
 
 func (s *session) listReplace() *cobra.Command {
 	var file listFile
-	c := s.changeKey("replace KEY -f FILE", "Replace the access list of a key by a file", cobra.ExactArgs(1), func(id apikey.ID, _ []string) (string, change, error) {
+	c := s.changeKey("replace KEY -f FILE", "Replace the access list of a key by a file", exactly(1), func(id apikey.ID, _ []string) (string, change, error) {
 		made, err := file.read(s)
 		return fmt.Sprintf("replace the list of key %s by %s", id, count(len(made), "entry", "entries")), sent(admin.ReplaceEntries(id, made...), entryObjects(made)), err
 	})
@@ -240,7 +271,7 @@ standard input, and --yes is needed.`
 
 func (s *session) listTry() *cobra.Command {
 	var file listFile
-	c := s.changeKey("try KEY -f FILE", "Put a list on trial: it denies nobody, and what it would deny is counted", cobra.ExactArgs(1), func(id apikey.ID, _ []string) (string, change, error) {
+	c := s.changeKey("try KEY -f FILE", "Put a list on trial: it denies nobody, and what it would deny is counted", exactly(1), func(id apikey.ID, _ []string) (string, change, error) {
 		made, err := file.read(s)
 		return fmt.Sprintf("put a list of %s on trial for key %s", count(len(made), "entry", "entries"), id), sent(admin.SetTrialList(id, made...), entryObjects(made)), err
 	})
@@ -254,13 +285,13 @@ func (s *session) listTry() *cobra.Command {
 }
 
 func (s *session) listEnforce() *cobra.Command {
-	return s.changeKey("enforce KEY", "Make the list on trial the access list of a key", cobra.ExactArgs(1), func(id apikey.ID, _ []string) (string, change, error) {
+	return s.changeKey("enforce KEY", "Make the list on trial the access list of a key", exactly(1), func(id apikey.ID, _ []string) (string, change, error) {
 		return fmt.Sprintf("enforce the list on trial of key %s", id), sent(admin.EnforceTrial(id), nil), nil
 	})
 }
 
 func (s *session) listEndTrial() *cobra.Command {
-	return s.changeKey("end-trial KEY", "End the trial of a list, without enforcing it", cobra.ExactArgs(1), func(id apikey.ID, _ []string) (string, change, error) {
+	return s.changeKey("end-trial KEY", "End the trial of a list, without enforcing it", exactly(1), func(id apikey.ID, _ []string) (string, change, error) {
 		return fmt.Sprintf("end the trial of a list of key %s", id), sent(admin.EndTrial(id), nil), nil
 	})
 }

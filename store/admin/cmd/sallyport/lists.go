@@ -5,8 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -25,12 +23,15 @@ func (s *session) listsCommands() *cobra.Command {
 
 // A publishedFile is the flags of a published list in a file.
 type publishedFile struct {
+	path    string
 	options published.Options
 	format  string
 }
 
 func (f *publishedFile) flags(c *cobra.Command) {
 	flags := c.Flags()
+	inputFlag(c, &f.path, "the list")
+	must(c, "file")
 	flags.StringVar(&f.format, "format", "", "the `format` required; recognized unless given")
 	flags.StringVar(&f.options.Source, "source", "", "the list's `name`, for the comments of its entries")
 	flags.StringSliceVar(&f.options.Regions, "region", nil, "ranges of these `regions` only, in the provider's words")
@@ -52,21 +53,16 @@ var flagNames = strings.NewReplacer("published: ", "", "Columns.Address", "--add
 	"AllowIPv6", "--ipv6", ": want at most MaxBytes", "", ": want at most MaxRanges", "", "want no Columns", "want no --address-column and its like",
 	"Columns", "the columns", ": want it looked at, then AllowShrunk", "")
 
-// read reads a published list, - from standard input.
-func (f *publishedFile) read(s *session, path string) (published.List, error) {
+func (f *publishedFile) read(s *session) (published.List, error) {
 	f.options.Format = published.Format(f.format)
-	var from io.Reader = s.stdin
-	if path != "-" {
-		file, err := os.Open(path)
-		if err != nil {
-			return published.List{}, err
-		}
-		defer func() { _ = file.Close() }() // it is only read
-		from = file
+	from, err := s.open(f.path)
+	if err != nil {
+		return published.List{}, err
 	}
+	defer func() { _ = from.Close() }() // it is only read
 	read, err := published.Read(from, f.options)
 	if err != nil {
-		return read, fmt.Errorf("the list in %s cannot be used: %s", path, flagNames.Replace(err.Error()))
+		return read, fmt.Errorf("the list in %s cannot be used: %s", f.path, flagNames.Replace(err.Error()))
 	}
 	return read, nil
 }
@@ -195,14 +191,14 @@ func leftOutText(all []leftOutView) (lines []string) {
 func (s *session) listsRead() *cobra.Command {
 	var file publishedFile
 	var regions, services, text bool
-	c := &cobra.Command{Use: "read FILE", Short: "Read a published list, and say what it has and what was left out", Args: cobra.ExactArgs(1)}
+	c := &cobra.Command{Use: "read -f FILE", Short: "Read a published list, and say what it has and what was left out", Args: exactly(0)}
 	c.Long = `Read an address list that others publish: the IP ranges of a cloud, a geofeed, CSV, ranges, text in
-many forms. FILE is - for standard input. The format is recognized and said. Nothing is written.
+many forms. The format is recognized and said. Nothing is written.
 
   curl -fsS https://ip-ranges.amazonaws.com/ip-ranges.json > aws.json
-  sallyport lists read aws.json --services
-  sallyport lists read aws.json --service ROUTE53_HEALTHCHECKS
-  sallyport lists read aws.json --service ROUTE53_HEALTHCHECKS --source AWS --text > list.txt
+  sallyport lists read -f aws.json --services
+  sallyport lists read -f aws.json --service ROUTE53_HEALTHCHECKS
+  sallyport lists read -f aws.json --service ROUTE53_HEALTHCHECKS --source AWS --text > list.txt
 
 -o name prints the entries, one a line; --text has their comments, too. A web page, a list cut
 off, and one without ranges are refused with exit status 2.`
@@ -211,11 +207,11 @@ off, and one without ranges are refused with exit status 2.`
 	c.Flags().BoolVar(&services, "services", false, "show the words for --service instead")
 	c.Flags().BoolVar(&text, "text", false, "the entries, as a file for list replace")
 	c.MarkFlagsMutuallyExclusive("regions", "services", "text")
-	c.RunE = func(_ *cobra.Command, args []string) error {
+	c.RunE = func(*cobra.Command, []string) error {
 		if text && s.output != "table" {
 			return usageError{errors.New("--text is a format itself: want no -o beside it")}
 		}
-		read, err := file.read(s, args[0])
+		read, err := file.read(s)
 		if err != nil {
 			return err
 		}
@@ -243,12 +239,12 @@ func (s *session) told(v publishedView) { s.err.details(publishedViews.detail(v)
 func (s *session) listsRefresh() *cobra.Command {
 	var file publishedFile
 	var shrunk bool
-	c := &cobra.Command{Use: "refresh KEY FILE --source NAME", Short: "Bring the entries of a key up to date by a new edition of a published list", Args: cobra.ExactArgs(2)}
+	c := &cobra.Command{Use: "refresh KEY -f FILE --source NAME", Short: "Bring the entries of a key up to date by a new edition of a published list", Args: exactly(1)}
 	c.Long = `Bring the entries of a key up to date by a new edition of a published list. The entries with a
 comment that begins with the source's name are the list's; all others stay. Entries that are in
-both editions keep their comment, expiry and time. FILE is - for standard input, and --yes is needed.
+both editions keep their comment, expiry and time. With - the list is read from standard input, and --yes is needed.
 
-  sallyport lists refresh KEY aws.json --source AWS --service ROUTE53_HEALTHCHECKS --preview
+  sallyport lists refresh KEY -f aws.json --source AWS --service ROUTE53_HEALTHCHECKS --preview
 
 Give the same filters as the last time. A web page, a list cut off, and one without ranges are
 refused with exit status 2. An edition that lost half of its entries or addresses is refused with
@@ -259,7 +255,7 @@ refused with exit status 2. An edition that lost half of its entries or addresse
 	must(c, "source")
 	c.Flags().BoolVar(&shrunk, "allow-shrunk", false, "take an edition that lost half")
 	c.RunE = func(c *cobra.Command, args []string) error {
-		read, err := file.read(s, args[1])
+		read, err := file.read(s)
 		if err != nil {
 			return err
 		}

@@ -40,7 +40,7 @@ func TestRefreshKeepsWhatWasAddedMeanwhile(t *testing.T) {
 			other.store, added = kept, true
 			require.Equal(t, yes, other.do(strings.NewReader(""), io.Discard, io.Discard, "list", "add", "report", "198.51.100.200", "--yes"))
 		}}
-		status := s.do(strings.NewReader(""), io.Discard, io.Discard, "lists", "refresh", "report", "testdata/aws.json", "--source", "AWS", "--service", "S3", "--yes")
+		status := s.do(strings.NewReader(""), io.Discard, io.Discard, "lists", "refresh", "report", "-f", "testdata/aws.json", "--source", "AWS", "--service", "S3", "--yes")
 		key, err := kept.Key(t.Context(), "report")
 		require.NoError(t, err)
 		list, err := key.AccessList.MarshalText()
@@ -62,12 +62,12 @@ func TestFailingRefresh(t *testing.T) {
 	s := newScript(t)
 	var stdout, stderr bytes.Buffer
 	from := io.MultiReader(strings.NewReader("192.0.2.1\n"), failingReader{})
-	require.Equal(t, unknown, s.do(from, &stdout, &stderr, "lists", "refresh", "report", "-", "--source", "AWS", "--yes"))
+	require.Equal(t, unknown, s.do(from, &stdout, &stderr, "lists", "refresh", "report", "-f", "-", "--source", "AWS", "--yes"))
 	require.Contains(t, stderr.String(), "was not read to its end: the line is down")
 
 	stderr.Reset()
 	s.store = unread{s.store.(*memory.Store)}
-	require.Equal(t, unknown, s.do(strings.NewReader(""), &stdout, &stderr, "lists", "refresh", "report", "testdata/aws.json", "--source", "AWS", "--yes"))
+	require.Equal(t, unknown, s.do(strings.NewReader(""), &stdout, &stderr, "lists", "refresh", "report", "-f", "testdata/aws.json", "--source", "AWS", "--yes"))
 	require.Contains(t, stderr.String(), "the disk is on fire")
 	require.Empty(t, stdout.String())
 }

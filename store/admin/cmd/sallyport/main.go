@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"os/signal"
@@ -72,7 +73,11 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	root.SetOut(stdout)
 	root.SetErr(stderr)
 	command, err := root.ExecuteContextC(ctx)
-	for _, failed := range []error{s.close(), s.out.flush()} {
+	closed, printed := s.close(), s.out.flush()
+	if printed != nil && s.made && err == nil {
+		printed = fmt.Errorf("the change was made, but could not be shown: %w", printed)
+	}
+	for _, failed := range []error{closed, printed} {
 		if failed != nil {
 			err = errors.Join(err, failed)
 		}
@@ -81,7 +86,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	if _, ok := errors.AsType[usageError](err); ok || status == unknown && !s.started {
 		text += "\nSee '" + command.CommandPath() + " --help'."
 	}
-	if text != "" && !errors.Is(err, syscall.EPIPE) {
+	if text != "" && (s.made || !errors.Is(err, syscall.EPIPE)) {
 		s.err.strong("sallyport: ")
 		s.err.print(text + "\n")
 	}
@@ -96,6 +101,8 @@ var errNo = errors.New("no")
 
 // A noError is the answer no, with its reason.
 type noError struct{ error }
+
+func (e noError) Unwrap() error { return e.error }
 
 // A usageError is a wrong use of the command.
 type usageError struct{ error }

@@ -37,7 +37,7 @@ func requirementText(r policy.Requirement) string { return strings.ReplaceAll(r.
 
 func readRequirement(text string) (r policy.Requirement, err error) {
 	if r.UnmarshalText([]byte(strings.ReplaceAll(text, "-", "_"))) != nil {
-		err = usageError{fmt.Errorf("requirement %.40q: want not-required, report-only or required", text)}
+		err = usageError{fmt.Errorf("requirement %.40q%s: want not-required, report-only or required", text, didYouMean(text, requirements))}
 	}
 	return r, err
 }
@@ -46,11 +46,11 @@ var requirements = []string{"not-required", "report-only", "required"}
 
 func (s *session) orgCommands() *cobra.Command {
 	return group("org", "Show organizations, and change what they require",
-		s.orgList(), s.orgShow(), s.orgCreate(), s.orgRequire(), s.orgSuspend(), s.orgResume(), s.orgDisable(), s.orgEnable())
+		s.orgList(), s.orgShow(), s.orgCreate(), s.orgRename(), s.orgRequire(), s.orgSuspend(), s.orgResume(), s.orgDisable(), s.orgEnable())
 }
 
 func (s *session) orgList() *cobra.Command {
-	return &cobra.Command{Use: "list", Short: "List the organizations", Args: cobra.NoArgs, RunE: func(c *cobra.Command, _ []string) error {
+	return &cobra.Command{Use: "list", Short: "List the organizations", Args: exactly(0), RunE: func(c *cobra.Command, _ []string) error {
 		r, err := s.records(c.Context())
 		if err != nil {
 			return err
@@ -60,14 +60,14 @@ func (s *session) orgList() *cobra.Command {
 }
 
 func (s *session) orgShow() *cobra.Command {
-	return &cobra.Command{Use: "show ORG", Short: "Show an organization", Args: cobra.ExactArgs(1), RunE: func(c *cobra.Command, args []string) error {
+	return &cobra.Command{Use: "show ORG", Short: "Show an organization", Args: exactly(1), RunE: func(c *cobra.Command, args []string) error {
 		r, err := s.records(c.Context())
 		if err != nil {
 			return err
 		}
 		o, err := r.Organization(c.Context(), args[0])
 		if err != nil {
-			return err
+			return nearOrganization(c.Context(), r, args[0], err)
 		}
 		return show(s, organizations, o)
 	}}
@@ -75,7 +75,7 @@ func (s *session) orgShow() *cobra.Command {
 
 // changeOf is a command that changes its organization, the first argument.
 func (s *session) changeOf(use, short string, n int, changes func(args []string) (text string, _ []change, err error)) (*cobra.Command, *changer) {
-	c := &cobra.Command{Use: use, Short: short, Args: cobra.ExactArgs(n)}
+	c := &cobra.Command{Use: use, Short: short, Args: exactly(n)}
 	ch := s.changing(c)
 	c.RunE = func(c *cobra.Command, args []string) (err error) {
 		text, made, err := changes(args)
@@ -85,7 +85,7 @@ func (s *session) changeOf(use, short string, n int, changes func(args []string)
 		if ch.records, err = s.records(c.Context()); err != nil {
 			return err
 		}
-		return ch.make(c.Context(), args[0], text, made...)
+		return nearOrganization(c.Context(), ch.records, args[0], ch.make(c.Context(), args[0], text, made...))
 	}
 	return c, ch
 }
@@ -94,15 +94,32 @@ func (s *session) orgCreate() *cobra.Command {
 	var name, require string
 	c, _ := s.changeOf("create ORG", "Create an organization", 1, func(args []string) (string, []change, error) {
 		requirement, err := readRequirement(require)
+		if err == nil {
+			err = s.resolve()
+		}
+		if err == nil && s.isRemote() {
+			err = storeOnlyError("Nobody has a right in an organization that does not exist: the program behind the server creates it for a new customer")
+		}
 		changes := []change{{Change: admin.CreateOrganization(requirement)}}
 		if name != "" {
 			changes = append(changes, change{Change: admin.SetName(name)})
 		}
 		return fmt.Sprintf("create organization %s, access lists %s", args[0], require), changes, err
 	})
+	c.Long = `Create an organization. It needs --store: behind a server nobody has a right in an organization
+that does not exist, and the program there creates it for a new customer.`
 	c.Flags().StringVar(&name, "name", "", "`name` for people")
 	c.Flags().StringVar(&require, "require", "required", "whether its keys need access lists: not-required, report-only or required")
 	complete(c, "require", requirements...)
+	return c
+}
+
+func (s *session) orgRename() *cobra.Command {
+	c, _ := s.changeOf("rename ORG NAME", "Set the name of an organization for people", 2, func(args []string) (string, []change, error) {
+		return fmt.Sprintf("name organization %s %q", args[0], args[1]), []change{sent(admin.SetName(args[1]), object{"name": args[1]})}, nil
+	})
+	c.Long = `Set the name of an organization for people. An empty one takes the name away. Calls name the
+organization by its ID, which stays.`
 	return c
 }
 
@@ -112,12 +129,6 @@ func (s *session) orgRequire() *cobra.Command {
 			requirement, err := readRequirement(args[1])
 			return fmt.Sprintf("access lists of organization %s: %s", args[0], args[1]), []change{sent(admin.SetRequirement(requirement), object{"requirement": requirement})}, err
 		})
-	c.ValidArgsFunction = func(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
-		if len(args) == 1 {
-			return requirements, cobra.ShellCompDirectiveNoFileComp
-		}
-		return nil, cobra.ShellCompDirectiveNoFileComp
-	}
 	return c
 }
 
@@ -138,9 +149,19 @@ func (s *session) orgSuspend() *cobra.Command {
 Access lists stay in force. At the end the requirement applies again by itself. That keys
 without a list are open meanwhile is a finding, opens: accept it by its name.
 
+A running suspension gets the new end. One that would end earlier is shown with both ends, and
+asked for; with --yes it has to be named by --until.
+
   sallyport org suspend acme --for 1h --reason "thrown by mistake"
   sallyport org suspend acme --for 1h --reason "thrown by mistake" --yes --accept opens`
 	ch.needsReason = true
+	ch.unasked = func(p admin.Preview) error {
+		if moved := p.Suspension; moved != nil && moved.Will.Before(moved.Was) && until.IsZero() {
+			return usageError{fmt.Errorf("a suspension is running until %s, and --for %s would end it earlier: want --until %s to shorten it, or org resume to end it now",
+				when(moved.Was), length, moved.Will.Format(time.RFC3339))}
+		}
+		return nil
+	}
 	c.Flags().Var(&length, "for", "how long, at most 24h")
 	c.Flags().Var(&until, "until", "or until when: with --token, that of the preview")
 	c.MarkFlagsMutuallyExclusive("for", "until")
@@ -156,14 +177,14 @@ func (s *session) orgResume() *cobra.Command {
 
 func (s *session) orgDisable() *cobra.Command {
 	c, _ := s.changeOf("disable ORG", "Switch every key of an organization off at once", 1, func(args []string) (string, []change, error) {
-		return fmt.Sprintf("switch organization %s off, and each of its keys", args[0]), []change{{Change: admin.DisableOrganization()}}, nil
+		return fmt.Sprintf("switch organization %s off, and each of its keys", args[0]), []change{sent(admin.DisableOrganization(), nil)}, nil
 	})
 	return c
 }
 
 func (s *session) orgEnable() *cobra.Command {
 	c, _ := s.changeOf("enable ORG", "Switch the keys of an organization on again", 1, func(args []string) (string, []change, error) {
-		return fmt.Sprintf("switch organization %s on again", args[0]), []change{{Change: admin.EnableOrganization()}}, nil
+		return fmt.Sprintf("switch organization %s on again", args[0]), []change{sent(admin.EnableOrganization(), nil)}, nil
 	})
 	return c
 }

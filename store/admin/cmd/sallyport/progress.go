@@ -9,7 +9,7 @@ import (
 // A progress passes lines on, and shows on a terminal how many.
 type progress struct {
 	w     io.Writer // of the lines; nil if they are read
-	r     io.ReadSeeker
+	r     io.Reader
 	on    *printer
 	unit  string // of the number
 	lines int
@@ -31,10 +31,15 @@ func (p *progress) Read(data []byte) (int, error) {
 	return n, err
 }
 
-// Seek is for files that are read several times: the number begins anew.
-func (p *progress) Seek(offset int64, whence int) (int64, error) {
-	p.lines, p.shown = 0, 0
-	return p.r.Seek(offset, whence)
+// A rereading is the progress of a file that is read several times: the number begins anew.
+type rereading struct {
+	progress
+	file io.ReadSeeker
+}
+
+func (r *rereading) Seek(offset int64, whence int) (int64, error) {
+	r.lines, r.shown = 0, 0
+	return r.file.Seek(offset, whence)
 }
 
 func (p *progress) count(data []byte) { p.add(bytes.Count(data, []byte{'\n'})) }

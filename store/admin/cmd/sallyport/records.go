@@ -26,8 +26,10 @@ type records interface {
 	Key(ctx context.Context, organization string, id apikey.ID) (admin.KeyView, error)
 	Keys(ctx context.Context, organization string, request store.PageRequest) (store.Page[admin.KeyView], error)
 	Usage(ctx context.Context, organization string, id apikey.ID) (admin.KeyUsage, error)
+	ReviewList(ctx context.Context, organization string, id apikey.ID, internet bool) (admin.ListReview, error)
 	May(ctx context.Context, organization string, id apikey.ID, endpoints []policy.Endpoint, client netip.Addr) (admin.Permissions, error)
 	Decide(ctx context.Context, request policy.Request, at time.Time) (decided, error)
+	DecideAll(ctx context.Context, requests []policy.Request, at time.Time) ([]decided, error)
 	Investigate(ctx context.Context, organization string, call admin.Call) (admin.Investigation, error)
 	Tighten(ctx context.Context, organization string, id apikey.ID, options admin.TightenOptions) (admin.Tightening, error)
 	Preview(ctx context.Context, organization string, changes ...change) (admin.Preview, error)
@@ -51,35 +53,17 @@ type newSecret struct {
 	text string
 }
 
-// resolve finds out whether the command works on a store or through a server.
-func (s *session) resolve() error {
-	from := "--store and --server are both given"
-	if s.address == "" && s.server == "" {
-		// no default of the flag, which help would print, with its password
-		s.address, s.server = s.env.getenv("SALLYPORT_STORE"), s.env.getenv("SALLYPORT_SERVER")
-		from = "SALLYPORT_STORE and SALLYPORT_SERVER are both set"
-	}
-	switch {
-	case s.address != "" && s.server != "":
-		return usageError{errors.New(from + ": want one of them, or the other's flag")}
-	case s.server == "" && s.caFile != "":
-		return usageError{errors.New("--ca-file is for --server: want both")}
-	case s.address == "" && s.server == "":
-		return usageError{errors.New("which store? want --store sqlite:/path, postgres://… or etcd://h1,h2/prefix, or SALLYPORT_STORE; or --server https://…")}
-	case s.server != "" && len(s.managers) > 0:
-		return usageError{errors.New("--managers is for --store: the server has its own")}
-	}
-	return nil
+// storeOnlyError is the error of a command that no server has, with the reason.
+func storeOnlyError(why string) error {
+	return fmt.Errorf("with --server this command is not available: use --store. %s", why)
 }
-
-var errStoreOnly = errors.New("with --server this command is not available: use --store")
 
 // records opens the store, with these options of its Admin, or reaches the server.
 func (s *session) records(ctx context.Context, options ...admin.Option) (records, error) {
 	if err := s.resolve(); err != nil {
 		return nil, err
 	}
-	if s.server != "" {
+	if s.isRemote() {
 		return s.reach()
 	}
 	a, err := s.admin(ctx, options...)
@@ -89,22 +73,39 @@ func (s *session) records(ctx context.Context, options ...admin.Option) (records
 	return &local{Admin: a, session: s}, nil
 }
 
+// since returns the records with how far back usage counts. That of a server is its own unless
+// the flag is given.
+func (s *session) since(c *cobra.Command, window duration) (records, error) {
+	r, err := s.records(c.Context(), admin.WithWindow(time.Duration(window)))
+	if remote, ok := r.(*server); ok && c.Flags().Changed("since") {
+		if window <= 0 {
+			return nil, usageError{fmt.Errorf("--since %s: want a time above 0", window)}
+		}
+		remote.window = time.Duration(window)
+	}
+	return r, err
+}
+
+// Why a server does not take a flag.
+const (
+	rolesAreTheServices     = "The roles and the conditions of an endpoint are the service's own: want --endpoint NAME"
+	secretsAreTheServices   = "The service makes and verifies secrets itself"
+	endpointsAreTheServices = "The service says what a key may do at its own endpoints"
+)
+
 // storeOnly returns an error if one of these flags is given and there is a server, which
 // decides such things itself.
-func (s *session) storeOnly(c *cobra.Command, flags ...string) error {
-	if err := s.resolve(); err != nil || s.server == "" {
+func (s *session) storeOnly(c *cobra.Command, why string, flags ...string) error {
+	if err := s.resolve(); err != nil || !s.isRemote() {
 		return err
 	}
 	for _, flag := range flags {
 		if c.Flags().Changed(flag) {
-			return fmt.Errorf("with --server the flag --%s is not available: use --store", flag)
+			return fmt.Errorf("with --server the flag --%s is not available: use --store. %s", flag, why)
 		}
 	}
 	return nil
 }
-
-// isRemote reports whether the command works through a server. resolve was called.
-func (s *session) isRemote() bool { return s.server != "" }
 
 // A local is the records of the opened store.
 type local struct {
@@ -130,22 +131,29 @@ func (l *local) Organizations(ctx context.Context) iter.Seq2[admin.OrganizationV
 func (l *local) OrganizationOf(ctx context.Context, id apikey.ID) (string, error) {
 	key, err := l.session.store.Key(ctx, id)
 	if errors.Is(err, store.ErrNotFound) {
-		return "", noSuchKey(id, l.session.shown)
+		return "", noKeyError{id, l.session.shown}
 	}
 	return key.Organization, err
 }
 
-func noSuchKey(id apikey.ID, where string) error {
-	return fmt.Errorf("there is no key %q in %s", id, where)
+func (l *local) Decide(ctx context.Context, request policy.Request, at time.Time) (decided, error) {
+	return decidedOf(l.engine(at).Decide(ctx, request)), nil
 }
 
-func (l *local) Decide(ctx context.Context, request policy.Request, at time.Time) (decided, error) {
+func (l *local) DecideAll(ctx context.Context, requests []policy.Request, at time.Time) (all []decided, err error) {
+	for _, d := range l.engine(at).DecideAll(ctx, requests) {
+		all = append(all, decidedOf(d))
+	}
+	return all, nil
+}
+
+// engine decides at an instant, now if that is zero.
+func (l *local) engine(at time.Time) *policy.Engine {
 	clock := l.session.env.now
 	if !at.IsZero() {
 		clock = func() time.Time { return at }
 	}
-	d := policy.New(l.session.store, policy.WithClock(clock), policy.WithTimeout(deciding)).Decide(ctx, request)
-	return decidedOf(d), nil
+	return policy.New(l.session.store, policy.WithClock(clock), policy.WithTimeout(deciding))
 }
 
 func (l *local) Investigate(ctx context.Context, organization string, call admin.Call) (admin.Investigation, error) {

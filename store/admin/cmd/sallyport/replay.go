@@ -33,7 +33,7 @@ type replaying struct {
 
 func (s *session) replayCommand() *cobra.Command {
 	r := replaying{session: s}
-	c := &cobra.Command{Use: "replay LOG...", Short: "Try an access list on access logs: exit status 1 if it would have refused calls", Args: cobra.MinimumNArgs(1)}
+	c := &cobra.Command{Use: "replay LOG...", Short: "Try an access list on access logs: exit status 1 if it would have refused calls", Args: atLeast(1)}
 	c.Long = `Try an access list on access logs, before it comes into force: which clients it would have
 refused, which entries have no call and, with --suggest, a list that serves all. LOG is text, gzip
 or bzip2; - is standard input. The format is recognized and said; nothing is written.

@@ -32,11 +32,17 @@ const apiPath = "/api/sallyport/v1"
 
 // A server is the records of a running service, by its API.
 type server struct {
-	client *http.Client
-	base   string // up to apiPath, included
-	key    string // the secret: never in an error
-	shown  string
-	me     *who // once asked for
+	client  *http.Client
+	base    string // up to apiPath, included
+	key     string // the secret: never in an error
+	shown   string
+	from    string // the flag, variable or profile that has the address
+	keyFrom string // the variable or the file that has the key
+	me      *who   // once asked for
+	now     func() time.Time
+	off     time.Duration // the server's clock less ours, at the last answer
+	expires time.Time     // of its certificate, zero without TLS
+	window  time.Duration // how far back usage counts; 0: as the server has it
 }
 
 // reach returns the server, without a call to it yet.
@@ -44,18 +50,24 @@ func (s *session) reach() (*server, error) {
 	if s.reached != nil {
 		return s.reached, nil
 	}
-	base, err := serverURL(s.server)
+	base, err := serverURL(s.settings.server)
 	if err != nil {
 		return nil, err
 	}
-	key := strings.TrimSpace(s.env.getenv("SALLYPORT_KEY"))
+	key, keyFrom := strings.TrimSpace(s.env.getenv("SALLYPORT_KEY")), "SALLYPORT_KEY"
+	if path := s.settings.keyFile; key == "" && path != "" {
+		if key, err = readKey(path); err != nil {
+			return nil, fmt.Errorf("%s: %w", s.settings.from, err)
+		}
+		keyFrom = path
+	}
 	if key == "" {
-		return nil, usageError{errors.New("with --server the secret of a key is needed: want it in SALLYPORT_KEY")}
+		return nil, usageError{errors.New("with --server the secret of a key is needed: want it in SALLYPORT_KEY, or in the key-file of a profile")}
 	}
 	if len(key) > 4096 || strings.ContainsFunc(key, func(r rune) bool { return r <= ' ' || r > '~' }) {
-		return nil, usageError{errors.New("SALLYPORT_KEY is no secret of a key: want its one line")}
+		return nil, usageError{fmt.Errorf("%s is no secret of a key: want its one line", keyFrom)}
 	}
-	trust, err := trusted(s.caFile)
+	trust, err := trusted(s.settings.caFile)
 	if err != nil {
 		return nil, err
 	}
@@ -63,7 +75,7 @@ func (s *session) reach() (*server, error) {
 		Proxy: http.ProxyFromEnvironment, DialContext: (&net.Dialer{Timeout: opening}).DialContext, TLSHandshakeTimeout: opening,
 		TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: trust}, ForceAttemptHTTP2: true, MaxResponseHeaderBytes: maxHeaders,
 	}
-	s.reached = &server{base: base + apiPath, shown: base, key: key, client: &http.Client{Transport: transport,
+	s.reached = &server{base: base + apiPath, shown: base, from: s.settings.from, key: key, keyFrom: keyFrom, now: s.env.now, client: &http.Client{Transport: transport,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }, // the key is for this address
 	}}
 	s.shown, s.closing = base, func() error { transport.CloseIdleConnections(); return nil }
@@ -128,6 +140,8 @@ func (v *server) call(ctx context.Context, r request, into any) error {
 	defer func() { _ = answer.Body.Close() }() // it is only read
 	data, err := io.ReadAll(io.LimitReader(answer.Body, maxFile+1))
 	switch {
+	case err != nil && ctx.Err() == nil:
+		return fmt.Errorf("the answer of %s (%s) broke off: %w", v.shown, v.from, err)
 	case err != nil:
 		return v.failed(ctx, err)
 	case len(data) > maxFile:
@@ -176,6 +190,12 @@ func (v *server) send(ctx context.Context, r request) (*http.Response, error) {
 	if err != nil {
 		return nil, v.failed(ctx, err)
 	}
+	if date, err := http.ParseTime(answer.Header.Get("Date")); err == nil {
+		v.off = date.Sub(v.now())
+	}
+	if answer.TLS != nil {
+		v.expires = answer.TLS.PeerCertificates[0].NotAfter // verified
+	}
 	return answer, nil
 }
 
@@ -185,15 +205,30 @@ func (v *server) failed(ctx context.Context, err error) error {
 		err = inner.Err // its text has the whole URL
 	}
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-		return fmt.Errorf("%s does not answer within %s", v.shown, answering)
+		return fmt.Errorf("%s (%s) does not answer within %s", v.shown, v.from, answering)
 	}
-	return fmt.Errorf("%s cannot be reached: %w", v.shown, err)
+	return fmt.Errorf("%s (%s) cannot be reached: %w%s", v.shown, v.from, err, repair(err))
+}
+
+// repair says what helps against an error of TLS.
+func repair(err error) string {
+	var unknown x509.UnknownAuthorityError
+	var otherHost x509.HostnameError
+	switch {
+	case errors.As(err, &unknown):
+		return ". For a certificate of your own authority give that one's with --ca-file"
+	case errors.As(err, &otherHost):
+		return ". Use a name that the certificate has"
+	case errors.Is(err, http.ErrSchemeMismatch):
+		return ". It speaks no TLS there: is the port right?"
+	}
+	return ""
 }
 
 // foreign is the error of an answer that is not the API's.
 func (v *server) foreign(answer *http.Response) error {
-	return fmt.Errorf("%s does not answer as the API (status %d, %.60q): is the address right, and does its service serve %s?",
-		v.shown, answer.StatusCode, answer.Header.Get("Content-Type"), apiPath)
+	return fmt.Errorf("%s (%s) does not answer as the API (status %d, %.60q): is the address right, and does its service serve %s?",
+		v.shown, v.from, answer.StatusCode, answer.Header.Get("Content-Type"), apiPath)
 }
 
 func mediaType(answer *http.Response) string {
@@ -233,7 +268,7 @@ func (p partly) Unwrap() error { return p.error }
 // refusal is the error of an answer without success.
 func (v *server) refusal(method string, answer *http.Response, data []byte) error {
 	if answer.StatusCode < 400 {
-		return fmt.Errorf("%s sends to another address (status %d), which is not followed with the key: want that address itself", v.shown, answer.StatusCode)
+		return fmt.Errorf("%s (%s) sends to another address (status %d), which is not followed with the key: want that address itself", v.shown, v.from, answer.StatusCode)
 	}
 	var p problem
 	if mediaType(answer) != "application/problem+json" || json.Unmarshal(data, &p) != nil || p.Status != answer.StatusCode || p.Detail == "" {
@@ -247,6 +282,9 @@ func (v *server) refusal(method string, answer *http.Response, data []byte) erro
 	if refused.Class.UnmarshalText([]byte(p.Class)) != nil { // of the guard, or of the request
 		refused.Class = admin.Invalid
 		refused.Message = fmt.Sprintf("The server answers %d %.60s: %s", p.Status, p.Code, detail)
+		if p.Status == http.StatusUnauthorized {
+			refused.Message += fmt.Sprintf(" The key is that of %s.", v.keyFrom)
+		}
 	}
 	var err error = answered{refused, exitOf(method, p)}
 	if p.Outcome != nil && p.Outcome.Made > 0 {

@@ -5,13 +5,10 @@ import (
 	"context"
 	"crypto/tls"
 	"encoding/json"
-	"encoding/pem"
 	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -76,6 +73,10 @@ func TestServerAnswers(t *testing.T) {
 		"redirection": {func(w http.ResponseWriter, r *http.Request) {
 			http.Redirect(w, r, "/elsewhere", http.StatusTemporaryRedirect)
 		}, unknown, "sends to another address (status 307)"},
+		"cut off": {func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Content-Length", "100")
+			answering200("application/json", "{")(w, r)
+		}, unknown, "(SALLYPORT_SERVER) broke off: unexpected EOF: It is not known whether the change was made"},
 		"broken off": {func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, unknown, lost},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -99,7 +100,7 @@ func TestServerAnswersSomethingElse(t *testing.T) {
 		server := httptest.NewServer(answering200("application/json", body))
 		for _, command := range []string{"whoami", "org list", "org show acme", "keys list --org acme", "keys show report --org acme", "list show report --org acme", "usage report --org acme",
 			"denials report --org acme", "may report --org acme", "decide report --org acme --from 192.0.2.1", "explain report --org acme --from 192.0.2.1", "events list --org acme",
-			"events follow --org acme", "list suggest report --org acme", "keys disable report --org acme --preview", "keys disable report --org acme --yes"} {
+			"events follow --org acme", "list suggest report --org acme", "list findings report --org acme", "doctor", "keys disable report --org acme --preview", "keys disable report --org acme --yes"} {
 			status, text := through(t, t.Context(), server.URL, strings.Fields(command)...)
 			require.Equal(t, unknown, status, command+text)
 		}
@@ -139,7 +140,7 @@ func TestServerAddresses(t *testing.T) {
 	}
 	s := newScript(t)
 	s.env["SALLYPORT_SERVER"] = "https://gate.example.com"
-	require.Contains(t, s.run("sallyport whoami", ""), "SALLYPORT_STORE and SALLYPORT_SERVER are both set")
+	require.Contains(t, s.run("sallyport whoami", ""), "SALLYPORT_STORE and SALLYPORT_SERVER are both given")
 	require.Contains(t, s.run("sallyport whoami --store memory:test --server https://gate.example.com", ""), "--store and --server are both given")
 	require.Contains(t, s.run("sallyport whoami --store memory:test -o name", ""), "olga\n? 0")
 	require.Contains(t, s.run("sallyport whoami --store memory:test --ca-file x", ""), "--ca-file is for --server")
@@ -150,12 +151,12 @@ func TestServerAddresses(t *testing.T) {
 func TestNotServed(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { t.Error("asked for " + r.URL.Path) }))
 	defer server.Close()
-	for _, command := range []string{"export -f /dev/null", "import -f /dev/null --yes", "verify -f /dev/null", "migrate --yes", "migrate --preview", "doctor", "list findings report", "org create new --yes",
-		"org disable acme --yes", "org enable acme --yes", "decide -f /dev/null", "decide report --from 192.0.2.1 --org acme --role reader", "explain report --from 192.0.2.1 --org acme --requires-list",
-		"may report --endpoint a=b", "usage report --since 1d", "denials --since 1d", "keys create --org acme --prefix a --yes", "keys rotate report --overlap 1h --server-key a=b --yes"} {
+	for _, command := range []string{"export -f /dev/null", "import -f /dev/null --yes", "verify -f /dev/null", "migrate --yes", "migrate --preview", "org create new --yes",
+		"decide report --from 192.0.2.1 --org acme --role reader", "explain report --from 192.0.2.1 --org acme --requires-list",
+		"may report --endpoint a=b", "decide report --from 192.0.2.1 --org acme --secret-file /dev/null", "keys create --org acme --prefix a --yes", "keys rotate report --overlap 1h --server-key a=b --yes"} {
 		status, text := through(t, t.Context(), server.URL, strings.Fields(command)...)
 		require.Equal(t, unknown, status, command)
-		require.Contains(t, text, "not available: use --store", command)
+		require.Regexp(t, `not available: use --store\. [A-Z]`, text, command)
 	}
 	for _, name := range []string{"", ".", ".."} {
 		status, text := through(t, t.Context(), server.URL, "keys", "show", name, "--org", "acme")
@@ -181,6 +182,24 @@ func TestServerWithoutAnswer(t *testing.T) {
 	status, text = through(t, ctx, server.URL, "whoami")
 	require.Equal(t, unknown, status)
 	require.Contains(t, text, "cannot be reached: context canceled")
+	begun, stop := context.WithCancel(t.Context())
+
+	late, cancel := context.WithTimeout(t.Context(), 0)
+	defer cancel()
+	status, text = through(t, late, server.URL, "whoami")
+	require.Equal(t, unknown, status)
+	require.Equal(t, "sallyport: "+server.URL+" (SALLYPORT_SERVER) does not answer within 40s\n", text)
+
+	server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		answering200("application/json", "{")(w, r)
+		_ = http.NewResponseController(w).Flush() // so that the body has begun
+		stop()
+		<-r.Context().Done()
+	}))
+	defer server.Close()
+	status, text = through(t, begun, server.URL, "whoami")
+	require.Equal(t, unknown, status)
+	require.Contains(t, text, "context canceled")
 }
 
 // A redirection is not followed with the key.
@@ -200,12 +219,11 @@ func TestServerTLS(t *testing.T) {
 	server.Config.ErrorLog = nil
 	server.StartTLS()
 	defer server.Close()
-	certificates := filepath.Join(t.TempDir(), "ca.pem")
-	require.NoError(t, os.WriteFile(certificates, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw}), 0o600))
+	certificates := certificatesOf(t, server)
 
 	status, text := through(t, t.Context(), server.URL, "whoami")
 	require.Equal(t, unknown, status)
-	require.Contains(t, text, "certificate")
+	require.Contains(t, text, "certificate signed by unknown authority. For a certificate of your own authority give that one's with --ca-file\n")
 	status, text = through(t, t.Context(), server.URL, "whoami", "--ca-file", certificates, "-o", "name")
 	require.Equal(t, yes, status, text)
 	require.Equal(t, "ops\n", text)
@@ -215,6 +233,18 @@ func TestServerTLS(t *testing.T) {
 	require.Contains(t, text, "has no certificate: want PEM")
 	status, _ = through(t, t.Context(), server.URL, "whoami", "--ca-file", certificates+"x")
 	require.Equal(t, unknown, status)
+
+	status, text = through(t, t.Context(), strings.Replace(server.URL, "127.0.0.1", "localhost", 1), "whoami", "--ca-file", certificates)
+	require.Equal(t, unknown, status)
+	require.Contains(t, text, "not localhost. Use a name that the certificate has\n")
+	withoutTLS := httptest.NewServer(http.NotFoundHandler())
+	defer withoutTLS.Close()
+	status, text = through(t, t.Context(), strings.Replace(withoutTLS.URL, "http:", "https:", 1), "whoami")
+	require.Equal(t, unknown, status)
+	require.Contains(t, text, "HTTP response to HTTPS client. It speaks no TLS there: is the port right?\n")
+	status, text = through(t, t.Context(), strings.Replace(server.URL, "https:", "http:", 1), "whoami")
+	require.Equal(t, unknown, status)
+	require.Contains(t, text, "does not answer as the API (status 400")
 
 	old := httptest.NewUnstartedServer(answering200("application/json", `{"actor":{"kind":"key","id":"ops"}}`))
 	old.TLS = &tls.Config{MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11}

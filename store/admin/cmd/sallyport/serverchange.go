@@ -41,10 +41,7 @@ func (o outcomeBody) made() made {
 }
 
 func (v *server) Preview(ctx context.Context, organization string, changes ...change) (admin.Preview, error) {
-	r, err := changeRequest(organization, changes)
-	if err != nil {
-		return admin.Preview{}, err
-	}
+	r := changeRequest(organization, changes)
 	r.query = url.Values{"preview": {"true"}}
 	var body outcomeBody
 	if err := v.call(ctx, r, &body); err != nil {
@@ -58,10 +55,7 @@ func (v *server) Preview(ctx context.Context, organization string, changes ...ch
 
 // Apply makes changes. Without an answer it is not known whether they were made.
 func (v *server) Apply(ctx context.Context, organization string, options admin.ApplyOptions, changes ...change) (made, error) {
-	r, err := changeRequest(organization, changes)
-	if err != nil {
-		return made{}, err
-	}
+	r := changeRequest(organization, changes)
 	r.header = map[string]string{}
 	if options.Token != "" {
 		if strings.ContainsFunc(options.Token, func(r rune) bool { return r <= ' ' || r > '~' }) {
@@ -80,7 +74,7 @@ func (v *server) Apply(ctx context.Context, organization string, options admin.A
 		r.header["Sallyport-Reason"] = url.PathEscape(options.Reason)
 	}
 	var body outcomeBody
-	err = v.call(ctx, r, &body)
+	err := v.call(ctx, r, &body)
 	if part, ok := errors.AsType[partly](err); ok {
 		return part.made.made(), err
 	}
@@ -96,13 +90,10 @@ func (v *server) Apply(ctx context.Context, organization string, options admin.A
 	return body.made(), nil
 }
 
-func changeRequest(organization string, changes []change) (r request, err error) {
+func changeRequest(organization string, changes []change) request {
 	var all []object
 	for _, c := range changes {
-		if c.values == nil {
-			return r, errStoreOnly
-		}
 		all = append(all, c.values)
 	}
-	return request{method: http.MethodPost, path: []string{"organizations", organization, "changes"}, body: object{"changes": all}}, nil
+	return request{method: http.MethodPost, path: []string{"organizations", organization, "changes"}, body: object{"changes": all}}
 }

@@ -93,7 +93,7 @@ func (v *server) OrganizationOf(ctx context.Context, id apikey.ID) (string, erro
 			return "", err
 		}
 	}
-	return "", noError{noSuchKey(id, v.shown)}
+	return "", noError{noKeyError{id, v.shown}}
 }
 
 func (v *server) Key(ctx context.Context, organization string, id apikey.ID) (key admin.KeyView, err error) {
@@ -123,10 +123,26 @@ func (v *server) Keys(ctx context.Context, organization string, r store.PageRequ
 }
 
 func (v *server) Usage(ctx context.Context, organization string, id apikey.ID) (used admin.KeyUsage, err error) {
-	if err = v.get(ctx, &used, nil, "organizations", organization, "keys", string(id), "usage"); err == nil && used.Key != id {
+	if err = v.get(ctx, &used, v.within(url.Values{}), "organizations", organization, "keys", string(id), "usage"); err == nil && used.Key != id {
 		err = v.otherwise("usage")
 	}
 	return used, err
+}
+
+// within adds how far back usage counts, in whole seconds.
+func (v *server) within(query url.Values) url.Values {
+	if v.window > 0 {
+		query.Set("windowSeconds", strconv.FormatInt(int64((v.window+time.Second-1)/time.Second), 10))
+	}
+	return query
+}
+
+func (v *server) ReviewList(ctx context.Context, organization string, id apikey.ID, internet bool) (review admin.ListReview, err error) {
+	query := v.within(url.Values{"internet": {strconv.FormatBool(internet)}})
+	if err = v.get(ctx, &review, query, "organizations", organization, "keys", string(id), "list", "findings"); err == nil && review.Key != id {
+		err = v.otherwise("findings")
+	}
+	return review, err
 }
 
 // May is about the service's own endpoints.
@@ -165,29 +181,35 @@ type verdict struct {
 	WouldDeny    policy.Reason `json:"wouldDeny,omitzero"`
 }
 
-func (v *server) Decide(ctx context.Context, r policy.Request, at time.Time) (d decided, err error) {
-	var body struct {
-		Allowed   bool          `json:"allowed"`
-		Reason    policy.Reason `json:"reason"`
-		WouldDeny policy.Reason `json:"wouldDeny"`
-		Status    int           `json:"status"`
-		Code      string        `json:"code"`
-		Message   string        `json:"message"`
-	}
-	if err := v.call(ctx, request{method: http.MethodPost, path: []string{"organizations", r.Organization, "decisions"},
-		body: callObject(r.Key, r.Client, r.Endpoint, r.Project, at)}, &body); err != nil {
-		return d, err
-	}
-	if body.Reason == 0 {
-		return d, v.otherwise("a decision")
-	}
-	d = decided{Answer: answer{Status: body.Status, Code: body.Code, Message: body.Message},
-		allowed: body.Allowed && body.Reason.Allows(), reason: body.Reason, wouldDeny: body.WouldDeny}
-	if body.Allowed != body.Reason.Allows() || body.Reason == policy.InvalidRequest || body.Reason == policy.Unavailable {
-		d.unjudged = errors.New(body.Reason.String())
+// A decisionBody is a decision as the API has it.
+type decisionBody struct {
+	Allowed   bool          `json:"allowed"`
+	Reason    policy.Reason `json:"reason"`
+	WouldDeny policy.Reason `json:"wouldDeny"`
+	Status    int           `json:"status"`
+	Code      string        `json:"code"`
+	Message   string        `json:"message"`
+}
+
+// of returns the decision on a request.
+func (b decisionBody) of(r policy.Request) decided {
+	d := decided{Answer: answer{Status: b.Status, Code: b.Code, Message: b.Message},
+		allowed: b.Allowed && b.Reason.Allows(), reason: b.Reason, wouldDeny: b.WouldDeny}
+	if b.Allowed != b.Reason.Allows() || b.Reason == policy.InvalidRequest || b.Reason == policy.Unavailable {
+		d.unjudged = errors.New(b.Reason.String())
 	}
 	d.Decision = verdict{d.allowed, r.Client, r.Key, r.Organization, r.Project, r.Endpoint.Name, d.reason, d.wouldDeny}
-	return d, nil
+	return d
+}
+
+func (v *server) Decide(ctx context.Context, r policy.Request, at time.Time) (d decided, err error) {
+	var body decisionBody
+	err = v.call(ctx, request{method: http.MethodPost, path: []string{"organizations", r.Organization, "decisions"},
+		body: callObject(r.Key, r.Client, r.Endpoint, r.Project, at)}, &body)
+	if err == nil && body.Reason == 0 {
+		err = v.otherwise("a decision")
+	}
+	return body.of(r), err
 }
 
 func (v *server) Investigate(ctx context.Context, organization string, c admin.Call) (found admin.Investigation, err error) {
@@ -199,14 +221,14 @@ func (v *server) Investigate(ctx context.Context, organization string, c admin.C
 		body["unproven"] = true
 	}
 	err = v.call(ctx, request{method: http.MethodPost, path: []string{"organizations", organization, "investigations"}, body: body}, &found)
-	if err == nil && (found.Organization != organization || found.Again == 0) {
+	if err == nil && (found.Organization != organization || found.Reason == 0 || found.Again == 0) {
 		err = v.otherwise("an investigation")
 	}
 	return found, err
 }
 
 func (v *server) Tighten(ctx context.Context, organization string, id apikey.ID, options admin.TightenOptions) (t admin.Tightening, err error) {
-	query := url.Values{"budget": {strconv.Itoa(options.Budget)}, "allowIPv6": {strconv.FormatBool(options.AllowIPv6)}}
+	query := v.within(url.Values{"budget": {strconv.Itoa(options.Budget)}, "allowIPv6": {strconv.FormatBool(options.AllowIPv6)}})
 	if err = v.get(ctx, &t, query, "organizations", organization, "keys", string(id), "list", "suggestion"); err == nil && t.Key.ID != id {
 		err = v.otherwise("a list")
 	}

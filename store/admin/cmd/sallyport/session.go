@@ -25,13 +25,18 @@ type session struct {
 	out, err    *printer
 	interactive bool // questions can be asked: standard input and standard error are terminals
 
-	address  string   // of the store
-	server   string   // or of a running service
-	caFile   string   // of certificates, for that
-	output   string   // the format
-	managers []string // the managing roles
+	profile       string   // these are flags: see settings
+	address       string   // of the store
+	serverAddress string   // or of a running service
+	caFile        string   // of certificates, for that
+	managers      []string // the managing roles
+	output        string   // the format
+	outputFrom    string   // the variable or profile that has it; empty: its flag
+
+	settings settings // by resolve
 
 	started bool // the arguments were right, and the work began
+	made    bool // a change was made: what fails afterwards takes nothing from that
 	store   store.Store
 	reached *server
 	shown   string // the store's address without its password
@@ -55,7 +60,7 @@ func (s *session) root() *cobra.Command {
 		{"Look:", []*cobra.Command{s.explainCommand(), s.decideCommand(), s.mayCommand(), s.usageCommand(), s.denialsCommand(), s.eventCommands(), s.replayCommand(), s.doctorCommand()}},
 		{"Change:", []*cobra.Command{s.orgCommands(), s.keyCommands(), s.listCommands(), s.listsCommands()}},
 		{"Move and keep:", []*cobra.Command{s.exportCommand(), s.verifyCommand(), s.importCommand(), s.migrateCommand()}},
-		{"Other:", []*cobra.Command{s.whoamiCommand(), s.versionCommand(), s.manCommand()}},
+		{"Other:", []*cobra.Command{s.whoamiCommand(), s.configCommand(), s.versionCommand(), s.manCommand()}},
 	} {
 		root.AddGroup(&cobra.Group{ID: part.title, Title: part.title})
 		for _, c := range part.commands {
@@ -67,24 +72,35 @@ func (s *session) root() *cobra.Command {
 	root.SetCompletionCommandGroupID("Other:")
 	root.Long = rootHelp
 	root.SilenceErrors, root.SilenceUsage = true, true
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
+	root.SetFlagErrorFunc(wrongFlag)
 	flags := root.PersistentFlags()
+	flags.StringVarP(&s.profile, "profile", "P", "", "the settings under this `name` in the configuration file (SALLYPORT_PROFILE)")
 	flags.StringVar(&s.address, "store", "", "`address` of the store (SALLYPORT_STORE): sqlite:/path, postgres://… or etcd://h1,h2/prefix")
-	flags.StringVar(&s.server, "server", "", "or `URL` of a running service (SALLYPORT_SERVER), with the secret of a key in SALLYPORT_KEY")
-	flags.StringVar(&s.caFile, "ca-file", "", "trust the certificates in this `file` for --server, and no others")
-	flags.StringVarP(&s.output, "output", "o", "table", "`format` of the output: table, json, jsonl or name")
+	flags.StringVar(&s.serverAddress, "server", "", "or `URL` of a running service (SALLYPORT_SERVER), with the secret of a key in SALLYPORT_KEY")
+	flags.StringVar(&s.caFile, "ca-file", "", "trust the certificates in this `file` for --server, and no others (SALLYPORT_CA_FILE)")
+	flags.StringVarP(&s.output, "output", "o", "table", "`format` of the output (SALLYPORT_OUTPUT): table, json, jsonl or name")
 	flags.StringSliceVar(&s.managers, "managers", nil, "managing `roles` (SALLYPORT_MANAGERS): a change that leaves no manager is refused; none: people manage")
 	root.PersistentPreRunE = func(c *cobra.Command, _ []string) error {
-		if err := errors.Join(c.ValidateRequiredFlags(), c.ValidateFlagGroups()); err != nil {
+		if err := c.ValidateFlagGroups(); err != nil {
+			return usageError{err}
+		}
+		if !isShells(c) {
+			if err := s.setFlags(c); err != nil {
+				return err
+			}
+		}
+		if err := c.ValidateRequiredFlags(); err != nil {
 			return usageError{err}
 		}
 		if !slices.Contains(formats, s.output) {
-			return usageError{fmt.Errorf("-o %.40q: want table, json, jsonl or name", s.output)}
+			return usageError{fmt.Errorf("-o %.40q%s: want table, json, jsonl or name", s.output, didYouMean(s.output, formats))}
 		}
 		s.started = true
 		return nil
 	}
 	complete(root, "output", formats...)
+	s.completeNames(root)
+	s.completeFlag(root, "profile", "PROFILE")
 	return root
 }
 
@@ -93,6 +109,7 @@ their store: no service needs to run. Or through the API of one that runs.
 
   export SALLYPORT_STORE=sqlite:/var/lib/gate/keys.db   # or postgres://…, etcd://h1,h2/prefix
   export SALLYPORT_SERVER=https://gate.example.com      # or this, and SALLYPORT_KEY
+  export SALLYPORT_PROFILE=prod                         # or both in a file: sallyport config --help
 
 Calls are refused, and why:
   sallyport explain KEY --from ADDRESS --org ORG
@@ -106,7 +123,7 @@ records were changed meanwhile. Changes ask on a terminal, and need --yes elsewh
 
 // group is a command that only has others.
 func group(name, short string, commands ...*cobra.Command) *cobra.Command {
-	c := &cobra.Command{Use: name, Short: short, Args: cobra.NoArgs, RunE: func(c *cobra.Command, _ []string) error {
+	c := &cobra.Command{Use: name, Short: short, Args: unknownCommand, RunE: func(c *cobra.Command, _ []string) error {
 		return usageError{fmt.Errorf("which command of %q?", c.CommandPath())}
 	}}
 	c.AddCommand(commands...)
@@ -132,25 +149,28 @@ const (
 	changing = 30 * time.Second
 )
 
-// use opens the store, once.
-func (s *session) use(ctx context.Context) error {
+// use opens the store, once. why says why a server cannot do this.
+func (s *session) use(ctx context.Context, why string) error {
 	if s.store != nil {
 		return nil
 	}
 	if err := s.resolve(); err != nil {
 		return err
 	}
-	if s.server != "" {
-		return errStoreOnly
+	if s.isRemote() {
+		return storeOnlyError(why)
 	}
 	ctx, cancel := context.WithTimeout(ctx, opening)
 	defer cancel()
-	opened, err := s.env.open(ctx, s.address, s.env.getenv, false)
+	opened, err := s.env.open(ctx, s.settings.store, s.env.getenv, false)
 	s.store, s.shown, s.closing = opened.Store, opened.shown, opened.close
 	if errors.Is(err, context.DeadlineExceeded) {
-		return fmt.Errorf("%s does not answer within %s: %w", hidePassword(s.address), opening, err)
+		err = fmt.Errorf("%s does not answer within %s: %w", hidePassword(s.settings.store), opening, err)
 	}
-	return err
+	if err != nil {
+		return fmt.Errorf("%w (%s)", err, s.settings.from)
+	}
+	return nil
 }
 
 func (s *session) close() error {
@@ -162,7 +182,7 @@ func (s *session) close() error {
 
 // admin opens the store, and returns its Admin.
 func (s *session) admin(ctx context.Context, options ...admin.Option) (*admin.Admin, error) {
-	if err := s.use(ctx); err != nil {
+	if err := s.use(ctx, ""); err != nil { // records reaches a server
 		return nil, err
 	}
 	return s.newAdmin(options...)
@@ -171,11 +191,7 @@ func (s *session) admin(ctx context.Context, options ...admin.Option) (*admin.Ad
 // newAdmin returns an Admin of the opened store.
 func (s *session) newAdmin(options ...admin.Option) (*admin.Admin, error) {
 	options = append(options, admin.RequireJournal(), admin.WithClock(s.env.now))
-	managers := s.managers
-	if len(managers) == 0 {
-		managers = split(s.env.getenv("SALLYPORT_MANAGERS"))
-	}
-	if len(managers) > 0 {
+	if managers := s.settings.managers; len(managers) > 0 {
 		options = append(options, admin.WithManagers(managers...))
 	} else {
 		options = append(options, admin.WithPeopleManaging())
@@ -194,5 +210,6 @@ func organizationOf(ctx context.Context, r records, id apikey.ID, given string) 
 	if given != "" {
 		return given, nil
 	}
-	return r.OrganizationOf(ctx, id)
+	organization, err := r.OrganizationOf(ctx, id)
+	return organization, nearKey(ctx, r, "", id, err)
 }

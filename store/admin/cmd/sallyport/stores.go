@@ -158,8 +158,13 @@ func found(ctx context.Context, client *clientv3.Client, prefix string) error {
 
 // hidePassword returns an address of a store without a password.
 func hidePassword(address string) string {
-	if parsed, err := url.Parse(address); err == nil {
-		return parsed.Redacted()
+	parsed, err := url.Parse(address)
+	if err != nil {
+		return "the store"
 	}
-	return "the store"
+	if query := parsed.Query(); query.Has("password") {
+		query.Set("password", "xxxxx")
+		parsed.RawQuery = query.Encode()
+	}
+	return parsed.Redacted()
 }

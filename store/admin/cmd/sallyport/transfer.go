@@ -4,48 +4,15 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/sallyport-go/sallyport/store/transfer"
 )
 
-// writeFile writes a new file that only its owner can read, or standard output if there is no
-// path. A file that could not be written whole is removed.
-func (s *session) writeFile(path string, write func(io.Writer) error) error {
-	write = s.counted(write)
-	if path == "" {
-		if s.out.term {
-			return usageError{errors.New("a terminal is no place for an export: want -f FILE, or a pipe")}
-		}
-		return write(s.out.w)
-	}
-	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if errors.Is(err, os.ErrExist) {
-		return fmt.Errorf("the file %q exists already: want a new one", path)
-	}
-	if err != nil {
-		return err
-	}
-	if err = write(file); err == nil {
-		err = file.Sync()
-	}
-	if err = errors.Join(err, file.Close()); err != nil {
-		return errors.Join(err, os.Remove(path))
-	}
-	return nil
-}
-
-// counted shows the progress of a writer on the terminal.
-func (s *session) counted(write func(io.Writer) error) func(io.Writer) error {
-	return func(w io.Writer) error {
-		p := &progress{w: w, on: s.err, unit: "records"}
-		err := write(p)
-		p.end()
-		return err
-	}
-}
+// acrossOrganizations is why no server has these commands.
+const acrossOrganizations = "It reads or writes the records of every organization, with the hashes of the secrets, and callers of a service have rights in single ones"
 
 func countsText(c transfer.Counts) string {
 	return fmt.Sprintf("%s, %s, %d of them with usage", count(c.Organizations, "organization", "organizations"), count(c.Keys, "key", "keys"), c.Usage)
@@ -53,12 +20,12 @@ func countsText(c transfer.Counts) string {
 
 func (s *session) exportCommand() *cobra.Command {
 	var path string
-	c := &cobra.Command{Use: "export", Short: "Write all records to a file, as a backup or for another store", Args: cobra.NoArgs}
+	c := &cobra.Command{Use: "export", Short: "Write all records to a file, as a backup or for another store", Args: exactly(0)}
 	c.Long = `Write all organizations, keys and their usage to a file: a backup, or for import into another
 store. The file has the hashes of the secrets: protect it like the store. Events are not in it;
-see events export.`
+see events export. It needs --store: callers of a server have rights in single organizations.`
 	c.RunE = func(c *cobra.Command, _ []string) error {
-		if err := s.use(c.Context()); err != nil {
+		if err := s.use(c.Context(), acrossOrganizations); err != nil {
 			return err
 		}
 		var counts transfer.Counts
@@ -71,23 +38,24 @@ see events export.`
 		}
 		return err
 	}
-	c.Flags().StringVarP(&path, "file", "f", "", "a new `file`; standard output unless given")
+	outputFlag(c, &path)
 	return c
 }
 
 func (s *session) importCommand() *cobra.Command {
 	var path string
 	var preview, agreed bool
-	c := &cobra.Command{Use: "import -f FILE", Short: "Write the missing records of a file to the store", Args: cobra.NoArgs}
+	c := &cobra.Command{Use: "import -f FILE", Short: "Write the missing records of a file to the store", Args: exactly(0)}
 	c.Long = `Write the missing records of an export to the store. Equal ones are skipped, so an interrupted
 import is run again. If the store has another record of the same name, nothing is written. It
 is no change of an organization: nothing is judged, and no events are kept. Nobody else should
-write to the store meanwhile.`
+write to the store meanwhile. It needs --store: callers of a server have rights in single
+organizations.`
 	c.RunE = func(c *cobra.Command, _ []string) error {
-		if err := s.use(c.Context()); err != nil {
+		if err := s.use(c.Context(), acrossOrganizations); err != nil {
 			return err
 		}
-		file, err := os.Open(path)
+		file, err := s.seekable(path)
 		if err != nil {
 			return err
 		}
@@ -103,7 +71,7 @@ write to the store meanwhile.`
 				return err
 			}
 		}
-		p := &progress{r: file, on: s.err, unit: "records"}
+		p := &rereading{progress{r: file, on: s.err, unit: "records"}, file}
 		result, err := transfer.Import(c.Context(), s.store, p)
 		p.end()
 		s.err.printf("In the file: %s.\nWritten: %s.\n", countsText(result.File), countsText(result.Written))
@@ -112,8 +80,8 @@ write to the store meanwhile.`
 		}
 		return err
 	}
-	c.Flags().StringVarP(&path, "file", "f", "", "the `file`")
-	c.Flags().BoolVar(&preview, "preview", false, "compare only, like verify")
+	inputFlag(c, &path, "the export")
+	c.Flags().BoolVar(&preview, "preview", false, "compare only, like verify: exit status 1 if they differ")
 	c.Flags().BoolVar(&agreed, "yes", false, "do not ask")
 	must(c, "file")
 	return c
@@ -121,46 +89,51 @@ write to the store meanwhile.`
 
 func (s *session) verifyCommand() *cobra.Command {
 	var path string
-	c := &cobra.Command{Use: "verify -f FILE", Short: "Compare the store with a file: exit status 1 if it differs", Args: cobra.NoArgs}
+	c := &cobra.Command{Use: "verify -f FILE", Short: "Compare the store with a file: exit status 1 if it differs", Args: exactly(0)}
+	c.Long = `Compare the store with an export. Exit status 0 if both have the same records, 1 if not: the
+first five records are named that differ, that only the file has, and that only the store has.
+Nobody else should write to the store meanwhile. It needs --store: callers of a server have rights
+in single organizations.`
 	c.RunE = func(c *cobra.Command, _ []string) error {
-		if err := s.use(c.Context()); err != nil {
+		if err := s.use(c.Context(), acrossOrganizations); err != nil {
 			return err
 		}
-		file, err := os.Open(path)
+		file, err := s.open(path)
 		if err != nil {
 			return err
 		}
 		defer func() { _ = file.Close() }() // it is only read
 		return s.compare(c, file)
 	}
-	c.Flags().StringVarP(&path, "file", "f", "", "the `file`")
+	inputFlag(c, &path, "the export")
 	must(c, "file")
 	return c
 }
 
 // compare compares the store with an export.
-func (s *session) compare(c *cobra.Command, file io.ReadSeeker) error {
+func (s *session) compare(c *cobra.Command, file io.Reader) error {
 	p := &progress{r: file, on: s.err, unit: "records"}
 	counts, err := transfer.Verify(c.Context(), s.store, p)
 	p.end()
 	if errors.Is(err, transfer.ErrDiffers) {
-		s.out.printf("%v\n", err)
+		s.out.print(strings.TrimPrefix(err.Error(), "store/transfer: verify: ") + "\n")
 		return errNo
 	}
 	if err == nil {
-		s.out.printf("The store has all records of the file: %s.\n", countsText(counts))
+		s.out.printf("The store has the records of the file, and no others: %s.\n", countsText(counts))
 	}
 	return err
 }
 
 func (s *session) migrateCommand() *cobra.Command {
 	var preview, agreed bool
-	c := &cobra.Command{Use: "migrate", Short: "Make the store, or bring an older one up to date", Args: cobra.NoArgs}
+	c := &cobra.Command{Use: "migrate", Short: "Make the store, or bring an older one up to date", Args: exactly(0)}
 	c.Long = `Make the store if it is absent, or bring one of an earlier version up to date. Programs of an
-earlier version may be refused from then on: see the package of the store.`
+earlier version may be refused from then on: see the package of the store. It needs --store: a
+server does this to its own.`
 	c.RunE = func(c *cobra.Command, _ []string) error {
-		err := s.use(c.Context())
-		if _, wrong := errors.AsType[usageError](err); wrong || errors.Is(err, errStoreOnly) {
+		err := s.use(c.Context(), "A service makes its store and brings it up to date itself")
+		if _, wrong := errors.AsType[usageError](err); wrong || s.isRemote() {
 			return err
 		}
 		if err == nil {
@@ -171,7 +144,7 @@ earlier version may be refused from then on: see the package of the store.`
 			s.out.printf("The store would be made, or changed: %v\n", err)
 			return errNo
 		}
-		s.shown = hidePassword(s.address)
+		s.shown = hidePassword(s.settings.store)
 		if !agreed {
 			if err := s.ask("system "+s.env.user, "make the store or bring it up to date, because: "+err.Error()); err != nil {
 				return err
@@ -180,7 +153,7 @@ earlier version may be refused from then on: see the package of the store.`
 				return err
 			}
 		}
-		made, err := s.env.open(c.Context(), s.address, s.env.getenv, true)
+		made, err := s.env.open(c.Context(), s.settings.store, s.env.getenv, true)
 		if err != nil {
 			return err
 		}

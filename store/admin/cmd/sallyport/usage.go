@@ -61,12 +61,9 @@ func useText(n uint64, last time.Time, from string) string {
 func (s *session) usageCommand() *cobra.Command {
 	var org string
 	since := duration(30 * 24 * time.Hour)
-	c := &cobra.Command{Use: "usage KEY", Short: "Show how a key was used: entries, secrets, addresses, denials", Args: cobra.ExactArgs(1)}
+	c := &cobra.Command{Use: "usage KEY", Short: "Show how a key was used: entries, secrets, addresses, denials", Args: exactly(1)}
 	c.RunE = func(c *cobra.Command, args []string) error {
-		if err := s.storeOnly(c, "since"); err != nil {
-			return err
-		}
-		r, err := s.records(c.Context(), admin.WithWindow(time.Duration(since)))
+		r, err := s.since(c, since)
 		if err != nil {
 			return err
 		}
@@ -114,10 +111,7 @@ func (s *session) denialsCommand() *cobra.Command {
 trial or a requirement not in force would have denied. Calls with a wrong secret are not among
 them: strangers can make those.`
 	c.RunE = func(c *cobra.Command, args []string) error {
-		if err := s.storeOnly(c, "since"); err != nil {
-			return err
-		}
-		r, err := s.records(c.Context(), admin.WithWindow(time.Duration(since)))
+		r, err := s.since(c, since)
 		if err != nil {
 			return err
 		}

@@ -47,7 +47,7 @@ var whos = listing[who]{
 }
 
 func (s *session) whoamiCommand() *cobra.Command {
-	c := &cobra.Command{Use: "whoami", Short: "Show as whom changes are made, and of a key what it may do", Args: cobra.NoArgs}
+	c := &cobra.Command{Use: "whoami", Short: "Show as whom changes are made, and of a key what it may do", Args: exactly(0)}
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		r, err := s.records(c.Context())
 		if err != nil {

@@ -14,7 +14,7 @@ import (
 // them.
 type change struct {
 	admin.Change
-	values object // nil: the API has no such change
+	values object // nil: no server is asked for it
 }
 
 // An object is one of JSON.

@@ -9,12 +9,14 @@ PATH=$PATH:/usr/sbin:/sbin
 export PATH
 
 has() { command -v "$1" >/dev/null 2>&1; }
+sha256() { if has sha256sum; then sha256sum; else shasum -a 256; fi; }
 
 packages=
 has nginx || packages="$packages nginx"
 has chromium-headless-shell || packages="$packages chromium-headless-shell"
 has node && has npm || packages="$packages nodejs npm"
 if [ -n "$packages" ]; then
+	has apt-get || { echo "no apt-get: install$packages by this system's own packages, then run this again" >&2; exit 1; }
 	echo "installing from Debian's packages:$packages"
 	root=
 	if [ "$(id -u)" != 0 ]; then
@@ -28,7 +30,7 @@ fi
 
 # The tests look in the same place; see programs_test.go.
 cache=${SALLYPORT_CLIENTS_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/sallyport-clients}
-modules=$cache/npm-$(sha256sum testdata/npm/package-lock.json | cut -c 1-16)
+modules=$cache/npm-$(sha256 <testdata/npm/package-lock.json | cut -c 1-16)
 if [ ! -d "$modules" ]; then
 	echo "installing axe-core into $modules"
 	mkdir -p "$cache"

@@ -25,6 +25,13 @@ export async function run(url: string, secret: string, org: string) {
     body: { requirement: "required" },
   });
 
+  const named = await api.PATCH("/organizations/{org}", { params: { path }, body: { name: "Typed Ltd" } });
+  const calls = [{ key: "typed", address: "203.0.113.7" }, { key: "typed", address: "192.0.2.1" }];
+  const judged = await api.POST("/organizations/{org}/decisions/batch", { params: { path }, body: { calls } });
+  const review = await api.GET("/organizations/{org}/keys/{key}/list/findings", {
+    params: { path: { org, key: "typed" }, query: { windowSeconds: 3600, internet: true } },
+  });
+
   // @ts-expect-error there is no such state
   void (() => api.PUT("/organizations/{org}/requirement", { params: { path }, body: { requirement: "sometimes" } }));
   // @ts-expect-error there is no such path
@@ -41,5 +48,8 @@ export async function run(url: string, secret: string, org: string) {
     status: again.response.status,
     requirement: done.data?.organizations[0]?.requirement,
     made: preview.data?.made,
+    name: named.data?.organizations[0]?.name,
+    reasons: judged.data?.decisions.map((d) => d.reason),
+    findings: review.data?.findings.length,
   };
 }

@@ -1,0 +1,98 @@
+package main
+
+import (
+	"cmp"
+	"errors"
+	"io/fs"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+)
+
+// A configView is the settings in force, each with what it comes from. It has no secret.
+type configView struct {
+	File     string   `json:"file"`
+	Profiles []string `json:"profiles"`
+	Store    string   `json:"store,omitempty"`
+	Server   string   `json:"server,omitempty"`
+	From     string   `json:"from"`
+	CAFile   string   `json:"caFile,omitempty"`
+	Key      string   `json:"keyIn,omitempty"`
+	Org      string   `json:"org,omitempty"`
+	Output   string   `json:"output"`
+	Managers []string `json:"managers,omitempty"`
+}
+
+var configs = listing[configView]{
+	name: func(v configView) string { return v.File },
+	detail: func(v configView) [][2]string {
+		from := func(value, from string) string {
+			if value == "" || from == "" {
+				return oneLine(value)
+			}
+			return oneLine(value) + " (" + from + ")"
+		}
+		return [][2]string{{"file", v.File}, {"profiles", oneLine(strings.Join(v.Profiles, ", "))}, {"store", from(v.Store, v.From)}, {"server", from(v.Server, v.From)},
+			{"certificates", v.CAFile}, {"key in", v.Key}, {"organization", oneLine(v.Org)}, {"output", v.Output}, {"managers", oneLine(strings.Join(v.Managers, ", "))}}
+	},
+}
+
+func (s *session) configCommand() *cobra.Command {
+	var org string
+	c := &cobra.Command{Use: "config", Short: "Show the settings in force, and where each comes from", Args: cobra.NoArgs}
+	c.Long = `Show the settings in force, and where each comes from: its flag, or else the environment, or else
+the profile that --profile or SALLYPORT_PROFILE names. Profiles are in ~/.config/sallyport/config.toml,
+or below XDG_CONFIG_HOME; on Windows below %AppData%:
+
+  [profiles.prod]
+  server = "https://gate.example.com"
+  key-file = "prod.key"      # beside this file, with mode 0600
+  ca-file = "ca.pem"         # if the system does not know its authority
+  org = "acme"               # for --org
+  output = "table"
+
+  [profiles.night]           # straight in the store, when the service is down
+  store = "sqlite:/var/lib/gate/keys.db"
+  managers = ["owner"]
+
+No secret is in this file: an address with a password is refused, and so is a file that others can
+write, or one with a key-file that others can read. SALLYPORT_KEY goes before the key-file. The
+key-file is for the server of its own profile alone.
+
+The environment has SALLYPORT_STORE or SALLYPORT_SERVER, SALLYPORT_CA_FILE, SALLYPORT_ORG,
+SALLYPORT_OUTPUT and SALLYPORT_MANAGERS. --org '' takes no organization from there.`
+	c.RunE = func(*cobra.Command, []string) error {
+		profiles, path, err := readProfiles(s.env.getenv)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		if err := s.resolve(); err != nil {
+			return err
+		}
+		of := s.settings
+		v := configView{File: path, Profiles: append([]string{}, slices.Sorted(maps.Keys(profiles))...), Server: hidePassword(of.server), From: of.from,
+			Org: org, Output: s.output, Managers: of.managers}
+		if err != nil {
+			v.File += ", absent"
+		}
+		if of.store != "" {
+			v.Store = hidePassword(of.store)
+		} else {
+			v.CAFile = of.caFile
+			v.Key = cmp.Or(keyVariable(s.env.getenv), of.keyFile)
+		}
+		return show(s, configs, v)
+	}
+	c.Flags().StringVar(&org, "org", "", "an `organization`, as for other commands")
+	return c
+}
+
+// keyVariable returns the name of the variable with a key; empty: there is none.
+func keyVariable(getenv func(string) string) string {
+	if strings.TrimSpace(getenv("SALLYPORT_KEY")) == "" {
+		return ""
+	}
+	return "SALLYPORT_KEY"
+}
