@@ -50,7 +50,7 @@
 //     comments, grants and secrets in their order, lists on trial, labels and external
 //     IDs, an organization's name, requirement, switch and suspension, times to the
 //     microsecond at least. An unreadable record MUST be an error wherever it is read,
-//     listings included. It MUST NOT be read as one with less in it: an unreadable access
+//     listings included. The error of a listing MUST name the record. It MUST NOT be read as one with less in it: an unreadable access
 //     list is not an empty one (rule A3). A Put with revision zero, or with a revision from
 //     before the record became unreadable, MUST NOT replace it. A Delete may remove it.
 //   - S7. Records MUST NOT be shared with callers: changing what was passed in or
@@ -134,7 +134,7 @@
 //     with ErrInvalid. An error MUST NOT have more than 4,096 bytes, however long an
 //     identifier or a cursor is.
 //
-// Versions side by side
+// Other versions
 //
 //   - S30. Members of unknown names in the metadata of a key or an organization MUST be kept
 //     as they are, like every field (S6): they are read, put, loaded and delivered with the
@@ -146,8 +146,7 @@
 //     refused. A forbidden write MUST change nothing and return [ErrNewer]. A forbidden read
 //     MUST return an error, and never report absence. A Watch MUST end with an error.
 //
-// See "Versions side by side" below for what an operator does, and for the rules by which
-// this module changes.
+// "Versions side by side", below, has the rules by which this module changes.
 //
 // An adapter may implement [Loader], [Watcher], [UsageRecorder] and [Journal]. Their comments
 // have sentences of the same kind: L1 to L3, W1 to W10, U1 to U15 and E1 to E16. [As] finds

@@ -91,6 +91,14 @@ func (k *kit) wantUnreadable(err error, format string, args ...any) {
 	}
 }
 
+// wantNamed checks that the error of a listing names the record.
+func (k *kit) wantNamed(err error, id string) {
+	k.Helper()
+	if err != nil && !strings.Contains(err.Error(), fmt.Sprintf("%q", id)) {
+		k.Errorf("a listing with a record that cannot be read: error %s; want it to name the record, %q", quoted(err), id)
+	}
+}
+
 func unreadableKey(d damagedKey) {
 	d.wantKeyUnreadable()
 	for _, key := range d.sound {
@@ -115,6 +123,7 @@ func (d damagedKey) wantKeyUnreadable() {
 			return d.store.Keys(d.ctx, "acme", request)
 		})
 		d.wantUnreadable(err, "Keys in pages of %d, with %q and a key that cannot be read,", limit, ids(listed))
+		d.wantNamed(err, string(d.key.ID))
 	}
 }
 
@@ -257,6 +266,7 @@ func (d damagedOrganization) wantOrganizationUnreadable() {
 			return d.store.Organizations(d.ctx, request)
 		})
 		d.wantUnreadable(err, "Organizations in pages of %d, with %+v and one that cannot be read,", limit, listed)
+		d.wantNamed(err, "damaged")
 	}
 }
 
