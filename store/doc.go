@@ -19,7 +19,7 @@
 //
 // # The contract
 //
-// MUST and may have the meaning of RFC 2119. storetest's cases carry the names S1 to S29.
+// MUST and may have the meaning of RFC 2119. storetest's cases carry the names S1 to S32.
 //
 // Calls and contexts
 //
@@ -50,7 +50,7 @@
 //     comments, grants and secrets in their order, lists on trial, labels and external
 //     IDs, an organization's name, requirement, switch and suspension, times to the
 //     microsecond at least. An unreadable record MUST be an error wherever it is read,
-//     listings included. It MUST NOT be read as one with less in it: an unreadable access
+//     listings included. The error of a listing MUST name the record. It MUST NOT be read as one with less in it: an unreadable access
 //     list is not an empty one (rule A3). A Put with revision zero, or with a revision from
 //     before the record became unreadable, MUST NOT replace it. A Delete may remove it.
 //   - S7. Records MUST NOT be shared with callers: changing what was passed in or
@@ -133,6 +133,20 @@
 //     of package apikey (rule A12). A longer one that a database cannot keep may be refused
 //     with ErrInvalid. An error MUST NOT have more than 4,096 bytes, however long an
 //     identifier or a cursor is.
+//
+// Other versions
+//
+//   - S30. Members of unknown names in the metadata of a key or an organization MUST be kept
+//     as they are, like every field (S6): they are read, put, loaded and delivered with the
+//     record. A record with an unknown name anywhere else MUST be unreadable (S6).
+//   - S31. A newer version of the adapter may change the store while this one has it open. As
+//     long as the newer one lets this one read, reads MUST go on, watches included. As long as
+//     it lets this one write, writes MUST go on.
+//   - S32. From the first call after the change, what the newer version forbids MUST be
+//     refused. A forbidden write MUST change nothing and return [ErrNewer]. A forbidden read
+//     MUST return an error, and never report absence. A Watch MUST end with an error.
+//
+// "Versions side by side", below, has the rules by which this module changes.
 //
 // An adapter may implement [Loader], [Watcher], [UsageRecorder] and [Journal]. Their comments
 // have sentences of the same kind: L1 to L3, W1 to W10, U1 to U15 and E1 to E16. [As] finds

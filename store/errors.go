@@ -35,7 +35,7 @@ var (
 	ErrClosed = errors.New("the store is closed")
 
 	// ErrNewer is returned when a newer version of the program has changed the store, and this
-	// version may no longer write it, or not even read it (S32, S33). Nothing has changed. Run
+	// version may no longer write it, or not even read it (S32). Nothing has changed. Run
 	// the newer version.
 	ErrNewer = errors.New("the store was changed by a newer version of this program: run that one")
 

@@ -36,8 +36,8 @@ import (
 //     forgotten: restarts and other processes change the name of a history (W9), and
 //     followers stay away for weeks. So MUST a smaller revision of the same History. The
 //     zero Position stands before the oldest event that is kept.
-//   - E7. An event MUST be read as it was written, in every field, times to the
-//     microsecond at least. Before and After may have other white space and escapes.
+//   - E7. An event MUST be read as it was written, in every field, those that only a later
+//     version knows included, times to the microsecond at least. Before and After may have other white space and escapes.
 //     Events MUST NOT be shared (S7). An unreadable event MUST be an error wherever it is
 //     read, and not be left out.
 //   - E8. The methods of Store and Loader MUST keep no events.

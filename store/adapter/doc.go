@@ -29,4 +29,22 @@
 //   - errors.go: failures of the database ([NotFound], [Unreadable])
 //
 // Files without use in an adapter are absent. A subject of its own has its own file.
+//
+// # Versions
+//
+// Rules for the form of a store (package store, "Versions side by side", S31 and S32):
+//
+//   - Beside the version of its form a store MUST keep two numbers: the oldest version that
+//     may read it, and the oldest that may write it. Without them, or with anything else in
+//     their place, nobody may do either.
+//   - A read MUST look at the first number in the statement or transaction of its records, or
+//     after it: the numbers only rise. A write MUST look at the second in its transaction,
+//     after its locks, so that a migration waits for it or is seen by it.
+//   - A Watch MUST look at the first number whenever it reads.
+//   - An older version than the store's MUST NOT change the form, and opens the store if it
+//     may read it. A newer one changes the form first, or refuses.
+//   - A refusal wraps store.ErrNewer.
+//   - Records, events and usage MUST be kept as the documents of this package. The Decode
+//     functions refuse what may not be ignored, and keep what may.
+//   - A document MUST come back as it was stored, and with it unknown metadata (S30).
 package adapter

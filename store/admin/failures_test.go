@@ -113,6 +113,17 @@ func TestUnknownOutcome(t *testing.T) {
 	require.Equal(t, "It is not known whether the change was made. Look before you try again.", refusal.Message)
 	require.ErrorIs(t, refusal, errFault)
 
+	// A newer version has changed the store, and forbids this one to write.
+	f.before = func(call string) error {
+		if call == "Write" {
+			return fmt.Errorf("the tables: %w", store.ErrNewer)
+		}
+		return nil
+	}
+	refusal = w.refuse(admin.Unavailable, ann, plain, create)
+	require.Equal(t, "A newer version of this program has changed the store, and this one may only read it. Nothing was changed. Make the change with the newer one.", refusal.Message)
+	require.ErrorIs(t, refusal, store.ErrNewer)
+
 	f.fail("Write", true)
 	result := w.apply(ann, plain, create)
 	stored := w.stored("new")

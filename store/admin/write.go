@@ -162,6 +162,9 @@ func outcome(err error) error {
 	if errors.Is(err, store.ErrInvalid) || errors.Is(err, store.ErrOpensKey) {
 		return wrap(Invalid, err, "The store does not take the record. Nothing was changed.")
 	}
+	if errors.Is(err, store.ErrNewer) { // which changes nothing (S32)
+		return wrap(Unavailable, err, "A newer version of this program has changed the store, and this one may only read it. Nothing was changed. Make the change with the newer one.")
+	}
 	if errors.Is(err, store.ErrNotWritten) {
 		return wrap(Unavailable, err, "The store could not write. Nothing was changed. Try again.")
 	}
@@ -173,7 +176,7 @@ func outcome(err error) error {
 // without one, another write may have. A record changed since is not that of the Result.
 // Absence proves nothing: the write may be on its way.
 func (p *plan) settle(ctx context.Context, step *step, failed error) uint64 {
-	if len(step.secrets) == 0 || errors.Is(failed, store.ErrNotWritten) {
+	if len(step.secrets) == 0 || errors.Is(failed, store.ErrNotWritten) || errors.Is(failed, store.ErrNewer) {
 		return 0
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTime)

@@ -66,6 +66,10 @@
 //	/sallyport/usage/k1            {"entries":{"192.0.2.0/24":[12,1935817689123456,"192.0.2.7"]},"secrets":{…}}
 //	/sallyport/usage-observation   since when usage is observed, and the gaps
 //
+// Each transaction compares layout, and a watch delivers it. So a program of an older version
+// notices at once when a newer one has changed the layout, and goes on as far as the two
+// numbers let it; see package store, "Versions side by side".
+//
 // Usage is the number of calls, the time of the latest in microseconds since 1970, and its
 // address; see adapter.EncodeUsage.
 //

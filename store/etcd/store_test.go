@@ -97,6 +97,14 @@ func TestStore(t *testing.T) {
 			Key: func(t testing.TB, s store.Store, id apikey.ID) {
 				fakes[s].put(nameOf(t, s, id), `{"id":`)
 			},
+			Newer: func(t testing.TB, s store.Store, id apikey.ID) {
+				key, err := s.Key(t.Context(), id)
+				require.NoError(t, err)
+				key.Revision = 0
+				record, err := json.Marshal(key)
+				require.NoError(t, err)
+				fakes[s].put(nameOf(t, s, id), strings.Replace(string(record), `"accessList"`, `"later":1,"accessList"`, 1))
+			},
 			AccessList: func(t testing.TB, s store.Store, id apikey.ID) {
 				key, err := s.Key(t.Context(), id)
 				require.NoError(t, err)
@@ -115,6 +123,16 @@ func TestStore(t *testing.T) {
 				name, document := documentOf(t, s.(*Store), revision)
 				fakes[s].put(name, document[:len(document)/2])
 			},
+		}),
+		storetest.Migrate(func(_ testing.TB, s store.Store, mayRead, mayWrite bool) {
+			layout := "2 1 1"
+			switch {
+			case !mayRead:
+				layout = "4 4 4"
+			case !mayWrite:
+				layout = "3 1 3"
+			}
+			fakes[s].put(prefix+"layout", layout)
 		}),
 		storetest.Compact(func(_ testing.TB, s store.Store) { fakes[s].compact() }),
 		storetest.Restore(func(_ testing.TB, s store.Store) func(testing.TB, store.Store) store.Store {

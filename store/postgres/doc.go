@@ -90,7 +90,7 @@
 //	events          revision, organization, key, count, document: one row for each write
 //	state           the name of the history, and how far back changes and events go
 //	histories       earlier names, and the last revision of each
-//	migrations      the version of the tables, and since when
+//	migrations      the version of the tables, the oldest versions that may read and write them, and since when
 //
 // A key with three entries takes some 700 bytes, indexes included. The tables may be
 // queried. The keys with a block on their list:
@@ -140,9 +140,11 @@
 //
 // The program needs USAGE of the schema and SELECT on its tables; to write, INSERT, UPDATE
 // and DELETE on all of them but migrations. Migrate needs to own them, and to create the
-// schema if it is absent. Programs of several versions may run while one of them migrates.
-// Older ones refuse every call from then on, so none reads a record with less in it: migrate
-// when that is acceptable.
+// schema if it is absent. Programs of several versions may run while one of them migrates:
+// run Migrate of the newest one first, then replace the programs. Older ones go on reading
+// and writing as long as the table migrations lets them, and get store.ErrNewer otherwise;
+// see package store, "Versions side by side". Writes wait while the tables are changed, and
+// reads do not, unless a step says so.
 //
 // While a transaction stays open elsewhere, such as a dump's, the server keeps every version
 // of the rows that are replaced. Look-ups and writes then pass over the versions of the key

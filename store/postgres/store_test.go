@@ -76,6 +76,9 @@ func TestStore(t *testing.T) {
 		AccessList: func(t testing.TB, s store.Store, id apikey.ID) {
 			exec(t, s, `UPDATE %s.keys SET document = jsonb_set(document::jsonb, '{accessList}', '[]') WHERE id = '`+string(id)+`'`)
 		},
+		Newer: func(t testing.TB, s store.Store, id apikey.ID) {
+			exec(t, s, `UPDATE %s.keys SET document = jsonb_set(document::jsonb, '{later}', '1') WHERE id = '`+string(id)+`'`)
+		},
 		Organization: func(t testing.TB, s store.Store, id string) {
 			exec(t, s, `UPDATE %s.organizations SET document = document::jsonb - 'requirement' WHERE id = '`+id+`'`)
 		},
@@ -86,6 +89,15 @@ func TestStore(t *testing.T) {
 			exec(t, s, fmt.Sprintf(`UPDATE %%s.events SET document = json_build_array(document->0->'actor') WHERE revision = %d`, revision))
 		},
 		Observation: func(t testing.TB, s store.Store) { exec(t, s, `UPDATE %s.observation SET document = '{}'`) },
+	}), storetest.Migrate(func(t testing.TB, s store.Store, mayRead, mayWrite bool) {
+		readableFrom, writableFrom := 1, 1
+		if !mayWrite {
+			writableFrom = 2
+		}
+		if !mayRead {
+			readableFrom = 2
+		}
+		exec(t, s, fmt.Sprintf(`INSERT INTO %%[1]s.migrations (version, readable_from, writable_from) SELECT max(version) + 1, %d, %d FROM %%[1]s.migrations`, readableFrom, writableFrom))
 	}), storetest.Compact(func(t testing.TB, s store.Store) {
 		exec(t, s, `WITH gone AS (DELETE FROM %[1]s.changes RETURNING revision) UPDATE %[1]s.state SET forgotten = greatest(forgotten, (SELECT max(revision) FROM gone))`)
 	}), storetest.Restore(func(t testing.TB, s store.Store) func(testing.TB, store.Store) store.Store {

@@ -184,7 +184,7 @@ func TestOpenRefusesOtherFiles(t *testing.T) {
 }
 
 // newer takes a file to the next version, as a later release would, with a step more.
-func newer(t *testing.T, path string, readableFrom, writableFrom int, step string) {
+func newer(t testing.TB, path string, readableFrom, writableFrom int, step string) {
 	t.Helper()
 	f, err := fileAt(path)
 	require.NoError(t, err)

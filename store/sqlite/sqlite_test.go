@@ -28,6 +28,9 @@ func TestContract(t *testing.T) {
 			AccessList: func(t testing.TB, s store.Store, id apikey.ID) {
 				sqlTo(t, s.(*Store).file.path, `UPDATE keys SET record = json_remove(record, '$.accessList') WHERE id = '`+string(id)+`'`)
 			},
+			Newer: func(t testing.TB, s store.Store, id apikey.ID) {
+				sqlTo(t, s.(*Store).file.path, `UPDATE keys SET record = json_set(record, '$.later', 1) WHERE id = '`+string(id)+`'`)
+			},
 			Organization: func(t testing.TB, s store.Store, id string) {
 				sqlTo(t, s.(*Store).file.path, `UPDATE organizations SET record = json_remove(record, '$.requirement') WHERE id = '`+id+`'`)
 			},
@@ -42,6 +45,16 @@ func TestContract(t *testing.T) {
 			},
 		}),
 		storetest.Restore(restoreClosed),
+		storetest.Migrate(func(t testing.TB, s store.Store, mayRead, mayWrite bool) {
+			readableFrom, writableFrom := 1, 1
+			if !mayWrite {
+				writableFrom = 2
+			}
+			if !mayRead {
+				readableFrom = 2
+			}
+			newer(t, s.(*Store).file.path, readableFrom, writableFrom, "")
+		}),
 		storetest.Compact(func(t testing.TB, s store.Store) {
 			sqlTo(t, s.(*Store).file.path, `DELETE FROM changes`, `UPDATE progress SET forgotten = revision`)
 		}),

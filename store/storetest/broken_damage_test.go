@@ -33,6 +33,7 @@ type damageable struct {
 var damages = Damages{
 	Key:          func(_ testing.TB, s store.Store, id apikey.ID) { s.(*damageable).spoil(s.(*damageable).keys, id) },
 	AccessList:   func(_ testing.TB, s store.Store, id apikey.ID) { s.(*damageable).spoil(s.(*damageable).keys, id) },
+	Newer:        func(_ testing.TB, s store.Store, id apikey.ID) { s.(*damageable).spoil(s.(*damageable).keys, id) },
 	Usage:        func(_ testing.TB, s store.Store, id apikey.ID) { s.(*damageable).spoil(s.(*damageable).usage, id) },
 	Organization: func(_ testing.TB, s store.Store, id string) { s.(*damageable).organizations[id] = true },
 	Observation:  func(_ testing.TB, s store.Store) { s.(*damageable).observation = true },
@@ -81,8 +82,12 @@ func newDamageable() *damageable {
 	}
 	d.DoKeys = func(ctx context.Context, organization string, request store.PageRequest) (store.Page[apikey.Key], error) {
 		page, err := sound.Keys(ctx, organization, request)
-		bad := slices.ContainsFunc(page.Items, func(key apikey.Key) bool { return d.badKey(key.ID) })
-		return page, errors.Join(err, unreadableIf(bad))
+		for _, key := range page.Items {
+			if d.badKey(key.ID) {
+				return page, adapter.Unreadable(adapter.KeyName(key.ID), errUnreadable)
+			}
+		}
+		return page, err
 	}
 	d.DoOrganization = func(ctx context.Context, id string) (policy.Organization, error) {
 		organization, err := sound.Organization(ctx, id)
@@ -90,8 +95,12 @@ func newDamageable() *damageable {
 	}
 	d.DoOrganizations = func(ctx context.Context, request store.PageRequest) (store.Page[policy.Organization], error) {
 		page, err := sound.Organizations(ctx, request)
-		bad := slices.ContainsFunc(page.Items, func(o policy.Organization) bool { return d.badOrganization(o.ID) })
-		return page, errors.Join(err, unreadableIf(bad))
+		for _, o := range page.Items {
+			if d.badOrganization(o.ID) {
+				return page, adapter.Unreadable(adapter.OrganizationName(o.ID), errUnreadable)
+			}
+		}
+		return page, err
 	}
 	d.DoPutKey = func(ctx context.Context, key apikey.Key, o ...putOption) (apikey.Key, error) {
 		if d.badKey(key.ID) {
@@ -242,6 +251,26 @@ var brokenDamages = []brokenStore{
 		d.DoKeys = func(ctx context.Context, organization string, request store.PageRequest) (store.Page[apikey.Key], error) {
 			page, err := d.Sound.Keys(ctx, organization, request)
 			page.Items = slices.DeleteFunc(page.Items, func(key apikey.Key) bool { return d.badKey(key.ID) })
+			return page, err
+		}
+	})},
+	{name: "does not say which key of a listing cannot be read", sentence: "S6", options: withDamages, make: damaged(func(d *damageable) {
+		keys := d.DoKeys
+		d.DoKeys = func(ctx context.Context, organization string, request store.PageRequest) (store.Page[apikey.Key], error) {
+			page, err := keys(ctx, organization, request)
+			if err != nil {
+				err = errUnreadable
+			}
+			return page, err
+		}
+	})},
+	{name: "does not say which organization of a listing cannot be read", sentence: "S6", options: withDamages, make: damaged(func(d *damageable) {
+		list := d.DoOrganizations
+		d.DoOrganizations = func(ctx context.Context, request store.PageRequest) (store.Page[policy.Organization], error) {
+			page, err := list(ctx, request)
+			if err != nil {
+				err = errUnreadable
+			}
 			return page, err
 		}
 	})},

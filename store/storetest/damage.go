@@ -25,6 +25,10 @@ type Damages struct {
 	Organization func(t testing.TB, s store.Store, id string)
 	Observation  func(t testing.TB, s store.Store)
 	Events       func(t testing.TB, s store.Store, revision uint64) // of a write
+
+	// Newer adds to the stored document of a key a member that only a later version knows,
+	// such as "later":1, and leaves the document readable otherwise (S30).
+	Newer func(t testing.TB, s store.Store, id apikey.ID)
 }
 
 // Damage has Run check that an unreadable record is an error wherever it is read, is not
@@ -87,6 +91,14 @@ func (k *kit) wantUnreadable(err error, format string, args ...any) {
 	}
 }
 
+// wantNamed checks that the error of a listing names the record.
+func (k *kit) wantNamed(err error, id string) {
+	k.Helper()
+	if err != nil && !strings.Contains(err.Error(), fmt.Sprintf("%q", id)) {
+		k.Errorf("a listing with a record that cannot be read: error %s; want it to name the record, %q", quoted(err), id)
+	}
+}
+
 func unreadableKey(d damagedKey) {
 	d.wantKeyUnreadable()
 	for _, key := range d.sound {
@@ -111,6 +123,7 @@ func (d damagedKey) wantKeyUnreadable() {
 			return d.store.Keys(d.ctx, "acme", request)
 		})
 		d.wantUnreadable(err, "Keys in pages of %d, with %q and a key that cannot be read,", limit, ids(listed))
+		d.wantNamed(err, string(d.key.ID))
 	}
 }
 
@@ -253,6 +266,7 @@ func (d damagedOrganization) wantOrganizationUnreadable() {
 			return d.store.Organizations(d.ctx, request)
 		})
 		d.wantUnreadable(err, "Organizations in pages of %d, with %+v and one that cannot be read,", limit, listed)
+		d.wantNamed(err, "damaged")
 	}
 }
 

@@ -34,6 +34,6 @@
 // replica. Package faulty has a store that fails on demand.
 //
 // Do not use the kit as a program's own test of its store: it writes, deletes and
-// closes. The options [Reopen], [Restore], [Damage] and [Compact] let it see what it
+// closes. The options [Reopen], [Restore], [Damage], [Compact] and [Migrate] let it see what it
 // otherwise could not. It needs nothing but the standard library and this module.
 package storetest

@@ -15,6 +15,7 @@ import (
 
 var eventCases = []testCase{
 	{sentence: "E7", name: "an event comes back in every field", run: richEventComesBack},
+	{sentence: "E7", name: "members of a later version come back", run: laterEvent},
 	{sentence: "E7", name: "times of events are kept to the microsecond", run: eventTimes},
 	{sentence: "E7", name: "changing what was passed in or returned changes no event", run: eventsAreNotShared},
 	{sentence: "E7", name: "events are there after reopening", run: eventsAfterReopening, needs: "Reopen"},
@@ -47,6 +48,26 @@ func richEventComesBack(k *kit) {
 			if !got[i].Equal(want[i]) {
 				k.Errorf("%s: an event is %+v; want %+v", name, got[i], want[i])
 			}
+		}
+	}
+}
+
+// laterEvent keeps an event with what only a later version knows.
+func laterEvent(k *kit) {
+	k.organization("acme")
+	event := fixture.Event("acme", "key", "later")
+	text := fixture.Must(event.MarshalJSON())
+	text = append(text[:len(text)-1], `,"origin":"satellite","ticket":{"id":7,"texts":["\u003cb\u003e",null]}}`...)
+	if err := event.UnmarshalJSON(text); err != nil {
+		panic(err)
+	}
+	key := fixture.Plain("key", "acme", "192.0.2.1")
+	want := k.kept(store.Write{PutKey: &key, Events: []store.Event{event}})
+	for _, request := range []store.EventRequest{{}, {Organization: "acme", Key: "key", Newest: true}} {
+		got := k.events(request)
+		k.wantSame("all events", got, want)
+		if len(got) == 1 && !got[0].Equal(want[0]) {
+			k.Errorf("an event with members of unknown names is %s; want %s", fixture.Must(got[0].MarshalJSON()), fixture.Must(want[0].MarshalJSON()))
 		}
 	}
 }

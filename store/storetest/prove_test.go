@@ -15,7 +15,7 @@ import (
 	"github.com/sallyport-go/sallyport/store/storetest/internal/teststore"
 )
 
-var brokenStores = slices.Concat(brokenReads, brokenFields, brokenWrites, brokenLists, brokenLoads, brokenFeeds, brokenMarks, brokenUsage, brokenEvidence, brokenReopens, brokenRestores, brokenDamages, brokenJournals, brokenEvents, brokenFilters)
+var brokenStores = slices.Concat(brokenReads, brokenFields, brokenWrites, brokenLists, brokenLoads, brokenFeeds, brokenMarks, brokenUsage, brokenEvidence, brokenReopens, brokenRestores, brokenDamages, brokenJournals, brokenEvents, brokenFilters, brokenVersions)
 
 // caughtBy runs the cases of the sentence and returns those that failed.
 func (b brokenStore) caughtBy(t *testing.T) (caught []string) {
@@ -85,6 +85,13 @@ func TestUnbrokenStorePassesEverything(t *testing.T) {
 	require.NoError(t, err)
 	for _, c := range cases {
 		if strings.HasPrefix(c.needs, "Damage.") {
+			assert.Empty(t, recorder.Record(t, func(t testing.TB) { r.run(t, c) }).Failures, c.title())
+		}
+	}
+	r, err = newRunner(func(testing.TB) store.Store { return newMigratable() }, migrations)
+	require.NoError(t, err)
+	for _, c := range cases {
+		if c.needs == "Migrate" {
 			assert.Empty(t, recorder.Record(t, func(t testing.TB) { r.run(t, c) }).Failures, c.title())
 		}
 	}

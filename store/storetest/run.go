@@ -105,7 +105,7 @@ var cases = slices.SortedStableFunc(slices.Values(slices.Concat(
 	callCases, leakCases, absenceCases, identifierCases, recordCases, fieldCases, sharingCases, momentCases, revisionCases,
 	deleteCases, refusalCases, boundCases, contentionCases, pageCases, filterCases, closeCases, crashCases, loadCases, watchCases, feedCases,
 	compactionCases, markCases, toldCases, usageCases, usageOfManyCases, evidenceCases, observationCases, damageCases, restoreCases,
-	journalCases, writeCases, conditionCases, eventCases, followerCases, forgetCases,
+	journalCases, writeCases, conditionCases, eventCases, followerCases, forgetCases, versionCases,
 )), func(a, b testCase) int {
 	return cmp.Or(cmp.Compare(a.sentence[0], b.sentence[0]), cmp.Compare(a.number(), b.number()))
 })
@@ -122,6 +122,7 @@ type runner struct {
 	reopen   func(testing.TB, store.Store) store.Store
 	damages  Damages
 	compact  func(testing.TB, store.Store)
+	migrate  func(t testing.TB, s store.Store, mayRead, mayWrite bool)
 	backup   func(testing.TB, store.Store) func(testing.TB, store.Store) store.Store
 
 	limits          limits // of the next case
@@ -187,6 +188,10 @@ func (r *runner) has(option string) bool {
 		return r.damages.Observation != nil
 	case "Damage.Events":
 		return r.damages.Events != nil
+	case "Damage.Newer":
+		return r.damages.Newer != nil
+	case "Migrate":
+		return r.migrate != nil
 	case "Restore":
 		return r.backup != nil
 	case "Compact":

@@ -49,7 +49,7 @@ func TestSoundStorePassesEverything(t *testing.T) {
 	require.Empty(t, absent)
 	for _, c := range cases {
 		if !r.has(c.needs) {
-			require.Contains(t, []string{"Reopen", "Restore", "Damage.Key", "Damage.AccessList", "Damage.Organization", "Damage.Usage", "Damage.Observation", "Damage.Events"}, c.needs)
+			require.Contains(t, []string{"Reopen", "Restore", "Damage.Key", "Damage.AccessList", "Damage.Organization", "Damage.Usage", "Damage.Observation", "Damage.Events", "Damage.Newer", "Migrate"}, c.needs)
 			continue
 		}
 		got := recorder.Record(t, func(t testing.TB) { r.run(t, c) })

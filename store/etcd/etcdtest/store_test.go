@@ -43,6 +43,14 @@ func TestStore(t *testing.T) {
 				require.NoError(t, err)
 				put(t, "keys/"+key.Organization+"/"+string(id), strings.Replace(string(record), `"accessList"`, `"list"`, 1))
 			},
+			Newer: func(t testing.TB, s store.Store, id apikey.ID) {
+				key, err := s.Key(t.Context(), id)
+				require.NoError(t, err)
+				key.Revision = 0
+				record, err := json.Marshal(key)
+				require.NoError(t, err)
+				put(t, "keys/"+key.Organization+"/"+string(id), strings.Replace(string(record), `"accessList"`, `"later":1,"accessList"`, 1))
+			},
 			Organization: func(t testing.TB, _ store.Store, id string) { put(t, "organizations/"+id, `{"id":"`+id+`"}`) },
 			Usage:        func(t testing.TB, _ store.Store, id apikey.ID) { put(t, "usage/"+string(id), `{"entries":`) },
 			Observation:  func(t testing.TB, _ store.Store) { put(t, "usage-observation", `{"since":`) },
@@ -53,6 +61,16 @@ func TestStore(t *testing.T) {
 				document := kept.Kvs[0].Value
 				put(t, strings.TrimPrefix(string(kept.Kvs[0].Key), prefix), string(document[:len(document)/2]))
 			},
+		}),
+		storetest.Migrate(func(t testing.TB, _ store.Store, mayRead, mayWrite bool) {
+			switch {
+			case !mayRead:
+				put(t, "layout", "4 4 4")
+			case !mayWrite:
+				put(t, "layout", "3 1 3")
+			default:
+				put(t, "layout", "2 1 1")
+			}
 		}),
 		storetest.Compact(func(t testing.TB, _ store.Store) { compact(t, client) }),
 	)
