@@ -195,7 +195,7 @@ func (c corpusCase) run(t *testing.T, secrets corpusSecrets) {
 func (c corpusCase) request(t *testing.T, secrets corpusSecrets) policy.Request {
 	r := policy.Request{
 		Key: c.Request.Key, Organization: c.Request.Organization, Project: c.Request.Project, Console: c.Request.Console,
-		Endpoint: policy.Endpoint(c.Request.Endpoint),
+		Endpoint: (*policy.Endpoint)(&c.Request.Endpoint),
 	}
 	if c.Request.Client != "" {
 		r.Client = netip.MustParseAddr(c.Request.Client)

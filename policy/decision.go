@@ -49,10 +49,12 @@ type Decision struct {
 
 // asked is the part of a Request kept in its decision: no proof.
 type asked struct {
-	key      apikey.ID
-	client   netip.Addr
-	resource Resource
-	endpoint Endpoint
+	key           apikey.ID
+	client        netip.Addr
+	organization  string
+	project       string
+	resourceValue any
+	endpoint      *Endpoint // nil: none
 }
 
 // begin notes the request. Nothing is verified yet.
@@ -60,11 +62,12 @@ func (d *Decision) begin(r *Request) {
 	// One by one: a composite literal would be made elsewhere and copied. And all are read before
 	// the first is written: the garbage collector is then asked once whether it runs.
 	key, client, organization, project := r.Key, r.Client, r.Organization, r.Project
-	d.request.endpoint = r.Endpoint
+	endpoint := r.Endpoint
 	d.request.key = key
 	d.request.client = client
-	d.request.resource.Organization = organization
-	d.request.resource.Project = project
+	d.request.organization = organization
+	d.request.project = project
+	d.request.endpoint = endpoint
 	d.console = r.Console
 	d.clientFrom = r.ClientFrom
 	d.secret = -1
@@ -114,10 +117,18 @@ func (d Decision) ClientFrom() ClientOrigin { return d.clientFrom }
 // Resource returns the judged resource, with the Value of its Resolver. Without a Resolver
 // it is the request's Organization and Project. It is zero if the request was denied before
 // its Resolver was called (lines 1 to 11), and if the Resolver failed.
-func (d Decision) Resource() Resource { return d.request.resource }
+func (d Decision) Resource() Resource {
+	return Resource{Organization: d.request.organization, Project: d.request.project, Value: d.request.resourceValue}
+}
 
-// Endpoint returns the called endpoint. Its Roles must not be changed.
-func (d Decision) Endpoint() Endpoint { return d.request.endpoint }
+// Endpoint returns the called endpoint, the zero Endpoint if the request had none. Its Roles
+// must not be changed.
+func (d Decision) Endpoint() Endpoint {
+	if d.request.endpoint == nil {
+		return Endpoint{}
+	}
+	return *d.request.endpoint
+}
 
 // Entry returns the entry of the access list that admitted the client: the most
 // specific where several cover it (rule A11). It is false unless the reason is
@@ -233,9 +244,9 @@ func (d *Decision) attributes(attrs []slog.Attr, memory []byte) []slog.Attr {
 	if entry, ok := d.Entry(); ok {
 		add("entry", place(appendEntry(made[:0], entry)))
 	}
-	add("organization", d.request.resource.Organization)
-	add("project", d.request.resource.Project)
-	add("endpoint", d.request.endpoint.Name)
+	add("organization", d.request.organization)
+	add("project", d.request.project)
+	add("endpoint", d.Endpoint().Name)
 	if d.subject.organization != nil {
 		add("requirement", d.subject.organization.Requirement.String())
 		add("suspended_until", d.suspendedUntil())

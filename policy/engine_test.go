@@ -141,7 +141,7 @@ func TestObserverSeesEveryDecisionWithoutTheProof(t *testing.T) {
 		require.Equal(t, f.request.Client, d.Client())
 		require.Equal(t, policy.OriginPeer, d.ClientFrom())
 		require.Equal(t, policy.Resource{Organization: f.request.Organization}, d.Resource())
-		require.Equal(t, f.request.Endpoint, d.Endpoint())
+		require.Equal(t, *f.request.Endpoint, d.Endpoint())
 		requireNoSecret(t, d, f.secret)
 		seen = append(seen, d)
 		calls += "1"

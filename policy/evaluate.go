@@ -40,7 +40,10 @@ func (d *Decision) evaluated(subject Subject, r *Request, now time.Time) {
 // with its organization, or the zero Subject. Reading the clock costs as much as looking an
 // address up, so it is read where the answer depends on it first.
 func (d *Decision) evaluate(ctx context.Context, r *Request, clock func() time.Time) (reason Reason, cause error) {
-	key, organization := d.subject.key, d.subject.organization
+	key, organization, endpoint := d.subject.key, d.subject.organization, r.Endpoint
+	if endpoint == nil {
+		endpoint = none
+	}
 	// The proof is verified before it is known whether there is a key (rule K3).
 	if !r.alreadyVerified() {
 		d.tick(clock)
@@ -76,7 +79,7 @@ func (d *Decision) evaluate(ctx context.Context, r *Request, clock func() time.T
 		default:
 			return OrganizationRequiresAccessList, r.doubt()
 		}
-		if r.Endpoint.RequiresAccessList {
+		if endpoint.RequiresAccessList {
 			return EndpointRequiresAccessList, r.doubt()
 		}
 	} else {
@@ -95,24 +98,24 @@ func (d *Decision) evaluate(ctx context.Context, r *Request, clock func() time.T
 			return reason, cause
 		}
 	}
-	resource := &d.request.resource
-	if resource.Organization != organization.ID || resource.Organization == NoOrganization {
+	asked := &d.request
+	if asked.organization != organization.ID || asked.organization == NoOrganization {
 		return WrongOrganization, nil
 	}
 	reached, hasRole := false, false
 	for i := range key.Grants {
-		if grant := &key.Grants[i]; reaches(grant, resource.Project) {
+		if grant := &key.Grants[i]; reaches(grant, asked.project) {
 			reached = true
-			if slices.Contains(r.Endpoint.Roles, grant.Role) {
+			if slices.Contains(endpoint.Roles, grant.Role) {
 				hasRole = true
 				break
 			}
 		}
 	}
 	switch {
-	case resource.Project != "" && !reached:
+	case asked.project != "" && !reached:
 		return ProjectNotGranted, nil
-	case len(r.Endpoint.Roles) > 0 && !hasRole:
+	case len(endpoint.Roles) > 0 && !hasRole:
 		return RoleMissing, nil
 	}
 	if d.secret >= 0 {

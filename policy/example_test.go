@@ -31,7 +31,7 @@ func Example() {
 	for _, client := range []string{"198.51.100.20", "192.0.2.1"} {
 		d := engine.Decide(context.Background(), policy.Request{
 			Key: key.ID, Secret: secret, Client: netip.MustParseAddr(client),
-			Organization: "acme", Endpoint: policy.Endpoint{Name: "backup.restore", Roles: []string{"backup.admin"}},
+			Organization: "acme", Endpoint: &policy.Endpoint{Name: "backup.restore", Roles: []string{"backup.admin"}},
 		})
 		fmt.Println(d.Allowed(), d.Reason)
 	}
@@ -51,7 +51,7 @@ func ExampleEngine_DecideAll() {
 	for _, role := range []string{"reader", "writer"} {
 		requests = append(requests, policy.Request{
 			Key: key.ID, Verifier: policy.AlreadyVerified{}, Client: netip.MustParseAddr("203.0.113.7"),
-			Organization: "acme", Project: "alpha", Endpoint: policy.Endpoint{Roles: []string{role}},
+			Organization: "acme", Project: "alpha", Endpoint: &policy.Endpoint{Roles: []string{role}},
 		})
 	}
 	for i, d := range policy.New(source).DecideAll(context.Background(), requests) {
@@ -88,7 +88,7 @@ func ExampleRequest() {
 
 	request := policy.Request{
 		Key: "k3vq7zt2mwc5x4hjp6na", Verifier: policy.AlreadyVerified{}, Client: netip.MustParseAddr("203.0.113.7"),
-		Project: path, Endpoint: policy.Endpoint{Name: "projects.read", Roles: []string{"reader"}},
+		Project: path, Endpoint: &policy.Endpoint{Name: "projects.read", Roles: []string{"reader"}},
 	}
 
 	right := request
@@ -110,7 +110,7 @@ func ExampleDecision_Explain() {
 	subject := policy.NewSubject(key, &policy.Organization{ID: "acme", Requirement: policy.Required})
 	d := policy.Evaluate(subject, policy.Request{
 		Key: key.ID, Verifier: policy.AlreadyVerified{}, Client: netip.MustParseAddr("198.51.100.1"),
-		Organization: "acme", Endpoint: policy.Endpoint{Name: "projects.list"},
+		Organization: "acme", Endpoint: &policy.Endpoint{Name: "projects.list"},
 	}, time.Date(2026, time.June, 1, 12, 0, 0, 0, time.UTC))
 	fmt.Println(d)
 	fmt.Print(d.Explain())

@@ -51,10 +51,10 @@ func (d Decision) Explain() string {
 // compared returns the values compared on a line. A Decision put together by hand has no
 // subject; it reads as one of a zero key.
 func (d Decision) compared(line Reason) string {
-	r, resource, key := &d.request, &d.request.resource, d.key()
+	r, endpoint, key := &d.request, d.Endpoint(), d.key()
 	switch line {
 	case InvalidRequest:
-		text := fmt.Sprintf("key %q, client %.80q, organization %.256q, project %.256q", r.key, r.client, resource.Organization, resource.Project)
+		text := fmt.Sprintf("key %q, client %.80q, organization %.256q, project %.256q", r.key, r.client, r.organization, r.project)
 		if d.Reason == InvalidRequest && d.Cause != nil {
 			text += fmt.Sprintf("; %q", d.causeText())
 		}
@@ -103,22 +103,22 @@ func (d Decision) compared(line Reason) string {
 		return fmt.Sprintf("%s; the requirement of organization %q is %s%s%s", d.entries(), key.Organization,
 			d.subject.Organization().Requirement, d.comparedSuspension(), would) + d.doubt(line)
 	case EndpointRequiresAccessList:
-		if r.endpoint.RequiresAccessList {
-			return fmt.Sprintf("%s; endpoint %.256q requires one", d.entries(), r.endpoint.Name) + d.doubt(line)
+		if endpoint.RequiresAccessList {
+			return fmt.Sprintf("%s; endpoint %.256q requires one", d.entries(), endpoint.Name) + d.doubt(line)
 		}
-		return fmt.Sprintf("%s; endpoint %.256q requires none", d.entries(), r.endpoint.Name)
+		return fmt.Sprintf("%s; endpoint %.256q requires none", d.entries(), endpoint.Name)
 	case WrongOrganization:
-		return fmt.Sprintf("the request names organization %.256q, the key belongs to %q", resource.Organization, key.Organization)
+		return fmt.Sprintf("the request names organization %.256q, the key belongs to %q", r.organization, key.Organization)
 	case ProjectNotGranted:
-		if resource.Project == "" {
+		if r.project == "" {
 			return "the request names no project"
 		}
-		return fmt.Sprintf("the request names project %.256q; grants: %s", resource.Project, d.grants())
+		return fmt.Sprintf("the request names project %.256q; grants: %s", r.project, d.grants())
 	case RoleMissing:
-		if len(r.endpoint.Roles) == 0 {
+		if len(endpoint.Roles) == 0 {
 			return "the endpoint asks for no role"
 		}
-		return fmt.Sprintf("the endpoint asks for one of %q; grants: %s", r.endpoint.Roles, d.grants())
+		return fmt.Sprintf("the endpoint asks for one of %q; grants: %s", endpoint.Roles, d.grants())
 	}
 	return "the list has no entries and nothing requires one"
 }
@@ -223,7 +223,7 @@ func (d Decision) grants() string {
 			where = fmt.Sprintf("project %q", grant.Project)
 		}
 		reached := "does not reach it"
-		if reaches(grant, d.request.resource.Project) {
+		if reaches(grant, d.request.project) {
 			reached = "reaches it"
 		}
 		texts = append(texts, fmt.Sprintf("%q in %s (%s)", grant.Role, where, reached))

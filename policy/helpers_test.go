@@ -61,7 +61,7 @@ func newFixture(t testing.TB) *fixture {
 		secret:       secret,
 		request: policy.Request{
 			Key: "key-1", Secret: secret, Client: netip.MustParseAddr("203.0.113.7"),
-			Organization: "acme", Endpoint: policy.Endpoint{Name: "things.read"},
+			Organization: "acme", Endpoint: &policy.Endpoint{Name: "things.read"},
 		},
 	}
 }

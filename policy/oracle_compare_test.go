@@ -82,7 +82,7 @@ func listOf(t testing.TB, plain []plainEntry) accesslist.List {
 func (b *builder) request(r *plainRequest) policy.Request {
 	request := policy.Request{
 		Key: apikey.ID(r.key), Organization: r.organization, Project: r.project, Console: r.console, Secret: b.shown[r.secret],
-		Endpoint: policy.Endpoint{Name: "things.read", RequiresAccessList: r.endpointRequires, Roles: r.roles},
+		Endpoint: &policy.Endpoint{Name: "things.read", RequiresAccessList: r.endpointRequires, Roles: r.roles},
 	}
 	if r.client != "" {
 		request.Client = netip.MustParseAddr(r.client)

@@ -28,10 +28,6 @@ type Request struct {
 	// (rule A5); an address with a zone is refused.
 	Client netip.Addr
 
-	// ClientFrom is where Client was found. It is for logs and does not influence the
-	// decision.
-	ClientFrom ClientOrigin
-
 	// ClientDoubter is asked after a denial by address. See [ClientDoubter]; nil has no
 	// doubts.
 	ClientDoubter ClientDoubter
@@ -47,11 +43,16 @@ type Request struct {
 	// Organization or Project and a Resolver is invalid.
 	Resolver Resolver
 
-	// Endpoint is the called operation, and its conditions on a key.
-	Endpoint Endpoint
+	// Endpoint is the called operation, and its conditions on a key; nil has none. Declare it
+	// once for all its requests. It must not be changed: the decisions keep it.
+	Endpoint *Endpoint
 
 	// Console marks a call to the console: people sign in there, and keys are refused.
 	Console bool
+
+	// ClientFrom is where Client was found. It is for logs and does not influence the
+	// decision.
+	ClientFrom ClientOrigin
 
 	// Err is set by a guard that could not read the request, and says why. See
 	// [ErrNoCredentials] and its siblings for the kinds; any other error is line 1. It
@@ -104,6 +105,9 @@ type Endpoint struct {
 	// The slice is only read.
 	Roles []string
 }
+
+// none is the Endpoint of a request without one.
+var none = new(Endpoint)
 
 // A Verifier checks a proof other than a secret's text.
 type Verifier interface {

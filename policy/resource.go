@@ -70,6 +70,6 @@ func (d *Decision) resolve(ctx context.Context, resolver Resolver) (Reason, erro
 	case len(resource.Organization) > apikey.MaxName || len(resource.Project) > apikey.MaxName:
 		return InvalidRequest, errLongName
 	}
-	d.request.resource = resource
+	d.request.organization, d.request.project, d.request.resourceValue = resource.Organization, resource.Project, resource.Value
 	return 0, nil
 }

@@ -88,7 +88,7 @@ func TestDenialsDoNotAllocate(t *testing.T) {
 		policy.WrongSecret:       func(r *policy.Request) { r.Secret = wrong },
 		policy.WrongOrganization: func(r *policy.Request) { r.Organization = "globex" },
 		policy.ProjectNotGranted: func(r *policy.Request) { r.Project = "beta" },
-		policy.RoleMissing:       func(r *policy.Request) { r.Endpoint.Roles = r.Endpoint.Roles[:1] },
+		policy.RoleMissing:       func(r *policy.Request) { r.Endpoint = &policy.Endpoint{Roles: []string{"writer"}} },
 	} {
 		request := verified
 		change(&request)

@@ -74,7 +74,7 @@ func TestA11UsageOf(t *testing.T) {
 		"no request":     {},
 		"another's":      {Key: key.ID, Secret: secret, Client: netip.MustParseAddr("10.1.2.3"), Organization: "other"},
 		"console":        {Key: key.ID, Secret: secret, Client: netip.MustParseAddr("10.1.2.3"), Organization: "acme", Console: true},
-		"needs an entry": {Key: open.ID, Secret: openSecret, Client: netip.MustParseAddr("10.1.2.3"), Organization: "acme", Endpoint: policy.Endpoint{RequiresAccessList: true}},
+		"needs an entry": {Key: open.ID, Secret: openSecret, Client: netip.MustParseAddr("10.1.2.3"), Organization: "acme", Endpoint: &policy.Endpoint{RequiresAccessList: true}},
 	} {
 		d := engine.Decide(ctx, r)
 		require.False(t, d.Allowed(), name)

@@ -24,7 +24,7 @@ var suites = []suite{{
 		{"decideall.go", []string{"DecideAll", "lookedUp"}},
 		{"engine.go", []string{"decide", "finish", "lookup", "wait", "sound"}},
 		{"evaluate.go", []string{"evaluated", "evaluate", "tick", "tryList", "doubt", "reaches"}},
-		{"request.go", []string{"refused", "unreadable", "invalid", "alreadyVerified", "verify"}},
+		{"request.go", []string{"plain", "refused", "unreadable", "invalid", "alreadyVerified", "verify"}},
 		{"resource.go", []string{"resolve"}},
 		{"source.go", []string{"isOf", "fault"}},
 		{"organization.go", []string{"suspended"}},
@@ -33,6 +33,8 @@ var suites = []suite{{
 	},
 	equivalent: map[string]string{
 		"decide: cause != nil: the condition became true":                                 "without a cause there is none to note",
+		"decide: !r.plain(): the condition became true":                                   lessWork,
+		"plain: r.Verifier == nil || r.Secret.IsZero(): || became &&":                     lessWork,
 		"decide: len(e.observers) > 0: > became >=":                                       lessWork,
 		"decide: len(e.observers) > 0 || d.subject.key == nil: the condition became true": lessWork,
 	},

@@ -166,6 +166,8 @@ func (c candidate) name(r repository, branch, head string) error {
 	if _, err := r.git([]byte(updates+"prepare\ncommit\n"), "update-ref", "-m", "release: "+c.version, "--stdin"); err != nil {
 		return err
 	}
-	_, err := r.git(nil, "read-tree", "-m", "-u", head, c.followUp)
-	return err
+	if _, err := r.git(nil, "read-tree", "-m", "-u", head, c.followUp); err != nil {
+		return fmt.Errorf("the branch and the tags of %s are made, the files are still those before: want git reset --hard: %w", c.version, err)
+	}
+	return nil
 }

@@ -33,7 +33,7 @@ var unreleased = []string{
 	"examples/middleware/routers",
 	"examples/service",
 	"policy/policyhttp/clients",
-	"policy/policyhttp/clients/caddy",
+	"policy/policyhttp/clients/caddy", // the version of a program for tests
 	"store/admin/adminhttp/clients",
 	"store/admin/adminhttp/clients/vault",
 	"store/admin/console/browser",

@@ -36,12 +36,12 @@ func run(w io.Writer) {
 
 	engine, table := policy.New(keys), tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "REQUEST\tFROM\tALLOWED\tREASON")
-	decide := func(what, client string, request policy.Request, endpoint policy.Endpoint) {
+	decide := func(what, client string, request policy.Request, endpoint *policy.Endpoint) {
 		request.Client, request.Endpoint = netip.MustParseAddr(client), endpoint
 		d := engine.Decide(ctx, request)
 		fmt.Fprintf(table, "%s\t%s\t%t\t%v\n", what, client, d.Allowed(), d.Reason)
 	}
-	read, restore := policy.Endpoint{Name: "read"}, policy.Endpoint{Name: "restore", RequiresAccessList: true}
+	read, restore := &policy.Endpoint{Name: "read"}, &policy.Endpoint{Name: "restore", RequiresAccessList: true}
 	decide("a listed address", "203.0.113.7", listed, restore)
 	decide("an address in a listed block", "198.51.100.20", listed, restore)
 	decide("any other address", "192.0.2.1", listed, read)

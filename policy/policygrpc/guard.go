@@ -51,7 +51,7 @@ const defaultDomain = "sallyport"
 // unavailable. It is immutable and safe for concurrent use.
 type Guard struct {
 	guard   *policyhttp.Guard
-	methods map[string]Method
+	methods map[string]*Method
 	domain  string
 }
 
@@ -61,7 +61,7 @@ type Guard struct {
 //   - a name other than the full name of a method,
 //   - a method neither Open nor with a Resource, and an Open one with conditions.
 func New(config Config) (*Guard, error) {
-	g := &Guard{guard: config.Guard, methods: maps.Clone(config.Methods), domain: config.Domain}
+	g := &Guard{guard: config.Guard, methods: make(map[string]*Method, len(config.Methods)), domain: config.Domain}
 	if g.domain == "" {
 		g.domain = defaultDomain
 	}
@@ -72,8 +72,8 @@ func New(config Config) (*Guard, error) {
 	if !utf8.ValidString(g.domain) {
 		mistakes = append(mistakes, fmt.Errorf("policygrpc: Config.Domain is %q: want UTF-8, such as backups.example.com", g.domain))
 	}
-	for _, name := range slices.Sorted(maps.Keys(g.methods)) {
-		method := g.methods[name]
+	for _, name := range slices.Sorted(maps.Keys(config.Methods)) {
+		method := config.Methods[name]
 		if err := method.check(name); err != nil {
 			mistakes = append(mistakes, fmt.Errorf("policygrpc: Config.Methods[%q] %w", name, err))
 		}
@@ -81,7 +81,7 @@ func New(config Config) (*Guard, error) {
 			method.Endpoint.Name = name
 		}
 		method.Endpoint.Roles = slices.Clone(method.Endpoint.Roles)
-		g.methods[name] = method
+		g.methods[name] = &method
 	}
 	if err := errors.Join(mistakes...); err != nil {
 		return nil, err
@@ -140,7 +140,7 @@ func (a admitted) Context() context.Context { return a.ctx }
 
 // admit returns the context for the handler, or the answer to a denied call.
 func (g *Guard) admit(ctx context.Context, fullMethod string, message any) (context.Context, error) {
-	if g != nil && g.methods[fullMethod].Open {
+	if g != nil && g.methods[fullMethod] != nil && g.methods[fullMethod].Open {
 		return ctx, nil
 	}
 	d := g.Check(ctx, fullMethod, message)
@@ -172,10 +172,10 @@ func ValueOf[T any](ctx context.Context) (T, bool) {
 	return value, ok
 }
 
-// undeclared is the name of the endpoint in decisions on undeclared methods. Their own names
+// undeclared is the endpoint in decisions on undeclared methods. Their own names
 // may come from the caller, where the server has a handler for unknown methods, and must not
 // become the labels of metrics.
-const undeclared = "undeclared method"
+var undeclared = &policy.Endpoint{Name: "undeclared method"}
 
 // Check judges a call and answers nothing. The interceptors call it by themselves; a handler
 // calls it to judge a long stream again. ctx is the one of the call, with its peer and its
@@ -193,9 +193,9 @@ func (g *Guard) Check(ctx context.Context, fullMethod string, message any) polic
 	}
 	call := policyhttp.Call{Remote: remoteOf(ctx), Header: headerOf(ctx), EarlyData: earlyData(ctx)}
 	if method, declared := g.methods[fullMethod]; declared {
-		call.Endpoint, call.Resolver = method.Endpoint, method.Resource.of(message)
+		call.Endpoint, call.Resolver = &method.Endpoint, method.Resource.of(message)
 	} else {
-		call.Endpoint.Name = undeclared
+		call.Endpoint = undeclared
 		call.Err = fmt.Errorf("policygrpc: %w: the method %s is not in Config.Methods: want it declared", policy.ErrUndeclaredEndpoint, plain.Quote(fullMethod))
 	}
 	return g.guard.Check(ctx, call)

@@ -156,7 +156,7 @@ func TestDoubtsAreOfDenialsByAddress(t *testing.T) {
 		guard, err := policyhttp.New(s.config)
 		require.NoError(t, err)
 		other := guard.Check(context.Background(), policyhttp.Call{
-			Remote: r.RemoteAddr, Header: r.Header, Endpoint: s.endpoint,
+			Remote: r.RemoteAddr, Header: r.Header, Endpoint: &s.endpoint,
 			Resolver: policy.ResolverFunc(func(context.Context) (policy.Resource, error) { return s.resource(r) }),
 		})
 		require.Equal(t, reason, other.Reason)

@@ -74,7 +74,7 @@ func (t *Route) check(c *call, r *http.Request) {
 		return
 	}
 	c.Context, c.request, c.route = context.Background(), r, t
-	in := Call{Endpoint: t.endpoint}
+	in := Call{Endpoint: &t.endpoint}
 	if t.resource != nil {
 		in.Resolver = c
 	}
@@ -98,8 +98,8 @@ type Call struct {
 	Remote string
 	Header http.Header
 
-	Endpoint policy.Endpoint // the called operation
-	Resolver policy.Resolver // finds the resource
+	Endpoint *policy.Endpoint // the called operation; see [policy.Request]
+	Resolver policy.Resolver  // finds the resource
 
 	// EarlyData marks a call in TLS early data, before the handshake: its address is not
 	// proven, and it may be a replay. It is denied with [policy.ErrTooEarly], as is a call

@@ -173,7 +173,7 @@ func TestCheckOfACall(t *testing.T) {
 	guard, err := policyhttp.New(s.config)
 	require.NoError(t, err)
 	call := policyhttp.Call{
-		Remote: clientAddress + ":4711", Header: http.Header{"Authorization": {"Bearer " + s.secret.Reveal()}}, Endpoint: policy.Endpoint{Name: "named"},
+		Remote: clientAddress + ":4711", Header: http.Header{"Authorization": {"Bearer " + s.secret.Reveal()}}, Endpoint: &policy.Endpoint{Name: "named"},
 		Resolver: policy.ResolverFunc(func(context.Context) (policy.Resource, error) {
 			return policy.Resource{Organization: "acme", Value: 7}, nil
 		}),

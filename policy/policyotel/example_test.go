@@ -39,7 +39,7 @@ func Example() {
 	for _, client := range []string{"203.0.113.7", "203.0.113.8", "198.51.100.1"} {
 		engine.Decide(ctx, policy.Request{
 			Key: key.ID, Secret: secret, Client: netip.MustParseAddr(client),
-			Organization: "acme", Endpoint: policy.Endpoint{Name: "things.read"},
+			Organization: "acme", Endpoint: &policy.Endpoint{Name: "things.read"},
 		})
 	}
 

@@ -81,7 +81,7 @@ func (s *service) engine(options ...policy.Option) *policy.Engine {
 func (s *service) request() policy.Request {
 	return policy.Request{
 		Key: s.key.ID, Secret: s.secret, Client: netip.MustParseAddr(listed), ClientFrom: policy.OriginPeer,
-		Organization: "acme", Endpoint: policy.Endpoint{Name: "things.read"},
+		Organization: "acme", Endpoint: &policy.Endpoint{Name: "things.read"},
 	}
 }
 

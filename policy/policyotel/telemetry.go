@@ -127,7 +127,7 @@ func (t *Telemetry) Decide(ctx context.Context, engine *policy.Engine, request p
 	}
 	begin := time.Now()
 	d := engine.Decide(ctx, request)
-	t.decision.Record(ctx, time.Since(begin).Seconds(), t.series.of(request.Endpoint.Name, d).record...)
+	t.decision.Record(ctx, time.Since(begin).Seconds(), t.series.of(d.Endpoint().Name, d).record...)
 	if span != nil && d.Reason == policy.Unavailable && d.Kind() != policy.CallerGone {
 		span.SetStatus(codes.Error, "access could not be checked")
 	}

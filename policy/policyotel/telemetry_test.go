@@ -186,9 +186,9 @@ func TestCounting(t *testing.T) {
 		engine.Decide(context.Background(), s.request())
 	}
 	request := s.request()
-	request.Endpoint.Name = "things.write"
+	request.Endpoint = &policy.Endpoint{Name: "things.write"}
 	engine.Decide(context.Background(), request)
-	request.Endpoint.Name = ""
+	request.Endpoint = nil
 	engine.Decide(context.Background(), request)
 	assert.Equal(t, map[string]int64{
 		"sallyport.allowed=true,sallyport.endpoint=things.read,sallyport.reason=address_listed":  3,
@@ -399,7 +399,7 @@ func TestManyEndpointNames(t *testing.T) {
 	s := newService(t)
 	const many = 2500
 	for i := range many {
-		d := policy.Evaluate(policy.Subject{}, policy.Request{Endpoint: policy.Endpoint{Name: fmt.Sprint("thing-", i)}}, time.Time{})
+		d := policy.Evaluate(policy.Subject{}, policy.Request{Endpoint: &policy.Endpoint{Name: fmt.Sprint("thing-", i)}}, time.Time{})
 		s.telemetry.Observe(context.Background(), d)
 	}
 	var total int64

@@ -148,7 +148,7 @@ func (a Actor) identity() []string {
 // from the change.
 func (r *keyRequest) after(before []apikey.StoredSecret, handedOut []string) policy.Request {
 	return policy.Request{
-		Key: r.key, Client: r.client, ClientFrom: r.origin, Endpoint: r.endpoint,
+		Key: r.key, Client: r.client, ClientFrom: r.origin, Endpoint: &r.endpoint,
 		Organization: r.resource.Organization, Project: r.resource.Project,
 		Verifier: verifier(proof{secret: r.secret, before: before, handedOut: handedOut}.check),
 	}

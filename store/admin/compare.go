@@ -257,7 +257,7 @@ func (c *comparison) request(tried call) policy.Request {
 		request.Verifier = verifier(proof{secret: tried.secret}.check)
 	}
 	if grant := tried.grant; grant != nil {
-		request.Endpoint.Roles, request.Project = []string{grant.Role}, grant.Project
+		request.Endpoint, request.Project = &policy.Endpoint{Roles: []string{grant.Role}}, grant.Project
 		if grant.AllProjects {
 			request.Project = anyProject
 		}

@@ -247,7 +247,7 @@ func (c corpusCase) actor(w *world) (admin.Actor, error) {
 	}
 	require.Equal(w.t, "key", words[0])
 	id := words[1]
-	request := policy.Request{Key: apikey.ID(id), Secret: w.secrets[named(id, 0)], Organization: "acme", Endpoint: manage, ClientFrom: policy.OriginPeer}
+	request := policy.Request{Key: apikey.ID(id), Secret: w.secrets[named(id, 0)], Organization: "acme", Endpoint: new(manage), ClientFrom: policy.OriginPeer}
 	for i := 2; i < len(words); i += 2 {
 		value := words[i+1]
 		switch words[i] {

@@ -76,7 +76,7 @@ func (c *company) call(key apikey.ID, secret apikey.Secret, from, role string) p
 	ctx := context.Background()
 	must(0, c.replica.Sync(ctx))
 	decision := c.engine.Decide(ctx, policy.Request{Key: key, Secret: secret, Client: netip.MustParseAddr(from),
-		Organization: "acme", Endpoint: policy.Endpoint{Name: role, Roles: []string{role}}})
+		Organization: "acme", Endpoint: &policy.Endpoint{Name: role, Roles: []string{role}}})
 	must(0, c.usage.Flush(ctx))
 	return decision
 }

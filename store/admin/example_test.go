@@ -189,7 +189,7 @@ func ExampleByKey() {
 	result, _ := a.Apply(ctx, ann, "acme", admin.ApplyOptions{}, admin.Rotate("deploy", 0))
 	request := policy.Request{ // as the guard of the service reads it
 		Key: "deploy", Secret: result.Secrets[0].Secret, Client: netip.MustParseAddr("198.51.100.1"),
-		Organization: "acme", Endpoint: policy.Endpoint{Name: "replace list", Roles: []string{"owner"}},
+		Organization: "acme", Endpoint: &policy.Endpoint{Name: "replace list", Roles: []string{"owner"}},
 	}
 	actor, err := admin.ByKey(policy.New(keys).Decide(ctx, request))
 	if err != nil {

@@ -174,7 +174,7 @@ var manage = policy.Endpoint{Name: "manage", Roles: []string{"owner"}}
 func (w *world) request(id, address string) policy.Request {
 	return policy.Request{
 		Key: apikey.ID(id), Secret: w.secrets[apikey.ID(id)], Client: netip.MustParseAddr(address),
-		Organization: "acme", Endpoint: manage, ClientFrom: policy.OriginPeer,
+		Organization: "acme", Endpoint: new(manage), ClientFrom: policy.OriginPeer,
 	}
 }
 

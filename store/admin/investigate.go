@@ -214,7 +214,7 @@ func (q *inquiry) read(ctx context.Context, organization string) error {
 // decide judges the call by some records at a time.
 func (q *inquiry) decide(r records, at time.Time) policy.Decision {
 	return r.decide(policy.Request{
-		Key: q.call.Key, Client: q.call.Client, ClientDoubter: doubt(q.call.PossibleProxy), Endpoint: q.call.Endpoint,
+		Key: q.call.Key, Client: q.call.Client, ClientDoubter: doubt(q.call.PossibleProxy), Endpoint: &q.call.Endpoint,
 		Organization: q.call.Resource.Organization, Project: q.call.Resource.Project,
 		Verifier: verifier(claim{q.call.Secret, q.call.Unproven && !r.assumed, r.assumed, r.handedOut}.check),
 	}, at)

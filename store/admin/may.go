@@ -89,14 +89,14 @@ func May(subject policy.Subject, endpoints []policy.Endpoint, client netip.Addr,
 	}
 	for i := range may.Places {
 		place := &may.Places[i]
-		request.Project, request.Endpoint = place.Project, policy.Endpoint{}
+		request.Project, request.Endpoint = place.Project, nil
 		if place.AllProjects {
 			request.Project = anyProject
 		}
 		there := key
 		there.Grants = reaching(key, &organization, request, now)
 		for _, endpoint := range endpoints {
-			request.Endpoint = endpoint
+			request.Endpoint = &endpoint
 			d := policy.Evaluate(subject, request, now)
 			permission := Permission{Endpoint: endpoint.Name, Allowed: d.Allowed(), Reason: d.Reason, WouldDeny: d.WouldDeny}
 			if d.Allowed() {

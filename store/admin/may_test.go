@@ -204,7 +204,7 @@ func TestMayAgreesWithDecide(t *testing.T) {
 		require.NoError(t, err)
 		for _, place := range may.Places {
 			for i, permission := range place.Endpoints {
-				request := policy.Request{Key: key.ID, Secret: w.secrets[key.ID], Client: client, Organization: id, Project: place.Project, Endpoint: calls[i]}
+				request := policy.Request{Key: key.ID, Secret: w.secrets[key.ID], Client: client, Organization: id, Project: place.Project, Endpoint: &calls[i]}
 				if place.AllProjects {
 					request.Project = "not-named-by-any-grant"
 				}

@@ -80,7 +80,7 @@ func byOnly(secret string) verified {
 
 // answer is that of a call.
 func (r records) answer(key apikey.ID, address netip.Addr, proof policy.Verifier, endpoint policy.Endpoint, project string, at time.Time) policy.Reason {
-	request := policy.Request{Key: key, Client: address, Verifier: proof, Endpoint: endpoint, Organization: "acme", Project: project}
+	request := policy.Request{Key: key, Client: address, Verifier: proof, Endpoint: &endpoint, Organization: "acme", Project: project}
 	if r.keys[key] == nil || r.organization == nil {
 		return policy.Evaluate(policy.Subject{}, request, at).Reason
 	}

@@ -216,10 +216,10 @@ func (c *chooser) asker(s *smallWorld) (*asker, admin.Actor) {
 		i := c.n(len(key.Secrets))
 		request := policy.Request{
 			Key: id, Secret: s.secrets[named(string(id), i)], Client: pick(c, smallAddresses...), Organization: "acme",
-			Endpoint: policy.Endpoint{Name: "manage", RequiresAccessList: c.once(6), Roles: pick(c, nil, []string{"owner"}, []string{"owner"}, []string{"reader"})},
+			Endpoint: &policy.Endpoint{Name: "manage", RequiresAccessList: c.once(6), Roles: pick(c, nil, []string{"owner"}, []string{"owner"}, []string{"reader"})},
 			Project:  pick(c, "", "", "p"),
 		}
-		a := &asker{key: id, secret: key.Secrets[i].ID(), address: request.Client, endpoint: request.Endpoint, project: request.Project}
+		a := &asker{key: id, secret: key.Secrets[i].ID(), address: request.Client, endpoint: *request.Endpoint, project: request.Project}
 		if c.once(6) {
 			a.secret, request.Secret, request.Verifier = "", apikey.Secret{}, policy.AlreadyVerified{}
 		}

@@ -167,7 +167,7 @@ func requireValues(t testing.TB, proposal admin.Proposal, key apikey.Key, organi
 func decide(key apikey.Key, organization policy.Organization, call admin.Call, at time.Time) policy.Decision {
 	return policy.Evaluate(policy.NewSubject(&key, &organization), policy.Request{
 		Key: key.ID, Client: call.Client, Organization: call.Resource.Organization, Project: call.Resource.Project,
-		Endpoint: call.Endpoint, Verifier: liveSecret(!call.Unproven),
+		Endpoint: &call.Endpoint, Verifier: liveSecret(!call.Unproven),
 	}, at)
 }
 

@@ -171,7 +171,7 @@ func randomWorld(t *testing.T, s *memory.Store, random *rand.Rand, now time.Time
 			r.Organization = key.Organization
 		}
 		if random.IntN(2) == 0 {
-			r.Endpoint = policy.Endpoint{RequiresAccessList: random.IntN(2) == 0, Roles: []string{pick("reader", "owner")}}
+			r.Endpoint = &policy.Endpoint{RequiresAccessList: random.IntN(2) == 0, Roles: []string{pick("reader", "owner")}}
 		}
 		switch random.IntN(4) {
 		case 0:

@@ -26,10 +26,10 @@
 // A key and its organization are replaced independently; package records, below this one, says
 // how a look-up gets both of one moment without a lock.
 //
-// An engine asks this package and store/replica directly: their answers are sound by
-// construction, so it does not check them again, and their code does not wait. A type that
-// wraps or embeds a Store is another source. Its answers are checked. The rules are the same
-// code in either case.
+// An engine asks the records of this package themselves, and store/replica directly: their
+// answers are sound by construction, so it does not check them again, and their code does not
+// wait. A type that wraps or embeds a Store is another source. Its answers are checked. The
+// rules are the same code in either case.
 //
 // [policy.Engine.DecideAll] reads 16 records before it decides the first: their waits overlap.
 package memory

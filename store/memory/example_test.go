@@ -25,7 +25,7 @@ func ExampleNew() {
 	for _, client := range []string{"203.0.113.7", "198.51.100.99", "192.0.2.1"} {
 		d := engine.Decide(ctx, policy.Request{
 			Key: key.ID, Secret: secret, Client: netip.MustParseAddr(client),
-			Organization: "acme", Endpoint: policy.Endpoint{Name: "backup.restore", RequiresAccessList: true},
+			Organization: "acme", Endpoint: &policy.Endpoint{Name: "backup.restore", RequiresAccessList: true},
 		})
 		fmt.Println(d.Allowed(), d.Reason)
 	}

@@ -58,7 +58,7 @@ func stored(t testing.TB, n int) (*memory.Store, policy.Request) {
 	}
 	return s, policy.Request{
 		Key: key.ID, Secret: secret, Client: netip.MustParseAddr("192.0.2.7"), Organization: "acme", Project: "web",
-		Endpoint: policy.Endpoint{Name: "deploy", Roles: []string{"admin", "writer"}},
+		Endpoint: &policy.Endpoint{Name: "deploy", Roles: []string{"admin", "writer"}},
 	}
 }
 

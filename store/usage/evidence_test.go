@@ -116,13 +116,13 @@ func TestDenialsAfterTheProof(t *testing.T) {
 		case policy.OrganizationRequiresAccessList:
 			of.AccessList, in.Requirement = accesslist.List{}, policy.Required
 		case policy.EndpointRequiresAccessList:
-			of.AccessList, request.Endpoint.RequiresAccessList = accesslist.List{}, true
+			of.AccessList, request.Endpoint = accesslist.List{}, &policy.Endpoint{RequiresAccessList: true}
 		case policy.WrongOrganization:
 			request.Organization = "other"
 		case policy.ProjectNotGranted:
 			request.Project = "project"
 		case policy.RoleMissing:
-			request.Endpoint.Roles = []string{"owner"}
+			request.Endpoint = &policy.Endpoint{Roles: []string{"owner"}}
 		}
 		decision := policy.Evaluate(policy.NewSubject(&of, &in), request, begin)
 		if reason != policy.UnknownKey { // which is the engine's

@@ -33,7 +33,7 @@ func ExampleRecorder() {
 	for _, client := range []string{"198.51.100.1", "198.51.100.2", "192.0.2.1"} {
 		engine.Decide(ctx, policy.Request{
 			Key: key.ID, Secret: secret, Client: netip.MustParseAddr(client),
-			Organization: "acme", Endpoint: policy.Endpoint{Name: "backup.restore"},
+			Organization: "acme", Endpoint: &policy.Endpoint{Name: "backup.restore"},
 		})
 	}
 	// At the end of the program, with a bound on how long it may take.

@@ -1,6 +1,7 @@
 package clients_test
 
 import (
+	"fmt"
 	"go/ast"
 	"go/parser"
 	"go/token"
@@ -107,5 +108,17 @@ func TestGuide(t *testing.T) {
 		require.Contains(t, configured, heading)
 		require.Contains(t, string(page), "\n| ["+heading+"](#", "the table has every edge")
 	}
-	require.Contains(t, string(page), strconv.Itoa(len(forgeries)+len(atEdges))+" forgeries")
+	all := len(forgeries) + len(atEdges)
+	require.Contains(t, string(page), strconv.Itoa(all)+" forgeries")
+	for _, e := range edges {
+		refused, stopped := 0, 0
+		for _, came := range e.others { // TestEdges requires exactly these
+			if came == notReached {
+				stopped++
+			} else {
+				refused++
+			}
+		}
+		require.Contains(t, string(page), fmt.Sprintf("\n| %s | %d | %d | %d |\n", e.heading, all-refused-stopped, refused, stopped))
+	}
 }

@@ -62,7 +62,7 @@ func (h *handler) callOf(value strictjson.Value, more ...strictjson.Field) (in c
 
 // request is that of a call by a proven key.
 func (in callBody) request(organization string) policy.Request {
-	return policy.Request{Key: in.key, Verifier: policy.AlreadyVerified{}, Client: in.address, Endpoint: in.endpoint, Organization: organization, Project: in.project}
+	return policy.Request{Key: in.key, Verifier: policy.AlreadyVerified{}, Client: in.address, Endpoint: &in.endpoint, Organization: organization, Project: in.project}
 }
 
 // A decisionBody is the answer to a call, as the operator sees it.

@@ -102,7 +102,7 @@ func TestEveryRemedy(t *testing.T) {
 
 func TestAPastedRefusal(t *testing.T) {
 	s := newSite(t)
-	d := policy.Evaluate(policy.Subject{}, policy.Request{Key: "k1", Client: addr("198.51.100.3"), Endpoint: policy.Endpoint{Name: "read"}, Organization: "acme"}, day0)
+	d := policy.Evaluate(policy.Subject{}, policy.Request{Key: "k1", Client: addr("198.51.100.3"), Endpoint: &policy.Endpoint{Name: "read"}, Organization: "acme"}, day0)
 	line, err := json.Marshal(map[string]any{"time": "2026-11-29T11:00:00.5Z", "msg": "call", "decision": d})
 	require.NoError(t, err)
 	for paste, want := range map[string]url.Values{

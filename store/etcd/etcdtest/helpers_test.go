@@ -81,7 +81,7 @@ func wantUnavailable(t testing.TB, s policy.Source, id apikey.ID) {
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
 	defer cancel()
 	decision := policy.New(s).Decide(ctx, policy.Request{
-		Key: id, Client: netip.MustParseAddr("203.0.113.9"), Organization: "acme", Endpoint: policy.Endpoint{Name: "any"},
+		Key: id, Client: netip.MustParseAddr("203.0.113.9"), Organization: "acme", Endpoint: &policy.Endpoint{Name: "any"},
 	})
 	require.Equal(t, policy.Unavailable, decision.Reason, "%v", decision)
 	require.Error(t, decision.Cause)

@@ -87,7 +87,7 @@ func (r *round) secretID(name apikey.ID, n int) string {
 }
 
 // endpoint carries the changes of keys.
-var endpoint = policy.Endpoint{Name: "manage", Roles: []string{"owner", "deputy"}}
+var endpoint = &policy.Endpoint{Name: "manage", Roles: []string{"owner", "deputy"}}
 
 // request is that of a key with one of its secrets.
 func (r *round) request(name apikey.ID, secret int) policy.Request {
@@ -275,7 +275,7 @@ func (all records) usable(organization string, at time.Time, roles ...string) bo
 			}
 		}
 		request := policy.Request{Key: key.ID, Organization: organization, Client: client, Verifier: policy.AlreadyVerified{}}
-		request.Endpoint.Roles = roles
+		request.Endpoint = &policy.Endpoint{Roles: roles}
 		if live && policy.Evaluate(policy.NewSubject(&key, &of), request, at).Allowed() {
 			return true
 		}

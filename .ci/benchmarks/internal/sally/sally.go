@@ -17,9 +17,10 @@ import (
 
 // An Engine is sallyport's.
 type Engine struct {
-	Store    *memory.Store
-	engine   *policy.Engine
-	requests []policy.Request // of DecideAll
+	Store     *memory.Store
+	engine    *policy.Engine
+	endpoints []policy.Endpoint // by number
+	requests  []policy.Request  // of DecideAll
 }
 
 // New puts a world into a store.
@@ -41,7 +42,11 @@ func New(w *work.World) (*Engine, error) {
 			return nil, err
 		}
 	}
-	return &Engine{Store: s, engine: policy.New(s)}, nil
+	e := &Engine{Store: s, engine: policy.New(s)}
+	for _, endpoint := range work.Endpoints {
+		e.endpoints = append(e.endpoints, policy.Endpoint{Name: endpoint.Name, RequiresAccessList: endpoint.RequiresList, Roles: endpoint.Roles})
+	}
+	return e, nil
 }
 
 // Key makes sallyport's record of a key.
@@ -72,7 +77,7 @@ func List(blocks []netip.Prefix) (accesslist.List, error) {
 
 // Decide answers a request.
 func (e *Engine) Decide(r *work.Request) bool {
-	d := e.engine.Decide(context.Background(), request(r))
+	d := e.engine.Decide(context.Background(), e.request(r))
 	return d.Allowed()
 }
 
@@ -80,7 +85,7 @@ func (e *Engine) Decide(r *work.Request) bool {
 func (e *Engine) DecideAll(rs []work.Request) (allowed int) {
 	e.requests = e.requests[:0]
 	for i := range rs {
-		e.requests = append(e.requests, request(&rs[i]))
+		e.requests = append(e.requests, e.request(&rs[i]))
 	}
 	for _, d := range e.engine.DecideAll(context.Background(), e.requests) {
 		if d.Allowed() {
@@ -90,7 +95,7 @@ func (e *Engine) DecideAll(rs []work.Request) (allowed int) {
 	return allowed
 }
 
-func request(r *work.Request) policy.Request {
+func (e *Engine) request(r *work.Request) policy.Request {
 	var secret apikey.Secret
 	var verifier policy.Verifier
 	if r.Proof != nil {
@@ -100,6 +105,6 @@ func request(r *work.Request) policy.Request {
 	}
 	return policy.Request{
 		Key: apikey.ID(r.Key), Secret: secret, Verifier: verifier, Client: r.Client, Organization: r.Organization,
-		Endpoint: policy.Endpoint{Name: r.Endpoint.Name, RequiresAccessList: r.Endpoint.RequiresList, Roles: r.Endpoint.Roles},
+		Endpoint: &e.endpoints[r.Endpoint.Number],
 	}
 }

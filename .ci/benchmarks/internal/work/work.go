@@ -76,6 +76,7 @@ type Endpoint struct {
 	Name         string
 	RequiresList bool
 	Roles        []string
+	Number       int // its place in Endpoints
 }
 
 // A Request is one call.
@@ -101,7 +102,7 @@ func role(i int) string { return fmt.Sprintf("service.role-%d", i%roles) }
 // Endpoints are called by the requests. Each is open to two roles; one in four requires a list.
 var Endpoints = func() (all []*Endpoint) {
 	for i := range 2 * roles {
-		all = append(all, &Endpoint{fmt.Sprintf("endpoint-%d", i), i%4 == 3, []string{role(i), role(i + 3)}})
+		all = append(all, &Endpoint{fmt.Sprintf("endpoint-%d", i), i%4 == 3, []string{role(i), role(i + 3)}, i})
 	}
 	return all
 }()

@@ -66,7 +66,7 @@ func main() {
 	for _, client := range []string{"203.0.113.7", "192.0.2.1"} {
 		d := engine.Decide(ctx, policy.Request{
 			Key: key.ID, Secret: secret, Client: netip.MustParseAddr(client), Organization: org.ID,
-			Endpoint: policy.Endpoint{Name: "things.read"},
+			Endpoint: &policy.Endpoint{Name: "things.read"},
 		})
 		fmt.Println(d.Allowed(), d.Reason)
 	}

@@ -13,16 +13,19 @@ import (
 
 // A configView is the settings in force, each with what it comes from. It has no secret.
 type configView struct {
-	File     string   `json:"file"`
-	Profiles []string `json:"profiles"`
-	Store    string   `json:"store,omitempty"`
-	Server   string   `json:"server,omitempty"`
-	From     string   `json:"from"`
-	CAFile   string   `json:"caFile,omitempty"`
-	Key      string   `json:"keyIn,omitempty"`
-	Org      string   `json:"org,omitempty"`
-	Output   string   `json:"output"`
-	Managers []string `json:"managers,omitempty"`
+	File       string   `json:"file"`
+	Absent     bool     `json:"absent,omitempty"` // there is no such file
+	Profiles   []string `json:"profiles"`
+	Store      string   `json:"store,omitempty"`
+	Server     string   `json:"server,omitempty"`
+	From       string   `json:"from"`
+	CAFile     string   `json:"caFile,omitempty"`
+	Key        string   `json:"keyIn,omitempty"`
+	Org        string   `json:"org,omitempty"`
+	OrgFrom    string   `json:"orgFrom,omitempty"` // none: its flag
+	Output     string   `json:"output"`
+	OutputFrom string   `json:"outputFrom,omitempty"` // likewise
+	Managers   []string `json:"managers,omitempty"`
 }
 
 var configs = listing[configView]{
@@ -34,8 +37,12 @@ var configs = listing[configView]{
 			}
 			return oneLine(value) + " (" + from + ")"
 		}
-		return [][2]string{{"file", v.File}, {"profiles", oneLine(strings.Join(v.Profiles, ", "))}, {"store", from(v.Store, v.From)}, {"server", from(v.Server, v.From)},
-			{"certificates", v.CAFile}, {"key in", v.Key}, {"organization", oneLine(v.Org)}, {"output", v.Output}, {"managers", oneLine(strings.Join(v.Managers, ", "))}}
+		file := v.File
+		if v.Absent {
+			file += " (absent)"
+		}
+		return [][2]string{{"file", file}, {"profiles", oneLine(strings.Join(v.Profiles, ", "))}, {"store", from(v.Store, v.From)}, {"server", from(v.Server, v.From)},
+			{"certificates", v.CAFile}, {"key in", v.Key}, {"organization", from(v.Org, v.OrgFrom)}, {"output", from(v.Output, v.OutputFrom)}, {"managers", oneLine(strings.Join(v.Managers, ", "))}}
 	},
 }
 
@@ -72,11 +79,8 @@ SALLYPORT_OUTPUT and SALLYPORT_MANAGERS. --org '' takes no organization from the
 			return err
 		}
 		of := s.settings
-		v := configView{File: path, Profiles: append([]string{}, slices.Sorted(maps.Keys(profiles))...), Server: hidePassword(of.server), From: of.from,
-			Org: org, Output: s.output, Managers: of.managers}
-		if err != nil {
-			v.File += ", absent"
-		}
+		v := configView{File: path, Absent: err != nil, Profiles: append([]string{}, slices.Sorted(maps.Keys(profiles))...), Server: hidePassword(of.server), From: of.from,
+			Org: org, OrgFrom: s.flagsFrom["org"], Output: s.output, OutputFrom: s.flagsFrom["output"], Managers: of.managers}
 		if of.store != "" {
 			v.Store = hidePassword(of.store)
 		} else {

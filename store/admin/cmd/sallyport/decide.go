@@ -123,7 +123,7 @@ one is denied, and 2 if one could not be judged.`
 		if len(args) == 0 || !k.from.IsValid() || k.org == "" {
 			return usageError{errors.New("which call? want KEY --from ADDRESS --org ORG, or -f FILE")}
 		}
-		request := policy.Request{Key: apikey.ID(args[0]), Client: k.from.Addr, Organization: k.org, Project: k.project, Endpoint: k.endpoint, Verifier: policy.AlreadyVerified{}}
+		request := policy.Request{Key: apikey.ID(args[0]), Client: k.from.Addr, Organization: k.org, Project: k.project, Endpoint: &k.endpoint, Verifier: policy.AlreadyVerified{}}
 		if secret != "" {
 			if err := s.readSecret(&request, secret, issuing); err != nil {
 				return err

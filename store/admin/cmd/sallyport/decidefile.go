@@ -134,7 +134,7 @@ func (s *session) readCalls(lines *bufio.Reader, line int) (calls []requested, e
 func requestsOf(calls []requested) (requests []policy.Request) {
 	for _, call := range calls {
 		requests = append(requests, policy.Request{Key: call.Key, Client: call.From, Organization: call.Organization, Project: call.Project,
-			Endpoint: policy.Endpoint{Name: call.Endpoint, Roles: call.Roles, RequiresAccessList: call.RequiresAccessList}, Verifier: policy.AlreadyVerified{}})
+			Endpoint: &policy.Endpoint{Name: call.Endpoint, Roles: call.Roles, RequiresAccessList: call.RequiresAccessList}, Verifier: policy.AlreadyVerified{}})
 	}
 	return requests
 }

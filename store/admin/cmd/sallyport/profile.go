@@ -96,9 +96,9 @@ func configError(err error) string {
 	}
 	if wrong, ok := errors.AsType[*toml.DecodeError](err); ok {
 		line, column := wrong.Position()
-		return fmt.Sprintf("line %d, column %d: %s", line, column, strings.TrimPrefix(wrong.Error(), "toml: "))
+		return fmt.Sprintf("line %d, column %d: %.300s", line, column, strings.TrimPrefix(wrong.Error(), "toml: "))
 	}
-	return err.Error()
+	return fmt.Sprintf("%.300s", err)
 }
 
 // check returns why a profile is wrong in itself.

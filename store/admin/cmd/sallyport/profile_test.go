@@ -85,6 +85,7 @@ key-file = "far.key"
 		{"SALLYPORT_PROFILE=far", "config", "server        https://far.example.com (profile \"far\")\ncertificates  HOME/ca.pem\nkey in        HOME/far.key\n"},
 		{"SALLYPORT_PROFILE=far SALLYPORT_KEY=k SALLYPORT_CA_FILE=/etc/env.pem", "config", "certificates  /etc/env.pem\nkey in        SALLYPORT_KEY\n"},
 		{"SALLYPORT_PROFILE=far SALLYPORT_CA_FILE=/etc/env.pem", "config --ca-file /etc/flag.pem", "certificates  /etc/flag.pem\n"},
+		{"SALLYPORT_OUTPUT=table", "config -P test", "output        table (SALLYPORT_OUTPUT)\n"},
 		{"SALLYPORT_MANAGERS=auditor", "config -P test -o table", "managers      auditor\n"},
 		{"SALLYPORT_MANAGERS=auditor", "config -P test -o table --managers reader", "managers      reader\n"},
 	} {
@@ -102,8 +103,9 @@ key-file = "far.key"
 // The settings in force, in every output.
 func TestConfigCommand(t *testing.T) {
 	h := newHome(t, "[profiles.test]\nstore = \"memory:test\"\norg = \"acme\"\n[profiles.b]\nserver = \"http://localhost\"\n")
-	require.Equal(t, "file          HOME/config.toml\nprofiles      b, test\nstore         memory:test (profile \"test\")\norganization  acme\noutput        table\n? 0\n", h.do("sallyport config -P test"))
-	require.Equal(t, `{"file":"HOME/config.toml","profiles":["b","test"],"store":"memory:test","from":"profile \"test\"","org":"acme","output":"jsonl"}`+"\n? 0\n", h.do("sallyport config -P test -o jsonl"))
+	require.Equal(t, "file          HOME/config.toml\nprofiles      b, test\nstore         memory:test (profile \"test\")\norganization  acme (profile \"test\")\noutput        table\n? 0\n", h.do("sallyport config -P test"))
+	require.Contains(t, h.do("sallyport config -P test --org globex"), "organization  globex\n")
+	require.Equal(t, `{"file":"HOME/config.toml","profiles":["b","test"],"store":"memory:test","from":"profile \"test\"","org":"acme","orgFrom":"profile \"test\"","output":"jsonl"}`+"\n? 0\n", h.do("sallyport config -P test -o jsonl"))
 	require.Equal(t, "HOME/config.toml\n? 0\n", h.do("sallyport config -P test -o name"))
 	require.Contains(t, h.do("sallyport config"), "which store?")
 	h.env["SALLYPORT_STORE"] = "postgres://gate:s3cret@db/gate?password=s3cret"
@@ -112,7 +114,7 @@ func TestConfigCommand(t *testing.T) {
 	h.env = map[string]string{"XDG_CONFIG_HOME": filepath.Dir(h.dir), "SALLYPORT_SERVER": "https://gate:s3cret@gate.example.com"}
 	require.Contains(t, h.do("sallyport config"), "server    https://gate:xxxxx@gate.example.com (SALLYPORT_SERVER)\n")
 	require.NoError(t, os.Remove(filepath.Join(h.dir, "config.toml")))
-	require.Contains(t, h.do("sallyport config"), "file    HOME/config.toml, absent\n")
+	require.Contains(t, h.do("sallyport config"), "file    HOME/config.toml (absent)\n")
 	h.write("config.toml", "[", 0o600)
 	require.Contains(t, h.do("sallyport config"), "HOME/config.toml, line 1, column ")
 }

@@ -52,7 +52,7 @@ func batchOf(ctx context.Context, requests []policy.Request) (n int) {
 func (v *server) decideBatch(ctx context.Context, requests []policy.Request, at time.Time) (all []decided, err error) {
 	var calls []object
 	for _, r := range requests {
-		calls = append(calls, callObject(r.Key, r.Client, r.Endpoint, r.Project, time.Time{}))
+		calls = append(calls, callObject(r.Key, r.Client, r.Endpoint.Name, r.Project, time.Time{}))
 	}
 	var body struct {
 		Decisions []decisionBody `json:"decisions"`

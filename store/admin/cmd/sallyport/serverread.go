@@ -158,10 +158,10 @@ func (v *server) May(ctx context.Context, organization string, id apikey.ID, _ [
 }
 
 // callObject is a call to judge. The endpoint's roles are the service's.
-func callObject(id apikey.ID, client netip.Addr, endpoint policy.Endpoint, project string, at time.Time) object {
+func callObject(id apikey.ID, client netip.Addr, endpoint string, project string, at time.Time) object {
 	o := object{"key": id, "address": client.String()}.with("time", at)
-	if endpoint.Name != "" {
-		o["endpoint"] = endpoint.Name
+	if endpoint != "" {
+		o["endpoint"] = endpoint
 	}
 	if project != "" {
 		o["project"] = project
@@ -205,7 +205,7 @@ func (b decisionBody) of(r policy.Request) decided {
 func (v *server) Decide(ctx context.Context, r policy.Request, at time.Time) (d decided, err error) {
 	var body decisionBody
 	err = v.call(ctx, request{method: http.MethodPost, path: []string{"organizations", r.Organization, "decisions"},
-		body: callObject(r.Key, r.Client, r.Endpoint, r.Project, at)}, &body)
+		body: callObject(r.Key, r.Client, r.Endpoint.Name, r.Project, at)}, &body)
 	if err == nil && body.Reason == 0 {
 		err = v.otherwise("a decision")
 	}
@@ -213,7 +213,7 @@ func (v *server) Decide(ctx context.Context, r policy.Request, at time.Time) (d 
 }
 
 func (v *server) Investigate(ctx context.Context, organization string, c admin.Call) (found admin.Investigation, err error) {
-	body := callObject(c.Key, c.Client, c.Endpoint, c.Resource.Project, c.Time)
+	body := callObject(c.Key, c.Client, c.Endpoint.Name, c.Resource.Project, c.Time)
 	if c.Secret != "" {
 		body["secret"] = c.Secret
 	}

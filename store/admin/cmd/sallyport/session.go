@@ -25,13 +25,13 @@ type session struct {
 	out, err    *printer
 	interactive bool // questions can be asked: standard input and standard error are terminals
 
-	profile       string   // these are flags: see settings
-	address       string   // of the store
-	serverAddress string   // or of a running service
-	caFile        string   // of certificates, for that
-	managers      []string // the managing roles
-	output        string   // the format
-	outputFrom    string   // the variable or profile that has it; empty: its flag
+	profile       string            // these are flags: see settings
+	address       string            // of the store
+	serverAddress string            // or of a running service
+	caFile        string            // of certificates, for that
+	managers      []string          // the managing roles
+	output        string            // the format
+	flagsFrom     map[string]string // of -o and --org, the variable or the profile; none: the flag itself
 
 	settings settings // by resolve
 
@@ -46,7 +46,7 @@ type session struct {
 func newSession(stdin io.Reader, stdout, stderr io.Writer, env environment) *session {
 	_, asks := env.terminal(stdin)
 	_, told := env.terminal(stderr)
-	return &session{env: env, stdin: stdin, lines: bufio.NewReader(stdin), interactive: asks && told,
+	return &session{env: env, flagsFrom: map[string]string{}, stdin: stdin, lines: bufio.NewReader(stdin), interactive: asks && told,
 		out: newPrinter(stdout, env), err: newPrinter(stderr, env)}
 }
 

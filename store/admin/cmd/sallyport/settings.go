@@ -134,9 +134,7 @@ func (s *session) setFlags(c *cobra.Command) error {
 		if err := c.Flags().Set(of.flag, value); err != nil {
 			return err
 		}
-		if of.flag == "output" {
-			s.outputFrom = from
-		}
+		s.flagsFrom[of.flag] = from
 	}
 	return nil
 }

@@ -72,7 +72,7 @@ token   TOKEN
 
 $ sallyport org require acme required
 < no
-2> ␛[1mstore␛[0m   memory:test
+2> ␛[1mstore␛[0m   memory:test (SALLYPORT_STORE)
 2> ␛[1mas␛[0m      system olga
 2> ␛[1mchange␛[0m  access lists of organization acme: required
 2> ␛[1meffect␛[0m  nothing was observed: 1 key without a list would be
