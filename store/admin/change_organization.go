@@ -63,7 +63,8 @@ const (
 // the new end. Errors are Invalid for an end in the past or too far ahead, and Conflict for
 // an organization without a requirement of policy.Required.
 //
-// Keys cannot do this: a person or the system must.
+// Keys cannot do this: a person or the system must, such as by the console or the command with
+// --store.
 func SuspendRequirement(until time.Time) Change {
 	change := ofOrganization("suspend_requirement", func(d *draft) error {
 		end := moment(until)
@@ -96,7 +97,7 @@ func ResumeRequirement() Change {
 }
 
 func (c Change) ofSuspension() Change {
-	c.keyless = "A key cannot suspend the requirement, nor resume it. A person can."
+	c.keyless = "A key cannot suspend the requirement, nor resume it. A person can: in the console, or by the command with --store."
 	return c
 }
 

@@ -121,7 +121,7 @@ func TestM20NeverAKey(t *testing.T) {
 	for _, change := range []admin.Change{admin.SuspendRequirement(time.Time{}), admin.ResumeRequirement()} {
 		for _, changes := range [][]admin.Change{{change}, {admin.Describe("boss", "x"), change}} {
 			refusal := w.refuse(admin.Forbidden, actor, accept(admin.Opens), changes...)
-			require.Equal(t, "A key cannot suspend the requirement, nor resume it. A person can.", refusal.Message)
+			require.Equal(t, "A key cannot suspend the requirement, nor resume it. A person can: in the console, or by the command with --store.", refusal.Message)
 			_, err := w.admin.Preview(w.ctx, actor, "acme", changes...)
 			requireClass(t, admin.Forbidden, err)
 		}

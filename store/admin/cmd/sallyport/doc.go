@@ -40,6 +40,7 @@
 //   - migrate: a service brings its store up to date itself;
 //   - org create: nobody has a right in an organization that does not exist, and the program
 //     creates it for a new customer;
+//   - org suspend and org resume: no key can do them, but a person in the console can;
 //   - flags for what the service decides: the roles of an endpoint, the form of secrets.
 //
 // decide prints neither the entry nor the log line, and may is about the service's own endpoints.
@@ -56,8 +57,9 @@
 // # Profiles
 //
 // Settings can have a name in ~/.config/sallyport/config.toml, and are chosen by -P NAME or
-// SALLYPORT_PROFILE. A flag goes before the environment, and that before the profile. `sallyport
-// config` shows the settings in force and where each comes from, and its help has an example. A
+// SALLYPORT_PROFILE. A flag goes before the environment. A profile goes before it if -P names it,
+// and after it if SALLYPORT_PROFILE does. `sallyport config` shows the settings in force and where
+// each comes from, and its help has an example. A wrong profile does not disable the others. A
 // secret is in a file of its own that nobody else can read, and is sent to its profile's server
 // alone.
 //

@@ -149,6 +149,9 @@ func (s *session) orgSuspend() *cobra.Command {
 Access lists stay in force. At the end the requirement applies again by itself. That keys
 without a list are open meanwhile is a finding, opens: accept it by its name.
 
+No key can do this, so --server with the secret of a key is refused: it needs --store, or the
+console.
+
 A running suspension gets the new end. One that would end earlier is shown with both ends, and
 asked for; with --yes it has to be named by --until.
 
@@ -172,6 +175,8 @@ func (s *session) orgResume() *cobra.Command {
 	c, _ := s.changeOf("resume ORG", "End a suspension now", 1, func(args []string) (string, []change, error) {
 		return fmt.Sprintf("resume the requirement of organization %s now", args[0]), []change{sent(admin.ResumeRequirement(), nil)}, nil
 	})
+	c.Long = `End a suspension now. No key can do this, so --server with the secret of a key is refused: it
+needs --store, or the console.`
 	return c
 }
 

@@ -69,6 +69,17 @@ func serve(t *testing.T) *served {
 	return s
 }
 
+// No key suspends a requirement, and the refusal says who can.
+func TestServedKeyCannotSuspend(t *testing.T) {
+	s := serve(t)
+	require.Contains(t, s.remote(personsSecret, "sallyport keys create --org acme --role owner --from 127.0.0.1 --yes", ""), "? 0\n")
+	secret := s.secret
+	for _, command := range []string{"suspend acme --accept opens", "resume acme"} {
+		got := s.remote(secret, "sallyport org "+command+" --reason x --yes", "")
+		require.Contains(t, got, "A person can: in the console, or by the command with --store.\n? 1\n")
+	}
+}
+
 // remote runs a command through the service.
 func (s *served) remote(secret, command, stdin string) string {
 	local := s.env
