@@ -26,6 +26,7 @@ type configView struct {
 	Output     string   `json:"output"`
 	OutputFrom string   `json:"outputFrom,omitempty"` // likewise
 	Managers   []string `json:"managers,omitempty"`
+	Wrong      []string `json:"wrong,omitempty"` // profiles that cannot be used, and why
 }
 
 var configs = listing[configView]{
@@ -42,16 +43,16 @@ var configs = listing[configView]{
 			file += " (absent)"
 		}
 		return [][2]string{{"file", file}, {"profiles", oneLine(strings.Join(v.Profiles, ", "))}, {"store", from(v.Store, v.From)}, {"server", from(v.Server, v.From)},
-			{"certificates", v.CAFile}, {"key in", v.Key}, {"organization", from(v.Org, v.OrgFrom)}, {"output", from(v.Output, v.OutputFrom)}, {"managers", oneLine(strings.Join(v.Managers, ", "))}}
+			{"certificates", v.CAFile}, {"key in", v.Key}, {"organization", from(v.Org, v.OrgFrom)}, {"output", from(v.Output, v.OutputFrom)}, {"managers", oneLine(strings.Join(v.Managers, ", "))}, {"wrong", strings.Join(v.Wrong, "\n")}}
 	},
 }
 
 func (s *session) configCommand() *cobra.Command {
 	var org string
 	c := &cobra.Command{Use: "config", Short: "Show the settings in force, and where each comes from", Args: cobra.NoArgs}
-	c.Long = `Show the settings in force, and where each comes from: its flag, or else the environment, or else
-the profile that --profile or SALLYPORT_PROFILE names. Profiles are in ~/.config/sallyport/config.toml,
-or below XDG_CONFIG_HOME; on Windows below %AppData%:
+	c.Long = `Show the settings in force, and where each comes from: its flag, or else the profile that --profile
+names, or else the environment, or else the profile that SALLYPORT_PROFILE names. Profiles are in
+~/.config/sallyport/config.toml, or below XDG_CONFIG_HOME; on Windows below %AppData%:
 
   [profiles.prod]
   server = "https://gate.example.com"
@@ -65,8 +66,8 @@ or below XDG_CONFIG_HOME; on Windows below %AppData%:
   managers = ["owner"]
 
 No secret is in this file: an address with a password is refused, and so is a file that others can
-write, or one with a key-file that others can read. SALLYPORT_KEY goes before the key-file. The
-key-file is for the server of its own profile alone.
+write, or one with a key-file that others can read. The key-file is for the server of its own
+profile alone. A wrong profile is reported here, and the others can be used.
 
 The environment has SALLYPORT_STORE or SALLYPORT_SERVER, SALLYPORT_CA_FILE, SALLYPORT_ORG,
 SALLYPORT_OUTPUT and SALLYPORT_MANAGERS. --org '' takes no organization from there.`
@@ -81,11 +82,16 @@ SALLYPORT_OUTPUT and SALLYPORT_MANAGERS. --org '' takes no organization from the
 		of := s.settings
 		v := configView{File: path, Absent: err != nil, Profiles: append([]string{}, slices.Sorted(maps.Keys(profiles))...), Server: hidePassword(of.server), From: of.from,
 			Org: org, OrgFrom: s.flagsFrom["org"], Output: s.output, OutputFrom: s.flagsFrom["output"], Managers: of.managers}
+		for _, name := range v.Profiles {
+			if wrong := profiles[name].wrong; wrong != nil {
+				v.Wrong = append(v.Wrong, wrong.Error())
+			}
+		}
 		if of.store != "" {
 			v.Store = hidePassword(of.store)
 		} else {
 			v.CAFile = of.caFile
-			v.Key = cmp.Or(keyVariable(s.env.getenv), of.keyFile)
+			v.Key = s.keyFrom()
 		}
 		return show(s, configs, v)
 	}
@@ -93,10 +99,11 @@ SALLYPORT_OUTPUT and SALLYPORT_MANAGERS. --org '' takes no organization from the
 	return c
 }
 
-// keyVariable returns the name of the variable with a key; empty: there is none.
-func keyVariable(getenv func(string) string) string {
-	if strings.TrimSpace(getenv("SALLYPORT_KEY")) == "" {
-		return ""
+// keyFrom returns the variable or the file with the key for the server; empty: there is none.
+func (s *session) keyFrom() string {
+	variable := ""
+	if strings.TrimSpace(s.env.getenv("SALLYPORT_KEY")) != "" {
+		variable = "SALLYPORT_KEY"
 	}
-	return "SALLYPORT_KEY"
+	return cmp.Or(inOrder(s, variable, s.settings.keyFile))
 }

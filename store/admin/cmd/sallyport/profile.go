@@ -19,15 +19,16 @@ import (
 
 // A profile is settings under a name, in the configuration file. Secrets are in other files.
 type profile struct {
-	Store    string   `toml:"store"`
-	Server   string   `toml:"server"`
-	CAFile   string   `toml:"ca-file"`
-	KeyFile  string   `toml:"key-file"`
-	Org      string   `toml:"org"`
-	Output   string   `toml:"output"`
-	Managers []string `toml:"managers"`
+	Store    string
+	Server   string
+	CAFile   string
+	KeyFile  string
+	Org      string
+	Output   string
+	Managers []string
 
-	from string // what it is, for people
+	from  string // what it is, for people
+	wrong error  // why it cannot be used; nil: it can
 }
 
 // maxConfig is the size of the largest configuration and of the largest file with a key.
@@ -53,7 +54,8 @@ func configPath(getenv func(string) string) (string, error) {
 	return filepath.Join(dir, "sallyport", "config.toml"), nil
 }
 
-// readProfiles returns the profiles of the configuration file, and its path.
+// readProfiles returns the profiles of the configuration file, and its path. A wrong profile has
+// its error, and the others can be used.
 func readProfiles(getenv func(string) string) (profiles map[string]profile, path string, err error) {
 	if path, err = configPath(getenv); err != nil {
 		return nil, "", err
@@ -66,24 +68,69 @@ func readProfiles(getenv func(string) string) (profiles map[string]profile, path
 		return nil, path, fmt.Errorf("others can write to %s (mode %#o), and so choose where your key is sent: want chmod 600", path, mode)
 	}
 	var read struct {
-		Profiles map[string]profile `toml:"profiles"`
+		Profiles map[string]any `toml:"profiles"`
 	}
 	if err := toml.NewDecoder(bytes.NewReader(data)).DisallowUnknownFields().Decode(&read); err != nil {
 		return nil, path, fmt.Errorf("%s, %s", path, configError(err))
 	}
-	for _, name := range slices.Sorted(maps.Keys(read.Profiles)) {
-		p := read.Profiles[name]
-		p.from = fmt.Sprintf("profile %.40q", name)
-		if err := p.check(); err != nil {
-			return nil, path, fmt.Errorf("%s, %s: %w", path, p.from, err)
+	profiles = map[string]profile{}
+	for name, value := range read.Profiles {
+		p, err := profileOf(value)
+		if err == nil {
+			err = p.check()
 		}
-		if p.KeyFile != "" && isLoose(mode, 0o077) {
-			return nil, path, fmt.Errorf("others can read %s (mode %#o), which names files with keys: want chmod 600", path, mode)
+		p.from = fmt.Sprintf("profile %.40q", name)
+		switch {
+		case err != nil:
+			p.wrong = fmt.Errorf("%s, %s: %w", path, p.from, err)
+		case p.KeyFile != "" && isLoose(mode, 0o077):
+			p.wrong = fmt.Errorf("others can read %s (mode %#o), which names files with keys: want chmod 600", path, mode)
 		}
 		p.CAFile, p.KeyFile = beside(path, p.CAFile), beside(path, p.KeyFile)
-		read.Profiles[name] = p
+		profiles[name] = p
 	}
-	return read.Profiles, path, nil
+	return profiles, path, nil
+}
+
+// profileOf returns the profile with these values. An error has none of them: one could be a
+// secret in the wrong place.
+func profileOf(value any) (p profile, err error) {
+	values, isTable := value.(map[string]any)
+	if !isTable {
+		return p, errors.New("it is one value: want [profiles.NAME] with store or server")
+	}
+	texts := map[string]*string{"store": &p.Store, "server": &p.Server, "ca-file": &p.CAFile, "key-file": &p.KeyFile, "org": &p.Org, "output": &p.Output}
+	for _, name := range slices.Sorted(maps.Keys(values)) {
+		text, isText := values[name].(string)
+		into := texts[name]
+		switch {
+		case name == "managers":
+			p.Managers, err = textsOf(values[name])
+		case into == nil:
+			err = fmt.Errorf("%.100q is unknown: want store or server, ca-file, key-file, org, output, managers", name)
+		case !isText:
+			err = fmt.Errorf("%s is no text: want %s = \"…\"", name, name)
+		default:
+			*into = text
+		}
+		if err != nil {
+			return profile{}, err
+		}
+	}
+	return p, nil
+}
+
+// textsOf returns the texts of an array.
+func textsOf(value any) (texts []string, err error) {
+	items, isArray := value.([]any)
+	for _, item := range items {
+		text, isText := item.(string)
+		texts, isArray = append(texts, text), isArray && isText
+	}
+	if !isArray {
+		return nil, errors.New("managers are no array of texts: want managers = [\"…\"]")
+	}
+	return texts, nil
 }
 
 // configError returns an error of TOML with its line. Its text has no value of the file: one
@@ -92,7 +139,7 @@ func configError(err error) string {
 	if strict, ok := errors.AsType[*toml.StrictMissingError](err); ok {
 		first := strict.Errors[0]
 		line, _ := first.Position()
-		return fmt.Sprintf("line %d: %.100q is unknown: want [profiles.NAME] with store or server, ca-file, key-file, org, output, managers", line, strings.Join(first.Key(), "."))
+		return fmt.Sprintf("line %d: %.100q is unknown: want [profiles.NAME]", line, strings.Join(first.Key(), "."))
 	}
 	if wrong, ok := errors.AsType[*toml.DecodeError](err); ok {
 		line, column := wrong.Position()

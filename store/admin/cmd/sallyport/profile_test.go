@@ -56,6 +56,9 @@ output = "json"
 server = "https://far.example.com"
 ca-file = "ca.pem"
 key-file = "far.key"
+[profiles.bare]
+server = "https://bare.example.com"
+[profiles.none]
 `)
 	for _, test := range []struct {
 		env, command, want string
@@ -78,15 +81,22 @@ key-file = "far.key"
 		{"SALLYPORT_STORE=memory:none", "keys list --store memory:test -o name", "old\nowner\nreport\nglobe\n? 0\n"},
 		{"", "keys list --store memory:none", `2> sallyport: there is no store "memory:none" (--store)` + "\n? 2\n"},
 		{"SALLYPORT_SERVER=https://far.example.com SALLYPORT_KEY=k", "keys list -o name --store memory:test", "old\nowner\nreport\nglobe\n? 0\n"},
-		{"SALLYPORT_STORE=memory:test SALLYPORT_SERVER=https://far.example.com", "keys list -P test", "SALLYPORT_STORE and SALLYPORT_SERVER are both given: want one of them"},
+		{"SALLYPORT_STORE=memory:none", "keys list -P test", "old\nowner\nreport\n? 0\n"}, // a profile by its flag goes before the environment
+		{"SALLYPORT_SERVER=https://near.example.com SALLYPORT_ORG=globex SALLYPORT_OUTPUT=jsonl", "keys list -P test", "old\nowner\nreport\n? 0\n"},
+		{"SALLYPORT_PROFILE=other SALLYPORT_ORG=acme", "keys list -P test --org globex", "globe\n? 0\n"},
+		{"SALLYPORT_STORE=memory:test", "keys list -P none -o name", "old\nowner\nreport\nglobe\n? 0\n"}, // it has no address
+		{"SALLYPORT_STORE=memory:none SALLYPORT_KEY=k SALLYPORT_CA_FILE=/etc/env.pem", "config -P far", "server        https://far.example.com (profile \"far\")\ncertificates  HOME/ca.pem\nkey in        HOME/far.key\n"},
+		{"SALLYPORT_KEY=k SALLYPORT_CA_FILE=/etc/env.pem", "config -P bare", "certificates  /etc/env.pem\nkey in        SALLYPORT_KEY\n"},
+		{"SALLYPORT_MANAGERS=auditor", "config -P test -o table", "managers      owner\n"},
+		{"SALLYPORT_STORE=memory:test SALLYPORT_SERVER=https://far.example.com", "keys list", "SALLYPORT_STORE and SALLYPORT_SERVER are both given: want one of them"},
 		{"", "list show report -P test --text", "192.0.2.7 "}, // a format itself
-		{"SALLYPORT_OUTPUT=yaml", "keys list -P test", `2> sallyport: SALLYPORT_OUTPUT has the output "yaml": want table, json, jsonl or name`},
+		{"SALLYPORT_OUTPUT=yaml SALLYPORT_PROFILE=test", "keys list", `2> sallyport: SALLYPORT_OUTPUT has the output "yaml": want table, json, jsonl or name`},
 		{"", "keys grant owner -P test --remove --role owner --preview", "? 1\n"},
 		{"SALLYPORT_PROFILE=far", "config", "server        https://far.example.com (profile \"far\")\ncertificates  HOME/ca.pem\nkey in        HOME/far.key\n"},
 		{"SALLYPORT_PROFILE=far SALLYPORT_KEY=k SALLYPORT_CA_FILE=/etc/env.pem", "config", "certificates  /etc/env.pem\nkey in        SALLYPORT_KEY\n"},
 		{"SALLYPORT_PROFILE=far SALLYPORT_CA_FILE=/etc/env.pem", "config --ca-file /etc/flag.pem", "certificates  /etc/flag.pem\n"},
-		{"SALLYPORT_OUTPUT=table", "config -P test", "output        table (SALLYPORT_OUTPUT)\n"},
-		{"SALLYPORT_MANAGERS=auditor", "config -P test -o table", "managers      auditor\n"},
+		{"SALLYPORT_OUTPUT=table", "config -P bare", "output    table (SALLYPORT_OUTPUT)\n"},
+		{"SALLYPORT_PROFILE=test SALLYPORT_MANAGERS=auditor", "config -o table", "managers      auditor\n"},
 		{"SALLYPORT_MANAGERS=auditor", "config -P test -o table --managers reader", "managers      reader\n"},
 	} {
 		h.env = map[string]string{"XDG_CONFIG_HOME": filepath.Dir(h.dir)}
@@ -148,12 +158,14 @@ func TestWrongConfigurations(t *testing.T) {
 		{"", `SALLYPORT_PROFILE is "prod", which is no profile of HOME/config.toml: want one, as [profiles.NAME]`},
 		{"[profiles.test]\nstore = \"memory:test\"\n[profiles.\"a b\\u001b[31m\"]\n", `want "a b\x1b[31m", "test"`},
 		{many, `want "p00", "p01", "p02", "p03", "p04", "p05", "p06", "p07", "p08", "p09", others`},
-		{"[profiles.prod]\nstore = \"memory:test\"\nsotre = \"x\"\n", `HOME/config.toml, line 3: "profiles.prod.sotre" is unknown: want [profiles.NAME] with store`},
-		{"[profiles.prod]\nkey = \"" + secret + "\"\n", `line 2: "profiles.prod.key" is unknown`},
+		{"[profiles.prod]\nstore = \"memory:test\"\nsotre = \"x\"\n", `HOME/config.toml, profile "prod": "sotre" is unknown: want store or server, `},
+		{"[profiles.prod]\nkey = \"" + secret + "\"\n", `profile "prod": "key" is unknown`},
 		{"default = \"prod\"\n[profiles.prod]\n", `line 1: "default" is unknown`},
 		{"[profiles.prod\n", "line 1, column "},
-		{"[profiles.prod]\nstore = 7\n", "line 2, column "},
-		{"[profiles.prod]\nmanagers = \"owner\"\n", "line 2, column "},
+		{"[profiles.prod]\nstore = 7\n", `profile "prod": store is no text: want store = "…"`},
+		{"[profiles.prod]\nmanagers = \"owner\"\n", `managers are no array of texts: want managers = ["…"]`},
+		{"[profiles.prod]\nmanagers = [\"owner\", 7]\n", "managers are no array of texts"},
+		{"[profiles]\nprod = \"" + secret + "\"\n", `profile "prod": it is one value: want [profiles.NAME]`},
 		{"[profiles.prod]\nstore = \"a\"\nstore = \"b\"\n", "line 3"},
 		{"[profiles.prod]\nstore = \"" + secret + "\n", "line 2, column "},
 		{"profiles = 7\n", "line 1, column "},
@@ -178,6 +190,23 @@ func TestWrongConfigurations(t *testing.T) {
 	}
 	h.env = map[string]string{"XDG_CONFIG_HOME": filepath.Dir(h.dir), "SALLYPORT_STORE": "memory:test"}
 	require.Equal(t, "acme\nglobex\n? 0\n", h.do("sallyport org list -o name"))
+}
+
+// A wrong profile is an error where it is chosen, and config reports it otherwise. The others can
+// be used.
+func TestWrongProfileAlone(t *testing.T) {
+	for _, wrong := range []string{"server = \"http://gate.example.com\"", "sotre = \"x\"", "store = 7", "store = \"a\"\nserver = \"https://b\""} {
+		h := newHome(t, "[profiles.night]\nstore = \"memory:test\"\n[profiles.prod]\n"+wrong+"\n")
+		require.Equal(t, "acme\nglobex\n? 0\n", h.do("sallyport org list -P night -o name"), wrong)
+		require.Regexp(t, `(?m)^2> sallyport: --profile is "prod": HOME/config.toml, profile "prod": .*\n.*\n\? 2$`, h.do("sallyport org list -P prod"))
+		require.Contains(t, h.do("sallyport org list -P nihgt"), `no profile of HOME/config.toml: want "night", "prod"`)
+		require.Regexp(t, `(?m)^wrong     HOME/config.toml, profile "prod": .*\n\? 0$`, h.do("sallyport config -P night"))
+		require.Contains(t, h.do("sallyport config -P night -o jsonl"), `"wrong":["HOME/config.toml, profile \"prod\": `)
+	}
+	h := newHome(t, "[profiles.night]\nstore = \"memory:test\"\n[profiles.prod]\nserver = \"https://gate.example.com\"\nkey-file = \"k\"\n")
+	h.write("config.toml", "[profiles.night]\nstore = \"memory:test\"\n[profiles.prod]\nserver = \"https://gate.example.com\"\nkey-file = \"k\"\n", 0o640)
+	require.Equal(t, "acme\nglobex\n? 0\n", h.do("sallyport org list -P night -o name"))
+	require.Contains(t, h.do("sallyport org list -P prod"), "others can read HOME/config.toml (mode 0640)")
 }
 
 // Files that others can write or read are refused where a key or the way of one is in them.
@@ -227,12 +256,13 @@ func TestKeyFileIsForItsServer(t *testing.T) {
 	require.Equal(t, "2> sallyport: The server answers 401 SO: It is so. The key is that of HOME/prod.key.\n? 1\n", h.do("sallyport whoami -P prod"))
 	require.Equal(t, 1, asked)
 	require.Contains(t, h.do("sallyport whoami -P prod --server "+server.URL), "the secret of a key is needed")
-	h.env["SALLYPORT_SERVER"] = server.URL
-	require.Contains(t, h.do("sallyport whoami -P prod"), "the secret of a key is needed")
+	h.env["SALLYPORT_SERVER"], h.env["SALLYPORT_PROFILE"] = server.URL, "prod"
+	require.Contains(t, h.do("sallyport whoami"), "the secret of a key is needed")
 	h.env["SALLYPORT_KEY"] = aSecret
-	require.Contains(t, h.do("sallyport whoami -P prod"), "The key is that of SALLYPORT_KEY.")
+	require.Contains(t, h.do("sallyport whoami"), "The key is that of SALLYPORT_KEY.")
+	h.env["SALLYPORT_KEY"] = "another"
+	require.Contains(t, h.do("sallyport whoami -P prod"), "The key is that of HOME/prod.key.")
 	server.Close()
-	delete(h.env, "SALLYPORT_SERVER")
 	require.Contains(t, h.do("sallyport whoami -P prod"), server.URL+` (profile "prod") cannot be reached: `)
 }
 

@@ -54,12 +54,11 @@ func (s *session) reach() (*server, error) {
 	if err != nil {
 		return nil, err
 	}
-	key, keyFrom := strings.TrimSpace(s.env.getenv("SALLYPORT_KEY")), "SALLYPORT_KEY"
-	if path := s.settings.keyFile; key == "" && path != "" {
-		if key, err = readKey(path); err != nil {
+	key, keyFrom := strings.TrimSpace(s.env.getenv("SALLYPORT_KEY")), s.keyFrom()
+	if keyFrom != "SALLYPORT_KEY" && keyFrom != "" {
+		if key, err = readKey(keyFrom); err != nil {
 			return nil, fmt.Errorf("%s: %w", s.settings.from, err)
 		}
-		keyFrom = path
 	}
 	if key == "" {
 		return nil, usageError{errors.New("with --server the secret of a key is needed: want it in SALLYPORT_KEY, or in the key-file of a profile")}

@@ -12,7 +12,7 @@ import (
 )
 
 // Settings are what a run works on. Each comes from its flag, or else the environment, or else
-// the profile.
+// the profile. A profile that was chosen by its flag goes before the environment.
 type settings struct {
 	store, server string // one of them
 	from          string // the flag, variable or profile that has it
@@ -38,6 +38,9 @@ func (s *session) chosen() (p profile, err error) {
 	p, ok := profiles[name]
 	if !ok {
 		return profile{}, usageError{fmt.Errorf("%s is %.40q, which is no profile of %s: want %s", by, name, path, namesText(profiles))}
+	}
+	if p.wrong != nil {
+		return profile{}, usageError{fmt.Errorf("%s is %.40q: %w", by, name, p.wrong)}
 	}
 	return p, nil
 }
@@ -69,11 +72,13 @@ func (s *session) resolve() error {
 		return err
 	}
 	getenv := s.env.getenv
+	first, second := inOrder(s,
+		settings{store: getenv("SALLYPORT_STORE"), server: getenv("SALLYPORT_SERVER"), from: "SALLYPORT_STORE and SALLYPORT_SERVER"},
+		settings{store: p.Store, server: p.Server, from: p.from, caFile: p.CAFile, keyFile: p.KeyFile}) // the key is for this server
 	var found settings
 	for _, level := range []settings{
 		{store: s.address, server: s.serverAddress, from: "--store and --server"}, // no defaults of the flags, which help would print, with passwords
-		{store: getenv("SALLYPORT_STORE"), server: getenv("SALLYPORT_SERVER"), from: "SALLYPORT_STORE and SALLYPORT_SERVER"},
-		{store: p.Store, server: p.Server, from: p.from, caFile: p.CAFile, keyFile: p.KeyFile}, // the key is for this server
+		first, second,
 	} {
 		if level.store != "" && level.server != "" {
 			return usageError{errors.New(level.from + " are both given: want one of them")}
@@ -87,13 +92,13 @@ func (s *session) resolve() error {
 	if found.from = of; isTwo && found.server != "" {
 		found.from = other
 	}
-	found.caFile = cmp.Or(s.caFile, getenv("SALLYPORT_CA_FILE"), found.caFile)
-	found.managers = s.managers
-	if len(found.managers) == 0 {
-		found.managers = split(getenv("SALLYPORT_MANAGERS"))
-	}
-	if len(found.managers) == 0 {
-		found.managers = p.Managers
+	caFile, otherFile := inOrder(s, getenv("SALLYPORT_CA_FILE"), found.caFile)
+	found.caFile = cmp.Or(s.caFile, caFile, otherFile)
+	managers, otherManagers := inOrder(s, split(getenv("SALLYPORT_MANAGERS")), p.Managers)
+	for _, found.managers = range [][]string{s.managers, managers, otherManagers} {
+		if len(found.managers) > 0 {
+			break
+		}
 	}
 	switch {
 	case found.from == "":
@@ -105,6 +110,14 @@ func (s *session) resolve() error {
 	}
 	s.settings = found
 	return nil
+}
+
+// inOrder returns a setting of the environment and that of the profile, the stronger one first.
+func inOrder[T any](s *session, environment, profile T) (first, second T) {
+	if s.profile != "" {
+		return profile, environment
+	}
+	return environment, profile
 }
 
 // isRemote reports whether the command works through a server. resolve was called.
@@ -121,10 +134,11 @@ func (s *session) setFlags(c *cobra.Command) error {
 	}
 	for _, of := range []struct{ flag, variable, profile string }{{"output", "SALLYPORT_OUTPUT", p.Output}, {"org", "SALLYPORT_ORG", p.Org}} {
 		flag := c.Flags().Lookup(of.flag)
-		value, from := s.env.getenv(of.variable), of.variable
-		if value == "" {
-			value, from = of.profile, p.from
+		first, second := inOrder(s, [2]string{s.env.getenv(of.variable), of.variable}, [2]string{of.profile, p.from})
+		if first[0] == "" {
+			first = second
 		}
+		value, from := first[0], first[1]
 		if flag == nil || flag.Changed || value == "" || of.flag == "output" && isText(c) {
 			continue
 		}
