@@ -45,7 +45,7 @@ func (e Evidence) gaps() (gaps []string) {
 		gaps = append(gaps, "Some usage could not be read.")
 	}
 	if e.Missing > MaxMissing {
-		gaps = append(gaps, fmt.Sprintf("Usage was not observed for %s of the last %s.", spoken(e.Missing.Round(time.Second)), spoken(e.Time.Sub(e.Begin).Round(time.Second))))
+		gaps = append(gaps, e.missing())
 	}
 	if e.Lost > 0 {
 		gaps = append(gaps, fmt.Sprintf("%s known to be lost.", counted(int(e.Lost), "call is", "calls are")))
@@ -54,6 +54,18 @@ func (e Evidence) gaps() (gaps []string) {
 		gaps = append(gaps, "The usage of the latest calls is not known yet.")
 	}
 	return gaps
+}
+
+// missing says which part of the window was observed, or which was not, whichever is shorter.
+func (e Evidence) missing() string {
+	window, missing := e.Time.Sub(e.Begin).Round(time.Second), e.Missing.Round(time.Second)
+	switch seen := window - missing; {
+	case seen <= 0:
+		return fmt.Sprintf("Usage was not observed in the last %s.", spoken(window))
+	case seen < missing:
+		return fmt.Sprintf("Usage was observed for %s of the last %s.", spoken(seen), spoken(window))
+	}
+	return fmt.Sprintf("Usage was not observed for %s of the last %s.", spoken(missing), spoken(window))
 }
 
 // A Use is how an entry or a secret of a key was used in the window.

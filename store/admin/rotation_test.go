@@ -106,7 +106,7 @@ func TestM16Rotation(t *testing.T) {
 		}, since: -1, why: "It is not known when the latest secret was made."},
 		{name: "a gap since", made: 3 * day, used: []time.Duration{2 * day, time.Hour}, edit: func(w *world) {
 			w.report(store.Report{Recorder: "second", Since: start.Add(-3 * day), From: start.Add(-2 * time.Hour), Until: start, At: start, Lost: 1})
-		}, since: 2 * day, why: "Usage was not observed for 3 days of the last 3 days. 1 call is known to be lost."},
+		}, since: 2 * day, why: "Usage was not observed in the last 3 days. 1 call is known to be lost."},
 		{name: "later calls are not known yet", made: 3 * day, used: []time.Duration{day, time.Hour}, edit: func(w *world) {
 			w.report(store.Report{Recorder: "second", Since: start.Add(-9 * day), Until: start.Add(-time.Second), At: start})
 		}, since: day, why: "It was used at 2026-02-28T12:00:00Z. Without further use it is safe to end at 2026-03-01T12:00:00Z."},

@@ -115,13 +115,19 @@ func TestM16TightenGaps(t *testing.T) {
 	w.key("k", "", "reader")
 	w.used("k", "203.0.113.1", day, 3)
 	options := admin.TightenOptions{}
-	require.Equal(t, []string{"Usage was not observed for 30 days of the last 30 days.", "The usage of the latest calls is not known yet."}, w.tighten(ann, "k", options).Gaps)
+	require.Equal(t, []string{"Usage was not observed in the last 30 days.", "The usage of the latest calls is not known yet."}, w.tighten(ann, "k", options).Gaps)
 	w.report(store.Report{Since: start.Add(-60 * day), Until: start.Add(-time.Hour), At: start.Add(-time.Hour)})
 	w.report(store.Report{Recorder: "b", Since: start.Add(-60 * day), Until: start, At: start, Lost: 2})
 	gaps := w.tighten(ann, "k", options).Gaps
-	require.Len(t, gaps, 2)
-	require.Regexp(t, "^Usage was not observed for .* of the last 30 days.$", gaps[0])
-	require.Equal(t, "2 calls are known to be lost.", gaps[1])
+	require.Equal(t, []string{"Usage was not observed in the last 30 days.", "2 calls are known to be lost."}, gaps)
+
+	for seen, want := range map[time.Duration]string{31 * time.Second: "Usage was observed for 31s of the last 30 days.", 20 * day: "Usage was not observed for 10 days of the last 30 days."} {
+		w := unobserved(t)
+		w.key("boss", "198.51.100.1", "owner")
+		w.key("k", "", "reader")
+		w.observed(seen)
+		require.Equal(t, []string{want}, w.tighten(ann, "k", options).Gaps)
+	}
 
 	w = newWorld(t)
 	w.key("boss", "198.51.100.1", "owner")

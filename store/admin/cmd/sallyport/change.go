@@ -302,6 +302,8 @@ func evidenceText(e admin.Evidence) string {
 		return "usage could not be read, so keys may be in use without being named"
 	case e.Until.IsZero():
 		return "usage was never observed, so keys may be in use without being named"
+	case e.Missing > admin.MaxMissing && e.Missing >= e.Since.Sub(e.Begin) && e.Since.After(e.Begin) && e.Lost == 0: // and before Since nothing is
+		return fmt.Sprintf("usage is known from %s to %s only: keys may be in use without being named", when(e.Since), when(e.Until))
 	case e.Missing > admin.MaxMissing || e.Lost > 0:
 		return fmt.Sprintf("usage is known from %s to %s, with gaps: keys may be in use without being named", when(e.Begin), when(e.Until))
 	}

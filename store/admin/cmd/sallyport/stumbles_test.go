@@ -6,9 +6,11 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/sallyport-go/sallyport/store"
 	"github.com/sallyport-go/sallyport/store/memory"
 )
 
@@ -105,6 +107,19 @@ $ sallyport org require acme required
 ! term 0
 $ sallyport org require acme required --yes -o name
 `))
+}
+
+// A store that is new is known since it is observed, and not for the whole window.
+func TestObservedSinceShortly(t *testing.T) {
+	s := newScript(t)
+	s.store = memory.New()
+	require.Contains(t, s.play("$ sallyport org create acme --require not-required --yes -o name\n$ sallyport keys create --org acme --id k --role owner --from 203.0.113.7 --yes --secret-file DIR/1 -o name"), "? 0\n")
+	recorder, ok := store.As[store.UsageRecorder](s.store)
+	require.True(t, ok)
+	since := s.now.Add(-31 * time.Second)
+	require.NoError(t, recorder.RecordObservation(t.Context(), store.Report{Recorder: "r1", Since: since, From: since, Until: s.now, At: s.now}))
+	require.Contains(t, s.play("$ sallyport keys disable k --preview"), "usage is known from "+when(since)+" to "+when(s.now)+" only: keys may be in use without being named\n")
+	require.Contains(t, s.play("$ sallyport usage k"), "mind     Usage was observed for 31s of the last 30 days.\n")
 }
 
 // Usage that cannot be read is another thing than usage that was not observed.
