@@ -24,7 +24,17 @@ func Rotate(key apikey.ID, overlap time.Duration) Change {
 		rotated, secret, err := d.issuer.Rotate(*d.key, overlap)
 		switch {
 		case errors.Is(err, apikey.ErrTwoSecrets):
-			return wrap(Conflict, err, "The key has two live secrets already. End one of them, or rotate without an overlap, which ends both.")
+			var live []string
+			for _, s := range d.key.Secrets {
+				switch {
+				case !isLive(s, d.now):
+				case s.Expires.IsZero():
+					live = append(live, s.ID())
+				default:
+					live = append(live, s.ID()+" until "+s.Expires.UTC().Format(time.RFC3339))
+				}
+			}
+			return wrap(Conflict, err, "The key has two live secrets already: %s. End one of them, or rotate without an overlap, which ends both.", strings.Join(live, " and "))
 		case err != nil:
 			return wrap(Invalid, err, "The key would be invalid: %s", plainText(err))
 		}

@@ -125,6 +125,7 @@ func TestM16TightenGaps(t *testing.T) {
 		w := unobserved(t)
 		w.key("boss", "198.51.100.1", "owner")
 		w.key("k", "", "reader")
+		w.used("k", "203.0.113.1", 10*time.Second, 3)
 		w.observed(seen)
 		require.Equal(t, []string{want}, w.tighten(ann, "k", options).Gaps)
 	}

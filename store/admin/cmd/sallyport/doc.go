@@ -73,7 +73,8 @@
 //	   and could not be shown, as the error says
 //	3  the records were changed meanwhile: look again
 //
-// So `sallyport decide … && deploy` fails closed. An error is one line on standard error.
+// So `sallyport decide … && deploy` fails closed. An error is one line on standard error, and after wrong
+// usage a second one names the help. A terminal may break it between words.
 //
 // # Changes
 //

@@ -263,12 +263,31 @@ earlier secret stays valid for the overlap. With --overlap 0s, as after a leak, 
 		}
 		text := fmt.Sprintf("rotate key %s to %s, the earlier one ends in %s", id, issuing.text(s), overlap)
 		issuer := func(key apikey.Key) (*apikey.Issuer, error) { return issuing.like(s, key) }
-		return ch.makeOfKey(c.Context(), id, *org, text, issuer, sent(admin.Rotate(id, time.Duration(overlap)), overlapObject(time.Duration(overlap))))
+		return ch.endOne(c.Context(), id, *org, ch.makeOfKey(c.Context(), id, *org, text, issuer, sent(admin.Rotate(id, time.Duration(overlap)), overlapObject(time.Duration(overlap)))))
 	}
 	c.Flags().Var(&overlap, "overlap", "how long the earlier secret stays valid")
 	c.Flags().StringVar(&issuing.realm, "digest-realm", "", "make HTTP Digest credentials for this `realm`; that of the earlier secret unless given")
 	must(c, "overlap")
 	return c
+}
+
+// endOne adds to the refusal to rotate a key with two live secrets the commands that end one.
+func (ch *changer) endOne(ctx context.Context, id apikey.ID, organization string, err error) error {
+	refusal, ok := errors.AsType[*admin.Error](err)
+	if !ok || refusal.Class != admin.Conflict || isStale(refusal) {
+		return err
+	}
+	key, _ := ch.keyOf(ctx, string(id), organization)
+	var commands []string
+	for _, secret := range key.Secrets {
+		if secret.Expires.IsZero() || secret.Expires.After(ch.env.now()) {
+			commands = append(commands, fmt.Sprintf("sallyport keys end-secret %s %s", quoted(string(id)), secret.ID))
+		}
+	}
+	if len(commands) < 2 { // or the key cannot be read
+		return err
+	}
+	return fmt.Errorf("%w To end one: %s", err, strings.Join(commands, ", or "))
 }
 
 func (s *session) keysEndSecret() *cobra.Command {

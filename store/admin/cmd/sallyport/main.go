@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/term"
 
+	"github.com/sallyport-go/sallyport/apikey"
 	"github.com/sallyport-go/sallyport/store"
 	"github.com/sallyport-go/sallyport/store/admin"
 )
@@ -83,6 +84,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		}
 	}
 	status, text := outcome(err)
+	text = joined(text)
 	if _, ok := errors.AsType[usageError](err); ok || status == unknown && !s.started {
 		text += "\nSee '" + command.CommandPath() + " --help'."
 	}
@@ -135,12 +137,34 @@ func outcome(err error) (status int, text string) {
 	return unknown, text
 }
 
+// joined returns a text of several lines, as some libraries make them, as one.
+func joined(text string) string {
+	var b strings.Builder
+	for line := range strings.Lines(text) {
+		line = strings.TrimSpace(line)
+		switch before := b.String(); {
+		case line == "":
+			continue
+		case before == "":
+		case strings.HasSuffix(before, ":") || strings.HasSuffix(before, "."):
+			b.WriteString(" ")
+		default:
+			b.WriteString("; ")
+		}
+		b.WriteString(line)
+	}
+	return b.String()
+}
+
 // message returns an error for an operator, with a cause that says more.
 func message(e *admin.Error) string {
 	if e.Cause == nil {
 		return e.Message
 	}
 	cause := e.Cause.Error()
+	if errors.Is(e.Cause, apikey.ErrTwoSecrets) { // the message says it
+		return e.Message
+	}
 	if _, text, ok := strings.Cut(cause, ": "); ok && strings.Contains(e.Message, text) {
 		return e.Message
 	}

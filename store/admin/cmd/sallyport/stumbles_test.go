@@ -2,6 +2,8 @@ package main
 
 import (
 	"bytes"
+	"context"
+	"errors"
 	"io"
 	"strings"
 	"syscall"
@@ -107,6 +109,17 @@ $ sallyport org require acme required
 ! term 0
 $ sallyport org require acme required --yes -o name
 `))
+}
+
+// An error of several lines, as libraries make them, is one line without unseen characters.
+func TestErrorIsOneLine(t *testing.T) {
+	env := newScript(t).environment()
+	env.open = func(context.Context, string, func(string) string, bool) (opened, error) {
+		return opened{}, errors.New("failed to connect to `user=u`:\n\tdb: dial error: refused\n\n\tdb2: dial error: refused\r\nIt is so.\nAnd so")
+	}
+	var stderr bytes.Buffer
+	require.Equal(t, unknown, run(t.Context(), []string{"keys", "list"}, strings.NewReader(""), io.Discard, &stderr, env))
+	require.Equal(t, "sallyport: failed to connect to `user=u`: db: dial error: refused; db2: dial error: refused; It is so. And so (SALLYPORT_STORE)\n", stderr.String())
 }
 
 // A store that is new is known since it is observed, and not for the whole window.
