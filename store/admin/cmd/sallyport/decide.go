@@ -219,6 +219,12 @@ records of now. What the same call is answered when made again is in the text on
 		} else if err := show(s, investigations, found); err != nil {
 			return err
 		}
+		if found.KeyRevision == 0 {
+			absent := noKeyError{apikey.ID(args[0]), "organization " + k.org}
+			if near := nearKey(c.Context(), r, k.org, args[0], absent); near != error(absent) {
+				s.err.textf("Mind: %v", near)
+			}
+		}
 		if !found.Reason.Allows() {
 			return errNo
 		}
@@ -314,6 +320,5 @@ func keyOf(ctx context.Context, r records, id, organization string) (admin.KeyVi
 	if err != nil {
 		return admin.KeyView{}, err
 	}
-	key, err := r.Key(ctx, organization, apikey.ID(id))
-	return key, nearKey(ctx, r, organization, apikey.ID(id), err)
+	return r.Key(ctx, organization, apikey.ID(id))
 }

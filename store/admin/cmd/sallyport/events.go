@@ -66,7 +66,7 @@ func (q *eventQuery) request(ctx context.Context, s *session) (from records, r s
 	r.Organization, r.Key = q.org, apikey.ID(q.key)
 	if q.key != "" {
 		if r.Organization, err = organizationOf(ctx, from, r.Key, q.org); err != nil {
-			return nil, r, fmt.Errorf("%w: for a deleted key give --org", err)
+			return nil, r, fmt.Errorf("%w (for a deleted key give --org)", err)
 		}
 	}
 	if r.After, err = readPosition(ctx, from, r.Organization, q.after); err != nil {

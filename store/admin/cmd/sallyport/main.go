@@ -74,6 +74,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	root.SetOut(stdout)
 	root.SetErr(stderr)
 	command, err := root.ExecuteContextC(ctx)
+	err = s.nearNames(ctx, command, err)
 	closed, printed := s.close(), s.out.flush()
 	if printed != nil && s.made && err == nil {
 		printed = fmt.Errorf("the change was made, but could not be shown: %w", printed)

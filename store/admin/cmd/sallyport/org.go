@@ -67,7 +67,7 @@ func (s *session) orgShow() *cobra.Command {
 		}
 		o, err := r.Organization(c.Context(), args[0])
 		if err != nil {
-			return nearOrganization(c.Context(), r, args[0], err)
+			return err
 		}
 		return show(s, organizations, o)
 	}}
@@ -85,7 +85,7 @@ func (s *session) changeOf(use, short string, n int, changes func(args []string)
 		if ch.records, err = s.records(c.Context()); err != nil {
 			return err
 		}
-		return nearOrganization(c.Context(), ch.records, args[0], ch.make(c.Context(), args[0], text, made...))
+		return ch.make(c.Context(), args[0], text, made...)
 	}
 	return c, ch
 }

@@ -89,7 +89,9 @@ func TestServerAnswers(t *testing.T) {
 			server.Close() // it has noted every request then
 			require.Equal(t, test.status, status, text)
 			require.Contains(t, strings.ReplaceAll(text, "it is not known", "It is not known"), test.text)
-			require.Equal(t, []string{apiPath + "/organizations/acme/changes"}, asked)
+			require.NotEmpty(t, asked)
+			require.Equal(t, apiPath+"/organizations/acme/changes", asked[0])
+			require.NotContains(t, asked[1:], asked[0], "a change is asked for once") // names are, for one that is absent
 		})
 	}
 }

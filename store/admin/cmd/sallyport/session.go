@@ -221,6 +221,5 @@ func organizationOf(ctx context.Context, r records, id apikey.ID, given string) 
 	if given != "" {
 		return given, nil
 	}
-	organization, err := r.OrganizationOf(ctx, id)
-	return organization, nearKey(ctx, r, "", id, err)
+	return r.OrganizationOf(ctx, id)
 }

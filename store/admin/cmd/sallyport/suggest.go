@@ -71,13 +71,22 @@ func unknownCommand(c *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return nil
 	}
-	var known []string
+	var known, below []string
 	for _, sub := range c.Commands() {
 		if sub.IsAvailableCommand() {
 			known = append(known, sub.Name())
 		}
+		for _, of := range sub.Commands() {
+			if of.Name() == args[0] && of.IsAvailableCommand() {
+				below = append(below, sub.Name()+" "+of.Name())
+			}
+		}
 	}
-	return fmt.Errorf("unknown command %.40q for %q%s", args[0], c.CommandPath(), didYouMean(args[0], known))
+	meant := didYouMean(args[0], known)
+	if below != nil {
+		meant = fmt.Sprintf(": did you mean %s?", strings.Join(below, ", or "))
+	}
+	return fmt.Errorf("unknown command %.40q for %q%s", args[0], c.CommandPath(), meant)
 }
 
 // wrongFlag is the error of a flag that is wrong, with the flag that may be meant.
@@ -110,10 +119,42 @@ func (e noKeyError) Error() string { return fmt.Sprintf("there is no key %q in %
 // maxNear is the number of names among which the nearest one is looked for.
 const maxNear = 1000
 
-// nearKey adds to the error of an absent key of an organization, or of any, the ID that may be
-// meant.
-func nearKey(ctx context.Context, r records, organization string, id apikey.ID, err error) error {
-	return nearest(err, string(id), func(yield func(string, error) bool) {
+// nearNames adds to an error that says that something is absent the name that may be meant: of the
+// organization that the command names, or else of its key.
+func (s *session) nearNames(ctx context.Context, c *cobra.Command, err error) error {
+	if !isAbsent(err) {
+		return err
+	}
+	r, failed := s.records(ctx)
+	if failed != nil {
+		return err
+	}
+	organization, id := named(c, "org", "ORG"), named(c, "key", "KEY")
+	if organization != "" {
+		flag := ""
+		if c.Flags().Lookup("org") != nil { // the error may be about a key
+			flag = "--org "
+		}
+		near := nearest(err, organization, flag, func(yield func(string, error) bool) {
+			for o, err := range r.Organizations(ctx) {
+				if !yield(o.ID, err) {
+					return
+				}
+			}
+		})
+		if near != err {
+			return near
+		}
+	}
+	if id == "" {
+		return err
+	}
+	return nearKey(ctx, r, organization, id, err)
+}
+
+// nearKey does the same for a key of an organization, or of any.
+func nearKey(ctx context.Context, r records, organization, id string, err error) error {
+	return nearest(err, id, "", func(yield func(string, error) bool) {
 		for key, err := range views(ctx, r, organization, store.Filter{}) {
 			if !yield(string(key.ID), err) {
 				return
@@ -122,24 +163,25 @@ func nearKey(ctx context.Context, r records, organization string, id apikey.ID, 
 	})
 }
 
-// nearOrganization does the same for an organization.
-func nearOrganization(ctx context.Context, r records, id string, err error) error {
-	return nearest(err, id, func(yield func(string, error) bool) {
-		for o, err := range r.Organizations(ctx) {
-			if !yield(o.ID, err) {
-				return
-			}
-		}
-	})
+// named returns the record that a command names by a flag, or by an argument of this name in Use.
+func named(c *cobra.Command, flag, argument string) string {
+	if f := c.Flags().Lookup(flag); f != nil && f.Value.String() != "" {
+		return f.Value.String()
+	}
+	i := slices.Index(strings.Fields(strings.NewReplacer("[", "", "]", "").Replace(c.Use)), argument) - 1
+	return c.Flags().Arg(i)
 }
 
-// nearest adds to an error that says that something is absent the nearest of the names there
-// are. Where they cannot be read the error stays as it is.
-func nearest(err error, name string, names iter.Seq2[string, error]) error {
+// isAbsent reports whether an error says that a record is absent.
+func isAbsent(err error) bool {
 	refused, ok := errors.AsType[*admin.Error](err)
-	if _, absent := errors.AsType[noKeyError](err); !absent && (!ok || refused.Class != admin.NotFound) {
-		return err
-	}
+	_, absent := errors.AsType[noKeyError](err)
+	return absent || ok && refused.Class == admin.NotFound
+}
+
+// nearest adds to an error the nearest of the names there are. It stays as it is where the name is
+// one of them, and where they cannot be read. flag is what the name stands after.
+func nearest(err error, name, flag string, names iter.Seq2[string, error]) error {
 	var known []string
 	for name, failed := range names {
 		if failed != nil || len(known) == maxNear {
@@ -147,8 +189,11 @@ func nearest(err error, name string, names iter.Seq2[string, error]) error {
 		}
 		known = append(known, name)
 	}
+	if slices.Contains(known, name) {
+		return err
+	}
 	slices.Sort(known)
-	text := didYouMean(name, known)
+	text := strings.Replace(didYouMean(name, known), "mean ", "mean "+flag, 1)
 	if text != "" && strings.HasSuffix(err.Error(), ".") {
 		text = strings.Replace(text, ": d", " D", 1)
 	}
