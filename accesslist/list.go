@@ -243,7 +243,7 @@ func (l List) Without(prefixes []netip.Prefix, options ...RemoveOption) (List, e
 	removed := make(map[netip.Prefix]bool, len(prefixes))
 	for _, prefix := range prefixes {
 		if l.find(prefix) < 0 {
-			return invalid, fmt.Errorf("accesslist: %s: %w: an entry is removed by its exact address or block; nothing was removed", prefix, ErrNotListed)
+			return invalid, fmt.Errorf("accesslist: %s: %w: an entry is removed by its exact address or block; nothing was removed", Entry{prefix: prefix}, ErrNotListed)
 		}
 		removed[prefix] = true
 	}

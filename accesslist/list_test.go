@@ -82,9 +82,16 @@ func TestA9FindingAndRemovingIsByExactEntry(t *testing.T) {
 		if e, ok := list.Find(prefix); ok {
 			t.Errorf("Find(%v) = %v", prefix, e)
 		}
+		written := prefix.String() // as an entry
+		switch {
+		case !prefix.IsValid():
+			written = "invalid entry"
+		case prefix.IsSingleIP():
+			written = prefix.Addr().String()
+		}
 		for _, options := range [][]accesslist.RemoveOption{nil, {accesslist.AllowOpen}} {
 			_, err := list.Without([]netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), prefix}, options...)
-			wantError(t, prefix.String(), err, "accesslist: "+prefix.String()+": no such entry: an entry is removed by its exact address or block; nothing was removed")
+			wantError(t, prefix.String(), err, "accesslist: "+written+": no such entry: an entry is removed by its exact address or block; nothing was removed")
 			if !errors.Is(err, accesslist.ErrNotListed) {
 				t.Errorf("%v is not ErrNotListed", err)
 			}

@@ -130,6 +130,7 @@ allow open_list
 12 wrong_organization                no   the request names organization "acme", the key belongs to "acme"
 13 project_not_granted               no   the request names no project
 14 role_missing                      no   the endpoint asks for no role
+15 address_listed                    no   the list has no entries
 16 open_list                         yes  the list has no entries and nothing requires one
 `, told(f, f.evaluate()))
 }

@@ -25,9 +25,6 @@ func (d Decision) Lines() []Line {
 	}
 	var judged []Line
 	for line := InvalidRequest; line <= d.Reason; line++ {
-		if line == AddressListed && d.Reason == OpenList {
-			continue // lines 15 and 16 are the two sides of one question
-		}
 		judged = append(judged, Line{int(line), line, line == d.Reason, d.compared(line)})
 	}
 	return judged

@@ -75,6 +75,7 @@ type Use struct {
 	Count   uint64     `json:"count"`            // calls, earlier ones included
 	Last    time.Time  `json:"last,omitzero"`    // the last one; zero: at an unknown time
 	Address netip.Addr `json:"address,omitzero"` // of the last one
+	Ended   bool       `json:"ended,omitempty"`  // the entry or the secret is removed or has ended; in a KeyUsage
 
 	prefix netip.Prefix // of Entry
 }

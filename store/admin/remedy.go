@@ -219,7 +219,7 @@ func (q *inquiry) past(line policy.Reason, present records, proposed []Proposal)
 // decided by policy.Evaluate alone.
 func (q *inquiry) proposals() []Proposal {
 	key := q.found.key
-	until, suspended := moment(q.retry.Add(Temporary)), moment(q.retry.Add(DefaultSuspension))
+	until, suspended := q.retry.Add(Temporary).Truncate(time.Second), q.retry.Add(DefaultSuspension).Truncate(time.Second) // nobody needs a part of one
 	all := []Proposal{
 		q.propose(Proposal{Kind: "enable_key"}, ""),
 		q.propose(Proposal{Kind: "enable_organization"}, ""),

@@ -2,6 +2,8 @@ package admin
 
 import (
 	"context"
+	"slices"
+	"time"
 
 	"github.com/sallyport-go/sallyport/apikey"
 )
@@ -33,8 +35,20 @@ func (a *Admin) Usage(ctx context.Context, organization string, id apikey.ID) (K
 	p := &plan{admin: a, organization: organization, now: moment(a.clock())}
 	usage, evidence := p.observed(ctx, key, p.now.Add(-a.rules.window))
 	seen := observedOf(usage, evidence)
+	for i := range seen.uses {
+		seen.uses[i].Ended = seen.uses[i].hasEnded(key, p.now)
+	}
 	return KeyUsage{
 		Key: key.ID, Revision: key.Revision, Uses: listed(seen.uses), Addresses: listed(seen.addresses), MoreAddresses: !seen.all,
 		Denials: listed(seen.denials), WouldDeny: listed(seen.wouldDeny), Gaps: listed(evidence.gaps()), Evidence: evidence,
 	}, nil
+}
+
+// hasEnded reports whether a key has no such entry or secret that is live.
+func (u Use) hasEnded(key apikey.Key, now time.Time) bool {
+	if u.Secret != "" {
+		return !slices.ContainsFunc(key.Secrets, func(s apikey.StoredSecret) bool { return s.ID() == u.Secret && isLive(s, now) })
+	}
+	entry, listed := key.AccessList.Find(u.prefix)
+	return !listed || entry.ExpiredAt(now)
 }

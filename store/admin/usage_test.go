@@ -40,6 +40,34 @@ func TestUsage(t *testing.T) {
 	requireClass(t, admin.NotFound, err)
 }
 
+// An entry or a secret that is removed or has ended is no more than history.
+func TestUsageEnded(t *testing.T) {
+	w := newWorld(t)
+	first := w.key("k", "203.0.113.0/24", "reader").Secrets[0].ID()
+	w.apply(ann, plain, admin.Rotate("k", time.Hour))
+	second := w.stored("k").Secrets[1].ID()
+	last := accesslist.Usage{Count: 1, Last: w.now.Add(-time.Minute)}
+	usage := store.KeyUsage{Secrets: map[string]accesslist.Usage{first: last, second: last}, Entries: map[netip.Prefix]accesslist.Usage{
+		netip.MustParsePrefix("203.0.113.0/24"): last, netip.MustParsePrefix("192.0.2.7/32"): last}}
+	require.NoError(t, w.memory.RecordUsage(w.ctx, map[apikey.ID]store.KeyUsage{"k": usage}))
+	ended := func() (names []string) {
+		used, err := w.admin.Usage(w.ctx, "acme", "k")
+		require.NoError(t, err)
+		require.Len(t, used.Uses, 4)
+		for _, use := range used.Uses {
+			if use.Ended {
+				names = append(names, use.Entry+use.Secret)
+			}
+		}
+		return names
+	}
+	require.Equal(t, []string{"192.0.2.7"}, ended())
+	w.now = w.now.Add(time.Hour)
+	require.ElementsMatch(t, []string{"192.0.2.7", first}, ended())
+	w.edit("k", func(k *apikey.Key) { k.AccessList, k.Secrets = w.list("198.51.100.1"), k.Secrets[1:] })
+	require.ElementsMatch(t, []string{"192.0.2.7", "203.0.113.0/24", first}, ended())
+}
+
 // Without observation that is said, and lists are never null.
 func TestUsageUnobserved(t *testing.T) {
 	w := unobserved(t)

@@ -18,6 +18,9 @@ var usages = listing[admin.KeyUsage]{
 		var entries, secrets, addresses, denials []string
 		for _, use := range u.Uses {
 			text := useText(use.Count, use.Last, address(use.Address))
+			if use.Ended {
+				text += " (ended)"
+			}
 			if use.Entry != "" {
 				entries = append(entries, use.Entry+": "+text)
 			} else {
