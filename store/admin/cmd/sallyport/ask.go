@@ -14,7 +14,7 @@ var errDeclined = errors.New("nothing was changed: the question was not answered
 // ask shows what is about to happen, where and by whom. Without a terminal it is an error.
 func (s *session) ask(as, text string) error {
 	if !s.interactive {
-		return usageError{errors.New("there is no terminal to ask on: want --yes to go ahead, or --preview")}
+		return usageError{fmt.Errorf("there is no terminal to ask on: want %s to go ahead, or --preview", s.goAhead)}
 	}
 	where := "store"
 	if s.isRemote() {
@@ -66,6 +66,9 @@ func (ch *changer) askFor(ctx context.Context, organization, text string, change
 	me, err := ch.records.Who(ctx)
 	if err != nil {
 		return err
+	}
+	if ch.needsReason {
+		ch.goAhead = "--yes --reason TEXT, with --accept KIND for each finding of --preview,"
 	}
 	if err := ch.ask(me.Actor.String(), text); err != nil {
 		return err

@@ -263,6 +263,17 @@ var permissions = listing[admin.Permissions]{
 	name: func(p admin.Permissions) string { return p.Reason.String() },
 }
 
+// permissionsText is the table of permissions. A service that declares no endpoints has none in it.
+func permissionsText(may admin.Permissions) string {
+	for _, place := range may.Places {
+		if len(place.Endpoints) > 0 {
+			return strings.ReplaceAll(may.String(), "\t", "  ")
+		}
+	}
+	may.Places = nil
+	return may.String() + "\nno endpoints are declared"
+}
+
 func (s *session) mayCommand() *cobra.Command {
 	var from client
 	var org string
@@ -291,7 +302,7 @@ func (s *session) mayCommand() *cobra.Command {
 			return err
 		}
 		if s.output == "table" {
-			s.out.print(strings.ReplaceAll(may.String(), "\t", "  ") + "\n")
+			s.out.print(permissionsText(may) + "\n")
 		} else if err := show(s, permissions, may); err != nil {
 			return err
 		}

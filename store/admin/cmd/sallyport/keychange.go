@@ -265,7 +265,8 @@ earlier secret stays valid for the overlap. With --overlap 0s, as after a leak, 
 		issuer := func(key apikey.Key) (*apikey.Issuer, error) { return issuing.like(s, key) }
 		return ch.endOne(c.Context(), id, *org, ch.makeOfKey(c.Context(), id, *org, text, issuer, sent(admin.Rotate(id, time.Duration(overlap)), overlapObject(time.Duration(overlap)))))
 	}
-	c.Flags().Var(&overlap, "overlap", "how long the earlier secret stays valid")
+	c.Flags().Var(&overlap, "overlap", "how long the earlier secret stays valid; 0s: it ends at once")
+	c.Flags().Lookup("overlap").DefValue = "" // it must be given
 	c.Flags().StringVar(&issuing.realm, "digest-realm", "", "make HTTP Digest credentials for this `realm`; that of the earlier secret unless given")
 	must(c, "overlap")
 	return c

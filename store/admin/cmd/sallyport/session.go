@@ -36,8 +36,9 @@ type session struct {
 
 	settings settings // by resolve
 
-	started bool // the arguments were right, and the work began
-	made    bool // a change was made: what fails afterwards takes nothing from that
+	goAhead string // the flags by which a change goes ahead without questions
+	started bool   // the arguments were right, and the work began
+	made    bool   // a change was made: what fails afterwards takes nothing from that
 	store   store.Store
 	reached *server
 	shown   string // the store's address without its password
@@ -47,7 +48,7 @@ type session struct {
 func newSession(stdin io.Reader, stdout, stderr io.Writer, env environment) *session {
 	_, asks := env.terminal(stdin)
 	_, told := env.terminal(stderr)
-	return &session{env: env, flagsFrom: map[string]string{}, stdin: stdin, lines: bufio.NewReader(stdin), interactive: asks && told,
+	return &session{env: env, flagsFrom: map[string]string{}, goAhead: "--yes", stdin: stdin, lines: bufio.NewReader(stdin), interactive: asks && told,
 		out: newPrinter(stdout, env), err: newPrinter(stderr, env)}
 }
 

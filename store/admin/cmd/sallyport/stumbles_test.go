@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"io/fs"
 	"strings"
 	"syscall"
 	"testing"
@@ -12,7 +13,11 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/sallyport-go/sallyport/accesslist"
+	"github.com/sallyport-go/sallyport/apikey"
+	"github.com/sallyport-go/sallyport/policy"
 	"github.com/sallyport-go/sallyport/store"
+	"github.com/sallyport-go/sallyport/store/admin"
 	"github.com/sallyport-go/sallyport/store/memory"
 )
 
@@ -132,7 +137,9 @@ func TestObservedSinceShortly(t *testing.T) {
 	since := s.now.Add(-31 * time.Second)
 	require.NoError(t, recorder.RecordObservation(t.Context(), store.Report{Recorder: "r1", Since: since, From: since, Until: s.now, At: s.now}))
 	require.Contains(t, s.play("$ sallyport keys disable k --preview"), "usage is known from "+when(since)+" to "+when(s.now)+" only: keys may be in use without being named\n")
-	require.Contains(t, s.play("$ sallyport usage k"), "mind     Usage was observed for 31s of the last 30 days.\n")
+	require.NoError(t, recorder.RecordUsage(t.Context(), map[apikey.ID]store.KeyUsage{"k": {Secrets: map[string]accesslist.Usage{"27d8c920": {Count: 1, Last: since}}}}))
+	require.Contains(t, s.play("$ sallyport usage k"), "ID: 1 call, the last "+when(since)+" (ended)\n") // one that the key has no more
+	require.Contains(t, s.play("$ sallyport usage k"), "Usage was observed for 31s of the last 30 days.\n")
 }
 
 // Usage that cannot be read is another thing than usage that was not observed.
@@ -178,4 +185,38 @@ func TestDidYouMean(t *testing.T) {
 	require.Equal(t, 3, distance("", "abc"))
 	require.Equal(t, 1, distance("abc", "acb"))
 	require.Equal(t, 3, distance("kitten", "sitting"))
+}
+
+// A flag that must be given has no default.
+func TestOverlapHasNoDefault(t *testing.T) {
+	got := newScript(t).run("sallyport keys rotate --help", "")
+	require.Contains(t, got, "how long the earlier secret stays valid; 0s: it ends at once\n")
+}
+
+// A store that was just made was not brought up to date.
+func TestMigrateSaysWhatItDid(t *testing.T) {
+	for want, before := range map[string]error{"memory:test was made.\n": absent(fs.ErrNotExist), "memory:test was brought up to date.\n": errors.New("it is of an earlier version"), "memory:test is up to date.\n": nil} {
+		s := newScript(t)
+		env := s.environment()
+		working := env.open
+		env.open = func(ctx context.Context, address string, getenv func(string) string, migrate bool) (opened, error) {
+			if !migrate && before != nil {
+				return opened{}, before
+			}
+			return working(ctx, address, getenv, migrate)
+		}
+		var stdout bytes.Buffer
+		require.Equal(t, yes, run(t.Context(), []string{"migrate", "--yes"}, strings.NewReader(""), &stdout, io.Discard, env))
+		require.Equal(t, want, stdout.String())
+	}
+}
+
+// A service that declares no endpoints says so, and has no empty table.
+func TestNoEndpointsAreDeclared(t *testing.T) {
+	may := admin.Permissions{Key: "k", Organization: "acme", Reason: policy.OpenList, Places: []admin.Place{{}}}
+	require.Regexp(t, `open_list\nno endpoints are declared$`, permissionsText(may))
+	require.NotContains(t, permissionsText(may), "\norganization")
+	may.Places[0].Endpoints = []admin.Permission{{Endpoint: "things.list", Reason: policy.OpenList, Allowed: true}}
+	require.Contains(t, permissionsText(may), "things.list")
+	require.NotContains(t, permissionsText(may), "declared")
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -153,12 +154,16 @@ server does this to its own.`
 				return err
 			}
 		}
-		made, err := s.env.open(c.Context(), s.settings.store, s.env.getenv, true)
-		if err != nil {
-			return err
+		made, failed := s.env.open(c.Context(), s.settings.store, s.env.getenv, true)
+		if failed != nil {
+			return failed
 		}
 		s.closing = made.close
-		s.out.printf("%s is up to date.\n", made.shown)
+		what := "was brought up to date"
+		if errors.Is(err, fs.ErrNotExist) {
+			what = "was made"
+		}
+		s.out.printf("%s %s.\n", made.shown, what)
 		return nil
 	}
 	c.Flags().BoolVar(&preview, "preview", false, "say what would be done, and write nothing; exit status 1 if there is anything")

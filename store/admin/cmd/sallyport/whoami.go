@@ -2,7 +2,6 @@ package main
 
 import (
 	"net/netip"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -38,7 +37,7 @@ var whos = listing[who]{
 	detail: func(w who) [][2]string {
 		may := ""
 		if w.Permissions != nil {
-			may = strings.ReplaceAll(w.Permissions.String(), "\t", "  ")
+			may = permissionsText(*w.Permissions)
 		}
 		return [][2]string{{"as", w.Actor.String()}, {"name", oneLine(w.Actor.Name)}, {"from", address(w.Actor.Address)},
 			{"organization", oneLine(w.Organization)}, {"description", oneLine(w.Description)}, {"status", oneLine(w.Status)},
