@@ -76,7 +76,7 @@ file for list replace; what speaks against it is on standard error. Nothing is w
 			return err
 		}
 		for _, gap := range t.Gaps {
-			s.err.printf("Mind: %s\n", gap)
+			s.err.textf("Mind: %s", gap)
 		}
 		for _, left := range t.LeftOut {
 			s.err.printf("Left out: %s, with %s\n", left.Address, count(int(left.Count), "call", "calls"))

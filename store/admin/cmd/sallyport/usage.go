@@ -166,7 +166,7 @@ them: strangers can make those.`
 // mind says what the evidence lacks, since no call known is not no call made.
 func (s *session) mind(gaps []string) error {
 	for _, gap := range gaps {
-		s.err.print("Mind: " + gap + "\n")
+		s.err.textf("Mind: %s", gap)
 	}
 	return s.err.flush()
 }
