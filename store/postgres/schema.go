@@ -65,9 +65,9 @@ func Migrate(ctx context.Context, pool *pgxpool.Pool, options ...Option) error {
 	return failed(ctx, err)
 }
 
-// migrate runs the steps not run yet. Where older programs are running, a step that waits for
-// its locks has everybody else wait behind it, decisions included, and can meet a writer in a
-// deadlock. So it gives up after lockPatience and tries again a little later.
+// migrate runs the steps not run yet. While a step waits for a lock, everybody else waits
+// behind it, decisions of older programs included, and it can meet a writer in a deadlock. So
+// it gives up after lockPatience, and tries again a little later.
 func migrate(ctx context.Context, pool *pgxpool.Pool, schema string, steps []step) error {
 	for {
 		beside := false
@@ -86,8 +86,8 @@ func migrate(ctx context.Context, pool *pgxpool.Pool, schema string, steps []ste
 	}
 }
 
-// lockPatience is how long a step waits for a lock. It is a part of the time that a decision
-// has, and less than the server's deadlock_timeout, so that no other transaction is ended.
+// lockPatience is how long a step waits for a lock beside older programs. Decisions have more
+// time. So has a deadlock, by deadlock_timeout, before the server ends somebody's transaction.
 const lockPatience = 200 * time.Millisecond
 
 // runSteps runs the steps not run yet. beside reports whether older programs may be running.

@@ -38,8 +38,8 @@ var rules = []rule{
 		func(d object) { d[orders.Future+"Frozen"] = true }, func(d object) { delete(d, orders.Future+"Frozen") }},
 }
 
-// TestLaterRecords has a later release write records that the older version cannot know. It
-// refuses them as unavailable, goes on with all others, and never writes over them.
+// TestLaterRecords has a later release write records that neither version knows. Both refuse
+// them as unavailable, go on with all others, and never write over them.
 func TestLaterRecords(t *testing.T) {
 	eachSystem(t, func(t *testing.T, s system) {
 		l := newLater(t, s, both(t, s))
@@ -54,11 +54,10 @@ func TestLaterRecords(t *testing.T) {
 	})
 }
 
-// A later trial is of records that the older version cannot read.
+// A later trial has a release later than both versions write past them.
 type later struct {
 	*traffic
 	raw
-	older   *process
 	rule    rule
 	changed name   // the record with the rule
 	was     write  // as it was
@@ -66,7 +65,7 @@ type later struct {
 }
 
 func newLater(t *testing.T, s system, b sides) *later {
-	l := &later{traffic: newTraffic(t, b), raw: s.raw(t), older: b.older}
+	l := &later{traffic: newTraffic(t, b), raw: s.raw(t)}
 	for _, p := range b.each() {
 		p.do(t, orders.Order{Do: "replicate"})
 		p.do(t, orders.Order{Do: "follow"})
@@ -81,8 +80,9 @@ func (l *later) add(r rule) {
 	if !r.key {
 		l.changed.key = ""
 	}
-	// It remembers the record, and will try to put it.
-	l.older.do(l.t, orders.Order{Do: "read", Organization: l.changed.organization, Key: l.changed.key})
+	for _, p := range l.each() { // which remember the record, and will try to put it
+		p.do(l.t, orders.Order{Do: "read", Organization: l.changed.organization, Key: l.changed.key})
+	}
 	writes := l.writes[l.changed]
 	l.was = writes[len(writes)-1]
 	l.written(l.edit(l.t, l.changed, r.add))
@@ -115,31 +115,36 @@ func (l *later) decideAll() {
 // others.
 func (l *later) unavailable(t require.TestingT) {
 	for _, n := range l.stable {
-		hit := n == l.changed || name{organization: n.organization} == l.changed
-		for _, replica := range []bool{false, true} {
-			if replica {
-				l.older.do(t, orders.Order{Do: "sync"})
-			}
-			if !hit {
-				l.decide(l.older, n, replica)
-				continue
-			}
-			var all []orders.Answer
-			for _, client := range clients {
-				d := l.older.do(t, orders.Order{Do: "decide", Organization: n.organization, Key: n.key, Secret: l.secrets[n], Client: client, Replica: replica})
-				require.False(t, d.Allowed, "a rule in %s that is not known opens %v to %s", l.rule.place, n, client)
-				all = append(all, d)
-			}
-			for _, d := range all {
-				require.Equal(t, "unavailable", d.Reason, "%v", n)
-				require.Contains(t, d.Cause, orders.Future)
+		for _, p := range l.each() {
+			for _, replica := range []bool{false, true} {
+				if replica {
+					p.do(t, orders.Order{Do: "sync"})
+				}
+				if n == l.changed || (name{organization: n.organization}) == l.changed {
+					l.unavailableTo(t, p, n, replica)
+				} else {
+					l.decide(p, n, replica)
+				}
 			}
 		}
 	}
 }
 
-// refusesToWrite has the older version try everything that would write over the record, and
-// read it in every other way.
+func (l *later) unavailableTo(t require.TestingT, p *process, n name, replica bool) {
+	var all []orders.Answer
+	for _, client := range clients {
+		d := p.do(t, orders.Order{Do: "decide", Organization: n.organization, Key: n.key, Secret: l.secrets[n], Client: client, Replica: replica})
+		require.False(t, d.Allowed, "a rule in %s that is not known opens %v to %s", l.rule.place, n, client)
+		all = append(all, d)
+	}
+	for _, d := range all {
+		require.Equal(t, "unavailable", d.Reason, "%v", n)
+		require.Contains(t, d.Cause, orders.Future)
+	}
+}
+
+// refusesToWrite has both versions try everything that would write over the record, and read
+// it in every other way.
 func (l *later) refusesToWrite(t *testing.T) {
 	n := l.changed
 	put := orders.Order{Do: "put", Organization: n.organization, Key: n.key, Description: "over it", Entries: pool[:1], Requirement: "required", Remembered: true}
@@ -163,9 +168,11 @@ func (l *later) refusesToWrite(t *testing.T) {
 			tries = append(tries, change)
 		}
 	}
-	for _, try := range tries {
-		a := l.older.ask(try)
-		require.NotEmpty(t, a.Error, "%s: %+v", l.rule.place, try)
-		require.Equal(t, l.stored, l.get(t, n), "%s was written over by %+v: %s", l.rule.place, try, a.Error)
+	for _, p := range l.each() {
+		for _, try := range tries {
+			a := p.ask(try)
+			require.NotEmpty(t, a.Error, "%s: %s: %+v", p.name, l.rule.place, try)
+			require.Equal(t, l.stored, l.get(t, n), "%s was written over by %+v of the %s one: %s", l.rule.place, try, p.name, a.Error)
+		}
 	}
 }

@@ -15,8 +15,8 @@ import (
 // programs that may read and write them.
 type tables struct{ version, readableFrom, writableFrom int }
 
-// stages returns the tables of later releases: one that only adds to them, one that earlier
-// programs may not write any more, and one that they may not even read.
+// stages returns the tables of three later releases. The first only adds to them. Earlier
+// programs may not write those of the second, and not even read those of the third.
 func (t tables) stages() (expanded, notWritable, notReadable tables) {
 	v := t.version
 	return tables{v + 1, t.readableFrom, t.writableFrom}, tables{v + 2, t.readableFrom, v + 2}, tables{v + 3, v + 3, v + 3}

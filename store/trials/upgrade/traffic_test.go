@@ -25,7 +25,7 @@ func TestTraffic(t *testing.T) {
 		for _, p := range b.each() {
 			p.do(t, orders.Order{Do: "replicate"})
 		}
-		tr.run(30)
+		tr.run(20)
 		tr.check(t)
 		require.Positive(t, tr.conflicts.Load(), "the two sides never met")
 	})
@@ -72,7 +72,7 @@ type traffic struct {
 	conflicts atomic.Int64
 	problems  problems
 
-	// After so many tries to write, then is called. From then on writes may be refused, as
+	// The function then is called after a number of tries to write. From then on writes may be refused, as
 	// those of a program that is too old.
 	tries, when atomic.Int64
 	then        func()

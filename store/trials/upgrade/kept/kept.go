@@ -38,7 +38,7 @@ func Go(folder string, arguments ...string) error {
 		return err
 	}
 	// The kept modules are in no database of checksums; go.sum has theirs.
-	environment := []string{"GOPROXY=file://" + filepath.ToSlash(proxy) + "," + strings.TrimSpace(usual), "GONOSUMDB=" + Module, "GOWORK=off", "GOFLAGS=-mod=mod -buildvcs=false"}
+	environment := []string{"GOPROXY=file://" + filepath.ToSlash(proxy) + "," + strings.TrimSpace(usual), "GONOSUMDB=" + Module, "GONOPROXY=none", "GOWORK=off", "GOFLAGS=-mod=mod -buildvcs=false"}
 	_, err = Run(folder, environment, "go", arguments...)
 	return err
 }

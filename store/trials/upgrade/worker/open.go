@@ -29,7 +29,7 @@ import (
 	"github.com/sallyport-go/sallyport/store/usage"
 )
 
-// realm is that of Digest, and prefix that of the store in etcd.
+// The realm of Digest, and the prefix of the store in etcd.
 const realm, prefix = "upgrade", "/sallyport/"
 
 // A worker is a service with a store: it decides, administers and counts.
