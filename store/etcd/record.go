@@ -24,7 +24,7 @@ func encodeKey(key apikey.Key) (string, error) {
 func decodeKey(stored *mvccpb.KeyValue, organization string, id apikey.ID) (apikey.Key, error) {
 	key, err := adapter.DecodeKey(stored.Value, id, organization, 0)
 	if err != nil {
-		return apikey.Key{}, unreadable(stored, err)
+		return apikey.Key{}, adapter.Unreadable(adapter.KeyName(id), unreadable(stored, err))
 	}
 	key.Revision = revisionOf(stored)
 	return key, nil
@@ -39,7 +39,7 @@ func encodeOrganization(organization policy.Organization) (string, error) {
 func decodeOrganization(stored *mvccpb.KeyValue, id string) (policy.Organization, error) {
 	organization, err := adapter.DecodeOrganization(stored.Value, id, 0)
 	if err != nil {
-		return policy.Organization{}, unreadable(stored, err)
+		return policy.Organization{}, adapter.Unreadable(adapter.OrganizationName(id), unreadable(stored, err))
 	}
 	organization.Revision = revisionOf(stored)
 	return organization, nil

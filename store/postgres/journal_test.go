@@ -47,7 +47,7 @@ func TestUnreadableEvents(t *testing.T) {
 		`document = NULL`, `document = '[]'`, `document = '{}'`, `document = 'null'`, `document = document->0`, `document = json_build_array(NULL)`,
 		`document = json_build_array(document->0, document->0)`,
 		`document = json_build_array((document->0)::jsonb - 'type')`,
-		`document = json_build_array((document->0)::jsonb || '{"admin":1}')`,
+		`document = json_build_array((document->0)::jsonb || '{"Actor":1}')`,
 		`document = json_build_array((document->0)::jsonb || '{"time":"now"}')`,
 		`document = json_build_array((document->0)::jsonb || '{"key":"before"}')`,
 		`document = json_build_array((document->0)::jsonb || '{"organization":"other"}')`,

@@ -1,6 +1,7 @@
 package records
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"testing"
@@ -69,5 +70,21 @@ func TestLookupFindsNoOtherKey(t *testing.T) {
 		require.NoError(t, err)
 		require.True(t, found)
 		require.Equal(t, apikey.ID("aaaaaaaaaaaa"), subject.Key().ID)
+	}
+}
+
+// Of a closed store nothing is found, and nothing is absent.
+func TestClose(t *testing.T) {
+	o, closed := NewOrdered(), errors.New("closed")
+	o.PutOrganization(policy.Organization{ID: "acme"})
+	o.PutKey(*aKey("key-of-a-service", "acme", 1))
+	assert.NoError(t, o.Closed())
+	o.Close(closed)
+	assert.Equal(t, closed, o.Closed())
+	for _, id := range []apikey.ID{"key-of-a-service", "absent"} {
+		subject, found, err := o.LookupNow(id)
+		assert.Equal(t, closed, err)
+		assert.False(t, found)
+		assert.Equal(t, policy.Subject{}, subject)
 	}
 }

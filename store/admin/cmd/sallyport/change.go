@@ -96,19 +96,19 @@ func (ch *changer) apply(ctx context.Context, organization string, changes []cha
 	failed := ch.secrets.write(ch.session, result.secrets)
 	if err != nil {
 		if result.Made > 0 {
-			ch.err.printf("Only the first %d of %d changes were made.\n", result.Made, len(changes))
+			ch.err.textf("Only the first %d of %d changes were made.", result.Made, len(changes))
 		}
 		return errors.Join(ch.refused(err), failed)
 	}
 	ch.made = true
 	if text := doubtText(result.Preview); ch.yes && text != "" && len(result.Events) > 0 {
-		ch.err.printf("Mind: %s.\n", strings.ReplaceAll(text, "would", "will"))
+		ch.err.textf("Mind: %s.", strings.ReplaceAll(text, "would", "will"))
 	}
 	if len(result.Events) == 0 {
 		ch.err.print("Nothing was changed: it was so before.\n")
 	}
 	for _, event := range result.Events {
-		ch.err.printf("Done: %s.\n", eventText(event))
+		ch.err.textf("Done: %s.", eventText(event))
 	}
 	if result.late {
 		ch.err.print("Mind: it is stored, and not yet in force everywhere.\n")
@@ -127,7 +127,7 @@ func (ch *changer) refused(err error) error {
 		told.Findings = nil // they are in the error's text
 	}
 	if len(told.Findings)+len(told.Keys) > 0 {
-		ch.err.print(effectText(told, maxKeys))
+		ch.err.text(effectText(told, maxKeys))
 	}
 	var accept []string
 	for _, finding := range refusal.Findings {
@@ -136,7 +136,7 @@ func (ch *changer) refused(err error) error {
 		}
 	}
 	if len(accept) > 0 {
-		ch.err.printf("To go ahead all the same: %s --reason TEXT\n", strings.Join(accept, " "))
+		ch.err.textf("To go ahead all the same: %s --reason TEXT", strings.Join(accept, " "))
 	}
 	return err
 }

@@ -74,7 +74,7 @@ func (s *session) names(c *cobra.Command, kind string, args []string) ([]string,
 	switch {
 	case strings.Contains(kind, "|"):
 		return strings.Split(kind, "|"), cobra.ShellCompDirectiveNoFileComp
-	case kind == "FILE" || kind == "LOG":
+	case kind == "LOG":
 		return nil, cobra.ShellCompDirectiveDefault
 	case kind == "DIRECTORY":
 		return nil, cobra.ShellCompDirectiveFilterDirs

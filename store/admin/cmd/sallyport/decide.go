@@ -211,7 +211,7 @@ records of now. What the same call is answered when made again is in the text on
 			return err
 		}
 		if s.output == "table" {
-			s.out.print(found.String())
+			s.out.text(found.String())
 			if commands := remedies(found); len(commands) > 0 {
 				s.out.strong("\nTo make one of these changes:\n")
 				s.out.print("  " + strings.Join(commands, "\n  ") + "\n")

@@ -87,8 +87,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		text += "\nSee '" + command.CommandPath() + " --help'."
 	}
 	if text != "" && (s.made || !errors.Is(err, syscall.EPIPE)) {
-		s.err.strong("sallyport: ")
-		s.err.print(text + "\n")
+		s.err.failure("sallyport: ", text)
 	}
 	if s.err.flush() != nil {
 		return max(status, unknown)

@@ -18,6 +18,7 @@ var formless = []string{"export", "import", "verify", "migrate", "events export"
 
 // otherwise are the commands that no script can have, with the test that has them.
 var otherwise = map[string]string{
+	"config":        "TestConfigCommand: it is about a file of the user",
 	"events follow": "TestServedFollow: it ends by a signal",
 	"man":           "TestBinaryWithSQLite: it writes files",
 	"version":       "TestVersion: it is that of the toolchain",
@@ -88,7 +89,7 @@ func walk(c *cobra.Command, visit func(*cobra.Command)) {
 func nameOf(root *cobra.Command, line string) string {
 	words := (&script{}).words(line)
 	c, _, err := root.Find(words)
-	if err != nil {
+	if err != nil || slices.Contains(words, "--help") {
 		return ""
 	}
 	format := "table"

@@ -41,11 +41,13 @@ func remedyCommand(found admin.Investigation, p admin.Proposal) string {
 		}
 		return fmt.Sprintf(" --%s %s", flag, t.UTC().Format(time.RFC3339Nano))
 	}
+	// Ends of a remedy are some time ahead, and nobody needs a part of a second of it.
+	ahead := func(flag string, t time.Time) string { return at(flag, t.Truncate(time.Second)) }
 	switch p.Kind {
 	case "set_requirement":
 		return fmt.Sprintf("org require %s %s", organization, requirementText(p.Requirement))
 	case "suspend_requirement":
-		return fmt.Sprintf("org suspend %s%s --reason TEXT", organization, at("until", p.Until))
+		return fmt.Sprintf("org suspend %s%s --reason TEXT", organization, ahead("until", p.Until))
 	case "enable_organization":
 		return "org enable " + organization
 	case "enable_key":
@@ -55,9 +57,9 @@ func remedyCommand(found admin.Investigation, p admin.Proposal) string {
 	case "set_validity":
 		return fmt.Sprintf("keys validity %s%s%s", key, ends(at("not-before", p.NotBefore), "--no-begin"), ends(at("expires", p.Expires), "--no-end"))
 	case "add_entries":
-		return fmt.Sprintf("list add %s %s%s", key, p.Entry.Address, at("expires", p.Entry.Expires)) + ipv6Flag(p.Entry.Address)
+		return fmt.Sprintf("list add %s %s%s", key, p.Entry.Address, ahead("expires", p.Entry.Expires)) + ipv6Flag(p.Entry.Address)
 	case "edit_entries":
-		return fmt.Sprintf("list edit %s %s%s", key, p.Entry.Address, ends(at("expires", p.Entry.Expires), "--no-end"))
+		return fmt.Sprintf("list edit %s %s%s", key, p.Entry.Address, ends(ahead("expires", p.Entry.Expires), "--no-end"))
 	case "add_grants":
 		text := fmt.Sprintf("keys grant %s --role %s", key, quoted(p.Grant.Role))
 		if p.Grant.Project != "" {

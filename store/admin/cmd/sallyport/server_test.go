@@ -109,7 +109,7 @@ var (
 	// The doctor looks at a store itself, or at a server itself.
 	ofStore  = regexp.MustCompile(`(?m)^store .*\n|\{"check":"store".*\n|  \{\n    "check": "store",\n.*\n.*\n  \},\n|^check   store\n(.+\n)+\n`)
 	ofServer = regexp.MustCompile(`(?m)^(server|clock) .*\n|\{"check":"(server|clock)".*\n|  \{\n    "check": "(server|clock)",\n.*\n.*\n  \},\n|^check   (server|clock)\n(.+\n)+\n`)
-	cause    = regexp.MustCompile(` \(apikey: .*\)`)
+	cause    = regexp.MustCompile(` \(apikey: [^)]*\)`)
 
 	absentText   = regexp.MustCompile(`(?i)sallyport: (␛\[0m)?there is no (key|organization) "`)
 	conflictText = regexp.MustCompile(`is taken\. Choose|has two live secrets already|has no list on trial`)

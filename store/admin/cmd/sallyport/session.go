@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -73,6 +74,7 @@ func (s *session) root() *cobra.Command {
 	root.Long = rootHelp
 	root.SilenceErrors, root.SilenceUsage = true, true
 	root.SetFlagErrorFunc(wrongFlag)
+	root.SetHelpFunc(s.help)
 	flags := root.PersistentFlags()
 	flags.StringVarP(&s.profile, "profile", "P", "", "the settings under this `name` in the configuration file (SALLYPORT_PROFILE)")
 	flags.StringVar(&s.address, "store", "", "`address` of the store (SALLYPORT_STORE): sqlite:/path, postgres://… or etcd://h1,h2/prefix")
@@ -120,6 +122,15 @@ A secret leaked:
 
 Exit status: 0 yes or done; 1 no (denied, findings, refused); 2 could not tell or do; 3 the
 records were changed meanwhile. Changes ask on a terminal, and need --yes elsewhere.`
+
+// help prints the help of a command, in lines that fit into the terminal.
+func (s *session) help(c *cobra.Command, _ []string) {
+	text := strings.TrimSpace(cmp.Or(c.Long, c.Short))
+	if s.out.width > 0 {
+		text = flowing(text)
+	}
+	s.out.text(text + "\n\n" + c.UsageString())
+}
 
 // group is a command that only has others.
 func group(name, short string, commands ...*cobra.Command) *cobra.Command {

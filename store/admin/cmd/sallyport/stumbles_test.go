@@ -82,7 +82,8 @@ $ sallyport org require acme required
 2>         every address, for example 192.0.2.1
 2>         usage was never observed, so keys may be in use
 2>         without being named
-2> ␛[1mGo ahead? [y/N] ␛[0m␛[1msallyport: ␛[0mnothing was changed: the question was not answered with yes
+2> ␛[1mGo ahead? [y/N] ␛[0m␛[1msallyport: ␛[0mnothing was changed: the question was not
+2>            answered with yes
 ? 2
 
 ! term 0

@@ -185,6 +185,67 @@ func wrapped(text string, width int) (parts []string) {
 	return append(parts, part)
 }
 
+// text prints lines, and breaks long ones between words where the terminal is narrow: below
+// the last column of the line, if it begins in the left half. Other indented lines are commands
+// to copy, and stay whole.
+func (p *printer) text(text string) {
+	for line := range strings.SplitSeq(strings.TrimSuffix(text, "\n"), "\n") {
+		line = escape(line)
+		rest := strings.TrimLeft(line, " ")
+		at := strings.LastIndex(rest, "  ")
+		switch leading := len(line) - len(rest); {
+		case at >= 0 && 2*(leading+at) <= p.width:
+			rest = rest[at+2:]
+		case leading > 1:
+			p.print(line + "\n")
+			continue
+		default:
+			rest = strings.TrimPrefix(rest, "- ")
+		}
+		before := line[:len(line)-len(rest)]
+		indent := utf8.RuneCountInString(before)
+		for _, part := range wrapped(rest, p.width-indent) {
+			p.print(before + part + "\n")
+			before = strings.Repeat(" ", indent)
+		}
+	}
+}
+
+func (p *printer) textf(format string, of ...any) { p.text(fmt.Sprintf(format, of...)) }
+
+// failure prints a text after its source, which is in bold on a terminal.
+func (p *printer) failure(source, text string) {
+	first, rest, more := strings.Cut(text, "\n")
+	p.strong(source)
+	for i, part := range wrapped(escape(first), p.width-len(source)) {
+		if i > 0 {
+			p.print(strings.Repeat(" ", len(source)))
+		}
+		p.print(part + "\n")
+	}
+	if more {
+		p.text(rest)
+	}
+}
+
+// flowing joins the lines of each paragraph of a text: those that are not indented.
+func flowing(text string) string {
+	var b strings.Builder
+	joins := false
+	for line := range strings.SplitSeq(text, "\n") {
+		plain := line != "" && line[0] != ' '
+		switch {
+		case joins && plain:
+			b.WriteString(" ")
+		case b.Len() > 0:
+			b.WriteString("\n")
+		}
+		b.WriteString(line)
+		joins = plain && !strings.HasSuffix(line, ":")
+	}
+	return b.String()
+}
+
 // oneLine returns a text without unseen characters and line feeds.
 func oneLine(text string) string { return strings.ReplaceAll(escape(text), "\n", `\n`) }
 
