@@ -155,6 +155,48 @@
 // The cases of storetest for each clause of each sentence are listed in
 // storetest/internal/fixture/clauses.md. A test finds a clause without a case.
 //
+// # Versions side by side
+//
+// A service is upgraded process by process. Meanwhile two versions of this module have one
+// store open, for a while of any length:
+//
+//  1. Change the form of the store. For store/postgres run Migrate of the newer version. The
+//     other stores are changed by the first newer process that opens them.
+//  2. Replace the processes, in any order.
+//  3. Use what is new, such as a new kind of rule for a key, when no older process is left.
+//
+// To go back before the third step, start older processes again: nothing is to be undone.
+//
+// An older process goes on as follows:
+//
+//   - It decides about every record that it can read. A record with an unknown name outside
+//     of metadata is unreadable (S30): decisions about it are unavailable, listings and
+//     exports with it fail, and no Put with an earlier revision replaces it (S6). A Delete may
+//     remove it.
+//   - It keeps unknown metadata whatever it writes, and package transfer moves it.
+//   - It reads events with unknown members, types and words, and passes them on in its JSON.
+//   - It leaves usage that it cannot read. The calls of that key wait in the Recorder of
+//     package usage; those of others are counted.
+//   - If the newer version forbids it to write, writes return [ErrNewer] and usage waits.
+//     Decisions go on, from copies too.
+//   - If the newer version forbids it to read, decisions are unavailable. A copy of package
+//     replica answers until it is older than its bound. If the store can be read again, a feed
+//     from before may end with [ErrCompacted].
+//   - It refuses to import a file of package transfer with a record that it cannot read, and
+//     then imports nothing.
+//
+// By these rules a release of this module changes the form:
+//
+//   - One release reads a new form and writes the old one. The next writes the new one. So
+//     neighbours always read each other's records.
+//   - A field without influence on decisions goes into the metadata of its record, any other
+//     beside it.
+//   - Tables, columns and names are first added, with defaults. A later release forbids older
+//     ones to write, a third one to read, and only then are the former ones removed.
+//
+// The module store/trials/upgrade runs the release before beside the present one, on every
+// store.
+//
 // [choosing.md]: https://github.com/sallyport-go/sallyport/blob/main/store/choosing.md
 // [sizing.md]: https://github.com/sallyport-go/sallyport/blob/main/store/sizing.md
 // [rotating.md]: https://github.com/sallyport-go/sallyport/blob/main/store/rotating.md

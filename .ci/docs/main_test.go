@@ -214,6 +214,11 @@ func TestPartsAreOneWay(t *testing.T) {
 		}
 	}
 	assert.False(t, imports["store/admin/console"]["store/admin/adminhttp"])
+
+	made, err := parts(root)
+	require.NoError(t, err)
+	assert.Contains(t, made, `["etcd *<br/>postgres *<br/>sqlite *"]`)
+	assert.Contains(t, made, `["transfer"]`, "no store, though it imports what they import")
 }
 
 func TestTooLittle(t *testing.T) {

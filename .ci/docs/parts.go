@@ -12,15 +12,18 @@ import (
 )
 
 // parts is the picture of the packages and of what imports what, by go list. An import that
-// follows from others is left out, and packages with the same imports and importers are one
-// box.
+// follows from others is left out. Packages with the same imports and importers are one box, if
+// all of them are of nested modules, or none.
 func parts(root string) (string, error) {
 	imports, nested, err := importGraph(root)
 	if err != nil {
 		return "", err
 	}
 	reduce(imports)
-	type box struct{ house, imports, importers string }
+	type box struct {
+		house, imports, importers string
+		nested                    bool
+	}
 	boxes := map[box][]string{}
 	for _, name := range slices.Sorted(maps.Keys(imports)) {
 		var importers []string
@@ -31,7 +34,7 @@ func parts(root string) (string, error) {
 		}
 		slices.Sort(importers)
 		house, _, _ := strings.Cut(name, "/")
-		key := box{house, strings.Join(slices.Sorted(maps.Keys(imports[name])), " "), strings.Join(importers, " ")}
+		key := box{house, strings.Join(slices.Sorted(maps.Keys(imports[name])), " "), strings.Join(importers, " "), nested[name]}
 		boxes[key] = append(boxes[key], name)
 	}
 	id := map[string]string{} // of a package, the name of its box

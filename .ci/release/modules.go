@@ -39,6 +39,7 @@ var unreleased = []string{
 	"store/admin/console/browser",
 	"store/etcd/etcdtest", // a server for tests
 	"store/trials",
+	"store/trials/upgrade",
 }
 
 // never is the version that go.mod files require of our modules before the first release.

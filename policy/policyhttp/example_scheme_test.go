@@ -97,10 +97,11 @@ func (legacyScheme) Name() string { return "" } // the whole value of the header
 // Read takes the text apart. Its errors contain nothing of it (rule K2).
 func (s legacyScheme) Read(_ context.Context, presented policyhttp.Presented) (policyhttp.Credentials, error) {
 	rest, isOurs := strings.CutPrefix(presented.Text, "acme-live-")
-	id, random, hasRandom := strings.Cut(rest, "-")
-	if !isOurs || !hasRandom {
+	end := strings.LastIndexByte(rest, '-') // an ID may have a "-" itself, as a UUID does
+	if !isOurs || end < 0 {
 		return policyhttp.Credentials{}, fmt.Errorf("acme: %w: want acme-live-<id>-<random>", policy.ErrMalformedCredentials)
 	}
+	id, random := rest[:end], rest[end+1:]
 	if len(random) != 20 {
 		return policyhttp.Credentials{Key: apikey.ID(id)}, fmt.Errorf("acme: %w: the random part is cut off", policy.ErrInvalidCredentials)
 	}

@@ -134,7 +134,7 @@ func (s *Store) follow(ctx context.Context, from store.Position, mark bool, revi
 			// a server sends earlier revisions than it was asked for.
 			name := string(event.Kv.Key)
 			if name == s.names.layout() {
-				if err := s.changedLayout(event); err != nil {
+				if err := s.changedLayout(ctx, event); err != nil {
 					return err
 				}
 			}
@@ -154,14 +154,21 @@ func (s *Store) follow(ctx context.Context, from store.Position, mark bool, revi
 }
 
 // changedLayout returns why a watch ends when somebody has written the marker, nil if it goes
-// on.
-func (s *Store) changedLayout(event *mvccpb.Event) error {
+// on. Behind a marker that this version may not read there may be anything. If that is over
+// meanwhile, a watcher begins from zero: it would meet the marker again and again.
+func (s *Store) changedLayout(ctx context.Context, event *mvccpb.Event) error {
 	stored := event.Kv
 	if event.Type == mvccpb.Event_DELETE {
 		stored = nil
 	}
 	_, err := s.names.marker(stored)
-	return err
+	if err == nil {
+		return nil
+	}
+	if _, present := s.Position(ctx); present != nil {
+		return err
+	}
+	return fmt.Errorf("store/etcd: a watch over revision %d, at which this version might not read the store: %w", revisionOf(event.Kv), store.ErrCompacted)
 }
 
 // deliverLatest delivers the latest event of each record, and a mark, and returns the

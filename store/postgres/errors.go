@@ -17,6 +17,7 @@ const (
 	foreignKeyViolation  = "23503"
 	serializationFailure = "40001"
 	deadlockDetected     = "40P01"
+	lockNotAvailable     = "55P03"
 )
 
 // remedies are the repairs of failures that are not the store's, by SQLSTATE.

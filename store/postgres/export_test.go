@@ -74,7 +74,7 @@ func MigrateTo(ctx context.Context, pool *pgxpool.Pool, texts []string) error {
 		}
 		steps = append(steps, step)
 	}
-	return pgx.BeginFunc(ctx, pool, func(tx pgx.Tx) error { return migrate(ctx, tx, DefaultSchema, steps) })
+	return migrate(ctx, pool, DefaultSchema, steps)
 }
 
 // EventsSQL returns the statement for the oldest events, and EventQuery that for a request.

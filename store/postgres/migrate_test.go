@@ -239,6 +239,68 @@ func TestUpgrade(t *testing.T) {
 	require.False(t, found)
 }
 
+// TestUpgradesKeepTheHistory has newer programs migrate one after the other while nobody writes:
+// a follower goes on from the position it has read in between (E6).
+func TestUpgradesKeepTheHistory(t *testing.T) {
+	ctx, pool := t.Context(), newPool(t, postgrestest.Shared(t).Database(t))
+	s := newStore(t, pool)
+	acme(t, s)
+	before, err := s.Position(ctx)
+	require.NoError(t, err)
+	steps, err := postgres.Steps()
+	require.NoError(t, err)
+	for range 3 {
+		steps = append(steps, newerStep(1, 1, ``))
+		require.NoError(t, postgres.MigrateTo(ctx, pool, steps))
+		after, err := s.Position(ctx)
+		require.NoError(t, err)
+		assert.Equal(t, before, after)
+		_, err = s.Events(ctx, store.EventRequest{After: before})
+		require.NoError(t, err)
+	}
+	organization, err := s.PutOrganization(ctx, policy.Organization{ID: "next"})
+	require.NoError(t, err)
+	assert.Equal(t, before.Revision+1, organization.Revision)
+}
+
+// TestUpgradeBehindATransaction has a newer program migrate while a transaction goes on that
+// has read the tables. Decisions do not wait for it with the migration.
+func TestUpgradeBehindATransaction(t *testing.T) {
+	ctx, pool := t.Context(), newPool(t, postgrestest.Shared(t).Database(t))
+	s := newStore(t, pool)
+	_, key := acme(t, s)
+	steps, err := postgres.Steps()
+	require.NoError(t, err)
+	steps = append(steps, newerStep(1, 1, `ALTER TABLE sallyport.keys ADD networks text`))
+	migrate := func(ctx context.Context) <-chan error {
+		ended := make(chan error, 1)
+		go func() { ended <- postgres.MigrateTo(ctx, pool, steps) }()
+		waitsFor(t, pool, "relation")
+		return ended
+	}
+	tx, err := pool.Begin(ctx)
+	require.NoError(t, err)
+	defer func() { _ = tx.Rollback(context.Background()) }()
+	_, err = tx.Exec(ctx, `SELECT FROM sallyport.keys`)
+	require.NoError(t, err)
+
+	leaving, leave := context.WithCancel(ctx)
+	ended := migrate(leaving)
+	_, found, err := s.Lookup(ctx, key.ID)
+	require.NoError(t, err)
+	require.True(t, found)
+	leave()
+	require.Error(t, <-ended)
+
+	ended = migrate(ctx)
+	_, err = s.Key(ctx, key.ID)
+	require.NoError(t, err)
+	require.NoError(t, tx.Rollback(ctx))
+	require.NoError(t, <-ended)
+	_, err = s.PutKey(ctx, key)
+	require.NoError(t, err)
+}
+
 // TestUpgradeBeforeAnOldSnapshot has a newer program migrate while a transaction goes on
 // that will not see it.
 func TestUpgradeBeforeAnOldSnapshot(t *testing.T) {

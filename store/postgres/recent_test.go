@@ -84,7 +84,8 @@ func TestShortLook(t *testing.T) {
 		{name: "lost writes", sql: `DELETE FROM sallyport.changes; DELETE FROM sallyport.keys; UPDATE sallyport.organizations SET revision = 1`, err: "does not reach back so far"},
 		{name: "another history", from: "before", long: true, err: "does not reach back so far"},
 		{name: "no state", sql: `DELETE FROM sallyport.state`, err: "its table state has no row"},
-		{name: "another version", sql: `UPDATE sallyport.migrations SET version = 99`, err: "made by a newer program"},
+		{name: "another version", sql: `UPDATE sallyport.migrations SET version = 99`},
+		{name: "a version not to be read", sql: `UPDATE sallyport.migrations SET version = 99, readable_from = 99, writable_from = 99`, err: store.ErrNewer.Error()},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			pool := newPool(t, postgrestest.Shared(t).Database(t))

@@ -5,7 +5,9 @@ import (
 	"embed"
 	"fmt"
 	"io/fs"
+	"math/rand/v2"
 	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgtype"
@@ -40,7 +42,9 @@ var migrations embed.FS
 // Migrate makes the tables in the pool's database, or changes those of an older version of
 // this package, in one transaction. Several instances may call it at once: one migrates and
 // the others wait, as long as the context and the pool's lock_timeout let them; a
-// statement_timeout is put aside. Migrate needs the right to create tables in the schema,
+// statement_timeout is put aside. Where programs of an older version are running, it waits for
+// their transactions in short tries, until the context ends: their decisions wait some tenths
+// of a second at most. Migrate needs the right to create tables in the schema,
 // and to create the schema if it is absent. The program itself does not need them.
 //
 // Tables of a newer version stay as they are, if this version may read them. Otherwise they
@@ -56,15 +60,38 @@ func Migrate(ctx context.Context, pool *pgxpool.Pool, options ...Option) error {
 		err = checkDatabase(ctx, pool)
 	}
 	if err == nil {
-		err = pgx.BeginTxFunc(ctx, pool, pgx.TxOptions{IsoLevel: pgx.ReadCommitted}, func(tx pgx.Tx) error {
-			return migrate(ctx, tx, o.schema, steps)
-		})
+		err = migrate(ctx, pool, o.schema, steps)
 	}
 	return failed(ctx, err)
 }
 
-// migrate runs the steps not run yet.
-func migrate(ctx context.Context, tx pgx.Tx, schema string, steps []step) error {
+// migrate runs the steps not run yet. While a step waits for a lock, everybody else waits
+// behind it, decisions of older programs included, and it can meet a writer in a deadlock. So
+// it gives up after lockPatience, and tries again a little later.
+func migrate(ctx context.Context, pool *pgxpool.Pool, schema string, steps []step) error {
+	for {
+		beside := false
+		err := pgx.BeginTxFunc(ctx, pool, pgx.TxOptions{IsoLevel: pgx.ReadCommitted}, func(tx pgx.Tx) (err error) {
+			beside, err = runSteps(ctx, tx, schema, steps)
+			return err
+		})
+		if state := sqlState(err); !beside || state != lockNotAvailable && state != deadlockDetected {
+			return err
+		}
+		select {
+		case <-time.After(lockPatience + rand.N(lockPatience)):
+		case <-ctx.Done():
+			return err
+		}
+	}
+}
+
+// lockPatience is how long a step waits for a lock beside older programs. Decisions have more
+// time. So has a deadlock, by deadlock_timeout, before the server ends somebody's transaction.
+const lockPatience = 200 * time.Millisecond
+
+// runSteps runs the steps not run yet. beside reports whether older programs may be running.
+func runSteps(ctx context.Context, tx pgx.Tx, schema string, steps []step) (beside bool, err error) {
 	m := migration{ctx: ctx, tx: tx, schema: schema}
 	// A timeout for an application's statements is too short for waiting and migrating.
 	m.exec(`SET LOCAL statement_timeout = 0`)
@@ -86,24 +113,30 @@ func migrate(ctx context.Context, tx pgx.Tx, schema string, steps []step) error 
 	done := int(found.tables.Int32)
 	switch {
 	case m.err != nil:
-		return m.err
+		return false, m.err
 	case done >= len(steps):
-		return found.checkRead(len(steps))
+		return false, found.checkRead(len(steps))
 	case done > 0:
 		// Writers of the older version end first, and later ones look at the version, after
 		// their locks. A writer whose snapshot is too old to see the version fails: the row
 		// has changed. Usage is written without that row; see lockUsage. Reads go on.
-		m.exec(`UPDATE sallyport.state SET forgotten = forgotten`)
+		beside = true
+		m.exec(fmt.Sprintf(`SET LOCAL lock_timeout = %d`, lockPatience.Milliseconds()))
+		// The history keeps its name, or gets that of this place as by a write.
+		m.exec(lockSQL)
+		m.exec(renameSQL)
+		m.exec(`UPDATE sallyport.state SET place = ''`)
+		m.exec(placeSQL)
 		m.exec(`LOCK TABLE sallyport.keys, sallyport.usage, sallyport.observation IN EXCLUSIVE MODE`)
 	}
 	for i, step := range steps[done:] {
 		m.exec(step.sql)
 		m.exec(`INSERT INTO sallyport.migrations (version, readable_from, writable_from) VALUES ($1, $2, $3)`, done+i+1, step.readableFrom, step.writableFrom)
 		if m.err != nil {
-			return fmt.Errorf("migration %d: %w", done+i+1, m.err)
+			return beside, fmt.Errorf("migration %d: %w", done+i+1, m.err)
 		}
 	}
-	return m.err
+	return beside, m.err
 }
 
 // A migration does nothing after its first error.

@@ -84,3 +84,8 @@ func fromOurEdge(header, value string, next http.Handler) http.Handler {
 		next.ServeHTTP(w, r)
 	})
 }
+
+// mountDoctor shows operators a request as the guard sees it.
+func mountDoctor(mux *http.ServeMux, guard *policyhttp.Guard, isOperator func(*http.Request) bool) {
+	mux.Handle("GET /doctor", guard.Doctor(isOperator, nil)) // or a Route instead of nil, for its decision
+}

@@ -240,3 +240,34 @@ func TestFromOurEdge(t *testing.T) {
 		require.Equal(t, c.want, w.Code, "%q", c.values)
 	}
 }
+
+// TestMountDoctor asks the doctor through an edge, and as a stranger.
+func TestMountDoctor(t *testing.T) {
+	config := declared["nginx"]
+	config.Engine = policy.New(memory.New())
+	guard, err := policyhttp.New(config)
+	require.NoError(t, err)
+	ask := func(isOperator func(*http.Request) bool, client string) (int, string) {
+		mux := http.NewServeMux()
+		mountDoctor(mux, guard, isOperator)
+		r := httptest.NewRequest(http.MethodGet, "/doctor", nil)
+		r.RemoteAddr = "127.0.0.1:5000"
+		r.Header.Set("X-Real-IP", client)
+		w := httptest.NewRecorder()
+		mux.ServeHTTP(w, r)
+		return w.Code, w.Body.String()
+	}
+	operator := func(*http.Request) bool { return true }
+
+	status, page := ask(operator, "203.0.113.7")
+	require.Equal(t, http.StatusOK, status)
+	require.Contains(t, page, "\nclient       203.0.113.7, from header\n")
+	status, page = ask(operator, "127.0.0.1")
+	require.Equal(t, http.StatusOK, status)
+	require.Contains(t, page, "\nclient       none: ", "a call to loopback on the edge's own machine")
+	for name, isOperator := range map[string]func(*http.Request) bool{"nil": nil, "a stranger": func(*http.Request) bool { return false }} {
+		status, page = ask(isOperator, "203.0.113.7")
+		require.Equal(t, http.StatusNotFound, status, name)
+		require.NotContains(t, page, "203.0.113.7", name)
+	}
+}

@@ -215,6 +215,8 @@ func TestLayoutVersion(t *testing.T) {
 	change("3 1 1")
 	put(t, s, newKey("allowed", "acme"))
 	require.NoError(t, next())
+	position, err := s.Position(ctx)
+	require.NoError(t, err)
 
 	change("4 4 4")
 	require.ErrorIs(t, next(), store.ErrNewer, "a watch that was waiting")
@@ -250,6 +252,13 @@ func TestLayoutVersion(t *testing.T) {
 	after, err := revisionOf(ctx, s)
 	require.NoError(t, err)
 	require.Greater(t, after, revision)
+
+	// A watcher that was away does not go on over what it might not have been able to read.
+	put(t, s, newKey("since", "acme"))
+	for _, err := range s.Watch(ctx, position) {
+		require.ErrorIs(t, err, store.ErrCompacted)
+		require.NotErrorIs(t, err, store.ErrNewer)
+	}
 
 	for _, prefix := range []string{"", "/sallyport", "sallyport"} {
 		_, err := etcd.New(ctx, client, prefix)
