@@ -119,7 +119,7 @@ func (e noKeyError) Error() string { return fmt.Sprintf("there is no key %q in %
 // maxNear is the number of names among which the nearest one is looked for.
 const maxNear = 1000
 
-// nearNames adds to an error that says that something is absent the name that may be meant: of the
+// nearNames adds the name that may be meant to the error of an absent record: of the
 // organization that the command names, or else of its key.
 func (s *session) nearNames(ctx context.Context, c *cobra.Command, err error) error {
 	if !isAbsent(err) {
