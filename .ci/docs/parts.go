@@ -80,7 +80,7 @@ func parts(root string) (string, error) {
 }
 
 // notShown are internal packages, examples, and what only tests use.
-var notShown = regexp.MustCompile(`(^|/)(internal|examples|clients|etcdtest)(/|$)|/storetest/`)
+var notShown = regexp.MustCompile(`(^|/)(internal|examples|clients|etcdtest|trials)(/|$)|/storetest/`)
 
 // importGraph returns the imports of each package that a program may import, by paths within
 // the tree, and which packages are of nested modules. Internal packages count as a part of
