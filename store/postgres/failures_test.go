@@ -254,7 +254,7 @@ func TestReadOnly(t *testing.T) {
 	before, _ := everything(t, s)
 	for name, err := range everyCall(ctx, s, organization, key) {
 		switch name {
-		case "PutOrganization", "PutKey", "DeleteOrganization", "DeleteKey", "Load", "Write", "RecordUsage":
+		case "PutOrganization", "PutKey", "DeleteOrganization", "DeleteKey", "Load", "Write", "RecordUsage", "RecordObservation":
 			assert.ErrorContains(t, err, "read-only transaction", name)
 			assert.ErrorContains(t, err, "connect to a server, as a user, that may write", name)
 		default:
@@ -279,7 +279,7 @@ func TestStandby(t *testing.T) {
 	_, err := postgres.New(t.Context(), pool)
 	assert.ErrorContains(t, err, "the server is a standby")
 	for name, err := range everyCall(t.Context(), s, organization, key) {
-		if name == "RecordUsage" {
+		if name == "RecordUsage" || name == "RecordObservation" {
 			assert.ErrorContains(t, err, "cannot execute", name)
 		} else {
 			assert.ErrorContains(t, err, "the server is a standby, which may lag behind: connect to the primary", name)

@@ -201,7 +201,7 @@ func TestWatchDuringRewrite(t *testing.T) {
 		}
 		if toldOrganizations++; toldOrganizations == 1 {
 			go func() {
-				migrated <- postgres.MigrateTo(ctx, pool, append(steps, `ALTER TABLE sallyport.keys ALTER COLUMN document TYPE jsonb`))
+				migrated <- postgres.MigrateTo(ctx, pool, append(steps, "-- readable from 2, writable from 2\n"+`ALTER TABLE sallyport.keys ALTER COLUMN document TYPE jsonb`))
 			}()
 			require.Eventually(t, func() bool {
 				var waiting bool
@@ -213,7 +213,9 @@ func TestWatchDuringRewrite(t *testing.T) {
 	assert.Equal(t, store.MaxLoad+1, toldOrganizations)
 	assert.Equal(t, 1, toldKeys)
 	require.NoError(t, <-migrated)
-	assert.ErrorContains(t, watchError(t, s), "made by a newer program")
+	err = watchError(t, s)
+	assert.ErrorContains(t, err, "the store was changed by a newer version of this program")
+	assert.ErrorIs(t, err, store.ErrNewer)
 }
 
 // TestManyChanges resumes from before more changes than are read at a time.
