@@ -17,11 +17,12 @@ import (
 // A key that was read may have more metadata than this version knows; see [Key.UnmarshalJSON]. Change the fields of a
 // [Key.Clone] rather than giving it another Metadata, and it is kept.
 type Metadata struct {
-	// Labels are words by their names, such as "payments" by "team". A name has 1 to [MaxLabelName] bytes of what a name
-	// may have (ValidateName), without "=". A value is empty or a name of at most [MaxName] bytes.
+	// Labels are words by their names, such as "payments" by "team". A name has 1 to
+	// [MaxLabelName] bytes of what a name may have (ValidateName), without "=". A value is empty
+	// or a name of at most [MaxName] bytes.
 	Labels map[string]string
 
-	// ExternalID is the ID that the embedding program has for the key or its owner. It is empty or a name
+	// ExternalID is the embedding program's ID of the key or its owner. It is empty or a name
 	// (ValidateName). Several keys may have the same.
 	ExternalID string
 

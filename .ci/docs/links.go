@@ -49,8 +49,8 @@ var (
 	pageName = regexp.MustCompile(`//(?:.*[^\w./-])?(\w[\w/-]*\.md)\b`)
 )
 
-// checkComments checks that the pages exist that comments of Go name, beside their file or
-// from the root.
+// checkComments finds comments of Go with the name of a page that does not exist, neither
+// beside the file nor from the root.
 func checkComments(r *result, root string) error {
 	return filepath.WalkDir(root, func(name string, entry fs.DirEntry, err error) error {
 		if err != nil {

@@ -82,9 +82,8 @@ func parts(root string) (string, error) {
 // notShown are internal packages, examples, and what only tests use.
 var notShown = regexp.MustCompile(`(^|/)(internal|examples|clients|etcdtest|trials)(/|$)|/storetest/`)
 
-// importGraph returns the imports of each package that a program may import, by paths within
-// the tree, and which packages are of nested modules. Internal packages count as a part of
-// those that import them. Tools of tests and examples are left out.
+// importGraph returns the imports of each public package, by paths within the tree, and the
+// packages of nested modules. Internal packages count as a part of those that import them. Tools of tests and examples are left out.
 func importGraph(root string) (imports map[string]map[string]bool, nested map[string]bool, err error) {
 	modules, _, err := readModules(root)
 	if err != nil {

@@ -10,7 +10,7 @@ import (
 // TestRefusals has everything refused that must not be released. A refusal changes nothing.
 func TestRefusals(t *testing.T) {
 	if testing.Short() {
-		t.Skip("copies the tree")
+		t.Skip("left out by -short: it copies the tree")
 	}
 	t.Parallel()
 	r := newRepository(t)

@@ -16,7 +16,7 @@ var today = time.Now().UTC().Format(time.DateOnly)
 // TestRelease releases a copy of the working tree twice, and uses the releases as others do.
 func TestRelease(t *testing.T) {
 	if testing.Short() {
-		t.Skip("compiles all released modules")
+		t.Skip("left out by -short: it compiles all released modules")
 	}
 	t.Parallel()
 	r := newRepository(t)
@@ -195,7 +195,7 @@ func testDevelop(t *testing.T, r repository) {
 // go.
 func TestBrokenReleases(t *testing.T) {
 	if testing.Short() {
-		t.Skip("copies the tree six times")
+		t.Skip("left out by -short: it copies the tree six times")
 	}
 	t.Parallel()
 	r := newRepository(t)

@@ -169,7 +169,7 @@ func TestPublishedLists(t *testing.T) {
 			path := "../../../shared/data/" + name
 			file, err := os.Open(path)
 			if err != nil {
-				t.Skipf("no copy of the published list: %v", err)
+				t.Skip("no published lists in ../../../shared/data")
 			}
 			defer func() { require.NoError(t, file.Close()) }()
 			var published []netip.Prefix

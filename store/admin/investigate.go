@@ -4,14 +4,11 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"net/netip"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/sallyport-go/sallyport/apikey"
-	"github.com/sallyport-go/sallyport/internal/plain"
 	"github.com/sallyport-go/sallyport/policy"
 	"github.com/sallyport-go/sallyport/store"
 )
@@ -62,8 +59,8 @@ type Investigation struct {
 	Time         time.Time  `json:"time"`     // of the call
 
 	// Reason is the answer at Time, and Lines are those of the order up to it, with the compared
-	// values. Explanation is both for a terminal: see policy.Decision.Explain. The records are those of now: KeyRevision is zero
-	// for an unknown key.
+	// values. Explanation is both for a terminal: see policy.Decision.Explain. The records are
+	// those of now: KeyRevision is zero for an unknown key.
 	Reason               policy.Reason `json:"reason"`
 	WouldDeny            policy.Reason `json:"wouldDeny,omitzero"`
 	Lines                []policy.Line `json:"lines"`
@@ -73,9 +70,9 @@ type Investigation struct {
 
 	// Changed are the events of the key and of the organization since Time, the newest first,
 	// if Time is past: the call met other records then. MoreChanged is true if there may be
-	// others, as where the journal forgot events. For an unknown key they are all events kept of it, such as its deletion. Only
-	// Journaled is it known: the store is a store.Journal. Writes past this package have no
-	// events.
+	// others, as where the journal forgot events. For an unknown key they are all events kept of
+	// it, such as its deletion. Journaled is true if the store is a store.Journal; otherwise
+	// nothing is known of changes. Writes past this package have no events.
 	Changed     []store.Event `json:"changed"`
 	MoreChanged bool          `json:"moreChanged,omitempty"`
 	Journaled   bool          `json:"journaled"`
@@ -119,8 +116,8 @@ type Investigation struct {
 //
 // A key of another organization is unknown here: Reason is unknown_key, whatever a call with
 // it is answered. Errors are those of [Admin.Preview]: NotFound for the organization, Invalid
-// for a Secret that can be no ID or a year outside 1 to 9999, and Unavailable if the key, the events or a preview cannot be
-// read. Without usage the Evidence says so.
+// for a Secret that can be no ID or a year outside 1 to 9999, and Unavailable if the key, the
+// events or a preview cannot be read. Without usage the Evidence says so.
 func (a *Admin) Investigate(ctx context.Context, actor Actor, organization string, call Call) (Investigation, error) {
 	if err := actor.may(organization, nil); err != nil {
 		return Investigation{}, err
@@ -341,69 +338,4 @@ func (q *inquiry) evidence(ctx context.Context, found *Investigation) {
 		}
 		return first(a) - first(b)
 	})
-}
-
-// String returns the investigation for a terminal.
-func (i Investigation) String() string {
-	var b strings.Builder
-	if len(i.Changed) > 0 && i.KeyRevision > 0 {
-		fmt.Fprintf(&b, "The call of %s met other records, which were changed since. By those of now:\n", shown(i.Time))
-	}
-	b.WriteString(i.Explanation)
-	if i.KeyRevision == 0 {
-		b.WriteString("The organization has no such key.\n")
-	} else {
-		fmt.Fprintf(&b, "The call was at %s. The records are those of now: the key at revision %d, the organization at %d.\n", shown(i.Time), i.KeyRevision, i.OrganizationRevision)
-	}
-	if i.Behind != nil {
-		fmt.Fprintf(&b, "The change behind it: %s.\n", shownEvent(*i.Behind))
-	}
-	switch {
-	case i.Again.Allows():
-		fmt.Fprintf(&b, "Made again, it is allowed: %s.\n", i.Again)
-	case len(i.Remedies) == 0:
-		fmt.Fprintf(&b, "Made again, it is denied, and no change is proposed: %s.\n", i.obstacles())
-	default:
-		fmt.Fprintf(&b, "Made again, it is denied: %s. It passes after\n", i.obstacles())
-		for _, remedy := range i.Remedies {
-			fmt.Fprintf(&b, "- %s\n", remedy)
-		}
-	}
-	for _, denial := range i.Denials {
-		fmt.Fprintf(&b, "Denied before: %s %s", denial.Reason, counted(int(denial.Count), "time", "times"))
-		if !denial.Last.IsZero() {
-			fmt.Fprintf(&b, ", the last %s from %s", shown(denial.Last), denial.Address)
-		}
-		b.WriteString(".\n")
-	}
-	for _, event := range i.Changed {
-		fmt.Fprintf(&b, "Changed since: %s.\n", shownEvent(event))
-	}
-	switch {
-	case !i.Journaled:
-		b.WriteString("Changed since: unknown, because the store keeps no events.\n")
-	case i.MoreChanged:
-		b.WriteString("Changed since: maybe more than is listed.\n")
-	}
-	return b.String()
-}
-
-// shownEvent returns an event for a line of a terminal.
-func shownEvent(event store.Event) string {
-	text := fmt.Sprintf("%s %s by %s %s", shown(event.Time), event.Type, event.Actor.Kind, plain.Quote(event.Actor.ID))
-	if event.Entry.IsValid() {
-		text += ": " + entryText(event.Entry)
-	}
-	if event.Reason != "" {
-		text += ", " + plain.Quote(event.Reason)
-	}
-	return text
-}
-
-func (i Investigation) obstacles() string {
-	var texts []string
-	for _, reason := range i.Obstacles {
-		texts = append(texts, reason.String())
-	}
-	return strings.Join(texts, ", then ")
 }

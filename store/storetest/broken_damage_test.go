@@ -313,17 +313,7 @@ var brokenDamages = []brokenStore{
 			return subject, found, err
 		}
 	})},
-	{name: "replaces a key that cannot be read", sentence: "S6", options: withDamages, make: damaged(func(d *damageable) {
-		d.DoPutKey = func(ctx context.Context, key apikey.Key, o ...putOption) (apikey.Key, error) {
-			stored, err := d.Sound.PutKey(ctx, key, o...)
-			if err == nil {
-				d.mu.Lock()
-				defer d.mu.Unlock()
-				delete(d.keys, key.ID)
-			}
-			return stored, err
-		}
-	})},
+	{name: "replaces a key that cannot be read", sentence: "S6", options: withDamages, make: damaged(replacesUnreadable)},
 	{name: "creates a key where one cannot be read", sentence: "S6", options: withDamages, make: damaged(func(d *damageable) {
 		put := d.DoPutKey
 		d.DoPutKey = func(ctx context.Context, key apikey.Key, o ...putOption) (apikey.Key, error) {
@@ -471,4 +461,17 @@ var brokenDamages = []brokenStore{
 			return d.Sound.Observation(ctx)
 		}
 	})},
+}
+
+// replacesUnreadable has a Put replace a key that cannot be read.
+func replacesUnreadable(d *damageable) {
+	d.DoPutKey = func(ctx context.Context, key apikey.Key, o ...putOption) (apikey.Key, error) {
+		stored, err := d.Sound.PutKey(ctx, key, o...)
+		if err == nil {
+			d.mu.Lock()
+			defer d.mu.Unlock()
+			delete(d.keys, key.ID)
+		}
+		return stored, err
+	}
 }

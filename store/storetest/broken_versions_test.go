@@ -226,17 +226,7 @@ var brokenVersions = []brokenStore{
 	{name: "pays no attention to a name it does not know", sentence: "S30", options: withDamages, make: damaged(func(d *damageable) {
 		d.DoLookup, d.DoKey, d.DoKeys, d.DoPutKey = d.Sound.Lookup, d.Sound.Key, d.Sound.Keys, d.Sound.PutKey
 	})},
-	{name: "overwrites what it cannot read", sentence: "S30", only: "S30/a key with an unknown name is not replaced", options: withDamages, make: damaged(func(d *damageable) {
-		d.DoPutKey = func(ctx context.Context, key apikey.Key, o ...putOption) (apikey.Key, error) {
-			stored, err := d.Sound.PutKey(ctx, key, o...)
-			if err == nil {
-				d.mu.Lock()
-				defer d.mu.Unlock()
-				delete(d.keys, key.ID)
-			}
-			return stored, err
-		}
-	})},
+	{name: "overwrites what it cannot read", sentence: "S30", only: "S30/a key with an unknown name is not replaced", options: withDamages, make: damaged(replacesUnreadable)},
 
 	{name: "refuses every call", sentence: "S31", options: migrations, make: migrated(func(m *migratable) {
 		m.DoLookup = func(context.Context, apikey.ID) (policy.Subject, bool, error) {

@@ -75,10 +75,12 @@
 // Our own API is below /api/sallyport/v1, for programs with a key and for people of
 // [Config].Person. Its description in OpenAPI 3.1, for generators of clients, is at
 // /api/sallyport/v1/openapi.json, and openapi.json beside this file. It has what the documented
-// API has no words for: the name and the switch of an organization, the requirement with its three
-// values, suspensions, comments and expiries, lists on trial and suggested ones, findings about a
-// list, rotation with an overlap, usage, permissions, investigations, decisions one by one or many
-// at once, several changes as a whole, and events.
+// API has no words for:
+//   - of an organization: its name and switch, the three values of the requirement, suspensions;
+//   - of a list: comments and expiries, a list on trial, suggestions and findings;
+//   - of a key: rotation with an overlap, usage, permissions;
+//   - decisions, one or many at once, and investigations;
+//   - several changes as a whole, and events.
 //
 // It neither creates nor deletes organizations. Nobody has a right in an organization that does not
 // exist, so the program creates it for its new customer, with [admin.CreateOrganization]. A manager

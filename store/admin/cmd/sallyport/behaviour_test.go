@@ -57,7 +57,7 @@ func TestOutputThatCannotBeWritten(t *testing.T) {
 
 	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
 	if err != nil {
-		t.Skip("there is no /dev/full")
+		t.Skip("this needs /dev/full, as on Linux")
 	}
 	defer func() { require.NoError(t, full.Close()) }()
 	require.Equal(t, unknown, s.do(strings.NewReader(""), full, &stderr, "keys", "list", "-o", "json"))

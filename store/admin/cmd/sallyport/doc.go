@@ -82,9 +82,9 @@
 // needs --yes, which accepts no finding: each is accepted by --accept KIND, with a --reason.
 // --preview writes nothing. To apply exactly what was previewed, give the preview's --token.
 //
-// What is so already is done, with exit status 0: to add an entry that is listed with the same end
-// and comment, to grant a role that the key has, to switch off what is off. To remove what is
-// absent is 2, since the name may be mistyped.
+// A change that changes nothing is done, with exit status 0: a listed entry is added with its end
+// and comment, a role is granted twice, a disabled key is disabled. Removing something absent is 2,
+// since the name may be mistyped.
 //
 // # Secrets
 //
