@@ -26,8 +26,8 @@ type Key struct {
 
 	Grants []Grant // the key's roles (rule K5); none: only endpoints without roles, at the organization
 
-	Disabled  bool      // switched off, until it is switched on again; see also policy.Organization
 	Expires   time.Time // the first instant after its validity; zero: no bound
+	Disabled  bool      // switched off, until it is switched on again; see also policy.Organization
 	NotBefore time.Time // the first instant of its validity; zero: no bound
 
 	// TrialList is a list on trial (rule Q4 of package policy): a call that it would deny is

@@ -23,9 +23,19 @@ type owned struct {
 	ahead [][]apikey.ID // calls for reading ahead
 }
 
+// Find is LookupNow with the key's facts.
+func (o *owned) Find(id apikey.ID) (policy.Subject, own.Facts, error) {
+	subject, found, err := o.LookupNow(id)
+	if !found || err != nil {
+		return policy.Subject{}, 0, err
+	}
+	key := subject.Key()
+	return subject, own.FactsOf(&key), nil
+}
+
 func init() {
 	own.Register(func(o *owned) own.Records {
-		return own.Records{Immediate: o, ReadAhead: func(ids []apikey.ID) { o.ahead = append(o.ahead, append([]apikey.ID(nil), ids...)) }}
+		return own.Records{Finder: o, ReadAhead: func(ids []apikey.ID) { o.ahead = append(o.ahead, append([]apikey.ID(nil), ids...)) }}
 	})
 }
 

@@ -24,8 +24,9 @@ const DefaultMaxLookups = 32
 // use and caches nothing.
 type Engine struct {
 	source    Source
-	immediate immediate         // the source, if it answers at once; the records of this module's own
-	ahead     func([]apikey.ID) // reads records ahead; nil for a source of another module
+	immediate immediate         // the source, if it answers at once
+	records   records           // of a source of this module; nil for another's
+	ahead     func([]apikey.ID) // reads the records ahead; nil for another module's source
 	clock     func() time.Time
 	observers []func(context.Context, Decision)
 
@@ -39,6 +40,11 @@ type Engine struct {
 // immediate is what an ImmediateSource has beyond a Source.
 type immediate interface {
 	LookupNow(id apikey.ID) (subject Subject, found bool, err error)
+}
+
+// records are the own.Records.Finder of a source of this module.
+type records interface {
+	Find(id apikey.ID) (subject Subject, facts own.Facts, err error)
 }
 
 // An Option configures an Engine; see [New].
@@ -96,8 +102,8 @@ func WithObserver(observe func(ctx context.Context, decision Decision)) Option {
 func New(source Source, options ...Option) *Engine {
 	e := &Engine{source: source, clock: time.Now, timeout: DefaultTimeout, maxLookups: DefaultMaxLookups}
 	e.immediate, _ = source.(immediate)
-	if records := own.Of(source); records.ReadAhead != nil {
-		e.immediate, e.ahead = records.Immediate.(immediate), records.ReadAhead
+	if found := own.Of(source); found.ReadAhead != nil {
+		e.records, e.ahead = found.Finder.(records), found.ReadAhead
 	}
 	for _, option := range options {
 		if option != nil {
@@ -152,20 +158,22 @@ func (e *Engine) decide(ctx context.Context, r *Request, d *Decision) {
 	}
 	if reason == 0 {
 		var subject Subject
-		if e.ahead != nil && r.Key != "" && ctx.Err() == nil {
+		var facts own.Facts
+		if e.records != nil && r.Key != "" && ctx.Err() == nil {
 			// No sound here: this module's sources have no contradictions.
-			if subject, _, cause = e.immediate.LookupNow(r.Key); cause != nil {
+			if subject, facts, cause = e.records.Find(r.Key); cause != nil {
 				cause = failed(cause)
 			}
 		} else {
 			subject, cause = e.lookup(ctx, r.Key)
+			facts = own.FactsOf(subject.key)
 		}
 		if reason = Unavailable; cause == nil {
 			if len(e.observers) > 0 {
 				d.now = e.clock()
 			}
 			d.subject = subject
-			reason, cause = d.evaluate(ctx, r, e.clock)
+			reason, cause = d.evaluate(ctx, r, facts, e.clock)
 		}
 	}
 	if cause != nil {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/sallyport-go/sallyport/apikey"
+	"github.com/sallyport-go/sallyport/internal/own"
 )
 
 // Evaluate applies the rules: it returns the answer to a request, given the key and its
@@ -28,7 +29,7 @@ func (d *Decision) evaluated(subject Subject, r *Request, now time.Time) {
 		d.now = now
 		if subject.isOf(r.Key) || subject == (Subject{}) {
 			d.subject = subject
-			d.Reason, d.Cause = d.evaluate(context.Background(), r, nil)
+			d.Reason, d.Cause = d.evaluate(context.Background(), r, own.FactsOf(subject.key), nil)
 		} else {
 			d.Reason, d.Cause = Unavailable, subject.fault(r.Key)
 		}
@@ -37,9 +38,9 @@ func (d *Decision) evaluated(subject Subject, r *Request, now time.Time) {
 }
 
 // evaluate is lines 4 to 16, at the decision's time. The decision's subject is the request's key
-// with its organization, or the zero Subject. Reading the clock costs as much as looking an
-// address up, so it is read where the answer depends on it first.
-func (d *Decision) evaluate(ctx context.Context, r *Request, clock func() time.Time) (reason Reason, cause error) {
+// with its organization, or the zero Subject; facts are the key's. Reading the clock costs as much
+// as looking an address up, so it is read where the answer depends on it first.
+func (d *Decision) evaluate(ctx context.Context, r *Request, facts own.Facts, clock func() time.Time) (reason Reason, cause error) {
 	key, organization, endpoint := d.subject.key, d.subject.organization, r.Endpoint
 	if endpoint == nil {
 		endpoint = none
@@ -58,14 +59,14 @@ func (d *Decision) evaluate(ctx context.Context, r *Request, clock func() time.T
 	switch {
 	case cause != nil:
 		return WrongSecret, cause
-	case key.Disabled, organization.Disabled:
+	case facts&own.Disabled != 0, organization.Disabled:
 		return KeyDisabled, nil
 	}
 	// As Key.Status, without a copy of the key.
-	if !key.NotBefore.IsZero() && d.tick(clock).Before(key.NotBefore) {
+	if facts&own.Begins != 0 && d.tick(clock).Before(key.NotBefore) {
 		return KeyNotYetValid, nil
 	}
-	if !key.Expires.IsZero() && !d.tick(clock).Before(key.Expires) {
+	if facts&own.Ends != 0 && !d.tick(clock).Before(key.Expires) {
 		return KeyExpired, nil
 	}
 	allowed := AddressListed
@@ -90,7 +91,7 @@ func (d *Decision) evaluate(ctx context.Context, r *Request, clock func() time.T
 			return AddressNotListed, r.doubt()
 		}
 	}
-	if !key.TrialList.IsEmpty() {
+	if facts&own.OnTrial != 0 {
 		d.tryList(r.Client, clock)
 	}
 	if r.Resolver != nil {

@@ -1,10 +1,13 @@
 package own_test
 
 import (
+	"net/netip"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/sallyport-go/sallyport/accesslist"
 	"github.com/sallyport-go/sallyport/apikey"
 	"github.com/sallyport-go/sallyport/internal/own"
 )
@@ -20,14 +23,41 @@ func (around) Answer() string { return "another" }
 // Only the registered type itself is recognized, not one that embeds it.
 func TestOf(t *testing.T) {
 	own.Register(func(s *source) own.Records {
-		return own.Records{Immediate: s, ReadAhead: func(ids []apikey.ID) { s.ahead = ids }}
+		return own.Records{Finder: s, ReadAhead: func(ids []apikey.ID) { s.ahead = ids }}
 	})
 	s := &source{}
 	records := own.Of(s)
-	require.Same(t, s, records.Immediate)
+	require.Same(t, s, records.Finder)
 	records.ReadAhead([]apikey.ID{"key-1"})
 	require.Equal(t, []apikey.ID{"key-1"}, s.ahead)
 	for _, other := range []any{nil, (*source)(nil), source{}, around{s}, &around{s}, struct{ *source }{s}} {
 		require.Zero(t, own.Of(other), "%T", other)
+	}
+}
+
+// A decision does not look at a condition whose fact is missing.
+func TestFactsOf(t *testing.T) {
+	entry, err := (accesslist.Parser{}).NewEntry(netip.MustParsePrefix("203.0.113.0/24"))
+	require.NoError(t, err)
+	list, err := accesslist.New(entry)
+	require.NoError(t, err)
+	_, invalid := accesslist.New()
+	require.Error(t, invalid)
+	broken, _ := accesslist.New()
+
+	require.Zero(t, own.FactsOf(nil))
+	require.Zero(t, own.FactsOf(&apikey.Key{ID: "key-1", AccessList: list, Grants: []apikey.Grant{{Role: "reader"}}}))
+	for _, c := range []struct {
+		key  apikey.Key
+		want own.Facts
+	}{
+		{apikey.Key{Disabled: true}, own.Disabled},
+		{apikey.Key{NotBefore: time.Unix(0, 0)}, own.Begins},
+		{apikey.Key{Expires: time.Unix(0, 1)}, own.Ends},
+		{apikey.Key{TrialList: list}, own.OnTrial},
+		{apikey.Key{TrialList: broken}, own.OnTrial},
+		{apikey.Key{Disabled: true, NotBefore: time.Now(), Expires: time.Now(), TrialList: list}, own.Disabled | own.Begins | own.Ends | own.OnTrial},
+	} {
+		require.Equal(t, c.want, own.FactsOf(&c.key), "%+v", c.key)
 	}
 }

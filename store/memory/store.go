@@ -65,6 +65,6 @@ var errClosed = fmt.Errorf("store/memory: %w", store.ErrClosed)
 
 func init() {
 	own.Register(func(s *Store) own.Records {
-		return own.Records{Immediate: s.records, ReadAhead: func(ids []apikey.ID) { s.records.ReadAhead(ids) }}
+		return own.Records{Finder: s.records, ReadAhead: func(ids []apikey.ID) { s.records.ReadAhead(ids) }}
 	})
 }

@@ -91,7 +91,7 @@ var _ policy.ImmediateSource = (*Replica)(nil)
 
 func init() {
 	own.Register(func(r *Replica) own.Records {
-		return own.Records{Immediate: r, ReadAhead: func(ids []apikey.ID) {
+		return own.Records{Finder: finder{r}, ReadAhead: func(ids []apikey.ID) {
 			if loaded := r.copy.Load(); loaded != nil {
 				loaded.ReadAhead(ids)
 			}
@@ -137,12 +137,21 @@ func (r *Replica) Lookup(ctx context.Context, id apikey.ID) (policy.Subject, boo
 // never asks the store. The error is ErrStale while the copy is not verified to be fresh,
 // and store.ErrClosed after Close.
 func (r *Replica) LookupNow(id apikey.ID) (policy.Subject, bool, error) {
+	subject, _, err := finder{r}.Find(id)
+	return subject, subject != policy.Subject{}, err
+}
+
+// A finder is a replica as an engine asks it.
+type finder struct{ replica *Replica }
+
+// Find is LookupNow for [own.Records].
+func (f finder) Find(id apikey.ID) (policy.Subject, own.Facts, error) {
 	// When a stopped process goes on, a flag set by a timer could be read before the timer
 	// runs. The clock cannot be late.
-	if int64(r.now()) >= r.freshUntil.Load() {
-		return policy.Subject{}, false, r.stale()
+	if int64(f.replica.now()) >= f.replica.freshUntil.Load() {
+		return policy.Subject{}, 0, f.replica.stale()
 	}
-	return r.copy.Load().LookupNow(id)
+	return f.replica.copy.Load().Find(id)
 }
 
 func (r *Replica) now() time.Duration { return r.clock.now() }

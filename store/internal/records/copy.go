@@ -45,7 +45,7 @@ func (c *Copy) Apply(changes []store.Change) {
 			c.holder(change.Organization).set(change)
 			continue
 		}
-		holder := &organization{id: change.Organization}
+		holder := newOrganization(change.Organization)
 		holder.set(change)
 		written[holder.id] = holder
 	}
@@ -83,7 +83,7 @@ func (c *Copy) Apply(changes []store.Change) {
 	for _, r := range moved {
 		shared := *r
 		shared.organization = c.holder(r.organization.id)
-		shared.holdSecret() // and not the earlier record
+		shared.hold() // not the earlier record
 		c.keys.put(&shared)
 	}
 }
@@ -93,7 +93,7 @@ func (c *Copy) holder(id string) *organization {
 	if o := c.organization(id); o != nil {
 		return o
 	}
-	o := &organization{id: id}
+	o := newOrganization(id)
 	c.organizations.Store(id, o)
 	return o
 }
@@ -118,7 +118,7 @@ func (c *Copy) copied(change store.Change, owner *organization) *record {
 	if key := change.KeyRecord; change.Err == nil && key != nil && key.ID == change.Key && key.Organization == owner.id {
 		return c.newRecord(*key, owner)
 	}
-	unreadable := &organization{id: owner.id}
+	unreadable := newOrganization(owner.id)
 	unreadable.set(store.Change{Err: change.Err})
 	return &record{organization: unreadable, key: apikey.Key{ID: change.Key, Organization: owner.id}}
 }

@@ -23,6 +23,7 @@ import (
 
 	"github.com/sallyport-go/sallyport/apikey"
 	"github.com/sallyport-go/sallyport/internal/own"
+	"github.com/sallyport-go/sallyport/internal/plain"
 	"github.com/sallyport-go/sallyport/policy"
 )
 
@@ -34,9 +35,12 @@ type lookups struct {
 	grants        [256][]apikey.Grant // see shared
 }
 
-// A record is a stored key. It does not change. The fields read by most decisions come first.
+// A record is a stored key. It does not change. The fields read by most decisions come first: up
+// to the key's Expires they fill two cache lines, where a record begins one.
 type record struct {
 	organization *organization
+	id           [20]byte // of the key, where it fits: elsewhere it would be another line to wait for
+	facts        own.Facts
 	key          apikey.Key
 	secret       [1]apikey.StoredSecret // of a key with one: apart it would take more memory
 }
@@ -44,7 +48,7 @@ type record struct {
 // newRecord copies a key. Names that many keys share are kept once: they are in the
 // processor's cache, and equal ones are found equal without reading them.
 func (l *lookups) newRecord(key apikey.Key, owner *organization) *record {
-	r := &record{organization: owner, key: key.Clone()}
+	r := &record{organization: owner, facts: own.FactsOf(&key), key: key.Clone()}
 	r.key.Organization = owner.id
 	for i := range r.key.Grants {
 		r.key.Grants[i].Role = unique.Make(r.key.Grants[i].Role).Value()
@@ -52,12 +56,16 @@ func (l *lookups) newRecord(key apikey.Key, owner *organization) *record {
 	if len(r.key.Grants) == 1 {
 		r.key.Grants = l.shared(r.key.Grants[0])
 	}
-	r.holdSecret()
+	r.hold()
 	return r
 }
 
-// holdSecret has the key's only secret in the record.
-func (r *record) holdSecret() {
+// hold has the key's ID and its only secret in the record.
+func (r *record) hold() {
+	if len(r.key.ID) <= len(r.id) {
+		placed, _ := plain.Place(r.id[:], string(r.key.ID))
+		r.key.ID = apikey.ID(placed)
+	}
 	if len(r.key.Secrets) == 1 {
 		r.secret[0] = r.key.Secrets[0]
 		r.key.Secrets = r.secret[:]
@@ -83,12 +91,22 @@ func (r *record) identifier() string { return string(r.key.ID) }
 
 // An organization holds the record of an organization; its keys point to it.
 type organization struct {
+	text   [40]byte                            // of the ID
 	stored atomic.Pointer[policy.Organization] // nil if it cannot be read
 	first  policy.Organization                 // the first stored one: most are never replaced, and this one is near
 	taken  bool                                // there is a first one
 	id     string
 	fault  atomic.Pointer[error] // why it, or the key that points here, cannot be read
 	keys   index[*record]
+}
+
+// newOrganization returns a holder without a record.
+func newOrganization(id string) *organization {
+	o := &organization{id: id}
+	if len(id) <= len(o.text) {
+		o.id, _ = plain.Place(o.text[:], id)
+	}
+	return o
 }
 
 // store replaces the record, and returns it as kept. Published records do not change, so only
@@ -114,9 +132,15 @@ func (l *lookups) organization(id string) *organization {
 	return found
 }
 
-// LookupNow returns a key with its organization, both of one moment. The first place with the tag
-// is nearly always the right one.
+// LookupNow returns a key with its organization, both of one moment.
 func (l *lookups) LookupNow(id apikey.ID) (policy.Subject, bool, error) {
+	subject, _, err := l.Find(id)
+	return subject, subject != policy.Subject{}, err
+}
+
+// Find is LookupNow with the key's facts; for an unknown key it returns the zero Subject. The first
+// place with the tag is nearly always the right one.
+func (l *lookups) Find(id apikey.ID) (policy.Subject, own.Facts, error) {
 	n := len(id)
 	if !hasWords(n) || l.closed.Load() != nil {
 		return l.search(id)
@@ -134,25 +158,25 @@ func (l *lookups) LookupNow(id apikey.ID) (policy.Subject, bool, error) {
 	if organization == nil || group.slots[slot].Load() != r || l.keys.groups.Load() != g { // as of holds
 		return l.search(id)
 	}
-	return policy.NewSubject(&r.key, organization), true, nil
+	return policy.NewSubject(&r.key, organization), r.facts, nil
 }
 
-// search is LookupNow in every case.
-func (l *lookups) search(id apikey.ID) (policy.Subject, bool, error) {
+// search is Find in every case.
+func (l *lookups) search(id apikey.ID) (policy.Subject, own.Facts, error) {
 	if err := l.Closed(); err != nil {
-		return policy.Subject{}, false, err
+		return policy.Subject{}, 0, err
 	}
 	for {
 		r, at := l.keys.get(string(id))
 		if r == nil {
-			return policy.Subject{}, false, nil
+			return policy.Subject{}, 0, nil
 		}
 		organization := r.organization.stored.Load()
 		switch held := l.keys.holds(r, at); {
 		case held && organization == nil:
-			return policy.Subject{}, false, r.unreadable()
+			return policy.Subject{}, 0, r.unreadable()
 		case held:
-			return policy.NewSubject(&r.key, organization), true, nil
+			return policy.NewSubject(&r.key, organization), r.facts, nil
 		}
 	}
 }
@@ -169,7 +193,7 @@ func (l *lookups) Closed() error {
 }
 
 // ReadAhead reads the records of keys, at most own.AtOnce, so that they are in the processor's
-// cache when LookupNow reads them. Few instructions lie between one record's reads and the next
+// cache when Find reads them. Few instructions lie between one record's reads and the next
 // one's, so the processor waits for many at a time. The sum keeps the compiler from leaving
 // reads out.
 func (l *lookups) ReadAhead(ids []apikey.ID) (sum int) {
@@ -186,7 +210,7 @@ func (l *lookups) ReadAhead(ids []apikey.ID) (sum int) {
 		if organization := r.organization.stored.Load(); organization != nil {
 			sum += int(organization.Requirement) + int(organization.ID[0])
 		}
-		sum += int(r.key.ID[0]) + r.key.AccessList.Len() + r.key.Expires.Nanosecond() + r.key.NotBefore.Nanosecond() + r.key.TrialList.Len()
+		sum += int(r.facts) + r.key.AccessList.Len() + len(r.key.Grants)
 	}
 	return sum
 }

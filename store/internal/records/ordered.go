@@ -42,7 +42,7 @@ func (o *Ordered) PutOrganization(put policy.Organization) *policy.Organization 
 	if owner != nil {
 		return owner.store(put)
 	}
-	owner = &organization{id: put.ID}
+	owner = newOrganization(put.ID)
 	kept := owner.store(put)
 	o.organizations.Store(owner.id, owner)
 	o.ordered.put(owner)

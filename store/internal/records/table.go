@@ -54,7 +54,7 @@ func (t *table) init() {
 // newGroups returns groups for a number of records, which half fill them.
 func newGroups(records int) *groups {
 	n := 1
-	for n*groupSize*7/16 <= records {
+	for n*groupSize*7/16 < records {
 		n *= 2
 	}
 	g := &groups{mask: uint64(n - 1), groups: make([]group, n)}
