@@ -138,6 +138,9 @@
 //	NOTIFY sallyport, 'sallyport';
 //	COMMIT;
 //
+// The row of state is then another place (see below). After two such transactions without another
+// write between them, a follower may have to reload.
+//
 // The program needs USAGE of the schema and SELECT on its tables; to write, INSERT, UPDATE
 // and DELETE on all of them but migrations. Migrate needs to own them, and to create the
 // schema if it is absent. Programs of several versions may run while one of them migrates:
