@@ -83,7 +83,8 @@ func parts(root string) (string, error) {
 var notShown = regexp.MustCompile(`(^|/)(internal|examples|clients|etcdtest|trials)(/|$)|/storetest/`)
 
 // importGraph returns the imports of each public package, by paths within the tree, and the
-// packages of nested modules. Internal packages count as a part of those that import them. Tools of tests and examples are left out.
+// packages of nested modules. Internal packages count as a part of those that import them. Tools
+// of tests and examples are left out.
 func importGraph(root string) (imports map[string]map[string]bool, nested map[string]bool, err error) {
 	modules, _, err := readModules(root)
 	if err != nil {

@@ -1,6 +1,5 @@
-// Package own lets package policy recognize this module's own sources of keys in memory. It
-// need not check their answers again, gets the facts of a key with it, and can have records read
-// ahead.
+// Package own lets package policy recognize this module's own sources of keys in memory. It need
+// not check their answers again, gets a key's facts with it, and can have records read ahead.
 //
 // A source is recognized by its type, which its package registers. A method would not do: a type
 // that embeds a source and overrides its look-up has all other methods of it.

@@ -41,9 +41,8 @@ func TestFactsOf(t *testing.T) {
 	require.NoError(t, err)
 	list, err := accesslist.New(entry)
 	require.NoError(t, err)
-	_, invalid := accesslist.New()
-	require.Error(t, invalid)
-	broken, _ := accesslist.New()
+	broken, err := accesslist.New()
+	require.Error(t, err)
 
 	require.Zero(t, own.FactsOf(nil))
 	require.Zero(t, own.FactsOf(&apikey.Key{ID: "key-1", AccessList: list, Grants: []apikey.Grant{{Role: "reader"}}}))

@@ -76,7 +76,7 @@
 // In keys/ the name of the organization has %2F for a slash and %25 for a percent sign. A
 // record's revision is that of etcd, and zero in the JSON. A write is one transaction, which
 // also writes revision and the name of its history; recording usage does not. Other names are not read.
-// A record that cannot be read is replaced by a Put with the revision that etcdctl shows for it.
+// A Put with the revision shown by etcdctl replaces an unreadable record.
 //
 //	etcdctl get --prefix --keys-only /sallyport/keys/acme/
 //	etcdctl get /sallyport/keys/acme/k1 -w fields

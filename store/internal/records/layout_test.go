@@ -1,6 +1,7 @@
 package records
 
 import (
+	"fmt"
 	"reflect"
 	"strings"
 	"testing"
@@ -17,9 +18,6 @@ const line = 64 // bytes of a cache line
 
 // What nearly every decision reads of a key fills two lines, and of an organization two.
 func TestLayout(t *testing.T) {
-	if unsafe.Sizeof(uintptr(0)) != 8 {
-		t.Skip("the layout is that of processors of 64 bits")
-	}
 	field := func(of reflect.Type, names ...string) (end uintptr) {
 		for _, name := range names {
 			f, ok := of.FieldByName(name)
@@ -39,8 +37,10 @@ func TestLayout(t *testing.T) {
 	for _, name := range []string{"Grants", "Expires"} {
 		require.LessOrEqual(t, field(record, "key", name), uintptr(2*line), name)
 	}
-	for _, r := range allocated {
-		require.Zero(t, uintptr(unsafe.Pointer(r))%line, "a record of %d bytes begins a line", record.Size())
+	if unsafe.Sizeof(uintptr(0)) == 8 { // with shorter pointers a record has another size of the allocator
+		for _, r := range allocated {
+			require.Zero(t, uintptr(unsafe.Pointer(r))%line, "a record of %d bytes begins a line", record.Size())
+		}
 	}
 	for _, name := range []string{"ID", "Requirement", "Disabled", "SuspendedUntil"} {
 		require.LessOrEqual(t, field(reflect.TypeFor[organization](), "first", name), uintptr(2*line), name)
@@ -90,7 +90,7 @@ func TestTableDoubles(t *testing.T) {
 	table := newTable()
 	places := len(table.groups.Load().groups)
 	for n := range 5000 {
-		table.put(numbered(strings.Repeat("k", 8)+string(rune(n+256)), n))
+		table.put(numbered(fmt.Sprintf("key-%06d", n), n))
 		now := len(table.groups.Load().groups)
 		require.Contains(t, []int{places, 2 * places}, now, "with %d records", n+1)
 		places = now

@@ -35,8 +35,8 @@ type lookups struct {
 	grants        [256][]apikey.Grant // see shared
 }
 
-// A record is a stored key. It does not change. The fields read by most decisions come first: up
-// to the key's Expires they fill two cache lines, where a record begins one.
+// A record is a stored key. It does not change. The fields read by most decisions come first, up to
+// the key's Expires: two cache lines, since the allocator begins a record with a line.
 type record struct {
 	organization *organization
 	id           [20]byte // of the key, where it fits: elsewhere it would be another line to wait for
@@ -91,7 +91,7 @@ func (r *record) identifier() string { return string(r.key.ID) }
 
 // An organization holds the record of an organization; its keys point to it.
 type organization struct {
-	text   [40]byte                            // of the ID
+	text   [40]byte                            // of the ID, where it fits: as in record
 	stored atomic.Pointer[policy.Organization] // nil if it cannot be read
 	first  policy.Organization                 // the first stored one: most are never replaced, and this one is near
 	taken  bool                                // there is a first one
