@@ -36,7 +36,7 @@ type fake struct {
 	events    []*mvccpb.Event
 	changed   chan struct{} // closed and replaced with every write
 
-	fragments  bool // have watches tell each event in a fragment of its own
+	fragments  bool // have watches tell what is due in fragments of 1, 2, 4, 8, … events
 	early      bool // have watches tell what was before their beginning first
 	restored   int  // number of times
 	leaderless bool // as a member that is cut off from the others is
@@ -321,27 +321,37 @@ func (f *fake) Watch(stream pb.Watch_WatchServer) error {
 		}
 		var events []*mvccpb.Event
 		first, _ := slices.BinarySearchFunc(f.events, next, func(event *mvccpb.Event, next int64) int { return cmp.Compare(event.Kv.ModRevision, next) })
+		// Like etcd, it tells what is due in batches of whole revisions. A watch that is
+		// soon left then costs little.
+		due := f.revision + 1
 		for _, event := range f.events[first:] {
+			if len(events) >= 64 && event.Kv.ModRevision > events[len(events)-1].Kv.ModRevision {
+				due = event.Kv.ModRevision
+				break
+			}
 			if name := string(event.Kv.Key); name >= string(create.Key) && name < string(create.RangeEnd) {
 				events = append(events, event)
 			}
 		}
-		next = max(next, f.revision+1)
-		changed, fragments := f.changed, f.fragments
+		next = max(next, due)
+		changed, fragments, more := f.changed, f.fragments, next <= f.revision
 		err := call(f.after, create)
 		f.mu.Unlock()
 		if err != nil {
 			return err
 		}
-		for len(events) > 0 {
+		for size := 1; len(events) > 0; size *= 2 {
 			n := len(events)
 			if fragments {
-				n = 1
+				n = min(n, size)
 			}
 			if err := stream.Send(&pb.WatchResponse{Events: events[:n], Fragment: n < len(events)}); err != nil {
 				return err
 			}
 			events = events[n:]
+		}
+		if more {
+			continue
 		}
 		select {
 		case <-changed:

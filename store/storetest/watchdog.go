@@ -16,8 +16,8 @@ type limits struct {
 	patience time.Duration // for a call, and for a feed
 }
 
-// defaultLimits suit a busy machine with a slow disk.
-var defaultLimits = limits{whole: time.Minute, patience: 20 * time.Second}
+// defaultLimits suit a busy machine with a slow disk, and the race detector.
+var defaultLimits = limits{whole: 3 * time.Minute, patience: 20 * time.Second}
 
 // afterVain returns the limits after a wait in vain.
 func (l limits) afterVain() limits {
