@@ -3,42 +3,51 @@ package policy
 import (
 	"context"
 	"fmt"
+	"iter"
 	"sync"
 
 	"github.com/sallyport-go/sallyport/apikey"
 	"github.com/sallyport-go/sallyport/internal/own"
 )
 
-// DecideAll answers many requests, in their order: each decision is the one of Decide, and the
-// observers are called with it. Use it for a replay, a batch of messages, or the endpoints that
-// a key may call. The requests must not be changed meanwhile.
+// DecideAll answers many requests, in their order: it ranges over their indexes and decisions. Each
+// decision is the one of Decide, and the observers are called with it. Use it for a replay, a batch
+// of messages, or the endpoints that a key may call. A request is decided when its turn comes: a
+// loop that ends early decides no more, and one that runs again decides again. The requests must
+// not be changed meanwhile.
 //
 // A source that is no [ImmediateSource] is asked once for each key, whatever the number of its
-// requests. The look-ups run side by side, within the bound of [WithMaxLookups], and each has
-// the engine's timeout. The first request is decided when the last look-up has ended.
+// requests, when the loop begins. The look-ups run side by side, within the bound of
+// [WithMaxLookups], and each has the engine's timeout. The first request is decided when the last
+// look-up has ended.
 //
 // With store/memory and store/replica the records of the next requests are read ahead. Among
 // many keys a decision mostly waits for the machine's memory, and such waits overlap.
-func (e *Engine) DecideAll(ctx context.Context, requests []Request) []Decision {
+func (e *Engine) DecideAll(ctx context.Context, requests []Request) iter.Seq2[int, Decision] {
 	if e == nil {
 		e = new(Engine)
 	}
-	if e.immediate == nil && e.source != nil {
-		e = e.lookedUp(ctx, requests)
-	}
-	decisions := make([]Decision, len(requests))
-	ids := make([]apikey.ID, 0, own.AtOnce)
-	for i := range requests {
-		if e.ahead != nil && i%own.AtOnce == 0 {
-			ids = ids[:0]
-			for j := i; j < min(i+own.AtOnce, len(requests)); j++ {
-				ids = append(ids, requests[j].Key)
-			}
-			e.readAhead(ids)
+	return func(yield func(int, Decision) bool) {
+		e := e
+		if e.immediate == nil && e.source != nil {
+			e = e.lookedUp(ctx, requests)
 		}
-		e.decide(ctx, &requests[i], &decisions[i])
+		ids := make([]apikey.ID, 0, own.AtOnce)
+		for i := range requests {
+			if e.ahead != nil && i%own.AtOnce == 0 {
+				ids = ids[:0]
+				for _, r := range requests[i:min(i+own.AtOnce, len(requests))] {
+					ids = append(ids, r.Key)
+				}
+				e.readAhead(ids)
+			}
+			var d Decision
+			e.decide(ctx, &requests[i], &d)
+			if !yield(i, d) {
+				return
+			}
+		}
 	}
-	return decisions
 }
 
 // readAhead has the source read records. A nil store panics, and the decisions say so.

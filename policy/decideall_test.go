@@ -96,7 +96,7 @@ func TestLine3PanicsWithOwnSource(t *testing.T) {
 			option := spoil(f)
 			for name, source := range ways(f.source()) {
 				engine := policy.New(source, policy.WithClock(atNoon), option)
-				for _, d := range append(engine.DecideAll(t.Context(), []policy.Request{f.request}), engine.Decide(t.Context(), f.request)) {
+				for _, d := range append(decideAll(t, engine, f.request), engine.Decide(t.Context(), f.request)) {
 					requireDenied(t, d, policy.Unavailable)
 					require.ErrorContains(t, d.Cause, "panic while deciding: broken", name)
 					require.Equal(t, policy.Subject{}, d.Subject(), name)
@@ -126,10 +126,27 @@ func TestLine3OwnSourceFails(t *testing.T) {
 	require.ErrorIs(t, d.Cause, policy.ErrCallerGone)
 	require.Zero(t, source.asked)
 	var none *owned
-	for _, d := range policy.New(none).DecideAll(t.Context(), []policy.Request{f.request, f.request}) {
+	for _, d := range decideAll(t, policy.New(none), f.request, f.request) {
 		requireDenied(t, d, policy.Unavailable)
 		require.ErrorContains(t, d.Cause, "panic while deciding")
 	}
+}
+
+// decideAll collects what DecideAll says of requests, in their order.
+func decideAll(t *testing.T, engine *policy.Engine, requests ...policy.Request) (decisions []policy.Decision) {
+	t.Helper()
+	return decideAllFor(t, t.Context(), engine, requests)
+}
+
+// decideAllFor is decideAll for a caller.
+func decideAllFor(t *testing.T, ctx context.Context, engine *policy.Engine, requests []policy.Request) (decisions []policy.Decision) {
+	t.Helper()
+	for i, d := range engine.DecideAll(ctx, requests) {
+		require.Len(t, decisions, i)
+		decisions = append(decisions, d)
+	}
+	require.Len(t, decisions, len(requests))
+	return decisions
 }
 
 // manyRequests are requests of n keys in turn, and the source with them. Every third key is
@@ -158,18 +175,36 @@ func TestDecideAllIsDecideInOrder(t *testing.T) {
 		var observed []policy.Decision
 		observer := policy.WithObserver(func(_ context.Context, d policy.Decision) { observed = append(observed, d) })
 		engine := policy.New(source, policy.WithClock(atNoon), policy.WithTimeout(time.Minute), observer)
-		decisions := engine.DecideAll(t.Context(), requests)
-		require.Len(t, decisions, len(requests))
+		decisions := decideAll(t, engine, requests...)
 		require.Equal(t, observed, decisions, name)
 		for i, request := range requests {
 			require.Equal(t, engine.Decide(t.Context(), request), decisions[i], "%s: request %d", name, i)
 		}
-		require.Empty(t, engine.DecideAll(t.Context(), nil))
+		require.Empty(t, decideAll(t, engine))
 	}
 	var none *policy.Engine
-	for _, d := range append(none.DecideAll(t.Context(), requests[:1]), new(policy.Engine).DecideAll(t.Context(), requests[:1])...) {
+	for _, d := range append(decideAll(t, none, requests[0]), decideAll(t, new(policy.Engine), requests[0])...) {
 		requireDenied(t, d, policy.Unavailable)
 		require.ErrorContains(t, d.Cause, "the engine has no source")
+	}
+}
+
+// A request is decided when its turn comes, again in a second loop, and not after a loop ended.
+func TestDecideAllDecidesWhatIsAskedFor(t *testing.T) {
+	requests, keys := manyRequests(t, 5, 5)
+	for name, source := range map[string]policy.Source{"immediate": keys, "waiting": policy.SourceFunc(keys.Lookup)} {
+		observed := 0
+		engine := policy.New(source, policy.WithObserver(func(context.Context, policy.Decision) { observed++ }))
+		decisions := engine.DecideAll(t.Context(), requests)
+		require.Zero(t, observed, name)
+		for _, want := range []int{3, 6} {
+			for i := range decisions {
+				if i == 2 {
+					break
+				}
+			}
+			require.Equal(t, want, observed, name)
+		}
 	}
 }
 
@@ -188,7 +223,7 @@ func TestDecideAllSharesLookups(t *testing.T) {
 			return keys.Lookup(ctx, id)
 		})
 		began := time.Now()
-		policy.New(source, policy.WithMaxLookups(10), policy.WithTimeout(time.Minute)).DecideAll(t.Context(), requests)
+		decideAll(t, policy.New(source, policy.WithMaxLookups(10), policy.WithTimeout(time.Minute)), requests...)
 		require.EqualValues(t, 100, asked.Load())
 		require.EqualValues(t, 10, most.Load())
 		require.Equal(t, 10*time.Second, time.Since(began))
@@ -198,7 +233,7 @@ func TestDecideAllSharesLookups(t *testing.T) {
 		defer cancel()
 		asked.Store(0)
 		began = time.Now()
-		for _, d := range policy.New(source, policy.WithMaxLookups(10), policy.WithTimeout(time.Minute)).DecideAll(ctx, requests) {
+		for _, d := range decideAllFor(t, ctx, policy.New(source, policy.WithMaxLookups(10), policy.WithTimeout(time.Minute)), requests) {
 			requireDenied(t, d, policy.Unavailable)
 			require.ErrorIs(t, d.Cause, policy.ErrRequestExpired)
 		}
@@ -215,13 +250,12 @@ func TestDecideAllFailsClosed(t *testing.T) {
 		return policy.Subject{}, false, errors.New("broken")
 	})
 	for _, source := range []policy.Source{panics, fails, panicking{}} {
-		for _, d := range policy.New(source, policy.WithTimeout(time.Minute)).DecideAll(t.Context(), requests) {
+		for _, d := range decideAll(t, policy.New(source, policy.WithTimeout(time.Minute)), requests...) {
 			requireDenied(t, d, policy.Unavailable)
 			require.ErrorContains(t, d.Cause, "broken")
 		}
 	}
-	//lint:ignore SA1012 a nil context is what is tried
-	for _, d := range policy.New(fails).DecideAll(nil, requests) {
+	for _, d := range decideAllFor(t, nil, policy.New(fails), requests) {
 		requireDenied(t, d, policy.Unavailable)
 		require.ErrorContains(t, d.Cause, "panic while deciding")
 	}
@@ -231,7 +265,7 @@ func TestDecideAllFailsClosed(t *testing.T) {
 func TestDecideAllReadsAhead(t *testing.T) {
 	requests, _ := manyRequests(t, 2*own.AtOnce+3, 100)
 	source := &owned{}
-	policy.New(source).DecideAll(t.Context(), requests)
+	decideAll(t, policy.New(source), requests...)
 	var lengths []int
 	var ids []apikey.ID
 	for _, ahead := range source.ahead {
@@ -249,7 +283,7 @@ func TestDecideAllAsksNothingForRefusedRequests(t *testing.T) {
 	requests, _ := manyRequests(t, 3, 3)
 	requests[0].Console, requests[1].Err, requests[2].Client = true, policy.ErrMalformedCredentials, netip.Addr{}
 	source := &memory{}
-	decisions := policy.New(source.waiting()).DecideAll(t.Context(), requests)
+	decisions := decideAll(t, policy.New(source.waiting()), requests...)
 	for i, want := range []policy.Reason{policy.ConsoleForbidden, policy.InvalidRequest, policy.InvalidRequest} {
 		requireDenied(t, decisions[i], want)
 	}

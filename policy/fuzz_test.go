@@ -243,7 +243,7 @@ func decideByDice(t *testing.T, b *builder, data []byte) plainAnswer {
 	if subject == (policy.Subject{}) || key.ID == request.Key && key.Organization == organization.ID && organization.ID != "" {
 		for name, source := range ways(source) {
 			engine := policy.New(source, clock, policy.WithTimeout(time.Minute))
-			for _, d := range append(engine.DecideAll(t.Context(), []policy.Request{request, request}), engine.Decide(t.Context(), request)) {
+			for _, d := range append(decideAll(t, engine, request, request), engine.Decide(t.Context(), request)) {
 				require.Equal(t, decisions[0], d, name)
 				decisions = append(decisions, d)
 			}

@@ -3,6 +3,7 @@ package memory_test
 import (
 	"context"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"net/netip"
 	"testing"
@@ -86,7 +87,7 @@ func TestOwnAndCheckedWayAgree(t *testing.T) {
 		s := memory.New()
 		requests := randomWorld(t, s, random, now)
 		direct, checked := policy.New(s, clock), policy.New(wrapped{Store: s}, clock)
-		together, apart := direct.DecideAll(ctx, requests), checked.DecideAll(ctx, requests)
+		together, apart := maps.Collect(direct.DecideAll(ctx, requests)), maps.Collect(checked.DecideAll(ctx, requests))
 		for i, request := range requests {
 			want := checked.Decide(ctx, request)
 			require.Equal(t, want, direct.Decide(ctx, request))
@@ -95,7 +96,9 @@ func TestOwnAndCheckedWayAgree(t *testing.T) {
 			reasons[want.Reason]++
 		}
 		require.NoError(t, s.Close())
-		for i, d := range direct.DecideAll(ctx, requests) {
+		closed := maps.Collect(direct.DecideAll(ctx, requests))
+		require.Len(t, closed, len(requests))
+		for i, d := range closed {
 			require.Equal(t, checked.Decide(ctx, requests[i]), d)
 		}
 	}

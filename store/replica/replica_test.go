@@ -912,14 +912,18 @@ func TestDecideAllOfAReplica(t *testing.T) {
 	unknown.Key = "unknown"
 	engine := policy.New(r)
 	for range 2 {
-		decisions := engine.DecideAll(ctx, []policy.Request{request, unknown, request})
-		for i, want := range []policy.Reason{policy.OpenList, policy.UnknownKey, policy.OpenList} {
-			require.Equal(t, want, decisions[i].Reason)
+		var reasons []policy.Reason
+		for _, d := range engine.DecideAll(ctx, []policy.Request{request, unknown, request}) {
+			reasons = append(reasons, d.Reason)
 		}
+		require.Equal(t, []policy.Reason{policy.OpenList, policy.UnknownKey, policy.OpenList}, reasons)
 	}
 	require.NoError(t, r.Close())
+	decided := 0
 	for _, d := range engine.DecideAll(ctx, []policy.Request{request, unknown}) {
 		require.Equal(t, policy.Unavailable, d.Reason)
 		require.ErrorIs(t, d.Cause, store.ErrClosed)
+		decided++
 	}
+	require.Equal(t, 2, decided)
 }
