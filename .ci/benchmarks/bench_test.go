@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/sallyport-go/sallyport/apikey"
+	"sallyport.test/benchmarks/internal/byhand"
+	"sallyport.test/benchmarks/internal/sally"
 	"sallyport.test/benchmarks/internal/work"
 )
 
@@ -56,6 +58,50 @@ func BenchmarkDecide(b *testing.B) {
 					benchmarkDecide(b, &work.World{Seed: seed, Keys: keys, Entries: n})
 				})
 			}
+		})
+	}
+}
+
+// BenchmarkDecideAll is one decision of DecideAll for 256 requests, beside single ones and those of
+// the map, on lists without entries. Unlike BenchmarkDecide it holds them all in memory and measures
+// them in turn with a million keys, too: there the machine's memory decides, and changes by the hour.
+func BenchmarkDecideAll(b *testing.B) {
+	for _, keys := range numbers(*keyCounts) {
+		w := &work.World{Seed: seed, Keys: fewer(keys)}
+		e, err := sally.New(w)
+		if err != nil {
+			b.Fatal(err)
+		}
+		byMap := byhand.New(w, byhand.NewBounds)
+		requests := w.Requests(1 << 17)
+		if keys > 100_000 {
+			requests = w.Requests(1 << 20)
+		}
+		for _, engine := range []work.Engine{e, byMap} {
+			if err := agree(engine, requests, answers(w, requests)); err != nil {
+				b.Fatal(err)
+			}
+		}
+		runtime.GC()
+		var next [3]int // where a round continues, as of decideInTurn
+		b.Run(fmt.Sprintf("keys=%d", w.Keys), func(b *testing.B) {
+			inTurn(b, *rounds, []string{"how=Decide", "how=DecideAll", "how=map+bounds"}, func(b *testing.B, i int) {
+				const batch = 1 << 8
+				n := next[i] &^ (batch - 1)
+				b.ReportAllocs()
+				for b.Loop() {
+					switch r := requests[n&(len(requests)-1):]; {
+					case i == 0:
+						e.Decide(&r[0])
+					case i == 2:
+						byMap.Decide(&r[0])
+					case n%batch == 0:
+						e.DecideAll(r[:batch])
+					}
+					n++
+				}
+				next[i] = n
+			})
 		})
 	}
 }

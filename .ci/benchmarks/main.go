@@ -114,6 +114,7 @@ func parts(o options) []part {
 	}
 	return []part{
 		{bench: "Decide", benchtime: benchtime, keys: o.keys},
+		{bench: "DecideAll", benchtime: benchtime, keys: o.keys},
 		{bench: "DecideSecret", benchtime: benchtime},
 		{bench: "Parallel", benchtime: benchtime, args: []string{"-cpu=1,2"}},
 		single,

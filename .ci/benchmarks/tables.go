@@ -29,6 +29,7 @@ var tables = []table{
 	{"One decision without a secret, against caches of answers", ".name:Decide " + cached + " " + perOp, "/keys,/entries", "/engine"},
 	{"One decision without a secret, against policy engines", ".name:Decide " + policies + " " + perOp, "/keys,/entries", "/engine"},
 	{"The same, allocations", ".name:Decide .unit:allocs/op /keys:10000 /entries:(1 OR 200)", "/engine", "/entries"},
+	{"Decisions one by one and together", ".name:DecideAll " + perOp, "/keys", "/how"},
 	{"One decision with a secret", ".name:DecideSecret " + perOp, "/keys,/entries", "/engine"},
 	{"One decision, more keys", `.name:Decide /engine:(sallyport OR "map+bounds") ` + perOp, "/engine,/entries", "/keys"},
 	{"Decisions in one and two goroutines", ".name:Parallel " + perOp, "/engine", "/gomaxprocs"},
