@@ -34,7 +34,7 @@ func (e *Engine) DecideAll(ctx context.Context, requests []Request) iter.Seq2[in
 		}
 		ids := make([]apikey.ID, 0, own.AtOnce)
 		for i := range requests {
-			if e.ahead != nil && i%own.AtOnce == 0 {
+			if e.records != nil && i%own.AtOnce == 0 {
 				ids = ids[:0]
 				for _, r := range requests[i:min(i+own.AtOnce, len(requests))] {
 					ids = append(ids, r.Key)
@@ -53,7 +53,7 @@ func (e *Engine) DecideAll(ctx context.Context, requests []Request) iter.Seq2[in
 // readAhead has the source read records. A nil store panics, and the decisions say so.
 func (e *Engine) readAhead(ids []apikey.ID) {
 	defer func() { _ = recover() }()
-	e.ahead(ids)
+	e.records.ReadAhead(ids)
 }
 
 // A looked is the result of a look-up for several requests.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -33,10 +34,13 @@ func (o *owned) Find(id apikey.ID) (policy.Subject, own.Facts, error) {
 	return subject, own.FactsOf(&key), nil
 }
 
+func (o *owned) ReadAhead(ids []apikey.ID) (sum int) {
+	o.ahead = append(o.ahead, slices.Clone(ids))
+	return 0
+}
+
 func init() {
-	own.Register(func(o *owned) own.Records {
-		return own.Records{Finder: o, ReadAhead: func(ids []apikey.ID) { o.ahead = append(o.ahead, append([]apikey.ID(nil), ids...)) }}
-	})
+	own.Register(func(o *owned) any { return o })
 }
 
 // ways are all ways into the rules with the answer of a source.
@@ -52,17 +56,17 @@ func TestEmbeddedSourceIsNotOwn(t *testing.T) {
 	other.ID = "key-2"
 	organization := f.organization
 	wrong := policy.NewSubject(&other, &organization)
-	require.NotNil(t, own.Of(&owned{}).ReadAhead)
+	require.NotNil(t, own.Of(&owned{}))
 	for name, source := range map[string]policy.Source{
 		"embeds the pointer": struct{ *owned }{&owned{memory: memory{subject: wrong, found: true}}},
 		"embeds the value":   &struct{ owned }{owned{memory: memory{subject: wrong, found: true}}},
 	} {
-		require.Nil(t, own.Of(source).ReadAhead, name)
+		require.Nil(t, own.Of(source), name)
 		d := f.decide(source)
 		requireDenied(t, d, policy.Unavailable)
 		require.ErrorContains(t, d.Cause, `returned key "key-2" for key "key-1"`, name)
 	}
-	require.Nil(t, own.Of(nil).ReadAhead)
+	require.Nil(t, own.Of(nil))
 
 	// The registered type itself is believed, which is what the check costs others.
 	d := f.decide(&owned{memory: memory{subject: wrong, found: true}})

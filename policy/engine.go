@@ -24,9 +24,8 @@ const DefaultMaxLookups = 32
 // use and caches nothing.
 type Engine struct {
 	source    Source
-	immediate immediate         // the source, if it answers at once
-	records   records           // of a source of this module; nil for another's
-	ahead     func([]apikey.ID) // reads the records ahead; nil for another module's source
+	immediate immediate // the source, if it answers at once
+	records   records   // of a source of this module; nil for another's
 	clock     func() time.Time
 	observers []func(context.Context, Decision)
 
@@ -42,9 +41,15 @@ type immediate interface {
 	LookupNow(id apikey.ID) (subject Subject, found bool, err error)
 }
 
-// records are the own.Records.Finder of a source of this module.
+// records are where a source of this module looks keys up; see package own. They do not wait.
 type records interface {
+	// Find returns the key with this ID, byte by byte, with its organization and its facts; for an
+	// unknown key the zero Subject.
 	Find(id apikey.ID) (subject Subject, facts own.Facts, err error)
+
+	// ReadAhead reads the records of up to own.AtOnce keys into the processor's cache. The sum
+	// means nothing: it keeps the compiler from leaving reads out.
+	ReadAhead(ids []apikey.ID) (sum int)
 }
 
 // An Option configures an Engine; see [New].
@@ -102,8 +107,8 @@ func WithObserver(observe func(ctx context.Context, decision Decision)) Option {
 func New(source Source, options ...Option) *Engine {
 	e := &Engine{source: source, clock: time.Now, timeout: DefaultTimeout, maxLookups: DefaultMaxLookups}
 	e.immediate, _ = source.(immediate)
-	if found := own.Of(source); found.ReadAhead != nil {
-		e.records, e.ahead = found.Finder.(records), found.ReadAhead
+	if found := own.Of(source); found != nil {
+		e.records = found.(records)
 	}
 	for _, option := range options {
 		if option != nil {

@@ -11,38 +11,28 @@ import "github.com/sallyport-go/sallyport/apikey"
 // reads of memory under way.
 const AtOnce = 16
 
-// Records are where a source looks keys up. The zero Records are none.
-type Records struct {
-	// Finder has the method Find(apikey.ID) (policy.Subject, Facts, error). It returns the key with
-	// this ID, byte by byte, that key's organization, and the key's facts; for an unknown key the
-	// zero Subject. It does not wait.
-	Finder any
+var kinds []func(source any) (records any)
 
-	// ReadAhead reads the records of up to AtOnce keys into the processor's cache.
-	ReadAhead func(ids []apikey.ID)
-}
-
-var kinds []func(source any) (Records, bool)
-
-// Register adds a type of sources, and a function that returns the records of one. Only init
+// Register adds a type of sources, and a function that returns the records of one. They have the
+// methods of the interface records of package policy, which this package cannot name. Only init
 // functions call it.
-func Register[S any](records func(source *S) Records) {
-	kinds = append(kinds, func(source any) (Records, bool) {
+func Register[S any](records func(source *S) any) {
+	kinds = append(kinds, func(source any) any {
 		if s, ok := source.(*S); ok && s != nil {
-			return records(s), true
+			return records(s)
 		}
-		return Records{}, false
+		return nil
 	})
 }
 
-// Of returns the records of a registered source, and none for any other and for a nil pointer.
-func Of(source any) Records {
+// Of returns the records of a registered source, and nil for any other and for a nil pointer.
+func Of(source any) (records any) {
 	for _, of := range kinds {
-		if records, ok := of(source); ok {
+		if records = of(source); records != nil {
 			return records
 		}
 	}
-	return Records{}
+	return nil
 }
 
 // Facts say which conditions a key has beyond its list and its grants: most keys have none, and

@@ -12,7 +12,7 @@ import (
 	"github.com/sallyport-go/sallyport/internal/own"
 )
 
-type source struct{ ahead []apikey.ID }
+type source struct{ name string }
 
 func (s *source) Answer() string { return "its own" }
 
@@ -22,16 +22,11 @@ func (around) Answer() string { return "another" }
 
 // Only the registered type itself is recognized, not one that embeds it.
 func TestOf(t *testing.T) {
-	own.Register(func(s *source) own.Records {
-		return own.Records{Finder: s, ReadAhead: func(ids []apikey.ID) { s.ahead = ids }}
-	})
+	own.Register(func(s *source) any { return s })
 	s := &source{}
-	records := own.Of(s)
-	require.Same(t, s, records.Finder)
-	records.ReadAhead([]apikey.ID{"key-1"})
-	require.Equal(t, []apikey.ID{"key-1"}, s.ahead)
+	require.Same(t, s, own.Of(s))
 	for _, other := range []any{nil, (*source)(nil), source{}, around{s}, &around{s}, struct{ *source }{s}} {
-		require.Zero(t, own.Of(other), "%T", other)
+		require.Nil(t, own.Of(other), "%T", other)
 	}
 }
 

@@ -48,12 +48,12 @@ func TestWrappedStoreIsChecked(t *testing.T) {
 		keys[i], err = s.PutKey(ctx, key, store.AllowOpen)
 		require.NoError(t, err)
 	}
-	require.NotNil(t, own.Of(s).ReadAhead)
+	require.NotNil(t, own.Of(s))
 	copied, err := replica.New(s)
 	require.NoError(t, err)
 	defer copied.Close()
-	require.NotNil(t, own.Of(copied).ReadAhead)
-	require.Nil(t, own.Of(struct{ *replica.Replica }{copied}).ReadAhead)
+	require.NotNil(t, own.Of(copied))
+	require.Nil(t, own.Of(struct{ *replica.Replica }{copied}))
 
 	request := policy.Request{Key: keys[0].ID, Verifier: policy.AlreadyVerified{}, Client: netip.MustParseAddr("203.0.113.7"), Organization: "acme"}
 	other, _, err := s.LookupNow(keys[1].ID)
@@ -64,7 +64,7 @@ func TestWrappedStoreIsChecked(t *testing.T) {
 		"panic while deciding: broken": func(policy.Subject, bool, error) (policy.Subject, bool, error) { panic("broken") },
 	} {
 		w := wrapped{s, answer}
-		require.Nil(t, own.Of(w).ReadAhead)
+		require.Nil(t, own.Of(w))
 		for _, source := range []policy.Source{w, &w} {
 			d := policy.New(source).Decide(ctx, request)
 			require.Equal(t, policy.Unavailable, d.Reason)

@@ -64,7 +64,5 @@ func (s *Store) ready(ctx context.Context) error {
 var errClosed = fmt.Errorf("store/memory: %w", store.ErrClosed)
 
 func init() {
-	own.Register(func(s *Store) own.Records {
-		return own.Records{Finder: s.records, ReadAhead: func(ids []apikey.ID) { s.records.ReadAhead(ids) }}
-	})
+	own.Register(func(s *Store) any { return s.records })
 }

@@ -90,13 +90,7 @@ type Replica struct {
 var _ policy.ImmediateSource = (*Replica)(nil)
 
 func init() {
-	own.Register(func(r *Replica) own.Records {
-		return own.Records{Finder: finder{r}, ReadAhead: func(ids []apikey.ID) {
-			if loaded := r.copy.Load(); loaded != nil {
-				loaded.ReadAhead(ids)
-			}
-		}}
-	})
+	own.Register(func(r *Replica) any { return finder{r} })
 }
 
 // New copies a store and follows it until Close. It returns at once; until the copy is
@@ -144,7 +138,7 @@ func (r *Replica) LookupNow(id apikey.ID) (policy.Subject, bool, error) {
 // A finder is a replica as an engine asks it.
 type finder struct{ replica *Replica }
 
-// Find is LookupNow for [own.Records].
+// Find is LookupNow with the key's facts.
 func (f finder) Find(id apikey.ID) (policy.Subject, own.Facts, error) {
 	// When a stopped process goes on, a flag set by a timer could be read before the timer
 	// runs. The clock cannot be late.
@@ -152,6 +146,14 @@ func (f finder) Find(id apikey.ID) (policy.Subject, own.Facts, error) {
 		return policy.Subject{}, 0, f.replica.stale()
 	}
 	return f.replica.copy.Load().Find(id)
+}
+
+// ReadAhead reads records of the copy, as soon as there is one.
+func (f finder) ReadAhead(ids []apikey.ID) (sum int) {
+	if loaded := f.replica.copy.Load(); loaded != nil {
+		sum = loaded.ReadAhead(ids)
+	}
+	return sum
 }
 
 func (r *Replica) now() time.Duration { return r.clock.now() }

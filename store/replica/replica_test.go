@@ -19,7 +19,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sallyport-go/sallyport/apikey"
-	"github.com/sallyport-go/sallyport/internal/own"
 	"github.com/sallyport-go/sallyport/policy"
 	"github.com/sallyport-go/sallyport/store"
 	"github.com/sallyport-go/sallyport/store/internal/records"
@@ -895,7 +894,7 @@ func TestM20ASuspensionEndsEverywhereAtOnce(t *testing.T) {
 
 // DecideAll reads the copy's records ahead, as soon as there is a copy.
 func TestDecideAllOfAReplica(t *testing.T) {
-	require.NotPanics(t, func() { own.Of(&Replica{}).ReadAhead([]apikey.ID{"key"}) })
+	require.NotPanics(t, func() { finder{new(Replica)}.ReadAhead([]apikey.ID{"key"}) })
 	ctx, s := t.Context(), memory.New()
 	_, err := s.PutOrganization(ctx, policy.Organization{ID: "acme"})
 	require.NoError(t, err)
