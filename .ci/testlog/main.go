@@ -5,6 +5,9 @@
 //   - no test ran;
 //   - a test was skipped for a reason that is not allowed.
 //
+// With a failed package it also prints the output of tests that did not end: the process died, or
+// its time was up.
+//
 // Allowed reasons are: a store lacks an optional interface ("do not apply"), real address
 // lists are absent, a test takes the rights of root, as .ci/run gives them afterwards, and
 // the race detector finds nothing more in a test that runs without it, too.
@@ -17,8 +20,10 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -67,17 +72,25 @@ func run(in io.Reader, out io.Writer, short, haveData bool) error {
 		case "fail":
 			failed++
 			fmt.Fprintf(out, "FAIL %s\n%s", name, output[name])
+			delete(output, name)
+			for _, left := range slices.Sorted(maps.Keys(output)) {
+				if e.Test == "" && strings.HasPrefix(left, name) {
+					fmt.Fprintf(out, "NOT ENDED %s\n%s", left, output[left])
+				}
+			}
 		case "skip":
 			if e.Test == "" { // a package without tests
 				continue
 			}
 			skipped++
 			fmt.Fprintf(out, "SKIP %s\n%s", name, output[name])
+			text := output[name]
+			delete(output, name)
 			switch {
-			case short, strings.Contains(output[name], "do not apply"):
-			case strings.Contains(output[name], "takes the rights of root"):
-			case strings.Contains(output[name], "left to the run without the race detector"):
-			case strings.Contains(output[name], "shared/data") && !haveData:
+			case short, strings.Contains(text, "do not apply"):
+			case strings.Contains(text, "takes the rights of root"):
+			case strings.Contains(text, "left to the run without the race detector"):
+			case strings.Contains(text, "shared/data") && !haveData:
 			default:
 				refused = append(refused, name)
 			}

@@ -19,12 +19,14 @@ func TestRun(t *testing.T) {
 		want            string // the error
 		printed         string
 	}{
-		"passed":                  {in: pass, printed: "1 passed, 0 failed, 0 skipped"},
-		"nothing":                 {in: "", want: "no test ran"},
-		"only a package":          {in: `{"Action":"pass","Package":"p"}`, want: "no test ran"},
-		"no test files":           {in: pass + `{"Action":"skip","Package":"q"}`, printed: "1 passed, 0 failed, 0 skipped"},
-		"failed":                  {in: pass + `{"Action":"output","Package":"p","Test":"TestB","Output":"why\n"}` + "\n" + `{"Action":"fail","Package":"p","Test":"TestB"}`, want: "1 failed", printed: "why"},
-		"a package failed":        {in: pass + `{"Action":"fail","Package":"q"}`, want: "1 failed", printed: "FAIL q"},
+		"passed":           {in: pass, printed: "1 passed, 0 failed, 0 skipped"},
+		"nothing":          {in: "", want: "no test ran"},
+		"only a package":   {in: `{"Action":"pass","Package":"p"}`, want: "no test ran"},
+		"no test files":    {in: pass + `{"Action":"skip","Package":"q"}`, printed: "1 passed, 0 failed, 0 skipped"},
+		"failed":           {in: pass + `{"Action":"output","Package":"p","Test":"TestB","Output":"why\n"}` + "\n" + `{"Action":"fail","Package":"p","Test":"TestB"}`, want: "1 failed", printed: "why"},
+		"a package failed": {in: pass + `{"Action":"fail","Package":"q"}`, want: "1 failed", printed: "FAIL q"},
+		"did not end": {in: pass + `{"Action":"output","Package":"p","Test":"TestB","Output":"so far\n"}` + "\n" + `{"Action":"fail","Package":"p"}`,
+			want: "1 failed", printed: "NOT ENDED p TestB\nso far"},
 		"no JSON":                 {in: pass + "# p\nsyntax error", printed: "syntax error"},
 		"skipped":                 {in: skip("no server"), want: "skipped without a reason that is allowed: p TestB", printed: "no server"},
 		"skipped with -short":     {in: skip("no server"), short: true, printed: "1 passed, 0 failed, 1 skipped"},

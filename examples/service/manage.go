@@ -15,6 +15,7 @@ import (
 	"github.com/sallyport-go/sallyport/policy/policyhttp"
 	"github.com/sallyport-go/sallyport/store"
 	"github.com/sallyport-go/sallyport/store/admin"
+	"github.com/sallyport-go/sallyport/store/replica"
 )
 
 // management is the administration of organizations and their keys over HTTP.
@@ -194,7 +195,7 @@ func (m management) change(r *http.Request, actor admin.Actor, organization stri
 	if err != nil {
 		return made, err
 	}
-	waiting, stop := context.WithTimeout(ctx, 2*time.Second)
+	waiting, stop := context.WithTimeout(ctx, replica.DefaultMaxStaleness)
 	defer stop()
 	made.InForce = admin.WaitFor(waiting, m.replica) == nil
 	return made, nil

@@ -43,14 +43,25 @@ func TestAcknowledgedSurvivesFailover(t *testing.T) {
 	}
 	standby.Stop(t)
 	for setting, pool := range pools {
-		ctx, cancel := context.WithTimeout(t.Context(), within)
-		_, err := openStore(t, pool).PutKey(ctx, newKey(t, "lost-"+setting, "acme", "192.0.2.1"))
-		assert.ErrorIs(t, err, context.DeadlineExceeded, "synchronous_commit = %s", setting)
+		s, lost := openStore(t, pool), newKey(t, "lost-"+setting, "acme", "192.0.2.1")
+		ctx, cancel := context.WithCancel(t.Context())
+		returned := make(chan error, 1)
+		go func() {
+			_, err := s.PutKey(ctx, lost)
+			returned <- err
+		}()
+		waits := func(n int, err error) bool { return err == nil && n == 1 }
+		require.Eventually(t, func() bool {
+			var n int
+			err := operator.QueryRow(t.Context(), `SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'`).Scan(&n)
+			return waits(n, err)
+		}, patience, 10*time.Millisecond, "synchronous_commit = %s", setting)
 		cancel()
+		assert.ErrorIs(t, <-returned, context.Canceled, "synchronous_commit = %s", setting)
 		require.Eventually(t, func() bool { // it still waits, in its turn
 			var n int
 			err := operator.QueryRow(t.Context(), `SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE wait_event = 'SyncRep'`).Scan(&n)
-			return err == nil && n == 1
+			return waits(n, err)
 		}, patience, 10*time.Millisecond, "synchronous_commit = %s", setting)
 	}
 	primary.Kill(t)

@@ -136,7 +136,7 @@ func TestConnectionsCut(t *testing.T) {
 		p.Heal()
 		waitFor(t, s)
 		f.is(t, direct)
-		assert.NotEqual(t, policy.Unavailable, decided(s, "key"))
+		assert.NotEqual(t, policy.Unavailable, decidedWithin(s, "key", patience))
 	}
 }
 

@@ -61,11 +61,13 @@ func waitsFor(t testing.TB, pool *pgxpool.Pool, lock string) {
 	}, patience, time.Millisecond, "nobody waits for a lock (%s)", lock)
 }
 
-// decided is what an engine answers that asks the store for a key.
-func decided(s store.Store, id apikey.ID) policy.Reason {
-	ctx, cancel := context.WithTimeout(context.Background(), within)
+// decided is what an engine answers that asks the store for a key, which is thought to fail or to hang.
+func decided(s store.Store, id apikey.ID) policy.Reason { return decidedWithin(s, id, within) }
+
+func decidedWithin(s store.Store, id apikey.ID, limit time.Duration) policy.Reason {
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
-	return policy.New(s).Decide(ctx, request(id)).Reason
+	return policy.New(s, policy.WithTimeout(limit)).Decide(ctx, request(id)).Reason
 }
 
 // acme stores an organization and a key without entries.

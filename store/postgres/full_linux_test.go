@@ -63,7 +63,7 @@ func TestDiskFull(t *testing.T) {
 	assert.Len(t, keys, loaded+1)
 	told, _ := first(t, s)
 	assert.Equal(t, loaded+2, told)
-	assert.NotEqual(t, policy.Unavailable, policy.New(s).Decide(ctx, request(key.ID)).Reason)
+	assert.NotEqual(t, policy.Unavailable, decidedWithin(s, key.ID, patience))
 
 	limitFiles(t, server, "unlimited")
 	pool.Reset()

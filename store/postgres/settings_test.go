@@ -53,15 +53,15 @@ func TestOnNotification(t *testing.T) {
 func TestStatementTimeout(t *testing.T) {
 	dsn := postgrestest.Shared(t).Database(t)
 	load(t, newStore(t, newPool(t, dsn)), 4*postgres.Chunk)
-	s := openStore(t, newPool(t, dsn, func(c *pgxpool.Config) { c.ConnConfig.RuntimeParams["statement_timeout"] = "100ms" }))
+	s := openStore(t, newPool(t, dsn, func(c *pgxpool.Config) { c.ConnConfig.RuntimeParams["statement_timeout"] = "2s" }))
 	told := 0
 	for change, err := range s.Watch(t.Context(), store.Position{}) {
 		require.NoError(t, err)
 		if change.IsMark() {
 			break
 		}
-		if told++; told%postgres.Chunk == 0 {
-			time.Sleep(100 * time.Millisecond)
+		if told++; told == postgres.Chunk {
+			time.Sleep(2100 * time.Millisecond)
 		}
 	}
 	assert.Equal(t, 4*postgres.Chunk+10, told)

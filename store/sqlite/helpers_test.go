@@ -169,7 +169,7 @@ func firstError(t testing.TB, s store.Watcher, after uint64) error {
 
 // decide asks an engine about a call that the key's list and proof admit.
 func decide(s policy.Source, id apikey.ID, client string) policy.Decision {
-	return policy.New(s).Decide(context.Background(), policy.Request{
+	return policy.New(s, policy.WithTimeout(time.Minute)).Decide(context.Background(), policy.Request{
 		Key: id, Verifier: policy.AlreadyVerified{}, Client: netip.MustParseAddr(client), Organization: "acme",
 	})
 }

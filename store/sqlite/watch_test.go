@@ -169,7 +169,7 @@ func TestStoppedWatcherIsLeft(t *testing.T) {
 // A slow consumer is not a stopped one: its patience is for each change.
 func TestSlowWatcherIsNotLeft(t *testing.T) {
 	s := open(t, newPath(t))
-	s.watchPatience = 3 * time.Second
+	s.watchPatience = 10 * time.Second // a busy machine may stop this process for some seconds
 	for i := range 10 {
 		putOrganization(t, s, fmt.Sprint("organization ", i))
 	}
@@ -180,7 +180,7 @@ func TestSlowWatcherIsNotLeft(t *testing.T) {
 			break
 		}
 		n++
-		time.Sleep(400 * time.Millisecond)
+		time.Sleep(1100 * time.Millisecond)
 	}
 	assert.Equal(t, 10, n)
 	assert.Greater(t, time.Since(began), s.watchPatience)

@@ -23,7 +23,7 @@
 //
 // The kit ends, whatever the store does. A call fails its case if it has not returned
 // after 20 seconds, and so does a feed that delivers nothing while the case waits for
-// it. A case may take three minutes. The failure names the method and the sentence. A case
+// it. A case may take five minutes. The failure names the method and the sentence. A case
 // whose store does not return even when its context is done is left behind, with its
 // goroutines. After the first wait in vain the kit waits a twentieth as long.
 //

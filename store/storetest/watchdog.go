@@ -17,7 +17,7 @@ type limits struct {
 }
 
 // defaultLimits suit a busy machine with a slow disk, and the race detector.
-var defaultLimits = limits{whole: 3 * time.Minute, patience: 20 * time.Second}
+var defaultLimits = limits{whole: 5 * time.Minute, patience: 20 * time.Second}
 
 // afterVain returns the limits after a wait in vain.
 func (l limits) afterVain() limits {

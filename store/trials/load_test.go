@@ -59,7 +59,7 @@ func newLoaded(t *testing.T, s store.Store, keys int, secret apikey.Secret) *loa
 	l := &loaded{T: t, counted: countCalls(t, s), keys: keys, secret: secret}
 	a, err := admin.New(l.counted, admin.WithManagers("OWNER"), admin.RequireJournal())
 	require.NoError(t, err)
-	guard, err := policyhttp.New(policyhttp.Config{Engine: policy.New(l.counted)})
+	guard, err := policyhttp.New(policyhttp.Config{Engine: policy.New(l.counted, policy.WithTimeout(time.Minute))})
 	require.NoError(t, err)
 	api, err := adminhttp.New(adminhttp.Config{
 		Admin: a, Store: l.counted, Guard: guard, MaxKeys: 1_000_000, OrganizationRoles: []string{"MEMBER"},

@@ -21,7 +21,7 @@ import (
 
 // patience is how long a program may take for what takes it a moment. Nothing is
 // measured by it: it ends the tests of one that hangs.
-const patience = 30 * time.Second
+const patience = 3 * time.Minute
 
 // notInstalled skips a test, or fails it where nothing may be skipped.
 func notInstalled(t *testing.T, tool string) {
@@ -97,7 +97,7 @@ func command(ctx context.Context, t *testing.T, path string, args ...string) *ex
 	c := exec.CommandContext(ctx, path, args...)
 	c.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + t.TempDir(), "LC_ALL=C.UTF-8", "NO_PROXY=*"}
 	c.SysProcAttr = endsWithParent()
-	c.WaitDelay = time.Second
+	c.WaitDelay = time.Minute
 	return c
 }
 

@@ -191,7 +191,7 @@ func (c *Cluster) eventually(t testing.TB, what string, attempt func(context.Con
 	t.Helper()
 	deadline := time.Now().Add(patience)
 	for {
-		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), 15*time.Second)
 		err := attempt(ctx)
 		cancel()
 		if err == nil {

@@ -17,7 +17,7 @@ import (
 )
 
 // checkTimeout limits a Check.
-const checkTimeout = time.Minute
+const checkTimeout = 5 * time.Minute
 
 // Check compares a store with the Ledger after its process or its server was killed:
 //

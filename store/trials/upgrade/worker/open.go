@@ -84,7 +84,7 @@ func (w *worker) assemble() error {
 	// Flushed by order: the trials compare counts. They see the errors, too.
 	w.recorder = usage.New(recorder, usage.WithInterval(usage.MaxInterval), usage.WithErrorHandler(quiet))
 	w.observed = policy.WithObserver(w.recorder.Observe)
-	w.direct = policy.New(w.store, w.observed)
+	w.direct = policy.New(w.store, w.observed, policy.WithTimeout(time.Minute)) // every unavailable decision is a finding
 	scheme, err := digest.New(digest.Config{Algorithms: algorithms, NonceKey: shared, ShareNonces: true})
 	if err != nil {
 		return err
