@@ -30,7 +30,7 @@ func ExampleRecorder() {
 	}
 	recorder := usage.New(counts, usage.WithErrorHandler(func(err error) { fmt.Println(err) }))
 	engine := policy.New(keys, policy.WithObserver(recorder.Observe))
-	for _, client := range []string{"198.51.100.1", "198.51.100.2", "192.0.2.1"} {
+	for _, client := range []string{"198.51.100.2", "198.51.100.2", "192.0.2.1"} {
 		engine.Decide(ctx, policy.Request{
 			Key: key.ID, Secret: secret, Client: netip.MustParseAddr(client),
 			Organization: "acme", Endpoint: &policy.Endpoint{Name: "backup.restore"},

@@ -194,11 +194,19 @@ func (w *isolated) tries(r route, place, id string) string {
 // random are the IDs of secrets and new keys, secrets and tokens.
 var random = regexp.MustCompile(`sp_\w+|\b[0-9a-f]{8,}\b|\b[a-z0-9]{20}\b`)
 
+var escaped = regexp.MustCompile(`%[0-9A-Fa-f]{2}`)
+
 // leaked returns the first of some texts in a page, if it was not sent. Random characters can spell
-// a word.
+// a word, or a part of a random one.
 func leaked(page, sent string, theirs []string) string {
 	for _, text := range theirs {
-		if strings.Contains(page, text) && !strings.Contains(sent, text) && (random.MatchString(text) || strings.Contains(random.ReplaceAllString(page, ""), text)) {
+		switch {
+		case !strings.Contains(page, text) || strings.Contains(sent, text):
+		case random.FindString(text) == text:
+			if slices.Contains(random.FindAllString(escaped.ReplaceAllString(page, " "), -1), text) {
+				return text
+			}
+		case random.MatchString(text), strings.Contains(random.ReplaceAllString(page, ""), text):
 			return text
 		}
 	}
@@ -221,4 +229,19 @@ func (s *site) stateOf(organization string) string {
 		require.NoError(s, json.NewEncoder(&b).Encode(event))
 	}
 	return b.String()
+}
+
+func TestLeaked(t *testing.T) {
+	const id, key = "7fcc8d41", "abcdefghij0123456789"
+	for page, want := range map[string]string{
+		"secret 7fcc8d41 of":                          id,
+		"?back=%2Fkeys%3Dx%26id%3D7fcc8d41%26":        id,
+		"token 01237fcc8d4189abcdef0123456789ab":      "",
+		"of globex":                                   "globex",
+		"sp_globex1234":                               "",
+		"/organizations/globex/keys/" + key + "/list": "globex/keys/" + key,
+	} {
+		require.Equal(t, want, leaked(page, "", []string{id, "globex/keys/" + key, "globex"}), page)
+		require.Empty(t, leaked(page, page, []string{id, "globex/keys/" + key, "globex"}), "it was sent")
+	}
 }
