@@ -239,7 +239,7 @@ func TestWatchFromBeyond(t *testing.T) {
 
 // TestCounting has eight goroutines count in one key, by compare and swap.
 func TestCounting(t *testing.T) {
-	cluster := etcdtest.Start(t, 3)
+	cluster := etcdtest.StartUndisturbed(t, 3)
 	s, prefix := opened(t, cluster.Client(t))
 	putOrganization(t, s, "acme")
 	key := newKey("k1", "acme")
@@ -282,7 +282,7 @@ func TestCounting(t *testing.T) {
 // TestKeyInADeletedOrganization has keys created and their organization deleted at the
 // same time: never is there a key without its organization.
 func TestKeyInADeletedOrganization(t *testing.T) {
-	cluster := etcdtest.Start(t, 3)
+	cluster := etcdtest.StartUndisturbed(t, 3)
 	s, prefix := opened(t, cluster.Client(t))
 	rounds := 200
 	if testing.Short() {
@@ -315,7 +315,7 @@ func TestKeyInADeletedOrganization(t *testing.T) {
 
 // TestKeysOfOneID has two organizations create a key of the same ID at the same time.
 func TestKeysOfOneID(t *testing.T) {
-	client := etcdtest.Start(t, 3).Client(t)
+	client := etcdtest.StartUndisturbed(t, 3).Client(t)
 	s, _ := opened(t, client)
 	for _, id := range []string{"acme", "other"} {
 		putOrganization(t, s, id)

@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"os"
 	"strings"
+	"time"
 
 	"go.etcd.io/etcd/client/pkg/v3/types"
 	"go.etcd.io/etcd/server/v3/embed"
@@ -23,6 +24,7 @@ type memberConfig struct {
 	Advertise      string // the URL for clients: the proxy's
 	Peer           string // the URL to listen on for other members
 	InitialCluster string
+	Election       time.Duration // without a leader until one is elected
 }
 
 // init makes the process a member if it was started to be one. It is an init function
@@ -51,6 +53,7 @@ func runMember(text string) error {
 	c := embed.NewConfig()
 	c.Name, c.Dir = config.Name, config.Dir
 	c.InitialCluster, c.InitialClusterToken = config.InitialCluster, "etcdtest"
+	c.ElectionMs, c.TickMs = uint(config.Election.Milliseconds()), uint(config.Election.Milliseconds()/10)
 	c.LogLevel, c.LogOutputs = "warn", []string{config.Dir + ".log"}
 	for to, text := range map[*[]url.URL]string{
 		&c.ListenClientUrls: config.Client, &c.AdvertiseClientUrls: config.Advertise,

@@ -13,7 +13,7 @@ import (
 // TestRaces makes changes at the same moment, over two clients, that together would lock
 // everybody out.
 func TestRaces(t *testing.T) {
-	cluster := etcdtest.Start(t, 3)
+	cluster := etcdtest.StartUndisturbed(t, 3)
 	one, prefix := opened(t, cluster.Client(t))
 	other := openedAt(t, cluster.Client(t), prefix)
 	var all races.Tally

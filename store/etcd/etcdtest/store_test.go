@@ -15,7 +15,7 @@ import (
 )
 
 func TestStore(t *testing.T) {
-	cluster := etcdtest.Start(t, 3)
+	cluster := etcdtest.StartUndisturbed(t, 3)
 	client := cluster.Client(t)
 	var prefix string // of the case that runs
 	put := func(t testing.TB, name, value string) {
