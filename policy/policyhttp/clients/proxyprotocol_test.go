@@ -127,7 +127,7 @@ func TestCurlHAProxyProtocol(t *testing.T) {
 	})[0]
 	status := func(t *testing.T, s *service, from, to string) string {
 		body := filepath.Join(t.TempDir(), "body")
-		return strings.TrimSpace(run(t, "", "/bin/sh", "-c", `"$@" || true`, "sh", path, "--disable", "--silent", "--max-time", "10", "--haproxy-protocol",
+		return strings.TrimSpace(run(t, "", "/bin/sh", "-c", `"$@" || true`, "sh", path, "--disable", "--silent", "--max-time", "60", "--haproxy-protocol",
 			"--interface", from, "--header", "Authorization: Bearer "+s.member.secret, "--output", body, "--write-out", "%{http_code}", "http://"+to+"/things"))
 	}
 	for _, c := range []struct {

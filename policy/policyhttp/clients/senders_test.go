@@ -73,7 +73,7 @@ func curl(t *testing.T) func(*testing.T, []job) [][]reply {
 			if i > 0 {
 				args = append(args, "--next")
 			}
-			args = append(args, "--silent", "--max-time", "10", "--write-out", "%{http_code}\n", "--output", body(i), "--request", c.Method)
+			args = append(args, "--silent", "--max-time", "60", "--write-out", "%{http_code}\n", "--output", body(i), "--request", c.Method)
 			switch j.Scheme {
 			case "Bearer":
 				args = append(args, "--header", "Authorization: Bearer "+j.Secret)

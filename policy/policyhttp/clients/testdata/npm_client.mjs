@@ -26,7 +26,7 @@ const openers = {
       Digest: { digestAuth: both },
     }[job.scheme];
     return async (method, url, body) => {
-      const response = await client.request(url, { method, content: body, dataType: "text", timeout: 10000, ...structuredClone(how) });
+      const response = await client.request(url, { method, content: body, dataType: "text", timeout: 60000, ...structuredClone(how) });
       return { status: response.status, body: response.data };
     };
   },

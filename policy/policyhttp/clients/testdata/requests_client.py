@@ -27,7 +27,7 @@ def do(job):
             try:
                 if not call["again"]:
                     request = session.prepare_request(requests.Request(call["method"], job["url"] + call["target"], data=call["body"] or None))
-                r = session.send(request, timeout=10)
+                r = session.send(request, timeout=60)
                 replies.append({"status": r.status_code, "body": r.text})
             except Exception as e:
                 replies.append({"error": repr(e)})

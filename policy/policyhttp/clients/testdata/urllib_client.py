@@ -28,7 +28,7 @@ def body_of(error):
 
 def send(made, request):
     try:
-        with made.open(request, timeout=10) as response:
+        with made.open(request, timeout=60) as response:
             return {"status": response.status, "body": response.read().decode()}
     except urllib.error.HTTPError as e:
         return {"status": e.code, "body": body_of(e)}
