@@ -12,9 +12,9 @@ import (
 
 // DecideAll answers many requests, in their order: it ranges over their indexes and decisions. Each
 // decision is the one of Decide, and the observers are called with it. Use it for a replay, a batch
-// of messages, or the endpoints that a key may call. A request is decided when its turn comes: a
-// loop that ends early decides no more, and one that runs again decides again. The requests must
-// not be changed meanwhile.
+// of messages, or the endpoints that a key may call. A request is decided when its turn comes:
+// after a break nothing more is decided, and a second loop decides anew. The requests must not be
+// changed meanwhile.
 //
 // A source that is no [ImmediateSource] is asked once for each key, whatever the number of its
 // requests, when the loop begins. The look-ups run side by side, within the bound of
@@ -28,7 +28,7 @@ func (e *Engine) DecideAll(ctx context.Context, requests []Request) iter.Seq2[in
 		e = new(Engine)
 	}
 	return func(yield func(int, Decision) bool) {
-		e := e
+		e := e // a second loop looks up anew
 		if e.immediate == nil && e.source != nil {
 			e = e.lookedUp(ctx, requests)
 		}

@@ -77,10 +77,19 @@ func BenchmarkDecideAll(b *testing.B) {
 		if keys > 100_000 {
 			requests = w.Requests(1 << 20)
 		}
+		right, want := answers(w, requests), 0
+		for _, allowed := range right {
+			if allowed {
+				want++
+			}
+		}
 		for _, engine := range []work.Engine{e, byMap} {
-			if err := agree(engine, requests, answers(w, requests)); err != nil {
+			if err := agree(engine, requests, right); err != nil {
 				b.Fatal(err)
 			}
+		}
+		if got := e.DecideAll(requests[:len(right)]); got != want {
+			b.Fatalf("DecideAll allows %d of %d requests: the oracle allows %d", got, len(right), want)
 		}
 		runtime.GC()
 		var next [3]int // where a round continues, as of decideInTurn

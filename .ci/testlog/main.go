@@ -73,8 +73,11 @@ func run(in io.Reader, out io.Writer, short, haveData bool) error {
 			failed++
 			fmt.Fprintf(out, "FAIL %s\n%s", name, output[name])
 			delete(output, name)
+			if e.Test != "" {
+				continue
+			}
 			for _, left := range slices.Sorted(maps.Keys(output)) {
-				if e.Test == "" && strings.HasPrefix(left, name) {
+				if strings.HasPrefix(left, name) {
 					fmt.Fprintf(out, "NOT ENDED %s\n%s", left, output[left])
 				}
 			}

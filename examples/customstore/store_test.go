@@ -312,7 +312,8 @@ func TestCrash(t *testing.T) {
 	dir := t.TempDir()
 	var ledger crashtest.Ledger
 	// With a slow disk, children are killed before they wrote anything: then more follow.
-	for n := 0; n < rounds || n < 20*rounds && ledger.Acknowledged() <= rounds; n++ {
+	killed := 0
+	for ; killed < rounds || killed < 20*rounds && ledger.Acknowledged() <= rounds; killed++ {
 		child := exec.Command(os.Args[0], "-test.run", "^TestCrash$")
 		child.Env = append(os.Environ(), "CUSTOMSTORE_CRASH_DIR="+dir)
 		child.Stdout = &ledger
@@ -325,7 +326,7 @@ func TestCrash(t *testing.T) {
 		require.NoError(t, s.Close())
 	}
 	require.Greater(t, ledger.Acknowledged(), rounds, "the children were killed before they wrote anything")
-	t.Logf("%d writes had returned when %d processes or more were killed", ledger.Acknowledged(), rounds)
+	t.Logf("%d writes had returned when %d processes were killed", ledger.Acknowledged(), killed)
 }
 
 // crashChild writes until it kills itself, which is as sudden as if another did and can

@@ -61,7 +61,7 @@ func TestStatementTimeout(t *testing.T) {
 			break
 		}
 		if told++; told == postgres.Chunk {
-			time.Sleep(2100 * time.Millisecond)
+			time.Sleep(2100 * time.Millisecond) // longer than a statement may take
 		}
 	}
 	assert.Equal(t, 4*postgres.Chunk+10, told)
