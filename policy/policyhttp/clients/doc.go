@@ -3,8 +3,9 @@
 // common proxies.
 //
 // The clients are curl, Python's requests and urllib, digest-fetch and urllib of npm, and
-// in Go net/http, icholy/digest and mongodb-forks/digest. The proxies are nginx, HAProxy and
-// Caddy. [install.sh] installs the missing ones on Debian; module caddy builds Caddy.
+// in Go net/http, icholy/digest and mongodb-forks/digest. The proxies are nginx, HAProxy,
+// Caddy and Traefik. [install.sh] installs the first two on Debian, module caddy builds the third,
+// and .ci/run traefik the last one, which takes minutes.
 //
 // The page [edges.md] has a configuration and a declaration for each common edge. Those that
 // can be installed run with it, and the others are replayed.

@@ -93,8 +93,13 @@ var edges = []edge{{
 }, {
 	heading: "Caddy",
 	origin:  policy.OriginXForwardedFor,
-	others:  caddyStops,
+	others:  goStops,
 	start:   caddyOfGuide,
+}, {
+	heading: "Traefik",
+	origin:  policy.OriginHeader,
+	others:  goStops,
+	start:   traefikOfGuide,
 }}
 
 func with(stops, more map[string]string) map[string]string {
@@ -111,6 +116,7 @@ func TestEdges(t *testing.T) {
 			top := &topology{name: "edges.md: " + e.heading, address: declared[e.heading].Address, origin: e.origin, others: e.others, more: atEdges}
 			serve(t, []*topology{top})
 			top.front, top.front6 = e.start(t, &e, top.back())
+			top.service.sightings() // of an edge that was called to see whether it is ready
 			wantTruth(t, top)
 		})
 	}
@@ -149,8 +155,9 @@ func haproxyOfGuide(t *testing.T, e *edge, back string) (front, front6 string) {
 	return front, front6
 }
 
-// caddyStops is what Caddy, or net/http in it, answers itself, and what the guard refuses.
-var caddyStops = map[string]string{
+// goStops is what Caddy and Traefik, or net/http in them, answer themselves, and what the guard
+// refuses.
+var goStops = map[string]string{
 	"a blank before the colon":  notReached,
 	"a PROXY line":              notReached,
 	"two Authorization headers": refused400,
