@@ -74,7 +74,7 @@ func (s *service) Lookup(ctx context.Context, id apikey.ID) (policy.Subject, boo
 
 // engine is one that the Telemetry observes.
 func (s *service) engine(options ...policy.Option) *policy.Engine {
-	return policy.New(s.telemetry.Source(s), append(options, policy.WithObserver(s.telemetry.Observe))...)
+	return policy.New(s.telemetry.Source(s), append([]policy.Option{policy.WithTimeout(time.Minute), policy.WithObserver(s.telemetry.Observe)}, options...)...)
 }
 
 // request is one that is allowed.

@@ -32,7 +32,7 @@ func TestStaleness(t *testing.T) {
 	t.Run("sqlite", func(t *testing.T) {
 		s := sqliteSystem(t)
 		first, second := faulty.New(s.open(t)), faulty.New(s.open(t))
-		db, err := sql.Open("sqlite", strings.TrimPrefix(s.address, "sqlite ")+"?_pragma=busy_timeout(10000)")
+		db, err := sql.Open("sqlite", strings.TrimPrefix(s.address, "sqlite ")+"?_pragma=busy_timeout(60000)")
 		require.NoError(t, err)
 		t.Cleanup(func() { _ = db.Close() })
 		feed := []faulty.Method{faulty.Position, faulty.Watch}

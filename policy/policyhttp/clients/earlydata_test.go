@@ -36,7 +36,7 @@ func TestEarlyDataOverHTTP3(t *testing.T) {
 	decisions := make(chan policy.Decision, 10)
 	engine := policy.New(policy.SourceFunc(func(context.Context, apikey.ID) (policy.Subject, bool, error) {
 		return policy.NewSubject(&key, &policy.Organization{ID: "acme"}), true, nil
-	}), policy.WithObserver(func(_ context.Context, d policy.Decision) { decisions <- d }))
+	}), policy.WithTimeout(patience), policy.WithObserver(func(_ context.Context, d policy.Decision) { decisions <- d }))
 	guard, err := policyhttp.New(policyhttp.Config{Engine: engine})
 	require.NoError(t, err)
 

@@ -48,7 +48,7 @@ func engineOver(t *testing.T) (*policy.Engine, *Store, func(apikey.ID) policy.Re
 		require.NoError(t, err)
 		secrets[id] = secret
 	}
-	return policy.New(f), f, func(id apikey.ID) policy.Request {
+	return policy.New(f, policy.WithTimeout(time.Minute)), f, func(id apikey.ID) policy.Request {
 		return policy.Request{Key: id, Secret: secrets[id], Client: netip.MustParseAddr("192.0.2.1"), Organization: "acme"}
 	}
 }

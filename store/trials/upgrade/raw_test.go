@@ -66,7 +66,7 @@ func (s system) raw(t *testing.T) raw {
 	_, where, _ := strings.Cut(s.address, " ")
 	switch s.kind {
 	case "sqlite":
-		db, err := sql.Open("sqlite", "file:"+where+"?_pragma=busy_timeout(10000)&_txlock=immediate")
+		db, err := sql.Open("sqlite", "file:"+where+"?_pragma=busy_timeout(60000)&_txlock=immediate")
 		require.NoError(t, err)
 		t.Cleanup(func() { _ = db.Close() })
 		return rawSQLite{db}
