@@ -171,7 +171,7 @@ func (d *doctor) checkStore(ctx context.Context) {
 	}
 	observed, err := recorder.Observation(ctx)
 	now := d.env.now()
-	d.checkUsage(observed.Coverage(now.Add(-30*24*time.Hour), now).Since, observed.Until, now, err)
+	d.checkUsage(observed.Coverage(now.Add(-30*24*time.Hour), now).Since, observed.Until, err)
 }
 
 func (d *doctor) checkEvents(newest []store.Event, err error) {
@@ -185,13 +185,14 @@ func (d *doctor) checkEvents(newest []store.Event, err error) {
 	}
 }
 
-func (d *doctor) checkUsage(since, until, now time.Time, err error) {
+// checkUsage is given a zero since if no process counts calls now; until is when the last one did.
+func (d *doctor) checkUsage(since, until time.Time, err error) {
 	switch {
 	case err != nil:
 		d.lost("usage", "its observation", err)
 	case until.IsZero():
 		d.add("usage", false, "no process ever counted calls: previews cannot tell which keys a change breaks")
-	case now.Sub(until) > store.MaxSilence:
+	case since.IsZero():
 		d.add("usage", false, "no process counts calls since %s", when(until))
 	default:
 		d.add("usage", true, "calls are counted since %s", when(since))

@@ -35,7 +35,7 @@ func (d *doctor) checkServer(ctx context.Context, v *server) error {
 		return nil // usage is that of keys
 	}
 	used, err := v.Usage(ctx, d.key.Organization, d.key.ID)
-	d.checkUsage(used.Evidence.Since, used.Evidence.Until, used.Evidence.Time, err)
+	d.checkUsage(used.Evidence.Since, used.Evidence.Until, err)
 	return nil
 }
 

@@ -142,6 +142,21 @@ func TestObservedSinceShortly(t *testing.T) {
 	require.Contains(t, s.play("$ sallyport usage k"), "Usage was observed for 31s of the last 30 days.\n")
 }
 
+// A process that ended in good order counts no more calls, from its last moment on.
+func TestDoctorAfterTheLastRecorder(t *testing.T) {
+	s := newScript(t)
+	s.store = memory.New()
+	recorder, ok := store.As[store.UsageRecorder](s.store)
+	require.True(t, ok)
+	report := store.Report{Recorder: "r1", Since: s.now.Add(-time.Hour), From: s.now.Add(-time.Hour), Until: s.now.Add(-time.Second), At: s.now.Add(-time.Second)}
+	require.NoError(t, recorder.RecordObservation(t.Context(), report))
+	require.Contains(t, s.play("$ sallyport doctor"), "ok      calls are counted since "+when(report.Since)+"\n")
+	ended := report
+	ended.From, ended.Ended = report.Until, true
+	require.NoError(t, recorder.RecordObservation(t.Context(), ended))
+	require.Contains(t, s.play("$ sallyport doctor"), "LOOK    no process counts calls since "+when(ended.Until)+"\n")
+}
+
 // Usage that cannot be read is another thing than usage that was not observed.
 func TestUsageThatCannotBeRead(t *testing.T) {
 	s := newScript(t)
