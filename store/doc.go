@@ -188,7 +188,8 @@
 // By these rules a release of this module changes the form:
 //
 //   - One release reads a new form and writes the old one. The next writes the new one. So
-//     neighbours always read each other's records.
+//     neighbours always read each other's records. A release reads the forms of all before it: to
+//     skip some, stop the older processes first.
 //   - A field without influence on decisions goes into the metadata of its record, any other
 //     beside it.
 //   - Tables, columns and names are first added, with defaults. A later release forbids older

@@ -9,7 +9,7 @@ import (
 
 // A Store keeps two kinds of record: organizations, and keys with their access lists,
 // grants and secrets. Each record is read and written whole. The package documentation
-// has the contract, S1 to S29.
+// has the contract, S1 to S32.
 type Store interface {
 	// Lookup reads for decisions: see policy.Source.
 	policy.Source

@@ -91,7 +91,7 @@ var stages = []struct {
 	{"proof", "Is it proven? Or else", policy.WrongSecret},
 	{"valid", "Is it valid now? Or else", policy.KeyExpired},
 	{"address", "May it call from there? Or else", policy.EndpointRequiresAccessList},
-	{"granted", "And this? Your Resource is asked. Or else", policy.RoleMissing},
+	{"granted", "May it do this here? Or else", policy.RoleMissing},
 }
 
 // request is the path of a request through the lines of the order.
@@ -115,7 +115,7 @@ func request() (string, error) {
 	for ; line.Allows(); line++ {
 		fmt.Fprintf(&b, "%d %s<br/>", line, line)
 	}
-	b.WriteString("<b>your handler</b>, with the judged record\"])\n")
+	b.WriteString("<b>your handler</b>, with the decision\"])\n")
 	if text := line.String(); !strings.HasPrefix(text, "reason(") {
 		return "", fmt.Errorf("line %d of the order, %s, is in no stage of the picture", line, text)
 	}
