@@ -4,8 +4,9 @@
 //
 // The clients are curl, Python's requests and urllib, digest-fetch and urllib of npm, and
 // in Go net/http, icholy/digest and mongodb-forks/digest. The proxies are nginx, HAProxy,
-// Caddy and Traefik. [install.sh] installs the first two on Debian, module caddy builds the third,
-// and .ci/run traefik the last one, which takes minutes.
+// Caddy and Traefik. [install.sh] installs the first two on Debian, and module caddy builds the
+// third. Traefik takes minutes to build: its test runs with the program's path in SALLYPORT_TRAEFIK,
+// and `.ci/run traefik` does both.
 //
 // The page [edges.md] has a configuration and a declaration for each common edge. Those that
 // can be installed run with it, and the others are replayed.
