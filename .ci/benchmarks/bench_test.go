@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -20,6 +21,7 @@ import (
 var (
 	rounds      = flag.Int("rounds", 1, "how often to measure each, all of them in turn")
 	keyCounts   = flag.String("keycounts", "10000", "numbers of keys, separated by commas")
+	engineNames = flag.String("engines", "", "names of engines to measure in Decide and DecideSecret, separated by commas; all of them if empty")
 	memoryLimit = flag.Uint64("memory", 8, "do not load an engine that would need more gigabytes than this")
 	loadLimit   = flag.Duration("load", time.Minute, "nor one that would take longer than this to load")
 )
@@ -133,7 +135,8 @@ func benchmarkDecide(b *testing.B, w *work.World) {
 	}
 	right := answers(w, requests)
 	var near []loaded
-	for i, m := range makers {
+	chosen := chosenMakers(b)
+	for i, m := range chosen {
 		if w.Secrets && !m.near {
 			continue
 		}
@@ -153,11 +156,26 @@ func benchmarkDecide(b *testing.B, w *work.World) {
 		if !m.near || w.Keys > 100_000 {
 			decideInTurn(b, w, requests, near)
 			near = nil
-		} else if i+1 == len(makers) || !makers[i+1].near {
+		} else if i+1 == len(chosen) || !chosen[i+1].near {
 			decideInTurn(b, w, requests, near)
 			near = nil
 		}
 	}
+}
+
+// chosenMakers are those that the flag engines names.
+func chosenMakers(b *testing.B) (chosen []maker) {
+	if *engineNames == "" {
+		return makers
+	}
+	for name := range strings.SplitSeq(*engineNames, ",") {
+		i := slices.IndexFunc(makers, func(m maker) bool { return m.name == name })
+		if i < 0 {
+			b.Fatalf("there is no engine %q: want one of the tables", name)
+		}
+		chosen = append(chosen, makers[i])
+	}
+	return chosen
 }
 
 func decideInTurn(b *testing.B, w *work.World, requests []work.Request, engines []loaded) {
