@@ -8,10 +8,13 @@
 // With a failed package it also prints the output of tests that did not end: the process died, or
 // its time was up.
 //
-// Allowed reasons are: a store lacks an optional interface ("do not apply"), real address
-// lists are absent, a test takes the rights of root, as .ci/run gives them afterwards,
-// the race detector finds nothing more in a test that runs without it, too, and a program takes
-// minutes to build, which a command of its own does.
+// Allowed reasons to skip a test are:
+//   - a store lacks an optional interface ("do not apply");
+//   - real address lists are absent;
+//   - it takes the rights of root: .ci/run gives them afterwards;
+//   - it runs without the race detector elsewhere;
+//   - it is left to .ci/run traefik.
+//
 // With the flag -short every reason is allowed.
 package main
 
