@@ -59,7 +59,7 @@ func (l leakCheck) count() (n int) {
 
 // wantNone makes calls, and checks that fewer goroutines are left than calls were made. A
 // store may start some for all calls, such as a pool or a poll. Goroutines may take a moment
-// to end.
+// to end, and counting them stops all others.
 func (l leakCheck) wantNone(what string, n int, do func()) {
 	l.Helper()
 	do()
@@ -67,7 +67,8 @@ func (l leakCheck) wantNone(what string, n int, do func()) {
 	for range n {
 		do()
 	}
-	for end := time.Now().Add(l.limits.patience); ; time.Sleep(time.Millisecond) {
+	end := time.Now().Add(l.limits.patience)
+	for pause := time.Millisecond; ; pause = min(2*pause, 100*time.Millisecond) {
 		left := l.count() - before
 		if left < n/2 {
 			return
@@ -76,6 +77,7 @@ func (l leakCheck) wantNone(what string, n int, do func()) {
 			l.Errorf("%d times %s left %d goroutines behind; want none", n, what, left)
 			return
 		}
+		time.Sleep(pause)
 	}
 }
 
