@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/sallyport-go/sallyport/internal/freeport"
 	"github.com/sallyport-go/sallyport/policy"
 	"github.com/sallyport-go/sallyport/store"
 	"github.com/sallyport-go/sallyport/store/adapter"
@@ -228,12 +229,12 @@ func TestCloseLeavesThePool(t *testing.T) {
 func TestUnreachable(t *testing.T) {
 	server := postgrestest.Shared(t)
 	host, port, _ := strings.Cut(server.Address(), ":")
-	nobody := faultproxy.Start(t, "")
-	nobody.Close()
-	_, noPort, _ := strings.Cut(nobody.Address(), ":")
+	noPort, release, err := freeport.Reserve() // nobody listens
+	require.NoError(t, err)
+	defer release()
 	for _, c := range []struct{ dsn, want string }{
 		{fmt.Sprintf("host=%s port=%s user=postgres password=not-the-password sslmode=disable", host, port), "password authentication failed"},
-		{fmt.Sprintf("host=%s port=%s user=postgres password=not-the-password sslmode=disable", host, noPort), "connection refused"},
+		{fmt.Sprintf("host=%s port=%d user=postgres password=not-the-password sslmode=disable", host, noPort), "connection refused"},
 		{server.DSN() + " dbname=no_such_database", `database "no_such_database" does not exist`},
 	} {
 		pool := newPool(t, c.dsn)

@@ -186,7 +186,7 @@ func startCaddy(t *testing.T, sites func(begin string) string) (front, front6 st
 	path, err := caddyProgram()
 	require.NoError(t, err)
 	directory := t.TempDir()
-	front = start(t, "127.0.0.1", 1, func(addresses []string) *exec.Cmd {
+	front = start(t, 1, func(addresses []string) *exec.Cmd {
 		_, port, err := net.SplitHostPort(addresses[0])
 		require.NoError(t, err)
 		begin := "http://:" + port + " {\n\tbind 127.0.0.1"

@@ -26,7 +26,7 @@ func startHAProxy(t *testing.T, wanted int, parts func(addresses []string) strin
 	t.Helper()
 	path := program(t, "haproxy")
 	file := filepath.Join(t.TempDir(), "haproxy.cfg")
-	return start(t, "127.0.0.1", wanted, func(addresses []string) *exec.Cmd {
+	return start(t, wanted, func(addresses []string) *exec.Cmd {
 		config := "global\n nbthread 1\n maxconn 100\ndefaults\n mode http\n timeout connect 30s\n timeout client 30s\n timeout server 30s\n\n" +
 			parts(addresses)
 		require.NoError(t, os.WriteFile(file, []byte(config), 0o600))

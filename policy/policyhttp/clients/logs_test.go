@@ -96,7 +96,7 @@ func nginxLog(format, access string) func(*testing.T, string, string) (string, s
 func haproxyLog(option string) func(*testing.T, string, string) (string, string) {
 	return func(t *testing.T, back, file string) (front, front6 string) {
 		path := program(t, "haproxy")
-		front = start(t, "127.0.0.1", 1, func(addresses []string) *exec.Cmd {
+		front = start(t, 1, func(addresses []string) *exec.Cmd {
 			bind := addresses[0]
 			if front6 = sameOfIPv6(t, addresses[0]); front6 != "" {
 				bind += "," + front6

@@ -26,7 +26,7 @@ func startNginx(t *testing.T, wanted int, servers func(addresses []string) strin
 	t.Helper()
 	path := program(t, "nginx")
 	directory := t.TempDir()
-	return start(t, "127.0.0.1", wanted, func(addresses []string) *exec.Cmd {
+	return start(t, wanted, func(addresses []string) *exec.Cmd {
 		// One process without a master has no other user and leaves no child behind.
 		config := "daemon off;\nmaster_process off;\npid nginx.pid;\nerror_log stderr warn;\nevents {}\nhttp {\n access_log off;\n"
 		for _, kind := range []string{"client_body", "proxy", "fastcgi", "uwsgi", "scgi"} {

@@ -11,12 +11,15 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/sallyport-go/sallyport/internal/freeport"
 )
 
 // patience is how long a program may take for what takes it a moment. Nothing is
@@ -116,40 +119,28 @@ func run(t *testing.T, stdin string, path string, args ...string) string {
 }
 
 // start starts a server, waits until it answers at all of the addresses, and kills it at
-// the end of the test. configure is given as many addresses as are wanted, which were free
-// a moment ago; as others may take one before the server does, there are several tries.
-func start(t *testing.T, host string, wanted int, configure func(addresses []string) *exec.Cmd) []string {
-	t.Helper()
-	var last error
-	for range 3 {
-		addresses := free(t, host, wanted)
-		var output bytes.Buffer
-		c := configure(addresses)
-		c.Stdout, c.Stderr = &output, &output
-		require.NoError(t, c.Start())
-		ended := make(chan error, 1)
-		go func() { ended <- c.Wait() }()
-		stop := func() { _ = c.Process.Kill(); ended <- <-ended }
-		if last = answers(addresses, ended); last == nil {
-			t.Cleanup(stop)
-			return addresses
-		}
-		stop()
-		last = fmt.Errorf("%s did not start: %w\n%s", filepath.Base(c.Path), last, output.String())
-	}
-	t.Fatal(last)
-	return nil
-}
-
-// free returns addresses with different ports that nobody listens at.
-func free(t *testing.T, host string, wanted int) []string {
+// the end of the test. configure is given as many addresses as are wanted, at which nobody
+// listens.
+func start(t *testing.T, wanted int, configure func(addresses []string) *exec.Cmd) []string {
 	t.Helper()
 	addresses := make([]string, wanted)
 	for i := range addresses {
-		l, err := net.Listen("tcp", host+":0")
+		port, release, err := freeport.Reserve()
 		require.NoError(t, err)
-		defer l.Close() // after the others were opened
-		addresses[i] = l.Addr().String()
+		t.Cleanup(release)
+		addresses[i] = net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
+	}
+	var output bytes.Buffer
+	c := configure(addresses)
+	c.Stdout, c.Stderr = &output, &output
+	require.NoError(t, c.Start())
+	ended := make(chan error, 1)
+	go func() { ended <- c.Wait() }()
+	stop := func() { _ = c.Process.Kill(); ended <- <-ended }
+	t.Cleanup(stop)
+	if err := answers(addresses, ended); err != nil {
+		stop()
+		t.Fatalf("%s did not start: %v\n%s", filepath.Base(c.Path), err, output.String())
 	}
 	return addresses
 }

@@ -18,7 +18,7 @@ func traefikOfGuide(t *testing.T, e *edge, back string) (front, front6 string) {
 		t.Skip("Traefik takes minutes to build: left to .ci/run traefik, or to SALLYPORT_TRAEFIK with its path")
 	}
 	static, dynamic := filepath.Join(directory, "traefik.yaml"), filepath.Join(directory, "dynamic.yaml")
-	front = start(t, "127.0.0.1", 1, func(addresses []string) *exec.Cmd {
+	front = start(t, 1, func(addresses []string) *exec.Cmd {
 		_, port, err := net.SplitHostPort(addresses[0])
 		require.NoError(t, err)
 		files := configuration(t, e.heading, `":80"`, `":`+port+`"`, "filename: dynamic.yaml", "filename: "+dynamic, "127.0.0.1:8080", back)

@@ -6,8 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"math/rand/v2"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -19,6 +17,7 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.uber.org/zap"
 
+	"github.com/sallyport-go/sallyport/internal/freeport"
 	"github.com/sallyport-go/sallyport/store/internal/faultproxy"
 )
 
@@ -58,9 +57,8 @@ func StartUndisturbed(t testing.TB, members int) *Cluster {
 
 func start(t testing.TB, members int, election time.Duration) *Cluster {
 	t.Helper()
-	c, dir := &Cluster{}, t.TempDir()
-	t.Cleanup(func() { c.end(t) }) // before the directory goes
-	addresses := freeAddresses(t, 2*members)
+	c, dir, addresses := &Cluster{}, t.TempDir(), freeAddresses(t, 2*members)
+	t.Cleanup(func() { c.end(t) }) // before the directory goes, and the addresses
 	var initial []string
 	for i := range members {
 		client, peer := addresses[2*i], "http://"+addresses[2*i+1]
@@ -79,19 +77,17 @@ func start(t testing.TB, members int, election time.Duration) *Cluster {
 	return c
 }
 
-// freeAddresses returns addresses on which nobody listens. They are none that the
-// system gives to outgoing connections, or one of those could take a member's while it
-// is down. All are held until the last is found, so that they differ.
+// freeAddresses returns addresses at which nobody listens until the test has ended, not even
+// while a member is down.
 func freeAddresses(t testing.TB, n int) (addresses []string) {
 	t.Helper()
-	for tries := 0; len(addresses) < n; tries++ {
-		listener, err := net.Listen("tcp", fmt.Sprint("127.0.0.1:", 10_000+rand.IntN(22_000)))
-		if err == nil {
-			defer listener.Close()
-			addresses = append(addresses, listener.Addr().String())
-		} else if tries == 1000 {
+	for range n {
+		port, release, err := freeport.Reserve()
+		if err != nil {
 			t.Fatalf("etcdtest: %v", err)
 		}
+		t.Cleanup(release)
+		addresses = append(addresses, fmt.Sprint("127.0.0.1:", port))
 	}
 	return addresses
 }

@@ -10,6 +10,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/sallyport-go/sallyport/internal/freeport"
 )
 
 // NoPooler is what a test says that is skipped because there is no PgBouncer.
@@ -24,10 +26,11 @@ func (s *Server) Pooler(t testing.TB, mode, database string) (dsn string) {
 	if err != nil {
 		absent(t, NoPooler)
 	}
-	port, err := freePort()
+	port, release, err := freeport.Reserve()
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(release)
 	config := filepath.Join(s.dir, fmt.Sprintf("pgbouncer-%d.ini", port))
 	if err := os.WriteFile(config, fmt.Appendf(nil, `[databases]
 * = host=%s port=%d user=postgres

@@ -13,6 +13,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/sallyport-go/sallyport/internal/freeport"
 )
 
 // Password is that of the user postgres, for connections by TCP. On the Unix socket none
@@ -28,6 +30,7 @@ type Server struct {
 	dir      string // with the folders data and the socket
 	programs string
 	port     int
+	release  func() // the port
 	settings []string
 
 	alive   *os.File // while it is open, whoever watches over the server lets it be
@@ -100,16 +103,13 @@ func start(programs string, settings []string, make func(*Server) error) (*Serve
 		_ = os.RemoveAll(dir)
 		return nil, fmt.Errorf("postgrestest: %w", err)
 	}
-	// Between choosing a free port and using it another process may take it.
-	for range 3 {
-		if s.port, err = freePort(); err != nil {
-			break
-		}
-		if err = s.run(); err == nil {
-			return s, nil
-		}
+	if s.port, s.release, err = freeport.Reserve(); err == nil {
+		err = s.run()
 	}
-	return nil, fmt.Errorf("postgrestest: %w", errors.Join(err, s.remove()))
+	if err != nil {
+		return nil, fmt.Errorf("postgrestest: %w", errors.Join(err, s.remove()))
+	}
+	return s, nil
 }
 
 // make makes the data of a new server.
@@ -270,6 +270,9 @@ func (s *Server) remove() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	stopped := s.stop(syscall.SIGQUIT)
+	if s.release != nil {
+		s.release()
+	}
 	return errors.Join(stopped, s.alive.Close(), s.watcher.Wait())
 }
 
@@ -312,13 +315,4 @@ func (s *Server) command(name string, args ...string) *exec.Cmd {
 	command.Dir = s.dir // the test's own folder may be closed to that user
 	asServer(command)
 	return command
-}
-
-// freePort returns a TCP port that was free a moment ago.
-func freePort() (int, error) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, err
-	}
-	return listener.Addr().(*net.TCPAddr).Port, listener.Close()
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/sallyport-go/sallyport/internal/freeport"
 	"github.com/sallyport-go/sallyport/store"
 )
 
@@ -169,14 +170,15 @@ func TestNotServed(t *testing.T) {
 
 // A server that is down, or hangs.
 func TestServerWithoutAnswer(t *testing.T) {
-	server := httptest.NewServer(http.NotFoundHandler())
-	server.Close()
-	status, text := through(t, t.Context(), server.URL, "whoami")
+	port, release, err := freeport.Reserve() // nobody listens
+	require.NoError(t, err)
+	defer release()
+	status, text := through(t, t.Context(), fmt.Sprint("http://127.0.0.1:", port), "whoami")
 	require.Equal(t, unknown, status)
 	require.Contains(t, text, "cannot be reached")
 
 	ctx, cancel := context.WithCancel(t.Context())
-	server = httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		cancel() // as by Ctrl-C
 		<-r.Context().Done()
 	}))

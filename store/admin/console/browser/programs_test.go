@@ -10,10 +10,13 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/sallyport-go/sallyport/internal/freeport"
 )
 
 // patience is a time after which a program hangs. Nothing is measured by it.
@@ -64,30 +67,14 @@ func axeSource(t *testing.T) string {
 	return string(source)
 }
 
-// startNginx starts nginx as one process, and returns the address that it listens at. The
-// address was free a moment ago; as others may take it before nginx does, there are several
-// tries.
+// startNginx starts nginx as one process, and returns the address that it listens at.
 func startNginx(t *testing.T, server string) string {
 	t.Helper()
 	path := program(t, "nginx")
-	var last error
-	for range 5 {
-		var address string
-		if address, last = tryNginx(t, path, server); last == nil {
-			return address
-		}
-	}
-	t.Fatal(last)
-	return ""
-}
-
-// tryNginx starts nginx at a free address, and kills it at the end of the test.
-func tryNginx(t *testing.T, path, server string) (string, error) {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	port, release, err := freeport.Reserve()
 	require.NoError(t, err)
-	address := listener.Addr().String()
-	require.NoError(t, listener.Close())
+	t.Cleanup(release)
+	address := net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
 
 	// One process without a master has no other user and leaves no child behind.
 	directory := t.TempDir()
@@ -106,12 +93,12 @@ func tryNginx(t *testing.T, path, server string) (string, error) {
 	ended := make(chan error, 1)
 	go func() { ended <- c.Wait() }()
 	stop := func() { _ = c.Process.Kill(); ended <- <-ended }
+	t.Cleanup(stop)
 	if err := answers(address, ended); err != nil {
 		stop()
-		return "", fmt.Errorf("nginx did not start: %w\n%s", err, output.String())
+		t.Fatalf("nginx did not start: %v\n%s", err, output.String())
 	}
-	t.Cleanup(stop)
-	return address, nil
+	return address
 }
 
 // answers waits until somebody listens at the address, or the server has ended.
