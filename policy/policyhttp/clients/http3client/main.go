@@ -8,9 +8,9 @@
 // secret, and each further one a method: GET, or GET_0RTT, which goes out as early data if
 // the server has sent a session ticket before. It prints each answer's status on a line.
 //
-// It is a program of its own since quic-go's client has a data race when it resumes a
-// session (https://github.com/quic-go/quic-go/issues/4303). The race detector of a test that
-// is its own client would now and then find that one.
+// It is a program of its own because quic-go's client has a data race when it resumes a
+// session: https://github.com/quic-go/quic-go/issues/4303. In the test's process, the race
+// detector would find it now and then.
 package main
 
 import (
