@@ -19,12 +19,9 @@ func TestReserve(t *testing.T) {
 		seen[port] = true
 		require.GreaterOrEqual(t, port, first)
 		require.Less(t, port, last)
-		for _, host := range []string{"127.0.0.1", "::1"} {
-			if l, err := net.Listen("tcp", address(host, port)); host == "127.0.0.1" || err == nil {
-				require.NoError(t, err)
-				require.NoError(t, l.Close())
-			}
-		}
+		l, err := net.Listen("tcp", address("127.0.0.1", port))
+		require.NoError(t, err)
+		require.NoError(t, l.Close())
 	}
 }
 
@@ -51,6 +48,6 @@ func TestReserveAmongTwo(t *testing.T) {
 		require.EqualError(t, err, none, "somebody listens at %s", listening)
 		require.NoError(t, l.Close())
 	}
-	// Who asks for an address that the machine does not have is told that nobody listens.
+	// As ::1 is on a machine without IPv6.
 	require.True(t, isFree("192.0.2.1", from))
 }

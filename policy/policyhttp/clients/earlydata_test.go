@@ -77,8 +77,9 @@ func TestEarlyDataOverHTTP3(t *testing.T) {
 }
 
 // startHTTP3 builds and starts http3client, which connects from one address to another and
-// ends with the test or after patience. The function that it returns sends a request with a
-// method and returns the answer's status.
+// ends with the test. The function that it returns sends a request with a method and returns
+// the answer's status. The test fails if it is asked for longer than patience: so a test may
+// ask until early data come.
 func startHTTP3(t *testing.T, from, to, url string, certificate tls.Certificate, secret string) func(method string) int {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "http3client")
