@@ -74,7 +74,12 @@ func (p Parser) entry(text string, prefix netip.Prefix) (Entry, error) {
 		if prefix != prefix.Masked() { // as are all shorter than /96; what was meant is anyone's guess
 			return refuse(problem, "write it as IPv4")
 		}
-		return refuse(problem, fmt.Sprintf("write it as IPv4, %q", Entry{prefix: netip.PrefixFrom(addr.Unmap(), prefix.Bits()-96)}))
+		unmapped := netip.PrefixFrom(addr.Unmap(), prefix.Bits()-96)
+		if _, err := p.entry(text, unmapped); err != nil {
+			refusal := err.(*ParseError)
+			return refuse(problem+", and "+refusal.Problem, refusal.Want)
+		}
+		return refuse(problem, fmt.Sprintf("write it as IPv4, %q", Entry{prefix: unmapped}))
 	case addr.Is6() && !p.AllowIPv6:
 		return refuse("is IPv6", "this list takes IPv4 addresses and blocks only")
 	case prefix.Masked() != prefix:

@@ -155,6 +155,8 @@ var refused = []struct{ text, says string }{
 	{"::ffff:203.0.113.7", `is IPv4-mapped IPv6: write it as IPv4, "203.0.113.7"`},
 	{"::ffff:cb00:7107/128", `is IPv4-mapped IPv6: write it as IPv4, "203.0.113.7"`},
 	{"::ffff:198.51.100.0/120", `is IPv4-mapped IPv6: write it as IPv4, "198.51.100.0/24"`},
+	{"::ffff:0.0.0.0", `is IPv4-mapped IPv6, and is the unspecified address, which no client has: name a client's address, or write "0.0.0.0/0" to mean every IPv4 address`},
+	{"::ffff:0:0/128", `is IPv4-mapped IPv6, and is the unspecified address, which no client has: name a client's address, or write "0.0.0.0/0" to mean every IPv4 address`},
 	{"::ffff:0:0/96", `is IPv4-mapped IPv6: write it as IPv4, "0.0.0.0/0"`},
 	{"::ffff:198.51.100.7/120", "is IPv4-mapped IPv6: write it as IPv4"},
 	{"::ffff:198.51.100.0/24", "is IPv4-mapped IPv6: write it as IPv4"},
