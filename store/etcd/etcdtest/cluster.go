@@ -293,6 +293,9 @@ func (m *member) start(t testing.TB) {
 		t.Fatalf("etcdtest: %v", err)
 	}
 	binary, err := os.Executable()
+	if given := os.Getenv(binaryVariable); given != "" {
+		binary, err = given, nil
+	}
 	if err != nil {
 		t.Fatalf("etcdtest: %v", err)
 	}

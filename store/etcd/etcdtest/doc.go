@@ -10,7 +10,9 @@
 //	}
 //
 // A member's process is the test binary itself, started again: a test needs no TestMain,
-// no program to build and no etcd to install.
+// no program to build and no etcd to install. With the race detector it is slow, and searches
+// etcd, too; SALLYPORT_ETCDTEST_BINARY names another test binary to start instead, built
+// without the detector from this package's tests or from tests that import it.
 //
 // It is for tests only. The server is half a hundred modules, and package store/etcd needs
 // none of them; so its tests with a cluster are here.
