@@ -70,7 +70,11 @@ var suites = []suite{{
 		"addBroad: was.Equal(is): the condition became false":                                                                     lessWork,
 		"instants: entry.Covers(client, now): the condition became true":                                                          lessWork,
 	},
-	tests:   []string{"-test.run=^TestCorpus", "-test.skip=^(TestOracle|TestCorpus|Example|Fuzz)", "-test.run=^TestOracle"},
+	tests: []string{
+		"-test.run=^TestCorpus",
+		"-test.skip=^(TestOracle|TestCorpus|TestFailingInTheMiddle|TestRemediesMend|Example|Fuzz)",
+		"-test.run=^(TestOracle|TestFailingInTheMiddle|TestRemediesMend)",
+	},
 	atLeast: 150,
 }}
 
