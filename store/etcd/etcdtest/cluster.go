@@ -292,9 +292,9 @@ func (m *member) start(t testing.TB) {
 	if err != nil {
 		t.Fatalf("etcdtest: %v", err)
 	}
-	binary, err := os.Executable()
-	if given := os.Getenv(binaryVariable); given != "" {
-		binary, err = given, nil
+	binary := os.Getenv(binaryVariable)
+	if binary == "" {
+		binary, err = os.Executable()
 	}
 	if err != nil {
 		t.Fatalf("etcdtest: %v", err)
