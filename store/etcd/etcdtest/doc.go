@@ -10,9 +10,9 @@
 //	}
 //
 // A member's process is the test binary itself, started again: a test needs no TestMain,
-// no program to build and no etcd to install. With the race detector it is slow, and searches
-// etcd, too; SALLYPORT_ETCDTEST_BINARY names another test binary to start instead, built
-// without the detector from this package's tests or from tests that import it.
+// no program to build and no etcd to install. With the race detector the
+// server is slow, since it is searched, too. SALLYPORT_ETCDTEST_BINARY may then name a test
+// binary that was built without it, and imports this package, to start instead.
 //
 // It is for tests only. The server is half a hundred modules, and package store/etcd needs
 // none of them; so its tests with a cluster are here.

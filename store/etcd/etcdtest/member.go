@@ -16,8 +16,8 @@ import (
 // memberVariable is the environment variable that makes a process a member.
 const memberVariable = "SALLYPORT_ETCDTEST_MEMBER"
 
-// binaryVariable is the environment variable with the program to run members with, another
-// test binary that imports this package.
+// binaryVariable is the environment variable that names another test binary to run members
+// with: one without the race detector.
 const binaryVariable = "SALLYPORT_ETCDTEST_BINARY"
 
 // A memberConfig is what a member's process must know. It is passed as JSON.
