@@ -63,10 +63,18 @@ func first(t testing.TB, s *postgres.Store) (told int, mark uint64) {
 	return told, 0
 }
 
+// fewer returns a tenth of n with -short, which is to try that a benchmark runs.
+func fewer(n int) int {
+	if testing.Short() {
+		return n / 10
+	}
+	return n
+}
+
 // BenchmarkMany measures what is done with many keys at once: how long a Load of them
 // took, and how long a watch from zero takes to its first mark.
 func BenchmarkMany(b *testing.B) {
-	for _, n := range []int{10_000, 100_000} {
+	for _, n := range []int{fewer(10_000), fewer(100_000)} {
 		b.Run(fmt.Sprintf("Watch from zero/%d", n), func(b *testing.B) {
 			s := newStore(b, newPool(b, postgrestest.Shared(b).Database(b)))
 			began := time.Now()
@@ -146,7 +154,7 @@ func BenchmarkWriters(b *testing.B) {
 // during which a transaction elsewhere, such as a dump, stays open: the server can clear
 // away none of the rows that they replaced. Run it with -benchtime 1x.
 func BenchmarkLongTransaction(b *testing.B) {
-	const keys, writes, sample = 1000, 30_000, 500
+	const keys, sample = 1000, 500
 	pool := newPool(b, postgrestest.Start(b, "fsync=off").DSN())
 	s := newStore(b, pool)
 	load(b, s, keys)
@@ -184,7 +192,7 @@ func BenchmarkLongTransaction(b *testing.B) {
 		median(lookup)
 		b.ReportMetric(median(put), "µs-put-before")
 		b.ReportMetric(median(lookup), "µs-lookup-before")
-		for i := range writes {
+		for i := range fewer(30_000) {
 			put(i)
 		}
 		b.ReportMetric(median(put), "µs-put-after")

@@ -47,25 +47,34 @@ func BenchmarkWatch(b *testing.B) {
 	b.ReportMetric(float64(all[len(all)*999/1000].Microseconds()), "µs-p99.9")
 }
 
-const manyKeys = 100_000
+// fewer returns a tenth of n with -short, which is to try that a benchmark runs.
+func fewer(n int) int {
+	if testing.Short() {
+		return n / 10
+	}
+	return n
+}
 
-// loadMany stores keys with three entries each, in a hundred organizations.
-func loadMany(b *testing.B, s *Store) {
+// loadMany stores keys with three entries each, in a hundred organizations, and returns their
+// number.
+func loadMany(b *testing.B, s *Store) (keys int) {
+	keys = fewer(100_000)
 	var organizations []policy.Organization
 	for i := range 100 {
 		organizations = append(organizations, policy.Organization{ID: fmt.Sprint("organization ", i)})
 	}
 	require.NoError(b, s.Load(context.Background(), organizations, nil))
-	for from := 0; from < manyKeys; from += store.MaxLoad {
-		var keys []apikey.Key
+	for from := 0; from < keys; from += store.MaxLoad {
+		var some []apikey.Key
 		for i := range store.MaxLoad {
 			n := from + i
-			key := newKey(b, apikey.ID(fmt.Sprintf("key-%06d", n*7919%manyKeys)), organizations[n%100].ID, fmt.Sprintf("10.%d.%d.0/24", n>>8&255, n&255), "192.0.2.7", "198.51.100.0/24")
+			key := newKey(b, apikey.ID(fmt.Sprintf("key-%06d", n*7919%keys)), organizations[n%100].ID, fmt.Sprintf("10.%d.%d.0/24", n>>8&255, n&255), "192.0.2.7", "198.51.100.0/24")
 			key.Grants = []apikey.Grant{{Role: "reader", AllProjects: true}}
-			keys = append(keys, key)
+			some = append(some, key)
 		}
-		require.NoError(b, s.Load(context.Background(), nil, keys))
+		require.NoError(b, s.Load(context.Background(), nil, some))
 	}
+	return keys
 }
 
 // BenchmarkLoad measures the storing of 100,000 keys, and what they take on the disk.
@@ -73,18 +82,18 @@ func BenchmarkLoad(b *testing.B) {
 	for b.Loop() {
 		s, err := Open(context.Background(), newPath(b))
 		require.NoError(b, err)
-		loadMany(b, s)
+		keys := loadMany(b, s)
 		require.NoError(b, s.Close())
 		info, err := os.Stat(s.file.path)
 		require.NoError(b, err)
-		b.ReportMetric(float64(info.Size())/manyKeys, "bytes/key")
+		b.ReportMetric(float64(info.Size())/float64(keys), "bytes/key")
 	}
 }
 
 // BenchmarkWatchFromZero measures how long it takes until 100,000 keys were told.
 func BenchmarkWatchFromZero(b *testing.B) {
 	s := open(b, newPath(b))
-	loadMany(b, s)
+	keys := loadMany(b, s)
 	for b.Loop() {
 		n := 0
 		for change, err := range s.Watch(context.Background(), store.Position{}) {
@@ -94,14 +103,14 @@ func BenchmarkWatchFromZero(b *testing.B) {
 			}
 			n++
 		}
-		require.Equal(b, manyKeys+100, n)
+		require.Equal(b, keys+100, n)
 	}
 }
 
 // BenchmarkUsageOfAnOrganization reads the usage of 10,000 keys, as a preview does, and of 100
 // keys writes what a round of store/usage has.
 func BenchmarkUsageOfAnOrganization(b *testing.B) {
-	const keys = 10_000
+	keys := fewer(10_000)
 	for _, addresses := range []int{3, store.MaxUsageAddresses} {
 		s := open(b, newPath(b))
 		putOrganization(b, s, "acme")

@@ -146,7 +146,7 @@ func TestConditionOnDamagedRevision(t *testing.T) {
 // BenchmarkEvents measures what an event takes in the file beside its write, and how long it
 // takes to forget ten thousand.
 func BenchmarkEvents(b *testing.B) {
-	const writes = 10_000
+	writes := fewer(10_000)
 	ctx := context.Background()
 	s := open(b, filepath.Join(inMemory(b), "keys.db"))
 	putOrganization(b, s, "acme")
@@ -162,7 +162,7 @@ func BenchmarkEvents(b *testing.B) {
 			require.NoError(b, err)
 			key.Revision = revision
 		}
-		return (size() - before) / writes
+		return (size() - before) / float64(writes)
 	}
 	document, err := adapter.EncodeEvents([]store.Event{eventOf("acme", "key")})
 	require.NoError(b, err)

@@ -55,7 +55,7 @@ func crowd(tb testing.TB, s *Store, keys, addresses int) {
 // usage: that lists become required changes the answer for a third of them, that the
 // organization is switched off for all.
 func BenchmarkPreview(b *testing.B) {
-	const keys = 10_000
+	keys := fewer(10_000)
 	for _, addresses := range []int{4, store.MaxUsageAddresses} {
 		s := open(b, newPath(b))
 		crowd(b, s, keys, addresses)

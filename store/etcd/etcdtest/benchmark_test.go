@@ -103,10 +103,18 @@ func tellTimes(ctx context.Context, s *etcd.Store, after uint64, told chan<- tim
 	}
 }
 
+// fewer returns a tenth of n with -short, which is to try that a benchmark runs.
+func fewer(n int) int {
+	if testing.Short() {
+		return n / 10
+	}
+	return n
+}
+
 // BenchmarkMany stores 20,000 keys from 64 goroutines, and reads them all by a watch
 // from zero.
 func BenchmarkMany(b *testing.B) {
-	const keys = 20_000
+	keys := fewer(20_000)
 	client := etcdtest.Start(b, 3).Client(b)
 	s, _ := opened(b, client)
 	putOrganization(b, s, "acme")
