@@ -7,7 +7,7 @@ require (
 	github.com/chromedp/chromedp v0.23.0
 	github.com/sallyport-go/sallyport v0.0.0
 	github.com/stretchr/testify v1.12.1
-	golang.org/x/net v0.56.0
+	golang.org/x/net v0.62.0
 )
 
 require (
