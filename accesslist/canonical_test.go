@@ -41,7 +41,7 @@ func checkCanonical(t *testing.T, data []byte) {
 	}
 }
 
-func TestCanonicalJSON(t *testing.T) {
+func TestCanonicalLists(t *testing.T) {
 	for _, text := range nearlyCanonical {
 		checkCanonical(t, []byte(text))
 	}

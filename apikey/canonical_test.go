@@ -59,7 +59,7 @@ func canonicalKeys(t testing.TB) (keys []Key) {
 	return []Key{plain, rich, found, labelled}
 }
 
-func TestCanonicalJSON(t *testing.T) {
+func TestCanonicalKeys(t *testing.T) {
 	for _, key := range canonicalKeys(t) {
 		data, err := json.Marshal(key)
 		require.NoError(t, err)

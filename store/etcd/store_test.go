@@ -198,9 +198,6 @@ func TestReadIsSentAgain(t *testing.T) {
 	_, _, err = s.Lookup(ctx, "k1")
 	require.ErrorIs(t, err, context.DeadlineExceeded)
 
-	if testing.Short() {
-		t.Skip("left out by -short: the rest waits for some seconds")
-	}
 	// Without a deadline it is given up.
 	_, _, err = s.Lookup(t.Context(), "k1")
 	require.ErrorIs(t, err, rpctypes.ErrNoLeader)

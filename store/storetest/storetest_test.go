@@ -69,7 +69,7 @@ func TestSoundStorePassesAfterReopening(t *testing.T) {
 	}
 }
 
-func TestRun(t *testing.T) {
+func TestRunOnMemory(t *testing.T) {
 	Run(t, newMemory, Compact(teststore.Flood))
 }
 

@@ -96,7 +96,7 @@ func TestCrossSiteForms(t *testing.T) {
 
 // Clickjacking, content sniffing, a page of one person in the cache of the next: every answer has
 // its headers, the refused ones as well. checkAnswer compares their values.
-func TestEveryAnswerHasItsHeaders(t *testing.T) {
+func TestEveryPageHasItsHeaders(t *testing.T) {
 	targets := []string{"", "/", "/nope", "/o//acme", "/o/%2e%2e/x", "/console.css", "/console.css/x", "/favicon.ico", "/o/acme/keys/k1/nope", "/%00", "/" + strings.Repeat("x", 9000)}
 	for _, r := range routes() {
 		targets = append(targets, fill(r.Pattern, "acme", "k1"), fill(r.Pattern, "globex", "foreign"), fill(r.Pattern, "acme", "nokey"), fill(r.Pattern, "acme", "k1")+"/")
