@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"time"
 
@@ -15,8 +16,9 @@ import (
 // passedFile is a file in the folder .git with the tree that .ci/run passed on last.
 const passedFile = "ci-passed"
 
-// unpublished is a text that README.md has before the first release.
-const unpublished = "not published yet"
+// unpublished matches what README.md says before the first release: that there is none, and how to
+// import a clone.
+var unpublished = regexp.MustCompile(`(?i)not published yet|=> \.\./sallyport\b`)
 
 // check verifies what every change must keep so that a release can follow it.
 func check(r repository, out io.Writer) error {
@@ -91,8 +93,8 @@ func cut(r repository, version string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	if strings.Contains(string(readme), unpublished) {
-		return fmt.Errorf("README.md says %q: want how to get a release", unpublished)
+	if text := unpublished.Find(readme); text != nil {
+		return fmt.Errorf("README.md says %q: want how to get a release", text)
 	}
 	if err := compareAPI(r, last, version, sections, out); err != nil {
 		return err

@@ -23,9 +23,9 @@ func newRepository(t *testing.T) repository {
 	do(t, r, "config", "user.name", "Test")
 	do(t, r, "config", "user.email", "test@example.com")
 	do(t, r, "config", "gc.auto", "0")
-	if text, err := os.ReadFile(filepath.Join(r.dir, "README.md")); err == nil && strings.Contains(string(text), unpublished) {
-		edit(t, r, "README.md", unpublished, "published")
-	}
+	readme, err := os.ReadFile(filepath.Join(r.dir, "README.md"))
+	must(t, err)
+	write(t, filepath.Join(r.dir, "README.md"), unpublished.ReplaceAllString(string(readme), "published"))
 	commit(t, r)
 	return r
 }

@@ -45,8 +45,11 @@ func TestRefusals(t *testing.T) {
 		do(t, r, "reset", "--quiet", "--hard", "HEAD~1")
 		passed(t, r)
 	}
-	later(`README.md says "not published yet"`, func() {
-		write(t, filepath.Join(r.dir, "README.md"), "This is not published yet.\n")
+	later(`README.md says "Not published yet"`, func() {
+		write(t, filepath.Join(r.dir, "README.md"), "**Not published yet**: names may still change.\n")
+	}, "v0.1.0")
+	later(`README.md says "=> ../sallyport"`, func() {
+		write(t, filepath.Join(r.dir, "README.md"), "replace "+base+"/store/sqlite => ../sallyport/store/sqlite\n")
 	}, "v0.1.0")
 	later(`module "extra" is in neither list`, func() {
 		write(t, filepath.Join(r.dir, "extra", "go.mod"), "module "+base+"/extra\n")
