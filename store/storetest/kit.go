@@ -7,7 +7,6 @@ import (
 	"runtime/debug"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"testing"
 
 	"github.com/sallyport-go/sallyport/apikey"
@@ -28,8 +27,9 @@ type kit struct {
 	store    store.Store // the adapter, seen by the watchdog
 	adapter  store.Store // from newStore or Reopen
 	sentence string
-	cited    atomic.Bool // the sentence, by a failure
-	closed   bool        // by the case
+	citing   sync.Mutex
+	cited    bool // the sentence, by a failure
+	closed   bool // by the case
 	cleanups []func()
 }
 
@@ -67,10 +67,13 @@ func (k *kit) option(name string, f func()) {
 func (k *kit) Errorf(format string, args ...any) {
 	k.Helper()
 	text := fmt.Sprintf(format, args...)
-	if k.cited.Swap(true) {
+	k.citing.Lock() // until the failure is reported, so that it is the first of several at once
+	defer k.citing.Unlock()
+	if k.cited {
 		k.TB.Errorf("%s (%s)", text, k.sentence)
 		return
 	}
+	k.cited = true
 	k.TB.Errorf("%s\n    %s: %s", text, k.sentence, fixture.Sentences[k.sentence])
 }
 

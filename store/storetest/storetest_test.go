@@ -122,6 +122,21 @@ func TestFailuresCiteTheSentence(t *testing.T) {
 	assert.Equal(t, "7 is wrong\n    S4: "+fixture.Sentences["S4"], got.Failures[0])
 }
 
+func TestTheFirstOfSeveralFailuresAtOnceCitesTheSentence(t *testing.T) {
+	r, err := newRunner(newMemory, nil)
+	require.NoError(t, err)
+	for range 200 {
+		got := recorder.Record(t, func(t testing.TB) {
+			r.run(t, testCase{"S4", "x", func(k *kit) { together(8, func(int) { k.Errorf("wrong") }) }, ""})
+		})
+		require.Len(t, got.Failures, 8)
+		require.Equal(t, "wrong\n    S4: "+fixture.Sentences["S4"], got.Failures[0])
+		for _, later := range got.Failures[1:] {
+			require.Equal(t, "wrong (S4)", later)
+		}
+	}
+}
+
 // A store that does nothing until its context ends must fail the case, not hold it.
 func TestPatienceEnds(t *testing.T) {
 	r, err := newRunner(func(testing.TB) store.Store { return stuck{memory.New()} }, nil)
