@@ -136,6 +136,7 @@ var brokenEvidence = []brokenStore{
 	{name: "loses reports at once", sentence: "U13", only: "U13/of reports at once none is lost", make: with(func(b *teststore.Broken, _ *memory.Store) {
 		var mu sync.Mutex
 		var o store.Observation
+		read := meeting(make(chan struct{}))
 		b.DoObservation = func(context.Context) (store.Observation, error) {
 			mu.Lock()
 			defer mu.Unlock()
@@ -143,7 +144,7 @@ var brokenEvidence = []brokenStore{
 		}
 		b.DoRecordObservation = func(ctx context.Context, report store.Report) error {
 			known, _ := b.DoObservation(ctx)
-			time.Sleep(time.Millisecond)
+			read.wait()
 			mu.Lock()
 			defer mu.Unlock()
 			o = known.Add(report)

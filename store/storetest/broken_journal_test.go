@@ -5,7 +5,6 @@ import (
 	"iter"
 	"slices"
 	"sync"
-	"time"
 
 	"github.com/sallyport-go/sallyport/apikey"
 	"github.com/sallyport-go/sallyport/store"
@@ -121,13 +120,14 @@ var brokenJournals = []brokenStore{
 		}
 	})},
 	{name: "checks conditions in one step and writes in another", sentence: "E5", make: with(func(b *teststore.Broken, sound *memory.Store) {
+		checked := meeting(make(chan struct{}))
 		b.DoWrite = func(ctx context.Context, w store.Write) (uint64, error) {
 			for _, c := range w.If {
 				if revisionOf(ctx, sound, c) != c.Revision {
 					return 0, store.ErrConflict
 				}
 			}
-			time.Sleep(20 * time.Microsecond)
+			checked.wait()
 			w.If = nil
 			return sound.Write(ctx, w)
 		}

@@ -237,7 +237,7 @@ var brokenReads = []brokenStore{
 			if err != nil {
 				return policy.Subject{}, false, nil
 			}
-			time.Sleep(50 * time.Microsecond)
+			time.Sleep(time.Millisecond)
 			organization, err := sound.Organization(ctx, key.Organization)
 			return policy.NewSubject(&key, &organization), err == nil, err
 		}
@@ -248,7 +248,7 @@ var brokenReads = []brokenStore{
 			if err != nil {
 				return key, err
 			}
-			time.Sleep(20 * time.Microsecond)
+			time.Sleep(time.Millisecond)
 			later, err := sound.Key(ctx, id)
 			key.AccessList = later.AccessList
 			return key, err

@@ -53,6 +53,18 @@ type brokenStore struct {
 	options  []Option
 }
 
+// A meeting holds a call between two steps until another is there too, or for a while. A busy
+// machine often runs two calls one after the other, and then the store is right.
+type meeting chan struct{}
+
+func (m meeting) wait() {
+	select {
+	case m <- struct{}{}:
+	case <-m:
+	case <-time.After(50 * time.Millisecond):
+	}
+}
+
 // with makes a store of what change does to a sound one.
 func with(change func(b *teststore.Broken, sound *memory.Store)) func() store.Store {
 	return func() store.Store {
