@@ -110,6 +110,18 @@ func (f *follower) reaches(t testing.TB, revision uint64) {
 	}, patience, time.Millisecond, "the watch did not come to revision %d", revision)
 }
 
+// tracks has a writer put its organization acme a number of times, and waits for each.
+func (f *follower) tracks(t testing.TB, writer store.Store, times int) {
+	t.Helper()
+	organization, err := writer.Organization(t.Context(), "acme")
+	require.NoError(t, err)
+	for range times {
+		organization, err = writer.PutOrganization(t.Context(), organization)
+		require.NoError(t, err)
+		f.reaches(t, organization.Revision)
+	}
+}
+
 // is checks that the copy is the store.
 func (f *follower) is(t testing.TB, s store.Store) {
 	t.Helper()

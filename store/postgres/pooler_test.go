@@ -90,7 +90,7 @@ func TestPoolerAndNotifications(t *testing.T) {
 			log := captureLog(t)
 			direct, pooled := behindPooler(t, mode)
 			writer := newStore(t, newPool(t, direct))
-			organization, _ := acme(t, writer)
+			acme(t, writer)
 			opened := func() *postgres.Store {
 				return openStore(t, newPool(t, pooled+" pool_max_conns=1 default_query_exec_mode=exec"))
 			}
@@ -99,12 +99,7 @@ func TestPoolerAndNotifications(t *testing.T) {
 				s.SetPollInterval(time.Hour)
 				f := follow(t, s)
 				f.is(t, writer)
-				for range 5 {
-					var err error
-					organization, err = writer.PutOrganization(t.Context(), organization)
-					require.NoError(t, err)
-					f.reaches(t, organization.Revision)
-				}
+				f.tracks(t, writer, 5)
 				assert.Empty(t, log.String())
 				return
 			}
@@ -114,12 +109,7 @@ func TestPoolerAndNotifications(t *testing.T) {
 				s := opened()
 				s.SetPollInterval(5 * time.Millisecond)
 				f := follow(t, s)
-				for range 10 {
-					var err error
-					organization, err = writer.PutOrganization(t.Context(), organization)
-					require.NoError(t, err)
-					f.reaches(t, organization.Revision)
-				}
+				f.tracks(t, writer, 10)
 			}
 		})
 	}

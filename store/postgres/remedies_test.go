@@ -124,7 +124,7 @@ func TestUnheard(t *testing.T) {
 			log := captureLog(t)
 			dsn := server.Database(t)
 			writer := newStore(t, newPool(t, dsn))
-			organization, _ := acme(t, writer)
+			acme(t, writer)
 			var connected atomic.Bool
 			s := openStore(t, newPool(t, dsn, func(config *pgxpool.Config) {
 				config.MaxConns = 1
@@ -139,21 +139,11 @@ func TestUnheard(t *testing.T) {
 				s.SetPollInterval(time.Hour)
 				f := follow(t, s)
 				f.is(t, writer)
-				for range 5 { // the first may be found before the connection listens
-					var err error
-					organization, err = writer.PutOrganization(t.Context(), organization)
-					require.NoError(t, err)
-					f.reaches(t, organization.Revision)
-				}
+				f.tracks(t, writer, 5) // the first may be found before the connection listens
 			}
 			s.SetPollInterval(5 * time.Millisecond)
 			f := follow(t, s)
-			for range 20 {
-				var err error
-				organization, err = writer.PutOrganization(t.Context(), organization)
-				require.NoError(t, err)
-				f.reaches(t, organization.Revision)
-			}
+			f.tracks(t, writer, 20)
 			if c.warned == "" {
 				assert.Empty(t, log.String())
 				return

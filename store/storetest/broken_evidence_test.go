@@ -136,7 +136,7 @@ var brokenEvidence = []brokenStore{
 	{name: "loses reports at once", sentence: "U13", only: "U13/of reports at once none is lost", make: with(func(b *teststore.Broken, _ *memory.Store) {
 		var mu sync.Mutex
 		var o store.Observation
-		read := meeting(make(chan struct{}))
+		read := make(meeting)
 		b.DoObservation = func(context.Context) (store.Observation, error) {
 			mu.Lock()
 			defer mu.Unlock()

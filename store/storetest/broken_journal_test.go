@@ -120,7 +120,7 @@ var brokenJournals = []brokenStore{
 		}
 	})},
 	{name: "checks conditions in one step and writes in another", sentence: "E5", make: with(func(b *teststore.Broken, sound *memory.Store) {
-		checked := meeting(make(chan struct{}))
+		checked := make(meeting)
 		b.DoWrite = func(ctx context.Context, w store.Write) (uint64, error) {
 			for _, c := range w.If {
 				if revisionOf(ctx, sound, c) != c.Revision {

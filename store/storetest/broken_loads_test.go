@@ -18,7 +18,7 @@ import (
 var brokenLoads = []brokenStore{
 	{name: "loads until a record is refused", sentence: "L1", make: withLoad(func(b *teststore.Loader) { b.DoLoad = b.OneByOne })},
 	{name: "checks first and loads then", sentence: "L1", make: withLoad(func(b *teststore.Loader) {
-		checked := meeting(make(chan struct{}))
+		checked := make(meeting)
 		b.DoLoad = func(ctx context.Context, organizations []policy.Organization, keys []apikey.Key, o ...putOption) error {
 			if err := b.Sound.CheckLoad(ctx, organizations, keys, o); err != nil {
 				return err
