@@ -178,7 +178,7 @@ func (u *unit) runs() bool {
 
 // run runs the program, and compares what it prints.
 func (u *unit) run(r *result) {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
 	printed, err := exec.CommandContext(ctx, u.binary).CombinedOutput()
 	if err != nil {
