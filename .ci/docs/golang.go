@@ -176,9 +176,13 @@ func (u *unit) runs() bool {
 	return ok || u.output != nil
 }
 
+// patience is how long a program or a script may take: .ci/run runs them beside tests that take the
+// processors, and a script may compile.
+const patience = 5 * time.Minute
+
 // run runs the program, and compares what it prints.
 func (u *unit) run(r *result) {
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	printed, err := exec.CommandContext(ctx, u.binary).CombinedOutput()
 	if err != nil {

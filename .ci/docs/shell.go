@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"time"
 )
 
 // command is the module of the command sallyport.
@@ -62,7 +61,7 @@ func (b *block) shell(r *result, root, bin, dir string) error {
 	}
 	prepared := filepath.Join(dir, "prepared")
 	script = fmt.Sprintf("exec 3>&1 4>&2 >'%s' 2>&1\n%s\nexec >&3 2>&4 3>&- 4>&-; rm '%[1]s'\n%[3]s", prepared, before, script)
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	run := exec.CommandContext(ctx, "bash", "-euo", "pipefail", "-c", script)
 	run.Dir = dir
