@@ -12,6 +12,7 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -33,7 +34,7 @@ func guardOf(t *testing.T, address policyhttp.ClientAddress) (*policyhttp.Guard,
 	require.NoError(t, err)
 	engine := policy.New(policy.SourceFunc(func(_ context.Context, id apikey.ID) (policy.Subject, bool, error) {
 		return policy.NewSubject(&key, &policy.Organization{ID: "acme"}), id == key.ID, nil
-	}))
+	}), policy.WithTimeout(time.Minute))
 	guard, err := policyhttp.New(policyhttp.Config{Engine: engine, Address: address})
 	require.NoError(t, err)
 	acme := names("acme", "")

@@ -152,7 +152,7 @@ func TestAdvisoryDigestCaseInsensitiveIDs(t *testing.T) {
 	organization := policy.Organization{ID: "acme"}
 	s.config.Engine = policy.New(policy.SourceFunc(func(_ context.Context, id apikey.ID) (policy.Subject, bool, error) {
 		return policy.NewSubject(&s.key, &organization), strings.EqualFold(string(id), string(s.key.ID)), nil
-	}))
+	}), policy.WithTimeout(time.Minute))
 	guard, err := policyhttp.New(s.config)
 	require.NoError(t, err)
 	s.handler = guard.Protect(policy.Endpoint{}, func(*http.Request) (policy.Resource, error) {
