@@ -273,7 +273,9 @@ func (s *Server) remove() error {
 	if s.release != nil {
 		s.release()
 	}
-	return errors.Join(stopped, s.alive.Close(), s.watcher.Wait())
+	closed := s.alive.Close()
+	_ = s.watcher.Wait() // what that user may not remove, this one does, or says why not
+	return errors.Join(stopped, closed, os.RemoveAll(s.dir))
 }
 
 // watchOver has a shell wait until this process ends, in whatever way, and then end the

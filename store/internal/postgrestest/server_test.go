@@ -44,6 +44,16 @@ func TestDataAreRemoved(t *testing.T) {
 	assert.NoDirExists(t, dir)
 }
 
+// The server's user may not remove anything from the folder for temporary files.
+func TestDataAreRemovedFromAnothersFolder(t *testing.T) {
+	temporary, err := os.MkdirTemp("", "") // that of t lets no other user in
+	require.NoError(t, err)
+	t.Cleanup(func() { assert.NoError(t, os.Remove(temporary), "want it empty") })
+	require.NoError(t, os.Chmod(temporary, 0o755))
+	t.Setenv("TMPDIR", temporary)
+	Start(t)
+}
+
 // childVariable has the test program be a process that ends without any cleanup.
 const childVariable = "SALLYPORT_POSTGRESTEST_CHILD"
 
