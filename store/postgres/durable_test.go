@@ -151,7 +151,7 @@ func TestUnconfirmedCommit(t *testing.T) {
 		end("pg_cancel_backend")
 		assert.ErrorContains(t, <-ended, unconfirmed)
 	})
-	assert.Zero(t, usual.Stat().AcquiredConns())
+	assertAllReturned(t, usual)
 	for _, id := range []string{"put", "callers"} {
 		_, err = s.Key(t.Context(), apikey.ID(id))
 		assert.NoError(t, err, "it happened, whole")
@@ -184,7 +184,7 @@ func TestCommit(t *testing.T) {
 	_, err = tx.Exec(ctx, `SELECT 1/0`)
 	require.Error(t, err)
 	assert.ErrorContains(t, postgres.Commit(ctx, tx), "current transaction is aborted")
-	assert.Zero(t, pool.Stat().AcquiredConns())
+	assertAllReturned(t, pool)
 
 	// A connection is used again by the next.
 	conn, err := pgx.Connect(ctx, pool.Config().ConnString())
@@ -220,5 +220,5 @@ func TestCommit(t *testing.T) {
 	_, err = tx.Exec(ctx, `INSERT INTO unique_late VALUES (1), (1)`)
 	require.NoError(t, err)
 	assert.ErrorContains(t, postgres.Commit(ctx, tx), "duplicate key value")
-	assert.Zero(t, pool.Stat().AcquiredConns())
+	assertAllReturned(t, pool)
 }

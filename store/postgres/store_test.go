@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/sallyport-go/sallyport/apikey"
@@ -28,6 +30,13 @@ func newPool(t testing.TB, dsn string, change ...func(*pgxpool.Config)) *pgxpool
 	require.NoError(t, err)
 	t.Cleanup(pool.Close)
 	return pool
+}
+
+// assertAllReturned waits until no connection of a pool is in use: a notification that is owed is
+// sent, and a connection ended, beside the caller.
+func assertAllReturned(t testing.TB, pool *pgxpool.Pool) {
+	t.Helper()
+	assert.Eventually(t, func() bool { return pool.Stat().AcquiredConns() == 0 }, patience, time.Millisecond)
 }
 
 // newStore returns an empty store in a database.
