@@ -280,7 +280,7 @@ func TestEveryFailure(t *testing.T) {
 			to, err := sqlite.NewConnector(uri(path))
 			require.NoError(t, err)
 			f := &faults{left: -1}
-			s, err := openFile(ctx, path, faultyConnector{to, f})
+			s, err := openFile(ctx, path, faultyConnector{to, f}, bringUpToDate)
 			require.NoError(t, err)
 			defer func() { assert.NoError(t, s.Close()) }()
 			s.keptChanges = 2 // so that writes drop some
@@ -323,7 +323,7 @@ func TestEveryFailureOfOpen(t *testing.T) {
 			require.NoError(t, err)
 			f := &faults{}
 			f.after(n)
-			s, err := openFile(t.Context(), path, faultyConnector{to, f})
+			s, err := openFile(t.Context(), path, faultyConnector{to, f}, bringUpToDate)
 			if !f.heal() {
 				require.NoError(t, err)
 				require.NoError(t, s.Close())
@@ -344,7 +344,7 @@ func TestFailureOfClose(t *testing.T) {
 	to, err := sqlite.NewConnector(uri(path))
 	require.NoError(t, err)
 	f := &faults{left: -1}
-	s, err := openFile(t.Context(), path, faultyConnector{to, f})
+	s, err := openFile(t.Context(), path, faultyConnector{to, f}, bringUpToDate)
 	require.NoError(t, err)
 	putKey(t, s, newKey(t, "third", "acme"))
 	f.after(0)

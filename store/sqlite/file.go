@@ -19,13 +19,7 @@ var making sync.Mutex
 // makeFile creates the file if it is absent, and returns its absolute path. SQLite itself
 // would create a file, and a log, that others may read.
 func makeFile(path string) (string, error) {
-	switch {
-	case path == "":
-		return "", errors.New("the path is empty: want that of a file")
-	case path == ":memory:" || strings.HasPrefix(path, "file:"):
-		return "", fmt.Errorf("the path %q: want that of a file, not a URI or a store in memory", path)
-	}
-	path, err := absolute(path)
+	path, err := fileName(path)
 	if err != nil {
 		return "", err
 	}
@@ -38,14 +32,34 @@ func makeFile(path string) (string, error) {
 	if !errors.Is(err, fs.ErrExist) {
 		return "", err
 	}
-	info, err := os.Stat(path)
+	return path, checkRegular(path)
+}
+
+// findFile returns the absolute path of a file that exists.
+func findFile(path string) (string, error) {
+	path, err := fileName(path)
 	if err != nil {
 		return "", err
 	}
-	if !info.Mode().IsRegular() {
-		return "", fmt.Errorf("%s is a %s: want a file", path, kind(info.Mode()))
+	return path, checkRegular(path)
+}
+
+func checkRegular(path string) error {
+	info, err := os.Stat(path)
+	if err == nil && !info.Mode().IsRegular() {
+		err = fmt.Errorf("%s is a %s: want a file", path, kind(info.Mode()))
 	}
-	return path, nil
+	return err
+}
+
+func fileName(path string) (string, error) {
+	switch {
+	case path == "":
+		return "", errors.New("the path is empty: want that of a file")
+	case path == ":memory:" || strings.HasPrefix(path, "file:"):
+		return "", fmt.Errorf("the path %q: want that of a file, not a URI or a store in memory", path)
+	}
+	return absolute(path)
 }
 
 // absolute returns a path from the root. It does not clean it as filepath.Abs does: before a

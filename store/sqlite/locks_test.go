@@ -198,7 +198,7 @@ func TestEveryCallWaits(t *testing.T) {
 			to, err := sqlite.NewConnector(uri(path))
 			require.NoError(t, err)
 			c := &busyConnector{Connector: to, err: locked}
-			s, err := openFile(t.Context(), path, c)
+			s, err := openFile(t.Context(), path, c, bringUpToDate)
 			require.NoError(t, err)
 			defer func() { assert.NoError(t, s.Close()) }()
 			for _, d := range []database{s.read, s.write, s.feed} {

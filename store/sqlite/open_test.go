@@ -321,7 +321,7 @@ func TestOpenNeedsSharedMemory(t *testing.T) {
 	require.NoError(t, err)
 	to, err := sqlite.NewConnector(uri(path) + "&vfs=unix-dotfile")
 	require.NoError(t, err)
-	_, err = openFile(t.Context(), path, to)
+	_, err = openFile(t.Context(), path, to, bringUpToDate)
 	require.ErrorContains(t, err, `the file system cannot have a write-ahead log, which processes share by shared memory: PRAGMA journal_mode is "delete": want "wal"`)
 }
 

@@ -6,6 +6,7 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
+	"io/fs"
 
 	"github.com/sallyport-go/sallyport/store"
 )
@@ -98,14 +99,25 @@ var migrations = []migration{{1, 1, `
 	) STRICT;
 `}}
 
+// A treatment is what to do with a file that is empty, or of an earlier version.
+type treatment bool
+
+const (
+	leaveOlder    treatment = false
+	bringUpToDate treatment = true
+)
+
 // prepareFile brings a file to the latest version and to the write-ahead log. Several
 // processes may do so at once. It returns the position of a file that it has made, the zero
 // Position for any other.
-func prepareFile(ctx context.Context, f file, to driver.Connector) (made store.Position, err error) {
+func prepareFile(ctx context.Context, f file, to driver.Connector, older treatment) (made store.Position, err error) {
 	db := sql.OpenDB(connector{to, f, preparing})
 	defer func() { err = errors.Join(err, db.Close()) }()
 	db.SetMaxOpenConns(1)
 	from, err := version(ctx, db, len(migrations))
+	if err == nil && older == leaveOlder {
+		err = checkUpToDate(from, len(migrations))
+	}
 	if err != nil { // before anything is changed
 		return made, err
 	}
@@ -120,6 +132,22 @@ func prepareFile(ctx context.Context, f file, to driver.Connector) (made store.P
 		return migrate(ctx, db, migrations)
 	}
 	return made, nil
+}
+
+// An emptyError is fs.ErrNotExist for a store whose file is there.
+type emptyError struct{}
+
+func (emptyError) Error() string        { return "the file is empty: it has no store" }
+func (emptyError) Is(target error) bool { return target == fs.ErrNotExist }
+
+func checkUpToDate(from, latest int) error {
+	switch {
+	case from == 0:
+		return emptyError{}
+	case from < latest:
+		return fmt.Errorf("the file has version %d, of an earlier release: want %d, to which Open brings it", from, latest)
+	}
+	return nil
 }
 
 // A querier is a database or a transaction.

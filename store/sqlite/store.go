@@ -67,15 +67,29 @@ var (
 //
 // Open fails, and leaves the file as it is, if
 //
-//   - the file is something else, or was written by a later version of this package
+//   - the file is something else
+//   - a later version of this package has changed it, and this one may not read it any more:
+//     store.ErrNewer
 //   - the file may not be written
 //   - processes cannot share memory on its file system
 //   - the file has several names: hard links, or a mount of the file alone
 func Open(ctx context.Context, path string) (*Store, error) {
+	return openPath(ctx, path, makeFile, bringUpToDate)
+}
+
+// OpenExisting is [Open] for a file that has a store already. It does not make one, nor bring an
+// older one up to date, as programs want that look at the store of a running service. An absent
+// or empty file is an error that is fs.ErrNotExist, and leaves everything as it is, as one of
+// an earlier version does.
+func OpenExisting(ctx context.Context, path string) (*Store, error) {
+	return openPath(ctx, path, findFile, leaveOlder)
+}
+
+func openPath(ctx context.Context, path string, find func(path string) (string, error), older treatment) (*Store, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	path, err := makeFile(path)
+	path, err := find(path)
 	if err != nil {
 		return nil, fmt.Errorf("store/sqlite: %w", err)
 	}
@@ -83,11 +97,11 @@ func Open(ctx context.Context, path string) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("store/sqlite: open %s: %w", path, err)
 	}
-	return openFile(ctx, path, to)
+	return openFile(ctx, path, to, older)
 }
 
 // openFile opens the store in an existing file, by a connector to it.
-func openFile(ctx context.Context, path string, to driver.Connector) (*Store, error) {
+func openFile(ctx context.Context, path string, to driver.Connector, older treatment) (*Store, error) {
 	f, err := fileAt(path)
 	if err == nil {
 		err = errors.Join(checkLinks(path, f.opened), checkMount(path))
@@ -99,7 +113,7 @@ func openFile(ctx context.Context, path string, to driver.Connector) (*Store, er
 	s.poller.pause, s.poller.hint = pollPause, make(chan struct{}, 1)
 	s.life, s.end = context.WithCancel(context.Background())
 	err = s.whileLocked(ctx, func() (err error) {
-		s.known, err = prepareFile(ctx, f, to)
+		s.known, err = prepareFile(ctx, f, to, older)
 		return err
 	})
 	if err == nil {

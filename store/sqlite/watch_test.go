@@ -229,7 +229,7 @@ func TestPollingSurvivesFailures(t *testing.T) {
 	to, err := sqlite.NewConnector(uri(path))
 	require.NoError(t, err)
 	f := &faults{left: -1}
-	s, err := openFile(t.Context(), path, faultyConnector{to, f})
+	s, err := openFile(t.Context(), path, faultyConnector{to, f}, bringUpToDate)
 	require.NoError(t, err)
 	defer func() { assert.NoError(t, s.Close()) }()
 	next, stop := iter.Pull2(s.Watch(t.Context(), store.Position{}))

@@ -74,6 +74,22 @@ func TestStoresThatCannotBeOpened(t *testing.T) {
 		require.NotContains(t, stderr.String(), "There is no organization")
 	}
 	require.NoFileExists(t, dir+"/none")
+
+	// An empty file is no store, and stays empty until migrate is told to make one of it.
+	empty, status := filepath.Join(dir, "empty"), func(args ...string) int {
+		return run(t.Context(), append(args, "--store", "sqlite:"+filepath.Join(dir, "empty")), strings.NewReader(""), io.Discard, io.Discard, env)
+	}
+	require.NoError(t, os.WriteFile(empty, nil, 0o600))
+	for want, args := range map[int][]string{unknown: {"org", "list"}, no: {"migrate", "--preview"}} {
+		require.Equal(t, want, status(args...), args)
+		text, err := os.ReadFile(empty)
+		require.NoError(t, err)
+		require.Empty(t, text, args)
+	}
+	require.Equal(t, yes, status("migrate", "--yes"))
+	require.Equal(t, yes, status("migrate", "--preview"))
+	require.Equal(t, yes, status("org", "list"))
+
 	env.getenv = func(name string) string { return map[string]string{"ETCDCTL_CACERT": dir + "/ca"}[name] }
 	var stderr bytes.Buffer
 	require.Equal(t, unknown, run(t.Context(), []string{"org", "list", "--store", "etcd://127.0.0.1:1/g"}, strings.NewReader(""), io.Discard, &stderr, env))

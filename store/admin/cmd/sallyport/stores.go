@@ -3,10 +3,8 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io/fs"
 	"net/url"
-	"os"
 	"strings"
 	"time"
 
@@ -49,19 +47,28 @@ func openSQLite(ctx context.Context, path string, migrate bool) (opened, error) 
 	if path == "" {
 		return opened{}, usageError{errors.New("the address of the store has no path: want sqlite:/path/to/keys.db")}
 	}
-	if _, err := os.Stat(path); err != nil && (!migrate || !errors.Is(err, fs.ErrNotExist)) {
-		return opened{}, absent(err)
+	open := sqlite.OpenExisting
+	if migrate {
+		open = sqlite.Open
 	}
-	keys, err := sqlite.Open(ctx, path)
+	keys, err := open(ctx, path)
 	if err != nil {
-		return opened{}, err
+		return opened{}, absent(err)
 	}
 	return opened{keys, "sqlite:" + path, keys.Close}, nil
 }
 
+// An absentError says how to make the store.
+type absentError struct{ error }
+
+func (e absentError) Error() string {
+	return "there is no such store: " + strings.TrimPrefix(e.error.Error(), "store/sqlite: ") + " (to make one: sallyport migrate)"
+}
+func (e absentError) Unwrap() error { return e.error }
+
 func absent(err error) error {
 	if errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("there is no such store: %w (to make one: sallyport migrate)", err)
+		return absentError{err}
 	}
 	return err
 }
