@@ -163,7 +163,7 @@ func TestK2DigestCredentialsAreRedactedEverywhere(t *testing.T) {
 func TestRehashKeepsDigestCredentials(t *testing.T) {
 	config := apikey.IssuerConfig{DigestRealm: "things", DigestAlgorithms: []apikey.DigestAlgorithm{apikey.DigestMD5}}
 	key, secret := newKey(t, newIssuer(t, config))
-	keyed := newIssuer(t, apikey.IssuerConfig{ServerKeys: []apikey.ServerKey{serverKey(t, "k1")}, AcceptUnkeyed: true})
+	keyed := newIssuer(t, apikey.IssuerConfig{ServerKeys: []apikey.ServerKey{serverKey(t, "k1"), apikey.Unkeyed()}})
 	rehashed, ok := parsed(t, keyed, secret).Rehash(key.Secrets[0])
 	require.True(t, ok)
 	require.Equal(t, key.Secrets[0].Digest, rehashed.Digest)

@@ -30,12 +30,14 @@
 // service that begins to use server keys, or rotates them, takes these steps, each in every process before the next.
 // The example of store.CountServerKeys is a program of them.
 //
-//  1. The new server key is put behind the old one in [IssuerConfig] (ServerKeys): it can verify.
-//  2. It is put first: new secrets are hashed under it. The old one, or AcceptUnkeyed, still verifies the others.
+//  1. The new server key is put behind the old one in [IssuerConfig] (ServerKeys): it can verify. The old one of a
+//     service without any is [Unkeyed].
+//  2. It is put first: new secrets are hashed under it. The old one still verifies the others.
 //  3. Each proven secret is hashed again: policy.Decision.Rehashed returns the key to put, [Secret.Rehash]
 //     does it. Without the text a hash cannot be made anew. A secret keeps its ID and with it its usage.
 //  4. store.CountServerKeys counts the secrets under each server key. Those that remain were not used, or by HTTP Digest
 //     alone, which hashes none again: look at their usage, and [Rotate] them with their owners, or delete their keys.
+//     Those that only a policy.Verifier of the service's own proves stay under "", and no server key concerns them.
 //  5. The old server key is dropped when none remains. A secret under it would be denied as a wrong one from then on,
 //     except by HTTP Digest, which needs no server key; the operator's side of the decision has [ErrUnknownServerKey] and
 //     names the server key.

@@ -162,7 +162,7 @@ func ExampleNewServerKey() {
 	if err != nil {
 		panic(err)
 	}
-	issuer, err := apikey.NewIssuer(apikey.IssuerConfig{ServerKeys: []apikey.ServerKey{serverKey}, AcceptUnkeyed: true})
+	issuer, err := apikey.NewIssuer(apikey.IssuerConfig{ServerKeys: []apikey.ServerKey{serverKey, apikey.Unkeyed()}})
 	if err != nil {
 		panic(err)
 	}

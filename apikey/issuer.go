@@ -25,13 +25,10 @@ type IssuerConfig struct {
 	// service. They follow the rules of Prefix, and none may begin with another one and a _.
 	AcceptPrefixes []string
 
-	// ServerKeys are the keys of the stored HMAC-SHA-256 of a secret. The first hashes new secrets, the others still
-	// verify old ones, each for one more hash per call; see Secret.Rehash. None: secrets are hashed with plain SHA-256.
+	// ServerKeys are the keys of the stored HMAC-SHA-256 of a secret. The first hashes new secrets, the others only
+	// verify, each for one more hash per call; see Secret.Rehash. While a service moves to server keys, [Unkeyed] is one
+	// of them. None: secrets are hashed with plain SHA-256.
 	ServerKeys []ServerKey
-
-	// AcceptUnkeyed lets an issuer with server keys still verify secrets hashed with plain SHA-256, while a service moves
-	// to server keys. Without ServerKeys [NewIssuer] refuses it: perhaps they were not loaded.
-	AcceptUnkeyed bool
 
 	// DigestAlgorithms makes Issue, New and Rotate add HTTP Digest credentials to every new secret, for these algorithms and
 	// DigestRealm; see [DigestCredentials]. A key can use Digest only if its secret was made by such an issuer. List every
@@ -77,7 +74,7 @@ func (i *Issuer) orDefault() *Issuer {
 // NewIssuer returns an issuer. The error joins everything wrong with the configuration:
 //   - an invalid prefix, or one that begins with another one and a _;
 //   - a zero ServerKey, or two with the same ID;
-//   - AcceptUnkeyed without ServerKeys;
+//   - [Unkeyed] without another server key: perhaps they were not loaded;
 //   - an invalid Digest algorithm, or one given twice;
 //   - an invalid DigestRealm;
 //   - DigestAlgorithms without DigestRealm, or the other way around.
@@ -94,18 +91,17 @@ func NewIssuer(config IssuerConfig) (*Issuer, error) {
 	for n, key := range config.ServerKeys {
 		switch {
 		case key.sum == nil:
-			report("ServerKeys[%d] is a zero ServerKey: want one from NewServerKey", n)
+			report("ServerKeys[%d] is a zero ServerKey: want one from NewServerKey, or Unkeyed", n)
 		case seen[key.id]:
 			report("ServerKeys[%d] has the ID %q of an earlier one: want an ID never used for another key", n, key.id)
 		}
 		seen[key.id] = true
 		i.hashes = append(i.hashes, hashUnder{serverKey: key.id, sum: key.sum})
 	}
-	if config.AcceptUnkeyed && len(config.ServerKeys) == 0 {
-		report("AcceptUnkeyed without ServerKeys: want at least one server key, or AcceptUnkeyed false")
-	}
-	if config.AcceptUnkeyed || len(config.ServerKeys) == 0 {
-		i.hashes = append(i.hashes, hashUnder{sum: sha256.Sum256})
+	if len(config.ServerKeys) == 0 {
+		i.hashes = defaultIssuer.hashes
+	} else if len(seen) == 1 && seen[""] {
+		report("ServerKeys has Unkeyed and no server key: want one beside it, or an empty list")
 	}
 	checkDigest(config, report)
 	if err := errors.Join(errs...); err != nil {

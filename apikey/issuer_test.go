@@ -30,12 +30,13 @@ func TestNewIssuerFindsEveryMistake(t *testing.T) {
 	require.Nil(t, issuer)
 	require.EqualError(t, err, `apikey: the prefix "Acme": want 1 to 32 lowercase letters, digits and _, `+
 		`a letter first and no _ last, for example "sp"
-apikey: ServerKeys[1] is a zero ServerKey: want one from NewServerKey
+apikey: ServerKeys[1] is a zero ServerKey: want one from NewServerKey, or Unkeyed
 apikey: ServerKeys[2] has the ID "k1" of an earlier one: want an ID never used for another key`)
 
-	_, err = apikey.NewIssuer(apikey.IssuerConfig{AcceptUnkeyed: true})
-	require.EqualError(t, err, "apikey: AcceptUnkeyed without ServerKeys: "+
-		"want at least one server key, or AcceptUnkeyed false")
+	_, err = apikey.NewIssuer(apikey.IssuerConfig{ServerKeys: []apikey.ServerKey{apikey.Unkeyed()}})
+	require.EqualError(t, err, "apikey: ServerKeys has Unkeyed and no server key: want one beside it, or an empty list")
+	_, err = apikey.NewIssuer(apikey.IssuerConfig{ServerKeys: []apikey.ServerKey{apikey.Unkeyed(), key, apikey.Unkeyed()}})
+	require.EqualError(t, err, `apikey: ServerKeys[2] has the ID "" of an earlier one: want an ID never used for another key`)
 }
 
 func TestNewServerKeyRefusesBadIDsAndShortKeys(t *testing.T) {

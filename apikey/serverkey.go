@@ -40,6 +40,11 @@ func NewServerKey(id string, key []byte) (ServerKey, error) {
 	return ServerKey{id: id, sum: keyedSum(bytes.Clone(key))}, nil
 }
 
+// Unkeyed returns what stands for no server key among [IssuerConfig].ServerKeys: plain SHA-256, under the ID "". Behind the
+// service's first server key it goes on verifying the secrets from before; ahead of it, the server key verifies and
+// hashes none yet.
+func Unkeyed() ServerKey { return ServerKey{sum: sha256.Sum256} }
+
 // String returns "[redacted]".
 func (k ServerKey) String() string { return redacted }
 

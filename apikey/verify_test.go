@@ -171,7 +171,7 @@ func TestRehash(t *testing.T) {
 
 	// From no server key to one.
 	plain, plainSecret := newKey(t, nil)
-	keyed := newIssuer(t, apikey.IssuerConfig{ServerKeys: []apikey.ServerKey{first}, AcceptUnkeyed: true})
+	keyed := newIssuer(t, apikey.IssuerConfig{ServerKeys: []apikey.ServerKey{first, apikey.Unkeyed()}})
 	rehashed, ok = parsed(t, keyed, plainSecret).Rehash(plain.Secrets[0])
 	require.True(t, ok)
 	require.Equal(t, "first", rehashed.ServerKey)
@@ -213,7 +213,7 @@ func TestRehashRefuses(t *testing.T) {
 // The sum of one server key under the name of another proves nothing.
 func TestServerKeyIDCounts(t *testing.T) {
 	issuer := newIssuer(t, apikey.IssuerConfig{
-		ServerKeys: []apikey.ServerKey{serverKey(t, "a"), serverKey(t, "b")}, AcceptUnkeyed: true})
+		ServerKeys: []apikey.ServerKey{serverKey(t, "a"), serverKey(t, "b"), apikey.Unkeyed()}})
 	key, secret := newKey(t, issuer)
 	for _, id := range []string{"b", ""} {
 		key.Secrets[0].ServerKey = id
@@ -221,10 +221,25 @@ func TestServerKeyIDCounts(t *testing.T) {
 	}
 }
 
-func TestAcceptUnkeyed(t *testing.T) {
-	keys := []apikey.ServerKey{serverKey(t, "k1")}
-	strict := newIssuer(t, apikey.IssuerConfig{ServerKeys: keys})
-	moving := newIssuer(t, apikey.IssuerConfig{ServerKeys: keys, AcceptUnkeyed: true})
+// A service moves to server keys, or back: each step verifies what the one before and the one after it have stored.
+func TestUnkeyed(t *testing.T) {
+	k1 := serverKey(t, "k1")
+	learning := newIssuer(t, apikey.IssuerConfig{ServerKeys: []apikey.ServerKey{apikey.Unkeyed(), k1}})
+	moving := newIssuer(t, apikey.IssuerConfig{ServerKeys: []apikey.ServerKey{k1, apikey.Unkeyed()}})
+	strict := newIssuer(t, apikey.IssuerConfig{ServerKeys: []apikey.ServerKey{k1}})
+	steps := []*apikey.Issuer{nil, learning, moving, strict}
+	for n, by := range steps {
+		key, secret := newKey(t, by)
+		require.Equal(t, n >= 2, key.Secrets[0].ServerKey == "k1", "step %d", n)
+		rehashed, ok := parsed(t, moving, secret).Rehash(key.Secrets[0])
+		require.Equal(t, n < 2, ok, "step %d", n)
+		for m := max(n-1, 0); m <= min(n+1, len(steps)-1); m++ {
+			requireVerifies(t, parsed(t, steps[m], secret), key.Secrets, noon, 0)
+		}
+		if ok {
+			requireVerifies(t, parsed(t, learning, secret), []apikey.StoredSecret{rehashed}, noon, 0)
+		}
+	}
 
 	key, secret := newKey(t, nil)
 	requireDenied(t, parsed(t, strict, secret), key.Secrets, noon, apikey.ErrUnknownServerKey)
@@ -240,7 +255,7 @@ func TestVerifyAndParseDoNotAllocate(t *testing.T) {
 	for name, config := range map[string]apikey.IssuerConfig{
 		"sha256": {},
 		"hmac":   {ServerKeys: []apikey.ServerKey{serverKey(t, "k1")}},
-		"both":   {ServerKeys: []apikey.ServerKey{serverKey(t, "k1"), serverKey(t, "k2")}, AcceptUnkeyed: true},
+		"both":   {ServerKeys: []apikey.ServerKey{serverKey(t, "k1"), serverKey(t, "k2"), apikey.Unkeyed()}},
 	} {
 		issuer := newIssuer(t, config)
 		limit := float64(allocsOfPool * len(config.ServerKeys))

@@ -9,11 +9,15 @@ import (
 	"github.com/sallyport-go/sallyport/policy"
 )
 
-func issuerUnder(t testing.TB, acceptUnkeyed bool, ids ...string) *apikey.Issuer {
+// issuerUnder returns an issuer with server keys of these IDs, "" for Unkeyed.
+func issuerUnder(t testing.TB, ids ...string) *apikey.Issuer {
 	t.Helper()
-	config := apikey.IssuerConfig{AcceptUnkeyed: acceptUnkeyed}
+	var config apikey.IssuerConfig
 	for _, id := range ids {
-		key, err := apikey.NewServerKey(id, []byte("32 random bytes of the service, "+id))
+		key, err := apikey.Unkeyed(), error(nil)
+		if id != "" {
+			key, err = apikey.NewServerKey(id, []byte("32 random bytes of the service, "+id))
+		}
 		require.NoError(t, err)
 		config.ServerKeys = append(config.ServerKeys, key)
 	}
@@ -33,7 +37,7 @@ func (f *fixture) show(t testing.TB, issuer *apikey.Issuer) {
 // An allowed call under an old server key gives the key with the secret under the new one.
 // After it was put, there is nothing more to do, and the old server key can go.
 func TestRehashed(t *testing.T) {
-	for name, from := range map[string]*apikey.Issuer{"a server key": issuerUnder(t, false, "old"), "none": nil} {
+	for name, from := range map[string]*apikey.Issuer{"a server key": issuerUnder(t, "old"), "none": nil} {
 		f := newFixture(t)
 		f.key.Secrets = nil
 		issued, secret, err := from.Issue(f.key)
@@ -42,9 +46,9 @@ func TestRehashed(t *testing.T) {
 		require.NoError(t, err)
 		f.key, f.secret = issued, secret
 		f.key.Revision = 7
-		moving, after := issuerUnder(t, false, "new", "old"), issuerUnder(t, false, "new")
+		moving, after := issuerUnder(t, "new", "old"), issuerUnder(t, "new")
 		if from == nil {
-			moving = issuerUnder(t, true, "new")
+			moving = issuerUnder(t, "new", "")
 		}
 
 		f.show(t, moving)
@@ -86,7 +90,7 @@ func TestNotRehashed(t *testing.T) {
 		"invalid request":        func(f *fixture) { f.request.Key = "" },
 	} {
 		f := newFixture(t)
-		f.show(t, issuerUnder(t, true, "new"))
+		f.show(t, issuerUnder(t, "new", ""))
 		_, ok := f.evaluate().Rehashed()
 		require.True(t, ok, "without the change")
 		change(f)
@@ -102,13 +106,13 @@ func TestNotRehashed(t *testing.T) {
 func TestDroppedServerKey(t *testing.T) {
 	f := newFixture(t)
 	f.key.Secrets = nil
-	old := issuerUnder(t, false, "2025-11")
+	old := issuerUnder(t, "2025-11")
 	var err error
 	f.key, f.secret, err = old.Issue(f.key)
 	require.NoError(t, err)
 	f.key, _, err = old.Issue(f.key)
 	require.NoError(t, err)
-	f.show(t, issuerUnder(t, false, "2026-05"))
+	f.show(t, issuerUnder(t, "2026-05"))
 	d := f.evaluate()
 	requireDenied(t, d, policy.WrongSecret)
 	require.ErrorIs(t, d.Cause, apikey.ErrUnknownServerKey)

@@ -18,7 +18,7 @@ func TestRehashedBehindTheGuard(t *testing.T) {
 	s := newService(t)
 	serverKey, err := apikey.NewServerKey("2026-05", []byte("32 random bytes of the service's"))
 	require.NoError(t, err)
-	s.config.Issuer, err = apikey.NewIssuer(apikey.IssuerConfig{ServerKeys: []apikey.ServerKey{serverKey}, AcceptUnkeyed: true})
+	s.config.Issuer, err = apikey.NewIssuer(apikey.IssuerConfig{ServerKeys: []apikey.ServerKey{serverKey, apikey.Unkeyed()}})
 	require.NoError(t, err)
 	var offered []apikey.Key
 	s.observers = []policy.Option{policy.WithObserver(func(_ context.Context, d policy.Decision) {

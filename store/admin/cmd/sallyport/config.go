@@ -26,6 +26,8 @@ type configView struct {
 	Output     string   `json:"output"`
 	OutputFrom string   `json:"outputFrom,omitempty"` // likewise
 	Managers   []string `json:"managers,omitempty"`
+	Prefix     string   `json:"prefix,omitempty"` // none: that of the library
+	ServerKeys []string `json:"serverKeys,omitempty"`
 	Wrong      []string `json:"wrong,omitempty"` // profiles that cannot be used, and why
 }
 
@@ -43,7 +45,8 @@ var configs = listing[configView]{
 			file += " (absent)"
 		}
 		return [][2]string{{"file", file}, {"profiles", oneLine(strings.Join(v.Profiles, ", "))}, {"store", from(v.Store, v.From)}, {"server", from(v.Server, v.From)},
-			{"certificates", v.CAFile}, {"key in", v.Key}, {"organization", from(v.Org, v.OrgFrom)}, {"output", from(v.Output, v.OutputFrom)}, {"managers", oneLine(strings.Join(v.Managers, ", "))}, {"wrong", strings.Join(v.Wrong, "\n")}}
+			{"certificates", v.CAFile}, {"key in", v.Key}, {"organization", from(v.Org, v.OrgFrom)}, {"output", from(v.Output, v.OutputFrom)}, {"managers", oneLine(strings.Join(v.Managers, ", "))},
+			{"prefix", oneLine(v.Prefix)}, {"server keys", oneLine(strings.Join(v.ServerKeys, ", "))}, {"wrong", strings.Join(v.Wrong, "\n")}}
 	},
 }
 
@@ -64,13 +67,16 @@ names, or else the environment, or else the profile that SALLYPORT_PROFILE names
   [profiles.night]           # straight in the store, when the service is down
   store = "sqlite:/var/lib/gate/keys.db"
   managers = ["owner"]
+  prefix = "acme"                        # of the service's secrets
+  server-keys = ["2026-05=server.key"]   # if it has some: the first hashes new secrets
 
 No secret is in this file: an address with a password is refused, and so is a file that others can
 write, or one with a key-file that others can read. The key-file is for the server of its own
 profile alone. A wrong profile is reported here, and the others can be used.
 
 The environment has SALLYPORT_STORE or SALLYPORT_SERVER, SALLYPORT_CA_FILE, SALLYPORT_ORG,
-SALLYPORT_OUTPUT and SALLYPORT_MANAGERS. --org '' takes no organization from there.`
+SALLYPORT_OUTPUT, SALLYPORT_MANAGERS, SALLYPORT_PREFIX and SALLYPORT_SERVER_KEY. --org '' takes no
+organization from there.`
 	c.RunE = func(*cobra.Command, []string) error {
 		profiles, path, err := readProfiles(s.env.getenv)
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -89,6 +95,7 @@ SALLYPORT_OUTPUT and SALLYPORT_MANAGERS. --org '' takes no organization from the
 		}
 		if of.store != "" {
 			v.Store = hidePassword(of.store)
+			v.Prefix, v.ServerKeys = of.prefix, of.serverKeys
 		} else {
 			v.CAFile = of.caFile
 			v.Key = s.keyFrom()

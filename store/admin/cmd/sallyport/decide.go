@@ -124,13 +124,13 @@ one is denied, and 2 if one could not be judged.`
 			return usageError{errors.New("which call? want KEY --from ADDRESS --org ORG, or -f FILE")}
 		}
 		request := policy.Request{Key: apikey.ID(args[0]), Client: k.from.Addr, Organization: k.org, Project: k.project, Endpoint: &k.endpoint, Verifier: policy.AlreadyVerified{}}
+		if err := errors.Join(s.storeOnly(c, rolesAreTheServices, "role", "requires-list"), s.storeOnly(c, secretsAreTheServices, "secret-file", "prefix", "server-key")); err != nil {
+			return err
+		}
 		if secret != "" {
 			if err := s.readSecret(&request, secret, issuing); err != nil {
 				return err
 			}
-		}
-		if err := errors.Join(s.storeOnly(c, rolesAreTheServices, "role", "requires-list"), s.storeOnly(c, secretsAreTheServices, "secret-file", "prefix", "server-key")); err != nil {
-			return err
 		}
 		r, err := s.records(c.Context())
 		if err != nil {

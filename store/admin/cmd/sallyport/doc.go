@@ -90,7 +90,8 @@
 //
 // A secret is printed alone on standard output, or written to a new file by --secret-file.
 // Everything else is on standard error. No secret is an argument. The secrets of a service
-// have its prefix, and its server key if it has one: give the same to the command.
+// have its prefix, and its server keys if it has some: give the same to the command, best in a
+// profile. With another prefix the service refuses the secret, and nothing here can tell.
 //
 // # Files
 //

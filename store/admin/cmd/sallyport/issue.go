@@ -29,7 +29,15 @@ func (i *issuing) flags(c *cobra.Command) {
 
 // begin returns the prefix of new secrets.
 func (i issuing) begin(s *session) string {
-	return cmp.Or(i.prefix, s.env.getenv("SALLYPORT_PREFIX"), apikey.DefaultPrefix)
+	return cmp.Or(i.prefix, s.settings.prefix, apikey.DefaultPrefix)
+}
+
+// named returns the server keys of the service, each ID=FILE.
+func (i issuing) named(s *session) []string {
+	if len(i.serverKeys) > 0 {
+		return i.serverKeys
+	}
+	return s.settings.serverKeys
 }
 
 // text says of what form new secrets are.
@@ -60,11 +68,7 @@ func (i issuing) records(ctx context.Context, s *session, organization string) (
 // issuer returns the service's issuer. Without a server key it verifies only plain hashes.
 func (i issuing) issuer(s *session) (*apikey.Issuer, error) {
 	config := apikey.IssuerConfig{Prefix: i.begin(s), Clock: s.env.now}
-	named := i.serverKeys
-	if len(named) == 0 {
-		named = split(s.env.getenv("SALLYPORT_SERVER_KEY"))
-	}
-	for _, text := range named {
+	for _, text := range i.named(s) {
 		id, path, _ := strings.Cut(text, "=")
 		data, err := os.ReadFile(path)
 		if err != nil {
@@ -76,7 +80,9 @@ func (i issuing) issuer(s *session) (*apikey.Issuer, error) {
 		}
 		config.ServerKeys = append(config.ServerKeys, key)
 	}
-	config.AcceptUnkeyed = len(named) > 0
+	if len(config.ServerKeys) > 0 {
+		config.ServerKeys = append(config.ServerKeys, apikey.Unkeyed())
+	}
 	if i.realm != "" {
 		config.DigestRealm, config.DigestAlgorithms = i.realm, []apikey.DigestAlgorithm{apikey.DigestMD5, apikey.DigestSHA256}
 	}
@@ -88,7 +94,7 @@ func (i issuing) issuer(s *session) (*apikey.Issuer, error) {
 // that is an error here.
 func (i issuing) like(s *session, key apikey.Key) (*apikey.Issuer, error) {
 	latest := key.Secrets[len(key.Secrets)-1]
-	if latest.ServerKey != "" && len(i.serverKeys) == 0 && s.env.getenv("SALLYPORT_SERVER_KEY") == "" {
+	if latest.ServerKey != "" && len(i.named(s)) == 0 {
 		return nil, fmt.Errorf("the secret of key %s is hashed under the server key %q: want --server-key %s=FILE, or the service may not take the new secret", key.ID, latest.ServerKey, latest.ServerKey)
 	}
 	if i.realm == "" {

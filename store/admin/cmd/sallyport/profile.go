@@ -27,6 +27,9 @@ type profile struct {
 	Output   string
 	Managers []string
 
+	Prefix     string   // of the service's secrets
+	ServerKeys []string // of the service, each ID=FILE
+
 	from  string // what it is, for people
 	wrong error  // why it cannot be used; nil: it can
 }
@@ -87,6 +90,10 @@ func readProfiles(getenv func(string) string) (profiles map[string]profile, path
 			p.wrong = fmt.Errorf("others can read %s (mode %#o), which names files with keys: want chmod 600", path, mode)
 		}
 		p.CAFile, p.KeyFile = beside(path, p.CAFile), beside(path, p.KeyFile)
+		for i, named := range p.ServerKeys {
+			id, file, _ := strings.Cut(named, "=")
+			p.ServerKeys[i] = id + "=" + beside(path, file)
+		}
 		profiles[name] = p
 	}
 	return profiles, path, nil
@@ -99,15 +106,16 @@ func profileOf(value any) (p profile, err error) {
 	if !isTable {
 		return p, errors.New("it is one value: want [profiles.NAME] with store or server")
 	}
-	texts := map[string]*string{"store": &p.Store, "server": &p.Server, "ca-file": &p.CAFile, "key-file": &p.KeyFile, "org": &p.Org, "output": &p.Output}
+	texts := map[string]*string{"store": &p.Store, "server": &p.Server, "ca-file": &p.CAFile, "key-file": &p.KeyFile, "org": &p.Org, "output": &p.Output, "prefix": &p.Prefix}
+	arrays := map[string]*[]string{"managers": &p.Managers, "server-keys": &p.ServerKeys}
 	for _, name := range slices.Sorted(maps.Keys(values)) {
 		text, isText := values[name].(string)
 		into := texts[name]
 		switch {
-		case name == "managers":
-			p.Managers, err = textsOf(values[name])
+		case arrays[name] != nil:
+			*arrays[name], err = textsOf(name, values[name])
 		case into == nil:
-			err = fmt.Errorf("%.100q is unknown: want store or server, ca-file, key-file, org, output, managers", name)
+			err = fmt.Errorf("%.100q is unknown: want store or server, ca-file, key-file, org, output, managers, prefix, server-keys", name)
 		case !isText:
 			err = fmt.Errorf("%s is no text: want %s = \"…\"", name, name)
 		default:
@@ -120,15 +128,15 @@ func profileOf(value any) (p profile, err error) {
 	return p, nil
 }
 
-// textsOf returns the texts of an array.
-func textsOf(value any) (texts []string, err error) {
+// textsOf returns the texts of an array that has this name.
+func textsOf(name string, value any) (texts []string, err error) {
 	items, isArray := value.([]any)
 	for _, item := range items {
 		text, isText := item.(string)
 		texts, isArray = append(texts, text), isArray && isText
 	}
 	if !isArray {
-		return nil, errors.New("managers are no array of texts: want managers = [\"…\"]")
+		return nil, fmt.Errorf("%s are no array of texts: want %s = [\"…\"]", name, name)
 	}
 	return texts, nil
 }
@@ -157,6 +165,8 @@ func (p profile) check() error {
 		return errors.New("ca-file and key-file are for a server: want one")
 	case p.Server != "" && len(p.Managers) > 0:
 		return errors.New("managers are for a store: the server has its own")
+	case p.Server != "" && p.Prefix+strings.Join(p.ServerKeys, "") != "":
+		return errors.New("prefix and server-keys are for a store: the server has its own")
 	case hasPassword(p.Store):
 		return errors.New("its store has a password: want it in PGPASSWORD, ~/.pgpass or ETCDCTL_USER")
 	case p.Server != "":

@@ -48,6 +48,8 @@ store = "memory:test"
 org = "acme"
 output = "name"
 managers = ["owner"]
+prefix = "acme"
+server-keys = ["2026-05=server.key", "2025-11=/etc/old.key"]
 [profiles.other]
 store = "memory:other"
 org = "globex"
@@ -98,6 +100,9 @@ server = "https://bare.example.com"
 		{"SALLYPORT_OUTPUT=table", "config -P bare", "output    table (SALLYPORT_OUTPUT)\n"},
 		{"SALLYPORT_PROFILE=test SALLYPORT_MANAGERS=auditor", "config -o table", "managers      auditor\n"},
 		{"SALLYPORT_MANAGERS=auditor", "config -P test -o table --managers reader", "managers      reader\n"},
+		{"SALLYPORT_PREFIX=door SALLYPORT_SERVER_KEY=k=f", "config -P test -o table", "prefix        acme\nserver keys   2026-05=HOME/server.key, 2025-11=/etc/old.key\n"},
+		{"SALLYPORT_PREFIX=door SALLYPORT_SERVER_KEY=k=f SALLYPORT_PROFILE=test", "config -o table", "prefix        door\nserver keys   k=f\n"},
+		{"SALLYPORT_PREFIX=door SALLYPORT_SERVER_KEY=k=f", "config -P bare -o jsonl", "\"output\":\"jsonl\"}\n"}, // the server has its own
 	} {
 		h.env = map[string]string{"XDG_CONFIG_HOME": filepath.Dir(h.dir)}
 		for _, pair := range strings.Fields(test.env) {
@@ -108,6 +113,24 @@ server = "https://bare.example.com"
 	}
 	h.env = map[string]string{"XDG_CONFIG_HOME": filepath.Dir(h.dir)}
 	require.Contains(t, h.do("sallyport keys delete owner -P test --preview -o table"), "last_manager: No key could manage") // by the profile's managers
+
+	// A new secret is as the service of the profile makes them, unless the flags say otherwise.
+	h.write("server.key", strings.Repeat("k", 32), 0o600)
+	h.write("old.key", strings.Repeat("o", 32), 0o600)
+	rotate := "sallyport keys rotate report -P test --overlap 0s --yes -o table"
+	require.Contains(t, h.do(rotate), "the server key cannot be read: open /etc/old.key")
+	h.write("config.toml", "[profiles.test]\nstore = \"memory:test\"\nprefix = \"acme\"\nserver-keys = [\"2026-05=server.key\"]\n", 0o600)
+	require.Contains(t, h.do(rotate+" --preview"), "to a secret acme_…")
+	require.Contains(t, h.do(rotate), "? 0\n")
+	key, err := h.store.Key(t.Context(), "report")
+	require.NoError(t, err)
+	require.Equal(t, "2026-05", key.Secrets[0].ServerKey)
+	rotate += " --prefix gate --server-key k2=" + filepath.Join(h.dir, "old.key")
+	require.Contains(t, h.do(rotate+" --preview"), "to a secret gate_…")
+	require.Contains(t, h.do(rotate), "? 0\n")
+	key, err = h.store.Key(t.Context(), "report")
+	require.NoError(t, err)
+	require.Equal(t, "k2", key.Secrets[0].ServerKey)
 }
 
 // The settings in force, in every output.
@@ -172,6 +195,10 @@ func TestWrongConfigurations(t *testing.T) {
 		{"[profiles.prod]\nstore = \"memory:test\"\nserver = \"https://gate.example.com\"\n", `profile "prod": it has store and server`},
 		{"[profiles.prod]\nstore = \"memory:test\"\nkey-file = \"k\"\n", "ca-file and key-file are for a server"},
 		{"[profiles.prod]\nserver = \"https://gate.example.com\"\nmanagers = [\"a\"]\n", "managers are for a store"},
+		{"[profiles.prod]\nserver = \"https://gate.example.com\"\nprefix = \"a\"\n", "prefix and server-keys are for a store"},
+		{"[profiles.prod]\nserver = \"https://gate.example.com\"\nserver-keys = [\"a=b\"]\n", "prefix and server-keys are for a store"},
+		{"[profiles.prod]\nprefix = [\"a\"]\n", "prefix is no text"},
+		{"[profiles.prod]\nserver-keys = [7]\n", `server-keys are no array of texts: want server-keys = ["…"]`},
 		{"[profiles.prod]\nserver = \"http://gate.example.com\"\n", `profile "prod": the address of the server has no TLS`},
 		{"[profiles.prod]\nserver = \"https://olga:" + secret + "@gate.example.com\"\n", "has a user or a password"},
 		{"[profiles.prod]\nstore = \"postgres://gate:" + secret + "@db/gate\"\n", "its store has a password: want it in PGPASSWORD"},

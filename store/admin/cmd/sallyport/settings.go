@@ -19,6 +19,9 @@ type settings struct {
 	caFile        string
 	keyFile       string // of the profile of the server
 	managers      []string
+
+	prefix     string   // of the service's secrets
+	serverKeys []string // of the service, each ID=FILE
 }
 
 // chosen returns the profile that --profile or SALLYPORT_PROFILE names, a zero one if neither
@@ -94,12 +97,9 @@ func (s *session) resolve() error {
 	}
 	caFile, otherFile := inOrder(s, getenv("SALLYPORT_CA_FILE"), found.caFile)
 	found.caFile = cmp.Or(s.caFile, caFile, otherFile)
-	managers, otherManagers := inOrder(s, split(getenv("SALLYPORT_MANAGERS")), p.Managers)
-	for _, found.managers = range [][]string{s.managers, managers, otherManagers} {
-		if len(found.managers) > 0 {
-			break
-		}
-	}
+	found.managers = firstOf(s, s.managers, split(getenv("SALLYPORT_MANAGERS")), p.Managers)
+	found.prefix = cmp.Or(inOrder(s, getenv("SALLYPORT_PREFIX"), p.Prefix))
+	found.serverKeys = firstOf(s, nil, split(getenv("SALLYPORT_SERVER_KEY")), p.ServerKeys)
 	switch {
 	case found.from == "":
 		return usageError{errors.New("which store? want --store sqlite:/path, postgres://… or etcd://h1,h2/prefix, or SALLYPORT_STORE; or --server https://…; or --profile NAME")}
@@ -118,6 +118,17 @@ func inOrder[T any](s *session, environment, profile T) (first, second T) {
 		return profile, environment
 	}
 	return environment, profile
+}
+
+// firstOf returns the values of a flag, or else those of the environment and the profile in order.
+func firstOf(s *session, flag, environment, profile []string) []string {
+	first, second := inOrder(s, environment, profile)
+	for _, values := range [][]string{flag, first} {
+		if len(values) > 0 {
+			return values
+		}
+	}
+	return second
 }
 
 // isRemote reports whether the command works through a server. resolve was called.
