@@ -185,7 +185,9 @@
 // The revisions since the snapshot would be given again, to other writes, and a Put or
 // Delete with a lost revision could not tell (S27). Restore with etcdutl snapshot restore
 // --bump-revision 1000000000 --mark-compacted, and they are not. Bump further if the same
-// snapshot is restored again. Writes after the snapshot are lost, and so are deletions: keys
+// snapshot is restored again. Give each member its --name and --initial-advertise-peer-urls, and
+// all of them the same --initial-cluster and --initial-cluster-token: restored without, each is a
+// cluster by itself, and goes its own way. Writes after the snapshot are lost, and so are deletions: keys
 // revoked since are back.
 //
 // S25 and S26 rest on the fsync of the members' disks, and on --unsafe-no-fsync not being

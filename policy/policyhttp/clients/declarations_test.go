@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/netip"
 
+	"github.com/sallyport-go/sallyport/accesslist"
 	"github.com/sallyport-go/sallyport/accesslist/published"
 	"github.com/sallyport-go/sallyport/policy/policyhttp"
 )
@@ -60,17 +61,22 @@ var declared = map[string]policyhttp.Config{
 	},
 }
 
-// refresh makes a provider's published list the trusted blocks.
-func refresh(trusted *policyhttp.TrustedBlocks, document io.Reader, options published.Options) error {
-	list, err := published.Read(document, options)
+// refresh makes a provider's published list the trusted blocks, and returns it for the next time.
+// A list that lost half since the time before is an error, and changes nothing.
+func refresh(trusted *policyhttp.TrustedBlocks, before accesslist.List, document io.Reader, options published.Options) (accesslist.List, error) {
+	edition, err := published.Read(document, options)
 	if err != nil {
-		return err
+		return before, err
+	}
+	now, err := edition.Compare(before, nil).List()
+	if err != nil {
+		return before, err
 	}
 	var blocks []netip.Prefix
-	for _, entry := range list.Entries {
+	for entry := range now.All() {
 		blocks = append(blocks, entry.Prefix())
 	}
-	return trusted.Set(blocks...)
+	return now, trusted.Set(blocks...)
 }
 
 // fromOurEdge refuses requests without the header and value that only our edge sends.

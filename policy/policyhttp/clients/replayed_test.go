@@ -211,11 +211,20 @@ func TestRefresh(t *testing.T) {
 		"ipv6_prefixes":[{"ipv6_prefix":"2001:db8:aa::/48","region":"GLOBAL","service":"CLOUDFRONT_ORIGIN_FACING","network_border_group":"GLOBAL"}]}`
 	trusted := trusting("192.0.2.0/24")
 	options := published.Options{Services: []string{"CLOUDFRONT_ORIGIN_FACING"}, AllowIPv6: true}
-	require.NoError(t, refresh(trusted, strings.NewReader(ranges), options))
+	list, err := refresh(trusted, accesslist.List{}, strings.NewReader(ranges), options)
+	require.NoError(t, err)
 	address := policyhttp.FromHeader("CloudFront-Viewer-Address").WithPort().WithTrusted(trusted)
 	require.Contains(t, address.String(), "trusted: 203.0.113.0/26, 2001:db8:aa::/48")
-	require.Error(t, refresh(trusted, strings.NewReader("<html>"), options))
-	require.Contains(t, address.String(), "trusted: 203.0.113.0/26, 2001:db8:aa::/48", "a list that cannot be read changes nothing")
+	for _, wrong := range []string{"<html>", strings.ReplaceAll(ranges, "2001:db8:aa::/48", "2001:db8:bb::/48")} {
+		kept, err := refresh(trusted, list, strings.NewReader(wrong), options)
+		require.Error(t, err)
+		require.Equal(t, list, kept)
+		require.Contains(t, address.String(), "trusted: 203.0.113.0/26, 2001:db8:aa::/48", "what cannot be read, or lost half, changes nothing")
+	}
+	grown, err := refresh(trusted, list, strings.NewReader(strings.ReplaceAll(ranges, "203.0.113.0/26", "203.0.113.0/25")), options)
+	require.NoError(t, err)
+	require.Contains(t, address.String(), "trusted: 203.0.113.0/25, 2001:db8:aa::/48")
+	require.Equal(t, 2, grown.Len())
 }
 
 // TestFromOurEdge is about whose request it is.
