@@ -76,7 +76,10 @@ func refresh(trusted *policyhttp.TrustedBlocks, before accesslist.List, document
 	for entry := range now.All() {
 		blocks = append(blocks, entry.Prefix())
 	}
-	return now, trusted.Set(blocks...)
+	if err := trusted.Set(blocks...); err != nil {
+		return before, err
+	}
+	return now, nil
 }
 
 // fromOurEdge refuses requests without the header and value that only our edge sends.

@@ -215,11 +215,15 @@ func TestRefresh(t *testing.T) {
 	require.NoError(t, err)
 	address := policyhttp.FromHeader("CloudFront-Viewer-Address").WithPort().WithTrusted(trusted)
 	require.Contains(t, address.String(), "trusted: 203.0.113.0/26, 2001:db8:aa::/48")
-	for _, wrong := range []string{"<html>", strings.ReplaceAll(ranges, "2001:db8:aa::/48", "2001:db8:bb::/48")} {
+	for why, wrong := range map[string]string{
+		"cannot be read":      "<html>",
+		"lost half":           strings.ReplaceAll(ranges, "2001:db8:aa::/48", "2001:db8:bb::/48"),
+		"trusts every caller": strings.ReplaceAll(ranges, "203.0.113.0/26", "0.0.0.0/0"),
+	} {
 		kept, err := refresh(trusted, list, strings.NewReader(wrong), options)
-		require.Error(t, err)
-		require.Equal(t, list, kept)
-		require.Contains(t, address.String(), "trusted: 203.0.113.0/26, 2001:db8:aa::/48", "what cannot be read, or lost half, changes nothing")
+		require.Error(t, err, why)
+		require.Equal(t, list, kept, why)
+		require.Contains(t, address.String(), "trusted: 203.0.113.0/26, 2001:db8:aa::/48", why)
 	}
 	grown, err := refresh(trusted, list, strings.NewReader(strings.ReplaceAll(ranges, "203.0.113.0/26", "203.0.113.0/25")), options)
 	require.NoError(t, err)
