@@ -40,7 +40,8 @@ type keyRequest struct {
 // The endpoint of that decision is the whole right: the key may then change everything in
 // its organization, its own grants included. Package admin does not ask which changes a role
 // is for. So guard endpoints that carry changes with the managing roles, at the organization:
-// an endpoint without roles lets a viewer of one project make itself the owner.
+// an endpoint without roles lets a viewer of one project make itself the owner; see
+// [Actor.WithRoles].
 func ByKey(decision policy.Decision) (Actor, error) {
 	if !decision.Allowed() {
 		return Actor{}, forbidden("The call was not allowed, so it cannot ask for a change.")
@@ -51,6 +52,25 @@ func ByKey(decision policy.Decision) (Actor, error) {
 		key: decision.KeyID(), secret: decision.SecretID(), client: decision.Client(), origin: decision.ClientFrom(),
 		endpoint: endpoint, resource: decision.Resource(),
 	}}, nil
+}
+
+// WithRoles returns the actor for a change that takes more than its endpoint asks for: its key
+// needs one of these roles, too, where the decision judged it (rule K5). They are judged by the
+// present records when the change is made. It is for an endpoint without roles at which a key may
+// change what is its own, and only a managing key what is another's. Without roles, or if the
+// endpoint has some, the zero Actor is returned. People and systems have no roles: they are
+// returned as they are.
+func (a Actor) WithRoles(roles ...string) Actor {
+	if a.request == nil {
+		return a
+	}
+	if len(roles) == 0 || len(a.request.endpoint.Roles) > 0 {
+		return Actor{}
+	}
+	request := *a.request
+	request.endpoint.Roles = slices.Clone(roles)
+	a.request = &request
+	return a
 }
 
 // ByPerson returns a person. The embedding program vouches for the ID, and for the person's

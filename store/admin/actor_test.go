@@ -6,6 +6,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/sallyport-go/sallyport/apikey"
 	"github.com/sallyport-go/sallyport/policy"
 	"github.com/sallyport-go/sallyport/store"
 	"github.com/sallyport-go/sallyport/store/admin"
@@ -71,4 +72,30 @@ func TestM2Actors(t *testing.T) {
 	data, err := actor.MarshalJSON()
 	require.NoError(t, err)
 	require.JSONEq(t, `{"kind":"key","id":"self","address":"203.0.113.7"}`, string(data))
+}
+
+// A change may take roles that its endpoint does not ask for.
+func TestActorWithRoles(t *testing.T) {
+	w := newWorld(t)
+	w.key("self", "203.0.113.7", "owner")
+	w.key("other", "203.0.113.7", "owner")
+	request := w.request("self", "203.0.113.7")
+	request.Endpoint = &policy.Endpoint{Name: "lists"}
+	actor := w.byRequest(request)
+	owner, both := actor.WithRoles("owner"), actor.WithRoles("auditor", "owner")
+	w.apply(owner, plain, admin.Describe("other", "a"))
+	w.apply(both, plain, admin.Describe("other", "b"))
+	require.Equal(t, "The key that asks for the change may not do so any more: the key lacks the role.",
+		w.refuse(admin.Forbidden, actor.WithRoles("auditor"), plain, admin.Describe("other", "c")).Message)
+
+	w.edit("self", func(k *apikey.Key) { k.Grants = []apikey.Grant{{Role: "viewer"}} })
+	for _, a := range []admin.Actor{owner, both} {
+		w.refuse(admin.Forbidden, a, plain, admin.Describe("other", "d"))
+	}
+	w.apply(actor, plain, admin.Describe("self", "its own"))
+
+	require.Equal(t, admin.Actor{}, actor.WithRoles(), "none is not any")
+	require.Equal(t, admin.Actor{}, w.byRequest(w.request("other", "203.0.113.7")).WithRoles("viewer"), "nothing replaces the roles of an endpoint")
+	require.Equal(t, ann, ann.WithRoles("owner"))
+	require.Equal(t, admin.Actor{}, admin.Actor{}.WithRoles("owner"))
 }

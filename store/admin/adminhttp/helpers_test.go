@@ -140,6 +140,19 @@ func (w *world) edit(id apikey.ID, change func(*apikey.Key)) {
 	require.NoError(w.t, err)
 }
 
+// outdate takes a key's grants away, which the guard does not learn.
+func (w *world) outdate(id apikey.ID) {
+	w.t.Helper()
+	old, found, err := w.memory.Lookup(w.t.Context(), id)
+	require.NoError(w.t, err)
+	require.True(w.t, found)
+	frozen := policy.SourceFunc(func(context.Context, apikey.ID) (policy.Subject, bool, error) { return old, true, nil })
+	w.config.Guard, err = policyhttp.New(policyhttp.Config{Engine: policy.New(frozen, policy.WithClock(func() time.Time { return w.now })), Issuer: w.issuer})
+	require.NoError(w.t, err)
+	w.handler = newHandler(w.config)
+	w.edit(id, func(k *apikey.Key) { k.Grants = []apikey.Grant{{Role: "ORG_MEMBER"}} })
+}
+
 // used records that a key was called from an address, by its entry.
 func (w *world) used(id apikey.ID, entry, from string) {
 	w.t.Helper()

@@ -90,6 +90,25 @@ func TestRolesOfOperations(t *testing.T) {
 	}
 }
 
+// A key that may change nothing any more changes nothing, also while the guard has an older copy
+// of it.
+func TestFormerManagersChangeNothingOwn(t *testing.T) {
+	tried := 0
+	for _, o := range operations {
+		if o.access != manage || o.method == "GET" {
+			continue
+		}
+		tried++
+		w := newOwnWorld(t, o.id)
+		w.outdate(owner)
+		before := w.state()
+		answer := w.own(owner, o.method, w.path(o), ownBodies[o.id], headerAccept, "breaks_key", headerReason, "r")
+		require.Equal(t, 403, answer.Code, "%s: %s", o.id, answer.Body)
+		require.Equal(t, before, w.state())
+	}
+	require.Greater(t, tried, 10)
+}
+
 // A page of another site changes nothing, and programs need no header of browsers.
 func TestOwnCrossOrigin(t *testing.T) {
 	for _, o := range operations {

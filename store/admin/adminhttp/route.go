@@ -223,9 +223,12 @@ func (h *handler) byKey(w http.ResponseWriter, r *http.Request, t *route) {
 	actor, _ := admin.ByKey(decision) // allowed
 	resource := decision.Resource()
 	c := &call{Request: r, decision: decision, actor: actor.Via(store.ViaAPI, ""), organization: resource.Organization, project: resource.Project, base: h.base(r), prefix: t.prefix}
-	if t.access == listOf && string(decision.KeyID()) != r.PathValue("key") && !hasRole(decision.Subject().Key().Grants, h.Roles.Manage, "") {
-		writeError(w, r, &apiError{status: http.StatusForbidden, code: "API_KEY_ACCESS_LIST_ACCESS_DENIED", detail: "The API key may not see or change the access list of another API key.", parameters: []string{cut(r.PathValue("key"))}})
-		return
+	if t.access == listOf && string(decision.KeyID()) != r.PathValue("key") {
+		if !hasRole(decision.Subject().Key().Grants, h.Roles.Manage, "") {
+			writeError(w, r, &apiError{status: http.StatusForbidden, code: "API_KEY_ACCESS_LIST_ACCESS_DENIED", detail: "The API key may not see or change the access list of another API key.", parameters: []string{cut(r.PathValue("key"))}})
+			return
+		}
+		c.actor = c.actor.WithRoles(h.Roles.Manage...) // that copy of the key may be old: see admin.Actor
 	}
 	t.serve(w, c)
 }

@@ -41,7 +41,7 @@ func bodyOf(t route) string {
 	case strings.HasSuffix(t.pattern, "/accessList"):
 		return `[{"ipAddress":"203.0.113.99"}]`
 	case strings.HasPrefix(t.pattern, v2+"/groups/") && t.method == "POST" && strings.HasSuffix(t.pattern, "{key}"):
-		return `[{"roles":["GROUP_READ_ONLY"]}]`
+		return `[{"roles":["GROUP_OWNER"]}]`
 	case strings.HasSuffix(t.pattern, "/settings"):
 		return `{"apiAccessListRequired":true}`
 	case strings.Contains(t.pattern, "{group}"):
@@ -151,6 +151,29 @@ func TestViewersChangeNothing(t *testing.T) {
 		require.Equal(t, 403, w.call(worker, route.method, fill(route.pattern, values), bodyOf(route)).Code, "%s %s", route.method, route.pattern)
 	}
 	require.Equal(t, before, w.records())
+}
+
+// A key that may change nothing any more changes nothing, on any route, also while the guard has
+// an older copy of it.
+func TestFormerManagersChangeNothing(t *testing.T) {
+	w := newWorld(t)
+	w.put(created, acme, []string{client, "203.0.113.5"}, apikey.Grant{Role: manages}, apikey.Grant{Role: leads, AllProjects: true})
+	w.outdate(created)
+	before, tried := w.records(), 0
+	for _, route := range documentedOf(w.handler) {
+		if route.method == "GET" {
+			continue
+		}
+		tried++
+		values := ours()
+		values["group"] = second
+		answer := w.call(created, route.method, fill(route.pattern, values), bodyOf(route))
+		require.Equal(t, 403, answer.Code, "%s %s: %s", route.method, route.pattern, answer.Body)
+		require.Equal(t, "USER_UNAUTHORIZED", answer.Header().Get("X-Error-Code"), "%s %s", route.method, route.pattern)
+	}
+	require.Greater(t, tried, 25)
+	require.Equal(t, before, w.records())
+	require.Equal(t, 204, w.call(created, "DELETE", org+"/apiKeys/"+created+"/accessList/203.0.113.5", "").Code, "its own list is its own")
 }
 
 // The router's own answers are JSON.
