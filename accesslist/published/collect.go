@@ -19,7 +19,7 @@ type collector struct {
 	format    Format
 	ranges    []labelled // valid, of a wanted family, and not too wide
 	denied    []netipx.IPRange
-	unclear   string // a line that denies what cannot be read
+	unclear   string // what denies, and what it denies cannot be read: for people
 	labels    map[string]*label
 	left      [reasons]LeftOut
 	read4     int
@@ -99,15 +99,6 @@ func (c *collector) addRange(place int, text string, r netipx.IPRange, l *label)
 		return
 	}
 	c.ranges = append(c.ranges, labelled{r, l, place})
-}
-
-// deny takes a range that the document denies.
-func (c *collector) deny(r netipx.IPRange) {
-	if len(c.denied) < c.options.MaxRanges {
-		c.denied = append(c.denied, r)
-		return
-	}
-	c.tooMany = true
 }
 
 // refuse leaves out an invalid text, because of a part of it.

@@ -35,8 +35,17 @@ func readCSV(c *collector, data []byte) error {
 				return nil, fmt.Errorf("published: %w: the header has no column %s: want one of %s", ErrNotList, plain.Quote(name), plain.Quote(strings.Join(header, ", ")))
 			}
 		}
+		denies := deniedBy(header, names)
 		return func(place int, fields []string) {
 			field := func(name string) string { return fieldAt(fields, at[name]) }
+			if denies(fields) {
+				words := []string{field(names.Address)}
+				if names.Last != "" {
+					words[0] += "-" + field(names.Last)
+				}
+				c.denyLine(place, words[0], words, words)
+				return
+			}
 			l := c.label([]string{field(names.Region)}, []string{field(names.Service)}, "")
 			if names.Last == "" {
 				c.addText(place, field(names.Address), l)
@@ -50,6 +59,20 @@ func readCSV(c *collector, data []byte) error {
 			}
 		}, nil
 	})
+}
+
+// deniedBy returns what reports whether a record denies: by a field such as deny, or by yes under
+// blocked, in another column than those named.
+func deniedBy(header []string, names Columns) func(fields []string) bool {
+	named := []int{column(header, names.Address), column(header, names.Last), column(header, names.Region), column(header, names.Service)}
+	return func(fields []string) bool {
+		for i, text := range fields {
+			if !slices.Contains(named, i) && (saysDenied(text) || saysYes(text) && namesDenied(fieldAt(header, i))) {
+				return true
+			}
+		}
+		return false
+	}
 }
 
 // readGeofeed reads prefix, country, region, city and postal code (RFC 8805, section 2.1).

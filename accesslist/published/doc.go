@@ -50,9 +50,20 @@
 //     (permit, host) and ipset (add NAME).
 //
 // A line is taken as a whole or not at all: a word that is not understood may be "except". A
-// firewall's rule from one address to another is left out as [Invalid], a line that denies as
-// [Denied]. If a line denies addresses that another admits, the list is refused ([ErrDenies]),
-// because an access list has no such exceptions.
+// firewall's rule from one address to another is left out as [Invalid]. In the format ranges, words
+// may stand in fields after the range, behind a comma, semicolon, bar or tab, but no further address.
+//
+// # Denials
+//
+// An access list has no exceptions, so what a document denies is left out as [Denied]:
+//   - a line of text, or of ranges, with a word such as deny, except or blocked, or with ! before
+//     an address;
+//   - a record of CSV with such a word in a column, or with yes under one such as is_blocked;
+//   - of JSON other than the providers', what is in a member such as deny or blockedIPs, and with
+//     [Options.Columns] an object like such a record.
+//
+// If the list admits an address that it denies, it is refused ([ErrDenies]). So it is if it
+// cannot be read what is denied. The words are English ones: look at the list before you trust it.
 //
 // # Never wider
 //

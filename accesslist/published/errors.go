@@ -26,8 +26,8 @@ var (
 	// the IPv6 addresses assigned so far (2000::/3).
 	ErrTooWide = errors.New("too wide")
 
-	// ErrDenies is returned for a text that denies some of the addresses it admits. An access
-	// list has no deny entries.
+	// ErrDenies is returned for a list that denies some of the addresses it admits, or denies what
+	// cannot be read. An access list has no deny entries.
 	ErrDenies = errors.New("denies addresses it admits")
 
 	// ErrShrunk is returned by [Comparison.List] for a new edition that lost half.

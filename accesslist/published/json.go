@@ -197,7 +197,9 @@ func readJSON(c *collector, data []byte) error {
 		}
 	}
 	w := jsonWalk{c, json.NewDecoder(bytes.NewReader(data))}
-	w.value("", nil, false, &jsonObject{})
+	var outermost jsonObject
+	w.value("", jsonPlace{}, &outermost)
+	w.end(outermost, jsonPlace{})
 	return nil
 }
 
@@ -216,48 +218,84 @@ type jsonWalk struct {
 type jsonObject struct {
 	addresses       []string
 	region, service string
+	denies          string // what says that the object denies, for people
 }
 
-// value reads one value: that of a member, or one in the array of a member. The path has the
-// first names around it.
-func (w jsonWalk) value(name string, path []string, inArray bool, in *jsonObject) {
-	columns := w.options.Columns
+// A jsonPlace is where a value stands.
+type jsonPlace struct {
+	path    []string // the first names around it
+	inArray bool
+	denied  bool // in a member named for what is denied
+}
+
+// value reads one value: that of a member, or one in the array of a member.
+func (w jsonWalk) value(name string, at jsonPlace, in *jsonObject) {
 	token, _ := w.decoder.Token()
 	switch token := token.(type) {
 	case json.Delim:
 		if token == '[' {
+			at.inArray = true
 			for w.decoder.More() {
-				w.value(name, path, true, in)
+				w.value(name, at, in)
 			}
 		} else {
-			w.object(path)
+			w.object(at)
 		}
 		_, _ = w.decoder.Token() // the end
 	case string:
-		switch {
-		case columns.Address == "":
-			if inArray {
-				w.addMember(token, w.label(nil, path, ""))
-			}
-		case strings.EqualFold(name, columns.Address):
-			in.addresses = append(in.addresses, token)
-		case strings.EqualFold(name, columns.Region):
-			in.region = cmp.Or(in.region, token)
-		case strings.EqualFold(name, columns.Service):
-			in.service = cmp.Or(in.service, token)
+		w.text(name, token, at, in)
+	case bool, float64:
+		if namesDenied(name) && saysYes(fmt.Sprint(token)) {
+			in.denies = "the member " + plain.Quote(name)
 		}
 	}
 }
 
-func (w jsonWalk) object(path []string) {
+func (w jsonWalk) text(name, text string, at jsonPlace, in *jsonObject) {
+	columns := w.options.Columns
+	isColumn := func(column string) bool { return column != "" && strings.EqualFold(name, column) }
+	switch {
+	case isColumn(columns.Address):
+		in.addresses = append(in.addresses, text)
+	case isColumn(columns.Region):
+		in.region = cmp.Or(in.region, text)
+	case isColumn(columns.Service):
+		in.service = cmp.Or(in.service, text)
+	case saysDenied(text) || at.denied && saysYes(text):
+		in.denies = "the member " + plain.Quote(name) + " with " + plain.Quote(text)
+	case at.denied:
+		if at.inArray || isLikeAddress(text) {
+			w.denyMember(text)
+		}
+	case at.inArray && columns.Address == "":
+		w.addMember(text, w.label(nil, at.path, ""))
+	}
+}
+
+func (w jsonWalk) object(at jsonPlace) {
 	const names = 4
 	var found jsonObject
 	for w.decoder.More() {
 		token, _ := w.decoder.Token()
 		name := fmt.Sprint(token)
-		w.value(name, append(path[:len(path):len(path)], name)[:min(len(path)+1, names)], false, &found)
+		w.value(name, jsonPlace{
+			path:   append(at.path[:len(at.path):len(at.path)], name)[:min(len(at.path)+1, names)],
+			denied: at.denied || namesDenied(name),
+		}, &found)
+	}
+	w.end(found, at)
+}
+
+// end takes what was found of an object.
+func (w jsonWalk) end(found jsonObject, at jsonPlace) {
+	if found.denies != "" && len(found.addresses) == 0 {
+		w.unclear = found.denies
 	}
 	for _, text := range found.addresses {
+		if at.denied || found.denies != "" {
+			w.denyMember(text)
+			continue
+		}
 		w.addMember(text, w.label([]string{found.region}, []string{found.service}, ""))
 	}
 }

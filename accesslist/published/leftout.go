@@ -13,7 +13,7 @@ const (
 	// Invalid: no address, block or range; on a line of text, a word not understood.
 	Invalid Reason = iota + 1
 
-	// Denied: the line denies, and does not admit.
+	// Denied: the line, record or member denies, and does not admit.
 	Denied
 
 	// OtherFamily: IPv6, without Options.AllowIPv6.

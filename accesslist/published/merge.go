@@ -124,7 +124,7 @@ func (c *collector) check(l List, prefixes []netip.Prefix) error {
 	case l.IPv4.Addresses > 1<<31 || l.IPv6.Addresses > 1<<60:
 		return fmt.Errorf("published: %w: it covers %d IPv4 addresses and %d IPv6 networks of /64: want at most half of all", ErrTooWide, l.IPv4.Addresses, l.IPv6.Addresses)
 	case c.unclear != "":
-		return fmt.Errorf("published: %w, or perhaps does: the line %s is not understood: want a list that admits only", ErrDenies, plain.Quote(c.unclear))
+		return fmt.Errorf("published: %w, or perhaps does: %s is not understood: want a list that admits only", ErrDenies, c.unclear)
 	case len(c.denied) == 0:
 		return nil
 	}

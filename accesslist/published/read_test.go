@@ -260,7 +260,7 @@ func TestPlaces(t *testing.T) {
 		{"ip,,note\n203.0.113.7,,a\n", published.Options{}, "203.0.113.7 csv"},
 		{"ip|note\n203.0.113.7|a\n", published.Options{}, "203.0.113.7 csv"},
 		{"203.0.113.4-203.0.113.5\n203.0.113.7-203.0.113.8\n203.0.113.10,203.0.113.20\nBlock Ltd:203.0.113.30-203.0.113.31\ndeny x\n", published.Options{},
-			"203.0.113.4/31 ranges, 203.0.113.7 ranges, 203.0.113.8 ranges, 203.0.113.30/31 ranges: Block Ltd, 2 invalid 3"},
+			"203.0.113.4/31 ranges, 203.0.113.7 ranges, 203.0.113.8 ranges, 2 invalid 3, 1 denied 4"},
 		{"allow from 203.0.113.7 to 203.0.113.9\npermit ip host 203.0.113.11 host 203.0.113.13\npermit ip 203.0.113.0 0.0.0.3 203.0.113.8 0.0.0.3\n" +
 			"allow from 203.0.113.7 203.0.113.9\npermit ip 203.0.113.4 0.0.0.1\n203.0.113.12 to 203.0.113.13", published.Options{},
 			"203.0.113.4/31 text, 203.0.113.7 text, 203.0.113.9 text, 203.0.113.12/31 text, 3 invalid 1"},

@@ -20,26 +20,22 @@ func readText(c *collector, data []byte) error {
 		words, note := splitLine(text)
 		text = strings.TrimSpace(text)
 		rest, denies := directive(words)
-		if len(rest) == 0 && !denies {
+		if denies {
+			c.denyLine(number, text, words, rest)
+			continue
+		}
+		if len(rest) == 0 {
 			continue
 		}
 		ranges, bad := readWords(rest)
-		if bad == "" && isRule(words, rest) {
-			bad = words[0]
-		}
-		if denies && bad != "" && strings.Contains("0123456789", bad[:1]) && strings.ContainsAny(bad, "./") {
-			c.unclear = text // such as 10.1, which is 10.1.0.0/16 to Apache
+		if isRule(words, rest) {
+			bad = append(bad, words[0])
 		}
 		switch {
-		case denies && (bad == "" || strings.EqualFold(bad, "all") || len(ranges) > 0):
-			c.leave(Denied, number, text, "")
-			for _, r := range ranges {
-				c.deny(r)
-			}
-		case bad != "" && len(rest) > 1:
+		case len(bad) > 0 && len(rest) > 1:
 			c.refuse(number, text, strings.Join(rest, " "))
-		case bad != "":
-			c.refuse(number, text, bad)
+		case len(bad) > 0:
+			c.refuse(number, text, bad[0])
 		default:
 			l := c.label(nil, nil, note)
 			for _, r := range ranges {
@@ -66,8 +62,8 @@ func isRule(words, rest []string) bool {
 	return slices.ContainsFunc(rest, isTo) || strings.EqualFold(words[0], "permit") && addresses > 1
 }
 
-// readRanges reads a range or a block a line, with a name before it or words after it:
-// "192.0.2.1 - 192.0.2.9", "Example Ltd:192.0.2.1-192.0.2.9". Only where the format is
+// readRanges reads a range or a block a line, with a name before it or fields after it:
+// "192.0.2.1 - 192.0.2.9, DE", "Example Ltd:192.0.2.1-192.0.2.9". Only where the format is
 // required, two addresses without a dash are a range: "192.0.2.1,192.0.2.9,DE".
 func readRanges(c *collector, data []byte) error {
 	pairs := c.options.Format == Ranges
@@ -76,23 +72,20 @@ func readRanges(c *collector, data []byte) error {
 		if number++; c.tooMany {
 			break
 		}
-		words, note := splitLine(text)
 		text = strings.TrimSpace(text)
+		words, note := splitLine(text)
 		if len(words) == 0 {
 			continue
 		}
-		if rest, denies := directive(words[:1]); denies {
-			if r, ok := firstRange(append(rest, words[1:]...), pairs); ok {
-				c.leave(Denied, number, text, "")
-				c.deny(r)
-				continue
+		r, ok := firstRange(text, pairs)
+		if name, after := splitName(text); !ok && name != "" {
+			if r, ok = firstRange(after, pairs); ok {
+				words, note = namedWords(name, after), name
 			}
 		}
-		r, ok := firstRange(words, pairs)
-		if name, after := splitName(text); !ok && name != "" {
-			words, _ = splitLine(after)
-			r, ok = firstRange(words, pairs)
-			note = name
+		if rest, denies := directive(words); denies {
+			c.denyLine(number, text, words, rest)
+			continue
 		}
 		if !ok {
 			c.refuse(number, text, text)
@@ -103,22 +96,47 @@ func readRanges(c *collector, data []byte) error {
 	return nil
 }
 
-// firstRange reads the range at the beginning of a line's words, or its only block.
-func firstRange(words []string, pairs bool) (netipx.IPRange, bool) {
+// firstRange reads the range in the first field of a line, or its only block. Beside it in its
+// field is nothing, and in the fields after it no address: a word there may be "except".
+func firstRange(text string, pairs bool) (r netipx.IPRange, ok bool) {
+	words, _ := splitLine(text)
+	used := 1
 	switch {
 	case len(words) == 0:
-		return netipx.IPRange{}, false
+		return r, false
 	case len(words) > 2 && isDash(words[1]):
-		return parseRange(words[0], words[2])
+		r, ok = parseRange(words[0], words[2])
+		used = 3
+	case len(words) == 1:
+		if r, ok = parseDashed(words[0]); !ok {
+			r, ok = parseBlock(words[0])
+		}
+	default:
+		if r, ok = parseDashed(words[0]); !ok && pairs {
+			r, ok = parseRange(words[0], words[1])
+			used = 2
+		}
 	}
-	if r, ok := parseDashed(words[0]); ok {
-		return r, true
+	further, _ := readWords(words[used:])
+	return r, ok && len(further) == 0 && endsField(text, used)
+}
+
+// endsField reports whether the first words of a line are fields of their own.
+func endsField(text string, words int) bool {
+	for field := range strings.FieldsFuncSeq(text, func(r rune) bool { return strings.ContainsRune("\t,;|", r) }) {
+		if words <= 0 {
+			break
+		}
+		there, _ := splitLine(field)
+		words -= len(there)
 	}
-	if len(words) > 1 {
-		r, ok := parseRange(words[0], words[1])
-		return r, ok && pairs
-	}
-	return parseBlock(words[0])
+	return words == 0
+}
+
+func namedWords(name, rest string) []string {
+	words, _ := splitLine(name)
+	after, _ := splitLine(rest)
+	return append(words, after...)
 }
 
 // splitName splits "Example Ltd:192.0.2.1-192.0.2.9". The name is empty if there is none, as
@@ -126,7 +144,7 @@ func firstRange(words []string, pairs bool) (netipx.IPRange, bool) {
 func splitName(text string) (name, rest string) {
 	colon := strings.LastIndexByte(text, ':')
 	name = strings.TrimSpace(text[:max(colon, 0)])
-	if strings.Trim(name, "0123456789abcdefABCDEF:.- ") == "" || strings.HasSuffix(name, ":") {
+	if strings.Trim(name, "0123456789abcdefABCDEF:.-! ") == "" || strings.HasSuffix(name, ":") {
 		return "", text
 	}
 	return name, text[colon+1:]
@@ -175,38 +193,12 @@ func beginsWithAddress(text string) bool {
 
 func readable(words []string) bool {
 	ranges, bad := readWords(words)
-	return len(ranges) > 0 && bad == ""
+	return len(ranges) > 0 && len(bad) == 0
 }
 
-// admits and denies are the words of configurations around addresses.
-var (
-	admits = []string{"accept", "allow", "from", "host", "ip", "permit", "require", "set_real_ip_from"}
-	denies = []string{"ban", "banned", "block", "blocked", "denied", "deny", "drop", "except", "exclude", "not", "reject", "rejected"}
-)
-
-// directive returns the words of a line without those that admit, and whether the line
-// denies. An exclamation mark before an address denies too.
-func directive(words []string) (rest []string, isDenied bool) {
-	if len(words) > 2 && words[0] == "add" { // ipset: add NAME ADDRESS
-		words = words[2:]
-	}
-	for _, word := range words {
-		name := strings.ToLower(strings.TrimSuffix(word, ":"))
-		switch address, negated := strings.CutPrefix(word, "!"); {
-		case negated && address != "":
-			rest, isDenied = append(rest, address), true
-		case negated || slices.Contains(denies, name):
-			isDenied = true
-		case !slices.Contains(admits, name):
-			rest = append(rest, word)
-		}
-	}
-	return rest, isDenied
-}
-
-// readWords reads words that are addresses, blocks, ranges, and netmasks after addresses. It
-// returns the first other word.
-func readWords(words []string) (ranges []netipx.IPRange, bad string) {
+// readWords reads words that are addresses, blocks, ranges, and netmasks after addresses. bad
+// are the other words.
+func readWords(words []string) (ranges []netipx.IPRange, bad []string) {
 	for i := 0; i < len(words); i++ {
 		rest := words[i+1:]
 		r, ok := parseDashed(words[i])
@@ -228,11 +220,12 @@ func readWords(words []string) (ranges []netipx.IPRange, bad string) {
 				r, ok = parseMasked(address, mask)
 			}
 		}
-		if i += used; !ok && bad == "" {
-			bad = words[i-used]
-		} else if ok {
+		if ok {
 			ranges = append(ranges, r)
+		} else {
+			bad = append(bad, words[i])
 		}
+		i += used
 	}
 	return ranges, bad
 }
