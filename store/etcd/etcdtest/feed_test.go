@@ -155,13 +155,17 @@ func TestStuckWatcher(t *testing.T) {
 	go func() {
 		for change, err := range s.Watch(ctx, at(ctx, s, key.Revision)) {
 			if err != nil {
+				if ctx.Err() == nil {
+					t.Error(err)
+				}
 				return
 			}
-			if change.Key == "large" {
+			if change.Key == "large" || change.IsMark() && change.Revision == key.Revision {
 				others <- change.Revision
 			}
 		}
 	}()
+	require.Equal(t, key.Revision, receive(t, others), "what is written past the store is told to those who watch already")
 	for range writes {
 		require.Equal(t, rewriter.write(t), receive(t, others))
 	}
