@@ -18,7 +18,8 @@
 // client's place. Clients look like a proxy if
 //
 //   - more than half of the calls come from private addresses,
-//   - more than half have an X-Forwarded-For without the client in it, or
+//   - more than half have an X-Forwarded-For without the client in it, and not always the same
+//     private address, which may be the server's own, or
 //   - at most 4 addresses sent 12 different agents.
 //
 // No list is suggested and no entry is called unused either

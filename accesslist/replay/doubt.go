@@ -220,7 +220,7 @@ func (o *origin) doubt(client Client) string {
 		return ""
 	case o.private*2 > o.calls:
 		why = fmt.Sprintf("%s of %s come from private addresses", thousands(o.private), count(o.calls, "call", "calls"))
-	case o.varies && o.hidden*2 > o.calls:
+	case o.hidden*2 > o.calls && (o.varies || !isPrivate(o.ended)): // always one private address: perhaps the server's own
 		why = fmt.Sprintf("%s of %s have another address in X-Forwarded-For", thousands(o.hidden), count(o.calls, "call", "calls"))
 	case !o.many && len(o.agents) == manyAgents:
 		why = fmt.Sprintf("%s sent the calls of %d and more different agents", count(len(o.few), "address", "addresses"), manyAgents)

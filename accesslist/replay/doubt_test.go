@@ -37,6 +37,7 @@ func TestProxyInTheClientsPlace(t *testing.T) {
 		{"private, with forwarded lists", "240 of 240 calls come from private addresses", forwarded("10.0.0.5", "203.0.113.7", "203.0.113.8")},
 		{"public, with forwarded lists", "240 of 240 calls have another address in X-Forwarded-For",
 			forwarded("198.51.100.9", "203.0.113.7", "203.0.113.8, 192.0.2.5")},
+		{"public, with one customer behind it", "120 of 120 calls have another address in X-Forwarded-For", forwarded("198.51.100.9", "203.0.113.77")},
 		{"public, without lists", "4 addresses sent the calls of 12 and more different agents", agents},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

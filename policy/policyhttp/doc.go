@@ -61,7 +61,7 @@
 // Bearer and Basic are the default; the others are off unless configured. A secret in the
 // URL or in a form is never looked for. Malformed credentials (400) are
 //
-//   - a secret's text of more than 120 bytes, a user and password of more than 161, a
+//   - a secret's text of more than 120 bytes, a user and password of more than 162, a
 //     header of more than 8192,
 //   - two values of a header, or credentials for schemes in Config.Schemes in two headers,
 //   - control characters,

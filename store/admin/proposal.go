@@ -32,12 +32,17 @@ type Proposal struct {
 //
 // The kinds are set_requirement, suspend_requirement, resume_requirement, enable_organization,
 // enable_key, set_validity, add_entries and edit_entries of one entry, and add_grants of one
-// grant. Any other is Invalid, and so is a value that is missing or cannot be read.
+// grant. Any other is Invalid, and so is an entry, grant or until that is missing or cannot be read.
+// A requirement left out is policy.NotRequired, and a notBefore or expires left out is no bound: the
+// Text says so.
 func (p Proposal) Again(key apikey.ID) (Proposal, error) {
 	switch p.Kind {
 	case "set_requirement":
 		p.Change, p.Text = SetRequirement(p.Requirement), requirementText(p.Requirement)
 	case "suspend_requirement":
+		if p.Until.IsZero() { // it would be suspended for DefaultSuspension from now
+			return Proposal{}, invalid("The change has no until.")
+		}
 		p.Change, p.Text = SuspendRequirement(p.Until), "Suspend the requirement until "+shown(p.Until)+"."
 	case "resume_requirement":
 		p.Change, p.Text = ResumeRequirement(), "Resume the requirement now."

@@ -41,7 +41,7 @@ func TestAProposalIsMadeAgain(t *testing.T) {
 		p.Text, again.Text, p.Change, again.Change = "", "", admin.Change{}, admin.Change{}
 		require.Equal(t, p, again)
 	}
-	for _, p := range []admin.Proposal{{}, {Kind: "rotate"}, {Kind: "delete_key"}, {Kind: "add_entries"}, {Kind: "edit_entries", Entry: &admin.EntryView{Address: "here"}}, {Kind: "add_grants"}} {
+	for _, p := range []admin.Proposal{{}, {Kind: "rotate"}, {Kind: "delete_key"}, {Kind: "suspend_requirement"}, {Kind: "add_entries"}, {Kind: "edit_entries", Entry: &admin.EntryView{Address: "here"}}, {Kind: "add_grants"}} {
 		_, err := p.Again("k")
 		require.Equal(t, admin.Invalid, admin.ClassOf(err), "%+v", p)
 	}

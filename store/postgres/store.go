@@ -65,7 +65,9 @@ func Schema(name string) Option { return func(o *options) { o.schema = name } }
 func choose(list []Option) (options, error) {
 	o := options{schema: DefaultSchema}
 	for _, option := range list {
-		option(&o)
+		if option != nil {
+			option(&o)
+		}
 	}
 	if n := len(o.schema); n == 0 || n > 63 || !utf8.ValidString(o.schema) || strings.ContainsRune(o.schema, 0) || strings.HasPrefix(o.schema, "pg_") {
 		return o, fmt.Errorf(`store/postgres: the schema %.80q: want 1 to 63 bytes of UTF-8 that do not begin with "pg_"`, o.schema)

@@ -42,7 +42,7 @@ func TestOpenExisting(t *testing.T) {
 	before := migrations
 	t.Cleanup(func() { migrations = before })
 	migrations = append(slices.Clone(before), migration{1, 1, "CREATE TABLE parents (id TEXT) STRICT"})
-	require.ErrorContains(t, requireLeft(t, earlier), "the file has version 1, of an earlier release: want 2, to which Open brings it")
+	require.ErrorContains(t, requireLeft(t, earlier), "the file is of an earlier version: it has version 1, want 2, to which Open brings it")
 	require.NoError(t, open(t, earlier).Close())
 	s, err := OpenExisting(t.Context(), earlier)
 	require.NoError(t, err)

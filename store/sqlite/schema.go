@@ -134,6 +134,9 @@ func prepareFile(ctx context.Context, f file, to driver.Connector, older treatme
 	return made, nil
 }
 
+// ErrOlder is returned by [OpenExisting] for a file that an earlier version of this package wrote.
+var ErrOlder = errors.New("the file is of an earlier version")
+
 // An emptyError is fs.ErrNotExist for a store whose file is there.
 type emptyError struct{}
 
@@ -145,7 +148,7 @@ func checkUpToDate(from, latest int) error {
 	case from == 0:
 		return emptyError{}
 	case from < latest:
-		return fmt.Errorf("the file has version %d, of an earlier release: want %d, to which Open brings it", from, latest)
+		return fmt.Errorf("%w: it has version %d, want %d, to which Open brings it", ErrOlder, from, latest)
 	}
 	return nil
 }

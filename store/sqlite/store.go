@@ -79,8 +79,8 @@ func Open(ctx context.Context, path string) (*Store, error) {
 
 // OpenExisting is [Open] for a file that has a store already. It does not make one, nor bring an
 // older one up to date, as programs want that look at the store of a running service. An absent
-// or empty file is an error that is fs.ErrNotExist, and leaves everything as it is, as one of
-// an earlier version does.
+// or empty file is an error that is fs.ErrNotExist, one of an earlier version is [ErrOlder]. With
+// an error everything stays as it is.
 func OpenExisting(ctx context.Context, path string) (*Store, error) {
 	return openPath(ctx, path, findFile, leaveOlder)
 }

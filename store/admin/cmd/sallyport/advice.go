@@ -19,7 +19,7 @@ var listFindings = listing[admin.ListFinding]{
 func (s *session) listFindings() *cobra.Command {
 	var org string
 	var internet bool
-	since := duration(30 * 24 * time.Hour)
+	since := length{duration(30 * 24 * time.Hour)}
 	c := &cobra.Command{Use: "findings KEY", Short: "Report entries that are expired, unused, shadowed or too broad", Args: exactly(1)}
 	c.Long = "Report entries that are expired, unused, shadowed or too broad. Exit status 1 if there are any."
 	c.RunE = func(c *cobra.Command, args []string) error {
@@ -55,7 +55,7 @@ func (s *session) listFindings() *cobra.Command {
 func (s *session) listSuggest() *cobra.Command {
 	var org string
 	var options admin.TightenOptions
-	since := duration(30 * 24 * time.Hour)
+	since := length{duration(30 * 24 * time.Hour)}
 	c := &cobra.Command{Use: "suggest KEY", Short: "Suggest an access list from the addresses that used a key", Args: exactly(1)}
 	c.Long = `Suggest an access list from the addresses that used a key. The list is on standard output, as a
 file for list replace; what speaks against it is on standard error. Nothing is written.

@@ -86,8 +86,12 @@ func (ch *changer) apply(ctx context.Context, organization string, changes []cha
 		return err
 	}
 	defer func() { err = errors.Join(err, ch.secrets.close()) }()
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), changing)
-	defer cancel()
+	ctx = context.WithoutCancel(ctx)
+	if !ch.isRemote() { // a server's own bound is longer
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, changing)
+		defer cancel()
+	}
 	options := admin.ApplyOptions{Token: ch.token, Reason: ch.reason}
 	for _, kind := range ch.accept {
 		options.Accept = append(options.Accept, admin.Kind(kind))

@@ -237,13 +237,17 @@ records of now. What the same call is answered when made again is in the text on
 	return c
 }
 
-// endpoints are flags of the form NAME=ROLE,ROLE.
-func readEndpoints(texts []string) (endpoints []policy.Endpoint) {
+// readEndpoints reads flags of the form NAME=ROLE,ROLE, or NAME for an endpoint without roles.
+func readEndpoints(texts []string) (endpoints []policy.Endpoint, err error) {
 	for _, text := range texts {
-		name, roles, _ := strings.Cut(text, "=")
-		endpoints = append(endpoints, policy.Endpoint{Name: name, Roles: split(roles)})
+		name, roles, hasRoles := strings.Cut(text, "=")
+		endpoint := policy.Endpoint{Name: name, Roles: split(roles)}
+		if name == "" || hasRoles && len(endpoint.Roles) == 0 {
+			return nil, usageError{fmt.Errorf("--endpoint %s: want NAME=ROLE,ROLE, or NAME if it needs no role", quoted(text))}
+		}
+		endpoints = append(endpoints, endpoint)
 	}
-	return endpoints
+	return endpoints, nil
 }
 
 // endpointsOf are an endpoint without roles, and one for each role of a key.
@@ -293,7 +297,10 @@ func (s *session) mayCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		asked := readEndpoints(endpoints)
+		asked, err := readEndpoints(endpoints)
+		if err != nil {
+			return err
+		}
 		if len(asked) == 0 {
 			asked = endpointsOf(key)
 		}
@@ -312,7 +319,7 @@ func (s *session) mayCommand() *cobra.Command {
 		return nil
 	}
 	c.Flags().Var(&from, "from", "address of the caller; any listed one unless given")
-	c.Flags().StringArrayVar(&endpoints, "endpoint", nil, "an endpoint, as `NAME=ROLE,ROLE`; repeat it for each")
+	c.Flags().StringArrayVar(&endpoints, "endpoint", nil, "an endpoint, as `NAME=ROLE,ROLE`, or NAME if it needs none; repeat it for each")
 	c.Flags().StringVar(&org, "org", "", "the key's `organization`; found by the key unless given")
 	return c
 }

@@ -2,9 +2,7 @@ package main
 
 import (
 	"bufio"
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -13,6 +11,7 @@ import (
 	"time"
 
 	"github.com/sallyport-go/sallyport/apikey"
+	"github.com/sallyport-go/sallyport/internal/strictjson"
 	"github.com/sallyport-go/sallyport/policy"
 )
 
@@ -116,10 +115,8 @@ func (s *session) readCalls(lines *bufio.Reader, line int) (calls []requested, e
 		if len(text) == 0 {
 			return calls, err
 		}
-		var call requested
-		decoder := json.NewDecoder(bytes.NewReader(text))
-		decoder.DisallowUnknownFields()
-		if err := decoder.Decode(&call); err != nil {
+		call, err := readCall(text)
+		if err != nil {
 			return calls, fmt.Errorf("line %d is no call: %w", line, err)
 		}
 		if s.isRemote() && (len(call.Roles) > 0 || call.RequiresAccessList) {
@@ -128,6 +125,28 @@ func (s *session) readCalls(lines *bufio.Reader, line int) (calls []requested, e
 		calls = append(calls, call)
 	}
 	return calls, nil
+}
+
+// readCall reads a call exactly: a role that is lost would be none wanted.
+func readCall(text []byte) (call requested, err error) {
+	v, err := strictjson.Parse(text)
+	if err == nil {
+		err = v.Object(
+			strictjson.Field{Name: "key", Read: strictjson.Text(&call.Key)},
+			strictjson.Field{Name: "from", Read: strictjson.Unmarshal(&call.From)},
+			strictjson.Field{Name: "organization", Read: strictjson.Text(&call.Organization)},
+			strictjson.Field{Name: "project", Read: strictjson.Text(&call.Project)},
+			strictjson.Field{Name: "endpoint", Read: strictjson.Text(&call.Endpoint)},
+			strictjson.Field{Name: "roles", Read: strictjson.Slice(&call.Roles, readRole)},
+			strictjson.Field{Name: "requiresAccessList", Read: strictjson.Bool(&call.RequiresAccessList)},
+		)
+	}
+	return call, err
+}
+
+func readRole(v strictjson.Value) (role string, err error) {
+	err = strictjson.Text(&role)(v)
+	return role, err
 }
 
 // requestsOf returns the requests of calls with the right secret.

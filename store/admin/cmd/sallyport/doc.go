@@ -50,7 +50,7 @@
 // The key is sent over TLS 1.2 or later only, or to a loopback address; --ca-file names the
 // certificates to trust instead of the system's. A redirection is not followed. Exit status 1 is
 // also for a key that is refused and for what the server does not have (401, 403 and 404), and
-// 3 for every conflict (409 and 412) but a refusal of the guard. A server that cannot be
+// 3 for every conflict of a change (409 and 412) but a refusal of the guard. A server that cannot be
 // reached, fails, or is another is 2. If the answer to a change is lost, it is not known whether
 // it was made: look first.
 //

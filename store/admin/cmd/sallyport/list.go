@@ -118,7 +118,7 @@ func entriesOf(views []admin.EntryView) (made []accesslist.Entry, err error) {
 func (s *session) listAdd() *cobra.Command {
 	var comment string
 	var expires instant
-	var length duration
+	var length length
 	var ipv6 bool
 	c := &cobra.Command{Use: "add KEY ADDRESS...", Short: "Add addresses and blocks to the access list of a key", Args: atLeast(2)}
 	c.Long = `Add addresses and blocks to the access list of a key. If all of them are listed already, with the
@@ -128,8 +128,8 @@ end or comment, or some are and others are not, nothing is added either, and it 
 	org := ch.keyFlags(c)
 	c.RunE = func(c *cobra.Command, args []string) error {
 		end := expires.Time
-		if length != 0 {
-			end = s.env.now().Add(time.Duration(length)).Truncate(time.Second)
+		if length.duration != 0 {
+			end = s.env.now().Add(time.Duration(length.duration)).Truncate(time.Second)
 		}
 		made, err := entries(args[1:], ipv6, comment, end)
 		if err != nil {

@@ -133,15 +133,12 @@ func (s *session) orgRequire() *cobra.Command {
 }
 
 func (s *session) orgSuspend() *cobra.Command {
-	length := duration(admin.DefaultSuspension)
+	pause := length{duration(admin.DefaultSuspension)}
 	var until instant
 	c, ch := s.changeOf("suspend ORG", "Suspend the requirement of access lists for a while", 1, func(args []string) (string, []change, error) {
-		if length <= 0 {
-			return "", nil, usageError{fmt.Errorf("--for %s: want a time above 0", length)}
-		}
 		end := until.Time
 		if end.IsZero() {
-			end = s.env.now().Add(time.Duration(length)).Truncate(time.Second)
+			end = s.env.now().Add(time.Duration(pause.duration)).Truncate(time.Second)
 		}
 		return fmt.Sprintf("suspend the requirement of organization %s until %s", args[0], when(end)), []change{sent(admin.SuspendRequirement(end), object{}.with("until", end))}, nil
 	})
@@ -161,11 +158,11 @@ asked for; with --yes it has to be named by --until.
 	ch.unasked = func(p admin.Preview) error {
 		if moved := p.Suspension; moved != nil && moved.Will.Before(moved.Was) && until.IsZero() {
 			return usageError{fmt.Errorf("a suspension is running until %s, and --for %s would end it earlier: want --until %s to shorten it, or org resume to end it now",
-				when(moved.Was), length, moved.Will.Format(time.RFC3339))}
+				when(moved.Was), pause, moved.Will.Format(time.RFC3339))}
 		}
 		return nil
 	}
-	c.Flags().Var(&length, "for", "how long, at most 24h")
+	c.Flags().Var(&pause, "for", "how long, at most 24h")
 	c.Flags().Var(&until, "until", "or until when: with --token, that of the preview")
 	c.MarkFlagsMutuallyExclusive("for", "until")
 	return c

@@ -75,13 +75,10 @@ func (s *session) records(ctx context.Context, options ...admin.Option) (records
 
 // since returns the records with how far back usage counts. That of a server is its own unless
 // the flag is given.
-func (s *session) since(c *cobra.Command, window duration) (records, error) {
-	r, err := s.records(c.Context(), admin.WithWindow(time.Duration(window)))
+func (s *session) since(c *cobra.Command, window length) (records, error) {
+	r, err := s.records(c.Context(), admin.WithWindow(time.Duration(window.duration)))
 	if remote, ok := r.(*server); ok && c.Flags().Changed("since") {
-		if window <= 0 {
-			return nil, usageError{fmt.Errorf("--since %s: want a time above 0", window)}
-		}
-		remote.window = time.Duration(window)
+		remote.window = time.Duration(window.duration)
 	}
 	return r, err
 }

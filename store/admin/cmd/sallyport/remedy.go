@@ -98,7 +98,7 @@ func quoted(word string) string {
 // A span is the flags of a begin and an end.
 type span struct {
 	begin, end       instant
-	length           duration
+	length           length
 	noBegin, forever bool
 }
 
@@ -113,8 +113,8 @@ func (f span) of(begin, end, now time.Time) (time.Time, time.Time) {
 	switch {
 	case f.forever:
 		end = time.Time{}
-	case f.length != 0:
-		end = now.Add(time.Duration(f.length)).Truncate(time.Second)
+	case f.length.duration != 0:
+		end = now.Add(time.Duration(f.length.duration)).Truncate(time.Second)
 	case !f.end.IsZero():
 		end = f.end.Time
 	}

@@ -23,7 +23,7 @@ import (
 
 // The bounds of a call to a server.
 const (
-	answering  = 40 * time.Second // for a whole answer: a server takes up to 30 s for a change
+	answering  = 90 * time.Second // for a whole answer: a server takes up to a minute for a change
 	maxHeaders = 64 << 10
 	maxDetail  = 2000 // bytes of an error's text
 )

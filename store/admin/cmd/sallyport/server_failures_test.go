@@ -192,7 +192,7 @@ func TestServerWithoutAnswer(t *testing.T) {
 	defer cancel()
 	status, text = through(t, late, server.URL, "whoami")
 	require.Equal(t, unknown, status)
-	require.Equal(t, "sallyport: "+server.URL+" (SALLYPORT_SERVER) does not answer within 40s\n", text)
+	require.Equal(t, "sallyport: "+server.URL+" (SALLYPORT_SERVER) does not answer within 1m30s\n", text)
 
 	server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		answering200("application/json", "{")(w, r)

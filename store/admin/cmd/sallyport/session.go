@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/sallyport-go/sallyport/apikey"
 	"github.com/sallyport-go/sallyport/store"
@@ -88,6 +89,9 @@ func (s *session) root() *cobra.Command {
 			return usageError{err}
 		}
 		if !isShells(c) {
+			if err := checkEmpty(c); err != nil {
+				return err
+			}
 			if err := s.setFlags(c); err != nil {
 				return err
 			}
@@ -105,6 +109,20 @@ func (s *session) root() *cobra.Command {
 	s.completeNames(root)
 	s.completeFlag(root, "profile", "PROFILE")
 	return root
+}
+
+// mayBeEmpty are the flags of which an empty value says something: none, or not that of the settings.
+var mayBeEmpty = []string{"comment", "description", "managers", "name", "org", "profile"}
+
+// checkEmpty refuses the empty values of others, as of a variable that is not set: without its role,
+// secret or address a call is judged, or a change made, as if none was wanted.
+func checkEmpty(c *cobra.Command) (err error) {
+	c.Flags().Visit(func(f *pflag.Flag) {
+		if text := f.Value.String(); (text == "" || text == "[]") && !slices.Contains(mayBeEmpty, f.Name) {
+			err = usageError{fmt.Errorf("the flag --%s is empty: want a value, or no such flag", f.Name)}
+		}
+	})
+	return err
 }
 
 const rootHelp = `Say why API keys are refused, and change organizations and keys safely, straight in
@@ -154,7 +172,7 @@ func split(text string) []string {
 	return strings.FieldsFunc(text, func(r rune) bool { return r == ',' || r == ' ' })
 }
 
-// How long the opening of the store, a decision, and a change may take.
+// How long the opening of the store, a decision, and a change straight in the store may take.
 const (
 	opening  = 10 * time.Second
 	deciding = 10 * time.Second

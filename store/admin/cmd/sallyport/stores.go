@@ -5,9 +5,11 @@ import (
 	"errors"
 	"io/fs"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"go.etcd.io/etcd/client/pkg/v3/transport"
 	clientv3 "go.etcd.io/etcd/client/v3"
@@ -71,6 +73,15 @@ func absent(err error) error {
 		return absentError{err}
 	}
 	return err
+}
+
+// isToMigrate reports whether a store could not be opened because it is not there, or is of an earlier
+// version.
+func isToMigrate(err error) bool {
+	if failure, ok := errors.AsType[*pgconn.PgError](err); ok {
+		return slices.Contains([]string{"3F000", "42P01", "42703"}, failure.Code) // no schema, table or column
+	}
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, sqlite.ErrOlder)
 }
 
 func openPostgres(ctx context.Context, address string, migrate bool) (opened, error) {

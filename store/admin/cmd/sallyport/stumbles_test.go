@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"strings"
@@ -11,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/stretchr/testify/require"
 
 	"github.com/sallyport-go/sallyport/accesslist"
@@ -19,6 +21,7 @@ import (
 	"github.com/sallyport-go/sallyport/store"
 	"github.com/sallyport-go/sallyport/store/admin"
 	"github.com/sallyport-go/sallyport/store/memory"
+	"github.com/sallyport-go/sallyport/store/sqlite"
 )
 
 // A change whose output is lost was made all the same, and the error says so.
@@ -210,7 +213,7 @@ func TestOverlapHasNoDefault(t *testing.T) {
 
 // A store that was just made was not brought up to date.
 func TestMigrateSaysWhatItDid(t *testing.T) {
-	for want, before := range map[string]error{"memory:test was made.\n": absent(fs.ErrNotExist), "memory:test was brought up to date.\n": errors.New("it is of an earlier version"), "memory:test is up to date.\n": nil} {
+	for want, before := range map[string]error{"memory:test was made.\n": absent(fs.ErrNotExist), "memory:test was brought up to date.\n": fmt.Errorf("store/sqlite: %w", sqlite.ErrOlder), "memory:test is up to date.\n": nil} {
 		s := newScript(t)
 		env := s.environment()
 		working := env.open
@@ -234,4 +237,74 @@ func TestNoEndpointsAreDeclared(t *testing.T) {
 	may.Places[0].Endpoints = []admin.Permission{{Endpoint: "things.list", Reason: policy.OpenList, Allowed: true}}
 	require.Contains(t, permissionsText(may), "things.list")
 	require.NotContains(t, permissionsText(may), "declared")
+}
+
+// A store that cannot be reached is not one to be made.
+func TestMigrateNeedsAnAnswer(t *testing.T) {
+	for cause, want := range map[error]int{
+		errors.New("connection refused"):            unknown,
+		context.DeadlineExceeded:                    unknown,
+		store.ErrNewer:                              unknown,
+		&pgconn.PgError{Code: "28P01"}:              unknown, // a wrong password
+		&pgconn.PgError{Code: "3F000"}:              no,
+		&pgconn.PgError{Code: "42P01"}:              no,
+		&pgconn.PgError{Code: "42703"}:              no,
+		fmt.Errorf("x: %w", sqlite.ErrOlder):        no,
+		absent(fmt.Errorf("x: %w", fs.ErrNotExist)): no,
+	} {
+		env := newScript(t).environment()
+		env.open = func(context.Context, string, func(string) string, bool) (opened, error) { return opened{}, cause }
+		var stdout, stderr bytes.Buffer
+		require.Equal(t, want, run(t.Context(), []string{"migrate", "--preview"}, strings.NewReader(""), &stdout, &stderr, env), cause)
+		if want == unknown {
+			require.Empty(t, stdout.String())
+			require.Contains(t, stderr.String(), cause.Error())
+			require.Equal(t, unknown, run(t.Context(), []string{"migrate", "--yes"}, strings.NewReader(""), &stdout, io.Discard, env), cause)
+		} else {
+			require.Contains(t, stdout.String(), "The store would be made, or changed")
+		}
+	}
+}
+
+// A value that is empty or no time is that of a variable that is not set. It never means: none.
+func TestEmptyValuesAreRefused(t *testing.T) {
+	s := newScript(t)
+	for _, args := range []string{
+		"decide report --from 203.0.113.9 --org acme --role ''", "decide report --from 203.0.113.9 --org acme --role reader --project ''",
+		"decide report --from 203.0.113.9 --org acme --secret-file ''", "explain report --from 203.0.113.9 --org acme --role ''",
+		"keys create --org acme --role reader --from '' --yes --accept opens --reason x", "keys create --org acme --role reader --project '' --yes",
+		"keys list --status ''", "org list --ca-file ''", "org list --store ''", "may report --endpoint ''",
+	} {
+		got := s.run("sallyport "+args, "")
+		require.Contains(t, got, " is empty: want a value, or no such flag", args)
+		require.Contains(t, got, "? 2", args)
+	}
+	for _, args := range []string{"may report --endpoint things.read=", "may report --endpoint =reader", "may report --endpoint things.read=,"} {
+		got := s.run("sallyport "+args, "")
+		require.Contains(t, got, "want NAME=ROLE,ROLE, or NAME if it needs no role", args)
+		require.Contains(t, got, "? 2", args)
+	}
+	for _, args := range []string{"list add report 192.0.2.1 --for 0s --yes", "list edit report 203.0.113.9 --for 0d --yes", "keys validity report --for 0h --yes", "list add report 192.0.2.1 --for -1h --yes",
+		"org suspend acme --for 0s --yes", "list findings report --since 0s", "usage report --since 0d"} {
+		got := s.run("sallyport "+args, "")
+		require.Contains(t, got, "want a time above zero", args)
+		require.Contains(t, got, "? 2", args)
+	}
+}
+
+// A line of calls is read exactly, or is none: what is lost of it would be judged as not wanted.
+func TestCallsAreReadExactly(t *testing.T) {
+	const right = `{"key":"report","from":"203.0.113.9","organization":"acme","project":"p1","roles":["reader"]}`
+	for _, line := range []string{
+		right + ` {"key":"absent"}`, right + `]]`, `{"key":"report","from":"203.0.113.9","organization":"acme","ROLES":["owner"]}`,
+		`{"key":"report","from":"203.0.113.9","organization":"acme","roles":["owner"],"roles":["reader"]}`, `{"key":"report","from":"203.0.113.9","organization":"acme","roles":null}`,
+		`{"key":"report","from":"203.0.113.9","organization":"acme","roles":[null]}`, `null`, `[]`, right[:20],
+	} {
+		s := newScript(t)
+		var stdout, stderr bytes.Buffer
+		require.Equal(t, unknown, s.do(strings.NewReader(right+"\n"+line+"\n"), &stdout, &stderr, "decide", "-f", "-"), line)
+		require.Contains(t, stderr.String(), "line 2 is no call: ", line)
+	}
+	s := newScript(t)
+	require.Equal(t, yes, s.do(strings.NewReader(right+"\n"+right), io.Discard, io.Discard, "decide", "-f", "-"))
 }

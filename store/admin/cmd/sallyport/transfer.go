@@ -141,6 +141,9 @@ server does this to its own.`
 			s.out.printf("%s is up to date.\n", s.shown)
 			return nil
 		}
+		if !isToMigrate(err) {
+			return err
+		}
 		if preview {
 			s.out.printf("The store would be made, or changed: %v\n", err)
 			return errNo

@@ -63,7 +63,7 @@ func useText(n uint64, last time.Time, from string) string {
 
 func (s *session) usageCommand() *cobra.Command {
 	var org string
-	since := duration(30 * 24 * time.Hour)
+	since := length{duration(30 * 24 * time.Hour)}
 	c := &cobra.Command{Use: "usage KEY", Short: "Show how a key was used: entries, secrets, addresses, denials", Args: exactly(1)}
 	c.RunE = func(c *cobra.Command, args []string) error {
 		r, err := s.since(c, since)
@@ -108,7 +108,7 @@ var denials = listing[denial]{
 
 func (s *session) denialsCommand() *cobra.Command {
 	var org string
-	since := duration(30 * 24 * time.Hour)
+	since := length{duration(30 * 24 * time.Hour)}
 	c := &cobra.Command{Use: "denials [KEY]", Short: "List the denied calls of a key, of an organization, or of all", Args: cobra.MaximumNArgs(1)}
 	c.Long = `List the calls that were denied after the proof, by key and reason, and those that a list on
 trial or a requirement not in force would have denied. Calls with a wrong secret are not among

@@ -41,6 +41,16 @@ func (d *duration) Set(text string) error {
 	return nil
 }
 
+// A length is a duration above zero: 0s, as of an empty variable, would be no end at all.
+type length struct{ duration }
+
+func (l *length) Set(text string) error {
+	if err := l.duration.Set(text); err != nil || l.duration <= 0 {
+		return fmt.Errorf("want a time above zero, such as 30d, 24h or 90m")
+	}
+	return nil
+}
+
 // An instant is a flag such as 2026-01-02T15:04:05Z, 2026-01-02 15:04 or 2026-01-02, in UTC
 // unless it has a zone.
 type instant struct{ time.Time }
