@@ -101,7 +101,7 @@ func TestSchemas(t *testing.T) {
 		assert.Equal(t, name, page.Items[0].ID)
 	}
 	for _, name := range []string{"", strings.Repeat("x", 64), "pg_mine", "nul\x00", "\xff"} {
-		_, err := postgres.New(ctx, pool, postgres.Schema(name))
+		_, err := postgres.New(ctx, pool, postgres.Schema(name), nil)
 		assert.ErrorContains(t, err, "want 1 to 63 bytes", "%q", name)
 		assert.ErrorContains(t, postgres.Migrate(ctx, pool, postgres.Schema(name)), "want 1 to 63 bytes", "%q", name)
 	}

@@ -207,7 +207,7 @@ func TestSilentFeedsAreLeft(t *testing.T) {
 }
 
 func TestPatienceShrinks(t *testing.T) {
-	r, err := newRunner(newMemory, nil)
+	r, err := newRunner(newMemory, []Option{nil})
 	require.NoError(t, err)
 	long, short := limits{time.Minute, 50 * time.Millisecond}, limits{time.Minute, 5 * time.Millisecond}
 	r.limits, r.limitsAfterVain = long, short

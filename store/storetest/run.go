@@ -137,7 +137,9 @@ func newRunner(newStore func(testing.TB) store.Store, options []Option) (*runner
 	r := &runner{newStore: newStore, without: map[string]string{}, limits: l, limitsAfterVain: l.afterVain()}
 	var errs []error
 	for _, option := range options {
-		errs = append(errs, option(r))
+		if option != nil {
+			errs = append(errs, option(r))
+		}
 	}
 	return r, errors.Join(errs...)
 }
