@@ -73,8 +73,10 @@
 //	   and could not be shown, as the error says
 //	3  the records were changed meanwhile: look again
 //
-// So `sallyport decide … && deploy` fails closed. An error is one line on standard error, and after wrong
-// usage a second one names the help. A terminal may break it between words.
+// So `sallyport decide … && deploy` fails closed. An empty flag, as of a variable that is not set, is
+// wrong usage and never means none, but for --comment, --description, --managers, --name, --org and
+// --profile. An error is one line on standard error, and after wrong usage a second one names the
+// help. A terminal may break it between words.
 //
 // # Changes
 //
