@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -362,9 +363,11 @@ func (s *FileStore) happened(w written) bool {
 func decodeOne(data []byte, to any) error {
 	decoder := json.NewDecoder(bytes.NewReader(data))
 	decoder.DisallowUnknownFields()
-	err := decoder.Decode(to)
-	if err == nil && decoder.More() {
-		err = errors.New("want one JSON object")
+	if err := decoder.Decode(to); err != nil {
+		return err
 	}
-	return err
+	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
+		return errors.New("want one JSON object")
+	}
+	return nil
 }

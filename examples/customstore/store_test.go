@@ -160,7 +160,8 @@ func TestDamagedFiles(t *testing.T) {
 			require.NoError(t, os.WriteFile(path, data, 0o600))
 		}, "want less"},
 		"usage":       {".", usage(`{"k":{"entries":{}`), usageFile},
-		"usage gone":  {".", usage("null"), "want one JSON object"},
+		"usage gone":  {".", usage("null"), "want a JSON object, not null"},
+		"usage and":   {".", usage("{}]"), "want one JSON object"},
 		"usage twice": {".", usage("{}{}"), "want one JSON object"},
 		"observation": {".", func(t *testing.T, path string) {
 			require.NoError(t, os.WriteFile(filepath.Join(filepath.Dir(path), observationFile), []byte("{}"), 0o600))

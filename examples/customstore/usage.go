@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -97,11 +96,8 @@ func (s *FileStore) loadUsage() error {
 		return nil
 	}
 	if err == nil {
-		decoder := json.NewDecoder(bytes.NewReader(data))
-		decoder.DisallowUnknownFields()
-		err = decoder.Decode(&s.usage)
-		if err == nil && (s.usage == nil || decoder.More()) {
-			err = errors.New("want one JSON object")
+		if err = decodeOne(data, &s.usage); err == nil && s.usage == nil {
+			err = errors.New("want a JSON object, not null")
 		}
 	}
 	if err != nil {

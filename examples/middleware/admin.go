@@ -105,6 +105,9 @@ func readRequirement(body io.Reader) (policy.Requirement, error) {
 	if err := decoder.Decode(&asked); err != nil {
 		return 0, fmt.Errorf("the body cannot be read: %w", err)
 	}
+	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
+		return 0, errors.New("the body has something after its JSON object: want one")
+	}
 	if asked.Requirement == nil {
 		return 0, errors.New(`the body has no requirement: want {"requirement": "report_only"}, for example`)
 	}

@@ -280,6 +280,7 @@ func TestSwitch(t *testing.T) {
 		{"PUT", path, ``, 400, `the body cannot be read: EOF`},
 		{"PUT", path, `{}`, 400, `the body has no requirement: want {"requirement": "report_only"}, for example`},
 		{"PUT", path, `{"requirement": null}`, 400, `the body has no requirement: want {"requirement": "report_only"}, for example`},
+		{"PUT", path, `{"requirement": "required"}}`, 400, `the body has something after its JSON object: want one`},
 		{"PUT", path, `{"requirment": "required"}`, 400, `the body cannot be read: json: unknown field "requirment"`},
 		{"PUT", path, `{"requirement": ` + strings.Repeat(" ", 1024) + `"not_required"}`, 400, `the body cannot be read: http: request body too large`},
 		{"GET", path, ``, 200, `{"organization":"acme","requirement":"required","keysWithoutList":["ci"]}`},
