@@ -75,6 +75,10 @@ func (c *collector) addMember(text string, l *label) {
 
 // addText takes an address or block.
 func (c *collector) addText(place int, text string, l *label) {
+	if denied, ok := strings.CutPrefix(text, "!"); ok {
+		c.denyText(place, strings.TrimSpace(denied))
+		return
+	}
 	if r, ok := parseBlock(text); ok {
 		c.addRange(place, text, r, l)
 		return

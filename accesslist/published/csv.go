@@ -35,10 +35,10 @@ func readCSV(c *collector, data []byte) error {
 				return nil, fmt.Errorf("published: %w: the header has no column %s: want one of %s", ErrNotList, plain.Quote(name), plain.Quote(strings.Join(header, ", ")))
 			}
 		}
-		denies := deniedBy(header, names)
+		named := []int{at[names.Address], at[names.Last], at[names.Region], at[names.Service]}
 		return func(place int, fields []string) {
 			field := func(name string) string { return fieldAt(fields, at[name]) }
-			if denies(fields) {
+			if c.denies(place, header, fields, named) {
 				words := []string{field(names.Address)}
 				if names.Last != "" {
 					words[0] += "-" + field(names.Last)
@@ -61,18 +61,23 @@ func readCSV(c *collector, data []byte) error {
 	})
 }
 
-// deniedBy returns what reports whether a record denies: by a field such as deny, or by yes under
-// blocked, in another column than those named.
-func deniedBy(header []string, names Columns) func(fields []string) bool {
-	named := []int{column(header, names.Address), column(header, names.Last), column(header, names.Region), column(header, names.Service)}
-	return func(fields []string) bool {
-		for i, text := range fields {
-			if !slices.Contains(named, i) && (saysDenied(text) || saysYes(text) && namesDenied(fieldAt(header, i))) {
-				return true
+// denies reports whether a record denies its address, by another column than those named. What
+// such a column denies itself, as under except, is left out.
+func (c *collector) denies(place int, header, fields []string, named []int) (denied bool) {
+	for i, text := range fields {
+		name := fieldAt(header, i)
+		switch {
+		case slices.Contains(named, i) || text == "":
+		case denyingPair(name, text):
+			denied = true
+		case namesDenied(name):
+			words, _ := splitLine(text)
+			if ranges, bad := readWords(words); len(ranges) > 0 || slices.ContainsFunc(bad, isLikeAddress) {
+				c.denyLine(place, text, words, words)
 			}
 		}
-		return false
 	}
+	return denied
 }
 
 // readGeofeed reads prefix, country, region, city and postal code (RFC 8805, section 2.1).

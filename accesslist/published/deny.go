@@ -13,7 +13,8 @@ import (
 // admits and denies are the words of configurations around addresses.
 var (
 	admits = []string{"accept", "allow", "from", "host", "ip", "permit", "require", "set_real_ip_from"}
-	denies = []string{"ban", "banned", "blacklist", "block", "blocked", "blocklist", "denied", "deny", "denylist", "drop", "except", "exclude", "excluded", "not", "reject", "rejected", "without"}
+	denies = []string{"ban", "banned", "blacklist", "block", "blocked", "blocklist", "denied", "denies", "deny", "denylist", "disabled", "drop", "except", "exception", "exceptions",
+		"exclude", "excluded", "excludes", "excluding", "exclusion", "exclusions", "inactive", "not", "reject", "rejected", "revoked", "without"}
 )
 
 // directive returns the words of a line without those that admit, and whether the line
@@ -91,6 +92,17 @@ func saysDenied(value string) bool { return slices.Contains(denies, strings.ToLo
 // saysYes reports whether a value says that its name is true.
 func saysYes(value string) bool {
 	return slices.Contains([]string{"1", "on", "t", "true", "y", "yes"}, strings.ToLower(value))
+}
+
+func saysNo(value string) bool {
+	return slices.Contains([]string{"0", "f", "false", "n", "no", "off"}, strings.ToLower(value))
+}
+
+// denyingPair reports whether a value says under its name that what stands beside both is denied:
+// "deny" under any, yes under blocked, no under enabled.
+func denyingPair(name, value string) bool {
+	return saysDenied(value) || saysYes(value) && namesDenied(name) ||
+		saysNo(value) && slices.Contains([]string{"active", "allow", "allowed", "enabled", "permitted", "valid"}, strings.ToLower(name))
 }
 
 // namesDenied reports whether the name of a member or column is one for what is denied, such as

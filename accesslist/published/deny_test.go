@@ -80,7 +80,19 @@ func TestDenials(t *testing.T) {
 		{text: `[{"cidr":"192.0.2.0/24","rule":{"action":"deny"}}]`, options: address, want: refused + ` the member "action" with "deny" is not understood`},
 		{text: `[{"denied":"192.0.2.0/24"}]`, options: published.Options{Columns: published.Columns{Address: "denied"}}, want: "192.0.2.0/24"},
 
+		{text: `{"cidrs":["192.0.2.0/24","!192.0.2.7"]}`, want: refused + " 192.0.2.7"},
+		{text: `[{"cidr":"192.0.2.0/24"},{"cidr":"!192.0.2.7"}]`, options: address, want: refused + " 192.0.2.7"},
+		{text: `[{"cidr":"192.0.2.0/24","enabled":true},{"cidr":"198.51.100.0/24","enabled":false},{"cidr":"203.0.113.0/24","status":"disabled"}]`, options: address, want: "192.0.2.0/24, 2 denied"},
+		{text: `[{"cidr":"192.0.2.0/24","exceptions":["192.0.2.7"]}]`, options: address, want: refused + " 192.0.2.7"},
+
 		// CSV with a column for it.
+		{text: "cidr,except\n192.0.2.0/24,192.0.2.7\n", want: refused + " 192.0.2.7"},
+		{text: "cidr,except\n192.0.2.0/24,192.0.2.7 - 192.0.2.9\n", want: refused + " 192.0.2.7-192.0.2.9"},
+		{text: "cidr,except\n192.0.2.0/24,192.0.2.256\n", want: refused + ` the line "192.0.2.256" is not understood`},
+		{text: "cidr,except\n192.0.2.0/24,\n198.51.100.0/24,203.0.113.7\n", want: "192.0.2.0/24 198.51.100.0/24, 1 denied"},
+		{text: "cidr,deny_reason\n192.0.2.0/24,none\n", want: "192.0.2.0/24"},
+		{text: "cidr,enabled\n192.0.2.0/24,1\n198.51.100.0/24,0\n", want: "192.0.2.0/24, 1 denied"},
+		{text: "cidr\n192.0.2.0/24\n!192.0.2.7\n", want: refused + " 192.0.2.7"},
 		{text: "cidr,action\n192.0.2.0/24,allow\n198.51.100.0/24,deny\n", want: "192.0.2.0/24, 1 denied"},
 		{text: "cidr,action\n192.0.2.0/24,allow\n192.0.2.7,Deny\n", want: refused + " 192.0.2.7"},
 		{text: "cidr,\n192.0.2.0/24,\n198.51.100.0/24,deny\n", want: "192.0.2.0/24, 1 denied"},

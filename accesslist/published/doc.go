@@ -58,7 +58,8 @@
 // An access list has no exceptions, so what a document denies is left out as [Denied]:
 //   - a line of text, or of ranges, with a word such as deny, except or blocked, or with ! before
 //     an address;
-//   - a record of CSV with such a word in a column, or with yes under one such as is_blocked;
+//   - a record of CSV with such a word in a column, with yes under one such as is_blocked or no under
+//     enabled, and what is in one such as except;
 //   - of JSON other than the providers', what is in a member such as deny or blockedIPs, and with
 //     [Options.Columns] an object like such a record.
 //

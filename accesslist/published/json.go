@@ -245,7 +245,7 @@ func (w jsonWalk) value(name string, at jsonPlace, in *jsonObject) {
 	case string:
 		w.text(name, token, at, in)
 	case bool, float64:
-		if namesDenied(name) && saysYes(fmt.Sprint(token)) {
+		if denyingPair(name, fmt.Sprint(token)) {
 			in.denies = "the member " + plain.Quote(name)
 		}
 	}
@@ -261,7 +261,7 @@ func (w jsonWalk) text(name, text string, at jsonPlace, in *jsonObject) {
 		in.region = cmp.Or(in.region, text)
 	case isColumn(columns.Service):
 		in.service = cmp.Or(in.service, text)
-	case saysDenied(text) || at.denied && saysYes(text):
+	case denyingPair(name, text):
 		in.denies = "the member " + plain.Quote(name) + " with " + plain.Quote(text)
 	case at.denied:
 		if at.inArray || isLikeAddress(text) {
