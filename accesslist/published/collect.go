@@ -75,12 +75,18 @@ func (c *collector) addMember(text string, l *label) {
 
 // addText takes an address or block.
 func (c *collector) addText(place int, text string, l *label) {
-	if denied, ok := strings.CutPrefix(text, "!"); ok {
-		c.denyText(place, strings.TrimSpace(denied))
-		return
-	}
 	if r, ok := parseBlock(text); ok {
 		c.addRange(place, text, r, l)
+		return
+	}
+	c.addUnread(place, text)
+}
+
+// addUnread leaves out a text that is no address, block or range. It may deny one.
+func (c *collector) addUnread(place int, text string) {
+	words, _ := splitLine(text)
+	if rest, denies := directive(words); denies {
+		c.denyLine(place, text, words, rest)
 		return
 	}
 	c.refuse(place, text, text)

@@ -36,45 +36,49 @@ func readCSV(c *collector, data []byte) error {
 			}
 		}
 		named := []int{at[names.Address], at[names.Last], at[names.Region], at[names.Service]}
+		var meanings []meaning
+		for _, name := range header {
+			meanings = append(meanings, meaningOf(name))
+		}
 		return func(place int, fields []string) {
 			field := func(name string) string { return fieldAt(fields, at[name]) }
-			if c.denies(place, header, fields, named) {
-				words := []string{field(names.Address)}
-				if names.Last != "" {
-					words[0] += "-" + field(names.Last)
-				}
-				c.denyLine(place, words[0], words, words)
+			text := field(names.Address)
+			if names.Last != "" {
+				text += "-" + field(names.Last)
+			}
+			if c.denies(place, meanings, fields, named) {
+				c.denyText(place, text)
 				return
 			}
 			l := c.label([]string{field(names.Region)}, []string{field(names.Service)}, "")
 			if names.Last == "" {
-				c.addText(place, field(names.Address), l)
+				c.addText(place, text, l)
 				return
 			}
-			text := field(names.Address) + "-" + field(names.Last)
 			if r, ok := parseRange(field(names.Address), field(names.Last)); ok {
 				c.addRange(place, text, r, l)
 			} else {
-				c.refuse(place, text, text)
+				c.addUnread(place, text)
 			}
 		}, nil
 	})
 }
 
-// denies reports whether a record denies its address, by another column than those named. What
-// such a column denies itself, as under except, is left out.
-func (c *collector) denies(place int, header, fields []string, named []int) (denied bool) {
+// denies reports whether a record denies its address, by another column than those named. The
+// addresses of such a column, as of one named except, are left out.
+func (c *collector) denies(place int, meanings []meaning, fields []string, named []int) (denied bool) {
 	for i, text := range fields {
-		name := fieldAt(header, i)
-		switch {
-		case slices.Contains(named, i) || text == "":
-		case denyingPair(name, text):
-			denied = true
-		case namesDenied(name):
-			words, _ := splitLine(text)
-			if ranges, bad := readWords(words); len(ranges) > 0 || slices.ContainsFunc(bad, isLikeAddress) {
-				c.denyLine(place, text, words, words)
-			}
+		var m meaning
+		if i < len(meanings) {
+			m = meanings[i]
+		}
+		if slices.Contains(named, i) || text == "" {
+			continue
+		}
+		denied = denied || m.denies(text)
+		words, _ := splitLine(text)
+		if _, says := directive(words); (says || m.denied) && hasAddress(text) {
+			c.denyText(place, text)
 		}
 	}
 	return denied

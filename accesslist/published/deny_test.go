@@ -5,7 +5,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/stretchr/testify/require"
+	"github.com/stretchr/testify/assert"
 
 	"github.com/sallyport-go/sallyport/accesslist/published"
 )
@@ -47,12 +47,31 @@ func TestDenials(t *testing.T) {
 		{text: "203.0.113.0,203.0.113.9\n198.51.100.0,198.51.100.255 without 198.51.100.7\n198.51.100.0,198.51.100.255 minus 198.51.100.7\n203.0.113.20, 203.0.113.29, DE\n203.0.113.40 203.0.113.49\n",
 			options: published.Options{Format: published.Ranges}, want: kept + ", 1 invalid, 1 denied"},
 
+		{text: ranges + "Exceptions:\n203.0.113.7-203.0.113.9\n", want: refused + ` the line "Exceptions:" is not understood`},
+		{text: ranges + "denied_ips:\n- 203.0.113.7\n", want: refused + ` the line "denied_ips:" is not understood`},
+
 		// Text.
+		{text: "allow:\n  - 192.0.2.0/24\n  - 198.51.100.0/24\ndeny:\n  - 192.0.2.7\n", want: refused + ` the line "deny:" is not understood`},
+		{text: "192.0.2.0/24\n198.51.100.0/24\n[denied]\n192.0.2.7\n", want: refused + ` the line "[denied]"`},
+		{text: "192.0.2.0/24\n198.51.100.0/24\n[blocked_ips]\n192.0.2.7\n", want: refused + ` the line "[blocked_ips]"`},
+		{text: "192.0.2.0/24\n198.51.100.0/24\ndeny\n192.0.2.7\n", want: refused + ` the line "deny"`},
+		{text: "192.0.2.0/24\n198.51.100.0/24\nDo not use these:\n192.0.2.7\n", want: refused + ` the line "Do not use these:"`},
+		{text: "Example:\n192.0.2.0/24\n", want: "192.0.2.0/24, 1 invalid"},
+		{text: "add trusted 192.0.2.0/24\nadd trusted 192.0.2.7 nomatch\n", want: refused + " 192.0.2.7"},
+		{text: "add allowed 192.0.2.0/24\nadd blocked 192.0.2.7\n", want: refused + " 192.0.2.7"},
+		{text: "allow 192.0.2.0/24 ; deny 192.0.2.7 ;\n203.0.113.0/24 ; not in use\n", want: "203.0.113.0/24, 1 denied"},
+		{text: "192.0.2.0/24\ndeny 192.0.2.*\n", want: refused + ` the line "deny 192.0.2.*"`},
+		{text: "192.0.2.0/24\ndeny=192.0.2.7\n", want: refused + " 192.0.2.7"},
+		{text: "192.0.2.0/24\ndeny:192.0.2.7\n", want: refused + " 192.0.2.7"},
+		{text: "192.0.2.0/24\n! 192.0.2.7\n", want: refused + " 192.0.2.7"},
+		{text: "192.0.2.0/24\n-192.0.2.7\n", want: refused + " 192.0.2.7"},
+		{text: "2001:db8::/32\ndeny [2001:db8::1]:443\n", options: published.Options{AllowIPv6: true}, want: refused + ` the line "deny [2001:db8::1]:443"`},
+		{text: "fe80::/16\ndeny fe80::1%eth0\n", options: published.Options{AllowIPv6: true}, want: refused + ` the line "deny fe80::1%eth0"`},
 		{text: "allow fc00::/16\ndeny fc00::1/32\n", options: published.Options{AllowIPv6: true}, want: refused + ` the line "deny fc00::1/32" is not understood`},
 		{text: "allow from 10.0.0.0/8\ndeny from 10\n", want: refused + ` the line "deny from 10" is not understood`},
 		{text: "10.0.0.0/8\ndeny 192.0.2.1 10.1\n", want: refused + ` the line "deny 192.0.2.1 10.1" is not understood`},
 		{text: "10.0.0.0/8\ndeny from example.com\n", want: "10.0.0.0/8, 1 invalid"},
-		{text: "10.0.0.0/8\ndo not use before 2026-01-01:\n", want: "10.0.0.0/8, 1 invalid"},
+		{text: "10.0.0.0/8\ndo not use before 2026-01-01\n", want: "10.0.0.0/8, 1 invalid"},
 		{text: "10.0.0.0/8\ndeny all\n", want: "10.0.0.0/8, 1 denied"},
 		{text: "10.0.0.0/8\ndeny 192.0.2.1 example.com\n", want: "10.0.0.0/8, 1 denied"},
 
@@ -63,7 +82,27 @@ func TestDenials(t *testing.T) {
 		{text: `{"allow":["192.0.2.0/24"],"x":{"blockedIPs":{"a":{"b":{"c":["198.51.100.0/24"]}}}}}`, want: "192.0.2.0/24, 1 denied"},
 		{text: `{"allow":["192.0.2.0/24"],"ip_block_list":["198.51.100.0/24"]}`, want: "192.0.2.0/24, 1 denied"},
 		{text: `{"blocks":["192.0.2.0/24"],"cidr_block":["198.51.100.0/24"]}`, want: "192.0.2.0/24 198.51.100.0/24"},
-		{text: `{"allow":["192.0.2.0/24"],"deny":["192.0.2.256"]}`, want: refused + ` "192.0.2.256" is not understood`},
+		{text: `{"allow":["192.0.2.0/24"],"deny":["192.0.2.256"]}`, want: refused + ` the line "192.0.2.256" is not understood`},
+		{text: `{"allow":["192.0.2.0/24"],"deny":"192.0.2.7, 192.0.2.8"}`, want: refused + " 192.0.2.7"},
+		{text: `{"allow":["192.0.2.0/24"],"deny":["192.0.2.7 - 192.0.2.9"]}`, want: refused + " 192.0.2.7-192.0.2.9"},
+		{text: `{"allow":["192.0.2.0/24","198.51.100.0/24"],"deny":["192.0.2.*",""]}`, want: refused + ` the line "192.0.2.*"`},
+		{text: `{"allow":["192.0.2.0/24"],"deny":{"192.0.2.7":"spam"}}`, want: refused + " 192.0.2.7"},
+		{text: `{"allow":["192.0.2.0/24","deny 192.0.2.7"]}`, want: refused + " 192.0.2.7"},
+		{text: `{"allow":["192.0.2.0/24"],"IPBlacklist":["192.0.2.7"]}`, want: refused + " 192.0.2.7"},
+		{text: `{"allow":["192.0.2.0/24"],"IPDenyList":["192.0.2.7"]}`, want: refused + " 192.0.2.7"},
+		{text: `{"allow":["192.0.2.0/24"],"blockedips":["192.0.2.7"]}`, want: refused + " 192.0.2.7"},
+		{text: `{"allow":["192.0.2.0/24"],"black_list":["192.0.2.7"]}`, want: refused + " 192.0.2.7"},
+		{text: `{"allow":["192.0.2.0/24"],"rule":{"isAllowed":false,"ips":["192.0.2.7"]}}`, want: refused + ` the member "isAllowed" is not understood`},
+		{text: `{"success":true,"result":{"allow":["192.0.2.0/24"],"deny":["192.0.2.7"]}}`, want: refused + " 192.0.2.7"},
+		{text: `{"hooks":["192.0.2.0/24"],"blocked":["192.0.2.7"]}`, want: refused + " 192.0.2.7"},
+		{text: `{"addresses":["192.0.2.0/24"],"ipv6_addresses":[],"deny":["192.0.2.7"]}`, want: refused + " 192.0.2.7"},
+		{text: `{"default":"deny","allow":["192.0.2.0/24"]}`, want: "192.0.2.0/24"},
+		{text: `{"default_deny":["192.0.2.7"],"allow":["192.0.2.0/24"]}`, want: refused + " 192.0.2.7"},
+		{text: `{"networkRuleSet":{"defaultAction":"Deny","ipRules":[{"value":"192.0.2.0/24","action":"Allow"}]}}`, options: published.Options{Columns: published.Columns{Address: "value"}}, want: "192.0.2.0/24"},
+		{text: `{"cache":{"enabled":false},"cors":{"allowed":false},"ips":["192.0.2.0/24"]}`, want: "192.0.2.0/24"},
+		{text: `{"providers":[{"name":"Block","ips":["192.0.2.0/24"]}],"comment":"Without"}`, want: "192.0.2.0/24"},
+		{text: `{"vpc":{"cidr_block_list":["192.0.2.0/24"]}}`, want: "192.0.2.0/24"},
+		{text: `{"":["192.0.2.0/24"]}`, want: "192.0.2.0/24"},
 		{text: `{"allow":["192.0.2.0/24"],"deny":["example.com"]}`, want: "192.0.2.0/24, 1 invalid"},
 		{text: `{"allow":["192.0.2.0/24"],"rules":[{"action":"deny","cidrs":["192.0.2.0/28"]}]}`, want: refused + ` the member "action" with "deny" is not understood`},
 		{text: `{"allow":["192.0.2.0/24"],"deny_reason":"customer"}`, want: "192.0.2.0/24"},
@@ -77,7 +116,7 @@ func TestDenials(t *testing.T) {
 			want: "192.0.2.0/24 203.0.113.0/24, 1 denied"},
 		{text: `[{"cidr":"192.0.2.0/24","except":["192.0.2.7"]}]`, options: address, want: refused + " 192.0.2.7"},
 		{text: `{"a":[{"cidr":"192.0.2.0/24"}],"excluded":[{"cidr":"198.51.100.0/24"}]}`, options: address, want: "192.0.2.0/24, 1 denied"},
-		{text: `[{"cidr":"192.0.2.0/24","rule":{"action":"deny"}}]`, options: address, want: refused + ` the member "action" with "deny" is not understood`},
+		{text: `[{"cidr":"192.0.2.0/24"},{"cidr":"192.0.2.7","rule":{"action":"deny"}}]`, options: address, want: refused + " 192.0.2.7"},
 		{text: `[{"denied":"192.0.2.0/24"}]`, options: published.Options{Columns: published.Columns{Address: "denied"}}, want: "192.0.2.0/24"},
 
 		{text: `{"cidrs":["192.0.2.0/24","!192.0.2.7"]}`, want: refused + " 192.0.2.7"},
@@ -90,6 +129,14 @@ func TestDenials(t *testing.T) {
 		{text: "cidr,except\n192.0.2.0/24,192.0.2.7 - 192.0.2.9\n", want: refused + " 192.0.2.7-192.0.2.9"},
 		{text: "cidr,except\n192.0.2.0/24,192.0.2.256\n", want: refused + ` the line "192.0.2.256" is not understood`},
 		{text: "cidr,except\n192.0.2.0/24,\n198.51.100.0/24,203.0.113.7\n", want: "192.0.2.0/24 198.51.100.0/24, 1 denied"},
+		{text: "cidr,except\n192.0.2.0/24,192.0.2.*\n", want: refused + ` the line "192.0.2.*"`},
+		{text: "cidr,comment\n192.0.2.0/24,except 192.0.2.7\n", want: refused + " 192.0.2.7"},
+		{text: "cidr,comment\n192.0.2.0/24,not in use\n", want: "192.0.2.0/24"},
+		{text: "cidr,x\n192.0.2.0/24,\ndeny 192.0.2.7,x\n", want: refused + " 192.0.2.7"},
+		{text: "start,end\n192.0.2.0,192.0.2.255\n!192.0.2.7,192.0.2.9\n", want: refused + " 192.0.2.7-192.0.2.9"},
+		{text: "192.0.2.0/24,DE,\n198.51.100.0/24,DE,\ndeny 192.0.2.7/32,DE,\n", want: refused + " 192.0.2.7"},
+		{text: "cidr,is_active\n192.0.2.0/24,true\n198.51.100.0/24,false\n", want: "192.0.2.0/24, 1 denied"},
+		{text: "cidr,IPBlacklist\n192.0.2.0/24,192.0.2.7\n", want: refused + " 192.0.2.7"},
 		{text: "cidr,deny_reason\n192.0.2.0/24,none\n", want: "192.0.2.0/24"},
 		{text: "cidr,enabled\n192.0.2.0/24,1\n198.51.100.0/24,0\n", want: "192.0.2.0/24, 1 denied"},
 		{text: "cidr\n192.0.2.0/24\n!192.0.2.7\n", want: refused + " 192.0.2.7"},
@@ -104,16 +151,16 @@ func TestDenials(t *testing.T) {
 	} {
 		list, err := published.Read(strings.NewReader(c.text), c.options)
 		if words, ok := strings.CutPrefix(c.want, refused); ok {
-			require.ErrorIs(t, err, published.ErrDenies, c.text)
-			require.ErrorContains(t, err, strings.TrimSpace(words), c.text)
+			assert.ErrorIs(t, err, published.ErrDenies, c.text)
+			assert.ErrorContains(t, err, strings.TrimSpace(words), c.text)
 			continue
 		}
-		require.NoError(t, err, c.text)
+		assert.NoError(t, err, c.text)
 		admitted, left, _ := strings.Cut(c.want, ", ")
 		wanted, err := published.Read(strings.NewReader(strings.ReplaceAll(admitted, " ", "\n")), published.Options{Format: published.Text})
-		require.NoError(t, err)
-		require.Equal(t, blocks(wanted), blocks(list), c.text)
-		require.Equal(t, left, leftOut(list), c.text)
+		assert.NoError(t, err)
+		assert.Equal(t, blocks(wanted), blocks(list), c.text)
+		assert.Equal(t, left, leftOut(list), c.text)
 	}
 }
 

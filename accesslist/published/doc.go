@@ -56,15 +56,16 @@
 // # Denials
 //
 // An access list has no exceptions, so what a document denies is left out as [Denied]:
-//   - a line of text, or of ranges, with a word such as deny, except or blocked, or with ! before
-//     an address;
+//   - a line of text, or of ranges, with a word such as deny, except or blocked, or with ! or -
+//     before an address;
 //   - a record of CSV with such a word in a column, with yes under one such as is_blocked or no under
-//     enabled, and what is in one such as except;
-//   - of JSON other than the providers', what is in a member such as deny or blockedIPs, and with
-//     [Options.Columns] an object like such a record.
+//     enabled, and the addresses under one such as except;
+//   - of JSON, what is in a member such as deny or blockedIPs, and with [Options.Columns] an object
+//     like such a record. The providers' own formats have none.
 //
-// If the list admits an address that it denies, it is refused ([ErrDenies]). So it is if it
-// cannot be read what is denied. The words are English ones: look at the list before you trust it.
+// The list is refused ([ErrDenies]) if it admits an address that it denies, and if it is not known
+// what is denied: after a heading such as "deny:", or behind a word such as 192.0.2.*. The words are
+// English ones: look at the list before you trust it.
 //
 // # Never wider
 //

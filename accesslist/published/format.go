@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 
@@ -99,6 +100,9 @@ func recognize(data []byte, o Options) (Format, error) {
 	members, err := topMembers(data)
 	if err != nil {
 		return "", err
+	}
+	if o.Format == "" && slices.ContainsFunc(slices.Collect(maps.Keys(members)), func(name string) bool { return meaningOf(name).denied }) {
+		return JSON, nil // no provider's
 	}
 	for _, f := range formats {
 		fits := f.members != nil && !slices.ContainsFunc(f.members, func(name string) bool { return members[name] == nil })

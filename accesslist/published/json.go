@@ -100,9 +100,13 @@ func (c *collector) addLists(members map[string]json.RawMessage) error {
 		if err := json.Unmarshal(members[name], &texts); err != nil {
 			return notJSON(err)
 		}
-		l := c.label(nil, []string{name}, "")
+		l, denied := c.label(nil, []string{name}, ""), meaningOf(name).denied
 		for _, text := range texts {
-			c.addMember(text, l)
+			if denied {
+				c.denyMember(text)
+			} else {
+				c.addMember(text, l)
+			}
 		}
 	}
 	return nil
@@ -199,7 +203,7 @@ func readJSON(c *collector, data []byte) error {
 	w := jsonWalk{c, json.NewDecoder(bytes.NewReader(data))}
 	var outermost jsonObject
 	w.value("", jsonPlace{}, &outermost)
-	w.end(outermost, jsonPlace{})
+	w.end(outermost, jsonPlace{}, w.positions > 0, &jsonObject{})
 	return nil
 }
 
@@ -219,6 +223,7 @@ type jsonObject struct {
 	addresses       []string
 	region, service string
 	denies          string // what says that the object denies, for people
+	byWord          bool   // a value such as deny says it: without addresses here, of the object around
 }
 
 // A jsonPlace is where a value stands.
@@ -226,6 +231,7 @@ type jsonPlace struct {
 	path    []string // the first names around it
 	inArray bool
 	denied  bool // in a member named for what is denied
+	meaning      // of the member's name
 }
 
 // value reads one value: that of a member, or one in the array of a member.
@@ -239,13 +245,13 @@ func (w jsonWalk) value(name string, at jsonPlace, in *jsonObject) {
 				w.value(name, at, in)
 			}
 		} else {
-			w.object(at)
+			w.object(at, in)
 		}
 		_, _ = w.decoder.Token() // the end
 	case string:
 		w.text(name, token, at, in)
 	case bool, float64:
-		if denyingPair(name, fmt.Sprint(token)) {
+		if at.denies(fmt.Sprint(token)) {
 			in.denies = "the member " + plain.Quote(name)
 		}
 	}
@@ -261,10 +267,10 @@ func (w jsonWalk) text(name, text string, at jsonPlace, in *jsonObject) {
 		in.region = cmp.Or(in.region, text)
 	case isColumn(columns.Service):
 		in.service = cmp.Or(in.service, text)
-	case denyingPair(name, text):
-		in.denies = "the member " + plain.Quote(name) + " with " + plain.Quote(text)
+	case at.denies(text):
+		in.denies, in.byWord = "the member "+plain.Quote(name)+" with "+plain.Quote(text), true
 	case at.denied:
-		if at.inArray || isLikeAddress(text) {
+		if at.inArray || hasAddress(text) {
 			w.denyMember(text)
 		}
 	case at.inArray && columns.Address == "":
@@ -272,24 +278,34 @@ func (w jsonWalk) text(name, text string, at jsonPlace, in *jsonObject) {
 	}
 }
 
-func (w jsonWalk) object(at jsonPlace) {
+func (w jsonWalk) object(at jsonPlace, around *jsonObject) {
 	const names = 4
 	var found jsonObject
+	before := w.positions
 	for w.decoder.More() {
 		token, _ := w.decoder.Token()
 		name := fmt.Sprint(token)
+		if at.denied && hasAddress(name) {
+			w.denyMember(name)
+		}
+		m := meaningOf(name)
 		w.value(name, jsonPlace{
-			path:   append(at.path[:len(at.path):len(at.path)], name)[:min(len(at.path)+1, names)],
-			denied: at.denied || namesDenied(name),
+			path:    append(at.path[:len(at.path):len(at.path)], name[:min(len(name), MaxSource+1)])[:min(len(at.path)+1, names)], // longer counts as absent
+			denied:  at.denied || m.denied,
+			meaning: m,
 		}, &found)
 	}
-	w.end(found, at)
+	w.end(found, at, w.positions > before, around)
 }
 
-// end takes what was found of an object.
-func (w jsonWalk) end(found jsonObject, at jsonPlace) {
-	if found.denies != "" && len(found.addresses) == 0 {
+// end takes what was found of an object, in which addresses were read or not.
+func (w jsonWalk) end(found jsonObject, at jsonPlace, hasRead bool, around *jsonObject) {
+	switch {
+	case found.denies == "" || len(found.addresses) > 0:
+	case hasRead:
 		w.unclear = found.denies
+	case found.byWord:
+		around.denies, around.byWord = found.denies, true
 	}
 	for _, text := range found.addresses {
 		if at.denied || found.denies != "" {

@@ -129,10 +129,8 @@ func (c *collector) check(l List, prefixes []netip.Prefix) error {
 		return nil
 	}
 	set := setOfPrefixes(prefixes)
-	for _, r := range c.denied {
-		if set.OverlapsRange(r) {
-			return fmt.Errorf("published: %w: %s: want a list that admits only", ErrDenies, textOf(r))
-		}
+	if r, ok := overlapping(set, c.denied); ok {
+		return fmt.Errorf("published: %w: %s: want a list that admits only", ErrDenies, textOf(r))
 	}
 	return nil
 }

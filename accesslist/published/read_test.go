@@ -264,7 +264,7 @@ func TestPlaces(t *testing.T) {
 		{"allow from 203.0.113.7 to 203.0.113.9\npermit ip host 203.0.113.11 host 203.0.113.13\npermit ip 203.0.113.0 0.0.0.3 203.0.113.8 0.0.0.3\n" +
 			"allow from 203.0.113.7 203.0.113.9\npermit ip 203.0.113.4 0.0.0.1\n203.0.113.12 to 203.0.113.13", published.Options{},
 			"203.0.113.4/31 text, 203.0.113.7 text, 203.0.113.9 text, 203.0.113.12/31 text, 3 invalid 1"},
-		{"203.0.113.7 -\n203.0.113.7 to\n203.0.113.7 mask\nadd x\n203.0.113.9 # -\nfe80::1%a-fe80::2%a\n\"\" 203.0.113.11 \"\"\n[] 203.0.113.13 \ndeny\n203.0.113.15\n;\n203.0.113.17 ;", published.Options{},
+		{"203.0.113.7 -\n203.0.113.7 to\n203.0.113.7 mask\nadd x\n203.0.113.9 # -\nfe80::1%a-fe80::2%a\n\"\" 203.0.113.11 \"\"\n[] 203.0.113.13 \ndeny all\n203.0.113.15\n;\n203.0.113.17 ;", published.Options{},
 			"203.0.113.9 text: -, 203.0.113.11 text, 203.0.113.13 text, 203.0.113.15 text, 203.0.113.17 text, 5 invalid 1, 1 denied 9"},
 		{"203.0.113.4-203.0.113.5 # see: x\n203.0.113.9 -\n203.0.113.12 - x\n203.0.113.17\n", published.Options{Format: published.Ranges}, "203.0.113.4/31 ranges: see: x, 203.0.113.17 ranges, 2 invalid 2"},
 		{"203.0.113.4-203.0.113.5\n203.0.113.9\n", published.Options{}, "203.0.113.4/31 text, 203.0.113.9 text"},

@@ -19,7 +19,7 @@ func readText(c *collector, data []byte) error {
 		}
 		words, note := splitLine(text)
 		text = strings.TrimSpace(text)
-		rest, denies := directive(words)
+		rest, denies := lineDirective(text, words)
 		if denies {
 			c.denyLine(number, text, words, rest)
 			continue
@@ -83,7 +83,7 @@ func readRanges(c *collector, data []byte) error {
 				words, note = namedWords(name, after), name
 			}
 		}
-		if rest, denies := directive(words); denies {
+		if rest, denies := lineDirective(text, words); denies {
 			c.denyLine(number, text, words, rest)
 			continue
 		}
@@ -186,9 +186,15 @@ func splitComment(text string) (before, note string) {
 	return text, ""
 }
 
+// beginsWithAddress reports whether the first word that admits or denies nothing is an address.
 func beginsWithAddress(text string) bool {
-	words := strings.FieldsFunc(text, isSeparator)
-	return len(words) > 0 && readable(words[:1])
+	const longest = 200 // for the words before an address
+	for word := range strings.FieldsFuncSeq(text[:min(len(text), longest)], isSeparator) {
+		if rest, _ := directive([]string{word}); len(rest) > 0 {
+			return readable(rest)
+		}
+	}
+	return false
 }
 
 func readable(words []string) bool {

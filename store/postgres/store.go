@@ -76,9 +76,11 @@ func choose(list []Option) (options, error) {
 }
 
 // New returns the store in the pool's database, in the tables made by [Migrate]. The pool is
-// the caller's: Close of the Store does not close it. New fails if the database cannot be
-// reached, if its tables are missing or older than this program, if a newer one changed them so
-// that this one may not read them any more (store.ErrNewer), or if the encoding is not UTF8.
+// the caller's: Close of the Store does not close it. New fails if
+//
+//   - the database cannot be reached, or is in another encoding than UTF8
+//   - its tables are missing, or older than this program
+//   - a newer program changed them, and this one may not read them any more: store.ErrNewer
 func New(ctx context.Context, pool *pgxpool.Pool, options ...Option) (*Store, error) {
 	o, err := choose(options)
 	if err != nil {

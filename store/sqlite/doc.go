@@ -54,8 +54,8 @@
 // every 50 ms at least. A write of the same process is delivered at once, and so is one
 // after a call of Position.
 //
-// A later release changes the tables, if it needs others, when it opens the file with Open; a
-// program that only looks at the store of a service has OpenExisting. An earlier
+// A later release that needs other tables changes them when it opens the file with Open.
+// OpenExisting never changes them: it is for programs beside the service. An earlier
 // one with the file open, or opening it then, goes on as far as the later one allows: see
 // package store, "Versions side by side". If it may no longer write, or read, its calls
 // return store.ErrNewer. The file has the two numbers in the table progress.

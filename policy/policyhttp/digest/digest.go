@@ -129,10 +129,9 @@ type Config struct {
 	// fixed instance for each client, for example by its address. Behind other balancers
 	// clients are sent from nonce to nonce and give up.
 	//
-	// With it, they are not, but each instance knows only its own used counts. A captured
-	// request can be sent once more to each of the other instances, and to one that was
-	// restarted meanwhile, from an address on the key's list, until the nonce expires. TLS keeps
-	// requests from being captured; shorten
+	// With it, they are not, but each instance knows only its own used counts, and none from
+	// before a restart. A captured request can be sent to each of them once more, from an address
+	// on the key's list, until the nonce expires. TLS keeps requests from being captured; shorten
 	// NonceLifetime without it.
 	//
 	// The clocks of the instances may differ by less than a NonceLifetime: by as much, a nonce

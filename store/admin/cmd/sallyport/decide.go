@@ -242,7 +242,7 @@ func readEndpoints(texts []string) (endpoints []policy.Endpoint, err error) {
 	for _, text := range texts {
 		name, roles, hasRoles := strings.Cut(text, "=")
 		endpoint := policy.Endpoint{Name: name, Roles: split(roles)}
-		if name == "" || hasRoles && len(endpoint.Roles) == 0 {
+		if strings.TrimSpace(name) == "" || hasRoles && len(endpoint.Roles) == 0 {
 			return nil, usageError{fmt.Errorf("--endpoint %s: want NAME=ROLE,ROLE, or NAME if it needs no role", quoted(text))}
 		}
 		endpoints = append(endpoints, endpoint)

@@ -111,14 +111,18 @@ func (s *session) root() *cobra.Command {
 	return root
 }
 
-// mayBeEmpty are the flags of which an empty value says something: none, or not that of the settings.
+// mayBeEmpty are the flags that can be empty on purpose: no text, or none of those in the settings.
 var mayBeEmpty = []string{"comment", "description", "managers", "name", "org", "profile"}
 
 // checkEmpty refuses the empty values of others, as of a variable that is not set: without its role,
 // secret or address a call is judged, or a change made, as if none was wanted.
 func checkEmpty(c *cobra.Command) (err error) {
 	c.Flags().Visit(func(f *pflag.Flag) {
-		if text := f.Value.String(); (text == "" || text == "[]") && !slices.Contains(mayBeEmpty, f.Name) {
+		isEmpty := f.Value.String() == "" || f.Value.String() == "[]"
+		if list, ok := f.Value.(pflag.SliceValue); ok {
+			isEmpty = len(list.GetSlice()) == 0 || slices.Contains(list.GetSlice(), "")
+		}
+		if isEmpty && !slices.Contains(mayBeEmpty, f.Name) {
 			err = usageError{fmt.Errorf("the flag --%s is empty: want a value, or no such flag", f.Name)}
 		}
 	})

@@ -274,12 +274,13 @@ func TestEmptyValuesAreRefused(t *testing.T) {
 		"decide report --from 203.0.113.9 --org acme --secret-file ''", "explain report --from 203.0.113.9 --org acme --role ''",
 		"keys create --org acme --role reader --from '' --yes --accept opens --reason x", "keys create --org acme --role reader --project '' --yes",
 		"keys list --status ''", "org list --ca-file ''", "org list --store ''", "may report --endpoint ''",
+		"replay access.log --list list --path '' --path /api", "decide report --from 203.0.113.9 --org acme --role ,",
 	} {
 		got := s.run("sallyport "+args, "")
 		require.Contains(t, got, " is empty: want a value, or no such flag", args)
 		require.Contains(t, got, "? 2", args)
 	}
-	for _, args := range []string{"may report --endpoint things.read=", "may report --endpoint =reader", "may report --endpoint things.read=,"} {
+	for _, args := range []string{"may report --endpoint things.read=", "may report --endpoint =reader", "may report --endpoint ' '", "may report --endpoint things.read=,"} {
 		got := s.run("sallyport "+args, "")
 		require.Contains(t, got, "want NAME=ROLE,ROLE, or NAME if it needs no role", args)
 		require.Contains(t, got, "? 2", args)
