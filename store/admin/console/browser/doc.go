@@ -19,8 +19,8 @@
 //
 // # Screenshots
 //
-// The tests take a picture of every kind of page: wide in light mode, wide in dark mode, and
-// 320 pixels wide. With SALLYPORT_SCREENSHOTS they are kept in that directory as PNG files:
+// With SALLYPORT_SCREENSHOTS the tests take pictures of every kind of page: wide in light mode,
+// wide in dark mode, and 320 pixels wide. They are PNG files in that directory:
 //
 //	SALLYPORT_SCREENSHOTS=/somewhere go test -count=1 .
 //
