@@ -16,7 +16,7 @@ import (
 var absenceCases = []testCase{
 	{sentence: "S4", name: "lookup of a missing key is not an error", run: lookupOfMissing},
 	{sentence: "S4", name: "a missing key or organization is ErrNotFound", run: readOfMissing},
-	{sentence: "S4", name: "what is there is found", run: presentIsFound},
+	{sentence: "S4", name: "existing records are found", run: presentIsFound},
 	{sentence: "S4", name: "a failure is not absence", run: failureIsNotAbsence},
 }
 
@@ -94,7 +94,7 @@ func failureIsNotAbsence(k *kit) {
 }
 
 var identifierCases = []testCase{
-	{sentence: "S5", name: "any text may be asked for", run: anyText},
+	{sentence: "S5", name: "any text may be looked up", run: anyText},
 	{sentence: "S5", name: "key IDs that differ in a byte are different keys", run: similarKeys},
 	{sentence: "S5", name: "organizations that differ in a byte are different", run: similarOrganizations},
 }

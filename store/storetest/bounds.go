@@ -19,7 +19,7 @@ var boundCases = []testCase{
 	{sentence: "S28", name: "a longer list may stay as long", run: longListStays},
 	{sentence: "S28", name: "the entries of a list on trial count", run: trialEntriesCount},
 	{sentence: "S28", name: "a key at all bounds comes back", run: keyAtAllBounds},
-	{sentence: "S28", name: "an error does not grow with what it is about", run: boundedErrors},
+	{sentence: "S28", name: "an error does not grow with its record", run: boundedErrors},
 }
 
 // maxError is the length of the longest error, in bytes.

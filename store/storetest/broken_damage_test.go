@@ -380,22 +380,22 @@ var brokenDamages = []brokenStore{
 	{name: "ends at a record that cannot be read", sentence: "W8", options: withDamages, make: damagedFeed(func(c store.Change) (store.Change, bool, error) {
 		return c, true, errUnreadable
 	})},
-	{name: "tells what cannot be read as if it had no list", sentence: "W8", options: withDamages, make: damagedFeed(func(c store.Change) (store.Change, bool, error) {
+	{name: "delivers what cannot be read as if it had no list", sentence: "W8", options: withDamages, make: damagedFeed(func(c store.Change) (store.Change, bool, error) {
 		if c.KeyRecord != nil {
 			c.KeyRecord.AccessList = accesslist.List{}
 		}
 		return c, true, nil
 	})},
-	{name: "tells what cannot be read as deleted", sentence: "W8", options: withDamages, make: damagedFeed(func(c store.Change) (store.Change, bool, error) {
+	{name: "delivers what cannot be read as deleted", sentence: "W8", options: withDamages, make: damagedFeed(func(c store.Change) (store.Change, bool, error) {
 		return store.Change{Revision: c.Revision, Organization: c.Organization, Key: c.Key, Deleted: true}, true, nil
 	})},
-	{name: "does not tell of an organization that cannot be read", sentence: "W8", options: withDamages, make: damaged(func(d *damageable) {
+	{name: "does not deliver an organization that cannot be read", sentence: "W8", options: withDamages, make: damaged(func(d *damageable) {
 		d.DoWatch = d.feed(func(c store.Change) (store.Change, bool, error) {
 			c.KeyRecord, c.OrganizationRecord, c.Err = nil, nil, errUnreadable
 			return c, c.Key != "", nil
 		})
 	})},
-	{name: "does not tell of a key that cannot be read", sentence: "W8", options: withDamages, make: damaged(func(d *damageable) {
+	{name: "does not deliver a key that cannot be read", sentence: "W8", options: withDamages, make: damaged(func(d *damageable) {
 		d.DoWatch = d.feed(func(c store.Change) (store.Change, bool, error) {
 			c.KeyRecord, c.OrganizationRecord, c.Err = nil, nil, errUnreadable
 			return c, c.Key == "", nil

@@ -21,7 +21,7 @@ import (
 var brokenEvidence = []brokenStore{
 	{name: "forgets addresses when the key is replaced", sentence: "U5", only: "U5/addresses and denials are kept when the key is replaced", make: replacedWithout(func(usage *store.KeyUsage) { usage.Addresses = nil })},
 	{name: "forgets denials when the key is replaced", sentence: "U5", only: "U5/addresses and denials are kept when the key is replaced", make: replacedWithout(func(usage *store.KeyUsage) { usage.Denials = nil })},
-	{name: "shares the addresses of a batch", sentence: "U6", only: "U6/what Usage returned may be changed", make: with(func(b *teststore.Broken, sound *memory.Store) {
+	{name: "shares the addresses of a batch", sentence: "U6", only: "U6/the result of Usage may be changed", make: with(func(b *teststore.Broken, sound *memory.Store) {
 		shared := map[apikey.ID]map[netip.Addr]store.AddressUsage{}
 		b.DoRecordUsage = func(ctx context.Context, batch map[apikey.ID]store.KeyUsage) error {
 			for id, usage := range batch {
@@ -55,7 +55,7 @@ var brokenEvidence = []brokenStore{
 		usage.Addresses = nil
 		return usage
 	})},
-	{name: "keeps the first use that it was told of", sentence: "U11", only: "U11/addresses are counted with their first and last use", make: addresses(func(known, more store.AddressUsage) store.AddressUsage {
+	{name: "keeps the first use that was reported", sentence: "U11", only: "U11/addresses are counted with their first and last use", make: addresses(func(known, more store.AddressUsage) store.AddressUsage {
 		more.Count += known.Count
 		if known.Count > 0 {
 			more.First = known.First
@@ -188,7 +188,7 @@ var brokenEvidence = []brokenStore{
 			return o, err
 		}
 	})},
-	{name: "shares its observation", sentence: "U15", only: "U15/what Observation returned may be changed", make: with(func(b *teststore.Broken, sound *memory.Store) {
+	{name: "shares its observation", sentence: "U15", only: "U15/the result of Observation may be changed", make: with(func(b *teststore.Broken, sound *memory.Store) {
 		var shared store.Observation
 		b.DoRecordObservation = func(ctx context.Context, report store.Report) error {
 			err := sound.RecordObservation(ctx, report)

@@ -15,7 +15,7 @@ import (
 	"github.com/sallyport-go/sallyport/store/storetest/internal/teststore"
 )
 
-// Broken in what they tell: W1 to W5.
+// Broken in what they deliver: W1 to W5.
 var brokenFeeds = []brokenStore{
 	{name: "has a revision ahead of what is there", sentence: "W1", make: with(func(b *teststore.Broken, sound *memory.Store) {
 		b.DoPosition = func(ctx context.Context) (store.Position, error) {
@@ -38,8 +38,8 @@ var brokenFeeds = []brokenStore{
 			return known.Swap(latest).(store.Position), err
 		}
 	})},
-	{name: "does not tell of deletions", sentence: "W2", make: feed(func(c store.Change) (store.Change, bool) { return c, !c.Deleted })},
-	{name: "tells organizations without their switch", sentence: "W2", make: feed(func(c store.Change) (store.Change, bool) {
+	{name: "does not deliver deletions", sentence: "W2", make: feed(func(c store.Change) (store.Change, bool) { return c, !c.Deleted })},
+	{name: "delivers organizations without their switch", sentence: "W2", make: feed(func(c store.Change) (store.Change, bool) {
 		if c.OrganizationRecord != nil {
 			organization := *c.OrganizationRecord
 			organization.Disabled = false
@@ -47,7 +47,7 @@ var brokenFeeds = []brokenStore{
 		}
 		return c, true
 	})},
-	{name: "tells organizations without their suspension", sentence: "W2", make: feed(func(c store.Change) (store.Change, bool) {
+	{name: "delivers organizations without their suspension", sentence: "W2", make: feed(func(c store.Change) (store.Change, bool) {
 		if c.OrganizationRecord != nil {
 			organization := *c.OrganizationRecord
 			organization.SuspendedUntil = time.Time{}
@@ -55,24 +55,24 @@ var brokenFeeds = []brokenStore{
 		}
 		return c, true
 	})},
-	{name: "does not tell of organizations", sentence: "W2", make: feed(func(c store.Change) (store.Change, bool) { return c, c.Key != "" || c.IsMark() })},
+	{name: "does not deliver organizations", sentence: "W2", make: feed(func(c store.Change) (store.Change, bool) { return c, c.Key != "" || c.IsMark() })},
 	{name: "drops a change", sentence: "W2", make: feed(func(c store.Change) (store.Change, bool) { return c, c.Revision%7 != 3 || c.IsMark() })},
-	{name: "tells before reads see it", sentence: "W3", make: lateReads},
+	{name: "delivers before reads see it", sentence: "W3", make: lateReads},
 	{name: "leaves out what was compacted", sentence: "W4", make: forgetful, options: []Option{Compact(forget)}},
 	{name: "leaves out one change of those that were compacted", sentence: "W4", make: forgetfulOfOne, options: []Option{Compact(forget)}},
 	{name: "goes back one change too far in what it remembers", sentence: "W4", make: with(func(b *teststore.Broken, sound *memory.Store) {
 		b.DoWatch = func(ctx context.Context, after store.Position) iter.Seq2[store.Change, error] {
 			return func(yield func(store.Change, error) bool) {
-				for told, err := range sound.Watch(ctx, after) {
+				for delivered, err := range sound.Watch(ctx, after) {
 					if errors.Is(err, store.ErrCompacted) {
-						for told, err := range sound.Watch(ctx, next(after)) {
-							if !yield(told, err) {
+						for delivered, err := range sound.Watch(ctx, next(after)) {
+							if !yield(delivered, err) {
 								return
 							}
 						}
 						return
 					}
-					if !yield(told, err) {
+					if !yield(delivered, err) {
 						return
 					}
 				}
@@ -120,11 +120,11 @@ var brokenFeeds = []brokenStore{
 	{name: "yields the error with a change", sentence: "W5", make: with(func(b *teststore.Broken, sound *memory.Store) {
 		b.DoWatch = func(ctx context.Context, after store.Position) iter.Seq2[store.Change, error] {
 			return func(yield func(store.Change, error) bool) {
-				for told, err := range sound.Watch(ctx, after) {
+				for delivered, err := range sound.Watch(ctx, after) {
 					if err != nil {
-						told = store.Change{Revision: after.Revision}
+						delivered = store.Change{Revision: after.Revision}
 					}
-					if !yield(told, err) {
+					if !yield(delivered, err) {
 						return
 					}
 				}
@@ -134,8 +134,8 @@ var brokenFeeds = []brokenStore{
 	{name: "ends in silence", sentence: "W5", make: with(func(b *teststore.Broken, sound *memory.Store) {
 		b.DoWatch = func(ctx context.Context, after store.Position) iter.Seq2[store.Change, error] {
 			return func(yield func(store.Change, error) bool) {
-				for told, err := range sound.Watch(ctx, after) {
-					if err != nil || !yield(told, nil) {
+				for delivered, err := range sound.Watch(ctx, after) {
+					if err != nil || !yield(delivered, nil) {
 						return
 					}
 				}
@@ -145,8 +145,8 @@ var brokenFeeds = []brokenStore{
 	{name: "goes on after its consumer has stopped", sentence: "W5", make: with(func(b *teststore.Broken, sound *memory.Store) {
 		b.DoWatch = func(ctx context.Context, after store.Position) iter.Seq2[store.Change, error] {
 			return func(yield func(store.Change, error) bool) {
-				for told, err := range sound.Watch(ctx, after) {
-					if yield(told, err); err != nil {
+				for delivered, err := range sound.Watch(ctx, after) {
+					if yield(delivered, err); err != nil {
 						return
 					}
 				}
@@ -168,7 +168,7 @@ func forgetful() store.Store {
 	b.DoWatch = func(ctx context.Context, after store.Position) iter.Seq2[store.Change, error] {
 		f.mu.Lock()
 		defer f.mu.Unlock()
-		if after.Revision > 0 { // from zero it tells everything
+		if after.Revision > 0 { // from zero it delivers everything
 			after.Revision = max(after.Revision, f.forgot.Revision)
 		}
 		return sound.Watch(ctx, after)

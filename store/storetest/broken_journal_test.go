@@ -165,7 +165,7 @@ var brokenJournals = []brokenStore{
 			return sound.Write(ctx, w)
 		}
 	})},
-	{name: "tells no Write", sentence: "E9", only: "E9/the changes of Writes are told", make: with(func(b *teststore.Broken, sound *memory.Store) {
+	{name: "delivers no Write", sentence: "E9", only: "E9/the changes of Writes are delivered", make: with(func(b *teststore.Broken, sound *memory.Store) {
 		var written sync.Map
 		b.DoWrite = func(ctx context.Context, w store.Write) (uint64, error) {
 			revision, err := sound.Write(ctx, w)

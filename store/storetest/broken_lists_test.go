@@ -22,10 +22,10 @@ const (
 	deletesBeyond  = "S14/a Delete with a revision beyond 63 bits is a conflict"
 	watchesBeyond  = "W4/a watch from a revision beyond 63 bits is ErrCompacted"
 	noWatchLeft    = "W7/no watch leaves a goroutine behind"
-	hardToTell     = "W6/what is hard to keep is told in every field"
+	hardToDeliver  = "W6/difficult records are delivered in every field"
 )
 
-// Broken in how they list, compare revisions, load and tell. Each is caught by one case of
+// Broken in how they list, compare revisions, load and deliver. Each is caught by one case of
 // its sentence alone.
 var brokenLists = []brokenStore{
 	{name: "leaves a goroutine behind with every read", sentence: "S1", only: "S1/no call leaves a goroutine behind", make: with(func(b *teststore.Broken, sound *memory.Store) {
@@ -141,7 +141,7 @@ var brokenLists = []brokenStore{
 			request.Cursor = ""
 		}
 	})},
-	{name: "loads descriptions cut", sentence: "L2", only: "L2/what is hard to keep is loaded in every field", make: loadedAs(func(key apikey.Key) apikey.Key {
+	{name: "loads descriptions cut", sentence: "L2", only: "L2/difficult records are loaded in every field", make: loadedAs(func(key apikey.Key) apikey.Key {
 		key.Description = cutAt(255)(key.Description)
 		return key
 	})},
@@ -159,7 +159,7 @@ var brokenLists = []brokenStore{
 			return b.Sound.Load(ctx, organizations, keys, o...)
 		}
 	})},
-	{name: "does not load what was deleted", sentence: "L2", only: "L2/what was deleted can be loaded", make: withLoad(func(b *teststore.Loader) {
+	{name: "does not load what was deleted", sentence: "L2", only: "L2/deleted records can be loaded", make: withLoad(func(b *teststore.Loader) {
 		deleted := map[apikey.ID]bool{}
 		b.DoDeleteKey = func(ctx context.Context, id apikey.ID, revision uint64) error {
 			err := b.Sound.DeleteKey(ctx, id, revision)
@@ -173,13 +173,13 @@ var brokenLists = []brokenStore{
 			return b.Sound.Load(ctx, organizations, keys, o...)
 		}
 	})},
-	{name: "tells the first 1,000 changes since a mark", sentence: "W2", only: "W2/a watch from a mark tells all of many changes", make: withLoad(func(b *teststore.Loader) {
+	{name: "delivers the first 1,000 changes since a mark", sentence: "W2", only: "W2/a watch from a mark delivers all of many changes", make: withLoad(func(b *teststore.Loader) {
 		b.DoWatch = func(ctx context.Context, after store.Position) iter.Seq2[store.Change, error] {
 			latest, _ := b.Sound.Position(ctx)
 			return firstOf(b.Sound.Watch(ctx, after), 1000, func(c store.Change) bool { return after.Revision > 0 && c.Revision <= latest.Revision })
 		}
 	})},
-	{name: "leaves out a deletion that was compacted", sentence: "W4", only: "W4/where the feed begins it leaves out no deletion", make: forgetfulOfDeletion, options: []Option{Compact(forget)}},
+	{name: "leaves out a deletion that was compacted", sentence: "W4", only: "W4/the feed has every deletion from its beginning", make: forgetfulOfDeletion, options: []Option{Compact(forget)}},
 	{name: "cuts the revision of a watch to 63 bits", sentence: "W4", only: watchesBeyond, make: with(func(b *teststore.Broken, sound *memory.Store) {
 		b.DoWatch = func(ctx context.Context, after store.Position) iter.Seq2[store.Change, error] {
 			after.Revision = cutTo63(after.Revision)
@@ -203,13 +203,13 @@ var brokenLists = []brokenStore{
 			})
 		}
 	})},
-	{name: "tells descriptions cut", sentence: "W6", only: hardToTell, make: toldAs(func(key *apikey.Key) { key.Description = cutAt(255)(key.Description) })},
-	{name: "tells times in nanoseconds", sentence: "W6", only: hardToTell, make: toldAs(func(key *apikey.Key) {
+	{name: "delivers descriptions cut", sentence: "W6", only: hardToDeliver, make: deliveredAs(func(key *apikey.Key) { key.Description = cutAt(255)(key.Description) })},
+	{name: "delivers times in nanoseconds", sentence: "W6", only: hardToDeliver, make: deliveredAs(func(key *apikey.Key) {
 		if !key.Created.IsZero() {
 			key.Created = time.Unix(0, key.Created.UnixNano())
 		}
 	})},
-	{name: "tells lists cut at 1,000 entries", sentence: "S6", only: longList, make: toldAs(func(key *apikey.Key) { *key = shortened(*key, 1000) })},
+	{name: "delivers lists cut at 1,000 entries", sentence: "S6", only: longList, make: deliveredAs(func(key *apikey.Key) { *key = shortened(*key, 1000) })},
 	{name: "leaves a goroutine behind with every watch", sentence: "W7", only: noWatchLeft, make: with(func(b *teststore.Broken, sound *memory.Store) {
 		b.DoWatch = func(ctx context.Context, after store.Position) iter.Seq2[store.Change, error] {
 			forever := context.WithoutCancel(ctx)
@@ -273,8 +273,8 @@ func loadedAs(change func(apikey.Key) apikey.Key) func() store.Store {
 	})
 }
 
-// toldAs changes keys that are told.
-func toldAs(change func(*apikey.Key)) func() store.Store {
+// deliveredAs changes keys that are delivered.
+func deliveredAs(change func(*apikey.Key)) func() store.Store {
 	return feed(func(c store.Change) (store.Change, bool) {
 		if c.KeyRecord != nil {
 			key := *c.KeyRecord
@@ -285,13 +285,13 @@ func toldAs(change func(*apikey.Key)) func() store.Store {
 	})
 }
 
-// firstOf tells the first n of some changes, and all others.
+// firstOf delivers the first n of some changes, and all others.
 func firstOf(feed iter.Seq2[store.Change, error], n int, some func(store.Change) bool) iter.Seq2[store.Change, error] {
 	return func(yield func(store.Change, error) bool) {
-		told := 0
+		delivered := 0
 		for change, err := range feed {
 			if err == nil && some(change) && !change.IsMark() {
-				if told++; told > n {
+				if delivered++; delivered > n {
 					continue
 				}
 			}

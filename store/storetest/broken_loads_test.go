@@ -107,7 +107,7 @@ var brokenLoads = []brokenStore{
 			return key
 		})
 	})},
-	{name: "does not tell of what was loaded", sentence: "L3", make: withLoad(func(b *teststore.Loader) {
+	{name: "does not deliver what was loaded", sentence: "L3", make: withLoad(func(b *teststore.Loader) {
 		b.DoWatch = func(ctx context.Context, after store.Position) iter.Seq2[store.Change, error] {
 			return func(yield func(store.Change, error) bool) {
 				for c, err := range b.Sound.Watch(ctx, after) {

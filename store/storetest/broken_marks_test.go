@@ -14,10 +14,10 @@ import (
 	"github.com/sallyport-go/sallyport/store/storetest/internal/teststore"
 )
 
-// Broken in their marks and in how they tell: W6 to W8.
+// Broken in their marks and in how they deliver: W6 to W8.
 var brokenMarks = []brokenStore{
-	{name: "tells no marks", sentence: "W6", make: feed(func(c store.Change) (store.Change, bool) { return c, !c.IsMark() })},
-	{name: "tells a mark when the next write comes", sentence: "W6", make: feeds(func() func(store.Change) []store.Change {
+	{name: "delivers no marks", sentence: "W6", make: feed(func(c store.Change) (store.Change, bool) { return c, !c.IsMark() })},
+	{name: "delivers a mark when the next write comes", sentence: "W6", make: feeds(func() func(store.Change) []store.Change {
 		var late []store.Change
 		return func(c store.Change) []store.Change {
 			if c.IsMark() && c.Revision > 10 {
@@ -28,7 +28,7 @@ var brokenMarks = []brokenStore{
 			return append(late, c)
 		}
 	})},
-	{name: "tells no first mark", sentence: "W6", make: feeds(func() func(store.Change) []store.Change {
+	{name: "delivers no first mark", sentence: "W6", make: feeds(func() func(store.Change) []store.Change {
 		first := true
 		return func(c store.Change) []store.Change {
 			skip := first && c.IsMark() && c.Revision > 0
@@ -38,7 +38,7 @@ var brokenMarks = []brokenStore{
 			return []store.Change{c}
 		}
 	})},
-	{name: "tells a mark before all of it is there", sentence: "W6", make: feeds(func() func(store.Change) []store.Change {
+	{name: "delivers a mark before all of it is there", sentence: "W6", make: feeds(func() func(store.Change) []store.Change {
 		first := true
 		return func(c store.Change) []store.Change {
 			if first && !c.IsMark() {
@@ -48,7 +48,7 @@ var brokenMarks = []brokenStore{
 			return []store.Change{c}
 		}
 	})},
-	{name: "tells a mark ahead of its changes", sentence: "W6", make: feeds(func() func(store.Change) []store.Change {
+	{name: "delivers a mark ahead of its changes", sentence: "W6", make: feeds(func() func(store.Change) []store.Change {
 		var held *store.Change
 		return func(c store.Change) []store.Change {
 			if held == nil && !c.IsMark() && c.Revision > 5 {
@@ -75,7 +75,7 @@ var brokenMarks = []brokenStore{
 		}
 		return c, true
 	})},
-	{name: "tells a record again and again before a mark", sentence: "W6", make: feeds(func() func(store.Change) []store.Change {
+	{name: "delivers a record again and again before a mark", sentence: "W6", make: feeds(func() func(store.Change) []store.Change {
 		n := 0
 		return func(c store.Change) []store.Change {
 			if n++; c.IsMark() && n%8 != 0 && c.Revision > 20 {
@@ -102,8 +102,8 @@ var brokenMarks = []brokenStore{
 		c.Deleted = c.Deleted || c.IsMark()
 		return c, true
 	})},
-	{name: "tells a record as it is now", sentence: "W6", make: with(func(b *teststore.Broken, sound *memory.Store) {
-		b.DoWatch = toldBy(sound, func(ctx context.Context, c store.Change) store.Change {
+	{name: "delivers a record as it is now", sentence: "W6", make: with(func(b *teststore.Broken, sound *memory.Store) {
+		b.DoWatch = deliveredBy(sound, func(ctx context.Context, c store.Change) store.Change {
 			if c.KeyRecord != nil {
 				if now, err := sound.Key(ctx, c.Key); err == nil {
 					now.Revision = c.Revision
@@ -113,23 +113,23 @@ var brokenMarks = []brokenStore{
 			return c
 		})
 	})},
-	{name: "tells records without their lists", sentence: "W6", make: feed(func(c store.Change) (store.Change, bool) {
+	{name: "delivers records without their lists", sentence: "W6", make: feed(func(c store.Change) (store.Change, bool) {
 		if c.KeyRecord != nil {
 			c.KeyRecord.AccessList = accesslist.List{}
 		}
 		return c, true
 	})},
-	{name: "tells no records", sentence: "W6", make: feed(func(c store.Change) (store.Change, bool) {
+	{name: "delivers no records", sentence: "W6", make: feed(func(c store.Change) (store.Change, bool) {
 		c.KeyRecord = nil
 		return c, true
 	})},
-	{name: "tells the record of what was deleted", sentence: "W6", make: feed(func(c store.Change) (store.Change, bool) {
+	{name: "delivers the record of what was deleted", sentence: "W6", make: feed(func(c store.Change) (store.Change, bool) {
 		if c.Deleted && c.Key != "" {
 			c.KeyRecord = &apikey.Key{ID: c.Key}
 		}
 		return c, true
 	})},
-	{name: "tells another organization's record", sentence: "W6", make: feed(func(c store.Change) (store.Change, bool) {
+	{name: "delivers another organization's record", sentence: "W6", make: feed(func(c store.Change) (store.Change, bool) {
 		if c.OrganizationRecord != nil {
 			c.OrganizationRecord.ID = "another"
 		}
@@ -144,25 +144,25 @@ var brokenMarks = []brokenStore{
 		}
 	})},
 	{name: "waits for its watchers", sentence: "W7", make: with(func(b *teststore.Broken, sound *memory.Store) {
-		var told sync.RWMutex
+		var delivered sync.RWMutex
 		b.DoPutKey = func(ctx context.Context, key apikey.Key, o ...putOption) (apikey.Key, error) {
-			told.Lock()
-			defer told.Unlock()
+			delivered.Lock()
+			defer delivered.Unlock()
 			return sound.PutKey(ctx, key, o...)
 		}
 		b.DoWatch = func(ctx context.Context, after store.Position) iter.Seq2[store.Change, error] {
 			return func(yield func(store.Change, error) bool) {
 				for change, err := range sound.Watch(ctx, after) {
-					told.RLock()
+					delivered.RLock()
 					more := yield(change, err)
-					if told.RUnlock(); !more {
+					if delivered.RUnlock(); !more {
 						return
 					}
 				}
 			}
 		}
 	})},
-	{name: "tells one watcher at a time", sentence: "W7", make: with(func(b *teststore.Broken, sound *memory.Store) {
+	{name: "delivers one watcher at a time", sentence: "W7", make: with(func(b *teststore.Broken, sound *memory.Store) {
 		turn := make(chan struct{}, 1)
 		b.DoWatch = func(ctx context.Context, after store.Position) iter.Seq2[store.Change, error] {
 			return func(yield func(store.Change, error) bool) {
@@ -186,10 +186,10 @@ var brokenMarks = []brokenStore{
 			return lossy(sound.Watch(ctx, after))
 		}
 	})},
-	{name: "shares what it tells", sentence: "W8", make: with(func(b *teststore.Broken, sound *memory.Store) {
+	{name: "shares what it delivers", sentence: "W8", make: with(func(b *teststore.Broken, sound *memory.Store) {
 		var mu sync.Mutex
 		shared := map[uint64]store.Change{}
-		b.DoWatch = toldBy(sound, func(_ context.Context, c store.Change) store.Change {
+		b.DoWatch = deliveredBy(sound, func(_ context.Context, c store.Change) store.Change {
 			mu.Lock()
 			defer mu.Unlock()
 			if kept, ok := shared[c.Revision]; ok && !c.IsMark() {
@@ -203,15 +203,15 @@ var brokenMarks = []brokenStore{
 	})},
 }
 
-// toldBy is the feed of a sound store, with a function that changes what is told.
-func toldBy(sound *memory.Store, change func(context.Context, store.Change) store.Change) func(context.Context, store.Position) iter.Seq2[store.Change, error] {
+// deliveredBy is the feed of a sound store, with a function that changes what is delivered.
+func deliveredBy(sound *memory.Store, change func(context.Context, store.Change) store.Change) func(context.Context, store.Position) iter.Seq2[store.Change, error] {
 	return func(ctx context.Context, after store.Position) iter.Seq2[store.Change, error] {
 		return func(yield func(store.Change, error) bool) {
-			for told, err := range sound.Watch(ctx, after) {
+			for delivered, err := range sound.Watch(ctx, after) {
 				if err == nil {
-					told = change(ctx, told)
+					delivered = change(ctx, delivered)
 				}
-				if !yield(told, err) {
+				if !yield(delivered, err) {
 					return
 				}
 			}
@@ -265,20 +265,20 @@ func page(ctx context.Context, sound *memory.Store) iter.Seq2[store.Change, erro
 
 // lossy has a channel between the feed and who watches, and drops what does not fit.
 func lossy(feed iter.Seq2[store.Change, error]) iter.Seq2[store.Change, error] {
-	type told struct {
+	type delivered struct {
 		change store.Change
 		err    error
 	}
 	return func(yield func(store.Change, error) bool) {
 		left := make(chan struct{})
 		defer close(left)
-		room := make(chan told, 256)
+		room := make(chan delivered, 256)
 		go func() {
 			defer close(room)
 			for change, err := range feed {
 				if err != nil {
 					select {
-					case room <- told{err: err}:
+					case room <- delivered{err: err}:
 					case <-left:
 					}
 					return
@@ -286,7 +286,7 @@ func lossy(feed iter.Seq2[store.Change, error]) iter.Seq2[store.Change, error] {
 				select {
 				case <-left:
 					return
-				case room <- told{change: change}:
+				case room <- delivered{change: change}:
 				default:
 				}
 			}

@@ -69,7 +69,7 @@ var brokenReads = []brokenStore{
 			return stored, err
 		}
 	})},
-	{name: "tells a missing key as an error", sentence: "S4", make: with(func(b *teststore.Broken, sound *memory.Store) {
+	{name: "delivers a missing key as an error", sentence: "S4", make: with(func(b *teststore.Broken, sound *memory.Store) {
 		b.DoLookup = func(ctx context.Context, id apikey.ID) (policy.Subject, bool, error) {
 			subject, found, err := sound.Lookup(ctx, id)
 			if err == nil && !found {
@@ -78,7 +78,7 @@ var brokenReads = []brokenStore{
 			return subject, found, err
 		}
 	})},
-	{name: "tells an error as a missing key", sentence: "S4", make: with(func(b *teststore.Broken, sound *memory.Store) {
+	{name: "delivers an error as a missing key", sentence: "S4", make: with(func(b *teststore.Broken, sound *memory.Store) {
 		b.DoLookup = func(ctx context.Context, id apikey.ID) (policy.Subject, bool, error) {
 			subject, found, err := sound.Lookup(ctx, id)
 			return subject, found && err == nil, nil

@@ -74,7 +74,7 @@ func with(change func(b *teststore.Broken, sound *memory.Store)) func() store.St
 	}
 }
 
-// feed has a function change or drop what is told.
+// feed has a function change or drop what is delivered.
 func feed(change func(store.Change) (store.Change, bool)) func() store.Store {
 	return feeds(func() func(store.Change) []store.Change {
 		return func(c store.Change) []store.Change {
@@ -86,19 +86,19 @@ func feed(change func(store.Change) (store.Change, bool)) func() store.Store {
 	})
 }
 
-// feeds has a function make something else of each change that is told. There is one
+// feeds has a function make something else of each change that is delivered. There is one
 // of it for every watch.
 func feeds(anew func() func(store.Change) []store.Change) func() store.Store {
 	return with(func(b *teststore.Broken, sound *memory.Store) {
 		b.DoWatch = func(ctx context.Context, after store.Position) iter.Seq2[store.Change, error] {
 			return func(yield func(store.Change, error) bool) {
 				change := anew()
-				for told, err := range sound.Watch(ctx, after) {
+				for delivered, err := range sound.Watch(ctx, after) {
 					if err != nil {
-						yield(told, err)
+						yield(delivered, err)
 						return
 					}
-					for _, c := range change(told) {
+					for _, c := range change(delivered) {
 						if !yield(c, nil) {
 							return
 						}

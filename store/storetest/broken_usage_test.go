@@ -20,7 +20,7 @@ import (
 // Broken in what they count: U1 to U10. U11 to U15 are in broken_evidence_test.go.
 var brokenUsage = []brokenStore{
 	{name: "overwrites usage", sentence: "U1", make: usageOf(func(_, more accesslist.Usage) accesslist.Usage { return more })},
-	{name: "keeps the last use that it was told of", sentence: "U2", make: usageOf(func(known, more accesslist.Usage) accesslist.Usage {
+	{name: "keeps the last use that was reported", sentence: "U2", make: usageOf(func(known, more accesslist.Usage) accesslist.Usage {
 		more.Count += known.Count
 		return more
 	})},

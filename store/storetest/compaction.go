@@ -11,9 +11,9 @@ import (
 )
 
 var compactionCases = []testCase{
-	{sentence: "W4", name: "a feed that was compacted says so, and begins anew", run: compacted, needs: "Compact"},
-	{sentence: "W4", name: "where the feed begins it leaves out nothing", run: feedBegins, needs: "Compact"},
-	{sentence: "W4", name: "where the feed begins it leaves out no deletion", run: feedBeginsWithDeletion, needs: "Compact"},
+	{sentence: "W4", name: "a compacted feed says so, and restarts", run: compacted, needs: "Compact"},
+	{sentence: "W4", name: "the feed is complete from its beginning", run: feedBegins, needs: "Compact"},
+	{sentence: "W4", name: "the feed has every deletion from its beginning", run: feedBeginsWithDeletion, needs: "Compact"},
 }
 
 func compacted(k *kit) {
@@ -57,7 +57,7 @@ func feedBegins(k *kit) {
 	latest, all := k.revision(), k.snapshot()
 	first := uint64(sort.Search(int(latest), func(after int) bool { return after > 0 && !k.isCompacted(uint64(after)) }))
 	for after := max(first, 1); after <= min(first+2, latest); after++ {
-		k.wantToldSince(after, latest, all)
+		k.wantDeliveredSince(after, latest, all)
 	}
 }
 
@@ -75,7 +75,7 @@ func (k *kit) isCompacted(after uint64) bool {
 }
 
 // feedBeginsWithDeletion compacts the feed after a deletion. No record in the store shows
-// that one: a watch that is not compacted must tell it, or a later change.
+// that one: a watch that is not compacted must deliver it, or a later change.
 func feedBeginsWithDeletion(k *kit) {
 	k.organization("acme")
 	for i := range 10 {
@@ -97,28 +97,28 @@ func feedBeginsWithDeletion(k *kit) {
 		if after == 0 || k.isCompacted(after) {
 			continue
 		}
-		m, told := &fixture.Mirror{Mark: k.at(after), Records: map[fixture.RecordName]store.Change{}, Since: map[fixture.RecordName]store.Change{}}, false
+		m, delivered := &fixture.Mirror{Mark: k.at(after), Records: map[fixture.RecordName]store.Change{}, Since: map[fixture.RecordName]store.Change{}}, false
 		err := m.Follow(k.ctx, k.watcher(), func(change store.Change) bool {
-			told = told || !change.IsMark()
+			delivered = delivered || !change.IsMark()
 			return !change.IsMark() || change.Revision < latest
 		})
 		if err != nil {
 			k.Fatalf("Watch from revision %d: %v", after, err)
 		}
-		if !told {
-			k.Errorf("Watch from revision %d, which it does not call compacted, told no change up to the mark of revision %d; want that of the latest write, or ErrCompacted", after, latest)
+		if !delivered {
+			k.Errorf("Watch from revision %d, which it does not call compacted, delivered no change up to the mark of revision %d; want that of the latest write, or ErrCompacted", after, latest)
 		}
 	}
 }
 
-// wantToldSince checks that a watch delivers every record written since a revision.
-func (k *kit) wantToldSince(after, latest uint64, all fixture.Snapshot) {
+// wantDeliveredSince checks that a watch delivers every record written since a revision.
+func (k *kit) wantDeliveredSince(after, latest uint64, all fixture.Snapshot) {
 	k.Helper()
 	m := &fixture.Mirror{Mark: k.at(after), Records: map[fixture.RecordName]store.Change{}, Since: map[fixture.RecordName]store.Change{}}
 	k.reach(m, latest)
 	missing := func(name fixture.RecordName, revision uint64) {
-		if told, ok := m.Records[name]; revision > after && (!ok || told.Revision < revision) {
-			k.Errorf("Watch from revision %d, which it does not call compacted, did not tell of %v, revision %d; want every change or ErrCompacted", after, name, revision)
+		if delivered, ok := m.Records[name]; revision > after && (!ok || delivered.Revision < revision) {
+			k.Errorf("Watch from revision %d, which it does not call compacted, did not deliver %v, revision %d; want every change or ErrCompacted", after, name, revision)
 		}
 	}
 	for _, organization := range all.Organizations {

@@ -47,11 +47,11 @@ var damageCases = []testCase{
 	{sentence: "S6", name: "a key whose list cannot be read is not replaced", run: onKey(ofList, unreadableKeyStays), needs: "Damage.AccessList"},
 	{sentence: "S6", name: "a key that cannot be read is not replaced", run: onKey(ofKey, unreadableKeyStays), needs: "Damage.Key"},
 	{sentence: "S6", name: "an organization that cannot be read is not replaced", run: unreadableOrganizationStays, needs: "Damage.Organization"},
-	{sentence: "W8", name: "a list that cannot be read is told as that, and the rest is told", run: onKey(ofList, unreadableKeyIsTold), needs: "Damage.AccessList"},
-	{sentence: "W8", name: "a key that cannot be read is told as that, and the rest is told", run: onKey(ofKey, unreadableKeyIsTold), needs: "Damage.Key"},
-	{sentence: "W8", name: "an organization that cannot be read is told as that, and the rest is told", run: unreadableOrganizationIsTold, needs: "Damage.Organization"},
-	{sentence: "U8", name: "usage that cannot be read is an error and is not counted anew", run: unreadableUsage, needs: "Damage.Usage"},
-	{sentence: "U15", name: "an observation that cannot be read is an error and does not begin anew", run: unreadableObservation, needs: "Damage.Observation"},
+	{sentence: "W8", name: "an unreadable list is delivered as unreadable, and the rest is delivered", run: onKey(ofList, unreadableKeyIsDelivered), needs: "Damage.AccessList"},
+	{sentence: "W8", name: "an unreadable key is delivered as unreadable, and the rest is delivered", run: onKey(ofKey, unreadableKeyIsDelivered), needs: "Damage.Key"},
+	{sentence: "W8", name: "an unreadable organization is delivered as unreadable, and the rest is delivered", run: unreadableOrganizationIsDelivered, needs: "Damage.Organization"},
+	{sentence: "U8", name: "unreadable usage is an error and is not counted from zero", run: unreadableUsage, needs: "Damage.Usage"},
+	{sentence: "U15", name: "an unreadable observation is an error and does not start again", run: unreadableObservation, needs: "Damage.Observation"},
 }
 
 // A damagedKey is a case with an unreadable key among others.
@@ -170,19 +170,19 @@ func unreadableKeyStays(d damagedKey) {
 	}
 }
 
-func unreadableKeyIsTold(d damagedKey) {
+func unreadableKeyIsDelivered(d damagedKey) {
 	fromZero := fixture.NewMirror()
 	d.firstMark("with a key that cannot be read", fromZero)
 	d.reach(d.before, d.revision())
 	last := d.sound[1]
 	for range 2 { // before and after another write
-		d.wantTold("from zero", fromZero, fixture.KeyName(d.key.ID), false)
-		d.wantTold("from before the damage", d.before, fixture.KeyName(d.key.ID), true)
+		d.wantUnreadableDelivered("from zero", fromZero, fixture.KeyName(d.key.ID), false)
+		d.wantUnreadableDelivered("from before the damage", d.before, fixture.KeyName(d.key.ID), true)
 		for _, key := range []apikey.Key{d.sound[0], last} {
-			d.wantToldKey(fromZero, key)
+			d.wantDeliveredKey(fromZero, key)
 		}
 		if fromZero.Records[fixture.OrganizationName("acme")].OrganizationRecord == nil {
-			d.Errorf("beside a key that cannot be read, Watch did not tell of the organization")
+			d.Errorf("beside a key that cannot be read, Watch did not deliver the organization")
 		}
 		last = d.put(last) // the feed goes on
 		d.reach(fromZero, d.revision())
@@ -190,25 +190,25 @@ func unreadableKeyIsTold(d damagedKey) {
 	}
 }
 
-// wantTold checks that a copy has a record with Err. If orAsBefore, the feed may still
+// wantUnreadableDelivered checks that a copy has a record with Err. If orAsBefore, the feed may still
 // know the record from before the damage.
-func (k *kit) wantTold(what string, m *fixture.Mirror, name fixture.RecordName, orAsBefore bool) {
+func (k *kit) wantUnreadableDelivered(what string, m *fixture.Mirror, name fixture.RecordName, orAsBefore bool) {
 	k.Helper()
-	told, ok := m.Records[name]
-	if ok && (told.Err != nil || orAsBefore) {
+	delivered, ok := m.Records[name]
+	if ok && (delivered.Err != nil || orAsBefore) {
 		return
 	}
-	k.Errorf("of %v, which cannot be read, a Watch %s told no Err (anything: %v); want the record's Err", name, what, ok)
+	k.Errorf("of %v, which cannot be read, a Watch %s delivered no Err (anything: %v); want the record's Err", name, what, ok)
 }
 
-func (k *kit) wantToldKey(m *fixture.Mirror, want apikey.Key) {
+func (k *kit) wantDeliveredKey(m *fixture.Mirror, want apikey.Key) {
 	k.Helper()
-	told := m.Records[fixture.KeyName(want.ID)]
-	if told.KeyRecord == nil {
-		k.Errorf("Watch told of key %q, which can be read, no record (error %s)", want.ID, quoted(told.Err))
+	delivered := m.Records[fixture.KeyName(want.ID)]
+	if delivered.KeyRecord == nil {
+		k.Errorf("Watch delivered no record of key %q, which can be read (error %s)", want.ID, quoted(delivered.Err))
 		return
 	}
-	k.wantKey("told by Watch", *told.KeyRecord, want)
+	k.wantKey("delivered by Watch", *delivered.KeyRecord, want)
 }
 
 // A damagedOrganization is a case with an unreadable organization among others.
@@ -288,19 +288,19 @@ func unreadableOrganizationStays(k *kit) {
 	d.wantOrganizationUnreadable()
 }
 
-func unreadableOrganizationIsTold(k *kit) {
+func unreadableOrganizationIsDelivered(k *kit) {
 	d := k.damagedOrganization()
 	fromZero := fixture.NewMirror()
 	k.firstMark("with an organization that cannot be read", fromZero)
 	k.reach(d.before, k.revision())
 	other := d.other
 	for range 2 { // before and after another write
-		k.wantTold("from zero", fromZero, fixture.OrganizationName("damaged"), false)
-		k.wantTold("from before the damage", d.before, fixture.OrganizationName("damaged"), true)
-		k.wantTold("from zero", fromZero, fixture.KeyName("key"), true)
-		k.wantToldKey(fromZero, other)
+		k.wantUnreadableDelivered("from zero", fromZero, fixture.OrganizationName("damaged"), false)
+		k.wantUnreadableDelivered("from before the damage", d.before, fixture.OrganizationName("damaged"), true)
+		k.wantUnreadableDelivered("from zero", fromZero, fixture.KeyName("key"), true)
+		k.wantDeliveredKey(fromZero, other)
 		if fromZero.Records[fixture.OrganizationName("z-sound")].OrganizationRecord == nil {
-			k.Errorf("beside an organization that cannot be read, Watch did not tell of another")
+			k.Errorf("beside an organization that cannot be read, Watch did not deliver another")
 		}
 		other = k.put(other) // the feed goes on
 		k.reach(fromZero, k.revision())

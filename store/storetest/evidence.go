@@ -21,7 +21,7 @@ var evidenceCases = []testCase{
 	{sentence: "U11", name: "addresses are counted with their first and last use", run: addressesAreCounted},
 	{sentence: "U11", name: "of many addresses those used last are kept", run: addressesUsedLast},
 	{sentence: "U11", name: "the same addresses are kept of one batch and of many", run: addressesOfOneBatch},
-	{sentence: "U11", name: "addresses that were dropped before are counted as that", run: droppedBefore},
+	{sentence: "U11", name: "addresses dropped earlier are counted as dropped", run: droppedBefore},
 	{sentence: "U11", name: "evidence goes on after reopening", run: evidenceAfterReopening, needs: "Reopen"},
 	{sentence: "U12", name: "denials are counted by reason and apart from served calls", run: denialsByReason},
 	{sentence: "U12", name: "denials before the proof are refused", run: denialsBeforeProof},

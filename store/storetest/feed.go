@@ -13,21 +13,21 @@ import (
 )
 
 var feedCases = []testCase{
-	{sentence: "W3", name: "what is told can be read", run: toldIsReadable},
-	{sentence: "W3", name: "what is told can be read while more is written", run: toldIsReadableMeanwhile},
+	{sentence: "W3", name: "delivered changes can be read", run: deliveredIsReadable},
+	{sentence: "W3", name: "delivered changes can be read while others write", run: deliveredIsReadableMeanwhile},
 	{sentence: "W4", name: "a watch from beyond the latest revision is ErrCompacted", run: watchFromBeyond},
 	{sentence: "W4", name: "a watch from a revision beyond 63 bits is ErrCompacted", run: watchFromFarBeyond},
 	{sentence: "W4", name: "a watch from another history is ErrCompacted", run: watchFromElsewhere},
 	{sentence: "W4", name: "after reopening the feed is complete or says that it is not", run: feedAfterReopening, needs: "Reopen"},
 	{sentence: "W5", name: "a watch ends with the error of its context", run: watchEndsWithContext},
 	{sentence: "W5", name: "a watch ends with ErrClosed", run: watchEndsWithClose},
-	{sentence: "W5", name: "a watch that ended goes on from the last mark", run: watchGoesOn},
-	{sentence: "W5", name: "whoever watches may stop at any change", run: watchIsLeft},
+	{sentence: "W5", name: "a watch resumes from the last mark of an ended one", run: watchGoesOn},
+	{sentence: "W5", name: "a watcher may stop at any change", run: watchIsLeft},
 }
 
-// toldIsReadable reads each record when its change is delivered. Only then it writes the
+// deliveredIsReadable reads each record when its change is delivered. Only then it writes the
 // next one.
-func toldIsReadable(k *kit) {
+func deliveredIsReadable(k *kit) {
 	seen, over := make(chan struct{}), make(chan struct{})
 	defer close(over)
 	wait := k.follow(k.mirror(), func(change store.Change) bool {
@@ -48,15 +48,15 @@ func toldIsReadable(k *kit) {
 		select {
 		case <-seen:
 		case err := <-ended:
-			k.Fatalf("Watch ended before it told of the latest write: %v", err)
+			k.Fatalf("Watch ended before it delivered the latest write: %v", err)
 		case <-k.ctx.Done():
-			k.Fatalf("Watch did not tell of the latest write")
+			k.Fatalf("Watch did not deliver the latest write")
 		}
 	})
 }
 
-// toldIsReadableMeanwhile writes without waiting.
-func toldIsReadableMeanwhile(k *kit) {
+// deliveredIsReadableMeanwhile writes without waiting.
+func deliveredIsReadableMeanwhile(k *kit) {
 	wait := k.follow(k.mirror(), func(change store.Change) bool {
 		if !change.IsMark() {
 			k.wantReadable(change)
@@ -102,33 +102,33 @@ func (k *kit) wantReadable(change store.Change) {
 	check := func(method string, revision uint64, err error) {
 		k.Helper()
 		if err == nil && revision < change.Revision {
-			k.Errorf("%s has revision %d after Watch told %s; want that one or a later one, or none if it was deleted", method, revision, fixture.Shown(change))
+			k.Errorf("%s has revision %d after Watch delivered %s; want that one or a later one, or none if it was deleted", method, revision, fixture.Shown(change))
 		}
 		if err != nil && !errors.Is(err, store.ErrNotFound) {
-			k.Errorf("%s, after Watch told %s: %v", method, fixture.Shown(change), err)
+			k.Errorf("%s, after Watch delivered %s: %v", method, fixture.Shown(change), err)
 		}
 		if errors.Is(err, store.ErrNotFound) && !change.Deleted {
 			if latest, err := k.watcher().Position(k.ctx); err == nil && latest.Revision <= change.Revision {
-				k.Errorf("%s does not find the record after Watch told %s the latest write of all", method, fixture.Shown(change))
+				k.Errorf("%s does not find the record after Watch delivered %s the latest write of all", method, fixture.Shown(change))
 			}
 		}
 	}
 	if change.Err != nil {
-		k.Errorf("Watch told %s and it can be read", fixture.Shown(change))
+		k.Errorf("Watch delivered %s and it can be read", fixture.Shown(change))
 		return
 	}
 	if change.Key == "" {
 		organization, err := k.store.Organization(k.ctx, change.Organization)
 		check("Organization", organization.Revision, err)
 		if err == nil && organization.Revision == change.Revision && !change.Deleted && !organization.Equal(*change.OrganizationRecord) {
-			k.Errorf("Organization is %+v, and Watch told %+v of that revision", organization, *change.OrganizationRecord)
+			k.Errorf("Organization is %+v, and Watch delivered %+v of that revision", organization, *change.OrganizationRecord)
 		}
 		return
 	}
 	key, err := k.store.Key(k.ctx, change.Key)
 	check("Key", key.Revision, err)
 	if err == nil && key.Revision == change.Revision && !change.Deleted {
-		k.wantKey("the record that Watch told, compared with that of Key", *change.KeyRecord, key)
+		k.wantKey("the record that Watch delivered, compared with that of Key", *change.KeyRecord, key)
 	}
 	subject, found, err := k.store.Lookup(k.ctx, change.Key)
 	if err == nil && !found {
@@ -189,7 +189,7 @@ func (k *kit) wantCompacted(after, latest store.Position) {
 	k.Helper()
 	for change, err := range k.watcher().Watch(k.ctx, after) {
 		if err == nil {
-			k.Errorf("Watch from revision %d of history %q, of a store that has come to %d of %q, told %s; want ErrCompacted", after.Revision, after.History, latest.Revision, latest.History, fixture.Shown(change))
+			k.Errorf("Watch from revision %d of history %q, of a store that has come to %d of %q, delivered %s; want ErrCompacted", after.Revision, after.History, latest.Revision, latest.History, fixture.Shown(change))
 		} else {
 			k.wantError(err, store.ErrCompacted, "Watch from revision %d of history %q, of a store that has come to %d of %q", after.Revision, after.History, latest.Revision, latest.History)
 		}
@@ -219,15 +219,15 @@ type ending struct {
 	more   int // number of yields after the error
 }
 
-// watchToTheEnd watches in another goroutine, past any error, and sends the ending. told
+// watchToTheEnd watches in another goroutine, past any error, and sends the ending. delivered
 // is closed at the first delivery, or at the end.
-func (k *kit) watchToTheEnd(ctx context.Context, after store.Position) (ended <-chan ending, told <-chan struct{}) {
+func (k *kit) watchToTheEnd(ctx context.Context, after store.Position) (ended <-chan ending, delivered <-chan struct{}) {
 	k.Helper()
 	watcher := k.watcher()
-	ends, tells := make(chan ending, 1), make(chan struct{})
-	tell := sync.OnceFunc(func() { close(tells) })
+	ends, delivers := make(chan ending, 1), make(chan struct{})
+	deliver := sync.OnceFunc(func() { close(delivers) })
 	go func() {
-		defer tell()
+		defer deliver()
 		var end ending
 		for change, err := range watcher.Watch(ctx, after) {
 			if end.err != nil {
@@ -235,11 +235,11 @@ func (k *kit) watchToTheEnd(ctx context.Context, after store.Position) (ended <-
 				continue
 			}
 			end.change, end.err = change, err
-			tell()
+			deliver()
 		}
 		ends <- end
 	}()
-	return ends, tells
+	return ends, delivers
 }
 
 func (k *kit) wantEnding(ended <-chan ending, want error, what string) {
@@ -264,8 +264,8 @@ func watchEndsWithContext(k *kit) {
 	k.put(fixture.Plain("key", "acme"))
 	for _, after := range []store.Position{{}, before, k.mirror().Mark} { // with changes to deliver, and without
 		ctx, cancel := context.WithCancel(k.ctx)
-		ended, told := k.watchToTheEnd(ctx, after)
-		<-told // at least a mark
+		ended, delivered := k.watchToTheEnd(ctx, after)
+		<-delivered // at least a mark
 		cancel()
 		k.wantEnding(ended, context.Canceled, "after its context was cancelled")
 
@@ -280,8 +280,8 @@ func watchEndsWithClose(k *kit) {
 	k.organization("acme")
 	var all []<-chan ending
 	for _, after := range []store.Position{{}, k.mirror().Mark} {
-		ended, told := k.watchToTheEnd(k.ctx, after)
-		<-told
+		ended, delivered := k.watchToTheEnd(k.ctx, after)
+		<-delivered
 		all = append(all, ended)
 	}
 	k.close()
@@ -299,11 +299,11 @@ func watchGoesOn(k *kit) {
 			k.put(fixture.Plain(apikey.ID(fmt.Sprintf("key-%d-%d", n, i)), "acme"))
 		}
 		ctx, cancel := context.WithCancel(k.ctx)
-		told := 0
+		delivered := 0
 		err := m.Follow(ctx, k.watcher(), func(store.Change) bool {
 			// Each round delivers at least three keys and a mark. More may come before
 			// the watch notices its context.
-			if told++; told > n%4 {
+			if delivered++; delivered > n%4 {
 				cancel()
 			}
 			return true
@@ -323,12 +323,12 @@ func watchIsLeft(k *kit) {
 	}
 	for stop := range 5 {
 		for _, after := range []store.Position{{}, before.Mark} {
-			told := 0
+			delivered := 0
 			for _, err := range k.watcher().Watch(k.ctx, after) {
 				if err != nil {
 					k.Fatalf("Watch: %v", err)
 				}
-				if told++; told > stop {
+				if delivered++; delivered > stop {
 					break
 				}
 			}

@@ -250,7 +250,7 @@ func longListComesBack(k *kit) {
 			want.Revision = k.readKey(want.ID).Revision
 			k.wantEverywhere(want)
 			if _, ok := store.As[store.Watcher](k.store); ok {
-				k.wantToldKey(k.mirror(), want)
+				k.wantDeliveredKey(k.mirror(), want)
 			}
 		}
 	}

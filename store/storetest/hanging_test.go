@@ -199,7 +199,7 @@ func TestSilentFeedsAreLeft(t *testing.T) {
 				return b
 			}
 			require.NotEmpty(t, runImpatiently(t, make))
-			for _, title := range []string{"W2/every kind of write is told", "W6/a mark comes first if there is nothing to tell", "W7/a watcher that has stopped holds up nobody"} {
+			for _, title := range []string{"W2/every kind of write is delivered", "W6/a mark comes first if there is nothing to deliver", "W7/a watcher that has stopped holds up nobody"} {
 				requireNamed(t, make, title, "while under way: Watch")
 			}
 		})

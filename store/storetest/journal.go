@@ -20,7 +20,7 @@ var journalCases = []testCase{
 	{sentence: "E2", name: "concurrent Writes get different revisions", run: concurrentEventRevisions},
 	{sentence: "E4", name: "events outlive their record", run: eventsOutliveRecords},
 	{sentence: "E8", name: "other methods keep no events", run: otherMethodsKeepNone},
-	{sentence: "E9", name: "the changes of Writes are told", run: writesAreTold},
+	{sentence: "E9", name: "the changes of Writes are delivered", run: writesAreDelivered},
 }
 
 // journal returns the journal of the store.
@@ -282,31 +282,31 @@ func otherMethodsKeepNone(k *kit) {
 	k.wantEvents("after writes by the methods of Store and Loader", everyEvent, want)
 }
 
-func writesAreTold(k *kit) {
+func writesAreDelivered(k *kit) {
 	if _, ok := store.As[store.Watcher](k.store); !ok {
 		k.Skip("store.As finds no store.Watcher in the store: deliveries do not apply")
 	}
 	m := k.mirror()
-	told := func(what string) {
+	delivered := func(what string) {
 		k.Helper()
 		k.reach(m, k.revision())
 		k.wantMirror("after a Write that "+what, m)
 	}
 	k.write(putOrganizationOf(policy.Organization{ID: "acme"}, "create", 1))
-	told("creates an organization")
+	delivered("creates an organization")
 	k.write(putOf(fixture.Plain("key", "acme"), "create", 2))
-	told("creates a key")
+	delivered("creates a key")
 	k.write(putOf(k.readKey("key"), "replace", 0))
-	told("replaces a key, without events")
+	delivered("replaces a key, without events")
 	acme := k.readOrganization("acme")
 	acme.Requirement = policy.Required
 	k.write(putOrganizationOf(acme, "replace", 1))
-	told("replaces an organization")
+	delivered("replaces an organization")
 	k.write(deletionOf(k.readKey("key"), "delete"))
-	told("deletes a key")
+	delivered("deletes a key")
 	through := k.page(everyEvent).Next
 	k.write(store.Write{Forget: &through})
-	told("forgets events")
+	delivered("forgets events")
 	k.write(store.Write{Delete: &store.Condition{Organization: "acme", Revision: k.readOrganization("acme").Revision}})
-	told("deletes an organization")
+	delivered("deletes an organization")
 }

@@ -14,14 +14,14 @@ import (
 )
 
 var markCases = []testCase{
-	{sentence: "W6", name: "a watch from zero begins with every record that is there", run: beginsWithEverything},
-	{sentence: "W6", name: "a watch from zero begins with one moment while others write", run: beginsWithOneMoment},
-	{sentence: "W6", name: "a mark comes first if there is nothing to tell", run: markComesFirst},
+	{sentence: "W6", name: "a watch from zero begins with every existing record", run: beginsWithEverything},
+	{sentence: "W6", name: "a watch from zero begins with a snapshot while others write", run: beginsWithOneMoment},
+	{sentence: "W6", name: "a mark comes first if there is nothing to deliver", run: markComesFirst},
 	{sentence: "W6", name: "a mark follows every write without a further one", run: markFollows},
 	{sentence: "W6", name: "a copy is the store at every mark while several write", run: copyAtEveryMark},
-	{sentence: "W6", name: "a key and its organization are of one moment at every mark", run: pairAtEveryMark},
+	{sentence: "W6", name: "a key and its organization are a snapshot at every mark", run: pairAtEveryMark},
 	{sentence: "W7", name: "a watcher that has stopped holds up nobody", run: stoppedWatcher},
-	{sentence: "W8", name: "what is told may be changed", run: toldIsNotShared},
+	{sentence: "W8", name: "a delivered record may be changed", run: deliveredIsNotShared},
 }
 
 // firstMark watches up to the first mark, without a further write.
@@ -75,8 +75,8 @@ func markComesFirst(k *kit) {
 	look := func() {
 		k.Helper()
 		m := k.mirror()
-		k.firstMark("with nothing to tell", m)
-		k.wantMirror("after a mark without anything to tell", m)
+		k.firstMark("with nothing to deliver", m)
+		k.wantMirror("after a mark without anything to deliver", m)
 	}
 	look()
 	k.script(look)
@@ -109,7 +109,7 @@ func markFollows(k *kit) {
 			case err := <-ended:
 				k.Fatalf("Watch ended before a mark of revision %d: %v", latest, err)
 			case <-k.ctx.Done():
-				k.Fatalf("Watch told no mark of revision %d or later without a further write", latest)
+				k.Fatalf("Watch delivered no mark of revision %d or later without a further write", latest)
 			}
 		}
 	})
@@ -118,13 +118,13 @@ func markFollows(k *kit) {
 // A trail is the state of a mirror at every mark, and the delivered changes.
 type trail struct {
 	*fixture.Mirror
-	instants []instant
-	told     []store.Change
+	instants  []instant
+	delivered []store.Change
 }
 
 func (t *trail) see(change store.Change) {
 	if !change.IsMark() {
-		t.told = append(t.told, change)
+		t.delivered = append(t.delivered, change)
 		return
 	}
 	t.instants = append(t.instants, instantOf(t.Mirror))
@@ -162,14 +162,14 @@ func copyAtEveryMark(k *kit) {
 		if err := wait(); err != nil {
 			k.Fatalf("%v", err)
 		}
-		for _, change := range []*trail{whole, restless, late}[i].told {
-			if err := t.checkTold(change); err != nil {
+		for _, change := range []*trail{whole, restless, late}[i].delivered {
+			if err := t.checkDelivered(change); err != nil {
 				k.Fatalf("%v", err)
 			}
 		}
 		for _, at := range []*trail{whole, restless, late}[i].instants {
 			if err := t.check(at); err != nil {
-				k.Fatalf("a copy made of what was told up to the mark of revision %d is not the store as it was then: %v", at.mark, err)
+				k.Fatalf("a copy made of what was delivered up to the mark of revision %d is not the store as it was then: %v", at.mark, err)
 			}
 		}
 	}
@@ -184,18 +184,18 @@ func (k *kit) restless(t *trail, enough func(store.Change) bool) (wait func() er
 	ended := make(chan error, 1)
 	go func() {
 		for n, patience := 1, 0; ; n++ {
-			told, before, done := 0, t.Mark, false
+			delivered, before, done := 0, t.Mark, false
 			err := t.Follow(ctx, watcher, func(change store.Change) bool {
 				t.see(change)
-				told++
+				delivered++
 				done = enough(change)
-				return !done && told < n%17+patience
+				return !done && delivered < n%17+patience
 			})
 			if err != nil || done {
 				ended <- err
 				return
 			}
-			if patience += told; t.Mark.Revision > before.Revision { // or it would never reach a mark
+			if patience += delivered; t.Mark.Revision > before.Revision { // or it would never reach a mark
 				patience = 0
 			}
 		}
@@ -330,7 +330,7 @@ func stoppedWatcher(k *kit) {
 		select {
 		case <-standing:
 		case <-k.ctx.Done():
-			k.Fatalf("a watcher was told nothing while another did not go on")
+			k.Fatalf("a watcher received nothing while another did not go on")
 		}
 	}
 

@@ -19,7 +19,7 @@ var observationCases = []testCase{
 	{sentence: "U13", name: "the observation goes on after reopening", run: observationAfterReopening, needs: "Reopen"},
 	{sentence: "U14", name: "an invalid report is refused and changes nothing", run: invalidReports},
 	{sentence: "U15", name: "an observation is read as it was recorded", run: observationAsRecorded},
-	{sentence: "U15", name: "what Observation returned may be changed", run: observationIsNotShared},
+	{sentence: "U15", name: "the result of Observation may be changed", run: observationIsNotShared},
 }
 
 // report is the report of a recorder since and until seconds after the moment.

@@ -19,7 +19,7 @@ var recordCases = []testCase{
 	{sentence: "S6", name: "times are kept to the microsecond", run: timesAreKept},
 	{sentence: "S6", name: "a list whose entries have expired is not empty", run: expiredListComesBack},
 	{sentence: "S6", name: "an organization comes back in every field", run: organizationComesBack},
-	{sentence: "S6", name: "everything is there after reopening", run: recordsAfterReopening, needs: "Reopen"},
+	{sentence: "S6", name: "everything comes back after reopening", run: recordsAfterReopening, needs: "Reopen"},
 }
 
 func richKeyComesBack(k *kit) {

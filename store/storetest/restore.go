@@ -29,7 +29,7 @@ var restoreCases = []testCase{
 	{sentence: "S27", name: "a Put or a Delete with a lost revision does not succeed", run: lostRevisions, needs: "Restore"},
 	{sentence: "W4", name: "a watch from a lost position is ErrCompacted", run: lostPositions, needs: "Restore"},
 	{sentence: "W9", name: "after lost writes the history has another name", run: lostHistories, needs: "Restore"},
-	{sentence: "W10", name: "a watch ends when the store has lost what it told", run: lostWatches, needs: "Restore"},
+	{sentence: "W10", name: "a watch ends when the store has lost changes it delivered", run: lostWatches, needs: "Restore"},
 }
 
 // A past is what a store has lost.
@@ -152,7 +152,7 @@ func lostWatches(k *kit) {
 				return true
 			}
 			if begun && (!change.IsMark() || change.Revision != last) {
-				k.Errorf("a Watch that had told a mark of revision %d, which was lost when the store went back, told %s; want ErrCompacted", last, fixture.Shown(change))
+				k.Errorf("a Watch that had delivered a mark of revision %d, which was lost when the store went back, delivered %s; want ErrCompacted", last, fixture.Shown(change))
 				return false
 			}
 			return true
@@ -164,7 +164,7 @@ func lostWatches(k *kit) {
 		case err := <-ended:
 			k.Fatalf("Watch: %v", err)
 		case <-k.ctx.Done():
-			k.Fatalf("Watch told no mark of revision %d or later", last)
+			k.Fatalf("Watch delivered no mark of revision %d or later", last)
 		}
 	}, func(past) {
 		if ended == nil {
@@ -179,7 +179,7 @@ func lostWatches(k *kit) {
 				k.Errorf("Watch ended without an error")
 			}
 		case <-k.ctx.Done():
-			k.Fatalf("a Watch under way went on after the store had lost what it told; want ErrCompacted")
+			k.Fatalf("a Watch under way went on after the store had lost what it delivered; want ErrCompacted")
 		}
 		ended = nil
 	})

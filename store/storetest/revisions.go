@@ -18,7 +18,7 @@ var revisionCases = []testCase{
 	{sentence: "S10", name: "revision zero does not replace a key of another organization", run: createElsewhere},
 	{sentence: "S11", name: "another revision is a conflict", run: replaceStale},
 	{sentence: "S11", name: "a revision beyond 63 bits is a conflict", run: replaceBeyond},
-	{sentence: "S11", name: "what is not there cannot be replaced", run: replaceMissing},
+	{sentence: "S11", name: "an absent record cannot be replaced", run: replaceMissing},
 	{sentence: "S12", name: "Put returns the record as stored", run: putReturnsStored},
 	{sentence: "S12", name: "revisions rise over all records", run: revisionsRise},
 	{sentence: "S12", name: "revisions rise over deleted records", run: revisionsRiseOverDeleted},
@@ -221,7 +221,7 @@ var deleteCases = []testCase{
 	{sentence: "S14", name: "a Delete with the revision or zero removes the record", run: deletes},
 	{sentence: "S14", name: "a Delete with another revision is a conflict", run: deleteStale},
 	{sentence: "S14", name: "a Delete with a revision beyond 63 bits is a conflict", run: deleteBeyond},
-	{sentence: "S14", name: "what is not there cannot be deleted", run: deleteMissing},
+	{sentence: "S14", name: "an absent record cannot be deleted", run: deleteMissing},
 	{sentence: "S14", name: "a key created again has nothing of the deleted one", run: createdAgain},
 	{sentence: "S14", name: "of a Put and a Delete with the same revision one succeeds", run: putOrDelete},
 }

@@ -104,7 +104,7 @@ func (c testCase) is(name string) bool { return name == c.sentence || name == c.
 var cases = slices.SortedStableFunc(slices.Values(slices.Concat(
 	callCases, leakCases, absenceCases, identifierCases, recordCases, fieldCases, sharingCases, momentCases, revisionCases,
 	deleteCases, refusalCases, boundCases, contentionCases, pageCases, filterCases, closeCases, crashCases, loadCases, watchCases, feedCases,
-	compactionCases, markCases, toldCases, usageCases, usageOfManyCases, evidenceCases, observationCases, damageCases, restoreCases,
+	compactionCases, markCases, deliveryCases, usageCases, usageOfManyCases, evidenceCases, observationCases, damageCases, restoreCases,
 	journalCases, writeCases, conditionCases, eventCases, followerCases, forgetCases, versionCases,
 )), func(a, b testCase) int {
 	return cmp.Or(cmp.Compare(a.sentence[0], b.sentence[0]), cmp.Compare(a.number(), b.number()))

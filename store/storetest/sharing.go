@@ -14,7 +14,7 @@ var sharingCases = []testCase{
 	{sentence: "S7", name: "changing what was passed to PutKey changes nothing", run: passedIn},
 	{sentence: "S7", name: "changing what PutKey returned changes nothing", run: returnedByPut},
 	{sentence: "S7", name: "changing what a read returned changes nothing", run: returnedByReads},
-	{sentence: "S7", name: "what was read stays as it was read", run: readStays},
+	{sentence: "S7", name: "a record that was read does not change", run: readStays},
 }
 
 // spoil changes everything reachable through the shared slices and pointers of a key.
@@ -115,7 +115,7 @@ func readStays(k *kit) {
 	}
 }
 
-func toldIsNotShared(k *kit) {
+func deliveredIsNotShared(k *kit) {
 	before := k.mirror()
 	organization := k.putOrganization(fixture.WholeOrganization("acme", 5))
 	want := k.put(richKey("key", "acme"))
@@ -123,13 +123,13 @@ func toldIsNotShared(k *kit) {
 		m := from.Clone()
 		err := m.Follow(k.ctx, k.watcher(), func(change store.Change) bool {
 			if change.KeyRecord != nil {
-				k.wantKey("the record that Watch told", *change.KeyRecord, want)
+				k.wantKey("the record that Watch delivered", *change.KeyRecord, want)
 				spoil(*change.KeyRecord)
 				*change.KeyRecord = fixture.Plain("spoilt", "spoilt")
 			}
 			if change.OrganizationRecord != nil {
 				if !change.OrganizationRecord.Equal(organization) {
-					k.Errorf("Watch told %+v; want %+v", *change.OrganizationRecord, organization)
+					k.Errorf("Watch delivered %+v; want %+v", *change.OrganizationRecord, organization)
 				}
 				*change.OrganizationRecord = policy.Organization{ID: "spoilt"}
 			}
@@ -140,7 +140,7 @@ func toldIsNotShared(k *kit) {
 		}
 		k.wantEverywhere(want)
 		if got := k.readOrganization("acme"); !got.Equal(organization) {
-			k.Errorf("Organization has %+v, which was written into what Watch told", got)
+			k.Errorf("Organization has %+v, which was written into what Watch delivered", got)
 		}
 	}
 }

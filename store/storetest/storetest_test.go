@@ -87,7 +87,7 @@ func TestWithout(t *testing.T) {
 		err    string
 	}{
 		"a sentence":      {Without("S21", "pages are of one moment only"), ""},
-		"a case":          {Without("S4/what is there is found", "a reason"), ""},
+		"a case":          {Without("S4/existing records are found", "a reason"), ""},
 		"no reason":       {Without("S21", ""), "has no reason"},
 		"no such":         {Without("S99", "a reason"), "no case has that name"},
 		"a part of one":   {Without("S2", "a reason"), ""},

@@ -157,24 +157,24 @@ func possible(versions []version, at uint64) (could []uint64) {
 	return could
 }
 
-// checkTold returns how a delivered change differs from the writes.
-func (t *timeline) checkTold(change store.Change) error {
+// checkDelivered returns how a delivered change differs from the writes.
+func (t *timeline) checkDelivered(change store.Change) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, v := range t.versions[fixture.NameOf(change)] {
 		switch want := v.record; {
 		case change.Err != nil:
-			return fmt.Errorf("Watch told %s and it can be read", fixture.Shown(change))
+			return fmt.Errorf("Watch delivered %s and it can be read", fixture.Shown(change))
 		case change.Revision < v.earliest || change.Revision > v.last || change.Deleted != want.Deleted:
 			continue
 		case want.KeyRecord != nil:
 			if d := fixture.Difference(*change.KeyRecord, *want.KeyRecord); d != "" {
-				return fmt.Errorf("Watch told %s and in its record %s", fixture.Shown(change), d)
+				return fmt.Errorf("Watch delivered %s and in its record %s", fixture.Shown(change), d)
 			}
 		case want.OrganizationRecord != nil && !change.OrganizationRecord.Equal(*want.OrganizationRecord):
-			return fmt.Errorf("Watch told %s with the record %+v; want %+v", fixture.Shown(change), *change.OrganizationRecord, *want.OrganizationRecord)
+			return fmt.Errorf("Watch delivered %s with the record %+v; want %+v", fixture.Shown(change), *change.OrganizationRecord, *want.OrganizationRecord)
 		}
 		return nil
 	}
-	return fmt.Errorf("Watch told %s which was never written", fixture.Shown(change))
+	return fmt.Errorf("Watch delivered %s which was never written", fixture.Shown(change))
 }

@@ -43,7 +43,7 @@ func TestTimelineKnowsWhatWasWritten(t *testing.T) {
 		{Revision: 5, Organization: "o", Key: "k", KeyRecord: &key},
 		{Revision: 7, Organization: "o", Key: "k", Deleted: true},
 	} {
-		assert.NoError(t, line.checkTold(c))
+		assert.NoError(t, line.checkDelivered(c))
 	}
 	for name, c := range map[string]store.Change{
 		"another record":          {Revision: 5, Organization: "o", Key: "k", KeyRecord: &bare},
@@ -53,7 +53,7 @@ func TestTimelineKnowsWhatWasWritten(t *testing.T) {
 		"what was never there":    {Revision: 5, Organization: "o", Key: "l", KeyRecord: &key},
 		"unreadable, and was not": {Revision: 5, Organization: "o", Key: "k", Err: errors.New("the disk is on fire")},
 	} {
-		assert.Error(t, line.checkTold(c), name)
+		assert.Error(t, line.checkDelivered(c), name)
 	}
 
 	o, k := fixture.OrganizationName("o"), fixture.KeyName("k")

@@ -23,13 +23,13 @@ var usageCases = []testCase{
 	{sentence: "U1", name: "a count beyond 53 bits is exact", run: largeCounts},
 	{sentence: "U1", name: "counting changes no record and no revision", run: countingChangesNothing},
 	{sentence: "U1", name: "counts go on after reopening", run: countsAfterReopening, needs: "Reopen"},
-	{sentence: "U2", name: "the latest call is kept, in whatever order it is told", run: latestCallIsKept},
+	{sentence: "U2", name: "the latest call is kept, in whatever order calls are reported", run: latestCallIsKept},
 	{sentence: "U2", name: "the latest call is kept at any time and from any address", run: latestCallOfAnyKind},
 	{sentence: "U3", name: "records of a missing key are passed over", run: missingKeyIsPassedOver},
 	{sentence: "U4", name: "with an error nothing is recorded", run: nothingOfABatch},
-	{sentence: "U5", name: "usage of what the key still has is kept", run: usageOfTheRest},
+	{sentence: "U5", name: "usage of remaining entries is kept", run: usageOfTheRest},
 	{sentence: "U5", name: "usage of the secrets that the key still has is kept", run: usageOfSecrets},
-	{sentence: "U6", name: "what Usage returned may be changed", run: usageIsNotShared},
+	{sentence: "U6", name: "the result of Usage may be changed", run: usageIsNotShared},
 }
 
 // used is a record of calls covered by an entry and proven by one secret.

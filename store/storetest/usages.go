@@ -15,7 +15,7 @@ import (
 // usageOfManyCases are about one call for several keys, and keys without usage.
 var usageOfManyCases = []testCase{
 	{sentence: "U7", name: "a batch of too many keys is refused and one of many is not", run: largestBatch},
-	{sentence: "U9", name: "a key that was not used has no usage, and one that is not there is left out", run: unusedKey},
+	{sentence: "U9", name: "an unused key has no usage, and an absent key is left out", run: unusedKey},
 	{sentence: "U9", name: "the usage of many keys is that of each by itself", run: usageOfMany},
 	{sentence: "U10", name: "too many keys in one call are refused", run: usageOfTooMany},
 }

@@ -15,13 +15,13 @@ import (
 )
 
 var watchCases = []testCase{
-	{sentence: "W1", name: "what is told up to Position can be read", run: revisionIsThere},
+	{sentence: "W1", name: "changes delivered up to Position can be read", run: revisionIsThere},
 	{sentence: "W1", name: "Position includes every write that returned", run: revisionCoversWrites},
 	{sentence: "W1", name: "Position rises with every write and fails after Close", run: revisionFollows},
-	{sentence: "W2", name: "every kind of write is told", run: everyWriteIsTold},
+	{sentence: "W2", name: "every kind of write is delivered", run: everyWriteIsDelivered},
 	{sentence: "W2", name: "a watch resumes from any mark", run: resumes},
 	{sentence: "W9", name: "every position and every mark has a history", run: historyIsNamed},
-	{sentence: "W2", name: "every watcher is told what several write", run: concurrentWritesAreTold},
+	{sentence: "W2", name: "every watcher receives the changes of several writers", run: concurrentWritesAreDelivered},
 }
 
 // watcher returns the feed of the store.
@@ -63,7 +63,7 @@ func (k *kit) reach(m *fixture.Mirror, revision uint64) {
 	from := m.Mark.Revision
 	err := m.Reach(k.ctx, k.watcher(), revision)
 	if errors.Is(err, k.ctx.Err()) && err != nil {
-		k.Fatalf("Watch from revision %d told no mark of revision %d or later without a further write; the last was of %d", from, revision, m.Mark.Revision)
+		k.Fatalf("Watch from revision %d delivered no mark of revision %d or later without a further write; the last was of %d", from, revision, m.Mark.Revision)
 	}
 	if err != nil {
 		k.Fatalf("Watch from revision %d, waiting for a mark of %d or later: %v", from, revision, err)
@@ -82,7 +82,7 @@ func (k *kit) mirror() *fixture.Mirror {
 func (k *kit) wantMirror(what string, m *fixture.Mirror) {
 	k.Helper()
 	if all := m.Differences(k.snapshot()); len(all) > 0 {
-		k.Errorf("%s, a copy made of what was told up to the mark of revision %d is not the store: %s", what, m.Mark.Revision, strings.Join(all, "; "))
+		k.Errorf("%s, a copy made of what was delivered up to the mark of revision %d is not the store: %s", what, m.Mark.Revision, strings.Join(all, "; "))
 	}
 }
 
@@ -282,8 +282,8 @@ func revisionIsThere(k *kit) {
 	}
 }
 
-// everyWriteIsTold follows from before the first write, and checks a copy after each.
-func everyWriteIsTold(k *kit) {
+// everyWriteIsDelivered follows from before the first write, and checks a copy after each.
+func everyWriteIsDelivered(k *kit) {
 	k.organization("first")
 	early, before := k.mirror(), k.mirror()
 	k.script(func() {
@@ -309,7 +309,7 @@ func resumes(k *kit) {
 	}
 }
 
-func concurrentWritesAreTold(k *kit) {
+func concurrentWritesAreDelivered(k *kit) {
 	k.organization("acme")
 	mirrors := []*fixture.Mirror{fixture.NewMirror(), k.mirror()}
 	var waits []func() error

@@ -310,11 +310,11 @@ func (l *Ledger) checkFeed(ctx context.Context, watcher store.Watcher, all fixtu
 	if l.mark == (store.Position{}) {
 		return nil
 	}
-	told := map[fixture.RecordName]store.Change{}
+	delivered := map[fixture.RecordName]store.Change{}
 	m = &fixture.Mirror{Mark: l.mark, Records: map[fixture.RecordName]store.Change{}, Since: map[fixture.RecordName]store.Change{}}
 	err = m.Follow(ctx, watcher, func(change store.Change) bool {
 		if !change.IsMark() {
-			told[fixture.NameOf(change)] = change
+			delivered[fixture.NameOf(change)] = change
 		}
 		return !change.IsMark() || change.Revision < latest
 	})
@@ -322,34 +322,34 @@ func (l *Ledger) checkFeed(ctx context.Context, watcher store.Watcher, all fixtu
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("a watch from revision %d, a mark told before the crash, waiting for a mark of revision %d or later: %w", l.mark.Revision, latest, err)
+		return fmt.Errorf("a watch from revision %d, a mark delivered before the crash, waiting for a mark of revision %d or later: %w", l.mark.Revision, latest, err)
 	}
-	l.compareTold(told, all)
+	l.compareDelivered(delivered, all)
 	return nil
 }
 
-// compareTold checks the changes since the last mark against the records written since.
-func (l *Ledger) compareTold(told map[fixture.RecordName]store.Change, all fixture.Snapshot) {
+// compareDelivered checks the changes since the last mark against the records written since.
+func (l *Ledger) compareDelivered(delivered map[fixture.RecordName]store.Change, all fixture.Snapshot) {
 	since := fixture.Snapshot{}
 	for _, o := range all.Organizations {
-		if _, ok := told[fixture.OrganizationName(o.ID)]; ok || o.Revision > l.mark.Revision {
+		if _, ok := delivered[fixture.OrganizationName(o.ID)]; ok || o.Revision > l.mark.Revision {
 			since.Organizations = append(since.Organizations, o)
 		}
 	}
 	for _, key := range all.Keys {
-		if _, ok := told[fixture.KeyName(key.ID)]; ok || key.Revision > l.mark.Revision {
+		if _, ok := delivered[fixture.KeyName(key.ID)]; ok || key.Revision > l.mark.Revision {
 			since.Keys = append(since.Keys, key)
 		}
 	}
-	there := maps.Clone(told)
+	there := maps.Clone(delivered)
 	maps.DeleteFunc(there, func(_ fixture.RecordName, c store.Change) bool { return c.Deleted })
 	for _, d := range (&fixture.Mirror{Records: there}).Differences(since) {
-		l.problem("W4", "of what was written since revision %d, a mark told before the crash, a watch from there did not tell all, nor ErrCompacted: %s", l.mark.Revision, d)
+		l.problem("W4", "of what was written since revision %d, a mark delivered before the crash, a watch from there did not deliver all, nor ErrCompacted: %s", l.mark.Revision, d)
 	}
 	for name, known := range l.records {
 		// A deletion that began after the mark has a higher revision.
-		if w := known.deletion; w != nil && w.mark == l.mark && known.deleted > 0 && known.deleted <= l.mark.Revision && !told[name].Deleted {
-			l.problem("W4", "a watch from revision %d, a mark told before the crash, did not tell of the deletion of %v, nor ErrCompacted", l.mark.Revision, name)
+		if w := known.deletion; w != nil && w.mark == l.mark && known.deleted > 0 && known.deleted <= l.mark.Revision && !delivered[name].Deleted {
+			l.problem("W4", "a watch from revision %d, a mark delivered before the crash, did not deliver the deletion of %v, nor ErrCompacted", l.mark.Revision, name)
 		}
 	}
 }

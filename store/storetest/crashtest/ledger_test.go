@@ -171,8 +171,8 @@ var brokenCrashes = []struct {
 			return store.Position{History: "history", Revision: l.returned - 1}, nil
 		}
 	}},
-	{"does not tell what was written last", "W4", func(b *teststore.Loader, l *Ledger) {
-		toldAll(b, l)
+	{"does not deliver what was written last", "W4", func(b *teststore.Loader, l *Ledger) {
+		deliveredAll(b, l)
 		mark := l.mark
 		_, _ = b.Sound.PutOrganization(context.Background(), policy.Organization{ID: "the last"})
 		b.DoWatch = func(ctx context.Context, after store.Position) iter.Seq2[store.Change, error] {
@@ -182,8 +182,8 @@ var brokenCrashes = []struct {
 			return b.Sound.Watch(ctx, after)
 		}
 	}},
-	{"does not tell the deletion that was last", "W4", func(b *teststore.Loader, l *Ledger) {
-		toldAll(b, l)
+	{"does not deliver the deletion that was last", "W4", func(b *teststore.Loader, l *Ledger) {
+		deliveredAll(b, l)
 		id := aKey(l, func(r *knownRecord) bool { return r.revision > 0 })
 		returned(l, record{Key: id, Organization: l.records[fixture.KeyName(id)].stored.Organization, Deleted: true}, 0)
 		mark := l.mark
@@ -195,7 +195,7 @@ var brokenCrashes = []struct {
 			return b.Sound.Watch(ctx, after)
 		}
 	}},
-	{"tells a watch from zero too little", "W6", func(b *teststore.Loader, l *Ledger) {
+	{"delivers too little to a watch from zero", "W6", func(b *teststore.Loader, l *Ledger) {
 		id := aKey(l, func(r *knownRecord) bool { return r.revision > 0 })
 		b.DoWatch = func(ctx context.Context, after store.Position) iter.Seq2[store.Change, error] {
 			return func(yield func(store.Change, error) bool) {
@@ -222,8 +222,8 @@ func returned(l *Ledger, r record, revision uint64) {
 	}
 }
 
-// toldAll has the feed have told a mark at the end of it all.
-func toldAll(b *teststore.Loader, l *Ledger) {
+// deliveredAll has the feed have delivered a mark at the end of it all.
+func deliveredAll(b *teststore.Loader, l *Ledger) {
 	at, _ := b.Sound.Position(context.Background())
 	_ = (&announcer{to: l}).announce(announcement{Outcome: marked, History: at.History, Revision: at.Revision})
 }

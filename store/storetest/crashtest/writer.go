@@ -156,8 +156,8 @@ func (w *writer) write(ctx context.Context, begins announcement, do func() (revi
 	if ends.Outcome != fixture.Acknowledged {
 		ends.Revision = 0
 	}
-	if told := w.announce(ends); told != nil {
-		return false, told
+	if err := w.announce(ends); err != nil {
+		return false, err
 	}
 	if ends.Outcome == fixture.Refused { // this writer no longer knows the records
 		clear(w.organizations)

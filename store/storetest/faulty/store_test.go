@@ -24,7 +24,7 @@ import (
 
 var errFault = errors.New("the disk is on fire")
 
-// A Store that was told nothing keeps the contract of what it wraps.
+// A Store without instructions keeps the contract of what it wraps.
 func TestKeepsTheContract(t *testing.T) {
 	storetest.Run(t, func(testing.TB) store.Store { return New(teststore.NewLoading()) }, storetest.Compact(teststore.Flood))
 }
@@ -309,7 +309,7 @@ func TestFeed(t *testing.T) {
 		require.NoError(t, err)
 		return stored.Revision
 	}
-	told := make(chan string)
+	delivered := make(chan string)
 	ended := make(chan error)
 	watch := func(after uint64) {
 		position, err := watcher.Position(t.Context())
@@ -321,22 +321,22 @@ func TestFeed(t *testing.T) {
 				return
 			}
 			if !change.IsMark() {
-				told <- change.Organization
+				delivered <- change.Organization
 			}
 		}
 	}
 	put("one")
 	go watch(0)
-	assert.Equal(t, "one", <-told)
+	assert.Equal(t, "one", <-delivered)
 	f.Break(Hang(), Watch)
 	last := put("two")
 	select {
-	case id := <-told:
-		t.Fatalf("a feed that hangs told of %s", id)
+	case id := <-delivered:
+		t.Fatalf("a feed that hangs delivered %s", id)
 	case <-time.After(10 * time.Millisecond):
 	}
 	f.Heal()
-	assert.Equal(t, "two", <-told)
+	assert.Equal(t, "two", <-delivered)
 
 	f.Break(Fail(errFault), Watch)
 	assert.ErrorIs(t, <-ended, errFault)
@@ -346,7 +346,7 @@ func TestFeed(t *testing.T) {
 	assert.ErrorIs(t, <-ended, store.ErrCompacted)
 	f.Heal()
 	go watch(last)
-	assert.Equal(t, "three", <-told)
+	assert.Equal(t, "three", <-delivered)
 	require.NoError(t, f.Close())
 	assert.ErrorIs(t, <-ended, store.ErrClosed)
 }

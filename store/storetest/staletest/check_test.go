@@ -33,12 +33,12 @@ type laggard struct {
 	done   sync.WaitGroup
 }
 
-// newLaggard follows a store and applies what it is told after a delay, and only what
+// newLaggard follows a store and applies what it receives after a delay, and only what
 // keep lets through.
 func newLaggard(s *memory.Store, delay time.Duration, keep func(store.Change) bool) *laggard {
 	type batch struct {
-		told    time.Time
-		changes []store.Change
+		delivered time.Time
+		changes   []store.Change
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	l := &laggard{copy: records.NewCopy(), cancel: cancel}
@@ -63,7 +63,7 @@ func newLaggard(s *memory.Store, delay time.Duration, keep func(store.Change) bo
 	l.done.Go(func() {
 		for b := range batches {
 			select {
-			case <-time.After(time.Until(b.told.Add(delay))):
+			case <-time.After(time.Until(b.delivered.Add(delay))):
 				l.copy.Apply(b.changes)
 			case <-ctx.Done():
 			}

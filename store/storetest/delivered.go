@@ -10,11 +10,11 @@ import (
 	"github.com/sallyport-go/sallyport/store/storetest/internal/fixture"
 )
 
-var toldCases = []testCase{
-	{sentence: "W2", name: "a watch from a mark tells all of many changes", run: manyAreTold},
+var deliveryCases = []testCase{
+	{sentence: "W2", name: "a watch from a mark delivers all of many changes", run: manyAreDelivered},
 	{sentence: "W6", name: "a watch from zero begins with all of many records", run: beginsWithMany},
-	{sentence: "W6", name: "what is hard to keep is told in every field", run: hardKeysAreTold},
-	{sentence: "W6", name: "what is told is as it was at its revision", run: toldAsItWas},
+	{sentence: "W6", name: "difficult records are delivered in every field", run: hardKeysAreDelivered},
+	{sentence: "W6", name: "a delivered record is as it was at its revision", run: deliveredAsItWas},
 }
 
 // manyOf is a number of records beyond a page, and beyond the largest page where it costs
@@ -26,7 +26,7 @@ func (k *kit) manyOf() int {
 	return store.MaxPageSize + 1
 }
 
-func manyAreTold(k *kit) {
+func manyAreDelivered(k *kit) {
 	k.organization("acme")
 	before := k.mirror()
 	k.createMany("acme", k.manyOf())
@@ -51,8 +51,8 @@ func beginsWithMany(k *kit) {
 	k.wantMirror("by a watch from zero up to its first mark, with many records", m)
 }
 
-// hardKeysAreTold compares delivered records with those written, not with those read.
-func hardKeysAreTold(k *kit) {
+// hardKeysAreDelivered compares delivered records with those written, not with those read.
+func hardKeysAreDelivered(k *kit) {
 	k.organization("acme")
 	before, all := k.mirror(), hardKeys("acme")
 	for i, key := range all {
@@ -61,15 +61,15 @@ func hardKeysAreTold(k *kit) {
 	k.reach(before, k.revision())
 	for _, m := range []*fixture.Mirror{before, k.mirror()} {
 		for _, want := range all {
-			k.wantToldKey(m, want)
+			k.wantDeliveredKey(m, want)
 		}
 	}
 }
 
-// toldAsItWas holds a watcher at its first change, and writes every record again before it
+// deliveredAsItWas holds a watcher at its first change, and writes every record again before it
 // goes on. Each record delivered afterwards is the earlier or the later version, as written,
 // with the revision of that version.
-func toldAsItWas(k *kit) {
+func deliveredAsItWas(k *kit) {
 	t := newTimeline(k)
 	organization, ok := t.putOrganization(policy.Organization{ID: "acme"})
 	if !ok {
@@ -90,7 +90,7 @@ func toldAsItWas(k *kit) {
 				if change.IsMark() {
 					return change.Revision < latest
 				}
-				if err := t.checkTold(change); err != nil {
+				if err := t.checkDelivered(change); err != nil {
 					k.Errorf("%v", err)
 				}
 				if held {
