@@ -190,8 +190,8 @@ func unreadableKeyIsDelivered(d damagedKey) {
 	}
 }
 
-// wantUnreadableDelivered checks that a copy has a record with Err. If orAsBefore, the feed may still
-// know the record from before the damage.
+// wantUnreadableDelivered checks that a copy has a record with Err. If orAsBefore, the feed may
+// still know the record from before the damage.
 func (k *kit) wantUnreadableDelivered(what string, m *fixture.Mirror, name fixture.RecordName, orAsBefore bool) {
 	k.Helper()
 	delivered, ok := m.Records[name]
