@@ -228,10 +228,10 @@ type jsonObject struct {
 
 // A jsonPlace is where a value stands.
 type jsonPlace struct {
-	path    []string // the first names around it
-	inArray bool
-	denied  bool // in a member named for what is denied
-	meaning      // of the member's name
+	path     []string // the first names around it
+	inArray  bool
+	inDenied bool // in a member named for what is denied, or in one around it
+	meaning       // of the member's name
 }
 
 // value reads one value: that of a member, or one in the array of a member.
@@ -269,7 +269,7 @@ func (w jsonWalk) text(name, text string, at jsonPlace, in *jsonObject) {
 		in.service = cmp.Or(in.service, text)
 	case at.denies(text):
 		in.denies, in.byWord = "the member "+plain.Quote(name)+" with "+plain.Quote(text), true
-	case at.denied:
+	case at.inDenied:
 		if at.inArray || hasAddress(text) {
 			w.denyMember(text)
 		}
@@ -285,14 +285,14 @@ func (w jsonWalk) object(at jsonPlace, around *jsonObject) {
 	for w.decoder.More() {
 		token, _ := w.decoder.Token()
 		name := fmt.Sprint(token)
-		if at.denied && hasAddress(name) {
+		if at.inDenied && hasAddress(name) {
 			w.denyMember(name)
 		}
 		m := meaningOf(name)
 		w.value(name, jsonPlace{
-			path:    append(at.path[:len(at.path):len(at.path)], name[:min(len(name), MaxSource+1)])[:min(len(at.path)+1, names)], // longer counts as absent
-			denied:  at.denied || m.denied,
-			meaning: m,
+			path:     append(at.path[:len(at.path):len(at.path)], name[:min(len(name), MaxSource+1)])[:min(len(at.path)+1, names)], // longer counts as absent
+			inDenied: at.inDenied || m.denied,
+			meaning:  m,
 		}, &found)
 	}
 	w.end(found, at, w.positions > before, around)
@@ -308,7 +308,7 @@ func (w jsonWalk) end(found jsonObject, at jsonPlace, hasRead bool, around *json
 		around.denies, around.byWord = found.denies, true
 	}
 	for _, text := range found.addresses {
-		if at.denied || found.denies != "" {
+		if at.inDenied || found.denies != "" {
 			w.denyMember(text)
 			continue
 		}

@@ -47,9 +47,9 @@ var damageCases = []testCase{
 	{sentence: "S6", name: "a key whose list cannot be read is not replaced", run: onKey(ofList, unreadableKeyStays), needs: "Damage.AccessList"},
 	{sentence: "S6", name: "a key that cannot be read is not replaced", run: onKey(ofKey, unreadableKeyStays), needs: "Damage.Key"},
 	{sentence: "S6", name: "an organization that cannot be read is not replaced", run: unreadableOrganizationStays, needs: "Damage.Organization"},
-	{sentence: "W8", name: "an unreadable list is delivered as unreadable, and the rest is delivered", run: onKey(ofList, unreadableKeyIsDelivered), needs: "Damage.AccessList"},
-	{sentence: "W8", name: "an unreadable key is delivered as unreadable, and the rest is delivered", run: onKey(ofKey, unreadableKeyIsDelivered), needs: "Damage.Key"},
-	{sentence: "W8", name: "an unreadable organization is delivered as unreadable, and the rest is delivered", run: unreadableOrganizationIsDelivered, needs: "Damage.Organization"},
+	{sentence: "W8", name: "an unreadable list is delivered with Err, and the rest is delivered", run: onKey(ofList, unreadableKeyIsDelivered), needs: "Damage.AccessList"},
+	{sentence: "W8", name: "an unreadable key is delivered with Err, and the rest is delivered", run: onKey(ofKey, unreadableKeyIsDelivered), needs: "Damage.Key"},
+	{sentence: "W8", name: "an unreadable organization is delivered with Err, and the rest is delivered", run: unreadableOrganizationIsDelivered, needs: "Damage.Organization"},
 	{sentence: "U8", name: "unreadable usage is an error and is not counted from zero", run: unreadableUsage, needs: "Damage.Usage"},
 	{sentence: "U15", name: "an unreadable observation is an error and does not start again", run: unreadableObservation, needs: "Damage.Observation"},
 }
